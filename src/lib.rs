@@ -1,0 +1,2 @@
+//! lerac trains small networks under Learning Rate Curriculum.
+pub mod error;
