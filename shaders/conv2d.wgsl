@@ -1,0 +1,310 @@
+// y[n,o,oh,ow] = bias[o] + sum over c,kh,kw of w[o,c,kh,kw] x[n,c,oh*S+kh-PAD,ow*S+kw-PAD], c within the group of o
+// dx is the same correlation of dy, spread out by S (DILATION), with w flipped and its channels exchanged.
+// dw[o,c,kh,kw] = sum over n,oh,ow of dy[n,o,oh,ow] x[n,c,oh*S+kh-PAD,ow*S+kw-PAD]
+// x: [N,C,H,W], w: [O,C/GROUPS,KH,KW], y: [N,O,OH,OW].
+//
+// `pack` lays w out as tiles[group][tile of 8 o][c][kh][kw][8 o], so that a tap's weights are two vec4 in a row.
+// `forward`: an invocation owns 8 output channels x 8 columns of a row, in four 4x4 accumulators. A row of x is loaded once and,
+// moved on by one column per tap, serves all KW taps.
+// `weight_partial`: an invocation owns 8 o x 3x3 taps of dw (of a 1x1 kernel: 8 o x 9 c) over one slice of the output's rows;
+// `weight_reduce` adds the slices in order.
+// The tiles are written out, since no compiler keeps an indexed array in registers for certain. On a processor's driver a load costs
+// about nine multiply-adds and a wider tile spills; on a GPU more than 64 to 72 accumulators halve the occupancy.
+
+const O_TILE: u32 = 8u;
+const C_GROUP: u32 = C / GROUPS;
+const O_GROUP: u32 = O / GROUPS;
+const O_TILES: u32 = (O_GROUP + O_TILE - 1u) / O_TILE;
+const COLUMN_TILES: u32 = (OW + 7u) / 8u;
+
+@group(0) @binding(0) var<storage, read> w: array<f32>;
+@group(0) @binding(1) var<storage, read_write> packed: array<f32>;
+
+// An invocation owns one element of `packed`. TRANSPOSED packs for dx: this file's C and O are then those of dx and dy, and
+// w is [C,O/GROUPS,KH,KW].
+@compute @workgroup_size(64)
+fn pack(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = id.x + id.y * groups.x * 64u;
+    if i >= GROUPS * O_TILES * C_GROUP * KH * KW * O_TILE { return; }
+    let taps = KH * KW;
+    let tap = (i / O_TILE) % taps;
+    let c = (i / (O_TILE * taps)) % C_GROUP;
+    let tile = i / (O_TILE * taps * C_GROUP);
+    let group = tile / O_TILES;
+    let o = (tile % O_TILES) * O_TILE + i % O_TILE;
+    var at = ((group * O_GROUP + o) * C_GROUP + c) * taps + tap;
+    if TRANSPOSED { at = ((group * C_GROUP + c) * O_GROUP + o) * taps + taps - 1u - tap; }
+    packed[i] = select(0.0, w[at], o < O_GROUP);
+}
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> tiles: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+
+// Element (h, w) of a plane whose elements lie DILATION apart, 0 between and around them.
+fn spread(plane: u32, h: i32, w: i32) -> f32 {
+    if DILATION == 1u {
+        let inside = h >= 0 && h < i32(H) && w >= 0 && w < i32(W);
+        return select(0.0, x[plane + u32(h * i32(W) + w)], inside);
+    }
+    let d = i32(DILATION);
+    let inside = h >= 0 && h < i32(H) * d && w >= 0 && w < i32(W) * d && h % d == 0 && w % d == 0;
+    return select(0.0, x[plane + u32((h / d) * i32(W) + w / d)], inside);
+}
+
+// Four elements of a row, S apart.
+fn columns(plane: u32, h: i32, w: i32) -> vec4<f32> {
+    let s = i32(S);
+    return vec4(spread(plane, h, w), spread(plane, h, w + s), spread(plane, h, w + 2 * s), spread(plane, h, w + 3 * s));
+}
+
+// Column p holds the products of four weights with x[p].
+fn outer(weights: vec4<f32>, x: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4(weights * x.x, weights * x.y, weights * x.z, weights * x.w);
+}
+
+// Where a tile of y goes.
+struct Place { n: u32, group: u32, oh: u32 }
+
+fn store(at: Place, within: u32, ow: u32, sum: f32) {
+    if within < O_GROUP && ow < OW {
+        let o = at.group * O_GROUP + within;
+        let i = ((at.n * O + o) * OH + at.oh) * OW + ow;
+        var v = sum;
+        if BIAS { v += bias[o]; }
+        if ACCUMULATE { v += y[i]; }
+        y[i] = v;
+    }
+}
+
+fn store_column(at: Place, within: u32, ow: u32, sums: vec4<f32>) {
+    store(at, within, ow, sums.x);
+    store(at, within + 1u, ow, sums.y);
+    store(at, within + 2u, ow, sums.z);
+    store(at, within + 3u, ow, sums.w);
+}
+
+fn store_tile(at: Place, within: u32, ow: u32, sums: mat4x4<f32>) {
+    store_column(at, within, ow, sums[0]);
+    store_column(at, within, ow + 1u, sums[1]);
+    store_column(at, within, ow + 2u, sums[2]);
+    store_column(at, within, ow + 3u, sums[3]);
+}
+
+@compute @workgroup_size(64)
+fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) workgroup: vec3<u32>) {
+    if id.x >= N * OH * COLUMN_TILES { return; }
+    let ow = (id.x % COLUMN_TILES) * 8u;
+    let oh = (id.x / COLUMN_TILES) % OH;
+    let n = id.x / (COLUMN_TILES * OH);
+    let tile = workgroup.y;
+    let group = tile / O_TILES;
+
+    // Channels 0..4 and 4..8 of the tile at columns 0..4 and 4..8.
+    var low_left = mat4x4<f32>();
+    var low_right = mat4x4<f32>();
+    var high_left = mat4x4<f32>();
+    var high_right = mat4x4<f32>();
+    var tap = tile * C_GROUP * KH * KW * 2u;
+    for (var c = 0u; c < C_GROUP; c++) {
+        let plane = (n * C + group * C_GROUP + c) * H * W;
+        for (var kh = 0u; kh < KH; kh++) {
+            let h = i32(oh * S + kh) - i32(PAD);
+            let w = i32(ow * S) - i32(PAD);
+            var left = columns(plane, h, w);
+            var right = columns(plane, h, w + 4 * i32(S));
+            for (var kw = 0; kw < i32(KW); kw++) {
+                if kw > 0 {
+                    if S == 1u {
+                        left = vec4(left.yzw, right.x);
+                        right = vec4(right.yzw, spread(plane, h, w + 7 + kw));
+                    } else {
+                        left = columns(plane, h, w + kw);
+                        right = columns(plane, h, w + kw + 4 * i32(S));
+                    }
+                }
+                let low = tiles[tap];
+                let high = tiles[tap + 1u];
+                low_left += outer(low, left);
+                low_right += outer(low, right);
+                high_left += outer(high, left);
+                high_right += outer(high, right);
+                tap += 2u;
+            }
+        }
+    }
+    let at = Place(n, group, oh);
+    let first = (tile % O_TILES) * O_TILE;
+    store_tile(at, first, ow, low_left);
+    store_tile(at, first, ow + 4u, low_right);
+    store_tile(at, first + 4u, ow, high_left);
+    store_tile(at, first + 4u, ow + 4u, high_right);
+}
+
+@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(2) var<storage, read_write> partials: array<f32>;
+
+// A 1x1 kernel takes nine channels of x for its taps.
+const C_TILE: u32 = select(1u, 9u, KH == 1u);
+const C_TILES: u32 = (C_GROUP + C_TILE - 1u) / C_TILE;
+const K_TILES: u32 = (KH + 2u) / 3u;
+
+// The tile that an invocation owns: its first channels and taps.
+struct Tile { slice: u32, group: u32, o: u32, c: u32, kh: u32, kw: u32 }
+
+// Columns ow..ow+4 of a row of dy, 0 beyond it.
+fn gradient(row: u32, ow: u32) -> vec4<f32> {
+    let at = row + ow;
+    let g = vec4(dy[at], dy[at + 1u], dy[at + 2u], dy[at + 3u]);
+    return select(vec4(0.0), g, vec4(ow) + vec4(0u, 1u, 2u, 3u) < vec4(OW));
+}
+
+// The same of four channels; a channel beyond the group is read from its last one, and its sums are not kept.
+fn gradients(n: u32, group: u32, o: u32, oh: u32, ow: u32) -> mat4x4<f32> {
+    let channel = n * O + group * O_GROUP;
+    let last = O_GROUP - 1u;
+    return mat4x4(
+        gradient(((channel + min(o, last)) * OH + oh) * OW, ow),
+        gradient(((channel + min(o + 1u, last)) * OH + oh) * OW, ow),
+        gradient(((channel + min(o + 2u, last)) * OH + oh) * OW, ow),
+        gradient(((channel + min(o + 3u, last)) * OH + oh) * OW, ow),
+    );
+}
+
+// What the taps of row r of the tile see of x at four columns of y.
+fn seen(n: u32, at: Tile, r: u32, oh: u32, ow: u32) -> mat3x4<f32> {
+    let w = i32(ow * S + at.kw) - i32(PAD);
+    let first = n * C + at.group * C_GROUP;
+    if KH == 1u {
+        let h = i32(oh * S) - i32(PAD);
+        let c = at.c + 3u * r;
+        let last = C_GROUP - 1u;
+        return mat3x4(
+            columns((first + min(c, last)) * H * W, h, w),
+            columns((first + min(c + 1u, last)) * H * W, h, w),
+            columns((first + min(c + 2u, last)) * H * W, h, w),
+        );
+    }
+    let h = i32(oh * S + at.kh + r) - i32(PAD);
+    let plane = (first + at.c) * H * W;
+    let x0 = columns(plane, h, w);
+    if S == 1u {
+        let x1 = vec4(x0.yzw, spread(plane, h, w + 4));
+        return mat3x4(x0, x1, vec4(x1.yzw, spread(plane, h, w + 5)));
+    }
+    return mat3x4(x0, columns(plane, h, w + 1), columns(plane, h, w + 2));
+}
+
+// For each of three taps, the sums over four columns of its products with four channels.
+fn products(x: mat3x4<f32>, g: mat4x4<f32>) -> mat3x4<f32> {
+    return mat3x4(x[0] * g, x[1] * g, x[2] * g);
+}
+
+fn keep(at: Tile, o: u32, r: u32, q: u32, sum: f32) {
+    let c = select(at.c, at.c + 3u * r + q, KH == 1u);
+    let kh = select(at.kh + r, 0u, KH == 1u);
+    let kw = select(at.kw + q, 0u, KH == 1u);
+    if at.o + o < O_GROUP && c < C_GROUP && kh < KH && kw < KW {
+        let row = (at.slice * O + at.group * O_GROUP + at.o + o) * C_GROUP + c;
+        partials[(row * KH + kh) * KW + kw] = sum;
+    }
+}
+
+fn keep_channels(at: Tile, o: u32, r: u32, q: u32, sums: vec4<f32>) {
+    keep(at, o, r, q, sums.x);
+    keep(at, o + 1u, r, q, sums.y);
+    keep(at, o + 2u, r, q, sums.z);
+    keep(at, o + 3u, r, q, sums.w);
+}
+
+fn keep_row(at: Tile, r: u32, low: mat3x4<f32>, high: mat3x4<f32>) {
+    keep_channels(at, 0u, r, 0u, low[0]);
+    keep_channels(at, 0u, r, 1u, low[1]);
+    keep_channels(at, 0u, r, 2u, low[2]);
+    keep_channels(at, 4u, r, 0u, high[0]);
+    keep_channels(at, 4u, r, 1u, high[1]);
+    keep_channels(at, 4u, r, 2u, high[2]);
+}
+
+@compute @workgroup_size(64)
+fn weight_partial(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = id.x + id.y * groups.x * 64u;
+    let tiles_per_slice = GROUPS * O_TILES * C_TILES * K_TILES * K_TILES;
+    if i >= SLICES * tiles_per_slice { return; }
+    let o_tile = (i / (K_TILES * K_TILES * C_TILES)) % (GROUPS * O_TILES);
+    let at = Tile(
+        i / tiles_per_slice,
+        o_tile / O_TILES,
+        (o_tile % O_TILES) * O_TILE,
+        ((i / (K_TILES * K_TILES)) % C_TILES) * C_TILE,
+        ((i / K_TILES) % K_TILES) * 3u,
+        (i % K_TILES) * 3u,
+    );
+
+    // Channels 0..4 and 4..8 at the three rows of taps.
+    var low0 = mat3x4<f32>();
+    var low1 = mat3x4<f32>();
+    var low2 = mat3x4<f32>();
+    var high0 = mat3x4<f32>();
+    var high1 = mat3x4<f32>();
+    var high2 = mat3x4<f32>();
+    let last = min((at.slice + 1u) * ROWS_PER_SLICE, N * OH);
+    for (var row = at.slice * ROWS_PER_SLICE; row < last; row++) {
+        let n = row / OH;
+        let oh = row % OH;
+        for (var ow = 0u; ow < OW; ow += 4u) {
+            let low = gradients(n, at.group, at.o, oh, ow);
+            let high = gradients(n, at.group, at.o + 4u, oh, ow);
+            let x0 = seen(n, at, 0u, oh, ow);
+            low0 += products(x0, low);
+            high0 += products(x0, high);
+            let x1 = seen(n, at, 1u, oh, ow);
+            low1 += products(x1, low);
+            high1 += products(x1, high);
+            let x2 = seen(n, at, 2u, oh, ow);
+            low2 += products(x2, low);
+            high2 += products(x2, high);
+        }
+    }
+    keep_row(at, 0u, low0, high0);
+    keep_row(at, 1u, low1, high1);
+    keep_row(at, 2u, low2, high2);
+}
+
+@group(0) @binding(0) var<storage, read> slices: array<f32>;
+@group(0) @binding(1) var<storage, read_write> dw: array<f32>;
+
+// An invocation owns one element of dw.
+@compute @workgroup_size(64)
+fn weight_reduce(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let count = O * C_GROUP * KH * KW;
+    let i = id.x + id.y * groups.x * 64u;
+    if i >= count { return; }
+    var sum = 0.0;
+    for (var slice = 0u; slice < SLICES; slice++) { sum += slices[slice * count + i]; }
+    if ACCUMULATE { sum += dw[i]; }
+    dw[i] = sum;
+}
+
+// dbias[o] = sum over n,oh,ow of dy. A workgroup per channel; lanes stride over the pixels, a tree adds them in a fixed order.
+var<workgroup> lanes: array<f32, 64>;
+
+@compute @workgroup_size(64)
+fn backward_bias(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let o = workgroup.x;
+    var sum = 0.0;
+    for (var n = 0u; n < N; n++) {
+        for (var i = lane; i < OH * OW; i += 64u) { sum += slices[(n * O + o) * OH * OW + i]; }
+    }
+    lanes[lane] = sum;
+    for (var width = 32u; width > 0u; width /= 2u) {
+        workgroupBarrier();
+        if lane < width { lanes[lane] += lanes[lane + width]; }
+    }
+    if lane == 0u {
+        var total = lanes[0];
+        if ACCUMULATE { total += dw[o]; }
+        dw[o] = total;
+    }
+}

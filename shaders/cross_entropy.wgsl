@@ -1,0 +1,94 @@
+// loss[n] = logsumexp_k(z[n,k]) - sum_k t[k] z[n,k],   t = (1 - SMOOTHING) onehot(label) + SMOOTHING / K.
+// dz[n,k] = (softmax(z[n])[k] - t[k]) / images, images = rows with a label (a padding row's label is 0xffffffff).
+// z: [N,K], labels: the first N words of the batch. Over the calls, metrics sums up loss, hits and images.
+// A hit in the top 1 (5) means that fewer than 1 (5) classes come before the label, equal logits in class order; NaN never hits.
+
+struct Metrics {
+    loss: f32,            // sum over images since the host last cleared it
+    top1: u32,
+    top5: u32,
+    images: u32,
+    batch_images: u32,    // of the latest batch alone
+    halted: u32,          // 1 + the first step whose loss is not finite; 0: none
+}
+
+struct Controls { step: u32, seed: u32, sigma: f32, reserved: u32 }
+
+const PADDING: u32 = 0xffffffffu;
+
+@group(0) @binding(0) var<storage, read> z: array<f32>;
+@group(0) @binding(1) var<storage, read> words: array<u32>;
+@group(0) @binding(2) var<storage, read_write> rows: array<vec2<f32>>;
+
+fn log_sum_exp(n: u32) -> f32 {
+    var top = z[n * K];
+    for (var k = 1u; k < K; k++) { top = max(top, z[n * K + k]); }
+    var sum = 0.0;
+    for (var k = 0u; k < K; k++) { sum += exp(z[n * K + k] - top); }
+    return top + log(sum);
+}
+
+// An invocation owns one row: its loss, and how many classes come before its label.
+@compute @workgroup_size(64)
+fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
+    let n = id.x;
+    if n >= N { return; }
+    let label = words[n];
+    if label == PADDING {
+        rows[n] = vec2(0.0, f32(K));
+        return;
+    }
+    let own = z[n * K + label];
+    var before = select(f32(K), 0.0, own == own);
+    var mean = 0.0;
+    for (var k = 0u; k < K; k++) {
+        let v = z[n * K + k];
+        mean += v / f32(K);
+        before += select(0.0, 1.0, v > own || (v == own && k < label) || v != v);
+    }
+    rows[n] = vec2(log_sum_exp(n) - (1.0 - SMOOTHING) * own - SMOOTHING * mean, before);
+}
+
+@group(0) @binding(0) var<storage, read> row: array<vec2<f32>>;
+@group(0) @binding(1) var<storage, read> labels: array<u32>;
+@group(0) @binding(2) var<uniform> controls: Controls;
+@group(0) @binding(3) var<storage, read_write> metrics: Metrics;
+
+// One invocation sums the rows in order.
+@compute @workgroup_size(1)
+fn reduce() {
+    var loss = 0.0;
+    var images = 0u;
+    for (var n = 0u; n < N; n++) {
+        if labels[n] == PADDING { continue; }
+        loss += row[n].x;
+        images += 1u;
+        metrics.top1 += u32(row[n].y < 1.0);
+        metrics.top5 += u32(row[n].y < 5.0);
+    }
+    metrics.loss += loss;
+    metrics.images += images;
+    metrics.batch_images = images;
+    // By its bits, since a compiler may assume that no number is NaN: infinities and NaN have all exponent bits set.
+    let finite = (bitcast<u32>(loss) & 0x7f800000u) != 0x7f800000u;
+    if !finite && metrics.halted == 0u { metrics.halted = controls.step + 1u; }
+}
+
+@group(0) @binding(2) var<storage, read> totals: Metrics;
+@group(0) @binding(3) var<storage, read_write> dz: array<f32>;
+
+// An invocation owns one row.
+@compute @workgroup_size(64)
+fn backward(@builtin(global_invocation_id) id: vec3<u32>) {
+    let n = id.x;
+    if n >= N { return; }
+    let label = words[n];
+    let norm = log_sum_exp(n);
+    for (var k = 0u; k < K; k++) {
+        let wanted = select(0.0, 1.0 - SMOOTHING, k == label) + SMOOTHING / f32(K);
+        var g = (exp(z[n * K + k] - norm) - wanted) / f32(totals.batch_images);
+        if label == PADDING { g = 0.0; }
+        if ACCUMULATE { g += dz[n * K + k]; }
+        dz[n * K + k] = g;
+    }
+}

@@ -1,0 +1,112 @@
+//! Replaying kernels: one encoder, one compute pass, one submit.
+
+use super::{Access, BufferRange, Gpu, Kernel, kernel::Pipeline};
+use crate::error::Result;
+use std::sync::Arc;
+
+/// A kernel bound to its buffers with its grid: all that a replay needs.
+#[derive(Debug)]
+pub struct Call {
+    pipeline: Arc<Pipeline>,
+    bind_group: wgpu::BindGroup,
+    grid: [u32; 3],
+}
+
+/// Time that a call took on the device, seconds.
+pub type Timing = f64;
+
+impl Gpu {
+    /// Compiles `kernel` (or takes it from the cache) and binds `ranges`, binding 0 first.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Device`] with the shader's name where the device refuses the kernel.
+    pub fn call(&self, kernel: &Kernel, ranges: &[(BufferRange, Access)], grid: [u32; 3]) -> Result<Call> {
+        let accesses: Vec<_> = ranges.iter().map(|(_, access)| *access).collect();
+        let pipeline = self.pipeline(kernel, &accesses)?;
+        let entries: Vec<_> = ranges
+            .iter()
+            .enumerate()
+            .map(|(i, (range, _))| wgpu::BindGroupEntry {
+                binding: i as u32,
+                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                    buffer: &range.buffer.raw,
+                    offset: range.offset,
+                    size: wgpu::BufferSize::new(range.bytes),
+                }),
+            })
+            .collect();
+        let bind_group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(kernel.entry),
+            layout: &pipeline.layout,
+            entries: &entries,
+        });
+        self.check()?;
+        Ok(Call { pipeline, bind_group, grid })
+    }
+
+    /// Runs the calls in order as one submission and returns without waiting for them.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Device`] where this or earlier work was refused or the device is lost.
+    pub fn run<'a>(&self, calls: impl IntoIterator<Item = &'a Call>) -> Result<()> {
+        let mut encoder = self.device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            calls.into_iter().for_each(|call| call.encode(&mut pass));
+        }
+        self.queue.submit([encoder.finish()]);
+        self.check()
+    }
+
+    /// Runs the calls with a pass each and returns the time of each, or `None` where the adapter has no timestamps.
+    ///
+    /// # Errors
+    /// As [`Gpu::run`].
+    pub fn run_timed(&self, calls: &[&Call]) -> Result<Option<Vec<Timing>>> {
+        if !self.info().timestamps {
+            return self.run(calls.iter().copied()).map(|()| None);
+        }
+        let mut timings = Vec::with_capacity(calls.len());
+        // A query set holds at most 4,096 stamps.
+        for chunk in calls.chunks(2048) {
+            timings.extend(self.run_timed_chunk(chunk)?);
+        }
+        Ok(Some(timings))
+    }
+
+    fn run_timed_chunk(&self, calls: &[&Call]) -> Result<Vec<Timing>> {
+        let stamps = 2 * calls.len() as u32;
+        let queries = self.device.create_query_set(&wgpu::QuerySetDescriptor {
+            label: Some("timestamps"),
+            ty: wgpu::QueryType::Timestamp,
+            count: stamps,
+        });
+        let ticks = self.buffer("timestamps", u64::from(stamps) * 8)?;
+        let mut encoder = self.device.create_command_encoder(&Default::default());
+        for (i, call) in calls.iter().enumerate() {
+            let first = 2 * i as u32;
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: None,
+                timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+                    query_set: &queries,
+                    beginning_of_pass_write_index: Some(first),
+                    end_of_pass_write_index: Some(first + 1),
+                }),
+            });
+            call.encode(&mut pass);
+        }
+        encoder.resolve_query_set(&queries, 0..stamps, &ticks.raw, 0);
+        self.queue.submit([encoder.finish()]);
+        let ticks: Vec<u64> = self.read(&ticks.whole())?;
+        let seconds = f64::from(self.queue.get_timestamp_period()) * 1e-9;
+        Ok(ticks.chunks_exact(2).map(|pair| pair[1].saturating_sub(pair[0]) as f64 * seconds).collect())
+    }
+}
+
+impl Call {
+    fn encode(&self, pass: &mut wgpu::ComputePass<'_>) {
+        pass.set_pipeline(&self.pipeline.raw);
+        pass.set_bind_group(0, &self.bind_group, &[]);
+        pass.dispatch_workgroups(self.grid[0], self.grid[1], self.grid[2]);
+    }
+}

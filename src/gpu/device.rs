@@ -1,0 +1,181 @@
+//! An open device: limits, buffers, the pipeline cache, and faults that the driver reports late.
+
+use super::kernel::Pipeline;
+use super::{Access, AdapterChoice, AdapterInfo, Buffer, Kernel, adapter};
+use crate::error::{Error, Result};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+/// How to open a device.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Which adapter.
+    pub adapter: AdapterChoice,
+    /// WebGPU's default limits exactly, even where the adapter grants larger buffers. Tests use it.
+    pub default_limits: bool,
+    /// Fill fresh buffers with NaN and put guard words behind them. Tests use it.
+    pub poison: bool,
+}
+
+/// The limits that matter to a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Limits {
+    /// Largest range that a kernel can see as one storage array, bytes.
+    pub binding_bytes: u64,
+    /// Largest range that a kernel can see as one uniform, bytes.
+    pub uniform_bytes: u64,
+    /// Largest buffer, bytes.
+    pub buffer_bytes: u64,
+    /// Workgroups per dimension of a grid.
+    pub grid: u32,
+}
+
+/// Faults that arrive outside any scope: kept, and returned by the next operation that can fail.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Faults(Arc<Mutex<Option<String>>>);
+
+impl Faults {
+    fn keep(&self, text: String) {
+        self.0.lock().expect("faults are only read and written").get_or_insert(text);
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        match &*self.0.lock().expect("faults are only read and written") {
+            None => Ok(()),
+            Some(text) => Err(Error::Device(text.clone())),
+        }
+    }
+}
+
+/// Words of NaN behind every buffer of a poisoned device.
+const GUARD_BYTES: u64 = 16;
+/// A quiet NaN with a payload that arithmetic does not produce.
+const POISON: u32 = 0x7fc0_dead;
+
+type PipelineKey = (String, &'static str, Vec<Access>);
+
+/// An open device.
+pub struct Gpu {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) faults: Faults,
+    info: AdapterInfo,
+    poison: bool,
+    pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
+}
+
+impl std::fmt::Debug for Gpu {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Gpu({}, {})", self.info.name, self.info.backend)
+    }
+}
+
+impl Gpu {
+    /// Opens the adapter that `options` choose.
+    ///
+    /// # Errors
+    /// [`Error::Adapter`] where none is found, none fits, or the driver refuses to open it.
+    pub fn open(options: &Options) -> Result<Self> {
+        let (info, adapter) = adapter::request(&options.adapter)?;
+        let granted = adapter.limits();
+        let mut limits = wgpu::Limits::defaults();
+        if !options.default_limits {
+            limits.max_buffer_size = granted.max_buffer_size;
+            limits.max_storage_buffer_binding_size = granted.max_storage_buffer_binding_size;
+        }
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("lerac"),
+            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+            required_limits: limits,
+            ..Default::default()
+        };
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
+            .map_err(|error| Error::Adapter(format!("{} cannot be opened: {error}", info.name)))?;
+        let faults = Faults::default();
+        let uncaptured = faults.clone();
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| uncaptured.keep(error.to_string())));
+        let lost = faults.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                lost.keep(format!("the device was lost ({message}); results since the last save are gone"));
+            }
+        });
+        Ok(Self { device, queue, faults, info, poison: options.poison, pipelines: Mutex::default() })
+    }
+
+    /// What is known of the adapter.
+    pub fn info(&self) -> &AdapterInfo {
+        &self.info
+    }
+
+    /// The limits that this device was opened with.
+    pub fn limits(&self) -> Limits {
+        let limits = self.device.limits();
+        Limits {
+            binding_bytes: limits.max_storage_buffer_binding_size,
+            uniform_bytes: limits.max_uniform_buffer_binding_size,
+            buffer_bytes: limits.max_buffer_size,
+            grid: limits.max_compute_workgroups_per_dimension,
+        }
+    }
+
+    /// A buffer of `bytes` bytes (a multiple of 4), zeroed; usable in every role.
+    ///
+    /// # Errors
+    /// [`Error::Capacity`] where the device has no room.
+    pub fn buffer(&self, label: &str, bytes: u64) -> Result<Buffer> {
+        assert!(bytes > 0 && bytes.is_multiple_of(4), "{label}: a buffer of {bytes} bytes");
+        use wgpu::BufferUsages as Usage;
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let raw = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size: bytes + if self.poison { GUARD_BYTES } else { 0 },
+            usage: Usage::STORAGE | Usage::UNIFORM | Usage::COPY_SRC | Usage::COPY_DST | Usage::QUERY_RESOLVE,
+            mapped_at_creation: false,
+        });
+        let refused = pollster::block_on(validation.pop()).or(pollster::block_on(scope.pop()));
+        if let Some(error) = refused {
+            return Err(Error::Capacity(format!(
+                "{label}: the device has no room for {bytes} bytes; a smaller --batch-size needs less ({error})"
+            )));
+        }
+        let buffer = Buffer { raw, bytes };
+        if self.poison {
+            let words = vec![POISON; ((bytes + GUARD_BYTES) / 4) as usize];
+            self.queue.write_buffer(&buffer.raw, 0, bytemuck::cast_slice(&words));
+        }
+        Ok(buffer)
+    }
+
+    /// Whether the guard words behind a buffer of a poisoned device are untouched.
+    ///
+    /// # Errors
+    /// As [`Gpu::read`].
+    pub fn guard_is_intact(&self, buffer: &Buffer) -> Result<bool> {
+        assert!(self.poison, "only a poisoned device has guard words");
+        let physical = Buffer { raw: buffer.raw.clone(), bytes: buffer.bytes + GUARD_BYTES };
+        let words: Vec<u32> = self.read(&physical.range(buffer.bytes, GUARD_BYTES))?;
+        Ok(words.iter().all(|&word| word == POISON))
+    }
+
+    /// Writes `data` at `offset` bytes, in order with submitted work.
+    pub fn write<T: bytemuck::Pod>(&self, buffer: &Buffer, offset: u64, data: &[T]) {
+        self.queue.write_buffer(&buffer.raw, offset, bytemuck::cast_slice(data));
+    }
+
+    pub(super) fn pipeline(&self, kernel: &Kernel, accesses: &[Access]) -> Result<Arc<Pipeline>> {
+        let key = (kernel.wgsl(), kernel.entry, accesses.to_vec());
+        let mut pipelines = self.pipelines.lock().expect("compiling returns errors and does not panic");
+        if let Some(pipeline) = pipelines.get(&key) {
+            return Ok(pipeline.clone());
+        }
+        let pipeline = Arc::new(Pipeline::compile(self, kernel, accesses)?);
+        pipelines.insert(key, pipeline.clone());
+        Ok(pipeline)
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        self.faults.check()
+    }
+}

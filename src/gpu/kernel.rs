@@ -1,0 +1,146 @@
+//! Shaders, kernels and the pipelines made of them.
+
+use super::{Access, Gpu};
+use crate::error::{Error, Result};
+use std::fmt::Write;
+
+/// A WGSL file.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Shader {
+    /// The file's name without its ending.
+    pub name: &'static str,
+    /// The file's text.
+    pub source: &'static str,
+}
+
+/// A value that a kernel is compiled for.
+#[derive(Clone, Debug)]
+pub enum Constant {
+    /// A WGSL `u32`.
+    U32(u32),
+    /// A WGSL `f32`; finite.
+    F32(f32),
+    /// A WGSL `bool`.
+    Bool(bool),
+    /// A WGSL `array<f32, _>` of finite numbers.
+    Table(Vec<f32>),
+}
+
+impl From<usize> for Constant {
+    fn from(value: usize) -> Self {
+        Self::U32(u32::try_from(value).expect("a kernel's constant fits 32 bits"))
+    }
+}
+
+impl From<u32> for Constant {
+    fn from(value: u32) -> Self {
+        Self::U32(value)
+    }
+}
+
+impl From<f32> for Constant {
+    fn from(value: f32) -> Self {
+        Self::F32(value)
+    }
+}
+
+impl From<bool> for Constant {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+/// An entry point of a shader with the constants that it is compiled for: plain data, and the key of its pipeline.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// The file.
+    pub shader: &'static Shader,
+    /// The `@compute` function.
+    pub entry: &'static str,
+    /// Name and value of each `const` that the file expects above its first line.
+    pub constants: Vec<(&'static str, Constant)>,
+}
+
+impl Kernel {
+    /// The WGSL text that is compiled: a header of constants, then the file.
+    pub fn wgsl(&self) -> String {
+        let mut text = String::new();
+        for (name, value) in &self.constants {
+            match value {
+                Constant::U32(v) => writeln!(text, "const {name}: u32 = {v}u;"),
+                Constant::F32(v) => writeln!(text, "const {name}: f32 = {v:?}f;"),
+                Constant::Bool(v) => writeln!(text, "const {name}: bool = {v};"),
+                Constant::Table(v) => {
+                    let items: Vec<_> = v.iter().map(|v| format!("{v:?}f")).collect();
+                    writeln!(text, "const {name} = array<f32, {}>({});", v.len(), items.join(", "))
+                }
+            }
+            .expect("writing to a string");
+        }
+        text.push_str(self.shader.source);
+        text
+    }
+}
+
+/// A compiled kernel and the layout of its bindings.
+#[derive(Debug)]
+pub(super) struct Pipeline {
+    pub(super) raw: wgpu::ComputePipeline,
+    pub(super) layout: wgpu::BindGroupLayout,
+}
+
+fn layout_entry(binding: usize, access: Access) -> wgpu::BindGroupLayoutEntry {
+    let ty = match access {
+        Access::Uniform => wgpu::BufferBindingType::Uniform,
+        Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
+        Access::Write => wgpu::BufferBindingType::Storage { read_only: false },
+    };
+    wgpu::BindGroupLayoutEntry {
+        binding: binding as u32,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+        count: None,
+    }
+}
+
+impl Pipeline {
+    pub(super) fn compile(gpu: &Gpu, kernel: &Kernel, accesses: &[Access]) -> Result<Self> {
+        let label = format!("{}.{}", kernel.shader.name, kernel.entry);
+        let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let descriptor = wgpu::ShaderModuleDescriptor {
+            label: Some(&label),
+            source: wgpu::ShaderSource::Wgsl(kernel.wgsl().into()),
+        };
+        // naga would add a counter to every loop against endless ones, and with it no driver unrolls a loop: the register tiles
+        // become memory, and a convolution takes 2 to 8 times as long (Mesa 22.3.6 llvmpipe). Bounds checks stay.
+        let checks = wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() };
+        // SAFETY: the shaders are this crate's own, and each of their loops counts up or down to a bound.
+        #[allow(unsafe_code)]
+        let module = unsafe { gpu.device.create_shader_module_trusted(descriptor, checks) };
+        let entries: Vec<_> = accesses.iter().enumerate().map(|(i, &access)| layout_entry(i, access)).collect();
+        let layout = gpu.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some(&label),
+            entries: &entries,
+        });
+        let pipeline_layout = gpu.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(&label),
+            bind_group_layouts: &[Some(&layout)],
+            ..Default::default()
+        });
+        let raw = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(&label),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some(kernel.entry),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                zero_initialize_workgroup_memory: false,
+                ..Default::default()
+            },
+            cache: None,
+        });
+        match pollster::block_on(scope.pop()) {
+            None => Ok(Self { raw, layout }),
+            Some(error) => Err(Error::Device(format!("shaders/{}.wgsl, {}: {error}", kernel.shader.name, kernel.entry))),
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Values before the first step.
+
+use crate::tape::{Init, Storage};
+use crate::gpu::Gpu;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use rand_distr::{Distribution, StandardNormal, Uniform};
+
+/// Fills every trained and kept tensor. Each has a stream of its own, so that its values depend on `seed`, its place in the model
+/// and its shape alone.
+pub fn initialise(gpu: &Gpu, storage: &Storage, seed: u64) {
+    for (stream, (declared, arena, span)) in storage.tensors().enumerate() {
+        arena.write(gpu, span, &draw(declared.init, span.count, seed, stream as u64));
+    }
+}
+
+fn draw(init: Init, count: usize, seed: u64, stream: u64) -> Vec<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(stream);
+    match init {
+        Init::Zeros => vec![0.0; count],
+        Init::Ones => vec![1.0; count],
+        Init::Normal(deviation) => {
+            let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
+            (0..count).map(|_| (normal() * deviation) as f32).collect()
+        }
+        Init::Uniform(bound) => {
+            let uniform = Uniform::new_inclusive(-bound, bound).expect("a model's bound is finite and not negative");
+            (0..count).map(|_| uniform.sample(&mut rng) as f32).collect()
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Floor 6: models. A [`Model`] is a function that records itself on a [`Net`]; the net names its parameters, declares its
+//! layers with their depth, and initialises them.
+
+mod init;
+mod models;
+mod net;
+
+pub use init::initialise;
+pub use models::{NAMES, named};
+pub use net::{Conv, Net, NetOptions};
+
+use crate::curriculum::Layer;
+use crate::ops::{cross_entropy::cross_entropy, load_batch};
+use crate::tape::{BufferId, Mode, Tape, Var};
+
+/// Something that maps images [N,C,H,W] to logits [N,K], recorded on a net.
+pub type Model = Box<dyn Fn(&mut Net, Var, usize) -> Var + Send + Sync>;
+
+/// What a classifier reads and predicts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Task {
+    /// C, H, W.
+    pub image: [usize; 3],
+    /// K.
+    pub classes: usize,
+    /// Mean of each channel, on the scale [0, 1].
+    pub mean: Vec<f32>,
+    /// Standard deviation of each channel.
+    pub std: Vec<f32>,
+    /// Label smoothing of the loss.
+    pub label_smoothing: f64,
+}
+
+/// A classifier from packed bytes to its loss, recorded.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// The whole computation.
+    pub tape: Tape,
+    /// The model's layers; the layer of a parameter is an index into this.
+    pub layers: Vec<Layer>,
+    /// Host-written: labels, draws, bytes.
+    pub batch: BufferId,
+    /// [N,K].
+    pub logits: Var,
+}
+
+/// Records `model` on `task` with its loader and loss.
+///
+/// # Panics
+/// With the tensors' names, where the model's shapes do not fit each other.
+pub fn record(model: &Model, task: &Task, batch_size: usize, mode: Mode, options: NetOptions) -> Recorded {
+    let [c, h, w] = task.image;
+    let images = [batch_size, c, h, w];
+    let mut tape = Tape::new(mode);
+    let batch = tape.buffer("batch", 4 * load_batch::batch_words(images) as u64);
+    let x = load_batch::load_batch(&mut tape, "images", batch, images, &task.mean, &task.std);
+    let mut net = Net::new(&mut tape, options);
+    let logits = model(&mut net, x, task.classes);
+    let layers = net.into_layers();
+    let [n, k] = tape.shape(logits).rows();
+    assert!((n, k) == (batch_size, task.classes), "the model's result is [{n},{k}], not [{batch_size},{}]", task.classes);
+    cross_entropy(&mut tape, "loss", logits, batch, task.label_smoothing);
+    Recorded { tape, layers, batch, logits }
+}

@@ -1,0 +1,208 @@
+//! Layers with parameters, named and counted as they are recorded.
+
+use crate::curriculum::Layer;
+use crate::ops::{self, batch_norm::Norm, conv2d, max_pool::Window};
+use crate::tape::{Declared, Init, ParamId, StateId, Tape, Var};
+use crate::tensor::Shape;
+
+/// What the training method asks of every model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NetOptions {
+    /// Curriculum by Smoothing: a blur after each 3x3 convolution.
+    pub blur: bool,
+}
+
+/// A convolution as a model writes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Conv {
+    /// Output channels, O.
+    pub channels: usize,
+    /// Extent of the square kernel.
+    pub kernel: usize,
+    /// Stride, padding, groups.
+    pub options: conv2d::Options,
+    /// Whether a bias is added.
+    pub bias: bool,
+}
+
+impl Conv {
+    /// A 3x3 convolution with padding 1 and no bias.
+    pub fn same3x3(channels: usize, stride: usize) -> Self {
+        Self { channels, kernel: 3, options: conv2d::Options { stride, padding: 1, groups: 1 }, bias: false }
+    }
+
+    /// A 1x1 convolution without bias.
+    pub fn pointwise(channels: usize, stride: usize) -> Self {
+        Self { channels, kernel: 1, options: conv2d::Options { stride, padding: 0, groups: 1 }, bias: false }
+    }
+}
+
+/// A tape with names: records layers, declares their parameters and counts depth.
+#[derive(Debug)]
+pub struct Net<'t> {
+    tape: &'t mut Tape,
+    options: NetOptions,
+    scopes: Vec<String>,
+    layers: Vec<Layer>,
+    depth: usize,
+    block: usize,
+    in_block: bool,
+    shortcut_depth: Option<usize>,
+    dropouts: u32,
+}
+
+impl<'t> Net<'t> {
+    /// A net that records on `tape`.
+    pub fn new(tape: &'t mut Tape, options: NetOptions) -> Self {
+        let (scopes, layers) = (vec![], vec![]);
+        Self { tape, options, scopes, layers, depth: 0, block: 0, in_block: false, shortcut_depth: None, dropouts: 0 }
+    }
+
+    /// The layers declared so far.
+    pub fn into_layers(self) -> Vec<Layer> {
+        self.layers
+    }
+
+    /// The shape of an activation.
+    pub fn shape(&self, x: Var) -> &Shape {
+        self.tape.shape(x)
+    }
+
+    /// Records a residual, dense or transformer block: its layers share one block depth, and `name.` stands before their names.
+    pub fn block<T>(&mut self, name: &str, record: impl FnOnce(&mut Self) -> T) -> T {
+        self.block += 1;
+        self.in_block = true;
+        let result = self.scope(name, record);
+        self.in_block = false;
+        result
+    }
+
+    /// Records with `name.` before every name.
+    pub fn scope<T>(&mut self, name: &str, record: impl FnOnce(&mut Self) -> T) -> T {
+        self.scopes.push(name.to_owned());
+        let result = record(self);
+        self.scopes.pop();
+        result
+    }
+
+    /// Records a shortcut: its layers get the depth of the block's first layer, since they stand as near to the input.
+    pub fn shortcut<T>(&mut self, name: &str, record: impl FnOnce(&mut Self) -> T) -> T {
+        let first = self.layers.iter().find(|layer| layer.block == self.block).map_or(self.depth, |layer| layer.depth);
+        self.shortcut_depth = Some(first);
+        let result = self.scope(name, record);
+        self.shortcut_depth = None;
+        result
+    }
+
+    fn name(&self, name: &str) -> String {
+        self.scopes.iter().map(String::as_str).chain([name]).collect::<Vec<_>>().join(".")
+    }
+
+    /// Starts the layer that the parameters declared from here on belong to.
+    fn begin_layer(&mut self, name: &str) {
+        if !self.in_block {
+            self.block += 1;
+        }
+        let depth = self.shortcut_depth.unwrap_or_else(|| {
+            self.depth += 1;
+            self.depth
+        });
+        let name = self.name(name);
+        self.layers.push(Layer { name, depth, block: self.block });
+    }
+
+    fn declared(&self, name: String, shape: Shape, init: Init, norm_or_bias: bool) -> Declared {
+        Declared { name, shape, init, layer: self.layers.len() - 1, norm_or_bias }
+    }
+
+    /// Declares a trained tensor of the current layer, so that a model can bring operations of its own.
+    ///
+    /// # Panics
+    /// If no layer has begun: a convolution or linear layer begins one.
+    pub fn parameter(&mut self, name: &str, shape: impl Into<Shape>, init: Init, norm_or_bias: bool) -> ParamId {
+        assert!(!self.layers.is_empty(), "{name}: declared before the first layer");
+        let declared = self.declared(self.name(name), shape.into(), init, norm_or_bias);
+        self.tape.parameter(declared)
+    }
+
+    fn state(&mut self, name: &str, shape: impl Into<Shape>, init: Init) -> StateId {
+        let declared = self.declared(self.name(name), shape.into(), init, true);
+        self.tape.state(declared)
+    }
+
+    /// A convolution, and under Curriculum by Smoothing the blur of its result where the kernel is 3x3. Begins a layer.
+    /// Weights: Kaiming normal over the outputs (He et al. 2015, deviation sqrt(2 / (O KH KW / groups))), bias 0.
+    pub fn conv2d(&mut self, name: &str, x: Var, conv: Conv) -> Var {
+        self.begin_layer(name);
+        let Conv { channels, kernel, options, bias } = conv;
+        let [_, c, _, _] = self.tape.shape(x).nchw(name);
+        let fan_out = (channels * kernel * kernel / options.groups) as f64;
+        let shape = [channels, c / options.groups, kernel, kernel];
+        let w = self.parameter(&format!("{name}.weight"), shape, Init::Normal((2.0 / fan_out).sqrt()), false);
+        let bias = bias.then(|| self.parameter(&format!("{name}.bias"), [channels], Init::Zeros, true));
+        let full = self.name(name);
+        let y = conv2d::conv2d(self.tape, &full, x, w, bias, options);
+        if self.options.blur && kernel == 3 { ops::blur::blur(self.tape, &format!("{full}.blur"), y) } else { y }
+    }
+
+    /// Batch normalisation, part of the current layer. gamma 1, beta 0.
+    pub fn batch_norm(&mut self, name: &str, x: Var) -> Var {
+        let [_, c, _, _] = self.tape.shape(x).nchw(name);
+        let norm = Norm {
+            gamma: self.parameter(&format!("{name}.weight"), [c], Init::Ones, true),
+            beta: self.parameter(&format!("{name}.bias"), [c], Init::Zeros, true),
+            running_mean: self.state(&format!("{name}.running_mean"), [c], Init::Zeros),
+            running_var: self.state(&format!("{name}.running_var"), [c], Init::Ones),
+        };
+        let full = self.name(name);
+        ops::batch_norm::batch_norm(self.tape, &full, x, norm)
+    }
+
+    /// A linear layer with bias. Begins a layer. Weights and bias: uniform within 1 / sqrt(C), as PyTorch's `nn.Linear`.
+    pub fn linear(&mut self, name: &str, x: Var, outputs: usize) -> Var {
+        self.begin_layer(name);
+        let [_, c] = self.tape.shape(x).rows();
+        let init = Init::Uniform(1.0 / (c as f64).sqrt());
+        let w = self.parameter(&format!("{name}.weight"), [outputs, c], init, false);
+        let bias = self.parameter(&format!("{name}.bias"), [outputs], init, true);
+        let full = self.name(name);
+        ops::linear::linear(self.tape, &full, x, w, bias)
+    }
+
+    /// Rectified linear unit.
+    pub fn relu(&mut self, name: &str, x: Var) -> Var {
+        let full = self.name(name);
+        ops::relu::relu(self.tape, &full, x)
+    }
+
+    /// Sum of two activations of one shape.
+    pub fn add(&mut self, name: &str, a: Var, b: Var) -> Var {
+        let full = self.name(name);
+        ops::add::add(self.tape, &full, a, b)
+    }
+
+    /// Maximum over windows.
+    pub fn max_pool(&mut self, name: &str, x: Var, window: Window) -> Var {
+        let full = self.name(name);
+        ops::max_pool::max_pool(self.tape, &full, x, window)
+    }
+
+    /// Mean over windows of `kernel` x `kernel`, `stride` apart.
+    pub fn mean_pool(&mut self, name: &str, x: Var, kernel: usize, stride: usize) -> Var {
+        let full = self.name(name);
+        ops::mean_pool::mean_pool(self.tape, &full, x, kernel, stride)
+    }
+
+    /// Mean over each plane.
+    pub fn global_mean_pool(&mut self, name: &str, x: Var) -> Var {
+        let full = self.name(name);
+        ops::mean_pool::global_mean_pool(self.tape, &full, x)
+    }
+
+    /// Dropout with drop probability `p`; each dropout of a net draws its own masks.
+    pub fn dropout(&mut self, name: &str, x: Var, p: f64) -> Var {
+        self.dropouts += 1;
+        let full = self.name(name);
+        ops::dropout::dropout(self.tape, &full, x, p, self.dropouts)
+    }
+}

@@ -1,0 +1,154 @@
+//! Batch normalisation of each channel of x [N,C,H,W] (Ioffe & Szegedy 2015), with PyTorch's conventions: epsilon 1e-5, running
+//! statistics with momentum 0.1, the biased variance to normalise and the unbiased one to keep.
+//!
+//! Training: mean and variance of the batch; y = gamma (x - mean) / sqrt(var + epsilon) + beta.
+//! Evaluation: the same with the running mean and variance. A batch with one element per channel keeps variance 0.
+
+use super::{Kernels, LANES, shader};
+use crate::gpu::Shader;
+use crate::tape::{Mode, Operand, ParamId, Record, StateId, Tape, Var, linear_grid};
+
+/// `shaders/batch_norm.wgsl`.
+pub static SHADER: Shader = shader!("batch_norm");
+
+/// Added to the variance.
+pub const EPSILON: f32 = 1e-5;
+
+/// Weight of a batch in the running statistics.
+pub const MOMENTUM: f32 = 0.1;
+
+/// Workgroups that the sums over a batch are spread over, if there are images enough: fills a GPU, and costs a processor nothing.
+const SUM_WORKGROUPS: usize = 512;
+
+/// What the operation trains and keeps, each [C].
+#[derive(Clone, Copy, Debug)]
+pub struct Norm {
+    /// Scale.
+    pub gamma: ParamId,
+    /// Shift.
+    pub beta: ParamId,
+    /// Kept mean.
+    pub running_mean: StateId,
+    /// Kept variance.
+    pub running_var: StateId,
+}
+
+/// Appends the normalisation of x [N,C,H,W].
+///
+/// # Panics
+/// If gamma or beta do not have C elements.
+pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm) -> Var {
+    let shape = tape.shape(x).clone();
+    let [n, c, h, w] = shape.nchw(name);
+    for param in [norm.gamma, norm.beta] {
+        let declared = tape.declared(param);
+        assert!(declared.shape.dims() == [c], "{name}: C is {c} in x {shape} but {} is {}", declared.name, declared.shape);
+    }
+    let plane = h * w;
+    let images_per_chunk = n.div_ceil((SUM_WORKGROUPS / c).clamp(1, n));
+    let chunks = n.div_ceil(images_per_chunk);
+    let vector = if plane % 4 == 0 { 4 } else { 1 };
+    let constants = vec![
+        ("N", n.into()),
+        ("C", c.into()),
+        ("PLANE", plane.into()),
+        ("CHUNKS", chunks.into()),
+        ("IMAGES_PER_CHUNK", images_per_chunk.into()),
+        ("VECTOR", vector.into()),
+        ("EPSILON", EPSILON.into()),
+        ("MOMENTUM", MOMENTUM.into()),
+    ];
+    let kernels = Kernels { shader: &SHADER, constants };
+    let elementwise = linear_grid(shape.count() / vector, LANES);
+    let per_channel = [c.div_ceil(LANES) as u32, 1, 1];
+    let per_chunk = [c as u32, chunks as u32, 1];
+
+    let y = tape.result(name, shape, &[x], true);
+    let channels = Operand::from(tape.buffer(&format!("{name}.channels"), 16 * c as u64));
+    let (x_in, gamma, beta) = (Operand::from(x).read(), Operand::from(norm.gamma).read(), Operand::from(norm.beta).read());
+    let (mean, var) = (Operand::from(norm.running_mean).write(), Operand::from(norm.running_var).write());
+    let apply = kernels.dispatch("forward", vec![x_in, channels.read(), Operand::from(y).write()], elementwise);
+    if tape.mode() == Mode::Eval {
+        let bindings = vec![x_in, x_in, gamma, beta, mean, var, channels.write()];
+        let forward = vec![kernels.dispatch("prepare", bindings, per_channel), apply];
+        tape.record(Record { name: name.into(), op: "batch_norm", result: Some(y), forward, backward: vec![] });
+        return y;
+    }
+
+    let partials = Operand::from(tape.buffer(&format!("{name}.partials"), 8 * (c * chunks) as u64));
+    let slopes = Operand::from(tape.buffer(&format!("{name}.slopes"), 16 * c as u64));
+    let forward = vec![
+        kernels.dispatch("partial", vec![x_in, partials.write()], per_chunk),
+        kernels.dispatch("finish", vec![x_in, partials.read(), gamma, beta, mean, var, channels.write()], per_channel),
+        apply,
+    ];
+    let dy = Operand::Gradient(y).read();
+    let (dgamma, dbeta) = (Operand::ParameterGradient(norm.gamma), Operand::ParameterGradient(norm.beta));
+    let sums = vec![x_in, channels.read(), dy, partials.write()];
+    let finish = vec![partials.read(), channels.read(), dgamma.write(), dbeta.write(), slopes.write()];
+    let mut backward = vec![
+        kernels.dispatch("backward_partial", sums, per_chunk),
+        kernels.dispatch("backward_finish", finish, per_channel),
+    ];
+    if tape.needs_gradient(x) {
+        let bindings = vec![x_in, slopes.read(), dy, Operand::Gradient(x).write()];
+        backward.push(kernels.dispatch("backward", bindings, elementwise));
+    }
+    tape.record(Record { name: name.into(), op: "batch_norm", result: Some(y), forward, backward });
+    y
+}
+
+/// The same in f64.
+pub mod reference {
+    /// Result of a forward pass in training.
+    pub struct Forward {
+        /// [N,C,H,W].
+        pub y: Vec<f64>,
+        /// Mean of each channel.
+        pub mean: Vec<f64>,
+        /// Biased variance of each channel.
+        pub var: Vec<f64>,
+    }
+
+    /// The elements of channel `c` of [n,c,plane].
+    fn channel([n, channels, plane]: [usize; 3], c: usize) -> impl Iterator<Item = usize> + Clone {
+        (0..n).flat_map(move |image| (0..plane).map(move |i| (image * channels + c) * plane + i))
+    }
+
+    /// y with given statistics, as in evaluation.
+    pub fn normalise(x: &[f64], gamma: &[f64], beta: &[f64], mean: &[f64], var: &[f64], extent: [usize; 3], epsilon: f64) -> Vec<f64> {
+        let mut y = vec![0.0; x.len()];
+        for c in 0..extent[1] {
+            let scale = gamma[c] / (var[c] + epsilon).sqrt();
+            channel(extent, c).for_each(|i| y[i] = (x[i] - mean[c]) * scale + beta[c]);
+        }
+        y
+    }
+
+    /// Forward over x [n,c,plane] with the batch's own statistics.
+    pub fn forward(x: &[f64], gamma: &[f64], beta: &[f64], extent: [usize; 3], epsilon: f64) -> Forward {
+        let count = (extent[0] * extent[2]) as f64;
+        let mean: Vec<_> = (0..extent[1]).map(|c| channel(extent, c).map(|i| x[i]).sum::<f64>() / count).collect();
+        let squares = |c: usize| channel(extent, c).map(|i| (x[i] - mean[c]).powi(2)).sum::<f64>();
+        let var: Vec<_> = (0..extent[1]).map(|c| squares(c) / count).collect();
+        Forward { y: normalise(x, gamma, beta, &mean, &var, extent, epsilon), mean, var }
+    }
+
+    /// (dx, dgamma, dbeta).
+    pub fn backward(x: &[f64], gamma: &[f64], dy: &[f64], extent: [usize; 3], epsilon: f64) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+        let channels = extent[1];
+        let statistics = forward(x, gamma, &vec![0.0; channels], extent, epsilon);
+        let count = (extent[0] * extent[2]) as f64;
+        let (mut dx, mut dgamma, mut dbeta) = (vec![0.0; x.len()], vec![0.0; channels], vec![0.0; channels]);
+        for c in 0..channels {
+            let inverse = 1.0 / (statistics.var[c] + epsilon).sqrt();
+            let xhat = |i: usize| (x[i] - statistics.mean[c]) * inverse;
+            dbeta[c] = channel(extent, c).map(|i| dy[i]).sum();
+            dgamma[c] = channel(extent, c).map(|i| dy[i] * xhat(i)).sum();
+            for i in channel(extent, c) {
+                dx[i] = gamma[c] * inverse * (dy[i] - dbeta[c] / count - xhat(i) * dgamma[c] / count);
+            }
+        }
+        (dx, dgamma, dbeta)
+    }
+}

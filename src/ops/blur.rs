@@ -1,0 +1,50 @@
+//! The blur of Curriculum by Smoothing (Sinha et al., NeurIPS 2020): each plane convolved with a 3x3 Gaussian
+//! k[i,j] = exp(-(i^2 + j^2) / (2 sigma^2)), normalised to sum 1, zero outside the plane. It is its own adjoint.
+//! sigma comes from [`crate::tape::Controls`] and may change at every step; it must be above 0.
+
+use super::{Kernels, LANES, shader};
+use crate::gpu::Shader;
+use crate::tape::{Operand, Record, Tape, Var, linear_grid};
+
+/// `shaders/blur.wgsl`.
+pub static SHADER: Shader = shader!("blur");
+
+/// Appends the blur of x [N,C,H,W].
+pub fn blur(tape: &mut Tape, name: &str, x: Var) -> Var {
+    let shape = tape.shape(x).clone();
+    let [_, _, h, w] = shape.nchw(name);
+    let grid = linear_grid(shape.count(), LANES);
+    let constants = vec![("COUNT", shape.count().into()), ("H", h.into()), ("W", w.into())];
+    let y = tape.result(name, shape, &[x], false);
+    let controls = Operand::from(tape.controls()).uniform();
+    let kernels = Kernels { shader: &SHADER, constants };
+    let bindings = vec![controls, Operand::from(x).read(), Operand::from(y).write()];
+    let forward = vec![kernels.dispatch("forward", bindings, grid)];
+    let mut backward = vec![];
+    if tape.needs_gradient(x) {
+        let bindings = vec![controls, Operand::Gradient(y).read(), Operand::Gradient(x).write()];
+        backward.push(kernels.dispatch("backward", bindings, grid));
+    }
+    tape.record(Record { name: name.into(), op: "blur", result: Some(y), forward, backward });
+    y
+}
+
+/// The same in f64.
+pub mod reference {
+    /// y of x, and dx of dy; `x` holds planes of `h` x `w`.
+    pub fn forward(x: &[f64], h: usize, w: usize, sigma: f64) -> Vec<f64> {
+        let weight = |i: isize, j: isize| (-((i * i + j * j) as f64) / (2.0 * sigma * sigma)).exp();
+        let taps: Vec<_> = (-1..=1).flat_map(|i| (-1..=1).map(move |j| (i, j))).collect();
+        let total: f64 = taps.iter().map(|&(i, j)| weight(i, j)).sum();
+        let element = |index: usize| -> f64 {
+            let (plane, row, column) = (index - index % (h * w), index / w % h, index % w);
+            taps.iter()
+                .map(|&(i, j)| {
+                    let (r, c) = (row.wrapping_add_signed(i), column.wrapping_add_signed(j));
+                    if r < h && c < w { weight(i, j) / total * x[plane + r * w + c] } else { 0.0 }
+                })
+                .sum()
+        };
+        (0..x.len()).map(element).collect()
+    }
+}

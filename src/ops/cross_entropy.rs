@@ -1,0 +1,120 @@
+//! Softmax cross-entropy with label smoothing, its gradient, and the hits.
+//!
+//! loss[n] = logsumexp_k(z[n,k]) - sum_k t[k] z[n,k] with t = (1 - e) onehot(label) + e / K, as PyTorch's `CrossEntropyLoss`;
+//! dz = (softmax(z) - t) / images: the gradient of the mean over the batch. Rows labelled [`PADDING`] count for nothing.
+
+use super::{Kernels, LANES, shader};
+use crate::gpu::Shader;
+use crate::tape::{BufferId, Operand, Record, Tape, Var};
+
+/// `shaders/cross_entropy.wgsl`.
+pub static SHADER: Shader = shader!("cross_entropy");
+
+/// The label of a row that only fills a batch up.
+pub const PADDING: u32 = u32::MAX;
+
+/// The name of the buffer that holds [`Metrics`].
+pub const METRICS: &str = "metrics";
+
+/// Sums that the device keeps until the host clears them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Metrics {
+    /// Sum of the losses of all images.
+    pub loss: f32,
+    /// Images whose label has the largest logit.
+    pub top1: u32,
+    /// Images whose label is among the five largest logits.
+    pub top5: u32,
+    /// Images seen.
+    pub images: u32,
+    /// Images of the latest batch alone.
+    pub batch_images: u32,
+    /// 1 + the first step whose loss was not finite; 0 if there is none.
+    pub halted: u32,
+    /// Nothing; fills 32 bytes.
+    pub reserved: [u32; 2],
+}
+
+/// Appends the loss of logits z [N,K] under the labels that are the first N words of `batch`. Backward starts here.
+///
+/// # Panics
+/// If smoothing is outside [0, 1).
+pub fn cross_entropy(tape: &mut Tape, name: &str, z: Var, batch: BufferId, smoothing: f64) {
+    assert!((0.0..1.0).contains(&smoothing), "{name}: needs 0 <= smoothing < 1, found {smoothing}");
+    let [n, k] = tape.shape(z).rows();
+    let rows = tape.buffer(&format!("{name}.rows"), 8 * n as u64);
+    let metrics = tape.buffer(METRICS, size_of::<Metrics>() as u64);
+    let controls = tape.controls();
+    let constants = vec![("N", n.into()), ("K", k.into()), ("SMOOTHING", (smoothing as f32).into())];
+    let kernels = Kernels { shader: &SHADER, constants };
+    let grid = [n.div_ceil(LANES) as u32, 1, 1];
+    let (z_in, labels) = (Operand::from(z).read(), Operand::from(batch).read());
+    let totals = Operand::from(metrics);
+    let reduce = vec![Operand::from(rows).read(), labels, Operand::from(controls).uniform(), totals.write()];
+    let forward = vec![
+        kernels.dispatch("forward", vec![z_in, labels, Operand::from(rows).write()], grid),
+        kernels.dispatch("reduce", reduce, [1, 1, 1]),
+    ];
+    let mut backward = vec![];
+    if tape.needs_gradient(z) {
+        let bindings = vec![z_in, labels, totals.read(), Operand::Gradient(z).write()];
+        backward.push(kernels.dispatch("backward", bindings, grid));
+    }
+    tape.record(Record { name: name.into(), op: "cross_entropy", result: None, forward, backward });
+}
+
+/// The same in f64.
+pub mod reference {
+    use super::PADDING;
+
+    fn log_sum_exp(z: &[f64]) -> f64 {
+        let top = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        top + z.iter().map(|v| (v - top).exp()).sum::<f64>().ln()
+    }
+
+    fn target(label: u32, k: usize, classes: usize, smoothing: f64) -> f64 {
+        smoothing / classes as f64 + if label as usize == k { 1.0 - smoothing } else { 0.0 }
+    }
+
+    /// The loss of each row, 0 for padding.
+    pub fn losses(z: &[f64], labels: &[u32], smoothing: f64) -> Vec<f64> {
+        let classes = z.len() / labels.len();
+        let row = |(z, &label): (&[f64], &u32)| {
+            if label == PADDING {
+                return 0.0;
+            }
+            let wanted: f64 = z.iter().enumerate().map(|(k, v)| v * target(label, k, classes, smoothing)).sum();
+            log_sum_exp(z) - wanted
+        };
+        z.chunks_exact(classes).zip(labels).map(row).collect()
+    }
+
+    /// dz of the mean loss over the rows that are not padding.
+    pub fn backward(z: &[f64], labels: &[u32], smoothing: f64) -> Vec<f64> {
+        let classes = z.len() / labels.len();
+        let images = labels.iter().filter(|&&label| label != PADDING).count() as f64;
+        let mut dz = vec![];
+        for (z, &label) in z.chunks_exact(classes).zip(labels) {
+            let norm = log_sum_exp(z);
+            dz.extend(z.iter().enumerate().map(|(k, v)| match label {
+                PADDING => 0.0,
+                _ => ((v - norm).exp() - target(label, k, classes, smoothing)) / images,
+            }));
+        }
+        dz
+    }
+
+    /// Rows whose label is among the `top` largest logits, equal ones in class order.
+    pub fn hits(z: &[f64], labels: &[u32], top: usize) -> u32 {
+        let classes = z.len() / labels.len();
+        let hit = |(z, &label): (&[f64], &u32)| {
+            let label = label as usize;
+            label < classes && {
+                let before = |(k, v): &(usize, &f64)| **v > z[label] || (**v == z[label] && *k < label);
+                z.iter().enumerate().filter(before).count() < top
+            }
+        };
+        z.chunks_exact(classes).zip(labels).filter(|&row| hit(row)).count() as u32
+    }
+}

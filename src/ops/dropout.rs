@@ -1,0 +1,67 @@
+//! Dropout: in training y = x / (1 - p) with probability 1 - p, else 0; in evaluation y = x.
+//!
+//! The draw is a hash of (seed, step, salt, index): the same seed gives the same mask on every device, and nothing is stored
+//! for the backward pass. The hash is PCG's output function (Jarzynski & Olano, "Hash Functions for GPU Rendering", JCGT 2020).
+
+use super::{Kernels, LANES, shader};
+use crate::gpu::Shader;
+use crate::tape::{Mode, Operand, Record, Tape, Var, linear_grid};
+
+/// `shaders/dropout.wgsl`.
+pub static SHADER: Shader = shader!("dropout");
+
+/// Appends dropout with drop probability `p`, 0 <= p < 1. `salt` tells this layer's masks from those of others.
+///
+/// # Panics
+/// If `p` is outside [0, 1).
+pub fn dropout(tape: &mut Tape, name: &str, x: Var, p: f64, salt: u32) -> Var {
+    assert!((0.0..1.0).contains(&p), "{name}: dropout needs 0 <= p < 1, found {p}");
+    if tape.mode() == Mode::Eval || p == 0.0 {
+        return x;
+    }
+    let shape = tape.shape(x).clone();
+    let grid = linear_grid(shape.count(), LANES);
+    let y = tape.result(name, shape, &[x], false);
+    let controls = Operand::from(tape.controls()).uniform();
+    let constants = vec![
+        ("SALT", salt.into()),
+        ("DROP_BELOW", reference::threshold(p).into()),
+        ("SCALE", (1.0 / (1.0 - p) as f32).into()),
+    ];
+    let kernels = Kernels { shader: &SHADER, constants };
+    let bindings = vec![controls, Operand::from(x).read(), Operand::from(y).write()];
+    let forward = vec![kernels.dispatch("forward", bindings, grid)];
+    let mut backward = vec![];
+    if tape.needs_gradient(x) {
+        let bindings = vec![controls, Operand::Gradient(y).read(), Operand::Gradient(x).write()];
+        backward.push(kernels.dispatch("backward", bindings, grid));
+    }
+    tape.record(Record { name: name.into(), op: "dropout", result: Some(y), forward, backward });
+    y
+}
+
+/// The same on the host: the mask exactly, the values in f64.
+pub mod reference {
+    /// An element is dropped when its draw lies below this.
+    pub fn threshold(p: f64) -> u32 {
+        (p * 4_294_967_296.0) as u32
+    }
+
+    fn hash(v: u32) -> u32 {
+        let state = v.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
+        let word = ((state >> ((state >> 28) + 4)) ^ state).wrapping_mul(277_803_737);
+        (word >> 22) ^ word
+    }
+
+    /// Whether element `index` is kept.
+    pub fn kept(p: f64, seed: u32, step: u32, salt: u32, index: u32) -> bool {
+        let key = hash(step ^ hash(seed ^ hash(salt)));
+        hash(index ^ key) >= threshold(p)
+    }
+
+    /// y of x, and dx of dy.
+    pub fn forward(x: &[f64], p: f64, seed: u32, step: u32, salt: u32) -> Vec<f64> {
+        let scaled = x.iter().map(|v| v / (1.0 - p));
+        scaled.enumerate().map(|(i, v)| if kept(p, seed, step, salt, i as u32) { v } else { 0.0 }).collect()
+    }
+}

@@ -1,0 +1,105 @@
+//! y = x w^T + bias, with x [N,C] (further dimensions are taken together as C), w [O,C], bias [O], y [N,O].
+//! dx = dy w, dw = dy^T x, dbias = sum over n of dy.
+
+use super::{Kernels, LANES, shader};
+use crate::gpu::{Constant, Shader};
+use crate::tape::{Dispatch, Operand, ParamId, Record, Tape, Var};
+
+/// `shaders/linear.wgsl`.
+pub static SHADER: Shader = shader!("linear");
+
+/// Outputs along each side of an invocation's tile; `TILE` in the shader.
+pub const TILE: usize = 8;
+
+/// A product c [M,N] = sum over K, with the strides at which its operands are read.
+struct Product {
+    extent: [usize; 3],
+    a_strides: [usize; 2],
+    b_strides: [usize; 2],
+}
+
+impl Product {
+    fn kernels(&self) -> Kernels {
+        let [m, n, k] = self.extent;
+        let constants: Vec<(_, Constant)> = vec![
+            ("M", m.into()),
+            ("N", n.into()),
+            ("K", k.into()),
+            ("A_M", self.a_strides[0].into()),
+            ("A_K", self.a_strides[1].into()),
+            ("B_K", self.b_strides[0].into()),
+            ("B_N", self.b_strides[1].into()),
+        ];
+        Kernels { shader: &SHADER, constants }
+    }
+
+    fn grid(&self) -> [u32; 3] {
+        let [m, n, _] = self.extent;
+        [(m.div_ceil(TILE) * n.div_ceil(TILE)).div_ceil(LANES) as u32, 1, 1]
+    }
+
+    fn backward(&self, a: Operand, b: Operand, c: Operand) -> Dispatch {
+        self.kernels().dispatch("backward", vec![a.read(), b.read(), c.write()], self.grid())
+    }
+}
+
+/// Appends y = x w^T + bias.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn linear(tape: &mut Tape, name: &str, x: Var, w: ParamId, bias: ParamId) -> Var {
+    let [n, c] = tape.shape(x).rows();
+    let (weight, biases) = (tape.declared(w).shape.clone(), tape.declared(bias).shape.clone());
+    let &[o, wc] = weight.dims() else { panic!("{name}: expected w [O,C], found {weight}") };
+    assert!(c == wc, "{name}: C is {c} in x {} but {wc} in w {weight}", tape.shape(x));
+    assert!(biases.dims() == [o], "{name}: O is {o} in w {weight} but bias is {biases}");
+    let y = tape.result(name, [n, o], &[x], true);
+
+    let forward = Product { extent: [n, o, c], a_strides: [c, 1], b_strides: [1, c] };
+    let bindings = vec![
+        Operand::from(x).read(),
+        Operand::from(w).read(),
+        Operand::from(y).write(),
+        Operand::from(bias).read(),
+    ];
+    let forward = vec![forward.kernels().dispatch("forward", bindings, forward.grid())];
+
+    let dy = Operand::Gradient(y);
+    let of_w = Product { extent: [o, c, n], a_strides: [1, o], b_strides: [c, 1] };
+    let mut backward = vec![of_w.backward(dy, x.into(), Operand::ParameterGradient(w))];
+    // The bias kernel reads `a` as [M,N] and writes `c`; `b` stands at its binding unread.
+    let of_bias = Product { extent: [n, o, 1], a_strides: [o, 1], b_strides: [1, 1] };
+    let bindings = vec![dy.read(), Operand::from(w).read(), Operand::ParameterGradient(bias).write()];
+    backward.push(of_bias.kernels().dispatch("backward_bias", bindings, [o.div_ceil(LANES) as u32, 1, 1]));
+    if tape.needs_gradient(x) {
+        let of_x = Product { extent: [n, c, o], a_strides: [o, 1], b_strides: [c, 1] };
+        backward.push(of_x.backward(dy, w.into(), Operand::Gradient(x)));
+    }
+    tape.record(Record { name: name.into(), op: "linear", result: Some(y), forward, backward });
+    y
+}
+
+/// The same in f64.
+pub mod reference {
+    /// y of x [n,c], w [o,c], bias [o].
+    pub fn forward(x: &[f64], w: &[f64], bias: &[f64], [n, c, o]: [usize; 3]) -> Vec<f64> {
+        let dot = |n: usize, o: usize| (0..c).map(|k| x[n * c + k] * w[o * c + k]).sum::<f64>();
+        (0..n * o).map(|i| dot(i / o, i % o) + bias[i % o]).collect()
+    }
+
+    /// (dx, dw, dbias).
+    pub fn backward(x: &[f64], w: &[f64], dy: &[f64], [n, c, o]: [usize; 3]) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+        let mut dx = vec![0.0; n * c];
+        let mut dw = vec![0.0; o * c];
+        let mut dbias = vec![0.0; o];
+        for i in 0..n * o {
+            let (row, out) = (i / o, i % o);
+            dbias[out] += dy[i];
+            for k in 0..c {
+                dx[row * c + k] += dy[i] * w[out * c + k];
+                dw[out * c + k] += dy[i] * x[row * c + k];
+            }
+        }
+        (dx, dw, dbias)
+    }
+}

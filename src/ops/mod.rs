@@ -1,0 +1,56 @@
+//! Floor 5: a room per operation. Each holds its equation, its shape rule, its dispatches and, in `reference`, the same in plain
+//! f64 loops; the kernels lie in the file of the same name under `shaders/`.
+
+pub mod add;
+pub mod batch_norm;
+pub mod blur;
+pub mod conv2d;
+pub mod cross_entropy;
+pub mod dropout;
+pub mod linear;
+pub mod load_batch;
+pub mod max_pool;
+pub mod mean_pool;
+pub mod relu;
+
+use crate::gpu::{Constant, Kernel, Shader};
+use crate::tape::{Binding, Dispatch};
+
+/// Invocations in a workgroup of every kernel that does not say otherwise.
+const LANES: usize = 64;
+
+/// The WGSL file of this name.
+macro_rules! shader {
+    ($name:literal) => {
+        $crate::gpu::Shader { name: $name, source: include_str!(concat!("../../shaders/", $name, ".wgsl")) }
+    };
+}
+pub(crate) use shader;
+
+/// Every shader of the operations, for checks that need no device.
+pub const SHADERS: &[&Shader] = &[
+    &add::SHADER,
+    &batch_norm::SHADER,
+    &blur::SHADER,
+    &conv2d::SHADER,
+    &cross_entropy::SHADER,
+    &dropout::SHADER,
+    &linear::SHADER,
+    &load_batch::SHADER,
+    &max_pool::SHADER,
+    &mean_pool::SHADER,
+    &relu::SHADER,
+];
+
+/// Launches of one shader's kernels, all compiled for the same constants.
+struct Kernels {
+    shader: &'static Shader,
+    constants: Vec<(&'static str, Constant)>,
+}
+
+impl Kernels {
+    fn dispatch(&self, entry: &'static str, bindings: Vec<Binding>, grid: [u32; 3]) -> Dispatch {
+        let kernel = Kernel { shader: self.shader, entry, constants: self.constants.clone() };
+        Dispatch { kernel, bindings, grid }
+    }
+}

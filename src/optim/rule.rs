@@ -1,0 +1,151 @@
+//! Update rules and their hyperparameters.
+
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// An update rule, with PyTorch's definitions and defaults.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "name", deny_unknown_fields)]
+pub enum Rule {
+    /// Stochastic gradient descent with momentum; weight decay is added to the gradient.
+    Sgd {
+        /// mu; 0 for none.
+        momentum: f64,
+        /// Look ahead along the momentum (Nesterov).
+        nesterov: bool,
+    },
+    /// Kingma & Ba 2015; weight decay is added to the gradient.
+    Adam {
+        /// Decay of the mean of the gradient.
+        beta1: f64,
+        /// Decay of the mean of its square.
+        beta2: f64,
+        /// Added to the denominator.
+        epsilon: f64,
+    },
+    /// Loshchilov & Hutter 2019; weight decay is taken from the weights.
+    AdamW {
+        /// Decay of the mean of the gradient.
+        beta1: f64,
+        /// Decay of the mean of its square.
+        beta2: f64,
+        /// Added to the denominator.
+        epsilon: f64,
+    },
+    /// Adam under the infinity norm (Kingma & Ba 2015, section 7.1); weight decay is added to the gradient.
+    Adamax {
+        /// Decay of the mean of the gradient.
+        beta1: f64,
+        /// Decay of the largest gradient.
+        beta2: f64,
+        /// Added to the absolute gradient.
+        epsilon: f64,
+    },
+}
+
+impl Rule {
+    /// The names that [`Rule::named`] knows.
+    pub const NAMES: [&'static str; 4] = ["sgd", "adam", "adamw", "adamax"];
+
+    /// A rule with its defaults: momentum 0.9; betas 0.9 and 0.999, epsilon 1e-8.
+    ///
+    /// # Errors
+    /// [`Error::Option`] listing the names, if there is none of this name.
+    pub fn named(name: &str) -> Result<Self> {
+        let (beta1, beta2, epsilon) = (0.9, 0.999, 1e-8);
+        Ok(match name {
+            "sgd" => Self::Sgd { momentum: 0.9, nesterov: false },
+            "adam" => Self::Adam { beta1, beta2, epsilon },
+            "adamw" => Self::AdamW { beta1, beta2, epsilon },
+            "adamax" => Self::Adamax { beta1, beta2, epsilon },
+            _ => {
+                let known = Self::NAMES.join(", ");
+                return Err(Error::option("--optimizer", format!("{name:?} is not known; there are {known}")));
+            }
+        })
+    }
+
+    /// The decays: (momentum, 0) or (beta1, beta2).
+    pub(super) fn betas(&self) -> (f64, f64) {
+        match *self {
+            Self::Sgd { momentum, .. } => (momentum, 0.0),
+            Self::Adam { beta1, beta2, .. } | Self::AdamW { beta1, beta2, .. } | Self::Adamax { beta1, beta2, .. } => {
+                (beta1, beta2)
+            }
+        }
+    }
+
+    pub(super) fn epsilon(&self) -> f64 {
+        match *self {
+            Self::Sgd { .. } => 0.0,
+            Self::Adam { epsilon, .. } | Self::AdamW { epsilon, .. } | Self::Adamax { epsilon, .. } => epsilon,
+        }
+    }
+}
+
+/// A rule with what surrounds it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// Which rule.
+    pub rule: Rule,
+    /// Weight decay of every layer.
+    pub weight_decay: f64,
+    /// Whether biases and the parameters of norms are spared weight decay.
+    pub spare_norm_and_bias: bool,
+    /// Gradients are scaled down to this global L2 norm where they exceed it.
+    pub clip_norm: Option<f64>,
+}
+
+/// The rules in f64, on one layer's parameters.
+pub mod reference {
+    use super::Rule;
+
+    /// Parameters with their moments.
+    #[derive(Clone, Debug)]
+    pub struct State {
+        /// Parameters.
+        pub p: Vec<f64>,
+        /// First moment.
+        pub m: Vec<f64>,
+        /// Second moment.
+        pub v: Vec<f64>,
+    }
+
+    impl State {
+        /// Before the first step.
+        pub fn new(p: Vec<f64>) -> Self {
+            let zeros = vec![0.0; p.len()];
+            Self { p, m: zeros.clone(), v: zeros }
+        }
+
+        /// Step `t` (from 1) with gradient `g`, learning rate `lr` and weight decay `wd`.
+        pub fn step(&mut self, rule: &Rule, g: &[f64], lr: f64, wd: f64, t: i32) {
+            let (b1, b2) = rule.betas();
+            let (c1, c2) = (1.0 - b1.powi(t), 1.0 - b2.powi(t));
+            for ((p, (m, v)), &g) in self.p.iter_mut().zip(self.m.iter_mut().zip(&mut self.v)).zip(g) {
+                let decayed = g + wd * *p;
+                match *rule {
+                    Rule::Sgd { nesterov, .. } => {
+                        *m = b1 * *m + decayed;
+                        *p -= lr * if nesterov { decayed + b1 * *m } else { *m };
+                    }
+                    Rule::Adam { epsilon, .. } | Rule::AdamW { epsilon, .. } => {
+                        let coupled = matches!(rule, Rule::Adam { .. });
+                        let g = if coupled { decayed } else { g };
+                        if !coupled {
+                            *p -= lr * wd * *p;
+                        }
+                        *m = b1 * *m + (1.0 - b1) * g;
+                        *v = b2 * *v + (1.0 - b2) * g * g;
+                        *p -= lr * (*m / c1) / ((*v / c2).sqrt() + epsilon);
+                    }
+                    Rule::Adamax { epsilon, .. } => {
+                        *m = b1 * *m + (1.0 - b1) * decayed;
+                        *v = (b2 * *v).max(decayed.abs() + epsilon);
+                        *p -= lr * (*m / c1) / *v;
+                    }
+                }
+            }
+        }
+    }
+}

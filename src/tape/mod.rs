@@ -1,0 +1,287 @@
+//! Floor 4: a model recorded once as plain data, replayed every step.
+//!
+//! Recording needs no device: operations append [`Record`]s to a [`Tape`], and shapes are checked by name as they do. A
+//! [`Program`] is a tape bound to a device and to the [`Storage`] of its parameters; several programs (training,
+//! evaluation) may share one storage.
+
+mod plan;
+mod program;
+mod record;
+mod storage;
+
+pub use plan::Plan;
+pub use program::Program;
+pub use record::{Binding, Dispatch, Operand, Record, linear_grid};
+pub use storage::Storage;
+
+use crate::tensor::Shape;
+
+/// An activation on a tape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Var(usize);
+
+/// A trained tensor on a tape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ParamId(usize);
+
+/// A tensor that is kept between steps but not trained, such as a running mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StateId(usize);
+
+/// Bytes that one record, or the host, needs beside the activations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BufferId(usize);
+
+impl ParamId {
+    /// Position in [`Tape::parameters`].
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// What the model is recorded for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Batch statistics, dropout, gradients.
+    Train,
+    /// Running statistics, no dropout, no gradients.
+    Eval,
+}
+
+/// How a tensor is filled before the first step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// All 0.
+    Zeros,
+    /// All 1.
+    Ones,
+    /// Independent normal draws with mean 0 and this standard deviation.
+    Normal(f64),
+    /// Independent uniform draws between minus and plus this bound.
+    Uniform(f64),
+}
+
+/// A trained or kept tensor as the model declares it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Declared {
+    /// Full name, as in a state dict: `layer1.0.conv1.weight`.
+    pub name: String,
+    /// Extents.
+    pub shape: Shape,
+    /// How it is filled.
+    pub init: Init,
+    /// Row of the layer table.
+    pub layer: usize,
+    /// Whether it is a bias or belongs to a norm: such parameters can be spared weight decay.
+    pub norm_or_bias: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Activation {
+    name: String,
+    shape: Shape,
+    needs_gradient: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Scratch {
+    name: String,
+    bytes: u64,
+}
+
+/// What kernels may read that changes from step to step, one uniform of 16 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Controls {
+    /// Steps done before this one.
+    pub step: u32,
+    /// Seed of the counter-based generator.
+    pub seed: u32,
+    /// Standard deviation of the blur of CBS, pixels.
+    pub sigma: f32,
+    /// Nothing; fills 16 bytes.
+    pub reserved: u32,
+}
+
+/// The name of the uniform that holds [`Controls`].
+pub const CONTROLS: &str = "controls";
+
+/// A model while it is recorded.
+#[derive(Clone, Debug)]
+pub struct Tape {
+    mode: Mode,
+    activations: Vec<Activation>,
+    buffers: Vec<Scratch>,
+    parameters: Vec<Declared>,
+    states: Vec<Declared>,
+    records: Vec<Record>,
+    seeded: Vec<Var>,
+}
+
+impl Tape {
+    /// An empty tape.
+    pub fn new(mode: Mode) -> Self {
+        Self {
+            mode,
+            activations: vec![],
+            buffers: vec![],
+            parameters: vec![],
+            states: vec![],
+            records: vec![],
+            seeded: vec![],
+        }
+    }
+
+    /// What this tape is recorded for.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// A value that the host writes. With `needs_gradient`, its gradient can be read after a backward pass.
+    pub fn leaf(&mut self, name: &str, shape: impl Into<Shape>, needs_gradient: bool) -> Var {
+        self.activation(name, shape.into(), needs_gradient)
+    }
+
+    /// The result of an operation on `inputs`, which needs a gradient if one of them does or `trained` says so.
+    pub fn result(&mut self, name: &str, shape: impl Into<Shape>, inputs: &[Var], trained: bool) -> Var {
+        let needs_gradient = trained || inputs.iter().any(|&input| self.needs_gradient(input));
+        self.activation(name, shape.into(), needs_gradient && self.mode == Mode::Train)
+    }
+
+    fn activation(&mut self, name: &str, shape: Shape, needs_gradient: bool) -> Var {
+        assert!(shape.count() > 0, "{name}: a tensor {shape} has no elements");
+        self.activations.push(Activation { name: name.to_owned(), shape, needs_gradient });
+        Var(self.activations.len() - 1)
+    }
+
+    /// Declares a trained tensor.
+    pub fn parameter(&mut self, declared: Declared) -> ParamId {
+        let name = &declared.name;
+        assert!(self.parameters.iter().all(|p| p.name != *name), "{name}: two parameters have this name");
+        self.parameters.push(declared);
+        ParamId(self.parameters.len() - 1)
+    }
+
+    /// Declares a tensor that is kept but not trained.
+    pub fn state(&mut self, declared: Declared) -> StateId {
+        let name = &declared.name;
+        assert!(self.states.iter().all(|s| s.name != *name), "{name}: two states have this name");
+        self.states.push(declared);
+        StateId(self.states.len() - 1)
+    }
+
+    /// Bytes of a record's own, or for the host to write, by a name unique on this tape.
+    pub fn buffer(&mut self, name: &str, bytes: u64) -> BufferId {
+        assert!(self.buffers.iter().all(|b| b.name != name), "{name}: two buffers have this name");
+        self.buffers.push(Scratch { name: name.to_owned(), bytes: bytes.next_multiple_of(16) });
+        BufferId(self.buffers.len() - 1)
+    }
+
+    /// The uniform of [`Controls`], made at its first use.
+    pub fn controls(&mut self) -> BufferId {
+        match self.buffers.iter().position(|b| b.name == CONTROLS) {
+            Some(index) => BufferId(index),
+            None => self.buffer(CONTROLS, size_of::<Controls>() as u64),
+        }
+    }
+
+    /// Appends an operation.
+    pub fn record(&mut self, record: Record) {
+        self.records.push(record);
+    }
+
+    /// Says that the host writes the gradient of `var` before a backward pass: where backward starts when no loss does.
+    pub fn seed_gradient(&mut self, var: Var) {
+        self.seeded.push(var);
+    }
+
+    /// The extents of an activation.
+    pub fn shape(&self, var: Var) -> &Shape {
+        &self.activations[var.0].shape
+    }
+
+    /// The name of an activation.
+    pub fn name(&self, var: Var) -> &str {
+        &self.activations[var.0].name
+    }
+
+    /// Whether a backward pass must write the gradient of `var`.
+    pub fn needs_gradient(&self, var: Var) -> bool {
+        self.activations[var.0].needs_gradient && self.mode == Mode::Train
+    }
+
+    /// A parameter's declaration.
+    pub fn declared(&self, param: ParamId) -> &Declared {
+        &self.parameters[param.0]
+    }
+
+    /// All trained tensors, in order of declaration.
+    pub fn parameters(&self) -> &[Declared] {
+        &self.parameters
+    }
+
+    /// All kept tensors, in order of declaration.
+    pub fn states(&self) -> &[Declared] {
+        &self.states
+    }
+
+    /// All operations, in order.
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// The forward dispatches in order, by record.
+    pub fn forward(&self) -> Vec<(usize, Dispatch)> {
+        let by_record = self.records.iter().enumerate();
+        by_record.flat_map(|(i, record)| record.forward.iter().map(move |d| (i, d.with_accumulation(false)))).collect()
+    }
+
+    /// The backward dispatches in reverse order of the records. The first writer of a gradient stores, later ones add, so
+    /// nothing is ever cleared; records whose result has no gradient are left out.
+    ///
+    /// # Panics
+    /// If a parameter gets no gradient at all: the model declares it but does not use it.
+    pub fn backward(&self) -> Vec<(usize, Dispatch)> {
+        if self.mode == Mode::Eval {
+            return vec![];
+        }
+        let mut written: Vec<Operand> = self.seeded.iter().map(|&var| Operand::Gradient(var)).collect();
+        let mut dispatches = vec![];
+        for (i, record) in self.records.iter().enumerate().rev() {
+            if record.result.is_some_and(|result| !written.contains(&Operand::Gradient(result))) {
+                continue;
+            }
+            for dispatch in &record.backward {
+                let accumulate = dispatch.writes_again(&mut written, &record.name);
+                dispatches.push((i, dispatch.with_accumulation(accumulate)));
+            }
+        }
+        for (i, declared) in self.parameters.iter().enumerate() {
+            let reached = written.contains(&Operand::ParameterGradient(ParamId(i)));
+            assert!(reached || self.records.is_empty(), "{}: no gradient reaches this parameter", declared.name);
+        }
+        dispatches
+    }
+
+    /// A table of the records: operation, shape, bytes, dispatches and their grids, and (if given) seconds per record.
+    pub fn describe(&self, seconds: Option<&[f64]>) -> String {
+        let mut text = format!("{:<28} {:<14} {:<18} {:>12}  {}", "record", "op", "result", "bytes", "grids (forward | backward)");
+        if seconds.is_some() {
+            text.insert_str(text.find("  grids").expect("the header has grids"), "        ms");
+        }
+        for (i, record) in self.records.iter().enumerate() {
+            let (shape, bytes) = record.result.map_or((String::new(), 0), |var| {
+                let copies = 1 + u64::from(self.needs_gradient(var));
+                (self.shape(var).to_string(), self.shape(var).bytes() * copies)
+            });
+            let time = seconds.map_or(String::new(), |s| format!(" {:>9.3}", s[i] * 1e3));
+            let grids = |list: &[Dispatch]| list.iter().map(Dispatch::to_string).collect::<Vec<_>>().join(" ");
+            let (forward, backward) = (grids(&record.forward), grids(&record.backward));
+            text.push_str(&format!(
+                "\n{:<28} {:<14} {:<18} {:>12}{time}  {forward} | {backward}",
+                record.name, record.op, shape, bytes
+            ));
+        }
+        text
+    }
+}

@@ -1,0 +1,144 @@
+//! Work as data: what a record holds.
+
+use super::{BufferId, ParamId, StateId, Var};
+use crate::gpu::{Access, Constant, Kernel};
+use std::fmt;
+
+/// What a binding refers to; a program turns it into a range of a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operand {
+    /// An activation.
+    Value(Var),
+    /// The gradient of the loss with respect to an activation.
+    Gradient(Var),
+    /// A trained tensor.
+    Parameter(ParamId),
+    /// Its gradient.
+    ParameterGradient(ParamId),
+    /// A kept tensor.
+    State(StateId),
+    /// A scratch or host-written buffer.
+    Buffer(BufferId),
+}
+
+/// An operand, how the kernel sees it, and which bytes of it where not all.
+#[derive(Clone, Copy, Debug)]
+pub struct Binding {
+    /// What.
+    pub operand: Operand,
+    /// How.
+    pub access: Access,
+    /// Offset and size in bytes; `None` is the whole.
+    pub window: Option<(u64, u64)>,
+}
+
+impl Operand {
+    /// Bound as `var<storage, read>`.
+    pub fn read(self) -> Binding {
+        Binding { operand: self, access: Access::Read, window: None }
+    }
+
+    /// Bound as `var<storage, read_write>`.
+    pub fn write(self) -> Binding {
+        Binding { operand: self, access: Access::Write, window: None }
+    }
+
+    /// Bound as `var<uniform>`.
+    pub fn uniform(self) -> Binding {
+        Binding { operand: self, access: Access::Uniform, window: None }
+    }
+
+    fn is_gradient(self) -> bool {
+        matches!(self, Self::Gradient(_) | Self::ParameterGradient(_))
+    }
+}
+
+impl From<Var> for Operand {
+    fn from(var: Var) -> Self {
+        Self::Value(var)
+    }
+}
+
+impl From<ParamId> for Operand {
+    fn from(param: ParamId) -> Self {
+        Self::Parameter(param)
+    }
+}
+
+impl From<StateId> for Operand {
+    fn from(state: StateId) -> Self {
+        Self::State(state)
+    }
+}
+
+impl From<BufferId> for Operand {
+    fn from(buffer: BufferId) -> Self {
+        Self::Buffer(buffer)
+    }
+}
+
+/// One launch of a kernel.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    /// Which kernel.
+    pub kernel: Kernel,
+    /// Binding 0 first.
+    pub bindings: Vec<Binding>,
+    /// Workgroups in x, y, z.
+    pub grid: [u32; 3],
+}
+
+impl Dispatch {
+    /// Whether the gradients that this dispatch writes hold something already; marks them as written.
+    pub(super) fn writes_again(&self, written: &mut Vec<Operand>, record: &str) -> bool {
+        let gradients = self.bindings.iter().filter(|b| b.access == Access::Write && b.operand.is_gradient());
+        let outputs: Vec<_> = gradients.map(|b| b.operand).collect();
+        let again = outputs.first().is_some_and(|first| written.contains(first));
+        for output in outputs {
+            let same = written.contains(&output) == again;
+            assert!(same, "{record}: one dispatch cannot store one gradient and add to another");
+            if !again {
+                written.push(output);
+            }
+        }
+        again
+    }
+
+    /// Every kernel is told by the constant `ACCUMULATE` whether to add to the gradient that is there.
+    pub(super) fn with_accumulation(&self, accumulate: bool) -> Self {
+        let mut dispatch = self.clone();
+        dispatch.kernel.constants.push(("ACCUMULATE", Constant::Bool(accumulate)));
+        dispatch
+    }
+}
+
+impl fmt::Display for Dispatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [x, y, z] = self.grid;
+        write!(f, "{}[{x}x{y}x{z}]", self.kernel.entry)
+    }
+}
+
+/// An operation: its launches forward and backward.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// The name that the model gave it.
+    pub name: String,
+    /// The operation's own name.
+    pub op: &'static str,
+    /// The activation it makes, if it makes one. Without one (a loss), backward always runs.
+    pub result: Option<Var>,
+    /// In order.
+    pub forward: Vec<Dispatch>,
+    /// In order.
+    pub backward: Vec<Dispatch>,
+}
+
+/// A grid of workgroups of `lanes` invocations over `count` elements: the kernel's index is
+/// `id.x + id.y * groups.x * lanes`, since a dimension holds 65,535 groups at most.
+pub fn linear_grid(count: usize, lanes: usize) -> [u32; 3] {
+    const WIDEST: usize = 32_768;
+    let groups = count.div_ceil(lanes);
+    let rows = groups.div_ceil(WIDEST);
+    [groups.min(WIDEST) as u32, rows as u32, 1]
+}

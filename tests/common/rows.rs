@@ -1,0 +1,300 @@
+//! The op table: one row per operation and shape. The kernels are held against the references by it, the references against
+//! finite differences, and the benches time it.
+
+use lerac::ops::{self, batch_norm::Norm, conv2d, max_pool::Window};
+use lerac::tape::{Declared, Init, ParamId, Tape, Var};
+use lerac::tensor::Shape;
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+/// sigma of the blur, seed and step of dropout: what the rows' references assume.
+pub const CONTROLS: lerac::tape::Controls = lerac::tape::Controls { step: 3, seed: 7, sigma: 0.8, reserved: 0 };
+
+type Record = Box<dyn Fn(&mut Tape, &str, &[Var], &[ParamId]) -> Var + Send + Sync>;
+type Forward = Box<dyn Fn(&[Vec<f64>]) -> Vec<f64> + Send + Sync>;
+type Backward = Box<dyn Fn(&[Vec<f64>], &[f64]) -> Vec<Vec<f64>> + Send + Sync>;
+
+/// An operation at one shape.
+pub struct Row {
+    pub name: String,
+    /// Shapes of the activations it reads.
+    pub inputs: Vec<Shape>,
+    /// Shapes of the parameters it reads.
+    pub params: Vec<Shape>,
+    pub record: Record,
+    /// y of inputs and parameters, in this order.
+    pub forward: Forward,
+    /// The gradient of each of them, from dy.
+    pub backward: Backward,
+    /// Whether y is linear in the first input.
+    pub linear: bool,
+    /// Multiply-adds of the forward pass, for benches; 0 where bytes count.
+    pub multiply_adds: u64,
+}
+
+impl Row {
+    /// Fixed values for inputs and parameters: distinct and evenly spread, so that no maximum is close and nothing lies near 0.
+    pub fn values(&self) -> Vec<Vec<f64>> {
+        let shapes = self.inputs.iter().chain(&self.params);
+        shapes.enumerate().map(|(i, shape)| spread(shape.count(), i as u64)).collect()
+    }
+
+    /// Fixed weights for y: the loss is their sum of products.
+    pub fn weights(&self, count: usize) -> Vec<f64> {
+        spread(count, 100)
+    }
+}
+
+/// `count` distinct values in -1.53..1.47, none 0, exactly representable as f32, in random order.
+pub fn spread(count: usize, seed: u64) -> Vec<f64> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut values: Vec<f64> = (0..count).map(|i| f64::from(((i as f64 + 0.5) / count as f64 * 3.0 - 1.53) as f32)).collect();
+    for i in (1..count).rev() {
+        values.swap(i, rng.random_range(0..=i));
+    }
+    values
+}
+
+/// Declares `shapes` as parameters of one layer.
+pub fn declare(tape: &mut Tape, shapes: &[Shape]) -> Vec<ParamId> {
+    let declare = |(i, shape): (usize, &Shape)| {
+        let name = format!("p{i}");
+        tape.parameter(Declared { name, shape: shape.clone(), init: Init::Zeros, layer: 0, norm_or_bias: false })
+    };
+    shapes.iter().enumerate().map(declare).collect()
+}
+
+fn relu(shape: Shape) -> Row {
+    Row {
+        name: format!("relu {shape}"),
+        inputs: vec![shape],
+        params: vec![],
+        record: Box::new(|tape, name, x, _| ops::relu::relu(tape, name, x[0])),
+        forward: Box::new(|v| ops::relu::reference::forward(&v[0])),
+        backward: Box::new(|v, dy| vec![ops::relu::reference::backward(&v[0], dy)]),
+        linear: false,
+        multiply_adds: 0,
+    }
+}
+
+fn add(shape: Shape) -> Row {
+    Row {
+        name: format!("add {shape}"),
+        inputs: vec![shape.clone(), shape],
+        params: vec![],
+        record: Box::new(|tape, name, x, _| ops::add::add(tape, name, x[0], x[1])),
+        forward: Box::new(|v| ops::add::reference::forward(&v[0], &v[1])),
+        backward: Box::new(|_, dy| {
+            let (da, db) = ops::add::reference::backward(dy);
+            vec![da, db]
+        }),
+        linear: false,
+        multiply_adds: 0,
+    }
+}
+
+fn max_pool(shape: [usize; 4], window: Window) -> Row {
+    let [_, _, h, w] = shape;
+    Row {
+        name: format!("max_pool {shape:?} {window:?}"),
+        inputs: vec![shape.into()],
+        params: vec![],
+        record: Box::new(move |tape, name, x, _| ops::max_pool::max_pool(tape, name, x[0], window)),
+        forward: Box::new(move |v| ops::max_pool::reference::forward(&v[0], h, w, window)),
+        backward: Box::new(move |v, dy| vec![ops::max_pool::reference::backward(&v[0], dy, h, w, window)]),
+        linear: false,
+        multiply_adds: 0,
+    }
+}
+
+fn mean_pool(shape: [usize; 4], kernel: usize, stride: usize) -> Row {
+    let [n, c, h, w] = shape;
+    let global = kernel == 0;
+    let window = if global { [h, w] } else { [kernel, kernel] };
+    Row {
+        name: if global { format!("mean_pool {shape:?} global") } else { format!("mean_pool {shape:?} {kernel}/{stride}") },
+        inputs: vec![shape.into()],
+        params: vec![],
+        record: Box::new(move |tape, name, x, _| match global {
+            true => ops::mean_pool::global_mean_pool(tape, name, x[0]),
+            false => ops::mean_pool::mean_pool(tape, name, x[0], kernel, stride),
+        }),
+        forward: Box::new(move |v| ops::mean_pool::reference::forward(&v[0], [h, w], window, stride)),
+        backward: Box::new(move |_, dy| vec![ops::mean_pool::reference::backward(dy, n * c, [h, w], window, stride)]),
+        linear: true,
+        multiply_adds: 0,
+    }
+}
+
+fn blur(shape: [usize; 4]) -> Row {
+    let [_, _, h, w] = shape;
+    let sigma = f64::from(CONTROLS.sigma);
+    Row {
+        name: format!("blur {shape:?}"),
+        inputs: vec![shape.into()],
+        params: vec![],
+        record: Box::new(|tape, name, x, _| ops::blur::blur(tape, name, x[0])),
+        forward: Box::new(move |v| ops::blur::reference::forward(&v[0], h, w, sigma)),
+        backward: Box::new(move |_, dy| vec![ops::blur::reference::forward(dy, h, w, sigma)]),
+        linear: true,
+        multiply_adds: 0,
+    }
+}
+
+fn dropout(shape: Shape, p: f64) -> Row {
+    const SALT: u32 = 5;
+    let apply = move |x: &[f64]| ops::dropout::reference::forward(x, p, CONTROLS.seed, CONTROLS.step, SALT);
+    Row {
+        name: format!("dropout {shape} {p}"),
+        inputs: vec![shape],
+        params: vec![],
+        record: Box::new(move |tape, name, x, _| ops::dropout::dropout(tape, name, x[0], p, SALT)),
+        forward: Box::new(move |v| apply(&v[0])),
+        backward: Box::new(move |_, dy| vec![apply(dy)]),
+        linear: true,
+        multiply_adds: 0,
+    }
+}
+
+fn linear(n: usize, c: usize, o: usize) -> Row {
+    let extent = [n, c, o];
+    Row {
+        name: format!("linear [{n},{c}] -> {o}"),
+        inputs: vec![[n, c].into()],
+        params: vec![[o, c].into(), [o].into()],
+        record: Box::new(|tape, name, x, p| ops::linear::linear(tape, name, x[0], p[0], p[1])),
+        forward: Box::new(move |v| ops::linear::reference::forward(&v[0], &v[1], &v[2], extent)),
+        backward: Box::new(move |v, dy| {
+            let (dx, dw, dbias) = ops::linear::reference::backward(&v[0], &v[1], dy, extent);
+            vec![dx, dw, dbias]
+        }),
+        linear: false,
+        multiply_adds: (n * c * o) as u64,
+    }
+}
+
+fn batch_norm(shape: [usize; 4]) -> Row {
+    let [n, c, h, w] = shape;
+    let extent = [n, c, h * w];
+    let epsilon = f64::from(ops::batch_norm::EPSILON);
+    Row {
+        name: format!("batch_norm {shape:?}"),
+        inputs: vec![shape.into()],
+        params: vec![[c].into(), [c].into()],
+        record: Box::new(move |tape, name, x, p| {
+            let mut state = |which: &str, init| {
+                let name = format!("{name}.{which}");
+                tape.state(Declared { name, shape: [c].into(), init, layer: 0, norm_or_bias: true })
+            };
+            let (running_mean, running_var) = (state("mean", Init::Zeros), state("var", Init::Ones));
+            ops::batch_norm::batch_norm(tape, name, x[0], Norm { gamma: p[0], beta: p[1], running_mean, running_var })
+        }),
+        forward: Box::new(move |v| ops::batch_norm::reference::forward(&v[0], &v[1], &v[2], extent, epsilon).y),
+        backward: Box::new(move |v, dy| {
+            let (dx, dgamma, dbeta) = ops::batch_norm::reference::backward(&v[0], &v[1], dy, extent, epsilon);
+            vec![dx, dgamma, dbeta]
+        }),
+        linear: false,
+        multiply_adds: 0,
+    }
+}
+
+/// Input, (output channels, kernel), (stride, padding, groups), bias.
+fn conv(x: [usize; 4], (o, k): (usize, usize), (stride, padding, groups): (usize, usize, usize), bias: bool) -> Row {
+    let options = conv2d::Options { stride, padding, groups };
+    let w = [o, x[1] / groups, k, k];
+    let geometry = conv2d::Geometry::new("row", x, w, options);
+    let mut params: Vec<Shape> = vec![w.into()];
+    params.extend(bias.then(|| Shape::from([o])));
+    let [_, _, oh, ow] = geometry.y();
+    Row {
+        name: format!("conv2d {x:?} -> {o}, {k}x{k}/{stride}, padding {padding}, groups {groups}{}", if bias { ", bias" } else { "" }),
+        inputs: vec![x.into()],
+        params,
+        record: Box::new(move |tape, name, x, p| conv2d::conv2d(tape, name, x[0], p[0], p.get(1).copied(), options)),
+        forward: Box::new(move |v| conv2d::reference::forward(&v[0], &v[1], v.get(2).map(Vec::as_slice), &geometry)),
+        backward: Box::new(move |v, dy| {
+            let (dx, dw, dbias) = conv2d::reference::backward(&v[0], &v[1], dy, &geometry);
+            let mut gradients = vec![dx, dw];
+            gradients.extend(bias.then_some(dbias));
+            gradients
+        }),
+        linear: !bias,
+        multiply_adds: (x[0] * o * oh * ow * w[1] * k * k) as u64,
+    }
+}
+
+/// All rows: small, odd and awkward.
+pub fn rows() -> Vec<Row> {
+    let window = |kernel, stride, padding| Window { kernel, stride, padding };
+    vec![
+        relu([1].into()),
+        relu([7].into()),
+        relu([3, 5, 7, 2].into()),
+        relu([4, 64, 33, 31].into()),
+        add([1].into()),
+        add([2, 3, 5, 7].into()),
+        max_pool([2, 3, 8, 8], window(2, 2, 0)),
+        max_pool([1, 2, 7, 9], window(2, 2, 0)),
+        max_pool([2, 3, 9, 7], window(3, 2, 1)),
+        max_pool([1, 1, 5, 5], window(3, 1, 0)),
+        max_pool([1, 3, 4, 4], window(4, 4, 0)),
+        mean_pool([2, 3, 8, 8], 2, 2),
+        mean_pool([1, 2, 7, 9], 3, 2),
+        mean_pool([2, 1, 6, 5], 3, 1),
+        mean_pool([1, 2, 7, 7], 2, 3),
+        mean_pool([3, 5, 7, 6], 0, 1),
+        mean_pool([1, 1, 1, 1], 0, 1),
+        blur([2, 3, 8, 8]),
+        blur([1, 2, 5, 3]),
+        blur([1, 1, 1, 1]),
+        dropout([5, 7, 3].into(), 0.3),
+        dropout([257].into(), 0.5),
+        linear(1, 1, 1),
+        linear(5, 7, 3),
+        linear(8, 16, 8),
+        linear(9, 65, 10),
+        linear(64, 64, 10),
+        linear(3, 130, 17),
+        batch_norm([2, 3, 4, 4]),
+        batch_norm([3, 5, 7, 3]),
+        batch_norm([2, 1, 1, 3]),
+        batch_norm([16, 4, 9, 9]),
+        batch_norm([5, 70, 2, 2]),
+        conv([1, 1, 1, 1], (1, 1), (1, 0, 1), false),
+        conv([2, 3, 8, 8], (16, 3), (1, 1, 1), false),
+        conv([1, 3, 7, 5], (5, 3), (1, 1, 1), true),
+        conv([2, 5, 9, 11], (7, 3), (2, 1, 1), false),
+        conv([2, 4, 8, 8], (6, 3), (2, 1, 1), true),
+        conv([1, 2, 10, 10], (3, 3), (3, 0, 1), true),
+        conv([2, 9, 6, 6], (10, 1), (1, 0, 1), false),
+        conv([2, 8, 9, 9], (16, 1), (2, 0, 1), false),
+        conv([2, 1, 12, 12], (6, 5), (1, 2, 1), true),
+        conv([1, 3, 14, 14], (9, 7), (2, 3, 1), false),
+        conv([2, 6, 7, 7], (6, 3), (1, 1, 6), false),
+        conv([1, 6, 9, 9], (12, 3), (2, 1, 3), true),
+        conv([2, 4, 5, 5], (4, 2), (1, 0, 2), false),
+        conv([1, 4, 17, 3], (9, 3), (1, 1, 1), false),
+        conv([3, 20, 10, 9], (24, 3), (1, 1, 1), false),
+    ]
+}
+
+/// The shapes of `cnn` at batch 64 on 3x32x32, for benches: too large for the f64 references to be quick.
+pub fn large_rows() -> Vec<Row> {
+    vec![
+        relu([64, 16, 32, 32].into()),
+        add([64, 16, 32, 32].into()),
+        max_pool([64, 16, 32, 32], Window::square(2)),
+        mean_pool([64, 64, 8, 8], 0, 1),
+        blur([64, 16, 32, 32]),
+        batch_norm([64, 16, 32, 32]),
+        linear(512, 512, 512),
+        conv([64, 3, 32, 32], (16, 3), (1, 1, 1), false),
+        conv([64, 16, 32, 32], (32, 3), (1, 1, 1), false),
+        conv([64, 32, 16, 16], (64, 3), (2, 1, 1), false),
+        conv([64, 64, 8, 8], (64, 3), (1, 1, 1), false),
+        conv([64, 32, 16, 16], (64, 1), (2, 0, 1), false),
+        conv([64, 32, 16, 16], (32, 3), (1, 1, 32), false),
+    ]
+}

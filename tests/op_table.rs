@@ -1,0 +1,75 @@
+//! Every kernel against its f64 reference, forward and backward, at every row of the op table, on a device with exactly WebGPU's
+//! default limits whose fresh buffers hold NaN.
+
+mod common;
+
+use common::compare::assert_close;
+use common::rows::{CONTROLS, Row, declare, rows};
+use lerac::gpu::Gpu;
+use lerac::tape::{Mode, Program, Storage, Tape};
+
+/// f32 rounding over sums of a few thousand terms.
+const TOLERANCE: f64 = 2e-6;
+
+/// Runs `uses` uses of the row's operation on the same operands, added up, and compares y and all gradients with `uses` times
+/// the reference: once stores every gradient, twice also adds to it.
+fn check(gpu: &Gpu, row: &Row, uses: usize) {
+    let values = row.values();
+    let mut tape = Tape::new(Mode::Train);
+    let inputs: Vec<_> =
+        row.inputs.iter().enumerate().map(|(i, shape)| tape.leaf(&format!("x{i}"), shape.clone(), true)).collect();
+    let params = declare(&mut tape, &row.params);
+    let mut y = (row.record)(&mut tape, "op", &inputs, &params);
+    for again in 1..uses {
+        let other = (row.record)(&mut tape, &format!("op{again}"), &inputs, &params);
+        y = lerac::ops::add::add(&mut tape, &format!("sum{again}"), y, other);
+    }
+    tape.seed_gradient(y);
+    let count = tape.shape(y).count();
+
+    let storage = Storage::new(gpu, &tape).unwrap();
+    let program = Program::new(gpu, tape, &storage).unwrap();
+    let narrow = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<f32>>();
+    for (&var, value) in inputs.iter().zip(&values) {
+        gpu.write(program.value(var), 0, &narrow(value));
+    }
+    for (span, value) in storage.layout.spans().iter().zip(&values[inputs.len()..]) {
+        storage.params.write(gpu, span, &narrow(value));
+    }
+    if let Some(controls) = program.buffer_named(lerac::tape::CONTROLS) {
+        gpu.write(controls, 0, &[CONTROLS]);
+    }
+    let dy = row.weights(count);
+    gpu.write(program.gradient(y), 0, &narrow(&dy));
+    gpu.run(program.forward().iter().chain(program.backward())).unwrap();
+
+    let scale = uses as f64;
+    let times = |values: Vec<f64>| values.into_iter().map(|v| v * scale).collect::<Vec<f64>>();
+    let found: Vec<f32> = gpu.read(&program.value(y).range(0, 4 * count as u64)).unwrap();
+    assert_close("y", &found, &times((row.forward)(&values)), TOLERANCE);
+    let expected = (row.backward)(&values, &dy);
+    for (i, (&var, expected)) in inputs.iter().zip(&expected).enumerate() {
+        let found: Vec<f32> = gpu.read(&program.gradient(var).range(0, 4 * expected.len() as u64)).unwrap();
+        assert_close(&format!("dx{i}"), &found, &times(expected.clone()), TOLERANCE);
+    }
+    for (i, (span, expected)) in storage.layout.spans().iter().zip(&expected[inputs.len()..]).enumerate() {
+        let found = storage.grads.read(gpu, span).unwrap();
+        assert_close(&format!("dp{i}"), &found, &times(expected.clone()), TOLERANCE);
+    }
+    for buffer in program.all_buffers() {
+        assert!(gpu.guard_is_intact(buffer).unwrap(), "something was written behind a buffer");
+    }
+}
+
+fn main() {
+    let gpu = std::sync::Arc::new(std::sync::OnceLock::new());
+    let tests = rows().into_iter().map(|row| {
+        let gpu = gpu.clone();
+        common::test(row.name.clone(), move || {
+            let gpu = gpu.get_or_init(common::strict_gpu);
+            check(gpu, &row, 1);
+            check(gpu, &row, 2);
+        })
+    });
+    common::run_gpu_tests(tests.collect())
+}
