@@ -1,7 +1,28 @@
-//! lerac trains small networks under Learning Rate Curriculum.
+//! lerac trains small networks under Learning Rate Curriculum (Croitoru et al., IJCV 2024) with hand-written WGSL kernels on any
+//! Vulkan, Metal or DX12 GPU.
+//!
+//! A file imports only from the floors below its own:
+//!
+//! | floor | module | what |
+//! |---|---|---|
+//! | 8 | `cli` | arguments, progress, printing |
+//! | 7 | [`train`], `study` | the loop and its records; comparisons and pictures |
+//! | 6 | [`nn`], [`optim`] | models and layers; the fused update |
+//! | 5 | [`ops`] | one room per operation |
+//! | 4 | [`tape`] | records, replay, memory plan |
+//! | 3 | [`tensor`] | shapes, layouts, arenas |
+//! | 2 | [`gpu`] | the only place that knows wgpu |
+//! | 1 | [`error`] | the one error |
+//! | beside | [`curriculum`], [`data`] | learning rates and images, without a device |
+
+pub mod curriculum;
+pub mod data;
 pub mod error;
 pub mod gpu;
+pub mod nn;
 pub mod ops;
 pub mod optim;
 pub mod tape;
 pub mod tensor;
+pub mod train;
+

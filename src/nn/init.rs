@@ -1,16 +1,19 @@
 //! Values before the first step.
 
-use crate::tape::{Init, Storage};
 use crate::gpu::Gpu;
+use crate::tape::{Init, Storage};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, StandardNormal, Uniform};
+
+/// First of the generator's streams that initial values come from; the epochs' draws come from those below.
+const FIRST_STREAM: u64 = 1 << 62;
 
 /// Fills every trained and kept tensor. Each has a stream of its own, so that its values depend on `seed`, its place in the model
 /// and its shape alone.
 pub fn initialise(gpu: &Gpu, storage: &Storage, seed: u64) {
     for (stream, (declared, arena, span)) in storage.tensors().enumerate() {
-        arena.write(gpu, span, &draw(declared.init, span.count, seed, stream as u64));
+        arena.write(gpu, span, &draw(declared.init, span.count, seed, FIRST_STREAM + stream as u64));
     }
 }
 

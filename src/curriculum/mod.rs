@@ -1,0 +1,91 @@
+//! Beside the tower: learning rates as pure functions of time, in f64, without a device.
+//!
+//! The rate of layer j at time t is eta(t) * factor_j(t): a [`Schedule`] gives the common rate eta(t), a [`Curriculum`] the
+//! layer's own factor. Time is counted in fractional epochs.
+
+mod cbs;
+mod conventional;
+mod paper;
+mod reference;
+mod schedule;
+
+pub use cbs::Cbs;
+pub use conventional::Conventional;
+pub use paper::{Pace, Paper, Range};
+pub use reference::{Options as ReferenceOptions, Reference};
+pub use schedule::{Schedule, Shape};
+
+use serde::{Deserialize, Serialize};
+
+/// A layer as a model declares it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Layer {
+    /// The name of its convolution or linear map, as in a state dict.
+    pub name: String,
+    /// Distance from the input in modules (a convolution or linear map with its norm), from 1.
+    pub depth: usize,
+    /// Distance from the input in blocks (residual, dense or transformer blocks; what stands outside one is its own), from 1.
+    pub block: usize,
+}
+
+/// What has a learning rate of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum Granularity {
+    /// Each convolution or linear map with its norm.
+    #[default]
+    Module,
+    /// Each residual, dense or transformer block: the published code's choice.
+    Block,
+}
+
+/// Where training stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Time {
+    /// Steps done.
+    pub step: u64,
+    /// Steps in an epoch, at least 1.
+    pub steps_per_epoch: u64,
+}
+
+impl Time {
+    /// Fractional epochs done.
+    pub fn epochs(self) -> f64 {
+        self.step as f64 / self.steps_per_epoch as f64
+    }
+
+    /// Whole epochs done.
+    pub fn whole_epochs(self) -> u64 {
+        self.step / self.steps_per_epoch
+    }
+}
+
+/// A way to set layers' learning rates apart, and to smooth what they see.
+pub trait Curriculum: Send + Sync {
+    /// What the rate of layer `layer` (an index into the layers that it was made for) is, as a multiple of the common rate.
+    fn factor(&self, time: Time, layer: usize) -> f64;
+
+    /// Standard deviation of the blur after each 3x3 convolution, pixels; `None` where nothing is blurred.
+    fn sigma(&self, _time: Time) -> Option<f64> {
+        None
+    }
+}
+
+/// The depth of each layer, ranked 1, 2, ... without gaps; layers of one depth share a rate.
+pub fn depths(layers: &[Layer], granularity: Granularity) -> Vec<usize> {
+    let depth = |layer: &Layer| match granularity {
+        Granularity::Module => layer.depth,
+        Granularity::Block => layer.block,
+    };
+    let mut distinct: Vec<_> = layers.iter().map(depth).collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    layers.iter().map(|layer| 1 + distinct.partition_point(|&d| d < depth(layer))).collect()
+}
+
+/// The learning rate of each of `layers` layers.
+pub fn rates(curriculum: &dyn Curriculum, schedule: &Schedule, time: Time, layers: usize) -> Vec<f64> {
+    let common = schedule.rate(time);
+    (0..layers).map(|layer| common * curriculum.factor(time, layer)).collect()
+}

@@ -1,0 +1,114 @@
+//! Learning Rate Curriculum as the paper defines it.
+
+use super::{Curriculum, Time};
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// Initial rates of the first and the last layer, written `1e-1..1e-8`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Range {
+    /// eta_1(0).
+    pub first: f64,
+    /// eta_n(0), not above `first`.
+    pub last: f64,
+}
+
+impl FromStr for Range {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let example = "expected FIRST..LAST, e.g. 1e-1..1e-8";
+        let (first, last) = text.split_once("..").ok_or_else(|| format!("{example}, found {text:?}"))?;
+        let number = |part: &str| part.trim().parse::<f64>().map_err(|_| format!("{example}; {part:?} is no number"));
+        let (first, last) = (number(first)?, number(last)?);
+        if !(first > 0.0 && last > 0.0 && first.is_finite() && last.is_finite()) {
+            return Err(format!("expected positive learning rates, found {text}"));
+        }
+        if first < last {
+            return Err(format!("{text} is the wrong way round: layers near the input start high; try {last:e}..{first:e}"));
+        }
+        Ok(Self { first, last })
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:e}..{:e}", self.first, self.last)
+    }
+}
+
+impl TryFrom<String> for Range {
+    type Error = String;
+
+    fn try_from(text: String) -> std::result::Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Range> for String {
+    fn from(range: Range) -> Self {
+        range.to_string()
+    }
+}
+
+/// When rates change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum Pace {
+    /// At every step.
+    #[default]
+    Step,
+    /// At the start of each epoch: t is floor(t).
+    Epoch,
+}
+
+/// Eq. 9 of Croitoru et al., "Learning Rate Curriculum", IJCV 2024:
+///
+/// eta_j(t) = eta_j(0)^(1 - t/k) * eta^(t/k) for t < k, and eta from k on; t and k in epochs.
+///
+/// The initial rates eta_j(0) are spaced evenly in the logarithm from the range's first value at depth 1 to its last at the
+/// greatest depth. As a factor of eta: (eta_j(0) / eta)^(1 - t/k), and exactly 1 from k on. At t = k/2 it is the geometric mean
+/// of start and end.
+#[derive(Clone, Debug)]
+pub struct Paper {
+    initial: Vec<f64>,
+    k: f64,
+    pace: Pace,
+}
+
+impl Paper {
+    /// A curriculum of `k` epochs towards `eta` for layers at `depths` (ranked from 1).
+    ///
+    /// # Errors
+    /// [`Error::Option`] unless eta, the range and k are positive and the range descends.
+    pub fn new(eta: f64, range: Range, k: f64, depths: &[usize], pace: Pace) -> Result<Self> {
+        let positive = |option: &str, value: f64| match value > 0.0 && value.is_finite() {
+            true => Ok(()),
+            false => Err(Error::option(option, format!("expected a positive number, found {value}"))),
+        };
+        positive("--eta", eta)?;
+        positive("--k", k)?;
+        // Also checks a range that was not parsed.
+        let range: Range = range.to_string().parse().map_err(|message: String| Error::option("--range", message))?;
+        let deepest = depths.iter().copied().max().unwrap_or(1);
+        let initial = depths.iter().map(|&depth| {
+            let along = if deepest > 1 { (depth - 1) as f64 / (deepest - 1) as f64 } else { 0.0 };
+            range.first.powf(1.0 - along) * range.last.powf(along) / eta
+        });
+        Ok(Self { initial: initial.collect(), k, pace })
+    }
+}
+
+impl Curriculum for Paper {
+    fn factor(&self, time: Time, layer: usize) -> f64 {
+        let t = match self.pace {
+            Pace::Step => time.epochs(),
+            Pace::Epoch => time.whole_epochs() as f64,
+        };
+        if t >= self.k { 1.0 } else { self.initial[layer].powf(1.0 - t / self.k) }
+    }
+}

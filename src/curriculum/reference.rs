@@ -1,0 +1,91 @@
+//! Learning Rate Curriculum as the published code (CroitoruAlin/LeRaC, 6d3fdb8) computes it, float rounding included.
+
+use super::{Curriculum, Time};
+use crate::error::{Error, Result};
+
+/// The published code's knobs, in learning rates and epochs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Options {
+    /// The common rate.
+    pub eta: f64,
+    /// Blocks go down a decade each while the rate is above this.
+    pub min_lr: f64,
+    /// The classifier starts at eta times this.
+    pub clf: f64,
+    /// A rate grows tenfold while ten times it is below this.
+    pub stop_lr: f64,
+    /// Equally spaced points of an epoch at which rates grow.
+    pub updates_per_epoch: u64,
+    /// No growth from this epoch on.
+    pub stop_update_epoch: u64,
+}
+
+/// Initial rates: the stem at eta; blocks at eta*1e-1 and a decade lower each while the rate is above min_lr, by repeated
+/// multiplication, so that rounding may take one more step; the classifier at eta*clf. At each of `updates_per_epoch` equally
+/// spaced points of an epoch a rate whose tenfold is below stop_lr grows tenfold, until `stop_update_epoch`: groups reach eta one
+/// after another. The i-th point of an epoch lies before the step at which i/updates of the epoch are done.
+#[derive(Clone, Debug)]
+pub struct Reference {
+    options: Options,
+    /// Factor of eta, by number of updates done and layer; the last row stays.
+    ladder: Vec<Vec<f64>>,
+}
+
+impl Reference {
+    /// The ladder for layers at block `depths` (ranked from 1: the stem first, the classifier last).
+    ///
+    /// # Errors
+    /// [`Error::Option`] unless all rates and the number of updates are positive.
+    pub fn new(options: Options, depths: &[usize]) -> Result<Self> {
+        let rates = [("--eta", options.eta), ("--min-lr", options.min_lr), ("--clf", options.clf), ("--stop-lr", options.stop_lr)];
+        if let Some((option, value)) = rates.into_iter().find(|(_, value)| !(*value > 0.0 && value.is_finite())) {
+            return Err(Error::option(option, format!("expected a positive number, found {value}")));
+        }
+        if options.updates_per_epoch == 0 {
+            return Err(Error::option("--updates-per-epoch", "expected at least 1, found 0"));
+        }
+        let deepest = depths.iter().copied().max().unwrap_or(1);
+        let by_depth = initial_rates(&options, deepest);
+        let mut rates: Vec<f64> = depths.iter().map(|&depth| by_depth[depth - 1]).collect();
+        let mut ladder = vec![];
+        loop {
+            ladder.push(rates.iter().map(|rate| rate / options.eta).collect());
+            let grows = |rate: f64| rate.is_normal() && rate * 10.0 < options.stop_lr;
+            if !rates.iter().any(|&rate| grows(rate)) {
+                return Ok(Self { options, ladder });
+            }
+            rates.iter_mut().filter(|rate| grows(**rate)).for_each(|rate| *rate *= 10.0);
+        }
+    }
+
+    fn updates_done(&self, time: Time) -> u64 {
+        let Options { updates_per_epoch: updates, stop_update_epoch, .. } = self.options;
+        let last = stop_update_epoch * time.steps_per_epoch;
+        let step = time.step.min(last);
+        let (epochs, within) = (step / time.steps_per_epoch, step % time.steps_per_epoch);
+        epochs * updates + within * updates / time.steps_per_epoch
+    }
+}
+
+/// The rates of depths 1 to `deepest`.
+fn initial_rates(options: &Options, deepest: usize) -> Vec<f64> {
+    let mut rates = vec![options.eta];
+    let mut block = options.eta * 1e-1;
+    for _ in 2..deepest {
+        rates.push(block);
+        if block > options.min_lr {
+            block *= 1e-1;
+        }
+    }
+    if deepest > 1 {
+        rates.push(options.eta * options.clf);
+    }
+    rates
+}
+
+impl Curriculum for Reference {
+    fn factor(&self, time: Time, layer: usize) -> f64 {
+        let rung = (self.updates_done(time) as usize).min(self.ladder.len() - 1);
+        self.ladder[rung][layer]
+    }
+}

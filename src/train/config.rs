@@ -1,0 +1,348 @@
+//! All options of a run, as the command line, a TOML file and `DIR/config.toml` hold them.
+
+use crate::curriculum::{self, Cbs, Conventional, Curriculum, Granularity, Layer, Pace, Range, Schedule};
+use crate::data::Augmentation;
+use crate::error::{Error, Result};
+use crate::nn::NetOptions;
+use crate::optim::{Rule, Settings};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Training methods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// Every layer at the common rate from the start.
+    Conventional,
+    /// Learning Rate Curriculum (Croitoru et al., IJCV 2024).
+    Lerac,
+    /// Curriculum by Smoothing (Sinha et al., NeurIPS 2020).
+    Cbs,
+}
+
+impl std::fmt::Display for Method {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Conventional => "conventional",
+            Self::Lerac => "lerac",
+            Self::Cbs => "cbs",
+        })
+    }
+}
+
+/// Which LeRaC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// The paper's Eq. 9: log-spaced initial rates, exponential growth until epoch k.
+    Paper,
+    /// What the published code does: a decade per block, multiplied by ten at intervals.
+    Reference,
+}
+
+/// Shapes of the common rate over time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleKind {
+    /// eta throughout.
+    Constant,
+    /// Times gamma at each milestone.
+    Step,
+    /// Half a cosine from eta to the final rate.
+    Cosine,
+}
+
+/// All options of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    /// Data set: shapes, fashion-mnist, mnist, cifar10 or cifar100
+    #[cfg_attr(feature = "cli", arg(long, default_value = "shapes", help_heading = "Data"))]
+    pub data: String,
+    /// Directory that holds its files [default: LERAC_DATA, then the usual places]
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
+    /// Train on this many images only, chosen by the seed [default: all]
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train_images: Option<usize>,
+    /// Images held out of the training set to choose the epoch; 0 keeps the last epoch
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().validation, help_heading = "Data"))]
+    pub validation: usize,
+    /// Flip half of the training images left to right
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
+    pub flip: bool,
+    /// Shift training images by up to this many pixels each way
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, help_heading = "Data"))]
+    pub shift: u8,
+
+    /// Model: cnn, lenet, resnet8 or resnet20
+    #[cfg_attr(feature = "cli", arg(long, default_value = "cnn", help_heading = "Training"))]
+    pub model: String,
+    /// Training method
+    #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "conventional", help_heading = "Training"))]
+    pub method: Method,
+    /// Epochs to train
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().epochs, help_heading = "Training"))]
+    pub epochs: u64,
+    /// Images per step
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().batch_size, help_heading = "Training"))]
+    pub batch_size: usize,
+    /// Seed of initial weights, split, batch order, augmentation and dropout
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, help_heading = "Training"))]
+    pub seed: u64,
+    /// Steps between readings of loss and accuracy
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().log_every, help_heading = "Training"))]
+    pub log_every: u64,
+
+    /// Common learning rate
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().eta, allow_negative_numbers = true, help_heading = "Optimiser"))]
+    pub eta: f64,
+    /// Optimiser: sgd, adam, adamw or adamax
+    #[cfg_attr(feature = "cli", arg(long, default_value = "sgd", help_heading = "Optimiser"))]
+    pub optimizer: String,
+    /// Momentum of sgd
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().momentum, allow_negative_numbers = true, help_heading = "Optimiser"))]
+    pub momentum: f64,
+    /// Nesterov momentum for sgd
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "Optimiser"))]
+    pub nesterov: bool,
+    /// Weight decay
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().weight_decay, allow_negative_numbers = true, help_heading = "Optimiser"))]
+    pub weight_decay: f64,
+    /// No weight decay on biases and on the parameters of norms
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "Optimiser"))]
+    pub spare_norm_and_bias: bool,
+    /// Scale gradients down to this global norm [default: never]
+    #[cfg_attr(feature = "cli", arg(long, allow_negative_numbers = true, help_heading = "Optimiser"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// Label smoothing of the loss
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, allow_negative_numbers = true, help_heading = "Optimiser"))]
+    pub label_smoothing: f64,
+    /// Shape of the common rate
+    #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "constant", help_heading = "Optimiser"))]
+    pub schedule: ScheduleKind,
+    /// Epochs at which the step schedule multiplies by gamma
+    #[cfg_attr(feature = "cli", arg(long, value_delimiter = ',', help_heading = "Optimiser"))]
+    pub milestones: Vec<f64>,
+    /// Factor of the step schedule
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().gamma, allow_negative_numbers = true, help_heading = "Optimiser"))]
+    pub gamma: f64,
+    /// Where the cosine schedule ends
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, allow_negative_numbers = true, help_heading = "Optimiser"))]
+    pub final_rate: f64,
+    /// Epochs over which the common rate first grows from 0
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, allow_negative_numbers = true, help_heading = "Optimiser"))]
+    pub warmup_epochs: f64,
+
+    /// LeRaC after the paper or after the published code
+    #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "paper", help_heading = "LeRaC"))]
+    pub preset: Preset,
+    /// Initial rates, first layer..last layer [default: eta..eta*1e-4]
+    #[cfg_attr(feature = "cli", arg(long, allow_hyphen_values = true, help_heading = "LeRaC"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub range: Option<Range>,
+    /// Epochs until all layers have the common rate [default: a fifth of the epochs]
+    #[cfg_attr(feature = "cli", arg(long, allow_negative_numbers = true, help_heading = "LeRaC"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub k: Option<f64>,
+    /// What has a rate of its own
+    #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "module", help_heading = "LeRaC"))]
+    pub granularity: Granularity,
+    /// When rates change
+    #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "step", help_heading = "LeRaC"))]
+    pub pace: Pace,
+    /// reference: no block starts far below this rate
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().min_lr, allow_negative_numbers = true, help_heading = "LeRaC"))]
+    pub min_lr: f64,
+    /// reference: the classifier starts at eta times this
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().clf, allow_negative_numbers = true, help_heading = "LeRaC"))]
+    pub clf: f64,
+    /// reference: a rate is multiplied by ten while the result stays below this [default: 1.1 eta]
+    #[cfg_attr(feature = "cli", arg(long, allow_negative_numbers = true, help_heading = "LeRaC"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_lr: Option<f64>,
+    /// reference: multiplications per epoch
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 1, help_heading = "LeRaC"))]
+    pub updates_per_epoch: u64,
+    /// reference: no multiplication from this epoch on [default: the last]
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "LeRaC"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_update_epoch: Option<u64>,
+
+    /// Standard deviation of the blur at the start, pixels
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 1.0, allow_negative_numbers = true, help_heading = "CBS"))]
+    pub sigma: f64,
+    /// Factor of sigma
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().sigma_decay, allow_negative_numbers = true, help_heading = "CBS"))]
+    pub sigma_decay: f64,
+    /// Epochs between multiplications of sigma
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().sigma_every, help_heading = "CBS"))]
+    pub sigma_every: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: "shapes".into(),
+            data_dir: None,
+            train_images: None,
+            validation: 1000,
+            flip: false,
+            shift: 0,
+            model: "cnn".into(),
+            method: Method::Conventional,
+            epochs: 5,
+            batch_size: 64,
+            seed: 0,
+            log_every: 20,
+            eta: 0.1,
+            optimizer: "sgd".into(),
+            momentum: 0.9,
+            nesterov: false,
+            weight_decay: 1e-4,
+            spare_norm_and_bias: false,
+            clip_norm: None,
+            label_smoothing: 0.0,
+            schedule: ScheduleKind::Constant,
+            milestones: vec![],
+            gamma: 0.1,
+            final_rate: 0.0,
+            warmup_epochs: 0.0,
+            preset: Preset::Paper,
+            range: None,
+            k: None,
+            granularity: Granularity::Module,
+            pace: Pace::Step,
+            min_lr: 1e-5,
+            clf: 1e-3,
+            stop_lr: None,
+            updates_per_epoch: 1,
+            stop_update_epoch: None,
+            sigma: 1.0,
+            sigma_decay: 0.9,
+            sigma_every: 5,
+        }
+    }
+}
+
+/// Whether `value` lies within bounds; NaN does not.
+fn require(option: &str, value: f64, within: bool, expected: &str) -> Result<()> {
+    if within && value.is_finite() { Ok(()) } else { Err(Error::option(option, format!("expected {expected}, found {value}"))) }
+}
+
+impl Config {
+    /// Checks every option that can be checked without data and device.
+    ///
+    /// # Errors
+    /// [`Error::Option`] naming the option, what was expected and what was found.
+    pub fn check(&self) -> Result<()> {
+        drop(crate::nn::named(&self.model)?);
+        self.settings()?;
+        require("--epochs", self.epochs as f64, self.epochs > 0, "at least 1")?;
+        require("--batch-size", self.batch_size as f64, (1..1 << 24).contains(&self.batch_size), "1 to 16777215")?;
+        require("--log-every", self.log_every as f64, self.log_every > 0, "at least 1")?;
+        require("--shift", f64::from(self.shift), self.shift <= 127, "at most 127 pixels")?;
+        require("--eta", self.eta, self.eta > 0.0, "a positive learning rate")?;
+        require("--weight-decay", self.weight_decay, self.weight_decay >= 0.0, "0 or more")?;
+        require("--momentum", self.momentum, (0.0..1.0).contains(&self.momentum), "0 <= momentum < 1")?;
+        let smoothing = self.label_smoothing;
+        require("--label-smoothing", smoothing, (0.0..1.0).contains(&smoothing), "0 <= smoothing < 1")?;
+        let clip = self.clip_norm.unwrap_or(1.0);
+        require("--clip-norm", clip, clip > 0.0, "a positive norm")?;
+        if self.method == Method::Lerac && self.preset == Preset::Paper {
+            let (k, epochs) = (self.k(), self.epochs as f64);
+            require("--k", k, k > 0.0, "more than 0 epochs")?;
+            if k > epochs {
+                let message = format!("{k} epochs of curriculum do not fit --epochs {epochs}; --k {epochs} or less does");
+                return Err(Error::option("--k", message));
+            }
+        }
+        self.common_rate().map(|_| ())
+    }
+
+    /// Epochs of curriculum: the option, or a fifth of all epochs.
+    pub fn k(&self) -> f64 {
+        self.k.unwrap_or(self.epochs as f64 / 5.0)
+    }
+
+    /// The optimiser's settings.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for an unknown optimiser.
+    pub fn settings(&self) -> Result<Settings> {
+        let mut rule = Rule::named(&self.optimizer)?;
+        if let Rule::Sgd { momentum, nesterov } = &mut rule {
+            (*momentum, *nesterov) = (self.momentum, self.nesterov);
+        }
+        Ok(Settings {
+            rule,
+            weight_decay: self.weight_decay,
+            spare_norm_and_bias: self.spare_norm_and_bias,
+            clip_norm: self.clip_norm,
+        })
+    }
+
+    /// The common rate over time.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for impossible milestones, factors or rates.
+    pub fn common_rate(&self) -> Result<Schedule> {
+        require("--final-rate", self.final_rate, (0.0..=self.eta).contains(&self.final_rate), "0 to eta")?;
+        require("--gamma", self.gamma, self.gamma > 0.0, "a positive factor")?;
+        require("--warmup-epochs", self.warmup_epochs, self.warmup_epochs >= 0.0, "0 or more epochs")?;
+        let shape = match self.schedule {
+            ScheduleKind::Constant => curriculum::Shape::Constant,
+            ScheduleKind::Step => {
+                curriculum::Shape::Step { milestones: self.milestones.clone(), gamma: self.gamma }
+            }
+            ScheduleKind::Cosine => {
+                curriculum::Shape::Cosine { epochs: self.epochs as f64, floor: self.final_rate / self.eta }
+            }
+        };
+        Ok(Schedule { eta: self.eta, shape, warmup_epochs: self.warmup_epochs })
+    }
+
+    /// The curriculum of a model with these layers.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for rates that are not positive or a range the wrong way round.
+    pub fn curriculum(&self, layers: &[Layer]) -> Result<Box<dyn Curriculum>> {
+        Ok(match (self.method, self.preset) {
+            (Method::Conventional, _) => Box::new(Conventional),
+            (Method::Cbs, _) => Box::new(Cbs::new(self.sigma, self.sigma_decay, self.sigma_every)?),
+            (Method::Lerac, Preset::Paper) => {
+                let range = self.range.unwrap_or(Range { first: self.eta, last: self.eta * 1e-4 });
+                let depths = curriculum::depths(layers, self.granularity);
+                Box::new(curriculum::Paper::new(self.eta, range, self.k(), &depths, self.pace)?)
+            }
+            (Method::Lerac, Preset::Reference) => Box::new(curriculum::Reference::new(
+                curriculum::ReferenceOptions {
+                    eta: self.eta,
+                    min_lr: self.min_lr,
+                    clf: self.clf,
+                    stop_lr: self.stop_lr.unwrap_or(1.1 * self.eta),
+                    updates_per_epoch: self.updates_per_epoch,
+                    stop_update_epoch: self.stop_update_epoch.unwrap_or(self.epochs),
+                },
+                &curriculum::depths(layers, Granularity::Block),
+            )?),
+        })
+    }
+
+    /// What the method asks of the model.
+    pub fn net_options(&self) -> NetOptions {
+        NetOptions { blur: self.method == Method::Cbs }
+    }
+
+    /// How training images are varied.
+    pub fn augmentation(&self) -> Augmentation {
+        Augmentation { flip: self.flip, shift: self.shift }
+    }
+}

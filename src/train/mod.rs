@@ -1,0 +1,13 @@
+//! Floor 7: training. A [`Config`] says what to train; a [`Session`] holds the device's side of it; [`run`] is the loop.
+
+mod config;
+mod run;
+mod session;
+mod weights;
+
+pub use config::{Config, Method, Preset, ScheduleKind};
+pub use run::{EpochRecord, IntervalRecord, Observer, Outcome, Summary, run};
+pub use session::{Parts, Session, SessionPlan};
+pub use weights::write_safetensors;
+#[cfg(feature = "cli")]
+pub(crate) use weights::write_whole;

@@ -1,0 +1,292 @@
+//! The loop: epochs, validation, the best epoch, and one reading of the test set.
+
+use super::session::Parts;
+use super::{Config, Session, SessionPlan};
+use crate::curriculum::Layer;
+use crate::data::{Dataset, HostBatch, Loader, Splits, split};
+use crate::error::{Error, Result};
+use crate::gpu::Gpu;
+use crate::nn::{self, Task};
+use crate::ops::cross_entropy::Metrics;
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The images are scaled to [0, 1], then (x - 0.5) / 0.5, as the published code does for every data set.
+const CENTRE: f32 = 0.5;
+
+/// One reading of the running sums.
+#[derive(Clone, Debug, Serialize)]
+pub struct IntervalRecord {
+    /// Steps done.
+    pub step: u64,
+    /// Fractional epochs done.
+    pub epoch: f64,
+    /// Mean loss over the interval's images.
+    pub train_loss: f64,
+    /// Part of them predicted right.
+    pub train_accuracy: f64,
+    /// Part of them whose label is among the five largest logits.
+    pub train_top5: f64,
+    /// Images per second over the interval.
+    pub images_per_second: f64,
+    /// The learning rate of each layer at the interval's last step.
+    #[serde(skip)]
+    pub rates: Vec<f64>,
+}
+
+/// The end of an epoch.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct EpochRecord {
+    /// Epochs done.
+    pub epoch: u64,
+    /// Steps done.
+    pub step: u64,
+    /// Mean loss over the epoch's training images, as they were seen.
+    pub train_loss: f64,
+    /// Part of them predicted right.
+    pub train_accuracy: f64,
+    /// Mean loss over the validation images, if there are any.
+    pub validation_loss: Option<f64>,
+    /// Part of them predicted right.
+    pub validation_accuracy: Option<f64>,
+}
+
+/// The end of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// Part of the test images predicted right, by the weights of the best epoch.
+    pub test_accuracy: f64,
+    /// Part of them whose label is among the five largest logits.
+    pub test_top5: f64,
+    /// Mean loss over them.
+    pub test_loss: f64,
+    /// Test images.
+    pub test_images: u64,
+    /// The best validation accuracy; absent without validation images.
+    pub validation_accuracy: Option<f64>,
+    /// The epoch that the weights are from: the best on validation, or the last.
+    pub best_epoch: u64,
+    /// Training steps.
+    pub steps: u64,
+    /// Images trained on in each epoch.
+    pub images_per_epoch: u64,
+    /// Seconds of training steps, evaluation not counted.
+    pub seconds: f64,
+    /// Training images per second.
+    pub images_per_second: f64,
+    /// Milliseconds per training step.
+    pub milliseconds_per_step: f64,
+    /// Bytes on the device.
+    pub device_bytes: u64,
+    /// The adapter's name.
+    pub adapter: String,
+    /// Version of lerac.
+    pub version: &'static str,
+}
+
+/// A finished run: its summary, and what to write of its model.
+pub struct Outcome<'g> {
+    /// The numbers.
+    pub summary: Summary,
+    /// The session, holding the best epoch's weights.
+    pub session: Session<'g>,
+}
+
+/// Hears what happens during a run. Each method has a default that does nothing.
+pub trait Observer {
+    /// The run is about to begin.
+    fn begin(&mut self, _plan: &SessionPlan, _layers: &[Layer], _steps: u64) -> Result<()> {
+        Ok(())
+    }
+
+    /// A step was submitted; `step` are done.
+    fn step(&mut self, _step: u64) {}
+
+    /// The sums were read.
+    fn interval(&mut self, _record: &IntervalRecord) -> Result<()> {
+        Ok(())
+    }
+
+    /// An epoch is over.
+    fn epoch(&mut self, _record: &EpochRecord) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Totals {
+    loss: f64,
+    top1: f64,
+    images: f64,
+}
+
+impl Totals {
+    fn add(&mut self, metrics: &Metrics) {
+        self.loss += f64::from(metrics.loss);
+        self.top1 += f64::from(metrics.top1);
+        self.images += f64::from(metrics.images);
+    }
+}
+
+fn part(count: u32, of: u32) -> f64 {
+    f64::from(count) / f64::from(of.max(1))
+}
+
+fn mean_loss(metrics: &Metrics) -> f64 {
+    f64::from(metrics.loss) / f64::from(metrics.images.max(1))
+}
+
+/// Which images a run trains and validates on.
+struct Division {
+    train: Arc<[u32]>,
+    validation: Arc<[u32]>,
+}
+
+fn divide(config: &Config, data: &Dataset) -> Result<Division> {
+    let (mut train, validation) = split(data.len(), config.validation, config.seed)?;
+    if let Some(wanted) = config.train_images {
+        if wanted > train.len() {
+            let message = format!("{wanted} images were asked for, {} are left after validation", train.len());
+            return Err(Error::option("--train-images", message));
+        }
+        train.truncate(wanted);
+    }
+    if train.len() < config.batch_size {
+        let message = format!("{} does not fit into {} training images", config.batch_size, train.len());
+        return Err(Error::option("--batch-size", message));
+    }
+    Ok(Division { train: train.into(), validation: validation.into() })
+}
+
+/// Trains as `config` says and reads the test set once.
+///
+/// # Errors
+/// [`Error::Option`] and [`Error::Capacity`] before the first step; [`Error::NonFinite`] and [`Error::Device`] during training.
+pub fn run<'g>(gpu: &'g Gpu, config: &Config, data: &Splits, observer: &mut dyn Observer) -> Result<Outcome<'g>> {
+    config.check()?;
+    let train_data = Arc::new(data.train.clone());
+    let division = divide(config, &train_data)?;
+    let channels = train_data.image[0];
+    let task = Task {
+        image: train_data.image,
+        classes: train_data.classes.len(),
+        mean: vec![CENTRE; channels],
+        std: vec![CENTRE; channels],
+        label_smoothing: config.label_smoothing,
+    };
+    let steps_per_epoch = (division.train.len() / config.batch_size) as u64;
+    let steps = steps_per_epoch * config.epochs;
+    let parts = Parts {
+        model: &nn::named(&config.model)?,
+        task: &task,
+        batch_size: config.batch_size,
+        net_options: config.net_options(),
+        settings: config.settings()?,
+        schedule: config.common_rate()?,
+        curriculum: &|layers| config.curriculum(layers),
+        steps_per_epoch,
+        seed: config.seed,
+    };
+    let mut session = Session::new(gpu, &parts)?;
+    observer.begin(&session.plan(), session.layers(), steps)?;
+
+    let mut loader = Loader::training(
+        train_data.clone(),
+        division.train.clone(),
+        config.batch_size,
+        config.augmentation(),
+        config.seed,
+        0,
+    );
+    let mut best: Option<(f64, u64, Vec<Vec<f32>>)> = None;
+    let mut seconds = 0.0;
+    for epoch in 1..=config.epochs {
+        let mut totals = Totals::default();
+        let mut since = Instant::now();
+        for _ in 0..steps_per_epoch {
+            let rates = session.rates();
+            let batch = loader.next().ok_or_else(|| Error::Device("the loader's thread has ended".into()))?;
+            session.step(&batch)?;
+            let step = session.time().step;
+            observer.step(step);
+            if step % config.log_every != 0 && step % steps_per_epoch != 0 {
+                continue;
+            }
+            let metrics = read_metrics(&mut session, config, &train_data, &division)?;
+            let elapsed = since.elapsed().as_secs_f64();
+            since = Instant::now();
+            seconds += elapsed;
+            totals.add(&metrics);
+            observer.interval(&IntervalRecord {
+                step,
+                epoch: session.time().epochs(),
+                train_loss: mean_loss(&metrics),
+                train_accuracy: part(metrics.top1, metrics.images),
+                train_top5: part(metrics.top5, metrics.images),
+                images_per_second: f64::from(metrics.images) / elapsed,
+                rates,
+            })?;
+        }
+        let validation = match division.validation.is_empty() {
+            true => None,
+            false => {
+                let batches = Loader::evaluation(train_data.clone(), division.validation.clone(), config.batch_size);
+                Some(session.evaluate(batches)?)
+            }
+        };
+        let accuracy = validation.as_ref().map(|metrics| part(metrics.top1, metrics.images));
+        observer.epoch(&EpochRecord {
+            epoch,
+            step: session.time().step,
+            train_loss: totals.loss / totals.images,
+            train_accuracy: totals.top1 / totals.images,
+            validation_loss: validation.as_ref().map(mean_loss),
+            validation_accuracy: accuracy,
+        })?;
+        if let Some(accuracy) = accuracy
+            && best.as_ref().is_none_or(|(best, _, _)| accuracy > *best)
+        {
+            best = Some((accuracy, epoch, session.snapshot()?));
+        }
+    }
+    drop(loader);
+
+    if let Some((_, _, snapshot)) = &best {
+        session.restore(snapshot);
+    }
+    let everything: Arc<[u32]> = (0..data.test.len() as u32).collect();
+    let test = session.evaluate(Loader::evaluation(Arc::new(data.test.clone()), everything, config.batch_size))?;
+    let images = steps * config.batch_size as u64;
+    let summary = Summary {
+        test_accuracy: part(test.top1, test.images),
+        test_top5: part(test.top5, test.images),
+        test_loss: mean_loss(&test),
+        test_images: u64::from(test.images),
+        validation_accuracy: best.as_ref().map(|(accuracy, _, _)| *accuracy),
+        best_epoch: best.as_ref().map_or(config.epochs, |(_, epoch, _)| *epoch),
+        steps,
+        images_per_epoch: steps_per_epoch * config.batch_size as u64,
+        seconds,
+        images_per_second: images as f64 / seconds,
+        milliseconds_per_step: 1e3 * seconds / steps as f64,
+        device_bytes: session.plan().total(),
+        adapter: gpu.info().name.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    Ok(Outcome { summary, session })
+}
+
+/// The sums of an interval, or what broke, found by replaying the step whose loss was not finite.
+fn read_metrics(session: &mut Session<'_>, config: &Config, data: &Dataset, division: &Division) -> Result<Metrics> {
+    let metrics = session.training_metrics()?;
+    if metrics.halted == 0 {
+        return Ok(metrics);
+    }
+    let step = u64::from(metrics.halted - 1);
+    let (epoch, within) = (step / session.time().steps_per_epoch, step % session.time().steps_per_epoch);
+    let mut batches =
+        HostBatch::of_epoch(data, &division.train, config.batch_size, config.augmentation(), config.seed, epoch);
+    let batch = batches.nth(within as usize).expect("the step was done with this batch");
+    Err(session.explain(step, &batch)?)
+}

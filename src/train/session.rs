@@ -1,0 +1,256 @@
+//! A model on a device, ready to be trained and evaluated.
+
+use crate::curriculum::{self, Curriculum, Layer, Schedule, Time};
+use crate::data::HostBatch;
+use crate::error::{Error, Result};
+use crate::gpu::Gpu;
+use crate::nn::{self, Model, NetOptions, Task};
+use crate::ops::cross_entropy::{METRICS, Metrics};
+use crate::optim::{Optimizer, Settings};
+use crate::tape::{BufferId, CONTROLS, Controls, Mode, Plan, Program, Storage};
+
+/// The bytes that a session takes on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct SessionPlan {
+    /// Training, parameters and gradients counted in.
+    pub training: Plan,
+    /// What evaluation adds.
+    pub evaluation: u64,
+    /// The optimiser's moments.
+    pub moments: u64,
+}
+
+impl SessionPlan {
+    /// All of it, bytes.
+    pub fn total(&self) -> u64 {
+        self.training.total() + self.evaluation + self.moments
+    }
+}
+
+/// A model being trained.
+pub struct Session<'g> {
+    gpu: &'g Gpu,
+    storage: Storage,
+    train: Program,
+    eval: Program,
+    batches: [BufferId; 2],
+    optimizer: Optimizer,
+    layers: Vec<Layer>,
+    schedule: Schedule,
+    curriculum: Box<dyn Curriculum>,
+    time: Time,
+    seed: u64,
+    plan: SessionPlan,
+}
+
+/// What a session is made of.
+pub struct Parts<'a> {
+    /// The network.
+    pub model: &'a Model,
+    /// What it reads and predicts.
+    pub task: &'a Task,
+    /// Images per step.
+    pub batch_size: usize,
+    /// What the method asks of the network.
+    pub net_options: NetOptions,
+    /// The optimiser.
+    pub settings: Settings,
+    /// The common rate.
+    pub schedule: Schedule,
+    /// Makes the layers' factors.
+    pub curriculum: &'a dyn Fn(&[Layer]) -> Result<Box<dyn Curriculum>>,
+    /// Steps in an epoch.
+    pub steps_per_epoch: u64,
+    /// Seed of initial weights and dropout.
+    pub seed: u64,
+}
+
+impl<'g> Session<'g> {
+    /// Records the model for training and evaluation, checks that it fits the device, compiles it and draws its weights.
+    ///
+    /// # Errors
+    /// [`Error::Capacity`] where it does not fit, [`Error::Option`] for a curriculum that cannot be.
+    pub fn new(gpu: &'g Gpu, parts: &Parts<'_>) -> Result<Self> {
+        let record = |mode| nn::record(parts.model, parts.task, parts.batch_size, mode, parts.net_options);
+        let train = record(Mode::Train);
+        let curriculum = (parts.curriculum)(&train.layers)?;
+        train.tape.check(&gpu.limits(), parts.batch_size)?;
+        let eval = record(Mode::Eval);
+        let training = train.tape.plan();
+        let moments = match parts.settings.rule {
+            crate::optim::Rule::Sgd { .. } => 1,
+            _ => 2,
+        };
+        let plan = SessionPlan {
+            training,
+            evaluation: eval.tape.plan().beside_storage(),
+            moments: moments * training.parameters,
+        };
+        let storage = Storage::new(gpu, &train.tape)?;
+        let batches = [train.batch, eval.batch];
+        let (train, layers) = (Program::new(gpu, train.tape, &storage)?, train.layers);
+        let eval = Program::new(gpu, eval.tape, &storage)?;
+        let metrics = train.buffer_named(METRICS).expect("a recorded classifier has metrics");
+        let optimizer = Optimizer::new(gpu, &storage, metrics, layers.len(), parts.settings)?;
+        nn::initialise(gpu, &storage, parts.seed);
+        let session = Self {
+            gpu,
+            batches,
+            optimizer,
+            layers,
+            schedule: parts.schedule.clone(),
+            curriculum,
+            time: Time { step: 0, steps_per_epoch: parts.steps_per_epoch },
+            seed: parts.seed,
+            plan,
+            storage,
+            train,
+            eval,
+        };
+        for program in [&session.train, &session.eval] {
+            session.clear_metrics(program);
+        }
+        Ok(session)
+    }
+
+    /// The bytes that it takes.
+    pub fn plan(&self) -> SessionPlan {
+        self.plan
+    }
+
+    /// The model's layers.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// The program of a training step, without the update.
+    pub fn program(&self) -> &Program {
+        &self.train
+    }
+
+    /// Parameters, gradients and running statistics.
+    pub fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// The optimiser.
+    pub fn optimizer(&self) -> &Optimizer {
+        &self.optimizer
+    }
+
+    /// Where training stands.
+    pub fn time(&self) -> Time {
+        self.time
+    }
+
+    /// The learning rate of each layer for the next step.
+    pub fn rates(&self) -> Vec<f64> {
+        curriculum::rates(self.curriculum.as_ref(), &self.schedule, self.time, self.layers.len())
+    }
+
+    /// One training step: one submission, not waited for.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the device fails.
+    pub fn step(&mut self, batch: &HostBatch) -> Result<()> {
+        self.write_inputs(&self.train, self.batches[0], batch);
+        self.optimizer.prepare(self.gpu, &self.rates());
+        self.gpu.run(self.train.forward().iter().chain(self.train.backward()).chain(self.optimizer.calls()))?;
+        self.time.step += 1;
+        Ok(())
+    }
+
+    fn write_inputs(&self, program: &Program, buffer: BufferId, batch: &HostBatch) {
+        self.gpu.write(program.buffer(buffer), 0, &batch.words);
+        let controls = Controls {
+            step: self.time.step as u32,
+            seed: self.seed as u32 ^ (self.seed >> 32) as u32,
+            sigma: self.curriculum.sigma(self.time).unwrap_or(1.0) as f32,
+            reserved: 0,
+        };
+        self.gpu.write(program.buffer_named(CONTROLS).expect("the loss reads the controls"), 0, &[controls]);
+    }
+
+    fn metrics_buffer<'p>(&self, program: &'p Program) -> &'p crate::gpu::Buffer {
+        program.buffer_named(METRICS).expect("a recorded classifier has metrics")
+    }
+
+    fn clear_metrics(&self, program: &Program) {
+        self.gpu.write(self.metrics_buffer(program), 0, &[Metrics::default()]);
+    }
+
+    fn take_metrics(&self, program: &Program) -> Result<Metrics> {
+        let metrics: Vec<Metrics> = self.gpu.read(&self.metrics_buffer(program).whole())?;
+        self.clear_metrics(program);
+        Ok(metrics[0])
+    }
+
+    /// Sums over the steps since the last call. Where `halted` is not 0, no parameter has changed since that step.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the device fails.
+    pub fn training_metrics(&mut self) -> Result<Metrics> {
+        self.take_metrics(&self.train)
+    }
+
+    /// Explains a loss that was not finite: goes back to the step and replays it on `batch` with the parameters that stood still.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the device fails.
+    pub fn explain(&mut self, step: u64, batch: &HostBatch) -> Result<Error> {
+        self.time.step = step;
+        self.write_inputs(&self.train, self.batches[0], batch);
+        self.gpu.run(self.train.forward().iter().chain(self.train.backward()))?;
+        let gradients = self.storage.grads.read_all(self.gpu, &self.storage.layout)?;
+        let rates = self.rates();
+        let broken = self.storage.parameters().iter().zip(&gradients).find(|(_, g)| g.iter().any(|v| !v.is_finite()));
+        let place = match broken {
+            Some((declared, _)) => {
+                let layer = &self.layers[declared.layer];
+                format!(
+                    "the first gradient that is not finite is that of {} (layer {}, learning rate {:e})",
+                    declared.name, layer.name, rates[declared.layer]
+                )
+            }
+            None => "all gradients are finite, so the logits overflow in the loss alone".to_owned(),
+        };
+        Ok(Error::NonFinite(format!(
+            "the loss is not finite at step {step}: {place}. Training has stopped before this step's update; \
+             try a lower --eta, --clip-norm 1, or a longer --warmup-epochs"
+        )))
+    }
+
+    /// Sums over all of `batches`, with running statistics and without dropout.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the device fails.
+    pub fn evaluate(&self, batches: impl Iterator<Item = HostBatch>) -> Result<Metrics> {
+        self.clear_metrics(&self.eval);
+        for (i, batch) in batches.enumerate() {
+            self.write_inputs(&self.eval, self.batches[1], &batch);
+            self.gpu.run(self.eval.forward())?;
+            // Batches on their way take memory: no more than a few.
+            if i % 8 == 7 {
+                self.gpu.wait()?;
+            }
+        }
+        self.take_metrics(&self.eval)
+    }
+
+    /// Every trained and kept tensor, read back.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the device fails.
+    pub fn snapshot(&self) -> Result<Vec<Vec<f32>>> {
+        let mut tensors = self.storage.params.read_all(self.gpu, &self.storage.layout)?;
+        tensors.extend(self.storage.state.read_all(self.gpu, &self.storage.state_layout)?);
+        Ok(tensors)
+    }
+
+    /// Puts a snapshot back.
+    pub fn restore(&self, snapshot: &[Vec<f32>]) {
+        for ((_, arena, span), values) in self.storage.tensors().zip(snapshot) {
+            arena.write(self.gpu, span, values);
+        }
+    }
+}

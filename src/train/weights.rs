@@ -1,0 +1,37 @@
+//! Weights as safetensors, names and shapes as in a PyTorch state dict.
+
+use crate::error::{Error, Result};
+use crate::tape::Storage;
+use safetensors::tensor::{Dtype, TensorView, serialize};
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+/// Writes a file whole or not at all: to a temporary name beside it, then by renaming.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".part");
+    let temporary = Path::new(&temporary);
+    let mut file = File::create(temporary).map_err(Error::io(path, "create"))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io(path, "write"))?;
+    fs::rename(temporary, path).map_err(Error::io(path, "write"))
+}
+
+/// Writes `snapshot`, tensors in the order of [`Storage::tensors`], with `metadata`.
+///
+/// # Errors
+/// [`Error::Io`] where the file cannot be written.
+pub fn write_safetensors(
+    path: &Path,
+    storage: &Storage,
+    snapshot: &[Vec<f32>],
+    metadata: HashMap<String, String>,
+) -> Result<()> {
+    let views = storage.tensors().zip(snapshot).map(|((declared, _, _), values)| {
+        let view = TensorView::new(Dtype::F32, declared.shape.dims().to_vec(), bytemuck::cast_slice(values));
+        (declared.name.as_str(), view.expect("a tensor's shape has as many elements as its values"))
+    });
+    let bytes = serialize(views, Some(metadata)).expect("names are unique and shapes fit");
+    write_whole(path, &bytes)
+}
