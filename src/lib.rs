@@ -26,3 +26,8 @@ pub mod tape;
 pub mod tensor;
 pub mod train;
 
+
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "cli")]
+pub mod study;

@@ -1,0 +1,102 @@
+//! `lerac schedule`.
+
+use super::{ConfigArgs, print};
+use crate::curriculum::{Layer, Time, rates};
+use crate::error::{Error, Result};
+use crate::nn::{self, Task};
+use crate::study::RateRow;
+use crate::study::plots::{self, HeatMap};
+use crate::tape::Mode;
+use crate::train::{Config, Method};
+use clap::{ArgMatches, Args};
+use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
+use std::path::PathBuf;
+
+/// Options of `lerac schedule`.
+#[derive(Debug, Args)]
+pub(super) struct ScheduleArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Steps in an epoch
+    #[arg(long, default_value_t = 100)]
+    steps_per_epoch: u64,
+    /// Write every step's rates here, as step,epoch,depth,layer,learning_rate
+    #[arg(long)]
+    csv: Option<PathBuf>,
+    /// Draw the rates here, as PNG
+    #[arg(long)]
+    plot: Option<PathBuf>,
+}
+
+/// Columns of the printed table and of the picture, at most.
+const PRINTED: u64 = 8;
+const DRAWN: u64 = 400;
+
+/// The layers of a model, which do not depend on the images.
+fn layers_of(config: &Config) -> Result<Vec<Layer>> {
+    let task = Task {
+        image: [3, 32, 32],
+        classes: 10,
+        mean: vec![0.0; 3],
+        std: vec![1.0; 3],
+        label_smoothing: 0.0,
+    };
+    Ok(nn::record(&nn::named(&config.model)?, &task, 1, Mode::Eval, config.net_options()).layers)
+}
+
+/// Prints, writes and draws the rates.
+pub(super) fn run(args: &ScheduleArgs, matches: &ArgMatches) -> Result<()> {
+    let config = args.config.resolve(matches)?;
+    config.check()?;
+    if args.steps_per_epoch == 0 {
+        return Err(Error::option("--steps-per-epoch", "expected at least 1, found 0"));
+    }
+    let layers = layers_of(&config)?;
+    let (curriculum, schedule) = (config.curriculum(&layers)?, config.common_rate()?);
+    let steps = config.epochs * args.steps_per_epoch;
+    let time = |step| Time { step, steps_per_epoch: args.steps_per_epoch };
+    let at = |step| rates(curriculum.as_ref(), &schedule, time(step), layers.len());
+    let sample = |most: u64| (0..=steps).step_by(steps.div_ceil(most).max(1) as usize);
+
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY);
+    let printed: Vec<_> = sample(PRINTED).map(|step| (time(step).epochs(), at(step))).collect();
+    let epochs = printed.iter().map(|(epoch, _)| format!("epoch {}", (epoch * 100.0).round() / 100.0));
+    table.set_header(["depth".to_owned(), "layer".to_owned()].into_iter().chain(epochs));
+    for (i, layer) in layers.iter().enumerate() {
+        let cells = printed.iter().map(|(_, rates)| format!("{:.2e}", rates[i]));
+        table.add_row([layer.depth.to_string(), layer.name.clone()].into_iter().chain(cells));
+    }
+    print(&table.to_string());
+
+    if let Some(path) = &args.csv {
+        let bad = |error: csv::Error| Error::option(path.display().to_string(), format!("cannot be written: {error}"));
+        let mut writer = csv::Writer::from_path(path).map_err(bad)?;
+        for step in 0..=steps {
+            for (layer, rate) in layers.iter().zip(at(step)) {
+                RateRow { step, epoch: time(step).epochs(), layer, rate }.write(&mut writer).map_err(bad)?;
+            }
+        }
+        writer.flush().map_err(Error::io(path, "write"))?;
+    }
+    if let Some(path) = &args.plot {
+        let drawn: Vec<_> = sample(DRAWN).collect();
+        let columns: Vec<_> = drawn.iter().map(|&step| at(step)).collect();
+        let method = match config.method {
+            Method::Lerac => format!("lerac ({:?})", config.preset).to_lowercase(),
+            other => other.to_string(),
+        };
+        plots::heat_map(
+            path,
+            &HeatMap {
+                title: format!("Learning rates of {} under {method}", config.model),
+                rows: layers.iter().map(|layer| layer.name.clone()).collect(),
+                x_label: "epoch".into(),
+                x: drawn.iter().map(|&step| time(step).epochs()).collect(),
+                values: (0..layers.len()).map(|i| columns.iter().map(|rates| rates[i]).collect()).collect(),
+                value_label: "learning rate".into(),
+            },
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,165 @@
+//! The files of a run: `config.toml`, `metrics.csv`, `layers.csv`, `curves.png`, `rates.png`, `summary.json`,
+//! `model.safetensors`.
+
+use super::RateRow;
+use super::plots::{self, HeatMap, Panel, Series};
+use crate::curriculum::Layer;
+use crate::error::{Error, Result};
+use crate::train::{Config, EpochRecord, IntervalRecord, Observer, Outcome, SessionPlan, write_safetensors, write_whole};
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+/// A row of `metrics.csv`: of an interval, or of an epoch.
+#[derive(serde::Serialize)]
+struct MetricsRow<'a> {
+    kind: &'a str,
+    step: u64,
+    epoch: f64,
+    train_loss: f64,
+    train_accuracy: f64,
+    validation_loss: Option<f64>,
+    validation_accuracy: Option<f64>,
+    images_per_second: Option<f64>,
+}
+
+/// A directory being filled by a run.
+pub struct RunDir {
+    dir: PathBuf,
+    metrics: csv::Writer<File>,
+    layer_rates: csv::Writer<File>,
+    layers: Vec<Layer>,
+    intervals: Vec<IntervalRecord>,
+    epochs: Vec<EpochRecord>,
+}
+
+fn csv_error(path: &Path) -> impl FnOnce(csv::Error) -> Error {
+    let path = path.to_owned();
+    move |error| match error.into_kind() {
+        csv::ErrorKind::Io(source) => Error::Io { path, action: "write", source },
+        other => Error::option(path.display().to_string(), format!("{other:?}")),
+    }
+}
+
+impl RunDir {
+    /// Makes `dir` and writes the resolved configuration.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the directory cannot be made or written; [`Error::Option`] where it holds a finished run.
+    pub fn create(dir: &Path, config: &Config) -> Result<Self> {
+        if dir.join("summary.json").exists() {
+            let message = format!("{} holds a finished run; choose another directory or remove it", dir.display());
+            return Err(Error::option("--out", message));
+        }
+        fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
+        let text = toml::to_string(config).expect("every option has a TOML form");
+        write_whole(&dir.join("config.toml"), text.as_bytes())?;
+        let table = |name: &str| {
+            let path = dir.join(name);
+            csv::Writer::from_path(&path).map_err(csv_error(&path))
+        };
+        Ok(Self {
+            metrics: table("metrics.csv")?,
+            layer_rates: table("layers.csv")?,
+            dir: dir.to_owned(),
+            layers: vec![],
+            intervals: vec![],
+            epochs: vec![],
+        })
+    }
+
+    fn write_row(&mut self, row: &MetricsRow<'_>) -> Result<()> {
+        let path = self.dir.join("metrics.csv");
+        self.metrics.serialize(row).map_err(csv_error(&path))?;
+        self.metrics.flush().map_err(Error::io(&path, "write"))
+    }
+
+    /// Writes pictures, summary and weights.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where a file cannot be written.
+    pub fn finish(self, outcome: &Outcome<'_>, method: &str) -> Result<()> {
+        plots::curves(&self.dir.join("curves.png"), &self.panels())?;
+        plots::heat_map(&self.dir.join("rates.png"), &rate_map(&self.layers, &self.intervals, method))?;
+        let session = &outcome.session;
+        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+        write_safetensors(&self.dir.join("model.safetensors"), session.storage(), &session.snapshot()?, metadata)?;
+        let json = serde_json::to_string_pretty(&outcome.summary).expect("a summary is plain data");
+        write_whole(&self.dir.join("summary.json"), json.as_bytes())
+    }
+
+    /// Loss and accuracy over epochs.
+    fn panels(&self) -> [Panel; 2] {
+        let panel = |title: &str, train: fn(&IntervalRecord) -> f64, validation: fn(&EpochRecord) -> Option<f64>| {
+            let train = self.intervals.iter().map(|r| (r.epoch, train(r))).collect();
+            let held_out: Vec<_> =
+                self.epochs.iter().filter_map(|r| Some((r.epoch as f64, validation(r)?))).collect();
+            let mut series = vec![Series { label: "training".into(), points: train }];
+            if !held_out.is_empty() {
+                series.push(Series { label: "validation".into(), points: held_out });
+            }
+            let (x_label, y_label) = ("epoch".into(), title.to_lowercase());
+            Panel { title: title.into(), x_label, y_label, log_y: false, series }
+        };
+        [
+            panel("Loss", |r| r.train_loss, |r| r.validation_loss),
+            panel("Accuracy", |r| r.train_accuracy, |r| r.validation_accuracy),
+        ]
+    }
+}
+
+fn rate_map(layers: &[Layer], intervals: &[IntervalRecord], method: &str) -> HeatMap {
+    HeatMap {
+        title: format!("Learning rates under {method}"),
+        rows: layers.iter().map(|layer| layer.name.clone()).collect(),
+        x_label: "epoch".into(),
+        x: intervals.iter().map(|record| record.epoch).collect(),
+        values: (0..layers.len()).map(|layer| intervals.iter().map(|record| record.rates[layer]).collect()).collect(),
+        value_label: "learning rate".into(),
+    }
+}
+
+impl Observer for RunDir {
+    fn begin(&mut self, _plan: &SessionPlan, layers: &[Layer], _steps: u64) -> Result<()> {
+        self.layers = layers.to_vec();
+        Ok(())
+    }
+
+    fn interval(&mut self, record: &IntervalRecord) -> Result<()> {
+        let path = self.dir.join("layers.csv");
+        // The rates are those of the interval's last step, which began one step earlier than the interval ends.
+        let step = record.step - 1;
+        let epoch = record.epoch * step as f64 / record.step as f64;
+        for (layer, &rate) in self.layers.iter().zip(&record.rates) {
+            let row = RateRow { step, epoch, layer, rate };
+            row.write(&mut self.layer_rates).map_err(csv_error(&path))?;
+        }
+        self.layer_rates.flush().map_err(Error::io(&path, "write"))?;
+        self.write_row(&MetricsRow {
+            kind: "interval",
+            step: record.step,
+            epoch: record.epoch,
+            train_loss: record.train_loss,
+            train_accuracy: record.train_accuracy,
+            validation_loss: None,
+            validation_accuracy: None,
+            images_per_second: Some(record.images_per_second),
+        })?;
+        self.intervals.push(record.clone());
+        Ok(())
+    }
+
+    fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
+        self.epochs.push(*record);
+        self.write_row(&MetricsRow {
+            kind: "epoch",
+            step: record.step,
+            epoch: record.epoch as f64,
+            train_loss: record.train_loss,
+            train_accuracy: record.train_accuracy,
+            validation_loss: record.validation_loss,
+            validation_accuracy: record.validation_accuracy,
+            images_per_second: None,
+        })
+    }
+}
