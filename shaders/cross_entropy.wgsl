@@ -20,6 +20,9 @@ const PADDING: u32 = 0xffffffffu;
 @group(0) @binding(1) var<storage, read> words: array<u32>;
 @group(0) @binding(2) var<storage, read_write> rows: array<vec2<f32>>;
 
+// By its bits, since a compiler may assume that no number is NaN.
+fn is_nan(v: f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
+
 fn log_sum_exp(n: u32) -> f32 {
     var top = z[n * K];
     for (var k = 1u; k < K; k++) { top = max(top, z[n * K + k]); }
@@ -39,12 +42,12 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     let own = z[n * K + label];
-    var before = select(f32(K), 0.0, own == own);
+    var before = select(0.0, f32(K), is_nan(own));
     var mean = 0.0;
     for (var k = 0u; k < K; k++) {
         let v = z[n * K + k];
         mean += v / f32(K);
-        before += select(0.0, 1.0, v > own || (v == own && k < label) || v != v);
+        before += select(0.0, 1.0, v > own || (v == own && k < label) || is_nan(v));
     }
     rows[n] = vec2(log_sum_exp(n) - (1.0 - SMOOTHING) * own - SMOOTHING * mean, before);
 }
@@ -69,7 +72,7 @@ fn reduce() {
     metrics.loss += loss;
     metrics.images += images;
     metrics.batch_images = images;
-    // By its bits, since a compiler may assume that no number is NaN: infinities and NaN have all exponent bits set.
+    // Infinities and NaN have all exponent bits set.
     let finite = (bitcast<u32>(loss) & 0x7f800000u) != 0x7f800000u;
     if !finite && metrics.halted == 0u { metrics.halted = controls.step + 1u; }
 }

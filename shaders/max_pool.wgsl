@@ -6,6 +6,9 @@
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 @group(0) @binding(2) var<storage, read_write> winner: array<u32>;
 
+// By its bits, since a compiler may assume that no number is NaN.
+fn is_nan(v: f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
+
 @compute @workgroup_size(64)
 fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = id.x + id.y * groups.x * 64u;
@@ -22,7 +25,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
             if h >= H || w >= W { continue; }
             let v = x[(plane * H + h) * W + w];
             let first = best_at == K * K;
-            if first || v > best || (v != v && best == best) {
+            if first || v > best || (is_nan(v) && !is_nan(best)) {
                 best = v;
                 best_at = kh * K + kw;
             }

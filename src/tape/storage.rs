@@ -28,7 +28,14 @@ impl Storage {
     /// # Errors
     /// [`crate::error::Error::Capacity`] where the device has no room.
     pub fn new(gpu: &Gpu, tape: &Tape) -> Result<Self> {
-        let window = gpu.limits().binding_bytes;
+        Self::with_windows(gpu, tape, gpu.limits().binding_bytes)
+    }
+
+    /// The same in windows of at most `window` bytes each.
+    ///
+    /// # Errors
+    /// As [`Storage::new`].
+    pub fn with_windows(gpu: &Gpu, tape: &Tape, window: u64) -> Result<Self> {
         let layout = Layout::new(tape.parameters().iter().map(|p| &p.shape), window);
         let state_layout = Layout::new(tape.states().iter().map(|s| &s.shape), window);
         Ok(Self {

@@ -6,34 +6,41 @@ pub mod rows;
 
 use lerac::gpu::{AdapterChoice, Gpu, Options, adapters};
 use libtest_mimic::{Arguments, Failed, Trial};
+use std::sync::LazyLock;
 
 /// A device as tests want it: WebGPU's default limits exactly, fresh buffers full of NaN, guard words behind them.
-pub fn strict_gpu() -> Gpu {
+static STRICT: LazyLock<Gpu> = LazyLock::new(|| {
     let adapter = AdapterChoice::from_option(None);
     Gpu::open(&Options { adapter, default_limits: true, poison: true }).expect("an adapter was found before")
+});
+
+/// A named test that needs a device.
+pub struct Test {
+    name: String,
+    run: Box<dyn Fn(&Gpu) + Send + Sync>,
+}
+
+/// Makes a [`Test`].
+pub fn test(name: impl Into<String>, run: impl Fn(&Gpu) + Send + Sync + 'static) -> Test {
+    Test { name: name.into(), run: Box::new(run) }
 }
 
 /// Runs tests that need a device. Without an adapter they count as ignored, or as failed where `REQUIRE_GPU=1` is set.
-pub fn run_gpu_tests(tests: Vec<(String, Box<dyn Fn() + Send + Sync>)>) -> ! {
+pub fn run_on_device(tests: Vec<Test>) -> ! {
     let mut arguments = Arguments::from_args();
-    // One device at a time: the software adapter already uses every core.
+    // One at a time: the software adapter already uses every core.
     arguments.test_threads.get_or_insert(1);
     let absent = adapters().is_empty();
     let required = std::env::var("REQUIRE_GPU").is_ok_and(|value| value == "1");
-    let trials = tests.into_iter().map(|(name, test)| {
+    let trials = tests.into_iter().map(|test| {
         let run = move || -> Result<(), Failed> {
             if absent {
-                return Err("REQUIRE_GPU=1 is set and this machine has no adapter".into());
+                return Err("this machine has no adapter".into());
             }
-            test();
+            (test.run)(&STRICT);
             Ok(())
         };
-        Trial::test(name, run).with_ignored_flag(absent && !required)
+        Trial::test(test.name, run).with_ignored_flag(absent && !required)
     });
     libtest_mimic::run(&arguments, trials.collect()).exit()
-}
-
-/// A named test for [`run_gpu_tests`].
-pub fn test(name: impl Into<String>, run: impl Fn() + Send + Sync + 'static) -> (String, Box<dyn Fn() + Send + Sync>) {
-    (name.into(), Box::new(run))
 }

@@ -1,10 +1,9 @@
 //! Every kernel against its f64 reference, forward and backward, at every row of the op table, on a device with exactly WebGPU's
 //! default limits whose fresh buffers hold NaN.
 
-mod common;
-
-use common::compare::assert_close;
-use common::rows::{CONTROLS, Row, declare, rows};
+use crate::common::compare::assert_close;
+use crate::common::rows::{CONTROLS, Row, declare, rows};
+use crate::common::{Test, test};
 use lerac::gpu::Gpu;
 use lerac::tape::{Mode, Program, Storage, Tape};
 
@@ -61,15 +60,13 @@ fn check(gpu: &Gpu, row: &Row, uses: usize) {
     }
 }
 
-fn main() {
-    let gpu = std::sync::Arc::new(std::sync::OnceLock::new());
-    let tests = rows().into_iter().map(|row| {
-        let gpu = gpu.clone();
-        common::test(row.name.clone(), move || {
-            let gpu = gpu.get_or_init(common::strict_gpu);
+/// A test per row.
+pub fn tests() -> Vec<Test> {
+    let row_test = |row: Row| {
+        test(format!("op_table {}", row.name), move |gpu| {
             check(gpu, &row, 1);
             check(gpu, &row, 2);
         })
-    });
-    common::run_gpu_tests(tests.collect())
+    };
+    rows().into_iter().map(row_test).collect()
 }

@@ -1,0 +1,43 @@
+//! For linear operations, <f(x), y> = <x, f*(y)>: the kernels' backward is the adjoint of the kernels' forward, whatever the
+//! references say.
+
+use crate::common::rows::{CONTROLS, Row, declare, rows, spread};
+use crate::common::{Test, test};
+use lerac::gpu::Gpu;
+use lerac::tape::{Mode, Program, Storage, Tape};
+
+fn check(gpu: &Gpu, row: &Row) {
+    let narrow = |values: Vec<f64>| values.into_iter().map(|v| v as f32).collect::<Vec<f32>>();
+    let mut tape = Tape::new(Mode::Train);
+    let x = tape.leaf("x", row.inputs[0].clone(), true);
+    let params = declare(&mut tape, &row.params);
+    let y = (row.record)(&mut tape, "op", &[x], &params);
+    tape.seed_gradient(y);
+    let (x_count, y_count) = (tape.shape(x).count(), tape.shape(y).count());
+    let storage = Storage::new(gpu, &tape).unwrap();
+    let program = Program::new(gpu, tape, &storage).unwrap();
+    let (x_values, dy) = (narrow(spread(x_count, 21)), narrow(spread(y_count, 22)));
+    gpu.write(program.value(x), 0, &x_values);
+    for (span, seed) in storage.layout.spans().iter().zip(23..) {
+        storage.params.write(gpu, span, &narrow(spread(span.count, seed)));
+    }
+    if let Some(controls) = program.buffer_named(lerac::tape::CONTROLS) {
+        gpu.write(controls, 0, &[CONTROLS]);
+    }
+    gpu.write(program.gradient(y), 0, &dy);
+    gpu.run(program.forward().iter().chain(program.backward())).unwrap();
+    let y_values: Vec<f32> = gpu.read(&program.value(y).range(0, 4 * y_count as u64)).unwrap();
+    let dx: Vec<f32> = gpu.read(&program.gradient(x).range(0, 4 * x_count as u64)).unwrap();
+
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
+    let norm = |a: &[f32]| dot(a, a).sqrt();
+    let difference = (dot(&y_values, &dy) - dot(&x_values, &dx)).abs();
+    let scale = norm(&y_values) * norm(&dy);
+    assert!(difference <= 1e-6 * scale, "<f(x),y> and <x,f*(y)> differ by {difference:e} at a scale of {scale:e}");
+}
+
+/// A test per linear row.
+pub fn tests() -> Vec<Test> {
+    let linear = rows().into_iter().filter(|row| row.linear);
+    linear.map(|row| test(format!("adjoint {}", row.name), move |gpu| check(gpu, &row))).collect()
+}

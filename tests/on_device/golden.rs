@@ -1,0 +1,98 @@
+//! Ten training steps, each layer at a rate of its own, against numbers made by JAX and optax (`tests/golden/make_fixtures.py`).
+
+use crate::common::compare::assert_close;
+use crate::common::{Test, test};
+use lerac::gpu::Gpu;
+use lerac::nn::{Conv, Net, NetOptions};
+use lerac::ops::cross_entropy::{METRICS, Metrics, cross_entropy};
+use lerac::ops::max_pool::Window;
+use lerac::optim::{Optimizer, Rule, Settings};
+use lerac::tape::{Controls, Mode, Program, Storage, Tape};
+use safetensors::SafeTensors;
+
+/// Single precision through ten steps.
+const TOLERANCE: f64 = 1e-4;
+
+fn floats(file: &SafeTensors<'_>, name: &str) -> Vec<f32> {
+    let data = file.tensor(name).unwrap_or_else(|_| panic!("the fixture has {name}")).data().to_vec();
+    bytemuck::pod_collect_to_vec(&data)
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&v| f64::from(v)).collect()
+}
+
+fn replay(gpu: &Gpu, name: &str, rule: Rule) {
+    let path = format!("{}/tests/golden/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
+    let bytes = std::fs::read(&path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    let metadata = header.metadata().clone().unwrap();
+    let number = |key: &str| metadata[key].parse::<f64>().unwrap();
+    let by_layer: std::collections::HashMap<String, f64> = serde_json::from_str(&metadata["rates"]).unwrap();
+
+    let mut tape = Tape::new(Mode::Train);
+    let x = tape.leaf("images", [8, 3, 8, 8], false);
+    let batch = tape.buffer("batch", 32);
+    let mut net = Net::new(&mut tape, NetOptions::default());
+    let y = net.conv2d("conv1", x, Conv::same3x3(4, 1));
+    let y = net.batch_norm("bn1", y);
+    let y = net.relu("relu1", y);
+    let y = net.max_pool("pool1", y, Window::square(2));
+    let y = net.conv2d("conv2", y, Conv::same3x3(6, 2));
+    let y = net.batch_norm("bn2", y);
+    let y = net.relu("relu2", y);
+    let y = net.global_mean_pool("pool2", y);
+    let logits = net.linear("linear", y, 5);
+    let layers = net.into_layers();
+    cross_entropy(&mut tape, "loss", logits, batch, number("smoothing"));
+
+    let storage = Storage::new(gpu, &tape).unwrap();
+    let program = Program::new(gpu, tape, &storage).unwrap();
+    for (declared, arena, span) in storage.tensors() {
+        let state = declared.name.contains("running");
+        let start = if state { vec![f32::from(u8::from(declared.name.ends_with("var"))); span.count] } else { floats(&file, &format!("initial.{}", declared.name)) };
+        arena.write(gpu, span, &start);
+    }
+    let metrics = program.buffer_named(METRICS).unwrap();
+    gpu.write(program.buffer_named(lerac::tape::CONTROLS).unwrap(), 0, &[Controls::default()]);
+    let settings = Settings { rule, weight_decay: number("decay"), spare_norm_and_bias: false, clip_norm: None };
+    let mut optimizer = Optimizer::new(gpu, &storage, metrics, layers.len(), settings).unwrap();
+    let rates: Vec<f64> = layers.iter().map(|layer| by_layer[&layer.name]).collect();
+
+    let (images, losses) = (floats(&file, "images"), floats(&file, "loss"));
+    let labels: Vec<u32> = bytemuck::pod_collect_to_vec(file.tensor("labels").unwrap().data());
+    for step in 0..10 {
+        gpu.write(program.value(x), 0, &images[step * 1536..(step + 1) * 1536]);
+        gpu.write(program.buffer(batch), 0, &labels[step * 8..(step + 1) * 8]);
+        gpu.write(metrics, 0, &[Metrics::default()]);
+        optimizer.prepare(gpu, &rates);
+        gpu.run(program.forward().iter().chain(program.backward()).chain(optimizer.calls())).unwrap();
+        let read: Vec<Metrics> = gpu.read(&metrics.whole()).unwrap();
+        assert_close(&format!("loss of step {step}"), &[read[0].loss / 8.0], &[f64::from(losses[step])], TOLERANCE);
+        if step == 0 {
+            for (declared, span) in storage.parameters().iter().zip(storage.layout.spans()) {
+                let expected = wide(&floats(&file, &format!("gradient0.{}", declared.name)));
+                assert_close(&declared.name, &storage.grads.read(gpu, span).unwrap(), &expected, TOLERANCE);
+            }
+        }
+    }
+    for (declared, arena, span) in storage.tensors() {
+        let expected = wide(&floats(&file, &format!("final.{}", declared.name)));
+        assert_close(&format!("final {}", declared.name), &arena.read(gpu, span).unwrap(), &expected, TOLERANCE);
+    }
+}
+
+/// A test per fixture.
+pub fn tests() -> Vec<Test> {
+    let named = |name: &str| Rule::named(name).expect("a rule of this name");
+    let fixtures = [
+        ("sgd", named("sgd")),
+        ("nesterov", Rule::Sgd { momentum: 0.9, nesterov: true }),
+        ("adam", named("adam")),
+        ("adamw", named("adamw")),
+        ("adamax", named("adamax")),
+        ("smoothing", named("sgd")),
+    ];
+    fixtures.into_iter().map(|(name, rule)| test(format!("golden {name}"), move |gpu| replay(gpu, name, rule))).collect()
+}

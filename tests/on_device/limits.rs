@@ -1,0 +1,57 @@
+//! What does not fit is refused before anything is allocated, with a size that does.
+
+use crate::common::{Test, test};
+use lerac::error::Error;
+use lerac::gpu::Gpu;
+use lerac::nn::{self, Task};
+use lerac::tape::{Mode, Program, Storage, Tape};
+use lerac::train::Config;
+
+fn refusal(gpu: &Gpu, batch_size: usize) -> Result<(), Error> {
+    let task =
+        Task { image: [3, 32, 32], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 };
+    let model = nn::named("cnn").unwrap();
+    let recorded = nn::record(&model, &task, batch_size, Mode::Train, Config::default().net_options());
+    recorded.tape.check(&gpu.limits(), batch_size)
+}
+
+fn a_large_batch_is_refused(gpu: &Gpu) {
+    // conv1's result takes 64 KiB an image: 2,048 images fill 128 MiB.
+    assert_eq!(gpu.limits().binding_bytes, 128 << 20);
+    refusal(gpu, 2048).unwrap();
+    let Err(Error::Capacity(message)) = refusal(gpu, 4096) else { panic!("4,096 images do not fit") };
+    assert!(message.contains("needs 256.0 MiB") && message.contains("--batch-size 2048 or less fits"), "{message}");
+    refusal(gpu, 2048).unwrap();
+}
+
+fn plans_are_what_is_allocated(gpu: &Gpu) {
+    let task =
+        Task { image: [3, 32, 32], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 };
+    let model = nn::named("resnet8").unwrap();
+    let recorded = nn::record(&model, &task, 4, Mode::Train, Config::default().net_options());
+    let plan = recorded.tape.plan();
+    let storage = Storage::new(gpu, &recorded.tape).unwrap();
+    let program = Program::new(gpu, recorded.tape, &storage).unwrap();
+    let allocated: u64 = program.all_buffers().map(|buffer| buffer.bytes()).sum();
+    assert_eq!(plan.beside_storage(), allocated);
+    let arenas = [&storage.params, &storage.grads, &storage.state];
+    let stored: u64 = arenas.iter().flat_map(|arena| arena.windows()).map(|buffer| buffer.bytes()).sum();
+    assert_eq!(plan.total(), allocated + stored);
+}
+
+fn an_empty_tape_runs(gpu: &Gpu) {
+    let tape = Tape::new(Mode::Train);
+    let storage = Storage::new(gpu, &tape).unwrap();
+    let program = Program::new(gpu, tape, &storage).unwrap();
+    gpu.run(program.forward().iter().chain(program.backward())).unwrap();
+    gpu.wait().unwrap();
+}
+
+/// The tests of this file.
+pub fn tests() -> Vec<Test> {
+    vec![
+        test("limits: a large batch is refused", a_large_batch_is_refused),
+        test("limits: plans are what is allocated", plans_are_what_is_allocated),
+        test("limits: an empty tape runs", an_empty_tape_runs),
+    ]
+}

@@ -1,0 +1,25 @@
+//! Every test that needs a device: ignored without an adapter, failed with `REQUIRE_GPU=1` and no adapter.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod adjoint;
+mod golden;
+mod limits;
+mod op_table;
+mod operations;
+mod optimisers;
+mod training;
+
+fn main() {
+    let parts = [
+        op_table::tests(),
+        adjoint::tests(),
+        operations::tests(),
+        optimisers::tests(),
+        golden::tests(),
+        training::tests(),
+        limits::tests(),
+    ];
+    common::run_on_device(parts.into_iter().flatten().collect())
+}

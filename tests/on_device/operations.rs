@@ -1,0 +1,211 @@
+//! What the op table cannot say in one row: loading, the loss and its sums, evaluation, NaN.
+
+use crate::common::compare::assert_close;
+use crate::common::rows::spread;
+use crate::common::{Test, test};
+use lerac::gpu::Gpu;
+use lerac::ops::batch_norm::{self, Norm};
+use lerac::ops::cross_entropy::{self, METRICS, Metrics, PADDING};
+use lerac::ops::load_batch::{self, batch_words};
+use lerac::ops::{dropout, max_pool, relu};
+use lerac::tape::{Controls, Declared, Init, Mode, Program, Storage, Tape, Var};
+
+fn narrow(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&v| v as f32).collect()
+}
+
+fn program(gpu: &Gpu, tape: &Tape) -> Program {
+    let storage = Storage::new(gpu, tape).unwrap();
+    Program::new(gpu, tape.clone(), &storage).unwrap()
+}
+
+fn value(gpu: &Gpu, program: &Program, var: Var) -> Vec<f32> {
+    gpu.read(&program.value(var).range(0, program.tape().shape(var).bytes())).unwrap()
+}
+
+fn load_batch(gpu: &Gpu) {
+    for images in [[3, 3, 5, 7], [1, 1, 1, 1], [4, 2, 6, 4]] {
+        let [n, c, h, w] = images;
+        let (mean, std) = (&[0.5, 0.4, 0.3][..c], &[0.5, 0.25, 0.2][..c]);
+        let mut tape = Tape::new(Mode::Train);
+        let batch = tape.buffer("batch", 4 * batch_words(images) as u64);
+        let x = load_batch::load_batch(&mut tape, "x", batch, images, mean, std);
+        let program = program(gpu, &tape);
+        let bytes: Vec<u8> = (0..n * c * h * w).map(|i| (i * 37 % 256) as u8).collect();
+        let draws = [0x80_8000u32, 0x80_8001, 0x81_7e01, 0x7d_8400];
+        let mut words = vec![0u32; batch_words(images)];
+        words[n..2 * n].copy_from_slice(&draws[..n]);
+        for (i, &byte) in bytes.iter().enumerate() {
+            words[2 * n + i / 4] |= u32::from(byte) << (8 * (i % 4));
+        }
+        gpu.write(program.buffer(batch), 0, &words);
+        gpu.run(program.forward()).unwrap();
+        let expected: Vec<f64> = bytes
+            .chunks_exact(c * h * w)
+            .zip(draws)
+            .flat_map(|(image, draw)| load_batch::reference::forward(image, [c, h, w], draw, mean, std))
+            .collect();
+        assert_close("x", &value(gpu, &program, x), &expected, 1e-6);
+    }
+}
+
+/// A loss over logits [n,k], its program, and a run of forward and backward on `labels`.
+fn loss(gpu: &Gpu, z: &[f64], labels: &[u32], smoothing: f64, step: u32) -> (Metrics, Vec<f32>) {
+    let (n, k) = (labels.len(), z.len() / labels.len());
+    let mut tape = Tape::new(Mode::Train);
+    let logits = tape.leaf("z", [n, k], true);
+    let batch = tape.buffer("batch", 4 * n as u64);
+    cross_entropy::cross_entropy(&mut tape, "loss", logits, batch, smoothing);
+    let program = program(gpu, &tape);
+    gpu.write(program.value(logits), 0, &narrow(z));
+    gpu.write(program.buffer(batch), 0, labels);
+    gpu.write(program.buffer_named(lerac::tape::CONTROLS).unwrap(), 0, &[Controls { step, ..Controls::default() }]);
+    let metrics = program.buffer_named(METRICS).unwrap();
+    gpu.write(metrics, 0, &[Metrics::default()]);
+    gpu.run(program.forward().iter().chain(program.backward())).unwrap();
+    let read: Vec<Metrics> = gpu.read(&metrics.whole()).unwrap();
+    (read[0], gpu.read(&program.gradient(logits).range(0, 4 * (n * k) as u64)).unwrap())
+}
+
+fn cross_entropy_rows(gpu: &Gpu) {
+    for (n, k, smoothing) in [(1, 2, 0.0), (7, 5, 0.1), (64, 10, 0.0), (65, 101, 0.2), (3, 1, 0.0)] {
+        let z: Vec<f64> = spread(n * k, 3).into_iter().map(|v| f64::from(v as f32 * 4.0)).collect();
+        let mut labels: Vec<u32> = (0..n).map(|i| (i * 7 % k) as u32).collect();
+        if n > 5 {
+            labels[n - 2..].fill(PADDING);
+        }
+        let (metrics, dz) = loss(gpu, &z, &labels, smoothing, 0);
+        let losses = cross_entropy::reference::losses(&z, &labels, smoothing);
+        // One class alone has the loss 0, which no relative error can be taken of.
+        if k > 1 {
+            // A small loss is the difference of large logits.
+            assert_close("loss", &[metrics.loss], &[losses.iter().sum()], 1e-4);
+        } else {
+            assert!(metrics.loss.abs() <= 1e-6);
+        }
+        assert_close("dz", &dz, &cross_entropy::reference::backward(&z, &labels, smoothing), 1e-5);
+        let hits = |top| cross_entropy::reference::hits(&z, &labels, top);
+        assert_eq!((metrics.top1, metrics.top5), (hits(1), hits(5)));
+        assert_eq!(metrics.images as usize, labels.iter().filter(|&&label| label != PADDING).count());
+        assert_eq!(metrics.halted, 0);
+    }
+}
+
+fn cross_entropy_extremes(gpu: &Gpu) {
+    // Equal logits come in class order: label 0 is first, label 5 is behind five others.
+    let (ties, _) = loss(gpu, &[0.5; 12], &[0, 5], 0.0, 0);
+    assert_eq!((ties.top1, ties.top5), (1, 1));
+    // Far apart logits neither overflow nor vanish.
+    let (far, _) = loss(gpu, &[1e4, -1e4, -1e4, 1e4], &[1, 1], 0.0, 0);
+    assert_close("loss", &[far.loss], &[2e4], 1e-6);
+    // NaN never hits, and halts at its step.
+    let (nan, _) = loss(gpu, &[f64::NAN, 0.0, 1.0, 0.0], &[1, 0], 0.0, 41);
+    assert_eq!((nan.top1, nan.halted), (1, 42));
+    assert!(nan.loss.is_nan());
+}
+
+fn nan_passes(gpu: &Gpu) {
+    let mut tape = Tape::new(Mode::Train);
+    let x = tape.leaf("x", [1, 1, 2, 2], true);
+    let y = relu::relu(&mut tape, "relu", x);
+    let pooled = max_pool::max_pool(&mut tape, "pool", y, max_pool::Window::square(2));
+    tape.seed_gradient(pooled);
+    let program = program(gpu, &tape);
+    gpu.write(program.value(x), 0, &[1.0f32, f32::NAN, 2.0, -1.0]);
+    gpu.run(program.forward()).unwrap();
+    assert!(value(gpu, &program, pooled)[0].is_nan(), "max pooling hides NaN");
+    assert!(value(gpu, &program, y)[1].is_nan(), "relu hides NaN");
+}
+
+fn batch_norm_statistics(gpu: &Gpu) {
+    let shape = [4, 3, 5, 2];
+    let [n, c, h, w] = shape;
+    let declared = |name: &str, init| Declared { name: name.into(), shape: [c].into(), init, layer: 0, norm_or_bias: true };
+    let record = |mode| {
+        let mut tape = Tape::new(mode);
+        let x = tape.leaf("x", shape, true);
+        let norm = Norm {
+            gamma: tape.parameter(declared("gamma", Init::Ones)),
+            beta: tape.parameter(declared("beta", Init::Zeros)),
+            running_mean: tape.state(declared("mean", Init::Zeros)),
+            running_var: tape.state(declared("var", Init::Ones)),
+        };
+        let y = batch_norm::batch_norm(&mut tape, "bn", x, norm);
+        tape.seed_gradient(y);
+        (tape, x, y)
+    };
+    let (train_tape, x, _) = record(Mode::Train);
+    let (eval_tape, eval_x, eval_y) = record(Mode::Eval);
+    let storage = Storage::new(gpu, &train_tape).unwrap();
+    let train = Program::new(gpu, train_tape, &storage).unwrap();
+    let eval = Program::new(gpu, eval_tape, &storage).unwrap();
+    let (gamma, beta) = ([0.5f32, 1.5, -2.0], [0.1f32, -0.2, 0.3]);
+    let spans = storage.layout.spans();
+    storage.params.write(gpu, &spans[0], &gamma);
+    storage.params.write(gpu, &spans[1], &beta);
+    let states = storage.state_layout.spans();
+    storage.state.write(gpu, &states[0], &[0.0; 3]);
+    storage.state.write(gpu, &states[1], &[1.0; 3]);
+
+    // A mean a thousand times the deviation: the sums are taken about a pivot.
+    let values: Vec<f64> = spread(n * c * h * w, 9).iter().map(|v| f64::from((v * 0.5 + 500.0) as f32)).collect();
+    gpu.write(train.value(x), 0, &narrow(&values));
+    gpu.run(train.forward()).unwrap();
+    let wide = |v: &[f32]| v.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
+    let statistics = batch_norm::reference::forward(&values, &wide(&gamma), &wide(&beta), [n, c, h * w], 1e-5);
+    let count = (n * h * w) as f64;
+    let mean: Vec<_> = statistics.mean.iter().map(|m| 0.1 * m).collect();
+    let var: Vec<_> = statistics.var.iter().map(|v| 0.9 + 0.1 * v * count / (count - 1.0)).collect();
+    let read_mean = storage.state.read(gpu, &states[0]).unwrap();
+    let read_var = storage.state.read(gpu, &states[1]).unwrap();
+    assert_close("running mean", &read_mean, &mean, 1e-6);
+    assert_close("running variance", &read_var, &var, 1e-5);
+
+    let x_values = spread(n * c * h * w, 10);
+    gpu.write(eval.value(eval_x), 0, &narrow(&x_values));
+    gpu.run(eval.forward()).unwrap();
+    let (read_mean, read_var) = (wide(&read_mean), wide(&read_var));
+    let expected =
+        batch_norm::reference::normalise(&x_values, &wide(&gamma), &wide(&beta), &read_mean, &read_var, [n, c, h * w], 1e-5);
+    assert_close("y in evaluation", &value(gpu, &eval, eval_y), &expected, 1e-5);
+}
+
+fn dropout_masks(gpu: &Gpu) {
+    let mut tape = Tape::new(Mode::Train);
+    let x = tape.leaf("x", [10_000], true);
+    let y = dropout::dropout(&mut tape, "dropout", x, 0.3, 1);
+    tape.seed_gradient(y);
+    let program = program(gpu, &tape);
+    let controls = program.buffer_named(lerac::tape::CONTROLS).unwrap();
+    gpu.write(program.value(x), 0, &[1.0f32; 10_000]);
+    let mask = |seed, step| {
+        gpu.write(controls, 0, &[Controls { step, seed, ..Controls::default() }]);
+        gpu.run(program.forward()).unwrap();
+        value(gpu, &program, y)
+    };
+    let first = mask(1, 0);
+    assert_eq!(first, mask(1, 0), "the same seed and step give the same mask");
+    for other in [mask(2, 0), mask(1, 1)] {
+        let same = first.iter().zip(&other).filter(|(a, b)| a == b).count();
+        // Independent masks agree at .7 * .7 + .3 * .3 = .58 of the places; 5 deviations are .025.
+        assert!((0.555..0.605).contains(&(same as f64 / 1e4)), "{same} places agree");
+    }
+    let kept = first.iter().filter(|&&v| v != 0.0).count();
+    assert!((6771..7229).contains(&kept), "{kept} of 10,000 were kept with probability .7");
+
+    let mut tape = Tape::new(Mode::Eval);
+    let x = tape.leaf("x", [4], false);
+    assert_eq!(dropout::dropout(&mut tape, "dropout", x, 0.3, 1), x, "evaluation drops nothing");
+}
+
+/// The tests of this file.
+pub fn tests() -> Vec<Test> {
+    vec![
+        test("operations load_batch", load_batch),
+        test("operations cross_entropy", cross_entropy_rows),
+        test("operations cross_entropy at its extremes", cross_entropy_extremes),
+        test("operations NaN passes", nan_passes),
+        test("operations batch_norm statistics and evaluation", batch_norm_statistics),
+        test("operations dropout masks", dropout_masks),
+    ]
+}

@@ -1,0 +1,182 @@
+//! The fused update: against its f64 reference, against a dispatch per tensor, and in windows.
+
+use crate::common::compare::assert_close;
+use crate::common::rows::spread;
+use crate::common::{Test, test};
+use lerac::gpu::Gpu;
+use lerac::ops::cross_entropy::Metrics;
+use lerac::optim::{Optimizer, Rule, Settings, reference};
+use lerac::tape::{Declared, Init, Mode, Storage, Tape};
+use lerac::tensor::Shape;
+
+const RATES: [f64; 3] = [0.05, 1e-3, 1e-6];
+const STEPS: i32 = 5;
+
+/// (shape, layer, norm or bias) of each tensor: odd sizes, one element, several blocks.
+fn tensors() -> Vec<(Shape, usize, bool)> {
+    vec![
+        ([7, 3, 3, 3].into(), 0, false),
+        ([7].into(), 0, true),
+        ([1].into(), 1, true),
+        ([256].into(), 1, false),
+        ([33, 41].into(), 2, false),
+        ([5].into(), 2, true),
+    ]
+}
+
+fn tape_of(tensors: &[(Shape, usize, bool)]) -> Tape {
+    let mut tape = Tape::new(Mode::Train);
+    for (i, (shape, layer, norm_or_bias)) in tensors.iter().enumerate() {
+        tape.parameter(Declared {
+            name: format!("p{i}"),
+            shape: shape.clone(),
+            init: Init::Zeros,
+            layer: *layer,
+            norm_or_bias: *norm_or_bias,
+        });
+    }
+    tape
+}
+
+fn gradient(tensor: usize, step: i32, count: usize) -> Vec<f64> {
+    spread(count, 1000 * tensor as u64 + step as u64)
+}
+
+fn narrow(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&v| v as f32).collect()
+}
+
+/// Five steps on `storage`, whose tensors are those numbered `which`; the parameters after them.
+fn train(gpu: &Gpu, storage: &Storage, which: &[usize], settings: Settings, halt_after: Option<i32>) -> Vec<Vec<f32>> {
+    let metrics = gpu.buffer("metrics", size_of::<Metrics>() as u64).unwrap();
+    gpu.write(&metrics, 0, &[Metrics::default()]);
+    let mut optimizer = Optimizer::new(gpu, storage, &metrics, RATES.len(), settings).unwrap();
+    for (span, &tensor) in storage.layout.spans().iter().zip(which) {
+        storage.params.write(gpu, span, &narrow(&spread(span.count, tensor as u64)));
+    }
+    for step in 1..=STEPS {
+        if halt_after == Some(step - 1) {
+            gpu.write(&metrics, 0, &[Metrics { halted: 1, ..Metrics::default() }]);
+        }
+        for (span, &tensor) in storage.layout.spans().iter().zip(which) {
+            storage.grads.write(gpu, span, &narrow(&gradient(tensor, step, span.count)));
+        }
+        optimizer.prepare(gpu, &RATES);
+        gpu.run(optimizer.calls()).unwrap();
+    }
+    storage.params.read_all(gpu, &storage.layout).unwrap()
+}
+
+fn settings(rule: Rule) -> Settings {
+    Settings { rule, weight_decay: 0.01, spare_norm_and_bias: false, clip_norm: None }
+}
+
+fn rules() -> Vec<Rule> {
+    let mut rules: Vec<_> = Rule::NAMES.iter().map(|name| Rule::named(name).unwrap()).collect();
+    rules.push(Rule::Sgd { momentum: 0.9, nesterov: true });
+    rules.push(Rule::Sgd { momentum: 0.0, nesterov: false });
+    rules
+}
+
+fn expected(settings: &Settings) -> Vec<Vec<f64>> {
+    let tensors = tensors();
+    let mut states: Vec<_> =
+        tensors.iter().enumerate().map(|(i, (shape, ..))| reference::State::new(spread(shape.count(), i as u64))).collect();
+    for step in 1..=STEPS {
+        let gradients: Vec<_> =
+            tensors.iter().enumerate().map(|(i, (shape, ..))| gradient(i, step, shape.count())).collect();
+        let norm = gradients.iter().flatten().map(|g| g * g).sum::<f64>().sqrt();
+        let scale = settings.clip_norm.map_or(1.0, |most| (most / (norm + 1e-6)).min(1.0));
+        for ((state, gradient), (_, layer, norm_or_bias)) in states.iter_mut().zip(gradients).zip(&tensors) {
+            let decay = if settings.spare_norm_and_bias && *norm_or_bias { 0.0 } else { settings.weight_decay };
+            let scaled: Vec<_> = gradient.iter().map(|g| g * scale).collect();
+            state.step(&settings.rule, &scaled, RATES[*layer], decay, step);
+        }
+    }
+    states.into_iter().map(|state| state.p).collect()
+}
+
+fn check(gpu: &Gpu, settings: Settings) {
+    let tensors = tensors();
+    let storage = Storage::new(gpu, &tape_of(&tensors)).unwrap();
+    let all: Vec<_> = (0..tensors.len()).collect();
+    let found = train(gpu, &storage, &all, settings, None);
+    for (i, (found, expected)) in found.iter().zip(expected(&settings)).enumerate() {
+        assert_close(&format!("{:?} p{i}", settings.rule), found, &expected, 1e-6);
+    }
+}
+
+fn matches_reference(gpu: &Gpu) {
+    for rule in rules() {
+        check(gpu, settings(rule));
+        check(gpu, Settings { spare_norm_and_bias: true, ..settings(rule) });
+        check(gpu, Settings { clip_norm: Some(0.5), ..settings(rule) });
+        check(gpu, Settings { clip_norm: Some(1e9), ..settings(rule) });
+    }
+}
+
+fn bits(values: &[Vec<f32>]) -> Vec<u32> {
+    values.iter().flatten().map(|v| v.to_bits()).collect()
+}
+
+fn equals_a_dispatch_per_tensor(gpu: &Gpu) {
+    let tensors = tensors();
+    let all: Vec<_> = (0..tensors.len()).collect();
+    for rule in rules() {
+        let storage = Storage::new(gpu, &tape_of(&tensors)).unwrap();
+        let fused = train(gpu, &storage, &all, settings(rule), None);
+        let alone = |tensor: usize| {
+            let storage = Storage::new(gpu, &tape_of(&tensors[tensor..=tensor])).unwrap();
+            train(gpu, &storage, &[tensor], settings(rule), None).remove(0)
+        };
+        let one_by_one: Vec<_> = all.iter().map(|&tensor| alone(tensor)).collect();
+        assert_eq!(bits(&fused), bits(&one_by_one), "{rule:?}");
+    }
+}
+
+fn equals_windows(gpu: &Gpu) {
+    let tensors = tensors();
+    let all: Vec<_> = (0..tensors.len()).collect();
+    for clip_norm in [None, Some(0.5)] {
+        let settings = Settings { clip_norm, ..settings(Rule::named("adam").unwrap()) };
+        let whole = Storage::new(gpu, &tape_of(&tensors)).unwrap();
+        // 1,353 floats take six blocks: the largest tensor fills a window alone.
+        let cut = Storage::with_windows(gpu, &tape_of(&tensors), 6 * 1024).unwrap();
+        assert!(whole.layout.windows().len() == 1 && cut.layout.windows().len() == 3);
+        let (whole, cut) =
+            (train(gpu, &whole, &all, settings, None), train(gpu, &cut, &all, settings, None));
+        if clip_norm.is_none() {
+            assert_eq!(bits(&whole), bits(&cut));
+        }
+        // The norm's sums are grouped by window, and may round differently.
+        for (whole, cut) in whole.iter().zip(&cut) {
+            assert_close("windows", cut, &whole.iter().map(|&v| f64::from(v)).collect::<Vec<_>>(), 1e-6);
+        }
+    }
+}
+
+fn stands_still_once_halted(gpu: &Gpu) {
+    let tensors = tensors();
+    let all: Vec<_> = (0..tensors.len()).collect();
+    for rule in rules() {
+        let run = |halt_after| {
+            let storage = Storage::new(gpu, &tape_of(&tensors)).unwrap();
+            train(gpu, &storage, &all, settings(rule), halt_after)
+        };
+        let start: Vec<Vec<f32>> =
+            tensors.iter().enumerate().map(|(i, (shape, ..))| narrow(&spread(shape.count(), i as u64))).collect();
+        assert_eq!(bits(&run(Some(0))), bits(&start), "{rule:?}");
+        assert_ne!(bits(&run(Some(1))), bits(&start), "{rule:?}");
+        assert_ne!(bits(&run(Some(1))), bits(&run(None)), "{rule:?}");
+    }
+}
+
+/// The tests of this file.
+pub fn tests() -> Vec<Test> {
+    vec![
+        test("optimisers match their references", matches_reference),
+        test("optimisers equal a dispatch per tensor, bit for bit", equals_a_dispatch_per_tensor),
+        test("optimisers update over windows", equals_windows),
+        test("optimisers stand still once a loss was not finite", stands_still_once_halted),
+    ]
+}
