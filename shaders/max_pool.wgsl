@@ -46,16 +46,16 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     let plane = i / (H * W);
     let h = (i / W) % H;
     let w = i % W;
+    // Windows over h are those with oh*S <= h + PAD < oh*S + K, and likewise over w.
+    let row = h + PAD;
+    let column = w + PAD;
+    let first_oh = select(0u, (row - K) / S + 1u, row >= K);
+    let first_ow = select(0u, (column - K) / S + 1u, column >= K);
     var g = 0.0;
-    // Windows over h start at h + PAD - kh for kh < K.
-    for (var kh = 0u; kh < K; kh++) {
-        let top = h + PAD - kh;
-        if h + PAD < kh || top % S != 0u || top / S >= OH { continue; }
-        for (var kw = 0u; kw < K; kw++) {
-            let left = w + PAD - kw;
-            if w + PAD < kw || left % S != 0u || left / S >= OW { continue; }
-            let o = (plane * OH + top / S) * OW + left / S;
-            if won[o] == kh * K + kw { g += dy[o]; }
+    for (var oh = first_oh; oh < OH && oh * S <= row; oh++) {
+        for (var ow = first_ow; ow < OW && ow * S <= column; ow++) {
+            let o = (plane * OH + oh) * OW + ow;
+            if won[o] == (row - oh * S) * K + column - ow * S { g += dy[o]; }
         }
     }
     if ACCUMULATE { g += dx[i]; }

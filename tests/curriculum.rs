@@ -1,0 +1,172 @@
+//! Curricula and schedules: closed forms, corner values, the published ladder, refusals.
+
+use approx::assert_relative_eq;
+use lerac::curriculum::{
+    Cbs, Conventional, Curriculum, Granularity, Layer, Pace, Paper, Range, Reference, ReferenceOptions, Schedule, Shape, Time,
+    depths, rates,
+};
+use proptest::prelude::*;
+
+fn time(step: u64, steps_per_epoch: u64) -> Time {
+    Time { step, steps_per_epoch }
+}
+
+#[test]
+fn paper_has_its_closed_forms() {
+    let range = Range { first: 1e-1, last: 1e-8 };
+    let depths = [1, 2, 3, 4, 5, 6, 7, 8];
+    let paper = Paper::new(0.1, range, 4.0, &depths, Pace::Step).unwrap();
+    for (layer, depth) in depths.iter().enumerate() {
+        let start = 10f64.powi(-(*depth as i32));
+        assert_relative_eq!(0.1 * paper.factor(time(0, 10), layer), start, max_relative = 1e-12);
+        // Halfway: the geometric mean of start and end.
+        assert_relative_eq!(0.1 * paper.factor(time(20, 10), layer), (start * 0.1).sqrt(), max_relative = 1e-12);
+        assert_relative_eq!(
+            0.1 * paper.factor(time(10, 10), layer),
+            start.powf(0.75) * 0.1f64.powf(0.25),
+            max_relative = 1e-12
+        );
+        assert_eq!(paper.factor(time(40, 10), layer), 1.0);
+    }
+}
+
+#[test]
+fn paper_can_hold_its_rates_for_an_epoch() {
+    let range = Range { first: 0.1, last: 1e-4 };
+    let paper = |pace| Paper::new(0.1, range, 3.0, &[1, 2], pace).unwrap();
+    let (epoch, step) = (paper(Pace::Epoch), paper(Pace::Step));
+    assert_eq!(epoch.factor(time(19, 10), 1), epoch.factor(time(10, 10), 1));
+    assert_eq!(epoch.factor(time(10, 10), 1), step.factor(time(10, 10), 1));
+    assert!(step.factor(time(19, 10), 1) > step.factor(time(10, 10), 1));
+}
+
+proptest! {
+    #[test]
+    fn paper_grows_with_time_and_falls_with_depth(
+        n in 1usize..60, k in 1u64..20, per_epoch in 1u64..50, decades in 0.0f64..12.0, eta in 1e-4f64..1.0,
+    ) {
+        let range = Range { first: eta, last: eta * 10f64.powf(-decades) };
+        let depths: Vec<usize> = (1..=n).collect();
+        let paper = Paper::new(eta, range, k as f64, &depths, Pace::Step).unwrap();
+        for layer in 0..n {
+            for step in 0..k * per_epoch {
+                let now = paper.factor(time(step, per_epoch), layer);
+                prop_assert!(now <= paper.factor(time(step + 1, per_epoch), layer) * (1.0 + 1e-12));
+                prop_assert!(layer == 0 || now <= paper.factor(time(step, per_epoch), layer - 1) * (1.0 + 1e-12));
+            }
+            for step in [k * per_epoch, k * per_epoch + 1, 1000 * k * per_epoch] {
+                prop_assert_eq!(paper.factor(time(step, per_epoch), layer), 1.0);
+            }
+        }
+    }
+}
+
+fn reference(eta: f64, min_lr: f64, clf: f64, updates_per_epoch: u64, stop_update_epoch: u64) -> Reference {
+    let options = ReferenceOptions { eta, min_lr, clf, stop_lr: 1.1 * eta, updates_per_epoch, stop_update_epoch };
+    // ResNet-18: a stem, eight blocks, a classifier.
+    Reference::new(options, &(1..=10).collect::<Vec<_>>()).unwrap()
+}
+
+#[test]
+fn reference_starts_on_the_published_ladder() {
+    let reference = reference(0.1, 1e-5, 1e-3, 1, 200);
+    let start: Vec<f64> = (0..10).map(|layer| 0.1 * reference.factor(time(0, 100), layer)).collect();
+    let ladder = [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-6, 1e-6, 1e-6, 1e-4];
+    for (found, expected) in start.iter().zip(ladder) {
+        assert_relative_eq!(*found, expected, max_relative = 1e-12);
+    }
+}
+
+#[test]
+fn reference_groups_arrive_one_after_another() {
+    let reference = reference(0.1, 1e-5, 1e-3, 1, 200);
+    let rate = |epoch: u64, layer| 0.1 * reference.factor(time(100 * epoch, 100), layer);
+    // Layer 4 starts at 1e-5 and takes four epochs; layer 5 at 1e-6 takes five; none overshoots.
+    for (epoch, expected) in [(0, 1e-5), (1, 1e-4), (2, 1e-3), (3, 1e-2), (4, 1e-1), (5, 1e-1), (150, 1e-1)] {
+        assert_relative_eq!(rate(epoch, 4), expected, max_relative = 1e-9);
+    }
+    assert_relative_eq!(rate(4, 5), 1e-2, max_relative = 1e-9);
+    assert_relative_eq!(rate(5, 5), 1e-1, max_relative = 1e-9);
+    // Within an epoch nothing changes.
+    assert_eq!(reference.factor(time(199, 100), 4), reference.factor(time(100, 100), 4));
+}
+
+#[test]
+fn reference_updates_several_times_an_epoch_and_stops() {
+    let four = reference(0.1, 1e-5, 1e-3, 4, 1);
+    let rate = |step, layer| 0.1 * four.factor(time(step, 100), layer);
+    for (step, expected) in [(0, 1e-6), (24, 1e-6), (25, 1e-5), (50, 1e-4), (75, 1e-3), (100, 1e-2), (500, 1e-2)] {
+        assert_relative_eq!(rate(step, 6), expected, max_relative = 1e-9);
+    }
+}
+
+#[test]
+fn cbs_fades_every_five_epochs() {
+    let cbs = Cbs::new(1.0, 0.9, 5).unwrap();
+    for (step, sigma) in [(0, 1.0), (49, 1.0), (50, 0.9), (99, 0.9), (100, 0.81)] {
+        assert_relative_eq!(cbs.sigma(time(step, 10)).unwrap(), sigma, max_relative = 1e-12);
+        assert_eq!(cbs.factor(time(step, 10), 3), 1.0);
+    }
+    assert!(cbs.sigma(time(u64::MAX / 2, 1)).unwrap() > 0.0, "a faded blur still divides by its sigma");
+    assert_eq!(Conventional.sigma(time(0, 1)), None);
+}
+
+#[test]
+fn schedules_have_their_corner_values() {
+    let schedule = |shape, warmup_epochs| Schedule { eta: 0.1, shape, warmup_epochs };
+    let constant = schedule(Shape::Constant, 0.0);
+    assert_eq!((constant.rate(time(0, 10)), constant.rate(time(999, 10))), (0.1, 0.1));
+
+    let step = schedule(Shape::Step { milestones: vec![2.0, 3.5], gamma: 0.1 }, 0.0);
+    for (at, expected) in [(0, 0.1), (19, 0.1), (20, 0.01), (34, 0.01), (35, 0.001)] {
+        assert_relative_eq!(step.rate(time(at, 10)), expected, max_relative = 1e-12);
+    }
+
+    let cosine = schedule(Shape::Cosine { epochs: 4.0, floor: 0.01 }, 0.0);
+    for (at, expected) in [(0, 0.1), (20, 0.0505), (40, 0.001), (80, 0.001)] {
+        assert_relative_eq!(cosine.rate(time(at, 10)), expected, max_relative = 1e-12);
+    }
+
+    let warm = schedule(Shape::Constant, 2.0);
+    for (at, expected) in [(0, 0.005), (9, 0.05), (19, 0.1), (20, 0.1)] {
+        assert_relative_eq!(warm.rate(time(at, 10)), expected, max_relative = 1e-12);
+    }
+}
+
+#[test]
+fn depths_are_ranked_without_gaps() {
+    let layer = |depth, block| Layer { name: String::new(), depth, block };
+    let layers = [layer(1, 1), layer(2, 2), layer(3, 2), layer(2, 2), layer(9, 3)];
+    assert_eq!(depths(&layers, Granularity::Module), [1, 2, 3, 2, 4]);
+    assert_eq!(depths(&layers, Granularity::Block), [1, 2, 2, 2, 3]);
+}
+
+#[test]
+fn rates_are_the_schedule_times_the_factor() {
+    let paper = Paper::new(0.1, Range { first: 0.1, last: 1e-3 }, 2.0, &[1, 2], Pace::Step).unwrap();
+    let schedule = Schedule { eta: 0.1, shape: Shape::Step { milestones: vec![1.0], gamma: 0.5 }, warmup_epochs: 0.0 };
+    let found = rates(&paper, &schedule, time(10, 10), 2);
+    assert_relative_eq!(found[0], 0.05, max_relative = 1e-12);
+    assert_relative_eq!(found[1], 0.005, max_relative = 1e-12);
+}
+
+#[test]
+fn what_cannot_be_is_refused_by_name() {
+    let refused = |range: &str| range.parse::<Range>().unwrap_err();
+    assert!(refused("1e-8..1e-1").contains("wrong way round"));
+    assert!(refused("1e-8..1e-1").contains("1e-1..1e-8"), "the remedy is the range turned round");
+    assert!(refused("-1..-2").contains("positive"));
+    assert!(refused("0..0").contains("positive"));
+    assert!(refused("nan..1").contains("positive"));
+    assert!(refused("0.1").contains("FIRST..LAST"));
+    assert!(refused("a..b").contains("\"a\" is no number"));
+    let range = Range { first: 0.1, last: 0.01 };
+    let error = |result: lerac::error::Result<Paper>| result.unwrap_err().to_string();
+    assert!(error(Paper::new(-0.1, range, 1.0, &[1], Pace::Step)).starts_with("--eta"));
+    assert!(error(Paper::new(0.1, range, 0.0, &[1], Pace::Step)).starts_with("--k"));
+    assert!(error(Paper::new(0.1, range, f64::NAN, &[1], Pace::Step)).starts_with("--k"));
+    assert!(error(Paper::new(0.1, Range { first: 0.01, last: 0.1 }, 1.0, &[1], Pace::Step)).starts_with("--range"));
+    assert!(Cbs::new(0.0, 0.9, 5).unwrap_err().to_string().starts_with("--sigma:"));
+    assert!(Cbs::new(1.0, 1.1, 5).unwrap_err().to_string().starts_with("--sigma-decay"));
+    assert!(Cbs::new(1.0, 0.9, 0).unwrap_err().to_string().starts_with("--sigma-every"));
+}
