@@ -4,6 +4,8 @@
 mod common;
 
 mod adjoint;
+#[cfg(feature = "cli")]
+mod commands;
 mod golden;
 mod limits;
 mod op_table;
@@ -12,7 +14,7 @@ mod optimisers;
 mod training;
 
 fn main() {
-    let parts = [
+    let parts = vec![
         op_table::tests(),
         adjoint::tests(),
         operations::tests(),
@@ -20,6 +22,8 @@ fn main() {
         golden::tests(),
         training::tests(),
         limits::tests(),
+        #[cfg(feature = "cli")]
+        commands::tests(),
     ];
     common::run_on_device(parts.into_iter().flatten().collect())
 }

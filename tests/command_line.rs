@@ -1,0 +1,176 @@
+//! The command line as a user runs it, where it needs no device: help, schedules, and what is refused.
+#![cfg(feature = "cli")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn lerac(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_lerac")).args(arguments).output().unwrap()
+}
+
+fn stdout(arguments: &[&str]) -> String {
+    let output = lerac(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What a refused call says; it must end with a non-zero code and no panic.
+fn refusal(arguments: &[&str]) -> String {
+    let output = lerac(arguments);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let code = output.status.code().expect("no signal");
+    assert!(code == 1 || code == 2, "{arguments:?} ended with {code}: {text}");
+    assert!(!text.contains("panicked"), "{arguments:?}: {text}");
+    assert!(output.stdout.is_empty(), "{arguments:?} printed results");
+    text
+}
+
+fn assert_refused(arguments: &[&str], parts: &[&str]) {
+    let text = refusal(arguments);
+    for part in parts {
+        assert!(text.contains(part), "{arguments:?}: {text:?} lacks {part:?}");
+    }
+}
+
+#[test]
+fn help_names_every_command() {
+    let help = stdout(&["--help"]);
+    for command in ["info", "schedule", "train", "compare"] {
+        assert!(help.contains(command), "{help}");
+    }
+    for command in ["schedule", "train", "compare"] {
+        assert!(stdout(&[command, "--help"]).contains("--range"));
+    }
+}
+
+const PAPER: &[&str] = &["schedule", "--model", "cnn", "--method", "lerac", "--eta", "0.1", "--range", "1e-1..1e-4"];
+
+#[test]
+fn a_schedule_is_written_as_csv() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rates.csv");
+    let arguments = [PAPER, &["--k", "2", "--epochs", "4", "--steps-per-epoch", "5", "--csv", path.to_str().unwrap()]];
+    let table = stdout(&arguments.concat());
+    assert!(table.contains("conv1") && table.contains("linear"), "{table}");
+    let mut reader = csv::Reader::from_path(&path).unwrap();
+    assert_eq!(reader.headers().unwrap(), vec!["step", "epoch", "depth", "layer", "learning_rate"]);
+    let rows: Vec<(u64, f64, usize, String, f64)> = reader.deserialize().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 21 * 4);
+    let rate = |step, layer: &str| rows.iter().find(|row| row.0 == step && row.3 == layer).unwrap().4;
+    approx::assert_relative_eq!(rate(0, "linear"), 1e-4, max_relative = 1e-12);
+    approx::assert_relative_eq!(rate(5, "linear"), 10f64.powf(-2.5), max_relative = 1e-12);
+    assert_eq!((rate(10, "linear"), rate(20, "conv3"), rate(0, "conv1")), (0.1, 0.1, 0.1));
+}
+
+#[test]
+fn a_reference_schedule_follows_the_published_ladder() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rates.csv");
+    let arguments = ["schedule", "--model", "resnet20", "--method", "lerac", "--preset", "reference", "--eta", "0.1"];
+    let more = ["--min-lr", "1e-5", "--clf", "1e-3", "--stop-lr", "0.11", "--updates-per-epoch", "1", "--epochs", "6"];
+    stdout(&[&arguments[..], &more, &["--steps-per-epoch", "2", "--csv", path.to_str().unwrap()]].concat());
+    let rows: Vec<(u64, f64, usize, String, f64)> =
+        csv::Reader::from_path(&path).unwrap().deserialize().map(Result::unwrap).collect();
+    let rate = |step, layer: &str| rows.iter().find(|row| row.0 == step && row.3 == layer).unwrap().4;
+    for (layer, expected) in [
+        ("conv1", 1e-1),
+        ("layer1.0.conv1", 1e-2),
+        ("layer1.0.conv2", 1e-2),
+        ("layer1.2.conv1", 1e-4),
+        ("layer2.0.shortcut.0", 1e-5),
+        ("layer2.1.conv1", 1e-6),
+        ("layer3.2.conv2", 1e-6),
+        ("linear", 1e-4),
+    ] {
+        approx::assert_relative_eq!(rate(0, layer), expected, max_relative = 1e-9);
+    }
+    approx::assert_relative_eq!(rate(2, "layer3.2.conv2"), 1e-5, max_relative = 1e-9);
+    approx::assert_relative_eq!(rate(12, "layer3.2.conv2"), 1e-1, max_relative = 1e-9);
+}
+
+#[test]
+fn a_schedule_is_drawn() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rates.png");
+    stdout(&[PAPER, &["--k", "2", "--epochs", "4", "--plot", path.to_str().unwrap()]].concat());
+    let picture = image::open(&path).unwrap().to_rgb8();
+    assert!(picture.width() >= 1000 && picture.height() >= 300);
+    // The last layer, at the bottom, starts at the lowest rate (dark violet) and ends at the highest (yellow).
+    let at = |x: u32| picture.get_pixel(x, picture.height() - 90).0;
+    let (early, late) = (at(picture.width() / 5), at(picture.width() * 3 / 4));
+    assert!(early[2] > early[1] && late[0] > 200 && late[2] < 80, "{early:?} {late:?}");
+}
+
+#[test]
+fn wrong_options_are_refused_with_a_remedy() {
+    assert_refused(&["schedule", "--model", "resnet7"], &["--model", "resnet7", "resnet8"]);
+    assert_refused(&["train", "--data", "fashion"], &["--data", "fashion-mnist"]);
+    assert_refused(&["train", "--data", "cifar10", "--data-dir", "/nowhere"], &["/nowhere", "--data-dir"]);
+    assert_refused(&[PAPER, &["--k", "9", "--epochs", "4"]].concat(), &["--k", "--epochs 4"]);
+    assert_refused(&[PAPER, &["--k", "0"]].concat(), &["--k"]);
+    assert_refused(&["schedule", "--eta", "-0.1"], &["--eta", "positive"]);
+    assert_refused(&["schedule", "--method", "lerac", "--range", "1e-8..1e-1"], &["--range", "wrong way round"]);
+    assert_refused(&["schedule", "--method", "lerac", "--range", "-1..-2"], &["--range", "positive"]);
+    assert_refused(&["schedule", "--method", "lerac", "--preset", "reference", "--min-lr", "0"], &["--min-lr"]);
+    assert_refused(&["schedule", "--epochs", "0"], &["--epochs"]);
+    assert_refused(&["schedule", "--steps-per-epoch", "0"], &["--steps-per-epoch"]);
+    assert_refused(&["schedule", "--optimizer", "rmsprop"], &["--optimizer", "adamax"]);
+    assert_refused(&["schedule", "--momentum", "nan"], &["--momentum"]);
+    assert_refused(&["schedule", "--csv", "/nowhere/rates.csv"], &["/nowhere/rates.csv"]);
+    assert_refused(&["schedule", "--plot", "/nowhere/rates.png"], &["/nowhere/rates.png"]);
+    assert_refused(&["compare", "--seeds", "0"], &["--seeds"]);
+    assert_refused(&["train", "--batch-size", "many"], &["--batch-size"]);
+    assert_refused(&["fly"], &["fly"]);
+}
+
+fn config(text: &str) -> (tempfile::TempDir, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run.toml");
+    std::fs::write(&path, text).unwrap();
+    let name = path.to_str().unwrap().to_owned();
+    (dir, name)
+}
+
+#[test]
+fn a_file_holds_options_and_the_command_line_wins() {
+    let (dir, path) = config("model = \"lenet\"\nmethod = \"lerac\"\nepochs = 3\nrange = \"1e-2..1e-3\"\neta = 0.01\nk = 1\n");
+    let csv = dir.path().join("rates.csv");
+    let arguments = ["schedule", "--config", &path, "--epochs", "2", "--steps-per-epoch", "1", "--csv"];
+    stdout(&[&arguments[..], &[csv.to_str().unwrap()]].concat());
+    let text = std::fs::read_to_string(&csv).unwrap();
+    assert!(text.contains("fc3,0.001"), "the file's model and range: {text}");
+    assert_eq!(text.lines().count(), 1 + 3 * 5, "the command line's two epochs: {text}");
+}
+
+#[test]
+fn a_broken_file_is_refused_with_its_line() {
+    for (text, parts) in [
+        ("epochs = 3\nmodle = \"cnn\"\n", ["line 2", "modle"]),
+        ("epochs = \"three\"\n", ["line 1", "three"]),
+        ("epochs = 3\neta = = 1\n", ["line 2", ""]),
+        ("range = \"1e-8..1e-1\"\n", ["line 1", "wrong way round"]),
+    ] {
+        let (_dir, path) = config(text);
+        assert_refused(&["schedule", "--config", &path], &[&path, parts[0], parts[1]]);
+    }
+    assert_refused(&["schedule", "--config", "/nowhere.toml"], &["/nowhere.toml"]);
+}
+
+#[test]
+fn without_an_adapter_it_says_what_to_install() {
+    // A Vulkan loader that is told of no driver finds none; on other systems the adapter stays.
+    let empty = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_lerac"))
+        .args(["info"])
+        .env("VK_DRIVER_FILES", Path::new(empty.path()).join("none.json"))
+        .env("VK_ICD_FILENAMES", Path::new(empty.path()).join("none.json"))
+        .output()
+        .unwrap();
+    if cfg!(target_os = "linux") {
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        for part in ["mesa-vulkan-drivers", "Fedora", "macOS", "Windows"] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+}

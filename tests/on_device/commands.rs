@@ -1,0 +1,113 @@
+//! The command line as a user runs it, where it trains.
+
+use crate::common::{Test, test};
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn lerac(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_lerac")).args(arguments).output().unwrap()
+}
+
+fn stdout(arguments: &[&str]) -> String {
+    let output = lerac(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn refusal(arguments: &[&str]) -> String {
+    let output = lerac(arguments);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!text.contains("panicked"), "{text}");
+    text
+}
+
+const SHORT: &[&str] = &["--train-images", "320", "--validation", "80", "--batch-size", "32", "--epochs", "2", "--log-every", "4"];
+
+fn training_leaves_its_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let to = ["--out", out.to_str().unwrap()];
+    let printed = stdout(&[&["train", "--method", "lerac", "--quiet"], SHORT, &to].concat());
+    assert_eq!(printed.lines().count(), 1, "{printed}");
+    let summary: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("summary.json")).unwrap()).unwrap();
+    assert_eq!((summary["steps"].as_u64(), summary["test_images"].as_u64()), (Some(20), Some(1000)));
+    for key in ["test_accuracy", "validation_accuracy", "seconds", "images_per_second", "device_bytes"] {
+        assert!(summary[key].as_f64().unwrap() >= 0.0, "{key}");
+    }
+    let rows = |name: &str| std::fs::read_to_string(out.join(name)).unwrap().lines().count();
+    // Steps 4, 8, 10 of the first epoch and 12, 16, 20 of the second; an epoch's row each; four layers.
+    assert_eq!((rows("metrics.csv"), rows("layers.csv")), (1 + 6 + 2, 1 + 6 * 4));
+    for picture in ["curves.png", "rates.png"] {
+        assert!(image::open(out.join(picture)).unwrap().width() >= 1000);
+    }
+    let bytes = std::fs::read(out.join("model.safetensors")).unwrap();
+    let weights = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(weights.tensor("conv2.weight").unwrap().shape(), [32, 16, 3, 3]);
+    let trained: usize =
+        weights.tensors().iter().filter(|(name, _)| !name.contains("running")).map(|(_, t)| t.data().len() / 4).sum();
+    assert_eq!(trained, 24_346);
+
+    let again = dir.path().join("again");
+    let config = out.join("config.toml");
+    stdout(&["train", "--quiet", "--config", config.to_str().unwrap(), "--out", again.to_str().unwrap()]);
+    let same = |name: &str| std::fs::read(out.join(name)).unwrap() == std::fs::read(again.join(name)).unwrap();
+    assert!(same("config.toml") && same("layers.csv"), "config.toml repeats the run");
+    let weights_again = std::fs::read(again.join("model.safetensors")).unwrap();
+    assert!(bytes == weights_again, "the same run gives the same weights");
+    assert!(refusal(&[&["train"], SHORT, &to].concat()).contains("--out"), "a finished run is not written over");
+}
+
+fn comparing_pairs_its_seeds() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().to_str().unwrap();
+    let arguments = ["compare", "--methods", "conventional,lerac,cbs", "--seeds", "2", "--quiet", "--out", out];
+    let table = stdout(&[&arguments[..], SHORT].concat());
+    for method in ["conventional", "lerac", "cbs"] {
+        assert!(table.contains(method), "{table}");
+        for seed in 0..2 {
+            assert!(dir.path().join(format!("{method}-seed{seed}/summary.json")).exists());
+        }
+    }
+    let result: serde_json::Value = serde_json::from_slice(&std::fs::read(dir.path().join("compare.json")).unwrap()).unwrap();
+    let methods = result["methods"].as_array().unwrap();
+    assert_eq!(methods[0]["relative_time"].as_f64(), Some(1.0));
+    for method in methods {
+        let accuracies: Vec<f64> = method["test_accuracies"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+        let mean = (accuracies[0] + accuracies[1]) / 2.0;
+        let deviation = (accuracies[0] - accuracies[1]).abs() / 2f64.sqrt();
+        approx::assert_relative_eq!(method["test_accuracy"].as_f64().unwrap(), mean, max_relative = 1e-12);
+        approx::assert_relative_eq!(method["test_accuracy_sd"].as_f64().unwrap(), deviation, epsilon = 1e-12);
+    }
+    assert!(image::open(dir.path().join("compare.png")).unwrap().width() >= 1000);
+}
+
+fn what_cannot_be_trained_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let to = ["--out", out.to_str().unwrap()];
+    let refused = |options: &[&str], part: &str| {
+        let text = refusal(&[&["train"], options, &to].concat());
+        assert!(text.contains(part), "{options:?}: {text:?} lacks {part:?}");
+    };
+    refused(&["--batch-size", "100000"], "--batch-size");
+    refused(&["--batch-size", "3000", "--model", "resnet20"], "or less fits");
+    refused(&["--train-images", "100000"], "--train-images");
+    refused(&["--validation", "4000"], "--validation");
+    refused(&["--adapter", "no such card"], "no such card");
+    refused(&["--adapter", "99"], "99");
+    refused(&["--eta", "1e30", "--train-images", "640", "--log-every", "1"], "the loss is not finite at step");
+    std::fs::write(dir.path().join("file"), "").unwrap();
+    let under_file = dir.path().join("file/run");
+    assert!(refusal(&["train", "--out", under_file.to_str().unwrap()]).contains("file/run"));
+    assert!(!Path::new(&out).join("summary.json").exists());
+}
+
+/// The tests of this file.
+pub fn tests() -> Vec<Test> {
+    vec![
+        test("commands: training leaves its files and repeats", |_| training_leaves_its_files()),
+        test("commands: comparing pairs its seeds", |_| comparing_pairs_its_seeds()),
+        test("commands: what cannot be trained is refused", |_| what_cannot_be_trained_is_refused()),
+    ]
+}
