@@ -1,0 +1,59 @@
+//! Times the op table on this machine's adapter: rows of the shapes of `cnn` at batch 64, forward and backward, the medians of
+//! seven runs. `cargo bench --bench op_table [PART OF A NAME]`.
+
+#[allow(dead_code)]
+#[path = "../tests/common/rows.rs"]
+mod rows;
+
+use lerac::error::Result;
+use lerac::gpu::{Call, Gpu, Options};
+use lerac::tape::{Mode, Program, Storage, Tape};
+use rows::Row;
+use std::time::Instant;
+
+/// The median seconds of a submission that is waited for.
+fn median(gpu: &Gpu, calls: &[Call]) -> Result<f64> {
+    let mut seconds = vec![];
+    // The first compiles.
+    for _ in 0..8 {
+        let start = Instant::now();
+        gpu.run(calls)?;
+        gpu.wait()?;
+        seconds.push(start.elapsed().as_secs_f64());
+    }
+    let mut seconds = seconds.split_off(1);
+    seconds.sort_by(f64::total_cmp);
+    Ok(seconds[seconds.len() / 2])
+}
+
+fn time(gpu: &Gpu, row: &Row) -> Result<()> {
+    let mut tape = Tape::new(Mode::Train);
+    let inputs: Vec<_> =
+        row.inputs.iter().enumerate().map(|(i, shape)| tape.leaf(&format!("x{i}"), shape.clone(), true)).collect();
+    let params = rows::declare(&mut tape, &row.params);
+    let y = (row.record)(&mut tape, "op", &inputs, &params);
+    tape.seed_gradient(y);
+    let storage = Storage::new(gpu, &tape)?;
+    let program = Program::new(gpu, tape, &storage)?;
+    let (forward, backward) = (median(gpu, program.forward())?, median(gpu, program.backward())?);
+    let rate = |multiply_adds: u64, seconds: f64| match multiply_adds {
+        0 => String::new(),
+        n => format!("{:.1} GFLOP/s", 2e-9 * n as f64 / seconds),
+    };
+    println!(
+        "{:<72} {:>8.2} ms {:>14} {:>8.2} ms {:>14}",
+        row.name,
+        1e3 * forward,
+        rate(row.multiply_adds, forward),
+        1e3 * backward,
+        rate(2 * row.multiply_adds, backward)
+    );
+    Ok(())
+}
+
+fn main() -> Result<()> {
+    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    let gpu = Gpu::open(&Options::default())?;
+    println!("{}\n{:<72} {:>26} {:>26}", gpu.info().name, "row", "forward", "backward");
+    rows::large_rows().iter().filter(|row| row.name.contains(&wanted)).try_for_each(|row| time(&gpu, row))
+}
