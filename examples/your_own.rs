@@ -40,7 +40,12 @@ fn main() -> Result<()> {
             task: &task,
             batch_size: 50,
             net_options: NetOptions::default(),
-            settings: Settings { rule: Rule::named("adam")?, weight_decay: 0.0, spare_norm_and_bias: false, clip_norm: None },
+            settings: Settings {
+                rule: Rule::named("adam")?,
+                weight_decay: 0.0,
+                spare_norm_and_bias: false,
+                clip_norm: None,
+            },
             schedule: Schedule { eta: 0.003, shape: Shape::Constant, warmup_epochs: 0.0 },
             curriculum: &late,
             steps_per_epoch: 40,
@@ -52,7 +57,11 @@ fn main() -> Result<()> {
         session.step(&batch)?;
         if session.time().step % 40 == 0 {
             let sums = session.training_metrics()?;
-            println!("epoch {}: accuracy {:.3}", session.time().epochs(), f64::from(sums.top1) / f64::from(sums.images));
+            println!(
+                "epoch {}: accuracy {:.3}",
+                session.time().epochs(),
+                f64::from(sums.top1) / f64::from(sums.images)
+            );
         }
     }
     Ok(())

@@ -26,7 +26,6 @@ pub mod tape;
 pub mod tensor;
 pub mod train;
 
-
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "cli")]

@@ -133,7 +133,8 @@ fn config(text: &str) -> (tempfile::TempDir, String) {
 
 #[test]
 fn a_file_holds_options_and_the_command_line_wins() {
-    let (dir, path) = config("model = \"lenet\"\nmethod = \"lerac\"\nepochs = 3\nrange = \"1e-2..1e-3\"\neta = 0.01\nk = 1\n");
+    let (dir, path) =
+        config("model = \"lenet\"\nmethod = \"lerac\"\nepochs = 3\nrange = \"1e-2..1e-3\"\neta = 0.01\nk = 1\n");
     let csv = dir.path().join("rates.csv");
     let arguments = ["schedule", "--config", &path, "--epochs", "2", "--steps-per-epoch", "1", "--csv"];
     stdout(&[&arguments[..], &[csv.to_str().unwrap()]].concat());

@@ -2,8 +2,8 @@
 
 use approx::assert_relative_eq;
 use lerac::curriculum::{
-    Cbs, Conventional, Curriculum, Granularity, Layer, Pace, Paper, Range, Reference, ReferenceOptions, Schedule, Shape, Time,
-    depths, rates,
+    Cbs, Conventional, Curriculum, Granularity, Layer, Pace, Paper, Range, Reference, ReferenceOptions, Schedule,
+    Shape, Time, depths, rates,
 };
 use proptest::prelude::*;
 

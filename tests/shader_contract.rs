@@ -10,7 +10,8 @@ use std::collections::HashSet;
 fn parse(kernel: &Kernel) -> (naga::Module, naga::valid::ModuleInfo) {
     let name = kernel.shader.name;
     let module = naga::front::wgsl::parse_str(&kernel.wgsl()).unwrap_or_else(|e| panic!("{name}: {}", e.message()));
-    let mut validator = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty());
+    let mut validator =
+        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty());
     let info = validator.validate(&module).unwrap_or_else(|e| panic!("{name}: {e:?}"));
     (module, info)
 }
@@ -43,7 +44,8 @@ fn check(dispatch: &Dispatch) {
             AddressSpace::Storage { .. } => Access::Read,
             other => panic!("{what}: {other:?}"),
         };
-        let bound = dispatch.bindings.get(at.binding as usize).unwrap_or_else(|| panic!("{what}: nothing at {}", at.binding));
+        let bound =
+            dispatch.bindings.get(at.binding as usize).unwrap_or_else(|| panic!("{what}: nothing at {}", at.binding));
         assert_eq!(bound.access, access, "{what}: binding {}, {:?}", at.binding, variable.name);
     }
     assert!(shared <= 16 << 10, "{what}: {shared} bytes of workgroup memory");

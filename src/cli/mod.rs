@@ -28,7 +28,7 @@ enum Command {
     /// List adapters and their limits, and which one is chosen
     Info(info::InfoArgs),
     /// Print or plot the learning rate of every layer over time; needs no GPU
-    Schedule(schedule::ScheduleArgs),
+    Schedule(Box<schedule::ScheduleArgs>),
     /// Train one model
     Train(Box<train::TrainArgs>),
     /// Train under several methods with paired seeds and compare them

@@ -22,7 +22,10 @@ impl Cbs {
             return Err(Error::option("--sigma", format!("expected a positive number of pixels, found {sigma}")));
         }
         if !(decay > 0.0 && decay <= 1.0) {
-            return Err(Error::option("--sigma-decay", format!("expected a factor above 0 and up to 1, found {decay}")));
+            return Err(Error::option(
+                "--sigma-decay",
+                format!("expected a factor above 0 and up to 1, found {decay}"),
+            ));
         }
         if every == 0 {
             return Err(Error::option("--sigma-every", "expected at least 1 epoch, found 0"));

@@ -28,7 +28,9 @@ impl FromStr for Range {
             return Err(format!("expected positive learning rates, found {text}"));
         }
         if first < last {
-            return Err(format!("{text} is the wrong way round: layers near the input start high; try {last:e}..{first:e}"));
+            return Err(format!(
+                "{text} is the wrong way round: layers near the input start high; try {last:e}..{first:e}"
+            ));
         }
         Ok(Self { first, last })
     }

@@ -37,7 +37,12 @@ impl Reference {
     /// # Errors
     /// [`Error::Option`] unless all rates and the number of updates are positive.
     pub fn new(options: Options, depths: &[usize]) -> Result<Self> {
-        let rates = [("--eta", options.eta), ("--min-lr", options.min_lr), ("--clf", options.clf), ("--stop-lr", options.stop_lr)];
+        let rates = [
+            ("--eta", options.eta),
+            ("--min-lr", options.min_lr),
+            ("--clf", options.clf),
+            ("--stop-lr", options.stop_lr),
+        ];
         if let Some((option, value)) = rates.into_iter().find(|(_, value)| !(*value > 0.0 && value.is_finite())) {
             return Err(Error::option(option, format!("expected a positive number, found {value}")));
         }

@@ -46,7 +46,11 @@ impl Schedule {
                 gamma.powi(milestones.iter().filter(|&&milestone| milestone <= t).count() as i32)
             }
             Shape::Cosine { epochs, floor } => {
-                if t >= *epochs { *floor } else { floor + (1.0 - floor) * (1.0 + (PI * t / epochs).cos()) / 2.0 }
+                if t >= *epochs {
+                    *floor
+                } else {
+                    floor + (1.0 - floor) * (1.0 + (PI * t / epochs).cos()) / 2.0
+                }
             }
         };
         let next = Time { step: time.step + 1, ..time }.epochs();

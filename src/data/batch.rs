@@ -1,20 +1,18 @@
 //! Batches as pure functions of (seed, epoch).
 
 use super::Dataset;
-use rand::seq::SliceRandom;
+use super::random::{Stream, generator};
 use rand::RngExt;
+use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
 
 /// The label of a place in a batch that no image fills.
 pub const IGNORED_LABEL: u32 = u32::MAX;
 
 /// The order in which an epoch visits `indices`.
 pub fn epoch_order(indices: &[u32], seed: u64, epoch: u64) -> Vec<u32> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(2 * epoch);
     let mut order = indices.to_vec();
-    order.shuffle(&mut rng);
+    order.shuffle(&mut generator(seed, Stream::Order { epoch }));
     order
 }
 
@@ -31,11 +29,23 @@ impl Augmentation {
     /// The draw that changes nothing: no flip, shifts 128 - 128 = 0.
     pub const IDENTITY: u32 = 128 << 8 | 128 << 16;
 
-    /// The draw of the image at `place` of an epoch, as the GPU reads it: bit 0 flip, bits 8..16 dx + 128, bits 16..24 dy + 128.
-    fn draw(self, rng: &mut ChaCha8Rng) -> u32 {
-        if self == Self::default() {
-            return Self::IDENTITY;
+    /// Words of the generator's stream that belong to one image: a ChaCha block, of which a draw takes three or a few more.
+    const WORDS_PER_IMAGE: u128 = 16;
+
+    /// The draws of an epoch, by the image's index in its data set, so neither order nor batch size changes them.
+    pub fn draws(self, seed: u64, epoch: u64) -> impl FnMut(u32) -> u32 {
+        let mut rng = generator(seed, Stream::Augmentation { epoch });
+        move |image| {
+            if self == Self::default() {
+                return Self::IDENTITY;
+            }
+            rng.set_word_pos(u128::from(image) * Self::WORDS_PER_IMAGE);
+            self.draw(&mut rng)
         }
+    }
+
+    /// One draw, as the GPU reads it: bit 0 flip, bits 8..16 dx + 128, bits 16..24 dy + 128.
+    fn draw(self, rng: &mut ChaCha8Rng) -> u32 {
         let shift = i32::from(self.shift.min(127));
         let flip = u32::from(self.flip && rng.random::<bool>());
         let mut offset = || (rng.random_range(-shift..=shift) + 128) as u32;
@@ -44,7 +54,7 @@ impl Augmentation {
 }
 
 /// A batch as it is sent to the device: N labels, N draws, then the images' bytes, four to a word, the lowest first.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostBatch {
     /// All of it.
     pub words: Vec<u32>,
@@ -54,23 +64,36 @@ pub struct HostBatch {
 
 impl HostBatch {
     /// The batch of the images `indices`, in a batch of `capacity` places.
-    pub fn gather(data: &Dataset, indices: &[u32], capacity: usize, draws: impl FnMut() -> u32) -> Self {
-        let bytes = data.image_bytes();
-        let mut words = vec![IGNORED_LABEL; capacity];
+    ///
+    /// # Panics
+    /// If there are more images than places.
+    pub fn gather(data: &Dataset, indices: &[u32], capacity: usize, mut draws: impl FnMut() -> u32) -> Self {
+        let mut batch = Self::default();
+        batch.fill(data, indices, capacity, |_| draws());
+        batch
+    }
+
+    /// The same in the words that the batch already has; `draw` is asked once for each image, by its index.
+    ///
+    /// # Panics
+    /// If there are more images than places.
+    pub fn fill(&mut self, data: &Dataset, indices: &[u32], capacity: usize, draw: impl FnMut(u32) -> u32) {
+        assert!(indices.len() <= capacity, "{} images do not fit a batch of {capacity}", indices.len());
+        let (words, bytes) = (&mut self.words, data.image_bytes());
+        words.clear();
+        words.extend(indices.iter().map(|&i| u32::from(data.labels[i as usize])));
+        words.resize(capacity, IGNORED_LABEL);
+        words.extend(indices.iter().copied().map(draw));
         words.resize(2 * capacity, Augmentation::IDENTITY);
         words.resize(2 * capacity + (capacity * bytes).div_ceil(4), 0);
-        let (labels, rest) = words.split_at_mut(capacity);
-        let (places, pixels) = rest.split_at_mut(capacity);
-        labels.iter_mut().zip(indices).for_each(|(label, &i)| *label = u32::from(data.labels[i as usize]));
-        places[..indices.len()].fill_with(draws);
-        let pixels: &mut [u8] = bytemuck::cast_slice_mut(pixels);
+        let pixels: &mut [u8] = bytemuck::cast_slice_mut(&mut words[2 * capacity..]);
         for (place, &i) in pixels.chunks_exact_mut(bytes).zip(indices) {
-            place.copy_from_slice(data.bytes_of(i as usize));
+            place.copy_from_slice(data.image(i as usize));
         }
         if cfg!(target_endian = "big") {
             words[2 * capacity..].iter_mut().for_each(|word| *word = word.swap_bytes());
         }
-        Self { words, count: indices.len() }
+        self.count = indices.len();
     }
 
     /// The whole batches of an epoch, in order; what is left over at the end is not visited in this epoch.
@@ -83,10 +106,11 @@ impl HostBatch {
         epoch: u64,
     ) -> impl Iterator<Item = Self> + use<'a> {
         let order = epoch_order(indices, seed, epoch);
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(2 * epoch + 1);
+        let mut draw = augmentation.draws(seed, epoch);
         (0..order.len() / size).map(move |i| {
-            Self::gather(data, &order[i * size..(i + 1) * size], size, || augmentation.draw(&mut rng))
+            let mut batch = Self::default();
+            batch.fill(data, &order[i * size..(i + 1) * size], size, &mut draw);
+            batch
         })
     }
 }

@@ -3,15 +3,18 @@
 
 use super::{Dataset, Splits};
 use crate::error::{Error, Result};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 const IMAGE: [usize; 3] = [3, 32, 32];
 const PIXELS: usize = 3072;
 
-/// Far above any CIFAR file: what is longer is something else.
-const MOST_BYTES: u64 = 1 << 30;
+/// Twice the largest file of either set: what is longer is something else.
+const MOST_RECORDS: usize = 100_000;
+
+/// Longer than any list of 100 names.
+const MOST_NAME_BYTES: usize = 1 << 16;
 
 /// Reads `cifar-10-batches-bin`.
 ///
@@ -21,10 +24,8 @@ pub fn read_cifar10(dir: &Path) -> Result<Splits> {
     let classes = class_names(&dir.join("batches.meta.txt"), 10)?;
     let training: Vec<_> = (1..=5).map(|i| format!("data_batch_{i}.bin")).collect();
     let training: Vec<_> = training.iter().map(String::as_str).collect();
-    Ok(Splits {
-        train: read_records(dir, &training, 1, classes.clone())?,
-        test: read_records(dir, &["test_batch.bin"], 1, classes)?,
-    })
+    let read = |files: &[&str]| read_files("cifar10", dir, files, 1, &classes);
+    Ok(Splits { train: read(&training)?, test: read(&["test_batch.bin"])? })
 }
 
 /// Reads `cifar-100-binary`, with the fine labels.
@@ -33,10 +34,21 @@ pub fn read_cifar10(dir: &Path) -> Result<Splits> {
 /// As [`read_cifar10`].
 pub fn read_cifar100(dir: &Path) -> Result<Splits> {
     let classes = class_names(&dir.join("fine_label_names.txt"), 100)?;
-    Ok(Splits {
-        train: read_records(dir, &["train.bin"], 2, classes.clone())?,
-        test: read_records(dir, &["test.bin"], 2, classes)?,
-    })
+    let read = |files: &[&str]| read_files("cifar100", dir, files, 2, &classes);
+    Ok(Splits { train: read(&["train.bin"])?, test: read(&["test.bin"])? })
+}
+
+/// The content of a file that is no longer than `most` bytes.
+fn read_bytes(path: &Path, most: usize) -> Result<Vec<u8>> {
+    let file = File::open(path).map_err(Error::io(path, "open"))?;
+    let length = file.metadata().map_err(Error::io(path, "read"))?.len();
+    if length > most as u64 {
+        let message = format!("expected at most {most} bytes, found {length}; is it the right file?");
+        return Err(Error::format(path, most as u64, message));
+    }
+    let mut bytes = Vec::new();
+    file.take(length).read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
+    Ok(bytes)
 }
 
 /// A name per line; where the file is absent, numbers.
@@ -44,7 +56,10 @@ fn class_names(path: &Path, count: usize) -> Result<Vec<String>> {
     if !path.exists() {
         return Ok((0..count).map(|i| format!("class {i}")).collect());
     }
-    let text = fs::read_to_string(path).map_err(Error::io(path, "read"))?;
+    let text = String::from_utf8(read_bytes(path, MOST_NAME_BYTES)?).map_err(|fault| {
+        let at = fault.utf8_error().valid_up_to();
+        Error::format(path, at as u64, format!("expected text, found byte {:#04x}", fault.as_bytes()[at]))
+    })?;
     let names: Vec<String> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
     if names.len() != count {
         let message = format!("expected {count} class names, one per line, found {}", names.len());
@@ -53,28 +68,33 @@ fn class_names(path: &Path, count: usize) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn read_records(dir: &Path, files: &[&str], label_bytes: usize, classes: Vec<String>) -> Result<Dataset> {
-    let record = label_bytes + PIXELS;
-    let (mut images, mut labels) = (vec![], vec![]);
+/// The images of several files, one after the other. A record's last label byte is the one that counts.
+fn read_files(name: &str, dir: &Path, files: &[&str], label_bytes: usize, classes: &[String]) -> Result<Dataset> {
+    let (mut images, mut labels) = (Vec::new(), Vec::new());
     for file in files {
         let path = dir.join(file);
-        let mut bytes = vec![];
-        let reader = File::open(&path).map_err(Error::io(&path, "open"))?;
-        reader.take(MOST_BYTES).read_to_end(&mut bytes).map_err(Error::io(&path, "read"))?;
-        if bytes.is_empty() || bytes.len() % record != 0 {
-            let whole = bytes.len() - bytes.len() % record;
-            let message = format!("expected records of {record} bytes, found {} at the end; fetch it again", bytes.len() - whole);
-            return Err(Error::format(&path, whole as u64, message));
-        }
-        for (i, record_bytes) in bytes.chunks_exact(record).enumerate() {
-            let label = record_bytes[label_bytes - 1];
-            if usize::from(label) >= classes.len() {
-                let message = format!("expected a label below {}, found {label}", classes.len());
-                return Err(Error::format(&path, (i * record + label_bytes - 1) as u64, message));
-            }
-            labels.push(label);
-            images.extend_from_slice(&record_bytes[label_bytes..]);
+        let bytes = read_records(&path, label_bytes, classes.len())?;
+        for record in bytes.chunks_exact(label_bytes + PIXELS) {
+            labels.push(record[label_bytes - 1]);
+            images.extend_from_slice(&record[label_bytes..]);
         }
     }
-    Ok(Dataset { image: IMAGE, classes, images, labels })
+    Ok(Dataset::new(name, IMAGE, classes.to_vec(), images, labels))
+}
+
+/// A file of whole records, every label in range.
+fn read_records(path: &Path, label_bytes: usize, classes: usize) -> Result<Vec<u8>> {
+    let record = label_bytes + PIXELS;
+    let bytes = read_bytes(path, MOST_RECORDS * record)?;
+    let rest = bytes.len() % record;
+    if bytes.is_empty() || rest != 0 {
+        let message = format!("expected records of {record} bytes, found {rest} at the end; fetch it again");
+        return Err(Error::format(path, (bytes.len() - rest) as u64, message));
+    }
+    let labels = bytes.chunks_exact(record).map(|record| record[label_bytes - 1]);
+    if let Some((i, label)) = labels.enumerate().find(|(_, label)| usize::from(*label) >= classes) {
+        let message = format!("expected a label below {classes}, found {label}");
+        return Err(Error::format(path, (i * record + label_bytes - 1) as u64, message));
+    }
+    Ok(bytes)
 }

@@ -1,82 +1,111 @@
 //! IDX, the format of MNIST and Fashion-MNIST: big-endian header (magic, count, extents), then bytes; plain or gzip.
 
-use super::Dataset;
+use super::{Dataset, Splits};
 use crate::error::{Error, Result};
-use flate2::read::GzDecoder;
+use flate2::bufread::MultiGzDecoder;
 use std::fs::File;
-use std::io::{BufReader, Read};
-use std::path::Path;
+use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::path::{Path, PathBuf};
 
 const IMAGES: u32 = 0x0000_0803;
 const LABELS: u32 = 0x0000_0801;
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// No image set that fits this format is larger; a header that claims more is wrong.
 const MOST_BYTES: u64 = 4 << 30;
 
-/// The file's content, decompressed where it begins with gzip's magic bytes.
-fn open(path: &Path) -> Result<Box<dyn Read>> {
-    let open = || File::open(path).map_err(Error::io(path, "open"));
-    let mut magic = Vec::new();
-    open()?.take(2).read_to_end(&mut magic).map_err(Error::io(path, "read"))?;
-    let file = BufReader::new(open()?);
-    Ok(if magic == [0x1f, 0x8b] { Box::new(GzDecoder::new(file)) } else { Box::new(file) })
+/// The names of the file of training images; the other three are formed alike.
+pub(super) const FILES: [&str; 2] = ["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"];
+
+/// A file's content, decompressed where it begins as gzip does.
+struct Content<'a> {
+    path: &'a Path,
+    reader: Box<dyn Read>,
+    offset: u64,
 }
 
-struct Idx {
-    extents: Vec<usize>,
-    bytes: Vec<u8>,
+impl<'a> Content<'a> {
+    fn open(path: &'a Path) -> Result<Self> {
+        let mut file = BufReader::new(File::open(path).map_err(Error::io(path, "open"))?);
+        let compressed = file.fill_buf().map_err(Error::io(path, "read"))?.starts_with(&GZIP);
+        let reader: Box<dyn Read> = if compressed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+        Ok(Self { path, reader, offset: 0 })
+    }
+
+    /// The next `most` bytes, or what is left. Memory grows with what is there, not with `most`.
+    fn read(&mut self, most: u64) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let outcome = self.reader.by_ref().take(most).read_to_end(&mut bytes);
+        self.offset += bytes.len() as u64;
+        outcome.map_err(|fault| self.explain(fault))?;
+        Ok(bytes)
+    }
+
+    /// Damage that the decompressor met is a fault of the file; all else is the system's.
+    fn explain(&self, fault: std::io::Error) -> Error {
+        match fault.kind() {
+            ErrorKind::InvalidInput | ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
+                let message = format!("expected intact gzip data, found damage ({fault}); fetch it again");
+                Error::format(self.path, self.offset, message)
+            }
+            _ => Error::io(self.path, "read")(fault),
+        }
+    }
 }
 
-fn read(path: &Path, magic: u32, what: &str) -> Result<Idx> {
-    let mut reader = open(path)?;
-    let dimensions = (magic & 0xff) as usize;
-    let mut header = Vec::new();
-    let header_bytes = 4 * (1 + dimensions);
-    reader.by_ref().take(header_bytes as u64).read_to_end(&mut header).map_err(Error::io(path, "read"))?;
-    if header.len() < header_bytes {
-        let message = format!("expected a header of {header_bytes} bytes, the file ends here; fetch it again");
+/// The D words that follow the magic.
+fn read_header<const D: usize>(content: &mut Content<'_>, magic: u32, what: &str) -> Result<[u32; D]> {
+    let path = content.path;
+    let length = 4 * (1 + D);
+    let header = content.read(length as u64)?;
+    if header.len() < length {
+        let message = format!("expected a header of {length} bytes, the file ends here; fetch it again");
         return Err(Error::format(path, header.len() as u64, message));
     }
-    let words: Vec<u32> =
-        header.chunks_exact(4).map(|word| u32::from_be_bytes([word[0], word[1], word[2], word[3]])).collect();
-    if words[0] != magic {
-        let message = format!("expected magic {magic:#010x} of IDX {what}, found {:#010x}; is it the right file?", words[0]);
+    let word = |i: usize| u32::from_be_bytes([header[4 * i], header[4 * i + 1], header[4 * i + 2], header[4 * i + 3]]);
+    if word(0) != magic {
+        let message =
+            format!("expected magic {magic:#010x} of IDX {what}, found {:#010x}; is it the right file?", word(0));
         return Err(Error::format(path, 0, message));
     }
-    let product = words[1..].iter().try_fold(1u64, |product, &extent| product.checked_mul(u64::from(extent)));
-    let expected = match product {
-        Some(bytes) if (1..=MOST_BYTES).contains(&bytes) => bytes,
-        _ => {
-            let message = format!("expected 1 to {MOST_BYTES} bytes of {what}, the header says {:?}", &words[1..]);
-            return Err(Error::format(path, 4, message));
-        }
+    Ok(std::array::from_fn(|i| word(i + 1)))
+}
+
+/// D extents, and as many bytes as their product.
+fn read<const D: usize>(path: &Path, magic: u32, what: &str) -> Result<([usize; D], Vec<u8>)> {
+    let mut content = Content::open(path)?;
+    let extents: [u32; D] = read_header(&mut content, magic, what)?;
+    let start = content.offset;
+    let product = extents.iter().try_fold(1u64, |product, &extent| product.checked_mul(u64::from(extent)));
+    let Some(expected) = product.filter(|bytes| (1..=MOST_BYTES).contains(bytes)) else {
+        let message =
+            format!("expected 1 to {MOST_BYTES} bytes of {what}, the header says {extents:?}; fetch it again");
+        return Err(Error::format(path, 4, message));
     };
-    let mut bytes = Vec::new();
-    reader.by_ref().take(expected + 1).read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
+    let bytes = content.read(expected + 1)?;
     let found = bytes.len() as u64;
     if found != expected {
         let fault = if found < expected { "the file ends here" } else { "the file goes on" };
         let message = format!("expected {expected} bytes of {what} after the header, but {fault}; fetch it again");
-        return Err(Error::format(path, header_bytes as u64 + found.min(expected), message));
+        return Err(Error::format(path, start + found.min(expected), message));
     }
-    Ok(Idx { extents: words[1..].iter().map(|&extent| extent as usize).collect(), bytes })
+    Ok((extents.map(|extent| extent as usize), bytes))
 }
 
-/// Images [N,H,W], a byte per pixel: (extents, bytes).
+/// N images of HxW, a byte per pixel: (extents, bytes).
 ///
 /// # Errors
-/// [`Error::Io`], or [`Error::Format`] for a wrong magic, impossible extents, or a file too short or too long.
+/// [`Error::Io`], or [`Error::Format`] for a wrong magic, impossible extents, damaged gzip, or a file too short or too long.
 pub fn read_images(path: &Path) -> Result<([usize; 3], Vec<u8>)> {
-    let idx = read(path, IMAGES, "images")?;
-    Ok(([idx.extents[0], idx.extents[1], idx.extents[2]], idx.bytes))
+    read(path, IMAGES, "images")
 }
 
-/// Labels [N], each below `classes`.
+/// N labels, each below `classes`.
 ///
 /// # Errors
 /// As [`read_images`], and [`Error::Format`] for a label out of range.
 pub fn read_labels(path: &Path, classes: usize) -> Result<Vec<u8>> {
-    let labels = read(path, LABELS, "labels")?.bytes;
+    let ([_], labels) = read(path, LABELS, "labels")?;
     match labels.iter().position(|&label| usize::from(label) >= classes) {
         None => Ok(labels),
         Some(at) => {
@@ -86,13 +115,35 @@ pub fn read_labels(path: &Path, classes: usize) -> Result<Vec<u8>> {
     }
 }
 
-/// A file of images with its file of labels.
-pub(super) fn read_pair(images: &Path, labels: &Path, classes: Vec<String>) -> Result<Dataset> {
-    let ([n, h, w], bytes) = read_images(images)?;
-    let values = read_labels(labels, classes.len())?;
-    if values.len() != n {
-        let message = format!("expected {n} labels, as many as {} has images, found {}", images.display(), values.len());
-        return Err(Error::format(labels, 4, message));
+/// The four files of a set in `dir`.
+pub(super) fn read_set(name: &str, dir: &Path, classes: &[String]) -> Result<Splits> {
+    let splits =
+        Splits { train: read_part(name, dir, "train", classes)?, test: read_part(name, dir, "t10k", classes)? };
+    let [train, test] = [splits.train.image, splits.test.image];
+    if train != test {
+        let message =
+            format!("expected images of {train:?} (C, H, W) as in training, found {test:?}; are both of {name}?");
+        return Err(Error::format(&file(dir, "t10k-images-idx3-ubyte"), 8, message));
     }
-    Ok(Dataset { image: [1, h, w], classes, images: bytes, labels: values })
+    Ok(splits)
+}
+
+/// A file of images with its file of labels.
+fn read_part(name: &str, dir: &Path, prefix: &str, classes: &[String]) -> Result<Dataset> {
+    let images = file(dir, &format!("{prefix}-images-idx3-ubyte"));
+    let labels = file(dir, &format!("{prefix}-labels-idx1-ubyte"));
+    let ([n, h, w], bytes) = read_images(&images)?;
+    let values = read_labels(&labels, classes.len())?;
+    if values.len() != n {
+        let message =
+            format!("expected {n} labels, as many as {} has images, found {}", images.display(), values.len());
+        return Err(Error::format(&labels, 4, message));
+    }
+    Ok(Dataset::new(name, [1, h, w], classes.to_vec(), bytes, values))
+}
+
+/// The file as it is published, or unpacked.
+fn file(dir: &Path, stem: &str) -> PathBuf {
+    let plain = dir.join(stem);
+    if plain.exists() { plain } else { dir.join(format!("{stem}.gz")) }
 }

@@ -1,8 +1,8 @@
 //! A thread that keeps the next batches ready.
 
-use super::{Augmentation, Dataset, HostBatch};
+use super::{Augmentation, Dataset, HostBatch, epoch_order};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 
 /// Batches that wait, at most.
@@ -12,17 +12,37 @@ const AHEAD: usize = 4;
 #[derive(Debug)]
 pub struct Loader {
     batches: Option<Receiver<HostBatch>>,
+    spent: Sender<HostBatch>,
     thread: Option<JoinHandle<()>>,
 }
 
+/// The thread's ends of both channels.
+struct Worker {
+    batches: SyncSender<HostBatch>,
+    spent: Receiver<HostBatch>,
+}
+
+impl Worker {
+    /// Sends the batch that `fill` makes, in a spent one's memory where there is one; false once the loader is gone.
+    fn send(&self, fill: impl FnOnce(&mut HostBatch)) -> bool {
+        let mut batch = self.spent.try_recv().unwrap_or_default();
+        fill(&mut batch);
+        self.batches.send(batch).is_ok()
+    }
+}
+
 impl Loader {
-    fn start(work: impl FnOnce(&SyncSender<HostBatch>) + Send + 'static) -> Self {
-        let (sender, receiver) = sync_channel(AHEAD);
-        let thread = thread::spawn(move || work(&sender));
-        Self { batches: Some(receiver), thread: Some(thread) }
+    fn start(work: impl FnOnce(&Worker) + Send + 'static) -> Self {
+        let (batches, receiver) = sync_channel(AHEAD);
+        let (sender, spent) = channel();
+        let thread = thread::spawn(move || work(&Worker { batches, spent }));
+        Self { batches: Some(receiver), spent: sender, thread: Some(thread) }
     }
 
-    /// Whole batches of epoch after epoch, without end, from `first_epoch` on.
+    /// Whole batches of epoch after epoch, without end, from `first_epoch` on: those of [`HostBatch::of_epoch`].
+    ///
+    /// # Panics
+    /// If `indices` do not fill one batch, or a batch holds nothing.
     pub fn training(
         data: Arc<Dataset>,
         indices: Arc<[u32]>,
@@ -32,11 +52,12 @@ impl Loader {
         first_epoch: u64,
     ) -> Self {
         assert!(indices.len() >= batch_size && batch_size > 0, "an epoch holds at least one batch");
-        Self::start(move |sender| {
+        Self::start(move |worker| {
             for epoch in first_epoch.. {
-                for batch in HostBatch::of_epoch(&data, &indices, batch_size, augmentation, seed, epoch) {
-                    // The receiver is gone when the loader was dropped.
-                    if sender.send(batch).is_err() {
+                let order = epoch_order(&indices, seed, epoch);
+                let mut draw = augmentation.draws(seed, epoch);
+                for chunk in order.chunks_exact(batch_size) {
+                    if !worker.send(|batch| batch.fill(&data, chunk, batch_size, &mut draw)) {
                         return;
                     }
                 }
@@ -45,15 +66,25 @@ impl Loader {
     }
 
     /// All images of `indices` once, in order; the last batch may be partial.
+    ///
+    /// # Panics
+    /// If a batch holds nothing.
     pub fn evaluation(data: Arc<Dataset>, indices: Arc<[u32]>, batch_size: usize) -> Self {
-        Self::start(move |sender| {
+        assert!(batch_size > 0, "a batch holds at least one image");
+        Self::start(move |worker| {
             for chunk in indices.chunks(batch_size) {
-                let batch = HostBatch::gather(&data, chunk, batch_size, || Augmentation::IDENTITY);
-                if sender.send(batch).is_err() {
+                if !worker.send(|batch| batch.fill(&data, chunk, batch_size, |_| Augmentation::IDENTITY)) {
                     return;
                 }
             }
         })
+    }
+
+    /// Gives a spent batch's memory back for a later one; a caller who gives all of them back lets the loader go on without
+    /// allocating.
+    pub fn recycle(&self, batch: HostBatch) {
+        // Where the thread has ended there is no later batch, and the memory is freed here.
+        let _ = self.spent.send(batch);
     }
 }
 

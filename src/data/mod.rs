@@ -2,8 +2,10 @@
 
 mod batch;
 mod cifar;
+mod find;
 mod idx;
 mod loader;
+mod random;
 mod shapes;
 mod split;
 
@@ -15,11 +17,14 @@ pub use shapes::shapes;
 pub use split::split;
 
 use crate::error::{Error, Result};
-use std::path::{Path, PathBuf};
+use find::Wanted;
+use std::path::Path;
 
 /// Labelled images in memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
+    /// As [`open`] knows it.
+    pub name: String,
     /// C, H, W of every image.
     pub image: [usize; 3],
     /// The name of each class; labels are indices into it.
@@ -28,9 +33,21 @@ pub struct Dataset {
     pub images: Vec<u8>,
     /// N labels.
     pub labels: Vec<u8>,
+    /// Mean of each channel for normalisation, where a byte of 255 is 1.
+    pub mean: Vec<f32>,
+    /// Standard deviation of each channel, in the same unit.
+    pub std: Vec<f32>,
 }
 
+/// Mean and deviation of every channel of every set, as in LeRaC's published code: x -> (x - 0.5) / 0.5, from -1 to 1.
+const CENTRE: f32 = 0.5;
+
 impl Dataset {
+    fn new(name: &str, image: [usize; 3], classes: Vec<String>, images: Vec<u8>, labels: Vec<u8>) -> Self {
+        let [mean, std] = [vec![CENTRE; image[0]], vec![CENTRE; image[0]]];
+        Self { name: name.to_owned(), image, classes, images, labels, mean, std }
+    }
+
     /// N.
     pub fn len(&self) -> usize {
         self.labels.len()
@@ -47,14 +64,14 @@ impl Dataset {
     }
 
     /// The bytes of one image.
-    pub fn bytes_of(&self, index: usize) -> &[u8] {
+    pub fn image(&self, index: usize) -> &[u8] {
         let bytes = self.image_bytes();
         &self.images[index * bytes..(index + 1) * bytes]
     }
 }
 
 /// A data set as its authors divided it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Splits {
     /// For training and validation.
     pub train: Dataset,
@@ -63,77 +80,58 @@ pub struct Splits {
 }
 
 /// The names that [`open`] knows.
-pub const NAMES: [&str; 5] = ["shapes", "fashion-mnist", "mnist", "cifar10", "cifar100"];
+pub const NAMES: &[&str] = &["shapes", "fashion-mnist", "mnist", "cifar10", "cifar100"];
 
 const FASHION: [&str; 10] =
     ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"];
 
-/// Opens a data set by name, from `dir`, or from `LERAC_DATA`, or from the usual places.
+const FASHION_MNIST: Wanted<'_> = Wanted {
+    name: "fashion-mnist",
+    archive: None,
+    files: &idx::FILES,
+    remedy: "on Debian and Ubuntu `apt-get install dataset-fashion-mnist` brings it, or name its directory by --data-dir DIR",
+};
+
+const MNIST: Wanted<'_> = Wanted {
+    name: "mnist",
+    archive: None,
+    files: &idx::FILES,
+    remedy: "put its four IDX files in a directory, and name that by --data-dir DIR",
+};
+
+const CIFAR10: Wanted<'_> = Wanted {
+    name: "cifar10",
+    archive: Some("cifar-10-batches-bin"),
+    files: &["data_batch_1.bin"],
+    remedy: "unpack the archive of its binary version, and name the directory by --data-dir DIR",
+};
+
+const CIFAR100: Wanted<'_> =
+    Wanted { name: "cifar100", archive: Some("cifar-100-binary"), files: &["train.bin"], ..CIFAR10 };
+
+/// Opens a data set by name, from `dir`, or from `LERAC_DATA`, or from the usual places. A directory may hold the set's files, or
+/// a folder with the set's name or its archive's.
 ///
 /// # Errors
 /// [`Error::Option`] for an unknown name or where no file is found, with every place looked at; [`Error::Format`] and
 /// [`Error::Io`] for files that cannot be used.
 pub fn open(name: &str, dir: Option<&Path>) -> Result<Splits> {
-    let names = |prefix: &str| (0..10).map(|i| format!("{prefix}{i}")).collect();
     match name {
         "shapes" => Ok(shapes(4000, 1000, 0)),
-        "mnist" => open_idx(&find(name, dir, &["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"])?, names("digit ")),
-        "fashion-mnist" => {
-            let dir = find(name, dir, &["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"])?;
-            open_idx(&dir, FASHION.map(str::to_owned).to_vec())
-        }
-        "cifar10" => read_cifar10(&find(name, dir, &["data_batch_1.bin"])?),
-        "cifar100" => read_cifar100(&find(name, dir, &["train.bin"])?),
-        _ => Err(Error::option("--data", format!("{name:?} is not known; there are {}", NAMES.join(", ")))),
+        "fashion-mnist" => idx::read_set(name, &FASHION_MNIST.find(dir)?, &FASHION.map(str::to_owned)),
+        "mnist" => idx::read_set(name, &MNIST.find(dir)?, &std::array::from_fn::<_, 10, _>(|i| format!("digit {i}"))),
+        "cifar10" => read_cifar10(&CIFAR10.find(dir)?),
+        "cifar100" => read_cifar100(&CIFAR100.find(dir)?),
+        _ => Err(unknown(name)),
     }
 }
 
-fn open_idx(dir: &Path, classes: Vec<String>) -> Result<Splits> {
-    let file = |stem: &str| {
-        let plain = dir.join(stem);
-        if plain.exists() { plain } else { dir.join(format!("{stem}.gz")) }
-    };
-    let part = |prefix: &str| {
-        idx::read_pair(
-            &file(&format!("{prefix}-images-idx3-ubyte")),
-            &file(&format!("{prefix}-labels-idx1-ubyte")),
-            classes.clone(),
-        )
-    };
-    let splits = Splits { train: part("train")?, test: part("t10k")? };
-    if splits.train.image != splits.test.image {
-        let (train, test) = (splits.train.image, splits.test.image);
-        let message = format!("training images are {train:?} (C, H, W), test images {test:?}; they must agree");
-        return Err(Error::format(&file("t10k-images-idx3-ubyte"), 8, message));
-    }
-    Ok(splits)
-}
-
-/// The directory that holds one of `files`: `dir`, or a usual subdirectory of it, or without `dir` the usual places.
-fn find(name: &str, dir: Option<&Path>, files: &[&str]) -> Result<PathBuf> {
-    let environment = std::env::var_os("LERAC_DATA").map(PathBuf::from);
-    let roots = match dir {
-        Some(dir) => vec![dir.to_owned()],
-        None => environment.into_iter().chain(["data".into(), "/usr/share/datasets".into()]).collect(),
-    };
-    let folders = ["", name, "cifar-10-batches-bin", "cifar-100-binary"];
-    let places: Vec<PathBuf> =
-        roots.iter().flat_map(|root| folders.iter().map(move |folder| root.join(folder))).collect();
-    if let Some(found) = places.iter().find(|place| files.iter().any(|file| place.join(file).is_file())) {
-        return Ok(found.clone());
-    }
-    let how = match name {
-        "fashion-mnist" => "on Debian and Ubuntu apt-get install dataset-fashion-mnist brings it",
-        "mnist" => "it is published as four IDX files",
-        _ => "it is published as an archive of its binary version",
-    };
-    let looked: Vec<_> = roots.iter().map(|root| root.display().to_string()).collect();
-    Err(Error::option(
-        "--data",
-        format!(
-            "no {} for {name} in {} or their folder {name}; give its directory by --data-dir ({how})",
-            files[0],
-            looked.join(", ")
-        ),
-    ))
+/// The error for a name that is none of [`NAMES`], with the one that was probably meant.
+fn unknown(name: &str) -> Error {
+    let plain = |name: &str| -> String { name.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect() };
+    let given = plain(name);
+    let alike = |known: &&&str| !given.is_empty() && (given.contains(&plain(known)) || plain(known).contains(&given));
+    let nearest = NAMES.iter().filter(alike).min_by_key(|known| plain(known).len().abs_diff(given.len()));
+    let hint = nearest.map_or(String::new(), |known| format!("; did you mean {known}?"));
+    Error::option("--data", format!("{name:?} is not known; there are {}{hint}", NAMES.join(", ")))
 }

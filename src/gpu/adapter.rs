@@ -115,9 +115,7 @@ pub fn choose<'a>(list: &'a [AdapterInfo], choice: &AdapterChoice) -> Result<&'a
     let found = match choice {
         AdapterChoice::Auto => list.iter().min_by_key(|info| info.kind),
         AdapterChoice::Index(index) => list.get(*index),
-        AdapterChoice::Name(name) => {
-            list.iter().find(|info| info.name.to_lowercase().contains(&name.to_lowercase()))
-        }
+        AdapterChoice::Name(name) => list.iter().find(|info| info.name.to_lowercase().contains(&name.to_lowercase())),
     };
     found.ok_or_else(|| {
         let wish = match choice {
@@ -125,7 +123,8 @@ pub fn choose<'a>(list: &'a [AdapterInfo], choice: &AdapterChoice) -> Result<&'a
             AdapterChoice::Index(index) => index.to_string(),
             AdapterChoice::Name(name) => format!("{name:?}"),
         };
-        let names: Vec<_> = list.iter().map(|info| format!("  {}: {} ({})", info.index, info.name, info.backend)).collect();
+        let names: Vec<_> =
+            list.iter().map(|info| format!("  {}: {} ({})", info.index, info.name, info.backend)).collect();
         Error::Adapter(format!("--adapter {wish}: no such adapter; this machine has\n{}", names.join("\n")))
     })
 }

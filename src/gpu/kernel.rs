@@ -118,10 +118,9 @@ impl Pipeline {
         #[allow(unsafe_code)]
         let module = unsafe { gpu.device.create_shader_module_trusted(descriptor, checks) };
         let entries: Vec<_> = accesses.iter().enumerate().map(|(i, &access)| layout_entry(i, access)).collect();
-        let layout = gpu.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-            label: Some(&label),
-            entries: &entries,
-        });
+        let layout = gpu
+            .device
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(&label), entries: &entries });
         let pipeline_layout = gpu.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(&label),
             bind_group_layouts: &[Some(&layout)],
@@ -140,7 +139,9 @@ impl Pipeline {
         });
         match pollster::block_on(scope.pop()) {
             None => Ok(Self { raw, layout }),
-            Some(error) => Err(Error::Device(format!("shaders/{}.wgsl, {}: {error}", kernel.shader.name, kernel.entry))),
+            Some(error) => {
+                Err(Error::Device(format!("shaders/{}.wgsl, {}: {error}", kernel.shader.name, kernel.entry)))
+            }
         }
     }
 }

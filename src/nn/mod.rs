@@ -13,7 +13,7 @@ use crate::curriculum::Layer;
 use crate::ops::{cross_entropy::cross_entropy, load_batch};
 use crate::tape::{BufferId, Mode, Tape, Var};
 
-/// Something that maps images [N,C,H,W] to logits [N,K], recorded on a net.
+/// Something that maps images `[N,C,H,W]` to logits `[N,K]`, recorded on a net.
 pub type Model = Box<dyn Fn(&mut Net, Var, usize) -> Var + Send + Sync>;
 
 /// What a classifier reads and predicts.
@@ -23,7 +23,7 @@ pub struct Task {
     pub image: [usize; 3],
     /// K.
     pub classes: usize,
-    /// Mean of each channel, on the scale [0, 1].
+    /// Mean of each channel, on the scale `[0, 1]`.
     pub mean: Vec<f32>,
     /// Standard deviation of each channel.
     pub std: Vec<f32>,
@@ -40,7 +40,7 @@ pub struct Recorded {
     pub layers: Vec<Layer>,
     /// Host-written: labels, draws, bytes.
     pub batch: BufferId,
-    /// [N,K].
+    /// `[N,K]`.
     pub logits: Var,
 }
 
@@ -58,7 +58,11 @@ pub fn record(model: &Model, task: &Task, batch_size: usize, mode: Mode, options
     let logits = model(&mut net, x, task.classes);
     let layers = net.into_layers();
     let [n, k] = tape.shape(logits).rows();
-    assert!((n, k) == (batch_size, task.classes), "the model's result is [{n},{k}], not [{batch_size},{}]", task.classes);
+    assert!(
+        (n, k) == (batch_size, task.classes),
+        "the model's result is [{n},{k}], not [{batch_size},{}]",
+        task.classes
+    );
     cross_entropy(&mut tape, "loss", logits, batch, task.label_smoothing);
     Recorded { tape, layers, batch, logits }
 }

@@ -1,4 +1,4 @@
-//! Batch normalisation of each channel of x [N,C,H,W] (Ioffe & Szegedy 2015), with PyTorch's conventions: epsilon 1e-5, running
+//! Batch normalisation of each channel of x `[N,C,H,W]` (Ioffe & Szegedy 2015), with PyTorch's conventions: epsilon 1e-5, running
 //! statistics with momentum 0.1, the biased variance to normalise and the unbiased one to keep.
 //!
 //! Training: mean and variance of the batch; y = gamma (x - mean) / sqrt(var + epsilon) + beta.
@@ -20,7 +20,7 @@ pub const MOMENTUM: f32 = 0.1;
 /// Workgroups that the sums over a batch are spread over, if there are images enough: fills a GPU, and costs a processor nothing.
 const SUM_WORKGROUPS: usize = 512;
 
-/// What the operation trains and keeps, each [C].
+/// What the operation trains and keeps, each `[C]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Norm {
     /// Scale.
@@ -33,7 +33,7 @@ pub struct Norm {
     pub running_var: StateId,
 }
 
-/// Appends the normalisation of x [N,C,H,W].
+/// Appends the normalisation of x `[N,C,H,W]`.
 ///
 /// # Panics
 /// If gamma or beta do not have C elements.
@@ -42,7 +42,12 @@ pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm) -> Var {
     let [n, c, h, w] = shape.nchw(name);
     for param in [norm.gamma, norm.beta] {
         let declared = tape.declared(param);
-        assert!(declared.shape.dims() == [c], "{name}: C is {c} in x {shape} but {} is {}", declared.name, declared.shape);
+        assert!(
+            declared.shape.dims() == [c],
+            "{name}: C is {c} in x {shape} but {} is {}",
+            declared.name,
+            declared.shape
+        );
     }
     let plane = h * w;
     let images_per_chunk = n.div_ceil((SUM_WORKGROUPS / c).clamp(1, n));
@@ -65,7 +70,8 @@ pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm) -> Var {
 
     let y = tape.result(name, shape, &[x], true);
     let channels = Operand::from(tape.buffer(&format!("{name}.channels"), 16 * c as u64));
-    let (x_in, gamma, beta) = (Operand::from(x).read(), Operand::from(norm.gamma).read(), Operand::from(norm.beta).read());
+    let (x_in, gamma, beta) =
+        (Operand::from(x).read(), Operand::from(norm.gamma).read(), Operand::from(norm.beta).read());
     let (mean, var) = (Operand::from(norm.running_mean).write(), Operand::from(norm.running_var).write());
     let apply = kernels.dispatch("forward", vec![x_in, channels.read(), Operand::from(y).write()], elementwise);
     if tape.mode() == Mode::Eval {
@@ -102,7 +108,7 @@ pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm) -> Var {
 pub mod reference {
     /// Result of a forward pass in training.
     pub struct Forward {
-        /// [N,C,H,W].
+        /// `[N,C,H,W]`.
         pub y: Vec<f64>,
         /// Mean of each channel.
         pub mean: Vec<f64>,
@@ -110,13 +116,21 @@ pub mod reference {
         pub var: Vec<f64>,
     }
 
-    /// The elements of channel `c` of [n,c,plane].
+    /// The elements of channel `c` of `[n,c,plane]`.
     fn channel([n, channels, plane]: [usize; 3], c: usize) -> impl Iterator<Item = usize> + Clone {
         (0..n).flat_map(move |image| (0..plane).map(move |i| (image * channels + c) * plane + i))
     }
 
     /// y with given statistics, as in evaluation.
-    pub fn normalise(x: &[f64], gamma: &[f64], beta: &[f64], mean: &[f64], var: &[f64], extent: [usize; 3], epsilon: f64) -> Vec<f64> {
+    pub fn normalise(
+        x: &[f64],
+        gamma: &[f64],
+        beta: &[f64],
+        mean: &[f64],
+        var: &[f64],
+        extent: [usize; 3],
+        epsilon: f64,
+    ) -> Vec<f64> {
         let mut y = vec![0.0; x.len()];
         for c in 0..extent[1] {
             let scale = gamma[c] / (var[c] + epsilon).sqrt();
@@ -125,7 +139,7 @@ pub mod reference {
         y
     }
 
-    /// Forward over x [n,c,plane] with the batch's own statistics.
+    /// Forward over x `[n,c,plane]` with the batch's own statistics.
     pub fn forward(x: &[f64], gamma: &[f64], beta: &[f64], extent: [usize; 3], epsilon: f64) -> Forward {
         let count = (extent[0] * extent[2]) as f64;
         let mean: Vec<_> = (0..extent[1]).map(|c| channel(extent, c).map(|i| x[i]).sum::<f64>() / count).collect();
@@ -135,7 +149,13 @@ pub mod reference {
     }
 
     /// (dx, dgamma, dbeta).
-    pub fn backward(x: &[f64], gamma: &[f64], dy: &[f64], extent: [usize; 3], epsilon: f64) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+    pub fn backward(
+        x: &[f64],
+        gamma: &[f64],
+        dy: &[f64],
+        extent: [usize; 3],
+        epsilon: f64,
+    ) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
         let channels = extent[1];
         let statistics = forward(x, gamma, &vec![0.0; channels], extent, epsilon);
         let count = (extent[0] * extent[2]) as f64;

@@ -1,5 +1,5 @@
 //! The blur of Curriculum by Smoothing (Sinha et al., NeurIPS 2020): each plane convolved with a 3x3 Gaussian
-//! k[i,j] = exp(-(i^2 + j^2) / (2 sigma^2)), normalised to sum 1, zero outside the plane. It is its own adjoint.
+//! `k[i,j]` = exp(-(i^2 + j^2) / (2 sigma^2)), normalised to sum 1, zero outside the plane. It is its own adjoint.
 //! sigma comes from [`crate::tape::Controls`] and may change at every step; it must be above 0.
 
 use super::{Kernels, LANES, shader};
@@ -9,7 +9,7 @@ use crate::tape::{Operand, Record, Tape, Var, linear_grid};
 /// `shaders/blur.wgsl`.
 pub static SHADER: Shader = shader!("blur");
 
-/// Appends the blur of x [N,C,H,W].
+/// Appends the blur of x `[N,C,H,W]`.
 pub fn blur(tape: &mut Tape, name: &str, x: Var) -> Var {
     let shape = tape.shape(x).clone();
     let [_, _, h, w] = shape.nchw(name);

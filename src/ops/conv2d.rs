@@ -1,7 +1,7 @@
 //! Two-dimensional convolution (cross-correlation, as in every framework), with stride, zero padding, groups and bias.
 //!
-//! y[n,o,oh,ow] = bias[o] + sum over c,kh,kw of w[o,c,kh,kw] x[n,c,oh*S+kh-PAD,ow*S+kw-PAD], c within the group of o.
-//! x [N,C,H,W], w [O,C/GROUPS,KH,KW], bias [O], y [N,O,OH,OW] with OH = (H + 2 PAD - KH) / S + 1.
+//! `y[n,o,oh,ow]` = `bias[o]` + sum over c,kh,kw of `w[o,c,kh,kw]` `x[n,c,oh*S+kh-PAD,ow*S+kw-PAD]`, c within the group of o.
+//! x `[N,C,H,W]`, w `[O,C/GROUPS,KH,KW]`, bias `[O]`, y `[N,O,OH,OW]` with OH = (H + 2 PAD - KH) / S + 1.
 //!
 //! dx is the same correlation of dy, its elements spread S apart, with w flipped and its channels exchanged: one kernel serves
 //! both. dw sums over all pixels of a batch: slices of them side by side, added in a fixed order.
@@ -59,7 +59,7 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// Checks x [N,C,H,W] against w [O,C/GROUPS,KH,KW].
+    /// Checks x `[N,C,H,W]` against w `[O,C/GROUPS,KH,KW]`.
     ///
     /// # Panics
     /// Naming `user`, the dimension and both tensors, if they do not fit.
@@ -199,7 +199,7 @@ impl Correlation {
     }
 }
 
-/// Appends the convolution of x [N,C,H,W] with w [O,C/GROUPS,KH,KW], plus bias [O] where there is one.
+/// Appends the convolution of x `[N,C,H,W]` with w `[O,C/GROUPS,KH,KW]`, plus bias `[O]` where there is one.
 ///
 /// # Panics
 /// If the shapes do not fit.
@@ -216,7 +216,8 @@ pub fn conv2d(tape: &mut Tape, name: &str, x: Var, w: ParamId, bias: Option<Para
     let forward = correlation.dispatches(x.into(), w, packed, y.into(), bias_in).to_vec();
 
     let slices = correlation.slices;
-    let partials = Operand::from(tape.buffer(&format!("{name}.slices"), 4 * (slices.count * geometry.weights()) as u64));
+    let partials =
+        Operand::from(tape.buffer(&format!("{name}.slices"), 4 * (slices.count * geometry.weights()) as u64));
     let (kernels, dy) = (correlation.kernels(), Operand::Gradient(y));
     let (dw, weights) = (Operand::ParameterGradient(w), geometry.weights());
     let mut backward = vec![

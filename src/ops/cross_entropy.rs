@@ -1,6 +1,6 @@
 //! Softmax cross-entropy with label smoothing, its gradient, and the hits.
 //!
-//! loss[n] = logsumexp_k(z[n,k]) - sum_k t[k] z[n,k] with t = (1 - e) onehot(label) + e / K, as PyTorch's `CrossEntropyLoss`;
+//! `loss[n]` = logsumexp_k(`z[n,k]`) - sum_k `t[k]` `z[n,k]` with t = (1 - e) onehot(label) + e / K, as PyTorch's `CrossEntropyLoss`;
 //! dz = (softmax(z) - t) / images: the gradient of the mean over the batch. Rows labelled [`PADDING`] count for nothing.
 
 use super::{Kernels, LANES, shader};
@@ -36,7 +36,7 @@ pub struct Metrics {
     pub reserved: [u32; 2],
 }
 
-/// Appends the loss of logits z [N,K] under the labels that are the first N words of `batch`. Backward starts here.
+/// Appends the loss of logits z `[N,K]` under the labels that are the first N words of `batch`. Backward starts here.
 ///
 /// # Panics
 /// If smoothing is outside [0, 1).

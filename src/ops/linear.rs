@@ -1,4 +1,4 @@
-//! y = x w^T + bias, with x [N,C] (further dimensions are taken together as C), w [O,C], bias [O], y [N,O].
+//! y = x w^T + bias, with x `[N,C]` (further dimensions are taken together as C), w `[O,C]`, bias `[O]`, y `[N,O]`.
 //! dx = dy w, dw = dy^T x, dbias = sum over n of dy.
 
 use super::{Kernels, LANES, shader};
@@ -11,7 +11,7 @@ pub static SHADER: Shader = shader!("linear");
 /// Outputs along each side of an invocation's tile; `TILE` in the shader.
 pub const TILE: usize = 8;
 
-/// A product c [M,N] = sum over K, with the strides at which its operands are read.
+/// A product c `[M,N]` = sum over K, with the strides at which its operands are read.
 struct Product {
     extent: [usize; 3],
     a_strides: [usize; 2],
@@ -56,12 +56,8 @@ pub fn linear(tape: &mut Tape, name: &str, x: Var, w: ParamId, bias: ParamId) ->
     let y = tape.result(name, [n, o], &[x], true);
 
     let forward = Product { extent: [n, o, c], a_strides: [c, 1], b_strides: [1, c] };
-    let bindings = vec![
-        Operand::from(x).read(),
-        Operand::from(w).read(),
-        Operand::from(y).write(),
-        Operand::from(bias).read(),
-    ];
+    let bindings =
+        vec![Operand::from(x).read(), Operand::from(w).read(), Operand::from(y).write(), Operand::from(bias).read()];
     let forward = vec![forward.kernels().dispatch("forward", bindings, forward.grid())];
 
     let dy = Operand::Gradient(y);
@@ -81,7 +77,7 @@ pub fn linear(tape: &mut Tape, name: &str, x: Var, w: ParamId, bias: ParamId) ->
 
 /// The same in f64.
 pub mod reference {
-    /// y of x [n,c], w [o,c], bias [o].
+    /// y of x `[n,c]`, w `[o,c]`, bias `[o]`.
     pub fn forward(x: &[f64], w: &[f64], bias: &[f64], [n, c, o]: [usize; 3]) -> Vec<f64> {
         let dot = |n: usize, o: usize| (0..c).map(|k| x[n * c + k] * w[o * c + k]).sum::<f64>();
         (0..n * o).map(|i| dot(i / o, i % o) + bias[i % o]).collect()
@@ -92,12 +88,12 @@ pub mod reference {
         let mut dx = vec![0.0; n * c];
         let mut dw = vec![0.0; o * c];
         let mut dbias = vec![0.0; o];
-        for i in 0..n * o {
+        for (i, g) in dy.iter().enumerate() {
             let (row, out) = (i / o, i % o);
-            dbias[out] += dy[i];
+            dbias[out] += g;
             for k in 0..c {
-                dx[row * c + k] += dy[i] * w[out * c + k];
-                dw[out * c + k] += dy[i] * x[row * c + k];
+                dx[row * c + k] += g * w[out * c + k];
+                dw[out * c + k] += g * x[row * c + k];
             }
         }
         (dx, dw, dbias)

@@ -1,4 +1,4 @@
-//! From packed bytes to normalised images: x[n,c,h,w] = (byte / 255 - mean[c]) / std[c], after a shifted crop and a flip that
+//! From packed bytes to normalised images: `x[n,c,h,w]` = (byte / 255 - `mean[c]`) / `std[c]`, after a shifted crop and a flip that
 //! each image's draw decides. A byte outside the image counts as 0 (black).
 
 use super::{Kernels, LANES, shader};
@@ -8,12 +8,12 @@ use crate::tape::{BufferId, Operand, Record, Tape, Var, linear_grid};
 /// `shaders/load_batch.wgsl`.
 pub static SHADER: Shader = shader!("load_batch");
 
-/// Words (u32) of a batch of `images` [N,C,H,W]: N labels, N draws, then the bytes, four to a word.
+/// Words (u32) of a batch of `images` `[N,C,H,W]`: N labels, N draws, then the bytes, four to a word.
 pub fn batch_words([n, c, h, w]: [usize; 4]) -> usize {
     2 * n + (n * c * h * w).div_ceil(4)
 }
 
-/// Appends the loading of images [N,C,H,W] from the host-written buffer `batch`.
+/// Appends the loading of images `[N,C,H,W]` from the host-written buffer `batch`.
 ///
 /// # Panics
 /// If there is not one mean and one standard deviation per channel.
@@ -38,7 +38,7 @@ pub fn load_batch(tape: &mut Tape, name: &str, batch: BufferId, images: [usize; 
 
 /// The same in f64.
 pub mod reference {
-    /// One image [C,H,W] of bytes as numbers, under its draw.
+    /// One image `[C,H,W]` of bytes as numbers, under its draw.
     pub fn forward(bytes: &[u8], [c, h, w]: [usize; 3], draw: u32, mean: &[f32], std: &[f32]) -> Vec<f64> {
         let (flip, dx, dy) = (draw & 1 == 1, (draw >> 8 & 255) as isize - 128, (draw >> 16 & 255) as isize - 128);
         let element = |i: usize| {

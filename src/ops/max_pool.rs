@@ -1,4 +1,4 @@
-//! Maximum over windows: y[n,c,oh,ow] = max over kh,kw < K of x[n,c,oh*S+kh-PAD,ow*S+kw-PAD], OH = (H + 2 PAD - K) / S + 1.
+//! Maximum over windows: `y[n,c,oh,ow]` = max over kh,kw < K of `x[n,c,oh*S+kh-PAD,ow*S+kw-PAD]`, OH = (H + 2 PAD - K) / S + 1.
 //! dy goes to the first of equal winners, as in PyTorch.
 
 use super::{Kernels, LANES, shader};
@@ -37,7 +37,7 @@ impl Window {
     }
 }
 
-/// Appends max pooling of x [N,C,H,W].
+/// Appends max pooling of x `[N,C,H,W]`.
 pub fn max_pool(tape: &mut Tape, name: &str, x: Var, window: Window) -> Var {
     let [n, c, h, w] = tape.shape(x).nchw(name);
     let (oh, ow) = (window.outputs(name, h), window.outputs(name, w));

@@ -1,4 +1,4 @@
-//! Mean over windows: y[n,c,oh,ow] = mean over kh < KH, kw < KW of x[n,c,oh*S+kh,ow*S+kw]. Global pooling is one window.
+//! Mean over windows: `y[n,c,oh,ow]` = mean over kh < KH, kw < KW of `x[n,c,oh*S+kh,ow*S+kw]`. Global pooling is one window.
 
 use super::{Kernels, LANES, shader};
 use crate::gpu::Shader;
@@ -7,12 +7,12 @@ use crate::tape::{Operand, Record, Tape, Var, linear_grid};
 /// `shaders/mean_pool.wgsl`.
 pub static SHADER: Shader = shader!("mean_pool");
 
-/// Appends the mean over windows of `kernel` x `kernel`, `stride` apart, of x [N,C,H,W].
+/// Appends the mean over windows of `kernel` x `kernel`, `stride` apart, of x `[N,C,H,W]`.
 pub fn mean_pool(tape: &mut Tape, name: &str, x: Var, kernel: usize, stride: usize) -> Var {
     pool(tape, name, x, [kernel, kernel], stride)
 }
 
-/// Appends the mean over each plane of x [N,C,H,W]: y [N,C,1,1].
+/// Appends the mean over each plane of x `[N,C,H,W]`: y `[N,C,1,1]`.
 pub fn global_mean_pool(tape: &mut Tape, name: &str, x: Var) -> Var {
     let [_, _, h, w] = tape.shape(x).nchw(name);
     pool(tape, name, x, [h, w], 1)
@@ -20,7 +20,10 @@ pub fn global_mean_pool(tape: &mut Tape, name: &str, x: Var) -> Var {
 
 fn pool(tape: &mut Tape, name: &str, x: Var, [kh, kw]: [usize; 2], stride: usize) -> Var {
     let [n, c, h, w] = tape.shape(x).nchw(name);
-    assert!(stride > 0 && (1..=h).contains(&kh) && (1..=w).contains(&kw), "{name}: a window {kh}x{kw} does not fit {h}x{w}");
+    assert!(
+        stride > 0 && (1..=h).contains(&kh) && (1..=w).contains(&kw),
+        "{name}: a window {kh}x{kw} does not fit {h}x{w}"
+    );
     let (oh, ow) = ((h - kh) / stride + 1, (w - kw) / stride + 1);
     let y = tape.result(name, [n, c, oh, ow], &[x], false);
     let constants = vec![

@@ -65,7 +65,10 @@ impl Optimizer {
     /// # Errors
     /// [`crate::error::Error::Capacity`] or [`crate::error::Error::Device`] where the device has no room or refuses a kernel.
     pub fn new(gpu: &Gpu, storage: &Storage, metrics: &Buffer, layers: usize, settings: Settings) -> Result<Self> {
-        assert!(storage.parameters().iter().all(|p| p.layer < layers), "a parameter belongs to a layer beyond {layers}");
+        assert!(
+            storage.parameters().iter().all(|p| p.layer < layers),
+            "a parameter belongs to a layer beyond {layers}"
+        );
         let moment = |name| Arena::new(gpu, name, &storage.layout);
         let mut moments = vec![moment("first moment")?];
         if !matches!(settings.rule, Rule::Sgd { .. }) {
@@ -127,7 +130,8 @@ impl Optimizer {
     }
 
     fn clip_calls(&self, gpu: &Gpu, storage: &Storage, scale: &Buffer) -> Result<Vec<Call>> {
-        let workgroups: Vec<_> = storage.layout.windows().iter().map(|b| (b * BLOCK).div_ceil(FLOATS_PER_SUM)).collect();
+        let workgroups: Vec<_> =
+            storage.layout.windows().iter().map(|b| (b * BLOCK).div_ceil(FLOATS_PER_SUM)).collect();
         let total: usize = workgroups.iter().sum();
         let sums = gpu.buffer("clip sums", 4 * total as u64)?;
         let kernel = |entry, workgroups: usize, first: usize| Kernel {
@@ -146,11 +150,8 @@ impl Optimizer {
             calls.push(gpu.call(&kernel("squares", groups, first), &ranges, linear_grid(groups, 1))?);
             first += groups;
         }
-        let ranges = [
-            (self.step_range(), Access::Uniform),
-            (sums.whole(), Access::Read),
-            (scale.whole(), Access::Write),
-        ];
+        let ranges =
+            [(self.step_range(), Access::Uniform), (sums.whole(), Access::Read), (scale.whole(), Access::Write)];
         calls.push(gpu.call(&kernel("finish", 1, 0), &ranges, [1, 1, 1])?);
         Ok(calls)
     }

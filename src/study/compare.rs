@@ -63,7 +63,11 @@ impl Comparison {
     /// Summarises finished runs, which must hold the same number of seeds in the same order for every method.
     pub fn of(runs: &[Finished]) -> Self {
         let mut order: Vec<Method> = vec![];
-        runs.iter().for_each(|run| if !order.contains(&run.method) { order.push(run.method) });
+        runs.iter().for_each(|run| {
+            if !order.contains(&run.method) {
+                order.push(run.method)
+            }
+        });
         let of = |method: Method| runs.iter().filter(move |run| run.method == method).map(|run| &run.summary);
         let times = |method| of(method).map(|summary| summary.milliseconds_per_step).collect::<Vec<_>>();
         let baseline = order.first().map_or(vec![], |&method| times(method));

@@ -150,7 +150,12 @@ fn draw_panel(panel: &Panel, area: &Area<'_>) -> Drawn {
         mesh.y_label_formatter(&|v| format!("{v:.0e}"));
         mesh.x_desc(&panel.x_label).y_desc(&panel.y_label).label_style((FONT, 18)).light_line_style(WHITE).draw()?;
         draw_series(panel, visible, |line, name, colour| legend(chart.draw_series(line)?, name, colour))?;
-        chart.configure_series_labels().label_font((FONT, 18)).background_style(WHITE.mix(0.85)).border_style(GREY).draw()?;
+        chart
+            .configure_series_labels()
+            .label_font((FONT, 18))
+            .background_style(WHITE.mix(0.85))
+            .border_style(GREY)
+            .draw()?;
     } else {
         let margin = 0.04 * (ys.end - ys.start);
         let mut chart = builder.build_cartesian_2d(xs, ys.start - margin..ys.end + margin)?;
@@ -158,7 +163,12 @@ fn draw_panel(panel: &Panel, area: &Area<'_>) -> Drawn {
         mesh.y_label_formatter(&number).x_label_formatter(&number);
         mesh.x_desc(&panel.x_label).y_desc(&panel.y_label).label_style((FONT, 18)).light_line_style(WHITE).draw()?;
         draw_series(panel, visible, |line, name, colour| legend(chart.draw_series(line)?, name, colour))?;
-        chart.configure_series_labels().label_font((FONT, 18)).background_style(WHITE.mix(0.85)).border_style(GREY).draw()?;
+        chart
+            .configure_series_labels()
+            .label_font((FONT, 18))
+            .background_style(WHITE.mix(0.85))
+            .border_style(GREY)
+            .draw()?;
     }
     Ok(())
 }

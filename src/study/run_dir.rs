@@ -5,7 +5,9 @@ use super::RateRow;
 use super::plots::{self, HeatMap, Panel, Series};
 use crate::curriculum::Layer;
 use crate::error::{Error, Result};
-use crate::train::{Config, EpochRecord, IntervalRecord, Observer, Outcome, SessionPlan, write_safetensors, write_whole};
+use crate::train::{
+    Config, EpochRecord, IntervalRecord, Observer, Outcome, SessionPlan, write_safetensors, write_whole,
+};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -92,8 +94,7 @@ impl RunDir {
     fn panels(&self) -> [Panel; 2] {
         let panel = |title: &str, train: fn(&IntervalRecord) -> f64, validation: fn(&EpochRecord) -> Option<f64>| {
             let train = self.intervals.iter().map(|r| (r.epoch, train(r))).collect();
-            let held_out: Vec<_> =
-                self.epochs.iter().filter_map(|r| Some((r.epoch as f64, validation(r)?))).collect();
+            let held_out: Vec<_> = self.epochs.iter().filter_map(|r| Some((r.epoch as f64, validation(r)?))).collect();
             let mut series = vec![Series { label: "training".into(), points: train }];
             if !held_out.is_empty() {
                 series.push(Series { label: "validation".into(), points: held_out });

@@ -265,7 +265,8 @@ impl Tape {
 
     /// A table of the records: operation, shape, bytes, dispatches and their grids, and (if given) seconds per record.
     pub fn describe(&self, seconds: Option<&[f64]>) -> String {
-        let mut text = format!("{:<28} {:<14} {:<18} {:>12}  {}", "record", "op", "result", "bytes", "grids (forward | backward)");
+        let mut text =
+            format!("{:<28} {:<14} {:<18} {:>12}  {}", "record", "op", "result", "bytes", "grids (forward | backward)");
         if seconds.is_some() {
             text.insert_str(text.find("  grids").expect("the header has grids"), "        ms");
         }

@@ -47,7 +47,11 @@ impl Tape {
         let state = Layout::new(self.states.iter().map(|s| &s.shape), unlimited);
         let has_gradients = !self.backward().is_empty();
         let bytes = |needs: bool| -> u64 {
-            self.activations.iter().filter(|a| a.needs_gradient || !needs).map(|a| a.shape.bytes().next_multiple_of(16)).sum()
+            self.activations
+                .iter()
+                .filter(|a| a.needs_gradient || !needs)
+                .map(|a| a.shape.bytes().next_multiple_of(16))
+                .sum()
         };
         Plan {
             parameters: layout.bytes(),

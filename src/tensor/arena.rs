@@ -60,7 +60,8 @@ impl Arena {
     /// # Errors
     /// [`crate::error::Error::Device`] where the device fails.
     pub fn read_all(&self, gpu: &Gpu, layout: &Layout) -> Result<Vec<Vec<f32>>> {
-        let windows: Vec<Vec<f32>> = self.windows.iter().map(|window| gpu.read(&window.whole())).collect::<Result<_>>()?;
+        let windows: Vec<Vec<f32>> =
+            self.windows.iter().map(|window| gpu.read(&window.whole())).collect::<Result<_>>()?;
         Ok(layout.spans().iter().map(|span| windows[span.window][span.floats()].to_vec()).collect())
     }
 }

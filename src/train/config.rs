@@ -123,7 +123,10 @@ pub struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
     /// Label smoothing of the loss
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, allow_negative_numbers = true, help_heading = "Optimiser"))]
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, default_value_t = 0.0, allow_negative_numbers = true, help_heading = "Optimiser")
+    )]
     pub label_smoothing: f64,
     /// Shape of the common rate
     #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "constant", help_heading = "Optimiser"))]
@@ -135,10 +138,16 @@ pub struct Config {
     #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().gamma, allow_negative_numbers = true, help_heading = "Optimiser"))]
     pub gamma: f64,
     /// Where the cosine schedule ends
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, allow_negative_numbers = true, help_heading = "Optimiser"))]
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, default_value_t = 0.0, allow_negative_numbers = true, help_heading = "Optimiser")
+    )]
     pub final_rate: f64,
     /// Epochs over which the common rate first grows from 0
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, allow_negative_numbers = true, help_heading = "Optimiser"))]
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, default_value_t = 0.0, allow_negative_numbers = true, help_heading = "Optimiser")
+    )]
     pub warmup_epochs: f64,
 
     /// LeRaC after the paper or after the published code
@@ -234,7 +243,11 @@ impl Default for Config {
 
 /// Whether `value` lies within bounds; NaN does not.
 fn require(option: &str, value: f64, within: bool, expected: &str) -> Result<()> {
-    if within && value.is_finite() { Ok(()) } else { Err(Error::option(option, format!("expected {expected}, found {value}"))) }
+    if within && value.is_finite() {
+        Ok(())
+    } else {
+        Err(Error::option(option, format!("expected {expected}, found {value}")))
+    }
 }
 
 impl Config {
@@ -260,7 +273,8 @@ impl Config {
             let (k, epochs) = (self.k(), self.epochs as f64);
             require("--k", k, k > 0.0, "more than 0 epochs")?;
             if k > epochs {
-                let message = format!("{k} epochs of curriculum do not fit --epochs {epochs}; --k {epochs} or less does");
+                let message =
+                    format!("{k} epochs of curriculum do not fit --epochs {epochs}; --k {epochs} or less does");
                 return Err(Error::option("--k", message));
             }
         }
@@ -299,9 +313,7 @@ impl Config {
         require("--warmup-epochs", self.warmup_epochs, self.warmup_epochs >= 0.0, "0 or more epochs")?;
         let shape = match self.schedule {
             ScheduleKind::Constant => curriculum::Shape::Constant,
-            ScheduleKind::Step => {
-                curriculum::Shape::Step { milestones: self.milestones.clone(), gamma: self.gamma }
-            }
+            ScheduleKind::Step => curriculum::Shape::Step { milestones: self.milestones.clone(), gamma: self.gamma },
             ScheduleKind::Cosine => {
                 curriculum::Shape::Cosine { epochs: self.epochs as f64, floor: self.final_rate / self.eta }
             }

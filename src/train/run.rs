@@ -12,9 +12,6 @@ use serde::Serialize;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// The images are scaled to [0, 1], then (x - 0.5) / 0.5, as the published code does for every data set.
-const CENTRE: f32 = 0.5;
-
 /// One reading of the running sums.
 #[derive(Clone, Debug, Serialize)]
 pub struct IntervalRecord {
@@ -167,12 +164,11 @@ pub fn run<'g>(gpu: &'g Gpu, config: &Config, data: &Splits, observer: &mut dyn 
     config.check()?;
     let train_data = Arc::new(data.train.clone());
     let division = divide(config, &train_data)?;
-    let channels = train_data.image[0];
     let task = Task {
         image: train_data.image,
         classes: train_data.classes.len(),
-        mean: vec![CENTRE; channels],
-        std: vec![CENTRE; channels],
+        mean: train_data.mean.clone(),
+        std: train_data.std.clone(),
         label_smoothing: config.label_smoothing,
     };
     let steps_per_epoch = (division.train.len() / config.batch_size) as u64;
@@ -208,6 +204,7 @@ pub fn run<'g>(gpu: &'g Gpu, config: &Config, data: &Splits, observer: &mut dyn 
             let rates = session.rates();
             let batch = loader.next().ok_or_else(|| Error::Device("the loader's thread has ended".into()))?;
             session.step(&batch)?;
+            loader.recycle(batch);
             let step = session.time().step;
             observer.step(step);
             if step % config.log_every != 0 && step % steps_per_epoch != 0 {

@@ -43,6 +43,9 @@ pub struct Session<'g> {
     plan: SessionPlan,
 }
 
+/// Makes the curriculum of a model from its layers, which are known once it is recorded.
+pub type MakeCurriculum<'a> = dyn Fn(&[Layer]) -> Result<Box<dyn Curriculum>> + 'a;
+
 /// What a session is made of.
 pub struct Parts<'a> {
     /// The network.
@@ -58,7 +61,7 @@ pub struct Parts<'a> {
     /// The common rate.
     pub schedule: Schedule,
     /// Makes the layers' factors.
-    pub curriculum: &'a dyn Fn(&[Layer]) -> Result<Box<dyn Curriculum>>,
+    pub curriculum: &'a MakeCurriculum<'a>,
     /// Steps in an epoch.
     pub steps_per_epoch: u64,
     /// Seed of initial weights and dropout.

@@ -14,7 +14,15 @@ pub fn largest_error(actual: &[f32], expected: &[f64]) -> f64 {
     assert_eq!(actual.len(), expected.len(), "lengths differ");
     let largest = expected.iter().fold(0.0f64, |m, e| m.max(e.abs())).max(f64::MIN_POSITIVE);
     let differences = actual.iter().zip(expected).map(|(&a, e)| (f64::from(a) - e).abs());
-    differences.fold(0.0, |m, d| if d <= m { m } else if d.is_nan() { f64::INFINITY } else { d }) / largest
+    differences.fold(0.0, |m, d| {
+        if d <= m {
+            m
+        } else if d.is_nan() {
+            f64::INFINITY
+        } else {
+            d
+        }
+    }) / largest
 }
 
 /// Whether a result is its reference up to f32 rounding: `tolerance` for the norm, and ten times it for the worst element.

@@ -49,7 +49,8 @@ impl Row {
 /// `count` distinct values in -1.53..1.47, none 0, exactly representable as f32, in random order.
 pub fn spread(count: usize, seed: u64) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut values: Vec<f64> = (0..count).map(|i| f64::from(((i as f64 + 0.5) / count as f64 * 3.0 - 1.53) as f32)).collect();
+    let mut values: Vec<f64> =
+        (0..count).map(|i| f64::from(((i as f64 + 0.5) / count as f64 * 3.0 - 1.53) as f32)).collect();
     for i in (1..count).rev() {
         values.swap(i, rng.random_range(0..=i));
     }
@@ -113,7 +114,11 @@ fn mean_pool(shape: [usize; 4], kernel: usize, stride: usize) -> Row {
     let global = kernel == 0;
     let window = if global { [h, w] } else { [kernel, kernel] };
     Row {
-        name: if global { format!("mean_pool {shape:?} global") } else { format!("mean_pool {shape:?} {kernel}/{stride}") },
+        name: if global {
+            format!("mean_pool {shape:?} global")
+        } else {
+            format!("mean_pool {shape:?} {kernel}/{stride}")
+        },
         inputs: vec![shape.into()],
         params: vec![],
         record: Box::new(move |tape, name, x, _| match global {
@@ -209,7 +214,10 @@ fn conv(x: [usize; 4], (o, k): (usize, usize), (stride, padding, groups): (usize
     params.extend(bias.then(|| Shape::from([o])));
     let [_, _, oh, ow] = geometry.y();
     Row {
-        name: format!("conv2d {x:?} -> {o}, {k}x{k}/{stride}, padding {padding}, groups {groups}{}", if bias { ", bias" } else { "" }),
+        name: format!(
+            "conv2d {x:?} -> {o}, {k}x{k}/{stride}, padding {padding}, groups {groups}{}",
+            if bias { ", bias" } else { "" }
+        ),
         inputs: vec![x.into()],
         params,
         record: Box::new(move |tape, name, x, p| conv2d::conv2d(tape, name, x[0], p[0], p.get(1).copied(), options)),

@@ -22,7 +22,8 @@ fn refusal(arguments: &[&str]) -> String {
     text
 }
 
-const SHORT: &[&str] = &["--train-images", "320", "--validation", "80", "--batch-size", "32", "--epochs", "2", "--log-every", "4"];
+const SHORT: &[&str] =
+    &["--train-images", "320", "--validation", "80", "--batch-size", "32", "--epochs", "2", "--log-every", "4"];
 
 fn training_leaves_its_files() {
     let dir = tempfile::tempdir().unwrap();
@@ -69,11 +70,13 @@ fn comparing_pairs_its_seeds() {
             assert!(dir.path().join(format!("{method}-seed{seed}/summary.json")).exists());
         }
     }
-    let result: serde_json::Value = serde_json::from_slice(&std::fs::read(dir.path().join("compare.json")).unwrap()).unwrap();
+    let result: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(dir.path().join("compare.json")).unwrap()).unwrap();
     let methods = result["methods"].as_array().unwrap();
     assert_eq!(methods[0]["relative_time"].as_f64(), Some(1.0));
     for method in methods {
-        let accuracies: Vec<f64> = method["test_accuracies"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+        let accuracies: Vec<f64> =
+            method["test_accuracies"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
         let mean = (accuracies[0] + accuracies[1]) / 2.0;
         let deviation = (accuracies[0] - accuracies[1]).abs() / 2f64.sqrt();
         approx::assert_relative_eq!(method["test_accuracy"].as_f64().unwrap(), mean, max_relative = 1e-12);

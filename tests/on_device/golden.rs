@@ -51,7 +51,11 @@ fn replay(gpu: &Gpu, name: &str, rule: Rule) {
     let program = Program::new(gpu, tape, &storage).unwrap();
     for (declared, arena, span) in storage.tensors() {
         let state = declared.name.contains("running");
-        let start = if state { vec![f32::from(u8::from(declared.name.ends_with("var"))); span.count] } else { floats(&file, &format!("initial.{}", declared.name)) };
+        let start = if state {
+            vec![f32::from(u8::from(declared.name.ends_with("var"))); span.count]
+        } else {
+            floats(&file, &format!("initial.{}", declared.name))
+        };
         arena.write(gpu, span, &start);
     }
     let metrics = program.buffer_named(METRICS).unwrap();
@@ -94,5 +98,8 @@ pub fn tests() -> Vec<Test> {
         ("adamax", named("adamax")),
         ("smoothing", named("sgd")),
     ];
-    fixtures.into_iter().map(|(name, rule)| test(format!("golden {name}"), move |gpu| replay(gpu, name, rule))).collect()
+    fixtures
+        .into_iter()
+        .map(|(name, rule)| test(format!("golden {name}"), move |gpu| replay(gpu, name, rule)))
+        .collect()
 }

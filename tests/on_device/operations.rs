@@ -120,7 +120,8 @@ fn nan_passes(gpu: &Gpu) {
 fn batch_norm_statistics(gpu: &Gpu) {
     let shape = [4, 3, 5, 2];
     let [n, c, h, w] = shape;
-    let declared = |name: &str, init| Declared { name: name.into(), shape: [c].into(), init, layer: 0, norm_or_bias: true };
+    let declared =
+        |name: &str, init| Declared { name: name.into(), shape: [c].into(), init, layer: 0, norm_or_bias: true };
     let record = |mode| {
         let mut tape = Tape::new(mode);
         let x = tape.leaf("x", shape, true);
@@ -165,8 +166,15 @@ fn batch_norm_statistics(gpu: &Gpu) {
     gpu.write(eval.value(eval_x), 0, &narrow(&x_values));
     gpu.run(eval.forward()).unwrap();
     let (read_mean, read_var) = (wide(&read_mean), wide(&read_var));
-    let expected =
-        batch_norm::reference::normalise(&x_values, &wide(&gamma), &wide(&beta), &read_mean, &read_var, [n, c, h * w], 1e-5);
+    let expected = batch_norm::reference::normalise(
+        &x_values,
+        &wide(&gamma),
+        &wide(&beta),
+        &read_mean,
+        &read_var,
+        [n, c, h * w],
+        1e-5,
+    );
     assert_close("y in evaluation", &value(gpu, &eval, eval_y), &expected, 1e-5);
 }
 

@@ -80,8 +80,11 @@ fn rules() -> Vec<Rule> {
 
 fn expected(settings: &Settings) -> Vec<Vec<f64>> {
     let tensors = tensors();
-    let mut states: Vec<_> =
-        tensors.iter().enumerate().map(|(i, (shape, ..))| reference::State::new(spread(shape.count(), i as u64))).collect();
+    let mut states: Vec<_> = tensors
+        .iter()
+        .enumerate()
+        .map(|(i, (shape, ..))| reference::State::new(spread(shape.count(), i as u64)))
+        .collect();
     for step in 1..=STEPS {
         let gradients: Vec<_> =
             tensors.iter().enumerate().map(|(i, (shape, ..))| gradient(i, step, shape.count())).collect();
@@ -143,8 +146,7 @@ fn equals_windows(gpu: &Gpu) {
         // 1,353 floats take six blocks: the largest tensor fills a window alone.
         let cut = Storage::with_windows(gpu, &tape_of(&tensors), 6 * 1024).unwrap();
         assert!(whole.layout.windows().len() == 1 && cut.layout.windows().len() == 3);
-        let (whole, cut) =
-            (train(gpu, &whole, &all, settings, None), train(gpu, &cut, &all, settings, None));
+        let (whole, cut) = (train(gpu, &whole, &all, settings, None), train(gpu, &cut, &all, settings, None));
         if clip_norm.is_none() {
             assert_eq!(bits(&whole), bits(&cut));
         }

@@ -47,8 +47,7 @@ fn equal_rates_are_plain_training(gpu: &Gpu) {
 
 fn session<'g>(gpu: &'g Gpu, model: &str, batch_size: usize) -> Session<'g> {
     let config = Config { model: model.into(), ..config() };
-    let task =
-        Task { image: [3, 32, 32], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 };
+    let task = Task { image: [3, 32, 32], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 };
     let parts = Parts {
         model: &nn::named(model).unwrap(),
         task: &task,

@@ -1,0 +1,39 @@
+//! One seed, many ChaCha8 streams: what one use of chance takes does not shift another's.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+/// What is drawn.
+#[derive(Clone, Copy)]
+pub(super) enum Stream {
+    /// The order of an epoch.
+    Order { epoch: u64 },
+    /// The augmentations of an epoch.
+    Augmentation { epoch: u64 },
+    /// Which images are held out.
+    Split,
+    /// The drawn training images.
+    TrainShapes,
+    /// The drawn test images.
+    TestShapes,
+}
+
+impl Stream {
+    /// Epochs take two numbers each. The drawn shapes share those of epoch 0, since their bytes are pinned and must not change.
+    fn number(self) -> u64 {
+        match self {
+            Self::Order { epoch } => epoch << 1,
+            Self::Augmentation { epoch } => epoch << 1 | 1,
+            Self::Split => u64::MAX,
+            Self::TrainShapes => 0,
+            Self::TestShapes => 1,
+        }
+    }
+}
+
+/// The generator of a stream, at its beginning.
+pub(super) fn generator(seed: u64, stream: Stream) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(stream.number());
+    rng
+}
