@@ -61,7 +61,6 @@ pub(super) fn run(args: &ScheduleArgs, matches: &ArgMatches) -> Result<()> {
         let cells = printed.iter().map(|(_, rates)| format!("{:.2e}", rates[i]));
         table.add_row([layer.depth.to_string(), layer.name.clone()].into_iter().chain(cells));
     }
-    print(&table.to_string());
 
     if let Some(path) = &args.csv {
         let bad = |error: csv::Error| Error::option(path.display().to_string(), format!("cannot be written: {error}"));
@@ -92,5 +91,6 @@ pub(super) fn run(args: &ScheduleArgs, matches: &ArgMatches) -> Result<()> {
             },
         )?;
     }
+    print(&table.to_string());
     Ok(())
 }
