@@ -66,7 +66,7 @@ pub trait Curriculum: Send + Sync {
     /// What the rate of layer `layer` (an index into the layers that it was made for) is, as a multiple of the common rate.
     fn factor(&self, time: Time, layer: usize) -> f64;
 
-    /// Standard deviation of the blur after each 3x3 convolution, pixels; `None` where nothing is blurred.
+    /// Standard deviation of the blur after each convolution larger than 1x1, pixels; `None` where nothing is blurred.
     fn sigma(&self, _time: Time) -> Option<f64> {
         None
     }

@@ -8,7 +8,7 @@ use crate::tensor::Shape;
 /// What the training method asks of every model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NetOptions {
-    /// Curriculum by Smoothing: a blur after each 3x3 convolution.
+    /// Curriculum by Smoothing: a blur after each convolution but 1x1 ones, which the original leaves out too.
     pub blur: bool,
 }
 
@@ -130,7 +130,7 @@ impl<'t> Net<'t> {
         self.tape.state(declared)
     }
 
-    /// A convolution, and under Curriculum by Smoothing the blur of its result where the kernel is 3x3. Begins a layer.
+    /// A convolution, and under Curriculum by Smoothing the blur of its result unless the kernel is 1x1. Begins a layer.
     /// Weights: Kaiming normal over the outputs (He et al. 2015, deviation sqrt(2 / (O KH KW / groups))), bias 0.
     pub fn conv2d(&mut self, name: &str, x: Var, conv: Conv) -> Var {
         self.begin_layer(name);
@@ -142,7 +142,7 @@ impl<'t> Net<'t> {
         let bias = bias.then(|| self.parameter(&format!("{name}.bias"), [channels], Init::Zeros, true));
         let full = self.name(name);
         let y = conv2d::conv2d(self.tape, &full, x, w, bias, options);
-        if self.options.blur && kernel == 3 { ops::blur::blur(self.tape, &format!("{full}.blur"), y) } else { y }
+        if self.options.blur && kernel > 1 { ops::blur::blur(self.tape, &format!("{full}.blur"), y) } else { y }
     }
 
     /// Batch normalisation, part of the current layer. gamma 1, beta 0.

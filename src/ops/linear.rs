@@ -3,7 +3,7 @@
 
 use super::{Kernels, LANES, shader};
 use crate::gpu::{Constant, Shader};
-use crate::tape::{Dispatch, Operand, ParamId, Record, Tape, Var};
+use crate::tape::{Dispatch, Operand, ParamId, Record, Tape, Var, linear_grid};
 
 /// `shaders/linear.wgsl`.
 pub static SHADER: Shader = shader!("linear");
@@ -11,8 +11,9 @@ pub static SHADER: Shader = shader!("linear");
 /// Outputs along each side of an invocation's tile; `TILE` in the shader.
 pub const TILE: usize = 8;
 
-/// A product c `[M,N]` = sum over K, with the strides at which its operands are read.
+/// A product c `[M,N]` = sum over K, with the strides at which its operands are read, and whether a bias is added.
 struct Product {
+    bias: bool,
     extent: [usize; 3],
     a_strides: [usize; 2],
     b_strides: [usize; 2],
@@ -29,17 +30,19 @@ impl Product {
             ("A_K", self.a_strides[1].into()),
             ("B_K", self.b_strides[0].into()),
             ("B_N", self.b_strides[1].into()),
+            ("BIAS", self.bias.into()),
         ];
         Kernels { shader: &SHADER, constants }
     }
 
     fn grid(&self) -> [u32; 3] {
         let [m, n, _] = self.extent;
-        [(m.div_ceil(TILE) * n.div_ceil(TILE)).div_ceil(LANES) as u32, 1, 1]
+        linear_grid(m.div_ceil(TILE) * n.div_ceil(TILE), LANES)
     }
 
-    fn backward(&self, a: Operand, b: Operand, c: Operand) -> Dispatch {
-        self.kernels().dispatch("backward", vec![a.read(), b.read(), c.write()], self.grid())
+    /// Computes c from a and b; where there is no bias, b stands at its binding unread.
+    fn dispatch(&self, a: Operand, b: Operand, c: Operand, bias: Operand) -> Dispatch {
+        self.kernels().dispatch("product", vec![a.read(), b.read(), c.write(), bias.read()], self.grid())
     }
 }
 
@@ -55,21 +58,19 @@ pub fn linear(tape: &mut Tape, name: &str, x: Var, w: ParamId, bias: ParamId) ->
     assert!(biases.dims() == [o], "{name}: O is {o} in w {weight} but bias is {biases}");
     let y = tape.result(name, [n, o], &[x], true);
 
-    let forward = Product { extent: [n, o, c], a_strides: [c, 1], b_strides: [1, c] };
-    let bindings =
-        vec![Operand::from(x).read(), Operand::from(w).read(), Operand::from(y).write(), Operand::from(bias).read()];
-    let forward = vec![forward.kernels().dispatch("forward", bindings, forward.grid())];
+    let forward = Product { bias: true, extent: [n, o, c], a_strides: [c, 1], b_strides: [1, c] };
+    let forward = vec![forward.dispatch(x.into(), w.into(), y.into(), bias.into())];
 
     let dy = Operand::Gradient(y);
-    let of_w = Product { extent: [o, c, n], a_strides: [1, o], b_strides: [c, 1] };
-    let mut backward = vec![of_w.backward(dy, x.into(), Operand::ParameterGradient(w))];
+    let of_w = Product { bias: false, extent: [o, c, n], a_strides: [1, o], b_strides: [c, 1] };
+    let mut backward = vec![of_w.dispatch(dy, x.into(), Operand::ParameterGradient(w), x.into())];
     // The bias kernel reads `a` as [M,N] and writes `c`; `b` stands at its binding unread.
-    let of_bias = Product { extent: [n, o, 1], a_strides: [o, 1], b_strides: [1, 1] };
+    let of_bias = Product { bias: false, extent: [n, o, 1], a_strides: [o, 1], b_strides: [1, 1] };
     let bindings = vec![dy.read(), Operand::from(w).read(), Operand::ParameterGradient(bias).write()];
     backward.push(of_bias.kernels().dispatch("backward_bias", bindings, [o.div_ceil(LANES) as u32, 1, 1]));
     if tape.needs_gradient(x) {
-        let of_x = Product { extent: [n, c, o], a_strides: [o, 1], b_strides: [c, 1] };
-        backward.push(of_x.backward(dy, w.into(), Operand::Gradient(x)));
+        let of_x = Product { bias: false, extent: [n, c, o], a_strides: [o, 1], b_strides: [c, 1] };
+        backward.push(of_x.dispatch(dy, w.into(), Operand::Gradient(x), w.into()));
     }
     tape.record(Record { name: name.into(), op: "linear", result: Some(y), forward, backward });
     y
