@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::study::{Comparison, Finished, RunDir};
 use crate::train::{self, Config, Method, write_whole};
 use clap::{ArgMatches, Args};
-use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use std::path::PathBuf;
 
 /// Options of `lerac compare`.
@@ -77,7 +77,7 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
 
 fn table(comparison: &Comparison) -> String {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.load_style(ASCII_MARKDOWN);
     table.set_header(["method", "test accuracy", "ms per step", "time per step, relative"]);
     for result in &comparison.methods {
         let deviation = result.test_accuracy_sd.map_or(String::new(), |sd| format!(" ± {:.2}", 100.0 * sd));

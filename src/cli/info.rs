@@ -4,7 +4,7 @@ use super::{DeviceArgs, print};
 use crate::error::Result;
 use crate::gpu::{Gpu, Options, adapters, choose};
 use clap::Args;
-use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{Table, presets::ASCII_MARKDOWN};
 
 /// Options of `lerac info`.
 #[derive(Debug, Args)]
@@ -33,7 +33,7 @@ pub(super) fn run(args: &InfoArgs) -> Result<()> {
         return Ok(());
     }
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.load_style(ASCII_MARKDOWN);
     table.set_header(["", "adapter", "kind", "backend", "driver", "binds up to"]);
     for info in &list {
         table.add_row([

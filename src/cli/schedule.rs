@@ -9,7 +9,7 @@ use crate::study::plots::{self, HeatMap};
 use crate::tape::Mode;
 use crate::train::{Config, Method};
 use clap::{ArgMatches, Args};
-use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use std::path::PathBuf;
 
 /// Options of `lerac schedule`.
@@ -53,7 +53,7 @@ pub(super) fn run(args: &ScheduleArgs, matches: &ArgMatches) -> Result<()> {
     let sample = |most: u64| (0..=steps).step_by(steps.div_ceil(most).max(1) as usize);
 
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.load_style(ASCII_MARKDOWN);
     let printed: Vec<_> = sample(PRINTED).map(|step| (time(step).epochs(), at(step))).collect();
     let epochs = printed.iter().map(|(epoch, _)| format!("epoch {}", (epoch * 100.0).round() / 100.0));
     table.set_header(["depth".to_owned(), "layer".to_owned()].into_iter().chain(epochs));
