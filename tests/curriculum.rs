@@ -93,11 +93,49 @@ fn reference_groups_arrive_one_after_another() {
 
 #[test]
 fn reference_updates_several_times_an_epoch_and_stops() {
-    let four = reference(0.1, 1e-5, 1e-3, 4, 1);
+    let four = reference(0.1, 1e-5, 1e-3, 4, 2);
     let rate = |step, layer| 0.1 * four.factor(time(step, 100), layer);
     for (step, expected) in [(0, 1e-6), (24, 1e-6), (25, 1e-5), (50, 1e-4), (75, 1e-3), (100, 1e-2), (500, 1e-2)] {
         assert_relative_eq!(rate(step, 6), expected, max_relative = 1e-9);
     }
+}
+
+/// The published trainer, replayed: epochs from 1; after each step, growth where the steps done are length/2 (of two updates) or
+/// length/4, length/2, 3*length/4 (of four), rounded down; after each epoch, growth; all of it in epochs before the stop only.
+fn replayed_updates(length: u64, updates: u64, stop: u64, epochs: u64) -> Vec<u64> {
+    let points: &[u64] = match updates {
+        2 => &[length / 2],
+        4 => &[length / 4, length / 2, 3 * length / 4],
+        _ => &[],
+    };
+    let (mut done, mut before_step) = (0, vec![]);
+    for epoch in 1..=epochs {
+        for steps in 1..=length {
+            before_step.push(done);
+            done += u64::from(epoch < stop && points.contains(&steps));
+        }
+        done += u64::from(epoch < stop);
+    }
+    before_step
+}
+
+#[test]
+fn reference_updates_when_the_published_trainer_does() {
+    for updates in [1, 2, 4] {
+        for length in [2, 3, 5, 7, 10, 13, 391].into_iter().filter(|&length| length >= updates) {
+            for stop in [0, 1, 2, 3, 9] {
+                // Far below eta, so that the number of tenfold growths can be read off the classifier's rate.
+                let reference = reference(0.1, 1e-9, 1e-30, updates, stop);
+                for (step, grown) in replayed_updates(length, updates, stop, 4).into_iter().enumerate() {
+                    let factor = reference.factor(time(step as u64, length), 9);
+                    let context = format!("{updates} updates in {length} steps until {stop}, step {step}");
+                    assert_eq!((factor / 1e-30).log10().round() as u64, grown, "{context}");
+                }
+            }
+        }
+    }
+    let endless = reference(0.1, 1e-5, 1e-3, u64::MAX, u64::MAX);
+    assert_relative_eq!(endless.factor(time(u64::MAX - 1, u64::MAX), 9), 1.0, max_relative = 1e-9);
 }
 
 #[test]

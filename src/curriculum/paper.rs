@@ -73,8 +73,8 @@ pub enum Pace {
 /// eta_j(t) = eta_j(0)^(1 - t/k) * eta^(t/k) for t < k, and eta from k on; t and k in epochs.
 ///
 /// The initial rates eta_j(0) are spaced evenly in the logarithm from the range's first value at depth 1 to its last at the
-/// greatest depth. As a factor of eta: (eta_j(0) / eta)^(1 - t/k), and exactly 1 from k on. At t = k/2 it is the geometric mean
-/// of start and end.
+/// greatest depth; a model of one depth has the first. As a factor of eta: (eta_j(0) / eta)^(1 - t/k), and exactly 1 from k on. At
+/// t = k/2 it is the geometric mean of start and end. Usually eta_1(0) = eta; an initial rate above eta falls to it instead.
 #[derive(Clone, Debug)]
 pub struct Paper {
     initial: Vec<f64>,

@@ -16,14 +16,17 @@ pub struct Options {
     pub stop_lr: f64,
     /// Equally spaced points of an epoch at which rates grow.
     pub updates_per_epoch: u64,
-    /// No growth from this epoch on.
+    /// Growth ends with the epoch before this one, counted from 1 as the published code counts.
     pub stop_update_epoch: u64,
 }
 
 /// Initial rates: the stem at eta; blocks at eta*1e-1 and a decade lower each while the rate is above min_lr, by repeated
 /// multiplication, so that rounding may take one more step; the classifier at eta*clf. At each of `updates_per_epoch` equally
-/// spaced points of an epoch a rate whose tenfold is below stop_lr grows tenfold, until `stop_update_epoch`: groups reach eta one
-/// after another. The i-th point of an epoch lies before the step at which i/updates of the epoch are done.
+/// spaced points of an epoch a rate whose tenfold is below stop_lr grows tenfold, as long as fewer than `stop_update_epoch` - 1
+/// epochs are done: groups reach eta one after another.
+///
+/// In an epoch of S steps the points lie after floor(S i / updates) steps, i = 1..updates; an epoch of fewer steps than updates
+/// has a point after every step.
 #[derive(Clone, Debug)]
 pub struct Reference {
     options: Options,
@@ -63,12 +66,16 @@ impl Reference {
         }
     }
 
+    /// Points passed before the next step: those of whole epochs, and all i with floor(S i / updates) <= steps done in this one.
     fn updates_done(&self, time: Time) -> u64 {
-        let Options { updates_per_epoch: updates, stop_update_epoch, .. } = self.options;
-        let last = stop_update_epoch * time.steps_per_epoch;
-        let step = time.step.min(last);
-        let (epochs, within) = (step / time.steps_per_epoch, step % time.steps_per_epoch);
-        epochs * updates + within * updates / time.steps_per_epoch
+        let updates = self.options.updates_per_epoch.min(time.steps_per_epoch);
+        let growing = self.options.stop_update_epoch.saturating_sub(1);
+        if time.whole_epochs() >= growing {
+            return growing.saturating_mul(updates);
+        }
+        let within = time.step % time.steps_per_epoch;
+        let passed = (u128::from(within + 1) * u128::from(updates) - 1) / u128::from(time.steps_per_epoch);
+        (time.whole_epochs() * updates).saturating_add(passed as u64)
     }
 }
 
@@ -90,7 +97,7 @@ fn initial_rates(options: &Options, deepest: usize) -> Vec<f64> {
 
 impl Curriculum for Reference {
     fn factor(&self, time: Time, layer: usize) -> f64 {
-        let rung = (self.updates_done(time) as usize).min(self.ladder.len() - 1);
+        let rung = self.updates_done(time).min(self.ladder.len() as u64 - 1) as usize;
         self.ladder[rung][layer]
     }
 }

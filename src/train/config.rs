@@ -180,7 +180,7 @@ pub struct Config {
     /// reference: multiplications per epoch
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 1, help_heading = "LeRaC"))]
     pub updates_per_epoch: u64,
-    /// reference: no multiplication from this epoch on [default: the last]
+    /// reference: rates grow until the epoch before this one, counted from 1 [default: to the end]
     #[cfg_attr(feature = "cli", arg(long, help_heading = "LeRaC"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_update_epoch: Option<u64>,
@@ -341,7 +341,7 @@ impl Config {
                     clf: self.clf,
                     stop_lr: self.stop_lr.unwrap_or(1.1 * self.eta),
                     updates_per_epoch: self.updates_per_epoch,
-                    stop_update_epoch: self.stop_update_epoch.unwrap_or(self.epochs),
+                    stop_update_epoch: self.stop_update_epoch.unwrap_or(u64::MAX),
                 },
                 &curriculum::depths(layers, Granularity::Block),
             )?),
