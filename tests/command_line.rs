@@ -1,6 +1,8 @@
 //! The command line as a user runs it, where it needs no device: help, schedules, and what is refused.
 #![cfg(feature = "cli")]
 
+use lerac::curriculum::{Granularity, Pace};
+use lerac::train::{Config, Method, Preset, ScheduleKind};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -41,6 +43,64 @@ fn help_names_every_command() {
     for command in ["schedule", "train", "compare"] {
         assert!(stdout(&[command, "--help"]).contains("--range"));
     }
+}
+
+/// Every option at a value that is not its default.
+fn unusual() -> Config {
+    Config {
+        data: "cifar100".into(),
+        data_dir: Some("some/where".into()),
+        train_images: Some(12),
+        validation: 3,
+        flip: true,
+        shift: 4,
+        model: "resnet8".into(),
+        method: Method::Lerac,
+        epochs: 7,
+        batch_size: 5,
+        seed: i64::MAX as u64,
+        log_every: 9,
+        eta: 0.1 + 0.2,
+        optimizer: "adamw".into(),
+        momentum: 0.8,
+        nesterov: true,
+        weight_decay: 1e-3,
+        spare_norm_and_bias: true,
+        clip_norm: Some(2.5),
+        label_smoothing: 0.125,
+        schedule: ScheduleKind::Step,
+        milestones: vec![1.5, 3.0],
+        gamma: 0.3,
+        final_rate: 1e-5,
+        warmup_epochs: 0.5,
+        preset: Preset::Reference,
+        range: Some("3e-1..1e-7".parse().unwrap()),
+        k: Some(2.5),
+        granularity: Granularity::Block,
+        pace: Pace::Epoch,
+        min_lr: 1e-6,
+        clf: 1e-2,
+        stop_lr: Some(0.4),
+        updates_per_epoch: 4,
+        stop_update_epoch: Some(6),
+        sigma: 1.5,
+        sigma_decay: 0.7,
+        sigma_every: 2,
+    }
+}
+
+#[test]
+fn every_option_survives_its_file() {
+    let (usual, unusual) =
+        (toml::Table::try_from(Config::default()).unwrap(), toml::Table::try_from(unusual()).unwrap());
+    for (key, value) in &unusual {
+        assert_ne!(usual.get(key), Some(value), "{key} stands at its default");
+    }
+    let text = toml::to_string(&unusual).unwrap();
+    assert_eq!(toml::from_str::<Config>(&text).unwrap(), self::unusual());
+    self::unusual().check().unwrap();
+    let too_large = Config { seed: u64::MAX, ..Config::default() };
+    assert!(too_large.check().unwrap_err().to_string().starts_with("--seed"));
 }
 
 const PAPER: &[&str] = &["schedule", "--model", "cnn", "--method", "lerac", "--eta", "0.1", "--range", "1e-1..1e-4"];

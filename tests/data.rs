@@ -17,6 +17,11 @@ use tempfile::TempDir;
 
 // ---- help ----
 
+/// Says so on standard error itself, since the test harness keeps what `eprintln` prints in a test that passes.
+fn skip(what: &str, why: &str) {
+    std::io::stderr().write_all(format!("SKIP: {what} is not tested: {why}\n").as_bytes()).unwrap();
+}
+
 /// CIFAR-10 unpacked from `../shared/data` into the system's temporary directory, once; None, said loudly, where that cannot be.
 fn cifar10_cache() -> Option<PathBuf> {
     let cache = std::env::temp_dir().join("lerac-cifar-10");
@@ -26,13 +31,13 @@ fn cifar10_cache() -> Option<PathBuf> {
     }
     let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/cifar-10-binary.tar.xz");
     if !archive.is_file() {
-        eprintln!("SKIP: {} is absent, so CIFAR-10 is not tested", archive.display());
+        skip("CIFAR-10", &format!("{} is absent", archive.display()));
         return None;
     }
     let unpacked = TempDir::with_prefix("lerac-cifar-10-").expect("the temporary directory is writable");
     let tar = Command::new("tar").arg("-xJf").arg(&archive).arg("-C").arg(unpacked.path()).status();
     if !tar.as_ref().is_ok_and(|status| status.success()) {
-        eprintln!("SKIP: tar cannot unpack {} ({tar:?}), so CIFAR-10 is not tested", archive.display());
+        skip("CIFAR-10", &format!("tar cannot unpack {} ({tar:?})", archive.display()));
         return None;
     }
     // Another process may have been first; then its copy is as good and this one is deleted.
@@ -132,10 +137,7 @@ fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> u64 {
 fn fashion_mnist_is_what_was_published() {
     let dir = Path::new("/usr/share/datasets/fashion-mnist");
     if !dir.is_dir() {
-        eprintln!(
-            "SKIP: {} is absent (apt-get install dataset-fashion-mnist), so Fashion-MNIST is not tested",
-            dir.display()
-        );
+        skip("Fashion-MNIST", "apt-get install dataset-fashion-mnist");
         return;
     }
     let Splits { train, test } = data::open("fashion-mnist", Some(dir)).unwrap();

@@ -123,6 +123,7 @@ fn constants_are_the_same_in_both_languages() {
         all.copied().find(|shader| shader.name == name).expect("a shader of this name").source
     };
     let has = |name: &str, text: String| assert!(source(name).contains(&text), "{name}.wgsl lacks {text:?}");
+    has("conv2d", format!("const O_TILE: u32 = {}u;", lerac::ops::conv2d::O_TILE));
     has("linear", format!("const TILE: u32 = {}u;", lerac::ops::linear::TILE));
     has("update", format!("const NO_DECAY: u32 = {:#x}u;", lerac::optim::NO_DECAY));
     has("update", format!("block_layer[i / {}u]", lerac::tensor::BLOCK / 4));

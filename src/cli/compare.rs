@@ -37,18 +37,22 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
     if args.seeds == 0 {
         return Err(Error::option("--seeds", "expected at least 1, found 0"));
     }
+    if let Some((i, method)) = args.methods.iter().enumerate().find(|(i, method)| args.methods[..*i].contains(method)) {
+        return Err(Error::option("--methods", format!("{method} stands there twice, at {} too", i + 1)));
+    }
     let runs: Vec<Config> = (0..args.seeds)
         .flat_map(|seed| args.methods.iter().map(move |&method| (seed, method)))
         .map(|(seed, method)| Config { method, seed: config.seed.wrapping_add(seed), ..config.clone() })
         .collect();
-    runs.iter().try_for_each(Config::check)?;
+    let dir_of = |run: &Config| args.out.join(format!("{}-seed{}", run.method, run.seed));
+    runs.iter().try_for_each(|run| run.check().and_then(|()| RunDir::check_free(&dir_of(run))))?;
     let splits = data::open(&config.data, config.data_dir.as_deref())?;
     let gpu = args.device.open()?;
     make_dir(&args.out)?;
     let mut finished = vec![];
     for run in &runs {
         let title = format!("{} seed {}", run.method, run.seed);
-        let mut dir = RunDir::create(&args.out.join(format!("{}-seed{}", run.method, run.seed)), run)?;
+        let mut dir = RunDir::create(&dir_of(run), run)?;
         let mut progress = Progress::new(&title, args.quiet, &mut dir);
         let outcome = train::run(&gpu, run, &splits, &mut progress)?;
         let curves = progress.finish();

@@ -72,6 +72,7 @@ impl ConfigArgs {
     /// The file's options under those of the command line.
     fn resolve(&self, matches: &ArgMatches) -> Result<Config> {
         let Some(path) = &self.config else { return Ok(self.options.clone()) };
+        self.options.check_storable()?;
         let text = std::fs::read_to_string(path).map_err(Error::io(path, "read"))?;
         let bad = |error: toml::de::Error| {
             let offset = error.span().map_or(0, |span| span.start);

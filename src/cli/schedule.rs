@@ -47,7 +47,10 @@ pub(super) fn run(args: &ScheduleArgs, matches: &ArgMatches) -> Result<()> {
     }
     let layers = layers_of(&config)?;
     let (curriculum, schedule) = (config.curriculum(&layers)?, config.common_rate()?);
-    let steps = config.epochs * args.steps_per_epoch;
+    let steps = config.epochs.saturating_mul(args.steps_per_epoch);
+    if steps > u64::from(u32::MAX) {
+        return Err(Error::option("--steps-per-epoch", "expected at most 4294967295 steps in all epochs"));
+    }
     let time = |step| Time { step, steps_per_epoch: args.steps_per_epoch };
     let at = |step| rates(curriculum.as_ref(), &schedule, time(step), layers.len());
     let sample = |most: u64| (0..=steps).step_by(steps.div_ceil(most).max(1) as usize);

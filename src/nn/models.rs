@@ -22,6 +22,15 @@ pub fn named(name: &str) -> Result<Model> {
     }
 }
 
+/// The height and width that images must have at least for a model of [`NAMES`] to be recorded.
+pub fn smallest_image(name: &str) -> usize {
+    match name {
+        "cnn" => 4,
+        "lenet" => 8,
+        _ => 1,
+    }
+}
+
 /// Convolution 3x3, batch norm, ReLU.
 fn conv_bn_relu(net: &mut Net, index: &str, x: Var, conv: Conv) -> Var {
     let x = net.conv2d(&format!("conv{index}"), x, conv);
@@ -42,14 +51,14 @@ fn cnn(net: &mut Net, x: Var, classes: usize) -> Var {
 
 /// LeNet-5 (LeCun et al. 1998) with ReLU and max pooling; smaller planes are padded to 32x32, the size it was made for.
 fn lenet(net: &mut Net, x: Var, classes: usize) -> Var {
-    let [_, _, h, _] = net.shape(x).nchw("lenet");
+    let [_, _, h, w] = net.shape(x).nchw("lenet");
     let conv = |channels, padding| Conv {
         channels,
         kernel: 5,
         options: conv2d::Options { padding, ..Default::default() },
         bias: true,
     };
-    let x = net.conv2d("conv1", x, conv(6, 32usize.saturating_sub(h).div_ceil(2).min(4)));
+    let x = net.conv2d("conv1", x, conv(6, 32usize.saturating_sub(h.min(w)).div_ceil(2).min(4)));
     let x = net.relu("relu1", x);
     let x = net.max_pool("pool1", x, Window::square(2));
     let x = net.conv2d("conv2", x, conv(16, 0));

@@ -31,7 +31,7 @@ impl Default for Options {
 }
 
 /// Output channels of an invocation; `O_TILE` in the shader.
-const O_TILE: usize = 8;
+pub const O_TILE: usize = 8;
 
 /// Columns of an invocation.
 const COLUMNS: usize = 8;
@@ -191,7 +191,8 @@ impl Correlation {
         let (kernels, packed) = (self.kernels(), Operand::from(packed));
         let [_, oh, ow] = self.output;
         let tiles = self.n * oh * ow.div_ceil(COLUMNS);
-        let grid = [tiles.div_ceil(LANES) as u32, self.o_tiles() as u32, 1];
+        let [columns, rows, _] = linear_grid(tiles, LANES);
+        let grid = [columns, rows, self.o_tiles() as u32];
         [
             kernels.dispatch("pack", vec![Operand::from(w).read(), packed.write()], linear_grid(self.packed(), LANES)),
             kernels.dispatch("forward", vec![x.read(), packed.read(), y.write(), bias.read()], grid),

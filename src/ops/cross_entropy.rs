@@ -5,7 +5,7 @@
 
 use super::{Kernels, LANES, shader};
 use crate::gpu::Shader;
-use crate::tape::{BufferId, Operand, Record, Tape, Var};
+use crate::tape::{BufferId, Operand, Record, Tape, Var, linear_grid};
 
 /// `shaders/cross_entropy.wgsl`.
 pub static SHADER: Shader = shader!("cross_entropy");
@@ -48,7 +48,7 @@ pub fn cross_entropy(tape: &mut Tape, name: &str, z: Var, batch: BufferId, smoot
     let controls = tape.controls();
     let constants = vec![("N", n.into()), ("K", k.into()), ("SMOOTHING", (smoothing as f32).into())];
     let kernels = Kernels { shader: &SHADER, constants };
-    let grid = [n.div_ceil(LANES) as u32, 1, 1];
+    let grid = linear_grid(n, LANES);
     let (z_in, labels) = (Operand::from(z).read(), Operand::from(batch).read());
     let totals = Operand::from(metrics);
     let reduce = vec![Operand::from(rows).read(), labels, Operand::from(controls).uniform(), totals.write()];

@@ -49,10 +49,8 @@ impl RunDir {
     /// # Errors
     /// [`Error::Io`] where the directory cannot be made or written; [`Error::Option`] where it holds a finished run.
     pub fn create(dir: &Path, config: &Config) -> Result<Self> {
-        if dir.join("summary.json").exists() {
-            let message = format!("{} holds a finished run; choose another directory or remove it", dir.display());
-            return Err(Error::option("--out", message));
-        }
+        Self::check_free(dir)?;
+        config.check_storable()?;
         fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
         let text = toml::to_string(config).expect("every option has a TOML form");
         write_whole(&dir.join("config.toml"), text.as_bytes())?;
@@ -70,6 +68,20 @@ impl RunDir {
         })
     }
 
+    /// Whether a run may be written into `dir`.
+    ///
+    /// # Errors
+    /// [`Error::Option`] where it holds a finished run.
+    pub fn check_free(dir: &Path) -> Result<()> {
+        match dir.join("summary.json").exists() {
+            false => Ok(()),
+            true => {
+                let message = format!("{} holds a finished run; choose another directory or remove it", dir.display());
+                Err(Error::option("--out", message))
+            }
+        }
+    }
+
     fn write_row(&mut self, row: &MetricsRow<'_>) -> Result<()> {
         let path = self.dir.join("metrics.csv");
         self.metrics.serialize(row).map_err(csv_error(&path))?;
@@ -85,7 +97,12 @@ impl RunDir {
         plots::heat_map(&self.dir.join("rates.png"), &rate_map(&self.layers, &self.intervals, method))?;
         let session = &outcome.session;
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        write_safetensors(&self.dir.join("model.safetensors"), session.storage(), &session.snapshot()?, metadata)?;
+        write_safetensors(
+            &self.dir.join("model.safetensors"),
+            session.storage(),
+            &session.snapshot()?.tensors,
+            metadata,
+        )?;
         let json = serde_json::to_string_pretty(&outcome.summary).expect("a summary is plain data");
         write_whole(&self.dir.join("summary.json"), json.as_bytes())
     }

@@ -85,6 +85,18 @@ impl Tape {
                 mebibytes(limit)
             )));
         }
+        let dispatches =
+            self.records.iter().flat_map(|r| r.forward.iter().chain(&r.backward).map(move |d| (&r.name, d)));
+        let widest = dispatches.max_by_key(|(_, dispatch)| dispatch.grid.iter().max().copied());
+        if let Some((name, dispatch)) = widest
+            && dispatch.grid.iter().any(|&groups| groups > limits.grid)
+        {
+            return Err(Error::Capacity(format!(
+                "{name} needs a grid of {:?} workgroups at batch size {batch_size}, this device launches {} along a dimension; \
+                 a smaller --batch-size fits",
+                dispatch.grid, limits.grid
+            )));
+        }
         let large = self.parameters.iter().map(|p| (&p.name, p.shape.bytes().next_multiple_of(1024)));
         match large.max_by_key(|&(_, bytes)| bytes) {
             Some((name, bytes)) if bytes > limit => Err(Error::Capacity(format!(

@@ -256,6 +256,7 @@ impl Config {
     /// # Errors
     /// [`Error::Option`] naming the option, what was expected and what was found.
     pub fn check(&self) -> Result<()> {
+        self.check_storable()?;
         drop(crate::nn::named(&self.model)?);
         self.settings()?;
         require("--epochs", self.epochs as f64, self.epochs > 0, "at least 1")?;
@@ -278,7 +279,31 @@ impl Config {
                 return Err(Error::option("--k", message));
             }
         }
-        self.common_rate().map(|_| ())
+        self.common_rate()?;
+        // Without layers, a curriculum checks its options alone.
+        self.curriculum(&[]).map(drop)
+    }
+
+    /// Whether the options can be written as TOML, whose whole numbers are signed and whose text is UTF-8.
+    ///
+    /// # Errors
+    /// [`Error::Option`] naming one that cannot.
+    pub fn check_storable(&self) -> Result<()> {
+        let numbers = [
+            ("--seed", self.seed),
+            ("--epochs", self.epochs),
+            ("--log-every", self.log_every),
+            ("--updates-per-epoch", self.updates_per_epoch),
+            ("--stop-update-epoch", self.stop_update_epoch.unwrap_or(0)),
+            ("--sigma-every", self.sigma_every),
+        ];
+        if let Some((option, value)) = numbers.into_iter().find(|&(_, value)| i64::try_from(value).is_err()) {
+            return Err(Error::option(option, format!("expected at most {}, found {value}", i64::MAX)));
+        }
+        match self.data_dir.as_ref().is_none_or(|dir| dir.to_str().is_some()) {
+            true => Ok(()),
+            false => Err(Error::option("--data-dir", "expected a path in UTF-8")),
+        }
     }
 
     /// Epochs of curriculum: the option, or a fifth of all epochs.

@@ -7,7 +7,7 @@ mod weights;
 
 pub use config::{Config, Method, Preset, ScheduleKind};
 pub use run::{EpochRecord, IntervalRecord, Observer, Outcome, Summary, run};
-pub use session::{MakeCurriculum, Parts, Session, SessionPlan};
+pub use session::{MakeCurriculum, Parts, Session, SessionPlan, Snapshot};
 pub use weights::write_safetensors;
 #[cfg(feature = "cli")]
 pub(crate) use weights::write_whole;

@@ -1,7 +1,7 @@
 //! The loop: epochs, validation, the best epoch, and one reading of the test set.
 
 use super::session::Parts;
-use super::{Config, Session, SessionPlan};
+use super::{Config, Session, SessionPlan, Snapshot};
 use crate::curriculum::Layer;
 use crate::data::{Dataset, HostBatch, Loader, Splits, split};
 use crate::error::{Error, Result};
@@ -164,6 +164,11 @@ pub fn run<'g>(gpu: &'g Gpu, config: &Config, data: &Splits, observer: &mut dyn 
     config.check()?;
     let train_data = Arc::new(data.train.clone());
     let division = divide(config, &train_data)?;
+    let ([_, h, w], smallest) = (train_data.image, nn::smallest_image(&config.model));
+    if h.min(w) < smallest {
+        let message = format!("{} needs images of at least {smallest}x{smallest}, found {h}x{w}", config.model);
+        return Err(Error::option("--model", message));
+    }
     let task = Task {
         image: train_data.image,
         classes: train_data.classes.len(),
@@ -172,7 +177,11 @@ pub fn run<'g>(gpu: &'g Gpu, config: &Config, data: &Splits, observer: &mut dyn 
         label_smoothing: config.label_smoothing,
     };
     let steps_per_epoch = (division.train.len() / config.batch_size) as u64;
-    let steps = steps_per_epoch * config.epochs;
+    let steps = steps_per_epoch.saturating_mul(config.epochs);
+    if steps > u64::from(u32::MAX) {
+        let message = format!("{} epochs of {steps_per_epoch} steps are more than 4294967295 steps", config.epochs);
+        return Err(Error::option("--epochs", message));
+    }
     let parts = Parts {
         model: &nn::named(&config.model)?,
         task: &task,
@@ -195,7 +204,7 @@ pub fn run<'g>(gpu: &'g Gpu, config: &Config, data: &Splits, observer: &mut dyn 
         config.seed,
         0,
     );
-    let mut best: Option<(f64, u64, Vec<Vec<f32>>)> = None;
+    let mut best: Option<(f64, u64, Snapshot)> = None;
     let mut seconds = 0.0;
     for epoch in 1..=config.epochs {
         let mut totals = Totals::default();
@@ -227,10 +236,7 @@ pub fn run<'g>(gpu: &'g Gpu, config: &Config, data: &Splits, observer: &mut dyn 
         }
         let validation = match division.validation.is_empty() {
             true => None,
-            false => {
-                let batches = Loader::evaluation(train_data.clone(), division.validation.clone(), config.batch_size);
-                Some(session.evaluate(batches)?)
-            }
+            false => Some(evaluate(&session, "validation", train_data.clone(), division.validation.clone(), config)?),
         };
         let accuracy = validation.as_ref().map(|metrics| part(metrics.top1, metrics.images));
         observer.epoch(&EpochRecord {
@@ -253,7 +259,7 @@ pub fn run<'g>(gpu: &'g Gpu, config: &Config, data: &Splits, observer: &mut dyn 
         session.restore(snapshot);
     }
     let everything: Arc<[u32]> = (0..data.test.len() as u32).collect();
-    let test = session.evaluate(Loader::evaluation(Arc::new(data.test.clone()), everything, config.batch_size))?;
+    let test = evaluate(&session, "test", Arc::new(data.test.clone()), everything, config)?;
     let images = steps * config.batch_size as u64;
     let summary = Summary {
         test_accuracy: part(test.top1, test.images),
@@ -272,6 +278,32 @@ pub fn run<'g>(gpu: &'g Gpu, config: &Config, data: &Splits, observer: &mut dyn 
         version: env!("CARGO_PKG_VERSION"),
     };
     Ok(Outcome { summary, session })
+}
+
+/// The sums over the images `indices` of the set called `part`, every one of which must have been seen and have a finite loss.
+fn evaluate(
+    session: &Session<'_>,
+    part: &str,
+    data: Arc<Dataset>,
+    indices: Arc<[u32]>,
+    config: &Config,
+) -> Result<Metrics> {
+    let expected = indices.len();
+    let metrics = session.evaluate(Loader::evaluation(data, indices, config.batch_size))?;
+    if metrics.halted != 0 || !metrics.loss.is_finite() {
+        return Err(Error::NonFinite(format!(
+            "the loss over the {part} images is not finite after step {}: the last updates have driven the weights out of \
+             bounds. Nothing was saved; try a lower --eta, --clip-norm 1, or a longer --warmup-epochs",
+            session.time().step
+        )));
+    }
+    if metrics.images as usize != expected {
+        return Err(Error::Device(format!(
+            "the loader's thread ended after {} of {expected} {part} images",
+            metrics.images
+        )));
+    }
+    Ok(metrics)
 }
 
 /// The sums of an interval, or what broke, found by replaying the step whose loss was not finite.

@@ -43,6 +43,15 @@ pub struct Session<'g> {
     plan: SessionPlan,
 }
 
+/// Weights and running statistics as they stood after a step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// In the order of [`Storage::tensors`].
+    pub tensors: Vec<Vec<f32>>,
+    /// Steps done.
+    pub step: u64,
+}
+
 /// Makes the curriculum of a model from its layers, which are known once it is recorded.
 pub type MakeCurriculum<'a> = dyn Fn(&[Layer]) -> Result<Box<dyn Curriculum>> + 'a;
 
@@ -156,19 +165,26 @@ impl<'g> Session<'g> {
     /// # Errors
     /// [`Error::Device`] where the device fails.
     pub fn step(&mut self, batch: &HostBatch) -> Result<()> {
-        self.write_inputs(&self.train, self.batches[0], batch);
+        self.write_inputs(&self.train, self.batches[0], batch, self.time);
         self.optimizer.prepare(self.gpu, &self.rates());
         self.gpu.run(self.train.forward().iter().chain(self.train.backward()).chain(self.optimizer.calls()))?;
         self.time.step += 1;
         Ok(())
     }
 
-    fn write_inputs(&self, program: &Program, buffer: BufferId, batch: &HostBatch) {
-        self.gpu.write(program.buffer(buffer), 0, &batch.words);
+    fn write_inputs(&self, program: &Program, id: BufferId, batch: &HostBatch, time: Time) {
+        let buffer = program.buffer(id);
+        assert!(
+            buffer.bytes().abs_diff(4 * batch.words.len() as u64) < 16,
+            "a batch of {} words for a buffer of {} bytes: it was gathered for another batch size",
+            batch.words.len(),
+            buffer.bytes()
+        );
+        self.gpu.write(buffer, 0, &batch.words);
         let controls = Controls {
-            step: self.time.step as u32,
+            step: time.step as u32,
             seed: self.seed as u32 ^ (self.seed >> 32) as u32,
-            sigma: self.curriculum.sigma(self.time).unwrap_or(1.0) as f32,
+            sigma: self.curriculum.sigma(time).unwrap_or(1.0) as f32,
             reserved: 0,
         };
         self.gpu.write(program.buffer_named(CONTROLS).expect("the loss reads the controls"), 0, &[controls]);
@@ -202,7 +218,7 @@ impl<'g> Session<'g> {
     /// [`Error::Device`] where the device fails.
     pub fn explain(&mut self, step: u64, batch: &HostBatch) -> Result<Error> {
         self.time.step = step;
-        self.write_inputs(&self.train, self.batches[0], batch);
+        self.write_inputs(&self.train, self.batches[0], batch, self.time);
         self.gpu.run(self.train.forward().iter().chain(self.train.backward()))?;
         let gradients = self.storage.grads.read_all(self.gpu, &self.storage.layout)?;
         let rates = self.rates();
@@ -223,14 +239,16 @@ impl<'g> Session<'g> {
         )))
     }
 
-    /// Sums over all of `batches`, with running statistics and without dropout.
+    /// Sums over all of `batches`, with running statistics and without dropout, and under the blur of the last step done: the one
+    /// that the weights are from.
     ///
     /// # Errors
     /// [`Error::Device`] where the device fails.
     pub fn evaluate(&self, batches: impl Iterator<Item = HostBatch>) -> Result<Metrics> {
         self.clear_metrics(&self.eval);
+        let time = Time { step: self.time.step.saturating_sub(1), ..self.time };
         for (i, batch) in batches.enumerate() {
-            self.write_inputs(&self.eval, self.batches[1], &batch);
+            self.write_inputs(&self.eval, self.batches[1], &batch, time);
             self.gpu.run(self.eval.forward())?;
             // Batches on their way take memory: no more than a few.
             if i % 8 == 7 {
@@ -240,20 +258,21 @@ impl<'g> Session<'g> {
         self.take_metrics(&self.eval)
     }
 
-    /// Every trained and kept tensor, read back.
+    /// Every trained and kept tensor, read back, with the steps done.
     ///
     /// # Errors
     /// [`Error::Device`] where the device fails.
-    pub fn snapshot(&self) -> Result<Vec<Vec<f32>>> {
+    pub fn snapshot(&self) -> Result<Snapshot> {
         let mut tensors = self.storage.params.read_all(self.gpu, &self.storage.layout)?;
         tensors.extend(self.storage.state.read_all(self.gpu, &self.storage.state_layout)?);
-        Ok(tensors)
+        Ok(Snapshot { tensors, step: self.time.step })
     }
 
-    /// Puts a snapshot back.
-    pub fn restore(&self, snapshot: &[Vec<f32>]) {
-        for ((_, arena, span), values) in self.storage.tensors().zip(snapshot) {
+    /// Puts a snapshot back, for evaluation; the optimiser's moments stay as they are.
+    pub fn restore(&mut self, snapshot: &Snapshot) {
+        for ((_, arena, span), values) in self.storage.tensors().zip(&snapshot.tensors) {
             arena.write(self.gpu, span, values);
         }
+        self.time.step = snapshot.step;
     }
 }

@@ -248,6 +248,8 @@ pub fn rows() -> Vec<Row> {
         max_pool([2, 3, 9, 7], window(3, 2, 1)),
         max_pool([1, 1, 5, 5], window(3, 1, 0)),
         max_pool([1, 3, 4, 4], window(4, 4, 0)),
+        // More than one row of a linear grid.
+        max_pool([3, 16, 213, 213], window(1, 1, 0)),
         mean_pool([2, 3, 8, 8], 2, 2),
         mean_pool([1, 2, 7, 9], 3, 2),
         mean_pool([2, 1, 6, 5], 3, 1),
@@ -270,6 +272,8 @@ pub fn rows() -> Vec<Row> {
         batch_norm([2, 1, 1, 3]),
         batch_norm([16, 4, 9, 9]),
         batch_norm([5, 70, 2, 2]),
+        // Three chunks of four images, the last one partial.
+        batch_norm([10, 130, 3, 1]),
         conv([1, 1, 1, 1], (1, 1), (1, 0, 1), false),
         conv([2, 3, 8, 8], (16, 3), (1, 1, 1), false),
         conv([1, 3, 7, 5], (5, 3), (1, 1, 1), true),
@@ -285,6 +289,8 @@ pub fn rows() -> Vec<Row> {
         conv([2, 4, 5, 5], (4, 2), (1, 0, 2), false),
         conv([1, 4, 17, 3], (9, 3), (1, 1, 1), false),
         conv([3, 20, 10, 9], (24, 3), (1, 1, 1), false),
+        // Slices of several rows in the weight gradient, the last one partial.
+        conv([5, 16, 31, 5], (40, 3), (1, 1, 1), false),
     ]
 }
 

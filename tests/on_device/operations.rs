@@ -4,6 +4,7 @@ use crate::common::compare::assert_close;
 use crate::common::rows::spread;
 use crate::common::{Test, test};
 use lerac::gpu::Gpu;
+use lerac::nn::{Net, NetOptions};
 use lerac::ops::batch_norm::{self, Norm};
 use lerac::ops::cross_entropy::{self, METRICS, Metrics, PADDING};
 use lerac::ops::load_batch::{self, batch_words};
@@ -117,6 +118,19 @@ fn nan_passes(gpu: &Gpu) {
     assert!(value(gpu, &program, y)[1].is_nan(), "relu hides NaN");
 }
 
+fn the_first_of_equals_wins(gpu: &Gpu) {
+    let mut tape = Tape::new(Mode::Train);
+    let x = tape.leaf("x", [1, 1, 2, 2], true);
+    let y = max_pool::max_pool(&mut tape, "pool", x, max_pool::Window::square(2));
+    tape.seed_gradient(y);
+    let program = program(gpu, &tape);
+    gpu.write(program.value(x), 0, &[0.5f32; 4]);
+    gpu.write(program.gradient(y), 0, &[3.0f32]);
+    gpu.run(program.forward().iter().chain(program.backward())).unwrap();
+    let dx: Vec<f32> = gpu.read(&program.gradient(x).whole()).unwrap();
+    assert_eq!(dx, [3.0, 0.0, 0.0, 0.0]);
+}
+
 fn batch_norm_statistics(gpu: &Gpu) {
     let shape = [4, 3, 5, 2];
     let [n, c, h, w] = shape;
@@ -201,6 +215,16 @@ fn dropout_masks(gpu: &Gpu) {
     let kept = first.iter().filter(|&&v| v != 0.0).count();
     assert!((6771..7229).contains(&kept), "{kept} of 10,000 were kept with probability .7");
 
+    let mut tape = Tape::new(Mode::Train);
+    let x = tape.leaf("x", [100], true);
+    let mut net = Net::new(&mut tape, NetOptions::default());
+    let both = [net.dropout("first", x, 0.5), net.dropout("second", x, 0.5)];
+    both.iter().for_each(|&y| tape.seed_gradient(y));
+    let program = self::program(gpu, &tape);
+    gpu.write(program.value(x), 0, &[1.0f32; 100]);
+    gpu.run(program.forward()).unwrap();
+    assert_ne!(value(gpu, &program, both[0]), value(gpu, &program, both[1]), "two dropouts of a net share a mask");
+
     let mut tape = Tape::new(Mode::Eval);
     let x = tape.leaf("x", [4], false);
     assert_eq!(dropout::dropout(&mut tape, "dropout", x, 0.3, 1), x, "evaluation drops nothing");
@@ -213,6 +237,7 @@ pub fn tests() -> Vec<Test> {
         test("operations cross_entropy", cross_entropy_rows),
         test("operations cross_entropy at its extremes", cross_entropy_extremes),
         test("operations NaN passes", nan_passes),
+        test("operations max_pool: the first of equals wins", the_first_of_equals_wins),
         test("operations batch_norm statistics and evaluation", batch_norm_statistics),
         test("operations dropout masks", dropout_masks),
     ]

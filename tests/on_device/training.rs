@@ -2,15 +2,27 @@
 
 use crate::common::{Test, test};
 use lerac::curriculum::Range;
-use lerac::data::{Augmentation, HostBatch, Splits, shapes};
-use lerac::error::Error;
+use lerac::data::{Augmentation, HostBatch, Splits, shapes, split};
+use lerac::error::{Error, Result};
 use lerac::gpu::Gpu;
 use lerac::nn::{self, Task};
-use lerac::train::{Config, Method, Observer, Parts, Session, run};
+use lerac::tape::Init;
+use lerac::train::{Config, EpochRecord, Method, Observer, Parts, ScheduleKind, Session, run, write_safetensors};
 
 struct Silent;
 
 impl Observer for Silent {}
+
+/// Keeps the epochs' records.
+#[derive(Default)]
+struct Epochs(Vec<EpochRecord>);
+
+impl Observer for Epochs {
+    fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
+        self.0.push(*record);
+        Ok(())
+    }
+}
 
 fn config() -> Config {
     Config { epochs: 2, batch_size: 16, validation: 20, log_every: 3, flip: true, shift: 2, ..Config::default() }
@@ -23,7 +35,7 @@ fn data() -> Splits {
 /// The bits of all weights after a run, and its test accuracy.
 fn bits(gpu: &Gpu, config: &Config) -> (Vec<u32>, f64) {
     let outcome = run(gpu, config, &data(), &mut Silent).unwrap();
-    let weights = outcome.session.snapshot().unwrap();
+    let weights = outcome.session.snapshot().unwrap().tensors;
     (weights.iter().flatten().map(|v| v.to_bits()).collect(), outcome.summary.test_accuracy)
 }
 
@@ -86,15 +98,114 @@ fn a_broken_loss_is_explained(gpu: &Gpu) {
     }
 }
 
+fn a_loss_that_breaks_later_is_explained(gpu: &Gpu) {
+    // Six steps an epoch; the rate explodes in the middle of the second, between two readings of the sums.
+    let milestones = vec![1.5];
+    let config = Config { schedule: ScheduleKind::Step, milestones, gamma: 1e30, log_every: 1000, ..config() };
+    let error = run(gpu, &config, &data(), &mut Silent).err().expect("a rate of 1e29 breaks the loss");
+    // Step 9 is the first with that rate, so the loss breaks in step 10.
+    assert!(error.to_string().contains("not finite at step 10:"), "{error}");
+}
+
+fn an_evaluation_that_is_not_finite_is_an_error(gpu: &Gpu) {
+    // The only step's loss is finite, but its update is not.
+    let config = Config { eta: 1e30, epochs: 1, batch_size: 100, ..config() };
+    for (validation, part) in [(20, "validation"), (0, "test")] {
+        let error = run(gpu, &Config { validation, ..config.clone() }, &data(), &mut Silent).err();
+        let error = error.expect("weights of 1e30 break the loss").to_string();
+        assert!(error.contains(part) && error.contains("not finite after step 1:"), "{error}");
+    }
+}
+
+fn the_best_epoch_is_kept(gpu: &Gpu) {
+    // A rate so high that accuracy falls again.
+    let config = Config { epochs: 4, eta: 0.5, ..config() };
+    let data = data();
+    let mut epochs = Epochs::default();
+    let outcome = run(gpu, &config, &data, &mut epochs).unwrap();
+    let accuracies: Vec<f64> = epochs.0.iter().map(|record| record.validation_accuracy.unwrap()).collect();
+    let best = accuracies.iter().copied().fold(0.0, f64::max);
+    let first = accuracies.iter().position(|&accuracy| accuracy == best).unwrap();
+    assert!(accuracies.iter().any(|&accuracy| accuracy < best), "all epochs are equally good: {accuracies:?}");
+    assert_eq!(outcome.summary.best_epoch, first as u64 + 1, "{accuracies:?}");
+    assert_eq!(outcome.summary.validation_accuracy, Some(best));
+    let (_, validation) = split(data.train.len(), config.validation, config.seed).unwrap();
+    let batches = validation.chunks(16);
+    let batches = batches.map(|i| HostBatch::gather(&data.train, i, 16, || Augmentation::IDENTITY));
+    let metrics = outcome.session.evaluate(batches).unwrap();
+    assert_eq!(f64::from(metrics.top1) / f64::from(metrics.images), best, "the session holds the best epoch's weights");
+}
+
+fn cbs_is_evaluated_under_the_blur_it_trained_with(gpu: &Gpu) {
+    // Sigma falls after the only epoch or after two: no step sees the difference, and no evaluation may.
+    let accuracy = |sigma_every| {
+        let cbs = Config { method: Method::Cbs, sigma_every, sigma_decay: 0.01, epochs: 1, ..config() };
+        let outcome = run(gpu, &cbs, &data(), &mut Silent).unwrap();
+        (outcome.summary.test_loss, outcome.summary.validation_accuracy)
+    };
+    assert_eq!(accuracy(1), accuracy(2));
+}
+
+fn weights_are_saved_by_name(gpu: &Gpu) {
+    let session = session(gpu, "resnet8", 2);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("model.safetensors");
+    let snapshot = session.snapshot().unwrap();
+    write_safetensors(&path, session.storage(), &snapshot.tensors, Default::default()).unwrap();
+    let bytes = std::fs::read(path).unwrap();
+    let saved = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(saved.len(), snapshot.tensors.len());
+    for (declared, arena, span) in session.storage().tensors() {
+        let tensor = saved.tensor(&declared.name).unwrap();
+        let values: Vec<f32> =
+            tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+        assert_eq!(
+            (tensor.shape(), values),
+            (declared.shape.dims(), arena.read(gpu, span).unwrap()),
+            "{}",
+            declared.name
+        );
+    }
+}
+
+fn initial_values_follow_their_declarations(gpu: &Gpu) {
+    let session = session(gpu, "resnet8", 2);
+    let mut drawn = vec![];
+    for (declared, arena, span) in session.storage().tensors() {
+        let values = arena.read(gpu, span).unwrap();
+        let n = values.len() as f64;
+        let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / n;
+        let deviation = (values.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / n).sqrt();
+        let expected = match declared.init {
+            Init::Zeros | Init::Ones => {
+                assert_eq!((deviation, mean), (0.0, f64::from(declared.init == Init::Ones)), "{}", declared.name);
+                continue;
+            }
+            Init::Normal(deviation) => deviation,
+            Init::Uniform(bound) => {
+                assert!(values.iter().all(|&v| f64::from(v).abs() <= bound * (1.0 + 1e-6)), "{}", declared.name);
+                bound / 3f64.sqrt()
+            }
+        };
+        // Five deviations of the estimate; the smallest tensor has ten values.
+        assert!((deviation / expected - 1.0).abs() <= 5.0 / (2.0 * n).sqrt(), "{}: {deviation}", declared.name);
+        assert!(mean.abs() <= 5.0 * expected / n.sqrt(), "{}: mean {mean}", declared.name);
+        let first = values[0].to_bits();
+        assert!(!drawn.contains(&first), "{} begins like another tensor", declared.name);
+        drawn.push(first);
+    }
+    assert!(drawn.len() > 8);
+}
+
 fn every_model_takes_a_step(gpu: &Gpu) {
     let data = data().train;
     for model in nn::NAMES {
         let mut session = session(gpu, model, 4);
-        let before = session.snapshot().unwrap();
+        let before = session.snapshot().unwrap().tensors;
         let batch = HostBatch::gather(&data, &[0, 1, 2, 3], 4, || Augmentation::IDENTITY);
         session.step(&batch).unwrap();
         assert_eq!(session.training_metrics().unwrap().images, 4);
-        let after = session.snapshot().unwrap();
+        let after = session.snapshot().unwrap().tensors;
         for ((before, after), (declared, ..)) in before.iter().zip(&after).zip(session.storage().tensors()) {
             assert!(after.iter().all(|v| v.is_finite()), "{model}: {}", declared.name);
             assert!(before != after, "{model}: {} did not change", declared.name);
@@ -118,5 +229,11 @@ pub fn tests() -> Vec<Test> {
         test("training: a loss that is not finite is explained", a_broken_loss_is_explained),
         test("training: every model takes a step", every_model_takes_a_step),
         test("training: shapes are learnt", shapes_are_learnt),
+        test("training: a loss that breaks between readings is explained", a_loss_that_breaks_later_is_explained),
+        test("training: an evaluation that is not finite is an error", an_evaluation_that_is_not_finite_is_an_error),
+        test("training: the best epoch is kept", the_best_epoch_is_kept),
+        test("training: cbs is evaluated under its own blur", cbs_is_evaluated_under_the_blur_it_trained_with),
+        test("training: weights are saved by name", weights_are_saved_by_name),
+        test("training: initial values follow their declarations", initial_values_follow_their_declarations),
     ]
 }
