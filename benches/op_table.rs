@@ -7,7 +7,7 @@ mod rows;
 
 use lerac::error::Result;
 use lerac::gpu::{Call, Gpu, Options};
-use lerac::tape::{Mode, Program, Storage, Tape};
+use lerac::tape::{Mode, Program, Storage, Tape, Target};
 use rows::Row;
 use std::time::Instant;
 
@@ -27,7 +27,7 @@ fn median(gpu: &Gpu, calls: &[Call]) -> Result<f64> {
 }
 
 fn time(gpu: &Gpu, row: &Row) -> Result<()> {
-    let mut tape = Tape::new(Mode::Train);
+    let mut tape = Tape::new(Mode::Train).with_target(Target::of(gpu.info()));
     let inputs: Vec<_> =
         row.inputs.iter().enumerate().map(|(i, shape)| tape.leaf(&format!("x{i}"), shape.clone(), true)).collect();
     let params = rows::declare(&mut tape, &row.params);

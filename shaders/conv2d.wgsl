@@ -250,8 +250,8 @@ fn weight_partial(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_wor
     var high0 = mat3x4<f32>();
     var high1 = mat3x4<f32>();
     var high2 = mat3x4<f32>();
-    let last = min((at.slice + 1u) * ROWS_PER_SLICE, N * OH);
-    for (var row = at.slice * ROWS_PER_SLICE; row < last; row++) {
+    let last = min((at.slice + 1u) * PER_SLICE, N * OH);
+    for (var row = at.slice * PER_SLICE; row < last; row++) {
         let n = row / OH;
         let oh = row % OH;
         for (var ow = 0u; ow < OW; ow += 4u) {

@@ -3,7 +3,7 @@
 
 use lerac::gpu::{Access, Kernel};
 use lerac::nn::{self, NetOptions, Task};
-use lerac::tape::{Dispatch, Mode};
+use lerac::tape::{Dispatch, Mode, Tape, Target};
 use naga::{AddressSpace, StorageAccess};
 use std::collections::HashSet;
 
@@ -58,10 +58,13 @@ fn every_kernel_of_every_model_binds_what_its_shader_declares() {
         for (mode, blur) in [(Mode::Train, false), (Mode::Train, true), (Mode::Eval, true)] {
             let task =
                 Task { image: [3, 32, 32], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.1 };
-            let recorded = nn::record(&nn::named(name).unwrap(), &task, 8, mode, NetOptions { blur });
-            for (_, dispatch) in recorded.tape.forward().into_iter().chain(recorded.tape.backward()) {
-                if seen.insert((dispatch.kernel.wgsl(), dispatch.kernel.entry)) {
-                    check(&dispatch);
+            for target in Target::ALL {
+                let tape = Tape::new(mode).with_target(target);
+                let recorded = nn::record(&nn::named(name).unwrap(), &task, 8, tape, NetOptions { blur });
+                for (_, dispatch) in recorded.tape.forward().into_iter().chain(recorded.tape.backward()) {
+                    if seen.insert((dispatch.kernel.wgsl(), dispatch.kernel.entry)) {
+                        check(&dispatch);
+                    }
                 }
             }
         }

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::nn::{self, Task};
 use crate::study::RateRow;
 use crate::study::plots::{self, HeatMap};
-use crate::tape::Mode;
+use crate::tape::{Mode, Tape};
 use crate::train::{Config, Method};
 use clap::{ArgMatches, Args};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
@@ -35,7 +35,7 @@ const DRAWN: u64 = 400;
 /// The layers of a model, which do not depend on the images.
 fn layers_of(config: &Config) -> Result<Vec<Layer>> {
     let task = Task { image: [3, 32, 32], classes: 10, mean: vec![0.0; 3], std: vec![1.0; 3], label_smoothing: 0.0 };
-    Ok(nn::record(&nn::named(&config.model)?, &task, 1, Mode::Eval, config.net_options()).layers)
+    Ok(nn::record(&nn::named(&config.model)?, &task, 1, Tape::new(Mode::Eval), config.net_options()).layers)
 }
 
 /// Prints, writes and draws the rates.

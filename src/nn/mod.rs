@@ -11,7 +11,7 @@ pub use net::{Conv, Net, NetOptions};
 
 use crate::curriculum::Layer;
 use crate::ops::{cross_entropy::cross_entropy, load_batch};
-use crate::tape::{BufferId, Mode, Tape, Var};
+use crate::tape::{BufferId, Tape, Var};
 
 /// Something that maps images `[N,C,H,W]` to logits `[N,K]`, recorded on a net.
 pub type Model = Box<dyn Fn(&mut Net, Var, usize) -> Var + Send + Sync>;
@@ -44,14 +44,13 @@ pub struct Recorded {
     pub logits: Var,
 }
 
-/// Records `model` on `task` with its loader and loss.
+/// Records `model` on `task` with its loader and loss, on an empty tape.
 ///
 /// # Panics
 /// With the tensors' names, where the model's shapes do not fit each other.
-pub fn record(model: &Model, task: &Task, batch_size: usize, mode: Mode, options: NetOptions) -> Recorded {
+pub fn record(model: &Model, task: &Task, batch_size: usize, mut tape: Tape, options: NetOptions) -> Recorded {
     let [c, h, w] = task.image;
     let images = [batch_size, c, h, w];
-    let mut tape = Tape::new(mode);
     let batch = tape.buffer("batch", 4 * load_batch::batch_words(images) as u64);
     let x = load_batch::load_batch(&mut tape, "images", batch, images, &task.mean, &task.std);
     let mut net = Net::new(&mut tape, options);

@@ -19,10 +19,16 @@ use crate::tape::{Binding, Dispatch};
 /// Invocations in a workgroup of every kernel that does not say otherwise.
 const LANES: usize = 64;
 
+/// The same of the kernels for processors, whose drivers give each workgroup to one core.
+const WIDE_LANES: usize = 16;
+
 /// The WGSL file of this name.
 macro_rules! shader {
     ($name:literal) => {
-        $crate::gpu::Shader { name: $name, source: include_str!(concat!("../../shaders/", $name, ".wgsl")) }
+        $crate::gpu::Shader {
+            name: $name,
+            source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $name, ".wgsl")),
+        }
     };
 }
 pub(crate) use shader;
@@ -33,6 +39,7 @@ pub const SHADERS: &[&Shader] = &[
     &batch_norm::SHADER,
     &blur::SHADER,
     &conv2d::SHADER,
+    &conv2d::WIDE_SHADER,
     &cross_entropy::SHADER,
     &dropout::SHADER,
     &linear::SHADER,

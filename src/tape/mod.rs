@@ -14,6 +14,7 @@ pub use program::Program;
 pub use record::{Binding, Dispatch, Operand, Record, linear_grid};
 pub use storage::Storage;
 
+use crate::gpu::{AdapterInfo, AdapterKind};
 use crate::tensor::Shape;
 
 /// An activation on a tape.
@@ -46,6 +47,30 @@ pub enum Mode {
     Train,
     /// Running statistics, no dropout, no gradients.
     Eval,
+}
+
+/// What kernels are chosen for where an operation has several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Target {
+    /// Many threads with few registers each: small tiles.
+    #[default]
+    Gpu,
+    /// A driver that computes on the processor: a load costs tens of multiply-adds, and sums that spill stay in a near cache, so
+    /// tiles are large.
+    Processor,
+}
+
+impl Target {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Gpu, Self::Processor];
+
+    /// What suits an adapter.
+    pub fn of(adapter: &AdapterInfo) -> Self {
+        match adapter.kind {
+            AdapterKind::Software => Self::Processor,
+            _ => Self::Gpu,
+        }
+    }
 }
 
 /// How a tensor is filled before the first step.
@@ -110,6 +135,7 @@ pub const CONTROLS: &str = "controls";
 #[derive(Clone, Debug)]
 pub struct Tape {
     mode: Mode,
+    target: Target,
     activations: Vec<Activation>,
     buffers: Vec<Scratch>,
     parameters: Vec<Declared>,
@@ -119,10 +145,11 @@ pub struct Tape {
 }
 
 impl Tape {
-    /// An empty tape.
+    /// An empty tape, for [`Target::Gpu`].
     pub fn new(mode: Mode) -> Self {
         Self {
             mode,
+            target: Target::default(),
             activations: vec![],
             buffers: vec![],
             parameters: vec![],
@@ -130,6 +157,17 @@ impl Tape {
             records: vec![],
             seeded: vec![],
         }
+    }
+
+    /// The same, still empty, with kernels chosen for `target`.
+    pub fn with_target(self, target: Target) -> Self {
+        assert!(self.records.is_empty(), "what is recorded already was chosen for {:?}", self.target);
+        Self { target, ..self }
+    }
+
+    /// What kernels are chosen for.
+    pub fn target(&self) -> Target {
+        self.target
     }
 
     /// What this tape is recorded for.

@@ -7,7 +7,7 @@ use crate::gpu::Gpu;
 use crate::nn::{self, Model, NetOptions, Task};
 use crate::ops::cross_entropy::{METRICS, Metrics};
 use crate::optim::{Optimizer, Settings};
-use crate::tape::{BufferId, CONTROLS, Controls, Mode, Plan, Program, Storage};
+use crate::tape::{BufferId, CONTROLS, Controls, Mode, Plan, Program, Storage, Tape, Target};
 
 /// The bytes that a session takes on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -83,7 +83,8 @@ impl<'g> Session<'g> {
     /// # Errors
     /// [`Error::Capacity`] where it does not fit, [`Error::Option`] for a curriculum that cannot be.
     pub fn new(gpu: &'g Gpu, parts: &Parts<'_>) -> Result<Self> {
-        let record = |mode| nn::record(parts.model, parts.task, parts.batch_size, mode, parts.net_options);
+        let tape = |mode| Tape::new(mode).with_target(Target::of(gpu.info()));
+        let record = |mode| nn::record(parts.model, parts.task, parts.batch_size, tape(mode), parts.net_options);
         let train = record(Mode::Train);
         let curriculum = (parts.curriculum)(&train.layers)?;
         train.tape.check(&gpu.limits(), parts.batch_size)?;

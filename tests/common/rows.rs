@@ -289,6 +289,15 @@ pub fn rows() -> Vec<Row> {
         conv([2, 4, 5, 5], (4, 2), (1, 0, 2), false),
         conv([1, 4, 17, 3], (9, 3), (1, 1, 1), false),
         conv([3, 20, 10, 9], (24, 3), (1, 1, 1), false),
+        // For processors: rows of 1, 2, 3, 7 and 8 groups of columns, rows left over, several tiles in a row, groups of channels.
+        conv([1, 3, 5, 4], (9, 3), (1, 1, 1), true),
+        conv([3, 5, 9, 8], (7, 3), (1, 1, 1), false),
+        conv([2, 4, 3, 12], (8, 3), (1, 1, 2), true),
+        conv([1, 2, 2, 28], (3, 3), (1, 1, 1), false),
+        conv([65, 33, 2, 32], (10, 3), (1, 1, 1), false),
+        conv([2, 3, 3, 64], (20, 3), (1, 1, 1), true),
+        conv([1, 6, 3, 44], (4, 3), (1, 1, 2), false),
+        conv([2, 9, 5, 16], (10, 1), (1, 0, 1), true),
         // Slices of several rows in the weight gradient, the last one partial.
         conv([5, 16, 31, 5], (40, 3), (1, 1, 1), false),
     ]

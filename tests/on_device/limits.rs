@@ -10,7 +10,7 @@ use lerac::train::Config;
 fn refusal(gpu: &Gpu, batch_size: usize) -> Result<(), Error> {
     let task = Task { image: [3, 32, 32], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 };
     let model = nn::named("cnn").unwrap();
-    let recorded = nn::record(&model, &task, batch_size, Mode::Train, Config::default().net_options());
+    let recorded = nn::record(&model, &task, batch_size, Tape::new(Mode::Train), Config::default().net_options());
     recorded.tape.check(&gpu.limits(), batch_size)
 }
 
@@ -26,7 +26,7 @@ fn a_large_batch_is_refused(gpu: &Gpu) {
 fn plans_are_what_is_allocated(gpu: &Gpu) {
     let task = Task { image: [3, 32, 32], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 };
     let model = nn::named("resnet8").unwrap();
-    let recorded = nn::record(&model, &task, 4, Mode::Train, Config::default().net_options());
+    let recorded = nn::record(&model, &task, 4, Tape::new(Mode::Train), Config::default().net_options());
     let plan = recorded.tape.plan();
     let storage = Storage::new(gpu, &recorded.tape).unwrap();
     let program = Program::new(gpu, recorded.tape, &storage).unwrap();

@@ -5,16 +5,17 @@ use crate::common::compare::assert_close;
 use crate::common::rows::{CONTROLS, Row, declare, rows};
 use crate::common::{Test, test};
 use lerac::gpu::Gpu;
-use lerac::tape::{Mode, Program, Storage, Tape};
+use lerac::tape::{Mode, Program, Storage, Tape, Target};
+use std::sync::Arc;
 
 /// f32 rounding over sums of a few thousand terms.
 const TOLERANCE: f64 = 2e-6;
 
-/// Runs `uses` uses of the row's operation on the same operands, added up, and compares y and all gradients with `uses` times
+/// Runs, with the kernels for `target`, `uses` uses of the row's operation on the same operands, added up, and compares y and all gradients with `uses` times
 /// the reference: once stores every gradient, twice also adds to it.
-fn check(gpu: &Gpu, row: &Row, uses: usize) {
+fn check(gpu: &Gpu, row: &Row, target: Target, uses: usize) {
     let values = row.values();
-    let mut tape = Tape::new(Mode::Train);
+    let mut tape = Tape::new(Mode::Train).with_target(target);
     let inputs: Vec<_> =
         row.inputs.iter().enumerate().map(|(i, shape)| tape.leaf(&format!("x{i}"), shape.clone(), true)).collect();
     let params = declare(&mut tape, &row.params);
@@ -60,13 +61,32 @@ fn check(gpu: &Gpu, row: &Row, uses: usize) {
     }
 }
 
-/// A test per row.
+/// The kernels that a row launches for a target.
+fn kernels(row: &Row, target: Target) -> Vec<String> {
+    let mut tape = Tape::new(Mode::Train).with_target(target);
+    let inputs: Vec<_> =
+        row.inputs.iter().enumerate().map(|(i, shape)| tape.leaf(&format!("x{i}"), shape.clone(), true)).collect();
+    let params = declare(&mut tape, &row.params);
+    let y = (row.record)(&mut tape, "op", &inputs, &params);
+    tape.seed_gradient(y);
+    let dispatches = tape.forward().into_iter().chain(tape.backward());
+    dispatches.map(|(_, dispatch)| dispatch.kernel.wgsl() + dispatch.kernel.entry).collect()
+}
+
+/// A test per row, and one more where the processor's kernels are others.
 pub fn tests() -> Vec<Test> {
-    let row_test = |row: Row| {
-        test(format!("op_table {}", row.name), move |gpu| {
-            check(gpu, &row, 1);
-            check(gpu, &row, 2);
-        })
-    };
-    rows().into_iter().map(row_test).collect()
+    let mut tests = vec![];
+    for row in rows() {
+        let row = Arc::new(row);
+        let differs = kernels(&row, Target::Gpu) != kernels(&row, Target::Processor);
+        for &target in if differs { &Target::ALL[..] } else { &Target::ALL[..1] } {
+            let row = row.clone();
+            let name = if target == Target::Processor { ", for processors" } else { "" };
+            tests.push(test(format!("op_table {}{name}", row.name), move |gpu| {
+                check(gpu, &row, target, 1);
+                check(gpu, &row, target, 2);
+            }));
+        }
+    }
+    tests
 }

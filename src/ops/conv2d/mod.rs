@@ -1,0 +1,120 @@
+//! Two-dimensional convolution (cross-correlation, as in every framework), with stride, zero padding, groups and bias.
+//!
+//! `y[n,o,oh,ow]` = `bias[o]` + sum over c,kh,kw of `w[o,c,kh,kw]` `x[n,c,oh*S+kh-PAD,ow*S+kw-PAD]`, c within the group of o.
+//! x `[N,C,H,W]`, w `[O,C/GROUPS,KH,KW]`, bias `[O]`, y `[N,O,OH,OW]` with OH = (H + 2 PAD - KH) / S + 1.
+//!
+//! dx is the same correlation of dy, its elements spread S apart, with w flipped and its channels exchanged: one kernel serves
+//! both. dw sums over all pixels of a batch: slices of them side by side, added in a fixed order.
+
+mod correlation;
+pub mod reference;
+mod weight_gradient;
+
+use super::shader;
+use crate::gpu::Shader;
+use crate::tape::{Operand, ParamId, Record, Tape, Var};
+use correlation::Correlation;
+use weight_gradient::WeightGradient;
+
+/// `shaders/conv2d.wgsl`.
+pub static SHADER: Shader = shader!("conv2d");
+
+/// `shaders/conv2d_wide.wgsl`.
+pub static WIDE_SHADER: Shader = shader!("conv2d_wide");
+
+pub use correlation::O_TILE;
+
+/// How a kernel moves over its input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// S, at least 1.
+    pub stride: usize,
+    /// PAD, zeros on each side; less than the kernel's extent.
+    pub padding: usize,
+    /// Input and output channels are cut in this many groups that do not see each other.
+    pub groups: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { stride: 1, padding: 0, groups: 1 }
+    }
+}
+
+/// All extents of one convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    /// Images.
+    pub n: usize,
+    /// Input channels, height, width.
+    pub input: [usize; 3],
+    /// Output channels, height, width.
+    pub output: [usize; 3],
+    /// KH, KW.
+    pub kernel: [usize; 2],
+    /// Stride, padding, groups.
+    pub options: Options,
+}
+
+impl Geometry {
+    /// Checks x `[N,C,H,W]` against w `[O,C/GROUPS,KH,KW]`.
+    ///
+    /// # Panics
+    /// Naming `user`, the dimension and both tensors, if they do not fit.
+    pub fn new(user: &str, x: [usize; 4], w: [usize; 4], options: Options) -> Self {
+        let ([n, c, h, width], [o, c_group, kh, kw]) = (x, w);
+        let Options { stride, padding, groups } = options;
+        assert!(stride > 0 && groups > 0, "{user}: stride and groups are at least 1, found {options:?}");
+        assert!(kh == kw, "{user}: the kernel must be square, found {kh}x{kw}");
+        assert!(padding < kh, "{user}: padding {padding} must be less than the kernel's extent {kh}");
+        assert!(c % groups == 0 && o % groups == 0, "{user}: {groups} groups do not divide C {c} and O {o}");
+        assert!(c == c_group * groups, "{user}: C is {c} in x {x:?} but {} in w {w:?}", c_group * groups);
+        let fits = h + 2 * padding >= kh && width + 2 * padding >= kw;
+        assert!(fits, "{user}: a kernel {kh}x{kw} does not fit {h}x{width} with padding {padding}");
+        let output = [o, (h + 2 * padding - kh) / stride + 1, (width + 2 * padding - kw) / stride + 1];
+        Self { n, input: [c, h, width], output, kernel: [kh, kw], options }
+    }
+
+    /// The shape of y.
+    pub fn y(&self) -> [usize; 4] {
+        let [o, oh, ow] = self.output;
+        [self.n, o, oh, ow]
+    }
+
+    /// Elements of w.
+    fn weights(&self) -> usize {
+        self.output[0] * self.input[0] / self.options.groups * self.kernel[0] * self.kernel[1]
+    }
+}
+
+/// Appends the convolution of x `[N,C,H,W]` with w `[O,C/GROUPS,KH,KW]`, plus bias `[O]` where there is one.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn conv2d(tape: &mut Tape, name: &str, x: Var, w: ParamId, bias: Option<ParamId>, options: Options) -> Var {
+    let weight = tape.declared(w).shape.clone();
+    let dims = weight.dims().try_into().unwrap_or_else(|_| panic!("{name}: expected w [O,C,KH,KW], found {weight}"));
+    let geometry = Geometry::new(name, tape.shape(x).nchw(name), dims, options);
+    let y = tape.result(name, geometry.y(), &[x], true);
+
+    let forward = Correlation::forward(&geometry, bias.is_some());
+    let packed = tape.buffer(&format!("{name}.packed"), 4 * forward.packed() as u64);
+    // Where there is no bias, the weights stand at its binding unread.
+    let bias_in = Operand::from(bias.unwrap_or(w));
+    let forward = forward.dispatches(tape.target(), x.into(), w, packed, y.into(), bias_in).to_vec();
+
+    let dy = Operand::Gradient(y);
+    let gradient = WeightGradient::of(&geometry, tape.target());
+    let partials = tape.buffer(&format!("{name}.slices"), 4 * gradient.partials() as u64);
+    let mut backward = gradient.dispatches(x.into(), dy, partials, w).to_vec();
+    if let Some(bias) = bias {
+        backward.push(gradient.of_bias(dy, bias));
+    }
+    if tape.needs_gradient(x) {
+        let of_x = Correlation::of_gradient(&geometry);
+        let packed = tape.buffer(&format!("{name}.packed_transposed"), 4 * of_x.packed() as u64);
+        backward.extend(of_x.dispatches(tape.target(), dy, w, packed, Operand::Gradient(x), w.into()));
+    }
+    tape.record(Record { name: name.into(), op: "conv2d", result: Some(y), forward, backward });
+    y
+}

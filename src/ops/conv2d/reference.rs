@@ -1,0 +1,42 @@
+//! The same in f64.
+
+use super::Geometry;
+
+/// Calls `visit(y, x, w)` with the places of each product that the convolution sums.
+fn products(g: &Geometry, mut visit: impl FnMut(usize, usize, usize)) {
+    let ([c, h, w], [o, oh, ow], [kh, kw]) = (g.input, g.output, g.kernel);
+    let (c_group, o_group) = (c / g.options.groups, o / g.options.groups);
+    for y in 0..g.n * o * oh * ow {
+        let (image, out, row, column) = (y / (o * oh * ow), y / (oh * ow) % o, y / ow % oh, y % ow);
+        for k in 0..c_group * kh * kw {
+            let (channel, tap_row, tap_column) = (k / (kh * kw), k / kw % kh, k % kw);
+            let at_row = (row * g.options.stride + tap_row).wrapping_sub(g.options.padding);
+            let at_column = (column * g.options.stride + tap_column).wrapping_sub(g.options.padding);
+            if at_row < h && at_column < w {
+                let plane = image * c + out / o_group * c_group + channel;
+                visit(y, (plane * h + at_row) * w + at_column, out * c_group * kh * kw + k);
+            }
+        }
+    }
+}
+
+/// y.
+pub fn forward(x: &[f64], w: &[f64], bias: Option<&[f64]>, g: &Geometry) -> Vec<f64> {
+    let [o, oh, ow] = g.output;
+    let of_bias = |y: usize| bias.map_or(0.0, |bias| bias[y / (oh * ow) % o]);
+    let mut result: Vec<f64> = (0..g.n * o * oh * ow).map(of_bias).collect();
+    products(g, |y, at, k| result[y] += x[at] * w[k]);
+    result
+}
+
+/// (dx, dw, dbias).
+pub fn backward(x: &[f64], w: &[f64], dy: &[f64], g: &Geometry) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+    let [o, oh, ow] = g.output;
+    let (mut dx, mut dw, mut dbias) = (vec![0.0; x.len()], vec![0.0; w.len()], vec![0.0; o]);
+    products(g, |y, at, k| {
+        dx[at] += dy[y] * w[k];
+        dw[k] += dy[y] * x[at];
+    });
+    dy.iter().enumerate().for_each(|(y, g)| dbias[y / (oh * ow) % o] += g);
+    (dx, dw, dbias)
+}
