@@ -1,22 +1,20 @@
 // Over the M = N*H*W elements of a channel, in training:
-//   mean = sum(x) / M,  var = sum((x - mean)^2) / M,  xhat = (x - mean) / sqrt(var + EPSILON),  y = gamma xhat + beta
+//   mean = sum(x) / M,  var = sum((x - mean)^2) / M,  xhat = (x - mean) / sqrt(var + EPSILON)
+//   y = act(gamma xhat + beta + residual); act is relu where RELU, residual is there where RESIDUAL
 //   running = (1 - MOMENTUM) running + MOMENTUM (mean, var M/(M-1))
-//   dbeta = sum(dy),  dgamma = sum(dy xhat),  dx = gamma / sqrt(var + EPSILON) (dy - dbeta/M - xhat dgamma/M)
-// In evaluation mean and var are the running ones. x, y: [N,C,H,W]; gamma, beta, running: [C].
+//   g = dy where y > 0, else 0 (all of dy without RELU);  dresidual = g
+//   dbeta = sum(g),  dgamma = sum(g xhat),  dx = gamma / sqrt(var + EPSILON) (g - dbeta/M - xhat dgamma/M)
+// In evaluation mean and var are the running ones. x, residual, y: [N,C,H,W], padded to whole vec4; gamma, beta, running: [C].
 //
 // `partial` and `backward_partial`: a workgroup per channel and chunk of images; lanes stride over the chunk, then a tree adds
 // the 64 lanes in a fixed order. The sums are of x - x[0,c,0,0], which keeps them accurate where the mean is large.
 // `finish`, `backward_finish`, `prepare`: an invocation per channel adds the chunks in order.
-// `forward`, `backward`: an invocation owns VECTOR elements of one plane.
+// `forward`, `backward`, `backward_residual`: an invocation owns QUADS vec4.
 
 const LANES: u32 = 64u;
-
-struct Channel {
-    mean: f32,
-    inverse_deviation: f32,
-    scale: f32,     // y = x * scale + shift
-    shift: f32,
-}
+const COUNT: u32 = (N * C * PLANE + 3u) / 4u;
+// Whether each vec4 lies in one plane.
+const ALIGNED: bool = PLANE % 4u == 0u;
 
 var<workgroup> lanes: array<vec2<f32>, LANES>;
 
@@ -30,50 +28,64 @@ fn sum_lanes(lane: u32, own: vec2<f32>) -> vec2<f32> {
     return lanes[0];
 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
+// The parts of vec4 i that belong to the elements first..last.
+fn within(v: vec4<f32>, i: u32, first: u32, last: u32) -> vec4<f32> {
+    if ALIGNED { return v; }
+    let at = 4u * i + vec4(0u, 1u, 2u, 3u);
+    return select(vec4(0.0), v, (at >= vec4(first)) & (at < vec4(last)));
+}
+
+fn total(v: vec4<f32>) -> f32 { return (v.x + v.y) + (v.z + v.w); }
+
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> partials: array<vec2<f32>>;
+
+fn pivot(c: u32) -> f32 { return x[c * PLANE / 4u][c * PLANE % 4u]; }
 
 @compute @workgroup_size(LANES)
 fn partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let c = group.x;
     let chunk = group.y;
-    let pivot = x[c * PLANE];
-    var sums = vec2(0.0);
+    let offset = pivot(c);
+    var sum = vec4(0.0);
+    var squares = vec4(0.0);
     let last = min((chunk + 1u) * IMAGES_PER_CHUNK, N);
     for (var n = chunk * IMAGES_PER_CHUNK; n < last; n++) {
         let plane = (n * C + c) * PLANE;
-        for (var i = lane; i < PLANE; i += LANES) {
-            let v = x[plane + i] - pivot;
-            sums += vec2(v, v * v);
+        for (var i = plane / 4u + lane; i < (plane + PLANE + 3u) / 4u; i += LANES) {
+            let v = within(x[i] - offset, i, plane, plane + PLANE);
+            sum += v;
+            squares += v * v;
         }
     }
-    let total = sum_lanes(lane, sums);
-    if lane == 0u { partials[chunk * C + c] = total; }
+    let sums = sum_lanes(lane, vec2(total(sum), total(squares)));
+    if lane == 0u { partials[chunk * C + c] = sums; }
 }
 
+// A channel as (mean, 1 / deviation, scale, shift): the normalised x is x * scale + shift.
 @group(0) @binding(1) var<storage, read> sums: array<vec2<f32>>;
 @group(0) @binding(2) var<storage, read> gamma: array<f32>;
 @group(0) @binding(3) var<storage, read> beta: array<f32>;
 @group(0) @binding(4) var<storage, read_write> running_mean: array<f32>;
 @group(0) @binding(5) var<storage, read_write> running_var: array<f32>;
-@group(0) @binding(6) var<storage, read_write> channels: array<Channel>;
+@group(0) @binding(6) var<storage, read_write> channels: array<vec4<f32>>;
 
-fn channel(c: u32, mean: f32, variance: f32) -> Channel {
+fn channel(c: u32, mean: f32, variance: f32) -> vec4<f32> {
     let inverse_deviation = 1.0 / sqrt(variance + EPSILON);
     let scale = gamma[c] * inverse_deviation;
-    return Channel(mean, inverse_deviation, scale, beta[c] - mean * scale);
+    return vec4(mean, inverse_deviation, scale, beta[c] - mean * scale);
 }
 
 @compute @workgroup_size(LANES)
 fn finish(@builtin(global_invocation_id) id: vec3<u32>) {
     let c = id.x;
     if c >= C { return; }
-    var total = vec2(0.0);
-    for (var chunk = 0u; chunk < CHUNKS; chunk++) { total += sums[chunk * C + c]; }
+    var sum = vec2(0.0);
+    for (var chunk = 0u; chunk < CHUNKS; chunk++) { sum += sums[chunk * C + c]; }
     let count = f32(N * PLANE);
-    let offset = total.x / count;
-    let mean = x[c * PLANE] + offset;
-    let variance = max(total.y / count - offset * offset, 0.0);
+    let offset = sum.x / count;
+    let mean = pivot(c) + offset;
+    let variance = max(sum.y / count - offset * offset, 0.0);
     channels[c] = channel(c, mean, variance);
     // Of a single element no variance can be estimated: the biased one, 0, stands in.
     let unbiased = variance * count / max(count - 1.0, 1.0);
@@ -88,77 +100,128 @@ fn prepare(@builtin(global_invocation_id) id: vec3<u32>) {
     channels[c] = channel(c, running_mean[c], running_var[c]);
 }
 
-@group(0) @binding(1) var<storage, read> affine: array<Channel>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> affine: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> residual: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+
+fn channel_of(element: u32) -> u32 { return (element / PLANE) % C; }
+
+// v, which is vec4 i of x, by its channel's scale and shift.
+fn normalised(v: vec4<f32>, i: u32) -> vec4<f32> {
+    let a = affine[channel_of(4u * i)];
+    if ALIGNED { return v * a.z + a.w; }
+    let b = affine[channel_of(4u * i + 1u)];
+    let c = affine[channel_of(4u * i + 2u)];
+    let d = affine[channel_of(4u * i + 3u)];
+    return v * vec4(a.z, b.z, c.z, d.z) + vec4(a.w, b.w, c.w, d.w);
+}
 
 @compute @workgroup_size(LANES)
 fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let first = (id.x + id.y * groups.x * LANES) * VECTOR;
-    if first >= N * C * PLANE { return; }
-    let by = affine[(first / PLANE) % C];
-    for (var i = 0u; i < VECTOR; i++) { y[first + i] = x[first + i] * by.scale + by.shift; }
+    let first = (id.x + id.y * groups.x * LANES) * QUADS;
+    for (var i = first; i < min(first + QUADS, COUNT); i++) {
+        var v = normalised(x[i], i);
+        if RESIDUAL { v += residual[i]; }
+        if RELU { v = select(v, vec4(0.0), v <= vec4(0.0)); }
+        y[i] = v;
+    }
 }
 
-@group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> backward_partials: array<vec2<f32>>;
+@group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> result: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> backward_partials: array<vec2<f32>>;
+
+// dy before the activation; v is vec4 i of x. Without a residual the sign of y follows from v and needs no load.
+fn before_activation(v: vec4<f32>, i: u32) -> vec4<f32> {
+    if !RELU { return dy[i]; }
+    var after = vec4(0.0);
+    if RESIDUAL { after = result[i]; } else { after = normalised(v, i); }
+    return select(dy[i], vec4(0.0), after <= vec4(0.0));
+}
 
 @compute @workgroup_size(LANES)
 fn backward_partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let c = group.x;
     let chunk = group.y;
-    let mean = affine[c].mean;
-    var sums = vec2(0.0);
+    let mean = affine[c].x;
+    var sum = vec4(0.0);
+    var products = vec4(0.0);
     let last = min((chunk + 1u) * IMAGES_PER_CHUNK, N);
     for (var n = chunk * IMAGES_PER_CHUNK; n < last; n++) {
         let plane = (n * C + c) * PLANE;
-        for (var i = lane; i < PLANE; i += LANES) {
-            let g = dy[plane + i];
-            sums += vec2(g, g * (x[plane + i] - mean));
+        for (var i = plane / 4u + lane; i < (plane + PLANE + 3u) / 4u; i += LANES) {
+            let v = x[i];
+            let g = within(before_activation(v, i), i, plane, plane + PLANE);
+            sum += g;
+            products += within(g * (v - mean), i, plane, plane + PLANE);
         }
     }
-    let total = sum_lanes(lane, sums);
-    if lane == 0u { backward_partials[chunk * C + c] = total; }
+    let sums = sum_lanes(lane, vec2(total(sum), total(products)));
+    if lane == 0u { backward_partials[chunk * C + c] = sums; }
 }
 
-// dx = of_dy dy + of_x x + constant
-struct Slope { of_dy: f32, of_x: f32, constant: f32, reserved: f32 }
-
+// A slope is (of_dy, of_x, constant, nothing): dx = of_dy g + of_x x + constant.
 @group(0) @binding(0) var<storage, read> gradient_sums: array<vec2<f32>>;
 @group(0) @binding(2) var<storage, read_write> dgamma: array<f32>;
 @group(0) @binding(3) var<storage, read_write> dbeta: array<f32>;
-@group(0) @binding(4) var<storage, read_write> slopes: array<Slope>;
+@group(0) @binding(4) var<storage, read_write> slopes: array<vec4<f32>>;
 
 @compute @workgroup_size(LANES)
 fn backward_finish(@builtin(global_invocation_id) id: vec3<u32>) {
     let c = id.x;
     if c >= C { return; }
-    var total = vec2(0.0);
-    for (var chunk = 0u; chunk < CHUNKS; chunk++) { total += gradient_sums[chunk * C + c]; }
+    var sum = vec2(0.0);
+    for (var chunk = 0u; chunk < CHUNKS; chunk++) { sum += gradient_sums[chunk * C + c]; }
     let by = affine[c];
-    let of_gamma = total.y * by.inverse_deviation;
+    let mean = by.x;
+    let inverse_deviation = by.y;
+    let scale = by.z;
+    let of_gamma = sum.y * inverse_deviation;
     let count = f32(N * PLANE);
-    let of_x = -by.scale * by.inverse_deviation * of_gamma / count;
-    slopes[c] = Slope(by.scale, of_x, -by.scale * total.x / count - of_x * by.mean, 0.0);
+    let of_x = -scale * inverse_deviation * of_gamma / count;
+    slopes[c] = vec4(scale, of_x, -scale * sum.x / count - of_x * mean, 0.0);
     if ACCUMULATE {
         dgamma[c] += of_gamma;
-        dbeta[c] += total.x;
+        dbeta[c] += sum.x;
     } else {
         dgamma[c] = of_gamma;
-        dbeta[c] = total.x;
+        dbeta[c] = sum.x;
     }
 }
 
-@group(0) @binding(1) var<storage, read> slope: array<Slope>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(4) var<storage, read> slope: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> dx: array<vec4<f32>>;
 
 @compute @workgroup_size(LANES)
 fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let first = (id.x + id.y * groups.x * LANES) * VECTOR;
-    if first >= N * C * PLANE { return; }
-    let by = slope[(first / PLANE) % C];
-    for (var i = first; i < first + VECTOR; i++) {
-        var g = by.of_dy * dy[i] + by.of_x * x[i] + by.constant;
+    let first = (id.x + id.y * groups.x * LANES) * QUADS;
+    for (var i = first; i < min(first + QUADS, COUNT); i++) {
+        let v = x[i];
+        let before = before_activation(v, i);
+        let a = slope[channel_of(4u * i)];
+        var g = a.x * before + a.y * v + a.z;
+        if !ALIGNED {
+            let b = slope[channel_of(4u * i + 1u)];
+            let c = slope[channel_of(4u * i + 2u)];
+            let d = slope[channel_of(4u * i + 3u)];
+            g = vec4(a.x, b.x, c.x, d.x) * before + vec4(a.y, b.y, c.y, d.y) * v + vec4(a.z, b.z, c.z, d.z);
+        }
         if ACCUMULATE { g += dx[i]; }
         dx[i] = g;
+    }
+}
+
+@group(0) @binding(0) var<storage, read> activated: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> gradient: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> dresidual: array<vec4<f32>>;
+
+@compute @workgroup_size(LANES)
+fn backward_residual(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let first = (id.x + id.y * groups.x * LANES) * QUADS;
+    for (var i = first; i < min(first + QUADS, COUNT); i++) {
+        var g = gradient[i];
+        if RELU { g = select(g, vec4(0.0), activated[i] <= vec4(0.0)); }
+        if ACCUMULATE { g += dresidual[i]; }
+        dresidual[i] = g;
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Conv, Model, Net};
 use crate::error::{Error, Result};
-use crate::ops::{conv2d, max_pool::Window};
+use crate::ops::{batch_norm::After, conv2d, max_pool::Window};
 use crate::tape::Var;
 
 /// The names that [`named`] knows.
@@ -34,8 +34,7 @@ pub fn smallest_image(name: &str) -> usize {
 /// Convolution 3x3, batch norm, ReLU.
 fn conv_bn_relu(net: &mut Net, index: &str, x: Var, conv: Conv) -> Var {
     let x = net.conv2d(&format!("conv{index}"), x, conv);
-    let x = net.batch_norm(&format!("bn{index}"), x);
-    net.relu(&format!("relu{index}"), x)
+    net.batch_norm_relu(&format!("bn{index}"), x)
 }
 
 /// Three convolutions of 16, 32 and 64 channels and a linear classifier: 24,346 parameters for 3x32x32 and 10 classes.
@@ -94,8 +93,8 @@ fn basic_block(net: &mut Net, x: Var, channels: usize, stride: usize) -> Var {
     let [_, c, _, _] = net.shape(x).nchw("block");
     let y = conv_bn_relu(net, "1", x, Conv::same3x3(channels, stride));
     let y = net.conv2d("conv2", y, Conv::same3x3(channels, 1));
-    let y = net.batch_norm("bn2", y);
-    let x = if stride == 1 && c == channels {
+    let norm = net.norm("bn2", y);
+    let shortcut = if stride == 1 && c == channels {
         x
     } else {
         net.shortcut("shortcut", |net| {
@@ -103,6 +102,5 @@ fn basic_block(net: &mut Net, x: Var, channels: usize, stride: usize) -> Var {
             net.batch_norm("1", x)
         })
     };
-    let sum = net.add("add", y, x);
-    net.relu("relu2", sum)
+    net.normalise("bn2", y, norm, After { residual: Some(shortcut), relu: true })
 }

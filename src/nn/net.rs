@@ -1,7 +1,8 @@
 //! Layers with parameters, named and counted as they are recorded.
 
 use crate::curriculum::Layer;
-use crate::ops::{self, batch_norm::Norm, conv2d, max_pool::Window};
+use crate::ops::batch_norm::{After, Norm};
+use crate::ops::{self, conv2d, max_pool::Window};
 use crate::tape::{Declared, Init, ParamId, StateId, Tape, Var};
 use crate::tensor::Shape;
 
@@ -147,15 +148,31 @@ impl<'t> Net<'t> {
 
     /// Batch normalisation, part of the current layer. gamma 1, beta 0.
     pub fn batch_norm(&mut self, name: &str, x: Var) -> Var {
+        let norm = self.norm(name, x);
+        self.normalise(name, x, norm, After::default())
+    }
+
+    /// relu(batch normalisation of x), in one pass over memory.
+    pub fn batch_norm_relu(&mut self, name: &str, x: Var) -> Var {
+        let norm = self.norm(name, x);
+        self.normalise(name, x, norm, After { relu: true, residual: None })
+    }
+
+    /// Declares what a batch normalisation of `x` trains and keeps, in the current layer; [`Net::normalise`] may follow later.
+    pub fn norm(&mut self, name: &str, x: Var) -> Norm {
         let [_, c, _, _] = self.tape.shape(x).nchw(name);
-        let norm = Norm {
+        Norm {
             gamma: self.parameter(&format!("{name}.weight"), [c], Init::Ones, true),
             beta: self.parameter(&format!("{name}.bias"), [c], Init::Zeros, true),
             running_mean: self.state(&format!("{name}.running_mean"), [c], Init::Zeros),
             running_var: self.state(&format!("{name}.running_var"), [c], Init::Ones),
-        };
+        }
+    }
+
+    /// Batch normalisation of x and what comes after it, in one pass over memory.
+    pub fn normalise(&mut self, name: &str, x: Var, norm: Norm, after: After) -> Var {
         let full = self.name(name);
-        ops::batch_norm::batch_norm(self.tape, &full, x, norm)
+        ops::batch_norm::batch_norm(self.tape, &full, x, norm, after)
     }
 
     /// A linear layer with bias. Begins a layer. Weights and bias: uniform within 1 / sqrt(C), as PyTorch's `nn.Linear`.

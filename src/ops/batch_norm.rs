@@ -2,6 +2,7 @@
 //! statistics with momentum 0.1, the biased variance to normalise and the unbiased one to keep.
 //!
 //! Training: mean and variance of the batch; y = gamma (x - mean) / sqrt(var + epsilon) + beta.
+//! In the same pass a residual may be added and a ReLU applied.
 //! Evaluation: the same with the running mean and variance. A batch with one element per channel keeps variance 0.
 
 use super::{Kernels, LANES, shader};
@@ -20,6 +21,9 @@ pub const MOMENTUM: f32 = 0.1;
 /// Workgroups that the sums over a batch are spread over, if there are images enough: fills a GPU, and costs a processor nothing.
 const SUM_WORKGROUPS: usize = 512;
 
+/// vec4 of an invocation of the elementwise kernels.
+const QUADS: usize = 4;
+
 /// What the operation trains and keeps, each `[C]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Norm {
@@ -33,11 +37,20 @@ pub struct Norm {
     pub running_var: StateId,
 }
 
-/// Appends the normalisation of x `[N,C,H,W]`.
+/// What follows the normalisation in the same pass over memory: y = relu(normalised x + residual).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct After {
+    /// Added, of the shape of x.
+    pub residual: Option<Var>,
+    /// Whether negative values become 0.
+    pub relu: bool,
+}
+
+/// Appends the normalisation of x `[N,C,H,W]` and what comes after it.
 ///
 /// # Panics
-/// If gamma or beta do not have C elements.
-pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm) -> Var {
+/// If gamma or beta do not have C elements, or the residual has another shape than x.
+pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm, after: After) -> Var {
     let shape = tape.shape(x).clone();
     let [n, c, h, w] = shape.nchw(name);
     for param in [norm.gamma, norm.beta] {
@@ -49,31 +62,36 @@ pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm) -> Var {
             declared.shape
         );
     }
+    // Where there is no residual, x stands at its binding unread.
+    let residual = after.residual.unwrap_or(x);
+    assert!(tape.shape(residual) == &shape, "{name}: x is {shape} but the residual is {}", tape.shape(residual));
     let plane = h * w;
     let images_per_chunk = n.div_ceil((SUM_WORKGROUPS / c).clamp(1, n));
     let chunks = n.div_ceil(images_per_chunk);
-    let vector = if plane % 4 == 0 { 4 } else { 1 };
     let constants = vec![
         ("N", n.into()),
         ("C", c.into()),
         ("PLANE", plane.into()),
         ("CHUNKS", chunks.into()),
         ("IMAGES_PER_CHUNK", images_per_chunk.into()),
-        ("VECTOR", vector.into()),
+        ("QUADS", QUADS.into()),
         ("EPSILON", EPSILON.into()),
         ("MOMENTUM", MOMENTUM.into()),
+        ("RESIDUAL", after.residual.is_some().into()),
+        ("RELU", after.relu.into()),
     ];
     let kernels = Kernels { shader: &SHADER, constants };
-    let elementwise = linear_grid(shape.count() / vector, LANES);
+    let elementwise = linear_grid(shape.count().div_ceil(4).div_ceil(QUADS), LANES);
     let per_channel = [c.div_ceil(LANES) as u32, 1, 1];
     let per_chunk = [c as u32, chunks as u32, 1];
 
-    let y = tape.result(name, shape, &[x], true);
+    let y = tape.result(name, shape, &[x, residual], true);
     let channels = Operand::from(tape.buffer(&format!("{name}.channels"), 16 * c as u64));
-    let (x_in, gamma, beta) =
-        (Operand::from(x).read(), Operand::from(norm.gamma).read(), Operand::from(norm.beta).read());
+    let (x_in, y_in, residual_in) = (Operand::from(x).read(), Operand::from(y).read(), Operand::from(residual).read());
+    let (gamma, beta) = (Operand::from(norm.gamma).read(), Operand::from(norm.beta).read());
     let (mean, var) = (Operand::from(norm.running_mean).write(), Operand::from(norm.running_var).write());
-    let apply = kernels.dispatch("forward", vec![x_in, channels.read(), Operand::from(y).write()], elementwise);
+    let bindings = vec![x_in, channels.read(), residual_in, Operand::from(y).write()];
+    let apply = kernels.dispatch("forward", bindings, elementwise);
     if tape.mode() == Mode::Eval {
         let bindings = vec![x_in, x_in, gamma, beta, mean, var, channels.write()];
         let forward = vec![kernels.dispatch("prepare", bindings, per_channel), apply];
@@ -90,15 +108,19 @@ pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm) -> Var {
     ];
     let dy = Operand::Gradient(y).read();
     let (dgamma, dbeta) = (Operand::ParameterGradient(norm.gamma), Operand::ParameterGradient(norm.beta));
-    let sums = vec![x_in, channels.read(), dy, partials.write()];
+    let sums = vec![x_in, channels.read(), dy, y_in, partials.write()];
     let finish = vec![partials.read(), channels.read(), dgamma.write(), dbeta.write(), slopes.write()];
     let mut backward = vec![
         kernels.dispatch("backward_partial", sums, per_chunk),
         kernels.dispatch("backward_finish", finish, per_channel),
     ];
     if tape.needs_gradient(x) {
-        let bindings = vec![x_in, slopes.read(), dy, Operand::Gradient(x).write()];
+        let bindings = vec![x_in, channels.read(), dy, y_in, slopes.read(), Operand::Gradient(x).write()];
         backward.push(kernels.dispatch("backward", bindings, elementwise));
+    }
+    if let Some(residual) = after.residual.filter(|&residual| tape.needs_gradient(residual)) {
+        let bindings = vec![y_in, dy, Operand::Gradient(residual).write()];
+        backward.push(kernels.dispatch("backward_residual", bindings, elementwise));
     }
     tape.record(Record { name: name.into(), op: "batch_norm", result: Some(y), forward, backward });
     y

@@ -1,7 +1,8 @@
 //! The op table: one row per operation and shape. The kernels are held against the references by it, the references against
 //! finite differences, and the benches time it.
 
-use lerac::ops::{self, batch_norm::Norm, conv2d, max_pool::Window};
+use lerac::ops::batch_norm::{After, Norm};
+use lerac::ops::{self, conv2d, max_pool::Window};
 use lerac::tape::{Declared, Init, ParamId, Tape, Var};
 use lerac::tensor::Shape;
 use rand::RngExt;
@@ -179,13 +180,30 @@ fn linear(n: usize, c: usize, o: usize) -> Row {
     }
 }
 
-fn batch_norm(shape: [usize; 4]) -> Row {
+/// The normalisation alone, with a ReLU, or with a residual and a ReLU.
+fn batch_norm(shape: [usize; 4], relu: bool, residual: bool) -> Row {
     let [n, c, h, w] = shape;
     let extent = [n, c, h * w];
     let epsilon = f64::from(ops::batch_norm::EPSILON);
+    // Operands: x, the residual where there is one, gamma, beta.
+    let first = usize::from(residual) + 1;
+    let forward = move |v: &[Vec<f64>]| {
+        let mut y = ops::batch_norm::reference::forward(&v[0], &v[first], &v[first + 1], extent, epsilon).y;
+        if residual {
+            y = ops::add::reference::forward(&y, &v[1]);
+        }
+        if relu { ops::relu::reference::forward(&y) } else { y }
+    };
+    let backward = move |v: &[Vec<f64>], dy: &[f64]| {
+        let g = if relu { ops::relu::reference::backward(&forward(v), dy) } else { dy.to_vec() };
+        let (dx, dgamma, dbeta) = ops::batch_norm::reference::backward(&v[0], &v[first], &g, extent, epsilon);
+        let dresidual = residual.then_some(g);
+        [Some(dx), dresidual, Some(dgamma), Some(dbeta)].into_iter().flatten().collect()
+    };
+    let after = format!("{}{}", if residual { " + residual" } else { "" }, if relu { ", relu" } else { "" });
     Row {
-        name: format!("batch_norm {shape:?}"),
-        inputs: vec![shape.into()],
+        name: format!("batch_norm {shape:?}{after}"),
+        inputs: vec![shape.into(); first],
         params: vec![[c].into(), [c].into()],
         record: Box::new(move |tape, name, x, p| {
             let mut state = |which: &str, init| {
@@ -193,13 +211,12 @@ fn batch_norm(shape: [usize; 4]) -> Row {
                 tape.state(Declared { name, shape: [c].into(), init, layer: 0, norm_or_bias: true })
             };
             let (running_mean, running_var) = (state("mean", Init::Zeros), state("var", Init::Ones));
-            ops::batch_norm::batch_norm(tape, name, x[0], Norm { gamma: p[0], beta: p[1], running_mean, running_var })
+            let norm = Norm { gamma: p[0], beta: p[1], running_mean, running_var };
+            let after = After { residual: residual.then(|| x[1]), relu };
+            ops::batch_norm::batch_norm(tape, name, x[0], norm, after)
         }),
-        forward: Box::new(move |v| ops::batch_norm::reference::forward(&v[0], &v[1], &v[2], extent, epsilon).y),
-        backward: Box::new(move |v, dy| {
-            let (dx, dgamma, dbeta) = ops::batch_norm::reference::backward(&v[0], &v[1], dy, extent, epsilon);
-            vec![dx, dgamma, dbeta]
-        }),
+        forward: Box::new(forward),
+        backward: Box::new(backward),
         linear: false,
         multiply_adds: 0,
     }
@@ -267,13 +284,18 @@ pub fn rows() -> Vec<Row> {
         linear(9, 65, 10),
         linear(64, 64, 10),
         linear(3, 130, 17),
-        batch_norm([2, 3, 4, 4]),
-        batch_norm([3, 5, 7, 3]),
-        batch_norm([2, 1, 1, 3]),
-        batch_norm([16, 4, 9, 9]),
-        batch_norm([5, 70, 2, 2]),
+        batch_norm([2, 3, 4, 4], false, false),
+        batch_norm([3, 5, 7, 3], false, false),
+        batch_norm([2, 1, 1, 3], false, false),
+        batch_norm([16, 4, 9, 9], false, false),
+        batch_norm([5, 70, 2, 2], false, false),
+        batch_norm([3, 5, 7, 3], true, false),
+        batch_norm([2, 6, 4, 4], true, false),
+        batch_norm([3, 5, 3, 3], true, true),
+        batch_norm([2, 3, 8, 4], true, true),
+        batch_norm([2, 3, 3, 4], false, true),
         // Three chunks of four images, the last one partial.
-        batch_norm([10, 130, 3, 1]),
+        batch_norm([10, 130, 3, 1], false, false),
         conv([1, 1, 1, 1], (1, 1), (1, 0, 1), false),
         conv([2, 3, 8, 8], (16, 3), (1, 1, 1), false),
         conv([1, 3, 7, 5], (5, 3), (1, 1, 1), true),
@@ -311,7 +333,9 @@ pub fn large_rows() -> Vec<Row> {
         max_pool([64, 16, 32, 32], Window::square(2)),
         mean_pool([64, 64, 8, 8], 0, 1),
         blur([64, 16, 32, 32]),
-        batch_norm([64, 16, 32, 32]),
+        batch_norm([64, 16, 32, 32], false, false),
+        batch_norm([64, 16, 32, 32], true, false),
+        batch_norm([64, 16, 32, 32], true, true),
         linear(512, 512, 512),
         conv([64, 3, 32, 32], (16, 3), (1, 1, 1), false),
         conv([64, 16, 32, 32], (32, 3), (1, 1, 1), false),

@@ -5,7 +5,7 @@ use crate::common::rows::spread;
 use crate::common::{Test, test};
 use lerac::gpu::Gpu;
 use lerac::nn::{Net, NetOptions};
-use lerac::ops::batch_norm::{self, Norm};
+use lerac::ops::batch_norm::{self, After, Norm};
 use lerac::ops::cross_entropy::{self, METRICS, Metrics, PADDING};
 use lerac::ops::load_batch::{self, batch_words};
 use lerac::ops::{dropout, max_pool, relu};
@@ -145,7 +145,7 @@ fn batch_norm_statistics(gpu: &Gpu) {
             running_mean: tape.state(declared("mean", Init::Zeros)),
             running_var: tape.state(declared("var", Init::Ones)),
         };
-        let y = batch_norm::batch_norm(&mut tape, "bn", x, norm);
+        let y = batch_norm::batch_norm(&mut tape, "bn", x, norm, After::default());
         tape.seed_gradient(y);
         (tape, x, y)
     };
