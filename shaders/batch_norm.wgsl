@@ -7,7 +7,8 @@
 // In evaluation mean and var are the running ones. x, residual, y: [N,C,H,W], padded to whole vec4; gamma, beta, running: [C].
 //
 // `partial` and `backward_partial`: a workgroup per channel and chunk of images; lanes stride over the chunk, then a tree adds
-// the 64 lanes in a fixed order. The sums are of x - x[0,c,0,0], which keeps them accurate where the mean is large.
+// the 64 lanes in a fixed order. `partial_alone` and `backward_partial_alone`: an invocation per channel and chunk, for processors,
+// whose drivers pay for each barrier. The sums are of x - x[0,c,0,0], which keeps them accurate where the mean is large.
 // `finish`, `backward_finish`, `prepare`: an invocation per channel adds the chunks in order.
 // `forward`, `backward`, `backward_residual`: an invocation owns QUADS vec4.
 
@@ -42,24 +43,33 @@ fn total(v: vec4<f32>) -> f32 { return (v.x + v.y) + (v.z + v.w); }
 
 fn pivot(c: u32) -> f32 { return x[c * PLANE / 4u][c * PLANE % 4u]; }
 
-@compute @workgroup_size(LANES)
-fn partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let c = group.x;
-    let chunk = group.y;
+// The sums of every `stride`th vec4 of a channel over a chunk of images.
+fn sums_of(c: u32, chunk: u32, start: u32, stride: u32) -> vec2<f32> {
     let offset = pivot(c);
     var sum = vec4(0.0);
     var squares = vec4(0.0);
     let last = min((chunk + 1u) * IMAGES_PER_CHUNK, N);
     for (var n = chunk * IMAGES_PER_CHUNK; n < last; n++) {
         let plane = (n * C + c) * PLANE;
-        for (var i = plane / 4u + lane; i < (plane + PLANE + 3u) / 4u; i += LANES) {
+        for (var i = plane / 4u + start; i < (plane + PLANE + 3u) / 4u; i += stride) {
             let v = within(x[i] - offset, i, plane, plane + PLANE);
             sum += v;
             squares += v * v;
         }
     }
-    let sums = sum_lanes(lane, vec2(total(sum), total(squares)));
-    if lane == 0u { partials[chunk * C + c] = sums; }
+    return vec2(total(sum), total(squares));
+}
+
+@compute @workgroup_size(LANES)
+fn partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let sums = sum_lanes(lane, sums_of(group.x, group.y, lane, LANES));
+    if lane == 0u { partials[group.y * C + group.x] = sums; }
+}
+
+@compute @workgroup_size(16)
+fn partial_alone(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x >= C * CHUNKS { return; }
+    partials[id.x] = sums_of(id.x % C, id.x / C, 0u, 1u);
 }
 
 // A channel as (mean, 1 / deviation, scale, shift): the normalised x is x * scale + shift.
@@ -139,25 +149,33 @@ fn before_activation(v: vec4<f32>, i: u32) -> vec4<f32> {
     return select(dy[i], vec4(0.0), after <= vec4(0.0));
 }
 
-@compute @workgroup_size(LANES)
-fn backward_partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let c = group.x;
-    let chunk = group.y;
+fn backward_sums_of(c: u32, chunk: u32, start: u32, stride: u32) -> vec2<f32> {
     let mean = affine[c].x;
     var sum = vec4(0.0);
     var products = vec4(0.0);
     let last = min((chunk + 1u) * IMAGES_PER_CHUNK, N);
     for (var n = chunk * IMAGES_PER_CHUNK; n < last; n++) {
         let plane = (n * C + c) * PLANE;
-        for (var i = plane / 4u + lane; i < (plane + PLANE + 3u) / 4u; i += LANES) {
+        for (var i = plane / 4u + start; i < (plane + PLANE + 3u) / 4u; i += stride) {
             let v = x[i];
             let g = within(before_activation(v, i), i, plane, plane + PLANE);
             sum += g;
             products += within(g * (v - mean), i, plane, plane + PLANE);
         }
     }
-    let sums = sum_lanes(lane, vec2(total(sum), total(products)));
-    if lane == 0u { backward_partials[chunk * C + c] = sums; }
+    return vec2(total(sum), total(products));
+}
+
+@compute @workgroup_size(LANES)
+fn backward_partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let sums = sum_lanes(lane, backward_sums_of(group.x, group.y, lane, LANES));
+    if lane == 0u { backward_partials[group.y * C + group.x] = sums; }
+}
+
+@compute @workgroup_size(16)
+fn backward_partial_alone(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x >= C * CHUNKS { return; }
+    backward_partials[id.x] = backward_sums_of(id.x % C, id.x / C, 0u, 1u);
 }
 
 // A slope is (of_dy, of_x, constant, nothing): dx = of_dy g + of_x x + constant.

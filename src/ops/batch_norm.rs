@@ -5,9 +5,9 @@
 //! In the same pass a residual may be added and a ReLU applied.
 //! Evaluation: the same with the running mean and variance. A batch with one element per channel keeps variance 0.
 
-use super::{Kernels, LANES, shader};
+use super::{Kernels, LANES, WIDE_LANES, shader};
 use crate::gpu::Shader;
-use crate::tape::{Mode, Operand, ParamId, Record, StateId, Tape, Var, linear_grid};
+use crate::tape::{Mode, Operand, ParamId, Record, StateId, Tape, Target, Var, linear_grid};
 
 /// `shaders/batch_norm.wgsl`.
 pub static SHADER: Shader = shader!("batch_norm");
@@ -18,8 +18,11 @@ pub const EPSILON: f32 = 1e-5;
 /// Weight of a batch in the running statistics.
 pub const MOMENTUM: f32 = 0.1;
 
-/// Workgroups that the sums over a batch are spread over, if there are images enough: fills a GPU, and costs a processor nothing.
+/// Workgroups that the sums over a batch are spread over, if there are images enough: fills a GPU.
 const SUM_WORKGROUPS: usize = 512;
+
+/// The same in invocations, for processors: keeps a few cores equally busy.
+const SUM_INVOCATIONS: usize = 1024;
 
 /// vec4 of an invocation of the elementwise kernels.
 const QUADS: usize = 4;
@@ -66,7 +69,11 @@ pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm, after: After)
     let residual = after.residual.unwrap_or(x);
     assert!(tape.shape(residual) == &shape, "{name}: x is {shape} but the residual is {}", tape.shape(residual));
     let plane = h * w;
-    let images_per_chunk = n.div_ceil((SUM_WORKGROUPS / c).clamp(1, n));
+    let (spread, entries) = match tape.target() {
+        Target::Gpu => (SUM_WORKGROUPS, ["partial", "backward_partial"]),
+        Target::Processor => (SUM_INVOCATIONS, ["partial_alone", "backward_partial_alone"]),
+    };
+    let images_per_chunk = n.div_ceil((spread / c).clamp(1, n));
     let chunks = n.div_ceil(images_per_chunk);
     let constants = vec![
         ("N", n.into()),
@@ -83,7 +90,10 @@ pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm, after: After)
     let kernels = Kernels { shader: &SHADER, constants };
     let elementwise = linear_grid(shape.count().div_ceil(4).div_ceil(QUADS), LANES);
     let per_channel = [c.div_ceil(LANES) as u32, 1, 1];
-    let per_chunk = [c as u32, chunks as u32, 1];
+    let per_chunk = match tape.target() {
+        Target::Gpu => [c as u32, chunks as u32, 1],
+        Target::Processor => [(c * chunks).div_ceil(WIDE_LANES) as u32, 1, 1],
+    };
 
     let y = tape.result(name, shape, &[x, residual], true);
     let channels = Operand::from(tape.buffer(&format!("{name}.channels"), 16 * c as u64));
@@ -102,7 +112,7 @@ pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm, after: After)
     let partials = Operand::from(tape.buffer(&format!("{name}.partials"), 8 * (c * chunks) as u64));
     let slopes = Operand::from(tape.buffer(&format!("{name}.slopes"), 16 * c as u64));
     let forward = vec![
-        kernels.dispatch("partial", vec![x_in, partials.write()], per_chunk),
+        kernels.dispatch(entries[0], vec![x_in, partials.write()], per_chunk),
         kernels.dispatch("finish", vec![x_in, partials.read(), gamma, beta, mean, var, channels.write()], per_channel),
         apply,
     ];
@@ -110,10 +120,8 @@ pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm, after: After)
     let (dgamma, dbeta) = (Operand::ParameterGradient(norm.gamma), Operand::ParameterGradient(norm.beta));
     let sums = vec![x_in, channels.read(), dy, y_in, partials.write()];
     let finish = vec![partials.read(), channels.read(), dgamma.write(), dbeta.write(), slopes.write()];
-    let mut backward = vec![
-        kernels.dispatch("backward_partial", sums, per_chunk),
-        kernels.dispatch("backward_finish", finish, per_channel),
-    ];
+    let mut backward =
+        vec![kernels.dispatch(entries[1], sums, per_chunk), kernels.dispatch("backward_finish", finish, per_channel)];
     if tape.needs_gradient(x) {
         let bindings = vec![x_in, channels.read(), dy, y_in, slopes.read(), Operand::Gradient(x).write()];
         backward.push(kernels.dispatch("backward", bindings, elementwise));

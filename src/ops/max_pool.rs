@@ -31,7 +31,8 @@ impl Window {
     /// Naming `user`, if not even one fits.
     pub fn outputs(&self, user: &str, extent: usize) -> usize {
         let Self { kernel, stride, padding } = *self;
-        assert!(stride > 0 && padding < kernel, "{user}: needs stride > 0 and padding < kernel, found {self:?}");
+        let sound = stride > 0 && padding < kernel && kernel <= 15;
+        assert!(sound, "{user}: needs stride > 0 and padding < kernel <= 15, found {self:?}");
         assert!(extent + 2 * padding >= kernel, "{user}: a window of {kernel} does not fit an extent of {extent}");
         (extent + 2 * padding - kernel) / stride + 1
     }
@@ -42,8 +43,8 @@ pub fn max_pool(tape: &mut Tape, name: &str, x: Var, window: Window) -> Var {
     let [n, c, h, w] = tape.shape(x).nchw(name);
     let (oh, ow) = (window.outputs(name, h), window.outputs(name, w));
     let y = tape.result(name, [n, c, oh, ow], &[x], false);
-    let count = n * c * oh * ow;
-    let winner = tape.buffer(&format!("{name}.winner"), 4 * count as u64);
+    let quads = (n * c * oh * ow).div_ceil(4);
+    let winner = tape.buffer(&format!("{name}.winner"), 4 * quads as u64);
     let constants = vec![
         ("PLANES", (n * c).into()),
         ("H", h.into()),
@@ -55,12 +56,19 @@ pub fn max_pool(tape: &mut Tape, name: &str, x: Var, window: Window) -> Var {
         ("PAD", window.padding.into()),
     ];
     let kernels = Kernels { shader: &SHADER, constants };
+    let halves = window == Window::square(2) && h.is_multiple_of(2) && w.is_multiple_of(8);
+    let per_quad = linear_grid(quads, LANES);
     let bindings = vec![Operand::from(x).read(), Operand::from(y).write(), Operand::from(winner).write()];
-    let forward = vec![kernels.dispatch("forward", bindings, linear_grid(count, LANES))];
+    let entry = if halves { "forward_halves" } else { "forward" };
+    let forward = vec![kernels.dispatch(entry, bindings, per_quad)];
     let mut backward = vec![];
     if tape.needs_gradient(x) {
         let bindings = vec![Operand::Gradient(y).read(), Operand::from(winner).read(), Operand::Gradient(x).write()];
-        backward.push(kernels.dispatch("backward", bindings, linear_grid(n * c * h * w, LANES)));
+        let (entry, grid) = match halves {
+            true => ("backward_halves", per_quad),
+            false => ("backward", linear_grid(n * c * h * w, LANES)),
+        };
+        backward.push(kernels.dispatch(entry, bindings, grid));
     }
     tape.record(Record { name: name.into(), op: "max_pool", result: Some(y), forward, backward });
     y

@@ -262,6 +262,8 @@ pub fn rows() -> Vec<Row> {
         add([2, 3, 5, 7].into()),
         max_pool([2, 3, 8, 8], window(2, 2, 0)),
         max_pool([1, 2, 7, 9], window(2, 2, 0)),
+        max_pool([2, 3, 6, 16], window(2, 2, 0)),
+        max_pool([1, 2, 3, 8], window(2, 2, 0)),
         max_pool([2, 3, 9, 7], window(3, 2, 1)),
         max_pool([1, 1, 5, 5], window(3, 1, 0)),
         max_pool([1, 3, 4, 4], window(4, 4, 0)),
