@@ -1,8 +1,8 @@
-// The correlations of conv2d.wgsl at stride 1 with KH = KW = 1 or 3 and PAD = (KH-1)/2, for processors.
-// x: [N,C,H,W] and y: [N,O,H,W] as rows of W/4 vec4, tiles: as `pack` of conv2d.wgsl lays them out.
+// The correlations of conv2d.wgsl for processors: KH = KW = 1 or 3, PAD = (KH-1)/2, S = 1 or 2, W a multiple of 4 S.
+// x: [N,C,H,W] as rows of W/4 vec4, y: [N,O,OH,OW] likewise, tiles: as `pack` of conv2d.wgsl lays them out.
 //
 // `forward`: an invocation owns 8 output channels x 8 groups of 4 columns, which lie in rows of GROUPS_PER_ROW.
-// `weight_partial`: an invocation owns 8 o x 2 c x 3x3 taps of dw over a slice of the images.
+// `weight_partial`: an invocation owns 8 o x 2 c x 3x3 taps of dw (of a 1x1 kernel: 8 o x 18 c) over a slice of the images.
 // A processor's driver loads each lane's address by itself: a vec4 costs as much as 25 to 35 multiply-adds (Mesa 22.3.6 llvmpipe), one
 // number half of that, while sums that spill stay in its nearest cache. So 144 to 256 sums share what is loaded, as vec4.
 
@@ -11,16 +11,17 @@ const C_GROUP: u32 = C / GROUPS;
 const O_GROUP: u32 = O / GROUPS;
 const O_TILES: u32 = (O_GROUP + 7u) / 8u;
 const ROWS: u32 = 8u / GROUPS_PER_ROW;
-const ROW_TILES: u32 = (H + ROWS - 1u) / ROWS;
-const COLUMN_TILES: u32 = W4 / GROUPS_PER_ROW;
+const OW4: u32 = OW / 4u;
+const ROW_TILES: u32 = (OH + ROWS - 1u) / ROWS;
+const COLUMN_TILES: u32 = OW4 / GROUPS_PER_ROW;
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> tiles: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 
-// Group `w4` of row h, which is 0 outside of the plane that begins at `plane`.
-fn group_of(plane: u32, h: u32, w4: u32) -> vec4<f32> {
+// vec4 `w4` of row h, which is 0 outside of the plane that begins at `plane`.
+fn quad(plane: u32, h: u32, w4: u32) -> vec4<f32> {
     return select(vec4(0.0), x[plane + h * W4 + w4], h < H);
 }
 
@@ -32,46 +33,54 @@ fn column_after(plane: u32, h: u32, w4: u32) -> f32 {
     return select(0.0, x[plane + h * W4 + w4 + 1u].x, h < H && w4 + 1u < W4);
 }
 
+// What the middle tap sees of row h of x at the four columns of group q of y, and what the tap right of it sees but for its last
+// column at stride 1. At stride 2 these are the even and the odd columns.
+struct Seen { middle: vec4<f32>, odd: vec4<f32> }
+
+fn seen(plane: u32, h: u32, q: u32) -> Seen {
+    let a = quad(plane, h, q * S);
+    if S == 1u { return Seen(a, a); }
+    let b = quad(plane, h, q * S + 1u);
+    return Seen(vec4(a.xz, b.xz), vec4(a.yw, b.yw));
+}
+
 // The eight groups of an invocation.
 struct Groups { g0: vec4<f32>, g1: vec4<f32>, g2: vec4<f32>, g3: vec4<f32>, g4: vec4<f32>, g5: vec4<f32>, g6: vec4<f32>, g7: vec4<f32> }
 
-fn load(plane: u32, h: u32, w4: u32, g: u32) -> vec4<f32> {
-    return group_of(plane, h + g / GROUPS_PER_ROW, w4 + g % GROUPS_PER_ROW);
+// Where they lie in x: the plane, the row under the tap of the first group, the column of groups.
+struct Origin { plane: u32, h: u32, q: u32 }
+
+fn row_of(at: Origin, g: u32) -> u32 { return at.h + g / GROUPS_PER_ROW * S; }
+
+fn seen_by(at: Origin, g: u32) -> Seen { return seen(at.plane, row_of(at, g), at.q + g % GROUPS_PER_ROW); }
+
+// What the left tap sees: the odd columns of group g moved on by one. The neighbour gives the missing one, or memory, or the zeros
+// around x.
+fn left(at: Origin, g: u32, neighbour: vec4<f32>, odd: vec4<f32>) -> vec4<f32> {
+    if g % GROUPS_PER_ROW > 0u { return vec4(neighbour.w, odd.xyz); }
+    if COLUMN_TILES == 1u { return vec4(0.0, odd.xyz); }
+    return vec4(column_before(at.plane, row_of(at, g), at.q * S), odd.xyz);
 }
 
-fn load_groups(plane: u32, h: u32, w4: u32) -> Groups {
+// What the right tap sees: the odd columns at stride 2, the middle ones moved on by one at stride 1.
+fn right(at: Origin, g: u32, odd: vec4<f32>, neighbour: vec4<f32>) -> vec4<f32> {
+    if S == 2u { return odd; }
+    if (g + 1u) % GROUPS_PER_ROW > 0u { return vec4(odd.yzw, neighbour.x); }
+    if COLUMN_TILES == 1u { return vec4(odd.yzw, 0.0); }
+    return vec4(odd.yzw, column_after(at.plane, row_of(at, g), at.q + GROUPS_PER_ROW - 1u));
+}
+
+fn lefts(at: Origin, v: Groups) -> Groups {
     return Groups(
-        load(plane, h, w4, 0u), load(plane, h, w4, 1u), load(plane, h, w4, 2u), load(plane, h, w4, 3u),
-        load(plane, h, w4, 4u), load(plane, h, w4, 5u), load(plane, h, w4, 6u), load(plane, h, w4, 7u),
+        left(at, 0u, v.g0, v.g0), left(at, 1u, v.g0, v.g1), left(at, 2u, v.g1, v.g2), left(at, 3u, v.g2, v.g3),
+        left(at, 4u, v.g3, v.g4), left(at, 5u, v.g4, v.g5), left(at, 6u, v.g5, v.g6), left(at, 7u, v.g6, v.g7),
     );
 }
 
-// Group g moved on by a column to the left or to the right: a neighbour gives the missing one, or memory, or the zeros around x.
-fn left(plane: u32, h: u32, w4: u32, g: u32, neighbour: vec4<f32>, v: vec4<f32>) -> vec4<f32> {
-    if g % GROUPS_PER_ROW > 0u { return vec4(neighbour.w, v.xyz); }
-    if COLUMN_TILES == 1u { return vec4(0.0, v.xyz); }
-    return vec4(column_before(plane, h + g / GROUPS_PER_ROW, w4), v.xyz);
-}
-
-fn right(plane: u32, h: u32, w4: u32, g: u32, v: vec4<f32>, neighbour: vec4<f32>) -> vec4<f32> {
-    if (g + 1u) % GROUPS_PER_ROW > 0u { return vec4(v.yzw, neighbour.x); }
-    if COLUMN_TILES == 1u { return vec4(v.yzw, 0.0); }
-    return vec4(v.yzw, column_after(plane, h + g / GROUPS_PER_ROW, w4 + GROUPS_PER_ROW - 1u));
-}
-
-fn move_left(plane: u32, h: u32, w4: u32, v: Groups) -> Groups {
+fn rights(at: Origin, v: Groups) -> Groups {
     return Groups(
-        left(plane, h, w4, 0u, v.g0, v.g0), left(plane, h, w4, 1u, v.g0, v.g1), left(plane, h, w4, 2u, v.g1, v.g2),
-        left(plane, h, w4, 3u, v.g2, v.g3), left(plane, h, w4, 4u, v.g3, v.g4), left(plane, h, w4, 5u, v.g4, v.g5),
-        left(plane, h, w4, 6u, v.g5, v.g6), left(plane, h, w4, 7u, v.g6, v.g7),
-    );
-}
-
-fn move_right(plane: u32, h: u32, w4: u32, v: Groups) -> Groups {
-    return Groups(
-        right(plane, h, w4, 0u, v.g0, v.g1), right(plane, h, w4, 1u, v.g1, v.g2), right(plane, h, w4, 2u, v.g2, v.g3),
-        right(plane, h, w4, 3u, v.g3, v.g4), right(plane, h, w4, 4u, v.g4, v.g5), right(plane, h, w4, 5u, v.g5, v.g6),
-        right(plane, h, w4, 6u, v.g6, v.g7), right(plane, h, w4, 7u, v.g7, v.g7),
+        right(at, 0u, v.g0, v.g1), right(at, 1u, v.g1, v.g2), right(at, 2u, v.g2, v.g3), right(at, 3u, v.g3, v.g4),
+        right(at, 4u, v.g4, v.g5), right(at, 5u, v.g5, v.g6), right(at, 6u, v.g6, v.g7), right(at, 7u, v.g7, v.g7),
     );
 }
 
@@ -94,13 +103,13 @@ fn add(s: Sums, w: vec4<f32>, v: Groups) -> Sums {
 }
 
 // Where the sums of an invocation go: its first channel within the group, row and column.
-struct Place { n: u32, group: u32, o: u32, h: u32, w4: u32 }
+struct Place { n: u32, group: u32, o: u32, oh: u32, q: u32 }
 
 fn store(at: Place, g: u32, within: u32, sum: vec4<f32>) {
-    let h = at.h + g / GROUPS_PER_ROW;
-    if within < O_GROUP && g < ROWS * GROUPS_PER_ROW && h < H {
+    let oh = at.oh + g / GROUPS_PER_ROW;
+    if within < O_GROUP && g < ROWS * GROUPS_PER_ROW && oh < OH {
         let o = at.group * O_GROUP + within;
-        let i = ((at.n * O + o) * H + h) * W4 + at.w4 + g % GROUPS_PER_ROW;
+        let i = ((at.n * O + o) * OH + oh) * OW4 + at.q + g % GROUPS_PER_ROW;
         var v = sum;
         if BIAS { v += bias[o]; }
         if ACCUMULATE { v += y[i]; }
@@ -146,21 +155,31 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
         let plane = (at.n * C + group * C_GROUP + c) * H * W4;
         for (var kh = 0u; kh < KH; kh++) {
             // Above the plane the row wraps around to a large number, which is outside too.
-            let h = at.h + kh - PAD;
-            let middle = load_groups(plane, h, at.w4);
+            let origin = Origin(plane, at.oh * S + kh - PAD, at.q);
+            let s0 = seen_by(origin, 0u);
+            let s1 = seen_by(origin, 1u);
+            let s2 = seen_by(origin, 2u);
+            let s3 = seen_by(origin, 3u);
+            let s4 = seen_by(origin, 4u);
+            let s5 = seen_by(origin, 5u);
+            let s6 = seen_by(origin, 6u);
+            let s7 = seen_by(origin, 7u);
+            let odd = Groups(s0.odd, s1.odd, s2.odd, s3.odd, s4.odd, s5.odd, s6.odd, s7.odd);
             if KW == 3u {
-                let lefts = move_left(plane, h, at.w4, middle);
-                low = add(low, tiles[tap], lefts);
-                high = add(high, tiles[tap + 1u], lefts);
+                let v = lefts(origin, odd);
+                low = add(low, tiles[tap], v);
+                high = add(high, tiles[tap + 1u], v);
                 tap += 2u;
             }
+            let middle =
+                Groups(s0.middle, s1.middle, s2.middle, s3.middle, s4.middle, s5.middle, s6.middle, s7.middle);
             low = add(low, tiles[tap], middle);
             high = add(high, tiles[tap + 1u], middle);
             tap += 2u;
             if KW == 3u {
-                let rights = move_right(plane, h, at.w4, middle);
-                low = add(low, tiles[tap], rights);
-                high = add(high, tiles[tap + 1u], rights);
+                let v = rights(origin, odd);
+                low = add(low, tiles[tap], v);
+                high = add(high, tiles[tap + 1u], v);
                 tap += 2u;
             }
         }
@@ -172,33 +191,49 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> partials: array<f32>;
 
-const C_TILES: u32 = (C_GROUP + 1u) / 2u;
+// Channels of x of an invocation: two, whose taps are 3x3, or two times nine instead.
+const C_TILE: u32 = select(2u, 18u, KH == 1u);
+const C_TILES: u32 = (C_GROUP + C_TILE - 1u) / C_TILE;
 
-// What three taps in a row see of x at four columns of y.
-fn seen(plane: u32, h: u32, w4: u32) -> mat3x4<f32> {
-    let v = group_of(plane, h, w4);
-    return mat3x4(vec4(column_before(plane, h, w4), v.xyz), v, vec4(v.yzw, column_after(plane, h, w4)));
+// A channel beyond the group is read from its last one, and its sums are not kept.
+fn plane_of(first: u32, c: u32) -> u32 { return (first + min(c, C_GROUP - 1u)) * H * W4; }
+
+// What three taps in a row see of row h of x at group q of y.
+fn seen_by_taps(plane: u32, h: u32, q: u32) -> mat3x4<f32> {
+    let s = seen(plane, h, q);
+    let before = vec4(column_before(plane, h, q * S), s.odd.xyz);
+    if S == 2u { return mat3x4(before, s.middle, s.odd); }
+    return mat3x4(before, s.middle, vec4(s.odd.yzw, column_after(plane, h, q)));
 }
 
-// Four columns of dy of four channels; a channel beyond the group is read from its last one, and its sums are not kept.
-fn gradients(first: u32, o: u32, h: u32, w4: u32) -> mat4x4<f32> {
-    let last = O_GROUP - 1u;
-    let at = h * W4 + w4;
-    return mat4x4(
-        dy[(first + min(o, last)) * H * W4 + at],
-        dy[(first + min(o + 1u, last)) * H * W4 + at],
-        dy[(first + min(o + 2u, last)) * H * W4 + at],
-        dy[(first + min(o + 3u, last)) * H * W4 + at],
+// What the tap of a 1x1 kernel sees of three channels.
+fn seen_of_channels(first: u32, c: u32, h: u32, q: u32) -> mat3x4<f32> {
+    return mat3x4(
+        seen(plane_of(first, c), h, q).middle,
+        seen(plane_of(first, c + 1u), h, q).middle,
+        seen(plane_of(first, c + 2u), h, q).middle,
     );
 }
 
-// Sums of one input channel: a row of taps each, for channels 0..4 and 4..8 of dy.
+// Four columns of dy of four channels.
+fn gradients(first: u32, o: u32, oh: u32, q: u32) -> mat4x4<f32> {
+    let last = O_GROUP - 1u;
+    let at = oh * OW4 + q;
+    return mat4x4(
+        dy[(first + min(o, last)) * OH * OW4 + at],
+        dy[(first + min(o + 1u, last)) * OH * OW4 + at],
+        dy[(first + min(o + 2u, last)) * OH * OW4 + at],
+        dy[(first + min(o + 3u, last)) * OH * OW4 + at],
+    );
+}
+
+// Sums of one input channel, a row of taps each, or of three channels each; for channels 0..4 and 4..8 of dy.
 struct Taps {
     low0: mat3x4<f32>, low1: mat3x4<f32>, low2: mat3x4<f32>,
     high0: mat3x4<f32>, high1: mat3x4<f32>, high2: mat3x4<f32>,
 }
 
-// For each of three taps, the sums over four columns of its products with four channels.
+// For each of three taps or channels, the sums over four columns of its products with four channels of dy.
 fn products(v: mat3x4<f32>, g: mat4x4<f32>) -> mat3x4<f32> {
     return mat3x4(v[0] * g, v[1] * g, v[2] * g);
 }
@@ -213,9 +248,12 @@ fn add_taps(s: Taps, above: mat3x4<f32>, at: mat3x4<f32>, below: mat3x4<f32>, lo
 // The first channels that an invocation owns, within their group.
 struct Tile { slice: u32, group: u32, o: u32, c: u32 }
 
+// `tap` counts taps of channel c, or channels from the 9 c-th on.
 fn keep(at: Tile, o: u32, c: u32, tap: u32, sum: f32) {
-    if at.o + o < O_GROUP && at.c + c < C_GROUP {
-        partials[((at.slice * O + at.group * O_GROUP + at.o + o) * C_GROUP + at.c + c) * 9u + tap] = sum;
+    let channel = at.c + select(c, 9u * c + tap, KH == 1u);
+    if at.o + o < O_GROUP && channel < C_GROUP {
+        let row = (at.slice * O + at.group * O_GROUP + at.o + o) * C_GROUP + channel;
+        partials[row * KH * KW + select(tap, 0u, KH == 1u)] = sum;
     }
 }
 
@@ -249,33 +287,54 @@ fn weight_partial(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_wor
     let tiles_per_slice = GROUPS * O_TILES * C_TILES;
     if i >= SLICES * tiles_per_slice { return; }
     let o_tile = (i / C_TILES) % (GROUPS * O_TILES);
-    let at = Tile(i / tiles_per_slice, o_tile / O_TILES, (o_tile % O_TILES) * 8u, (i % C_TILES) * 2u);
+    let at = Tile(i / tiles_per_slice, o_tile / O_TILES, (o_tile % O_TILES) * 8u, (i % C_TILES) * C_TILE);
     var s0 = Taps();
     var s1 = Taps();
     let end = min((at.slice + 1u) * PER_SLICE, N);
     for (var n = at.slice * PER_SLICE; n < end; n++) {
-        let first = n * O + at.group * O_GROUP;
-        // A channel beyond the group is read from its last one, and its sums are not kept.
-        let channel = n * C + at.group * C_GROUP;
-        let last = C_GROUP - 1u;
-        let p0 = (channel + at.c) * H * W4;
-        let p1 = (channel + min(at.c + 1u, last)) * H * W4;
-        for (var w4 = 0u; w4 < W4; w4++) {
-            // Going down the rows, each row of x is loaded once.
+        let first_o = n * O + at.group * O_GROUP;
+        let first_c = n * C + at.group * C_GROUP;
+        let p0 = plane_of(first_c, at.c);
+        let p1 = plane_of(first_c, at.c + 1u);
+        for (var q = 0u; q < OW4; q++) {
+            // Going down the rows, each row of x is loaded once. Above the first there are zeros.
             var above0 = mat3x4<f32>();
             var above1 = mat3x4<f32>();
-            var at0 = seen(p0, 0u, w4);
-            var at1 = seen(p1, 0u, w4);
-            for (var h = 0u; h < H; h++) {
-                let low = gradients(first, at.o, h, w4);
-                let high = gradients(first, at.o + 4u, h, w4);
-                let below0 = seen(p0, h + 1u, w4);
+            var at0 = mat3x4<f32>();
+            var at1 = mat3x4<f32>();
+            if KH == 3u && S == 1u {
+                at0 = seen_by_taps(p0, 0u, q);
+                at1 = seen_by_taps(p1, 0u, q);
+            }
+            for (var oh = 0u; oh < OH; oh++) {
+                let low = gradients(first_o, at.o, oh, q);
+                let high = gradients(first_o, at.o + 4u, oh, q);
+                if KH == 1u {
+                    let a = seen_of_channels(first_c, at.c, oh * S, q);
+                    let b = seen_of_channels(first_c, at.c + 3u, oh * S, q);
+                    let c = seen_of_channels(first_c, at.c + 6u, oh * S, q);
+                    s0 = add_taps(s0, a, b, c, low, high);
+                    let d = seen_of_channels(first_c, at.c + 9u, oh * S, q);
+                    let e = seen_of_channels(first_c, at.c + 12u, oh * S, q);
+                    let f = seen_of_channels(first_c, at.c + 15u, oh * S, q);
+                    s1 = add_taps(s1, d, e, f, low, high);
+                    continue;
+                }
+                if S == 2u {
+                    at0 = seen_by_taps(p0, 2u * oh, q);
+                    at1 = seen_by_taps(p1, 2u * oh, q);
+                }
+                let below0 = seen_by_taps(p0, S * oh + 1u, q);
                 s0 = add_taps(s0, above0, at0, below0, low, high);
                 above0 = at0;
-                at0 = below0;
-                let below1 = seen(p1, h + 1u, w4);
+                let below1 = seen_by_taps(p1, S * oh + 1u, q);
                 s1 = add_taps(s1, above1, at1, below1, low, high);
                 above1 = at1;
+                if S == 2u {
+                    above0 = below0;
+                    above1 = below1;
+                }
+                at0 = below0;
                 at1 = below1;
             }
         }

@@ -40,6 +40,7 @@ pub const SHADERS: &[&Shader] = &[
     &blur::SHADER,
     &conv2d::SHADER,
     &conv2d::WIDE_SHADER,
+    &conv2d::SPREAD_SHADER,
     &cross_entropy::SHADER,
     &dropout::SHADER,
     &linear::SHADER,

@@ -322,6 +322,15 @@ pub fn rows() -> Vec<Row> {
         conv([2, 3, 3, 64], (20, 3), (1, 1, 1), true),
         conv([1, 6, 3, 44], (4, 3), (1, 1, 2), false),
         conv([2, 9, 5, 16], (10, 1), (1, 0, 1), true),
+        conv([3, 20, 4, 8], (9, 1), (2, 0, 1), false),
+        conv([2, 4, 7, 16], (8, 1), (2, 0, 2), true),
+        conv([1, 3, 5, 8], (9, 3), (2, 1, 1), true),
+        conv([3, 5, 8, 16], (7, 3), (2, 1, 1), false),
+        conv([2, 4, 6, 24], (8, 3), (2, 1, 2), true),
+        conv([1, 9, 2, 64], (3, 3), (2, 1, 1), false),
+        conv([2, 3, 1, 40], (20, 3), (2, 1, 1), false),
+        conv([2, 3, 6, 10], (4, 3), (2, 1, 1), false),
+        conv([2, 3, 8, 4], (4, 3), (2, 1, 1), false),
         // Slices of several rows in the weight gradient, the last one partial.
         conv([5, 16, 31, 5], (40, 3), (1, 1, 1), false),
     ]

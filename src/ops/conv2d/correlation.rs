@@ -1,6 +1,6 @@
 //! The correlation that gives y of x and, with w flipped and its channels exchanged, dx of dy.
 
-use super::{Geometry, SHADER, WIDE_SHADER};
+use super::{Geometry, SHADER, SPREAD_SHADER, WIDE_SHADER};
 use crate::gpu::{Constant, Shader};
 use crate::ops::{Kernels, LANES, WIDE_LANES};
 use crate::tape::{BufferId, Dispatch, Operand, ParamId, Target, linear_grid};
@@ -13,6 +13,9 @@ const COLUMNS: usize = 8;
 
 /// Groups of four columns of an invocation of the wide kernel.
 const GROUPS: usize = 8;
+
+/// The same of the kernel for spread out gradients.
+const SPREAD_GROUPS: usize = 2;
 
 /// A correlation as the shaders compute it.
 pub(super) struct Correlation {
@@ -66,13 +69,19 @@ impl Correlation {
         self.o_tiles() * O_TILE * self.input[0] / self.groups * self.kernel[0] * self.kernel[1]
     }
 
-    /// Groups of four columns that lie in a row of the wide kernel's tile; `None` where that kernel does not apply.
-    pub(super) fn groups_per_row(&self) -> Option<usize> {
+    /// Groups of four columns that lie in a row of the tile of a processor's kernel, and the kernel; `None` where none applies.
+    pub(super) fn wide(&self) -> Option<(usize, &'static Shader)> {
         let [k, _] = self.kernel;
-        let applies = self.stride == 1 && self.dilation == 1 && (k == 1 || k == 3) && self.padding == (k - 1) / 2;
-        let columns = self.input[2];
-        let fits = |groups: &usize| (columns / 4).is_multiple_of(*groups);
-        (applies && columns.is_multiple_of(4)).then(|| (1..=GROUPS).rev().find(fits)).flatten()
+        let (width, out) = (self.input[2], self.output[2]);
+        let (groups, row, shader) = match (self.stride, self.dilation) {
+            (1 | 2, 1) => (GROUPS, out, &WIDE_SHADER),
+            (1, 2) if out == 2 * width => (SPREAD_GROUPS, width, &SPREAD_SHADER),
+            _ => return None,
+        };
+        let applies = (k == 1 || k == 3) && self.padding == (k - 1) / 2;
+        let fits = |groups: &usize| (row / 4).is_multiple_of(*groups);
+        let whole = width.is_multiple_of(4 * self.stride);
+        (applies && whole).then(|| (1..=groups).rev().find(fits).map(|groups| (groups, shader))).flatten()
     }
 
     /// Kernels of one of the files, both of which expect the same constants; `slices` and what each of them holds matter to the
@@ -96,7 +105,7 @@ impl Correlation {
             ("GROUPS", self.groups.into()),
             ("TRANSPOSED", self.transposed.into()),
             ("BIAS", self.bias.into()),
-            ("GROUPS_PER_ROW", self.groups_per_row().unwrap_or(1).into()),
+            ("GROUPS_PER_ROW", self.wide().map_or(1, |(groups, _)| groups).into()),
             ("SLICES", slices.into()),
             ("PER_SLICE", per_slice.into()),
         ];
@@ -115,10 +124,14 @@ impl Correlation {
     ) -> [Dispatch; 2] {
         let packed = Operand::from(packed);
         let [_, oh, ow] = self.output;
-        let (shader, [columns, rows, _]) = match (target, self.groups_per_row()) {
-            (Target::Processor, Some(groups)) => {
-                let tiles = self.n * oh.div_ceil(GROUPS / groups) * (ow / 4 / groups);
-                (&WIDE_SHADER, linear_grid(tiles, WIDE_LANES))
+        let (shader, [columns, rows, _]) = match (target, self.wide()) {
+            (Target::Processor, Some((groups, shader))) => {
+                let (all, [_, h, w]) = match self.dilation {
+                    1 => (GROUPS, self.output),
+                    _ => (SPREAD_GROUPS, self.input),
+                };
+                let tiles = self.n * h.div_ceil(all / groups) * (w / 4 / groups);
+                (shader, linear_grid(tiles, WIDE_LANES))
             }
             _ => (&SHADER, linear_grid(self.n * oh * ow.div_ceil(COLUMNS), LANES)),
         };

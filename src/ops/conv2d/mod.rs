@@ -22,6 +22,9 @@ pub static SHADER: Shader = shader!("conv2d");
 /// `shaders/conv2d_wide.wgsl`.
 pub static WIDE_SHADER: Shader = shader!("conv2d_wide");
 
+/// `shaders/conv2d_spread.wgsl`.
+pub static SPREAD_SHADER: Shader = shader!("conv2d_spread");
+
 pub use correlation::O_TILE;
 
 /// How a kernel moves over its input.

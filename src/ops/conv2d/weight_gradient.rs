@@ -6,7 +6,7 @@ use crate::gpu::Shader;
 use crate::ops::{LANES, WIDE_LANES};
 use crate::tape::{BufferId, Dispatch, Operand, ParamId, Target, linear_grid};
 
-/// Rows and columns of taps of an invocation; of a 1x1 kernel it takes as many channels.
+/// Rows and columns of taps of an invocation.
 const TAPS: usize = 3;
 
 /// Input channels of an invocation of the wide kernel.
@@ -39,16 +39,17 @@ impl WeightGradient {
     pub(super) fn of(g: &Geometry, target: Target) -> Self {
         let correlation = Correlation::forward(g, false);
         let c_group = g.input[0] / g.options.groups;
-        let (shader, slices, grid) = match (target, correlation.groups_per_row()) {
-            (Target::Processor, Some(_)) if g.kernel[0] == TAPS => {
-                let per_slice = correlation.o_tiles() * c_group.div_ceil(WIDE_CHANNELS);
+        // Of a 1x1 kernel an invocation takes as many channels as it has taps otherwise.
+        let taps = if g.kernel[0] == 1 { TAPS * TAPS } else { 1 };
+        let (shader, slices, grid) = match (target, correlation.wide()) {
+            (Target::Processor, Some(_)) => {
+                let per_slice = correlation.o_tiles() * c_group.div_ceil(WIDE_CHANNELS * taps);
                 let slices = divide(g.n, WIDE_INVOCATIONS / per_slice);
                 (&WIDE_SHADER, slices, linear_grid(slices.0 * per_slice, WIDE_LANES))
             }
             _ => {
-                let c_tile = if g.kernel[0] == 1 { TAPS * TAPS } else { 1 };
                 let k_tiles = g.kernel[0].div_ceil(TAPS);
-                let per_slice = correlation.o_tiles() * c_group.div_ceil(c_tile) * k_tiles * k_tiles;
+                let per_slice = correlation.o_tiles() * c_group.div_ceil(taps) * k_tiles * k_tiles;
                 let slices = divide(g.n * g.output[1], INVOCATIONS / per_slice);
                 (&SHADER, slices, linear_grid(slices.0 * per_slice, LANES))
             }
