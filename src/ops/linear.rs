@@ -1,15 +1,24 @@
 //! y = x w^T + bias, with x `[N,C]` (further dimensions are taken together as C), w `[O,C]`, bias `[O]`, y `[N,O]`.
 //! dx = dy w, dw = dy^T x, dbias = sum over n of dy.
 
-use super::{Kernels, LANES, shader};
+use super::{Kernels, LANES, WIDE_LANES, shader};
 use crate::gpu::{Constant, Shader};
-use crate::tape::{Dispatch, Operand, ParamId, Record, Tape, Var, linear_grid};
+use crate::tape::{Dispatch, Operand, ParamId, Record, Tape, Target, Var, linear_grid};
 
 /// `shaders/linear.wgsl`.
 pub static SHADER: Shader = shader!("linear");
 
+/// `shaders/linear_wide.wgsl`.
+pub static WIDE_SHADER: Shader = shader!("linear_wide");
+
 /// Outputs along each side of an invocation's tile; `TILE` in the shader.
 pub const TILE: usize = 8;
+
+/// The same of the wide kernel.
+pub const WIDE_TILE: usize = 16;
+
+/// Multiply-adds from which on the wide kernel is worth the second that a processor's driver takes to compile it (Mesa llvmpipe).
+const WIDE_WORK: usize = 1 << 23;
 
 /// A product c `[M,N]` = sum over K, with the strides at which its operands are read, and whether a bias is added.
 struct Product {
@@ -20,7 +29,14 @@ struct Product {
 }
 
 impl Product {
-    fn kernels(&self) -> Kernels {
+    /// Whether the wide kernel applies: it reads and writes whole vec4, and there is work enough.
+    fn is_wide(&self) -> bool {
+        let [m, n, k] = self.extent;
+        let vectors = |[m, n]: [usize; 2]| (m == 1 && n.is_multiple_of(4)) || (n == 1 && m.is_multiple_of(4));
+        vectors(self.a_strides) && vectors(self.b_strides) && n.is_multiple_of(4) && m * n * k >= WIDE_WORK
+    }
+
+    fn kernels(&self, shader: &'static Shader) -> Kernels {
         let [m, n, k] = self.extent;
         let constants: Vec<(_, Constant)> = vec![
             ("M", m.into()),
@@ -32,17 +48,18 @@ impl Product {
             ("B_N", self.b_strides[1].into()),
             ("BIAS", self.bias.into()),
         ];
-        Kernels { shader: &SHADER, constants }
-    }
-
-    fn grid(&self) -> [u32; 3] {
-        let [m, n, _] = self.extent;
-        linear_grid(m.div_ceil(TILE) * n.div_ceil(TILE), LANES)
+        Kernels { shader, constants }
     }
 
     /// Computes c from a and b; where there is no bias, b stands at its binding unread.
-    fn dispatch(&self, a: Operand, b: Operand, c: Operand, bias: Operand) -> Dispatch {
-        self.kernels().dispatch("product", vec![a.read(), b.read(), c.write(), bias.read()], self.grid())
+    fn dispatch(&self, target: Target, a: Operand, b: Operand, c: Operand, bias: Operand) -> Dispatch {
+        let (shader, tile, lanes) = match target {
+            Target::Processor if self.is_wide() => (&WIDE_SHADER, WIDE_TILE, WIDE_LANES),
+            _ => (&SHADER, TILE, LANES),
+        };
+        let [m, n, _] = self.extent;
+        let grid = linear_grid(m.div_ceil(tile) * n.div_ceil(tile), lanes);
+        self.kernels(shader).dispatch("product", vec![a.read(), b.read(), c.write(), bias.read()], grid)
     }
 }
 
@@ -59,18 +76,18 @@ pub fn linear(tape: &mut Tape, name: &str, x: Var, w: ParamId, bias: ParamId) ->
     let y = tape.result(name, [n, o], &[x], true);
 
     let forward = Product { bias: true, extent: [n, o, c], a_strides: [c, 1], b_strides: [1, c] };
-    let forward = vec![forward.dispatch(x.into(), w.into(), y.into(), bias.into())];
+    let forward = vec![forward.dispatch(tape.target(), x.into(), w.into(), y.into(), bias.into())];
 
     let dy = Operand::Gradient(y);
     let of_w = Product { bias: false, extent: [o, c, n], a_strides: [1, o], b_strides: [c, 1] };
-    let mut backward = vec![of_w.dispatch(dy, x.into(), Operand::ParameterGradient(w), x.into())];
+    let mut backward = vec![of_w.dispatch(tape.target(), dy, x.into(), Operand::ParameterGradient(w), x.into())];
     // The bias kernel reads `a` as [M,N] and writes `c`; `b` stands at its binding unread.
     let of_bias = Product { bias: false, extent: [n, o, 1], a_strides: [o, 1], b_strides: [1, 1] };
     let bindings = vec![dy.read(), Operand::from(w).read(), Operand::ParameterGradient(bias).write()];
-    backward.push(of_bias.kernels().dispatch("backward_bias", bindings, [o.div_ceil(LANES) as u32, 1, 1]));
+    backward.push(of_bias.kernels(&SHADER).dispatch("backward_bias", bindings, [o.div_ceil(LANES) as u32, 1, 1]));
     if tape.needs_gradient(x) {
         let of_x = Product { bias: false, extent: [n, c, o], a_strides: [o, 1], b_strides: [c, 1] };
-        backward.push(of_x.dispatch(dy, w.into(), Operand::Gradient(x), w.into()));
+        backward.push(of_x.dispatch(tape.target(), dy, w.into(), Operand::Gradient(x), w.into()));
     }
     tape.record(Record { name: name.into(), op: "linear", result: Some(y), forward, backward });
     y

@@ -44,6 +44,7 @@ pub const SHADERS: &[&Shader] = &[
     &cross_entropy::SHADER,
     &dropout::SHADER,
     &linear::SHADER,
+    &linear::WIDE_SHADER,
     &load_batch::SHADER,
     &max_pool::SHADER,
     &mean_pool::SHADER,

@@ -286,6 +286,9 @@ pub fn rows() -> Vec<Row> {
         linear(9, 65, 10),
         linear(64, 64, 10),
         linear(3, 130, 17),
+        // Work enough for processors' kernels, with tiles that are cut off.
+        linear(3, 1024, 2736),
+        linear(130, 260, 256),
         batch_norm([2, 3, 4, 4], false, false),
         batch_norm([3, 5, 7, 3], false, false),
         batch_norm([2, 1, 1, 3], false, false),
