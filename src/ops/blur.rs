@@ -13,17 +13,20 @@ pub static SHADER: Shader = shader!("blur");
 pub fn blur(tape: &mut Tape, name: &str, x: Var) -> Var {
     let shape = tape.shape(x).clone();
     let [_, _, h, w] = shape.nchw(name);
-    let grid = linear_grid(shape.count(), LANES);
+    let (grid, entries) = match w.is_multiple_of(4) {
+        true => (linear_grid(shape.count() / 4, LANES), ["forward_quads", "backward_quads"]),
+        false => (linear_grid(shape.count(), LANES), ["forward", "backward"]),
+    };
     let constants = vec![("COUNT", shape.count().into()), ("H", h.into()), ("W", w.into())];
     let y = tape.result(name, shape, &[x], false);
     let controls = Operand::from(tape.controls()).uniform();
     let kernels = Kernels { shader: &SHADER, constants };
     let bindings = vec![controls, Operand::from(x).read(), Operand::from(y).write()];
-    let forward = vec![kernels.dispatch("forward", bindings, grid)];
+    let forward = vec![kernels.dispatch(entries[0], bindings, grid)];
     let mut backward = vec![];
     if tape.needs_gradient(x) {
         let bindings = vec![controls, Operand::Gradient(y).read(), Operand::Gradient(x).write()];
-        backward.push(kernels.dispatch("backward", bindings, grid));
+        backward.push(kernels.dispatch(entries[1], bindings, grid));
     }
     tape.record(Record { name: name.into(), op: "blur", result: Some(y), forward, backward });
     y

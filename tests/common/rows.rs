@@ -277,6 +277,8 @@ pub fn rows() -> Vec<Row> {
         mean_pool([1, 1, 1, 1], 0, 1),
         blur([2, 3, 8, 8]),
         blur([1, 2, 5, 3]),
+        blur([1, 3, 3, 12]),
+        blur([2, 1, 1, 4]),
         blur([1, 1, 1, 1]),
         dropout([5, 7, 3].into(), 0.3),
         dropout([257].into(), 0.5),
