@@ -31,9 +31,12 @@ check: ## Formatting, lints and documentation, with warnings denied
 	$(CARGO) clippy --all-targets --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
 
-bench: ## Time the kernels
+bench: ## Time the op table, whole steps and the fused update
 	@sh scripts/ensure-adapter.sh
 	$(CARGO) bench
+	$(CARGO) build --release
+	target/release/lerac bench step
+	target/release/lerac bench update
 
 clean: ## Remove what was built and what the demo left
 	$(CARGO) clean

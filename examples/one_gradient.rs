@@ -23,7 +23,7 @@ fn main() -> Result<()> {
     let y = linear(&mut tape, "line", x, slope, offset);
     // No loss is recorded: the host writes dy = y - target, the gradient of half the squared error.
     tape.seed_gradient(y);
-    println!("{}", tape.describe(None));
+    println!("{}", tape.describe());
 
     let storage = Storage::new(&gpu, &tape)?;
     let program = Program::new(&gpu, tape, &storage)?;

@@ -37,7 +37,7 @@ fn assert_refused(arguments: &[&str], parts: &[&str]) {
 #[test]
 fn help_names_every_command() {
     let help = stdout(&["--help"]);
-    for command in ["info", "schedule", "train", "compare"] {
+    for command in ["info", "schedule", "train", "compare", "bench"] {
         assert!(help.contains(command), "{help}");
     }
     for command in ["schedule", "train", "compare"] {

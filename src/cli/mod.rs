@@ -1,6 +1,7 @@
 //! Floor 8: the command line. Results go to standard output, progress and errors to standard error; every error ends the
 //! program with exit code 1, a wrong option with 2.
 
+mod bench;
 mod compare;
 mod info;
 mod progress;
@@ -9,9 +10,11 @@ mod train;
 
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterChoice, AdapterKind, Gpu, Options};
+use crate::study::bench::Report;
 use crate::train::Config;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -33,6 +36,8 @@ enum Command {
     Train(Box<train::TrainArgs>),
     /// Train under several methods with paired seeds and compare them
     Compare(Box<compare::CompareArgs>),
+    /// Time kernels, the update, whole steps or the loader on this device
+    Bench(bench::BenchArgs),
 }
 
 /// Which device to use.
@@ -107,6 +112,7 @@ pub fn main() -> ExitCode {
         Command::Schedule(args) => schedule::run(args, of_command),
         Command::Train(args) => train::run(args, of_command),
         Command::Compare(args) => compare::run(args, of_command),
+        Command::Bench(args) => bench::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -115,6 +121,17 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A report in Markdown.
+fn table_of(report: &Report) -> String {
+    let mut table = Table::new();
+    table.load_style(ASCII_MARKDOWN);
+    table.set_header(report.columns.iter().copied());
+    for row in &report.rows {
+        table.add_row(row.iter().map(ToString::to_string));
+    }
+    table.to_string()
 }
 
 /// Prints results; a reader that has gone away is no error.

@@ -1,13 +1,16 @@
 //! `lerac train`.
 
 use super::progress::Progress;
-use super::{ConfigArgs, DeviceArgs, print};
+use super::{ConfigArgs, DeviceArgs, print, table_of};
 use crate::data;
 use crate::error::Result;
-use crate::study::RunDir;
+use crate::study::{RunDir, bench};
 use crate::train;
 use clap::{ArgMatches, Args};
 use std::path::PathBuf;
+
+/// Steps that a profile is the median of.
+const PROFILED: usize = 5;
 
 /// Options of `lerac train`.
 #[derive(Debug, Args)]
@@ -25,9 +28,9 @@ pub(super) struct TrainArgs {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
-    /// Print the recorded step before training
+    /// Print where the time of a step goes, record by record, after training
     #[arg(long)]
-    describe: bool,
+    profile: bool,
 }
 
 /// Trains one model.
@@ -43,9 +46,8 @@ pub(super) fn run(args: &TrainArgs, matches: &ArgMatches) -> Result<()> {
     progress.finish();
     dir.finish(&outcome, &config.method.to_string())?;
     let summary = &outcome.summary;
-    if args.describe {
-        let times = outcome.session.program().time(&gpu)?;
-        eprintln!("{}", outcome.session.program().tape().describe(times.as_deref()));
+    if args.profile {
+        eprintln!("{}", table_of(&bench::profile(&gpu, outcome.session.program(), PROFILED)?));
     }
     if args.json {
         print(&serde_json::to_string_pretty(summary).expect("a summary is plain data"));

@@ -57,9 +57,11 @@ impl Product {
             Target::Processor if self.is_wide() => (&WIDE_SHADER, WIDE_TILE, WIDE_LANES),
             _ => (&SHADER, TILE, LANES),
         };
-        let [m, n, _] = self.extent;
+        let [m, n, k] = self.extent;
         let grid = linear_grid(m.div_ceil(tile) * n.div_ceil(tile), lanes);
-        self.kernels(shader).dispatch("product", vec![a.read(), b.read(), c.write(), bias.read()], grid)
+        self.kernels(shader)
+            .dispatch("product", vec![a.read(), b.read(), c.write(), bias.read()], grid)
+            .with_work(m * n * k)
     }
 }
 

@@ -60,6 +60,6 @@ struct Kernels {
 impl Kernels {
     fn dispatch(&self, entry: &'static str, bindings: Vec<Binding>, grid: [u32; 3]) -> Dispatch {
         let kernel = Kernel { shader: self.shader, entry, constants: self.constants.clone() };
-        Dispatch { kernel, bindings, grid }
+        Dispatch { kernel, bindings, grid, multiply_adds: 0 }
     }
 }

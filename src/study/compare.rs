@@ -98,12 +98,13 @@ impl Comparison {
             let series = self.methods.iter().map(|result| {
                 let curves: Vec<_> =
                     runs.iter().filter(|run| run.method == result.method).map(|run| &run.curves[which]).collect();
-                Series { label: result.method.to_string(), points: mean_curve(&curves) }
+                Series { label: result.method.to_string(), points: mean_curve(&curves), marks: false }
             });
             Panel {
                 title: title.to_owned(),
                 x_label: "epoch".into(),
                 y_label: title.to_lowercase(),
+                log_x: false,
                 log_y: false,
                 series: series.collect(),
             }

@@ -1,5 +1,6 @@
 //! Floor 7: what is made of runs: their files, comparisons of methods, and pictures.
 
+pub mod bench;
 mod compare;
 pub mod plots;
 mod rates;

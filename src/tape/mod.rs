@@ -10,8 +10,8 @@ mod record;
 mod storage;
 
 pub use plan::Plan;
-pub use program::Program;
-pub use record::{Binding, Dispatch, Operand, Record, linear_grid};
+pub use program::{Launch, Program};
+pub use record::{Binding, Dispatch, Operand, Record, Work, linear_grid};
 pub use storage::Storage;
 
 use crate::gpu::{AdapterInfo, AdapterKind};
@@ -301,23 +301,42 @@ impl Tape {
         dispatches
     }
 
-    /// A table of the records: operation, shape, bytes, dispatches and their grids, and (if given) seconds per record.
-    pub fn describe(&self, seconds: Option<&[f64]>) -> String {
+    /// Bytes of an operand.
+    fn bytes(&self, operand: Operand) -> u64 {
+        match operand {
+            Operand::Value(var) | Operand::Gradient(var) => self.shape(var).bytes(),
+            Operand::Parameter(param) | Operand::ParameterGradient(param) => self.declared(param).shape.bytes(),
+            Operand::State(state) => self.states[state.0].shape.bytes(),
+            Operand::Buffer(buffer) => self.buffers[buffer.0].bytes,
+        }
+    }
+
+    /// What a dispatch has to do at least.
+    fn work(&self, dispatch: &Dispatch) -> Work {
+        let mut seen: Vec<Operand> = vec![];
+        let mut work = Work { multiply_adds: dispatch.multiply_adds, bytes: 0 };
+        for binding in &dispatch.bindings {
+            if !seen.contains(&binding.operand) {
+                seen.push(binding.operand);
+                work.bytes += binding.window.map_or(self.bytes(binding.operand), |(_, bytes)| bytes);
+            }
+        }
+        work
+    }
+
+    /// A table of the records: operation, shape, bytes, dispatches and their grids.
+    pub fn describe(&self) -> String {
         let mut text =
             format!("{:<28} {:<14} {:<18} {:>12}  {}", "record", "op", "result", "bytes", "grids (forward | backward)");
-        if seconds.is_some() {
-            text.insert_str(text.find("  grids").expect("the header has grids"), "        ms");
-        }
-        for (i, record) in self.records.iter().enumerate() {
+        for record in &self.records {
             let (shape, bytes) = record.result.map_or((String::new(), 0), |var| {
                 let copies = 1 + u64::from(self.needs_gradient(var));
                 (self.shape(var).to_string(), self.shape(var).bytes() * copies)
             });
-            let time = seconds.map_or(String::new(), |s| format!(" {:>9.3}", s[i] * 1e3));
             let grids = |list: &[Dispatch]| list.iter().map(Dispatch::to_string).collect::<Vec<_>>().join(" ");
             let (forward, backward) = (grids(&record.forward), grids(&record.backward));
             text.push_str(&format!(
-                "\n{:<28} {:<14} {:<18} {:>12}{time}  {forward} | {backward}",
+                "\n{:<28} {:<14} {:<18} {:>12}  {forward} | {backward}",
                 record.name, record.op, shape, bytes
             ));
         }

@@ -1,9 +1,22 @@
 //! A tape bound to a device.
 
-use super::{BufferId, Dispatch, Operand, Plan, Storage, Tape, Var};
+use super::{BufferId, Dispatch, Operand, Plan, Storage, Tape, Var, Work};
 use crate::error::Result;
 use crate::gpu::{Buffer, BufferRange, Call, Gpu};
 use crate::tensor::Shape;
+
+/// What is known of a launch of a program.
+#[derive(Clone, Copy, Debug)]
+pub struct Launch {
+    /// Position of its record in [`Tape::records`].
+    pub record: usize,
+    /// Whether it belongs to the backward pass.
+    pub backward: bool,
+    /// The `@compute` function.
+    pub entry: &'static str,
+    /// What it has to do at least.
+    pub work: Work,
+}
 
 /// Compiled, bound, ready to be replayed.
 #[derive(Debug)]
@@ -14,8 +27,8 @@ pub struct Program {
     buffers: Vec<Buffer>,
     forward: Vec<Call>,
     backward: Vec<Call>,
-    /// The record of each call of `forward`, then of each call of `backward`.
-    owners: Vec<usize>,
+    /// Of each call of `forward`, then of each call of `backward`.
+    launches: Vec<Launch>,
 }
 
 impl Program {
@@ -40,8 +53,17 @@ impl Program {
             })
             .collect::<Result<_>>()?;
         let buffers = tape.buffers.iter().map(|b| gpu.buffer(&b.name, b.bytes)).collect::<Result<_>>()?;
-        let owners = forward.iter().chain(&backward).map(|(record, _)| *record).collect();
-        let mut program = Self { tape, values, gradients, buffers, forward: vec![], backward: vec![], owners };
+        let launch = |backward: bool| {
+            let tape = &tape;
+            move |(record, dispatch): &(usize, Dispatch)| Launch {
+                record: *record,
+                backward,
+                entry: dispatch.kernel.entry,
+                work: tape.work(dispatch),
+            }
+        };
+        let launches = forward.iter().map(launch(false)).chain(backward.iter().map(launch(true))).collect();
+        let mut program = Self { tape, values, gradients, buffers, forward: vec![], backward: vec![], launches };
         program.forward = program.bind(gpu, storage, &forward)?;
         program.backward = program.bind(gpu, storage, &backward)?;
         Ok(program)
@@ -118,16 +140,18 @@ impl Program {
         Some(&self.buffers[index])
     }
 
-    /// Seconds per record, forward and backward together, or `None` where the adapter has no timestamps.
+    /// What is known of each call: those of the forward pass, then those of the backward pass.
+    pub fn launches(&self) -> &[Launch] {
+        &self.launches
+    }
+
+    /// Runs forward and backward and returns the seconds of each launch, or `None` where the adapter has no timestamps.
     ///
     /// # Errors
     /// [`crate::error::Error::Device`] where the device fails.
     pub fn time(&self, gpu: &Gpu) -> Result<Option<Vec<f64>>> {
         let calls: Vec<_> = self.forward.iter().chain(&self.backward).collect();
-        let Some(times) = gpu.run_timed(&calls)? else { return Ok(None) };
-        let mut seconds = vec![0.0; self.tape.records.len()];
-        times.iter().zip(&self.owners).for_each(|(time, &record)| seconds[record] += time);
-        Ok(Some(seconds))
+        gpu.run_timed(&calls)
     }
 
     /// Every buffer of this program, for tests of what lies behind them.

@@ -86,9 +86,32 @@ pub struct Dispatch {
     pub bindings: Vec<Binding>,
     /// Workgroups in x, y, z.
     pub grid: [u32; 3],
+    /// Multiply-adds that its result is made of; 0 where bytes are what counts.
+    pub multiply_adds: u64,
+}
+
+/// What a launch has to do at least.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Multiply-adds.
+    pub multiply_adds: u64,
+    /// Bytes of its operands, each counted once.
+    pub bytes: u64,
+}
+
+impl std::ops::AddAssign for Work {
+    fn add_assign(&mut self, other: Self) {
+        self.multiply_adds += other.multiply_adds;
+        self.bytes += other.bytes;
+    }
 }
 
 impl Dispatch {
+    /// The same, known to make so many multiply-adds.
+    pub fn with_work(self, multiply_adds: usize) -> Self {
+        Self { multiply_adds: multiply_adds as u64, ..self }
+    }
+
     /// Whether the gradients that this dispatch writes hold something already; marks them as written.
     pub(super) fn writes_again(&self, written: &mut Vec<Operand>, record: &str) -> bool {
         let gradients = self.bindings.iter().filter(|b| b.access == Access::Write && b.operand.is_gradient());

@@ -126,11 +126,43 @@ fn what_cannot_be_trained_is_refused() {
     assert!(!Path::new(&out).join("summary.json").exists());
 }
 
+fn benches_report() {
+    let dir = tempfile::tempdir().unwrap();
+    let (csv, plot) = (dir.path().join("ops.csv"), dir.path().join("roofline.png"));
+    let files = ["--csv", csv.to_str().unwrap(), "--plot", plot.to_str().unwrap()];
+    let small = ["--batch-size", "2", "--runs", "1", "--json"];
+    let printed = stdout(&[&["bench", "ops", "--models", "cnn"], &small[..], &files].concat());
+    let report: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    assert!(report["peaks"]["gflops"].as_f64().unwrap() > 0.0 && report["peaks"]["gbytes"].as_f64().unwrap() > 0.0);
+    let rows = report["rows"].as_array().unwrap();
+    let milliseconds = |rows: &[serde_json::Value]| rows.iter().map(|row| row["ms"].as_f64().unwrap()).sum::<f64>();
+    let (all, parts) = rows.split_last().unwrap();
+    approx::assert_relative_eq!(all["ms"].as_f64().unwrap(), milliseconds(parts), max_relative = 1e-9);
+    let conv2 = parts.iter().find(|row| row["record"] == "conv2" && row["direction"] == "forward").unwrap();
+    // 2 images of 16x16, 32 channels, 16 x 3x3 taps.
+    let operations = conv2["GFLOP/s"].as_f64().unwrap() * conv2["ms"].as_f64().unwrap() * 1e6;
+    approx::assert_relative_eq!(operations, 2.0 * (2 * 256 * 32 * 16 * 9) as f64, max_relative = 1e-9);
+    let lines = std::fs::read_to_string(csv).unwrap().lines().count();
+    assert_eq!(lines, 1 + rows.len());
+    assert!(image::open(plot).unwrap().width() >= 1000);
+
+    let printed = stdout(&[&["bench", "step", "--models", "lenet"], &small[..]].concat());
+    let report: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    let methods: Vec<_> =
+        report["rows"].as_array().unwrap().iter().map(|row| row["method"].as_str().unwrap()).collect();
+    assert_eq!(methods, ["conventional", "lerac", "cbs"]);
+    assert!(stdout(&["bench", "loader", "--runs", "1"]).contains("images/s"));
+    assert!(refusal(&["bench", "step", "--plot", "x.png"]).contains("--plot"));
+    assert!(refusal(&["bench", "ops", "--models", "none"]).contains("--model"));
+    assert!(refusal(&["bench", "step", "--runs", "0"]).contains("--runs"));
+}
+
 /// The tests of this file.
 pub fn tests() -> Vec<Test> {
     vec![
         test("commands: training leaves its files and repeats", |_| training_leaves_its_files()),
         test("commands: comparing pairs its seeds", |_| comparing_pairs_its_seeds()),
+        test("commands: benches report", |_| benches_report()),
         test("commands: what cannot be trained is refused", |_| what_cannot_be_trained_is_refused()),
     ]
 }

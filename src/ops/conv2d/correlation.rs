@@ -29,6 +29,7 @@ pub(super) struct Correlation {
     padding: usize,
     transposed: bool,
     bias: bool,
+    multiply_adds: usize,
 }
 
 impl Correlation {
@@ -44,6 +45,7 @@ impl Correlation {
             padding: g.options.padding,
             transposed: false,
             bias,
+            multiply_adds: g.multiply_adds(),
         }
     }
 
@@ -142,11 +144,9 @@ impl Correlation {
                 vec![Operand::from(w).read(), packed.write()],
                 linear_grid(self.packed(), LANES),
             ),
-            self.kernels(shader, (1, 1)).dispatch(
-                "forward",
-                vec![x.read(), packed.read(), y.write(), bias.read()],
-                grid,
-            ),
+            self.kernels(shader, (1, 1))
+                .dispatch("forward", vec![x.read(), packed.read(), y.write(), bias.read()], grid)
+                .with_work(self.multiply_adds),
         ]
     }
 }

@@ -84,6 +84,11 @@ impl Geometry {
         [self.n, o, oh, ow]
     }
 
+    /// Multiply-adds of y, and of dx and dw each; those with the zeros of the padding are counted too.
+    fn multiply_adds(&self) -> usize {
+        self.n * self.output[1] * self.output[2] * self.weights()
+    }
+
     /// Elements of w.
     fn weights(&self) -> usize {
         self.output[0] * self.input[0] / self.options.groups * self.kernel[0] * self.kernel[1]

@@ -27,6 +27,7 @@ pub(super) struct WeightGradient {
     slices: (usize, usize),
     grid: [u32; 3],
     weights: usize,
+    multiply_adds: usize,
 }
 
 /// Divides `all` into slices of equal length but the last, about as many as there should be: (slices, length).
@@ -54,7 +55,7 @@ impl WeightGradient {
                 (&SHADER, slices, linear_grid(slices.0 * per_slice, LANES))
             }
         };
-        Self { correlation, shader, slices, grid, weights: g.weights() }
+        Self { correlation, shader, slices, grid, weights: g.weights(), multiply_adds: g.multiply_adds() }
     }
 
     /// Elements of all slices.
@@ -67,11 +68,10 @@ impl WeightGradient {
         let partials = Operand::from(partials);
         let bindings = vec![partials.read(), Operand::ParameterGradient(w).write()];
         [
-            self.correlation.kernels(self.shader, self.slices).dispatch(
-                "weight_partial",
-                vec![x.read(), dy.read(), partials.write()],
-                self.grid,
-            ),
+            self.correlation
+                .kernels(self.shader, self.slices)
+                .dispatch("weight_partial", vec![x.read(), dy.read(), partials.write()], self.grid)
+                .with_work(self.multiply_adds),
             self.correlation.kernels(&SHADER, self.slices).dispatch(
                 "weight_reduce",
                 bindings,

@@ -30,6 +30,8 @@ pub struct Series {
     pub label: String,
     /// (x, y).
     pub points: Vec<(f64, f64)>,
+    /// Marks alone, without a line between them.
+    pub marks: bool,
 }
 
 /// One chart.
@@ -41,7 +43,9 @@ pub struct Panel {
     pub x_label: String,
     /// With unit.
     pub y_label: String,
-    /// The powers of ten are evenly spaced; values up to 0 are left out.
+    /// The powers of ten of x are evenly spaced; values up to 0 are left out.
+    pub log_x: bool,
+    /// The same of y.
     pub log_y: bool,
     /// Its curves. From the eighth on colours repeat, dashed. The legend names as many as fit on five lines.
     pub series: Vec<Series>,
@@ -65,9 +69,13 @@ pub fn curves(path: &Path, panels: &[Panel]) -> Result<()> {
 fn draw_panel(panel: &Panel, area: &Area<'_>) -> Drawn {
     let (width, height) = area.dim_in_pixel();
     let (width, height) = (width as i32, height as i32);
-    let visible = |&(x, y): &(f64, f64)| placeable(x) && placeable(y) && (!panel.log_y || y > 0.0);
+    let visible =
+        |&(x, y): &(f64, f64)| placeable(x) && placeable(y) && (!panel.log_x || x > 0.0) && (!panel.log_y || y > 0.0);
     let points = || panel.series.iter().flat_map(|series| series.points.iter().copied()).filter(visible);
-    let x = Axis::linear(points().map(|p| p.0), 8);
+    let x = match panel.log_x {
+        true => Axis::logarithmic(points().map(|p| p.0), 8),
+        false => Axis::linear(points().map(|p| p.0), 8),
+    };
     let mut y = match panel.log_y {
         true => Axis::logarithmic(points().map(|p| p.1), 8),
         false => Axis::linear(points().map(|p| p.1), 8),
@@ -97,23 +105,26 @@ fn draw_panel(panel: &Panel, area: &Area<'_>) -> Drawn {
     }
     for (i, series) in panel.series.iter().enumerate() {
         let place = |(px, py): (f64, f64)| {
-            let py = if panel.log_y { py.log10() } else { py };
+            let (px, py) = (if panel.log_x { px.log10() } else { px }, if panel.log_y { py.log10() } else { py });
             (x.place(px, left, right), y.place(py, frame.bottom, frame.top))
         };
         let mut path: Vec<_> = series.points.iter().copied().filter(visible).map(place).collect();
         path.dedup();
-        draw_curve(area, i, path)?;
+        draw_curve(area, i, path, series.marks)?;
     }
     Ok(())
 }
 
 /// A path in the colour of the `i`th series, with its points marked where there is room for them.
-fn draw_curve(area: &Area<'_>, i: usize, path: Vec<(i32, i32)>) -> Drawn {
+fn draw_curve(area: &Area<'_>, i: usize, path: Vec<(i32, i32)>, marks: bool) -> Drawn {
     let colour = PALETTE[i % PALETTE.len()];
-    if path.len() <= 40 {
+    if marks || path.len() <= 40 {
         for &point in &path {
             area.draw(&Circle::new(point, 6, colour.filled()))?;
         }
+    }
+    if marks {
+        return Ok(());
     }
     if i < PALETTE.len() {
         area.draw(&PathElement::new(path, colour.stroke_width(4)))?;
@@ -136,7 +147,7 @@ fn draw_legend(panel: &Panel, area: &Area<'_>, left: i32, right: i32, top: i32) 
         if y >= top + 5 * LINE {
             return Ok(y);
         }
-        draw_curve(area, i, vec![(x, y + LINE / 2), (x + SAMPLE, y + LINE / 2)])?;
+        draw_curve(area, i, vec![(x, y + LINE / 2), (x + SAMPLE, y + LINE / 2)], series.marks)?;
         text(area, &label, (x + SAMPLE + 12, y + LINE / 2), TEXT, (HPos::Left, VPos::Center), true)?;
         x += SAMPLE + 12 + text_width(&label, TEXT)? + 36;
     }

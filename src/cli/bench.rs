@@ -1,0 +1,171 @@
+//! `lerac bench`.
+
+use super::{DeviceArgs, print, table_of};
+use crate::data;
+use crate::error::{Error, Result};
+use crate::gpu::Gpu;
+use crate::nn;
+use crate::study::bench::{self, Cell, Peaks, Report};
+use crate::study::plots::{self, Panel, Series};
+use crate::train::Config;
+use clap::{Args, ValueEnum};
+use std::path::{Path, PathBuf};
+
+/// What is timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Every kernel of a model's training step
+    Ops,
+    /// The fused update, over many sizes, against a dispatch per tensor
+    Update,
+    /// Whole training steps of models under every method
+    Step,
+    /// The thread that gathers batches, alone
+    Loader,
+}
+
+/// Options of `lerac bench`.
+#[derive(Debug, Args)]
+pub(super) struct BenchArgs {
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// What to time
+    #[arg(value_enum)]
+    what: What,
+    /// Models of `step`, and of `ops` the first of them [default: all; resnet20]
+    #[arg(long, value_delimiter = ',')]
+    models: Vec<String>,
+    /// Data set of `loader`, as `lerac train` knows them
+    #[arg(long, default_value = "shapes")]
+    data: String,
+    /// Directory that holds its files
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// Images per step
+    #[arg(long, default_value_t = 64)]
+    batch_size: usize,
+    /// Timed runs, of which the median counts
+    #[arg(long, default_value_t = 7)]
+    runs: usize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Write the table here, as CSV
+    #[arg(long)]
+    csv: Option<PathBuf>,
+    /// Draw the roofline of `ops` here, as PNG
+    #[arg(long)]
+    plot: Option<PathBuf>,
+}
+
+/// Times and prints.
+pub(super) fn run(args: &BenchArgs) -> Result<()> {
+    let config = Config { batch_size: args.batch_size, ..Config::default() };
+    config.check()?;
+    args.models.iter().try_for_each(|model| nn::named(model).map(drop))?;
+    if args.runs == 0 {
+        return Err(Error::option("--runs", "expected at least 1, found 0"));
+    }
+    if args.plot.is_some() && args.what != What::Ops {
+        return Err(Error::option("--plot", "only `lerac bench ops` draws a roofline"));
+    }
+    if args.what == What::Loader {
+        let splits = data::open(&args.data, args.data_dir.as_deref())?;
+        return show(args, None, &bench::loader(&splits.train, args.batch_size, args.runs)?);
+    }
+    let gpu = args.device.open()?;
+    let peaks = Peaks::measure(&gpu, args.runs)?;
+    let report = match args.what {
+        What::Ops => {
+            let model = args.models.first().map_or("resnet20", String::as_str);
+            let (session, _) = bench::session(&gpu, &Config { model: model.to_owned(), ..config })?;
+            let report = bench::ops(&gpu, session.program(), args.runs, &peaks)?;
+            if let Some(path) = &args.plot {
+                roofline(path, &format!("{model} on {}", gpu.info().name), &report, &peaks)?;
+            }
+            report
+        }
+        What::Update => bench::updates(&gpu, args.runs, &peaks)?,
+        What::Step | What::Loader => {
+            let all = || nn::NAMES.iter().map(|&name| name.to_owned()).collect();
+            let models: Vec<String> = if args.models.is_empty() { all() } else { args.models.clone() };
+            bench::steps(&gpu, &models, &config, args.runs)?
+        }
+    };
+    show(args, Some((&gpu, &peaks)), &report)
+}
+
+/// Prints the report, with what is known of the device, and writes it.
+fn show(args: &BenchArgs, device: Option<(&Gpu, &Peaks)>, report: &Report) -> Result<()> {
+    if let Some(path) = &args.csv {
+        write_csv(path, report)?;
+    }
+    if args.json {
+        let json = serde_json::json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "adapter": device.map(|(gpu, _)| gpu.info()),
+            "peaks": device.map(|(_, peaks)| peaks),
+            "batch_size": args.batch_size,
+            "runs": args.runs,
+            "rows": report.json(),
+        });
+        print(&serde_json::to_string_pretty(&json).expect("a report is plain data"));
+        return Ok(());
+    }
+    if let Some((gpu, peaks)) = device {
+        let info = gpu.info();
+        print(&format!(
+            "{}, {} {}: {:.1} GFLOP/s of multiply-adds, {:.1} GB/s of copying; medians of {} runs after one to warm up",
+            info.name, info.backend, info.driver, peaks.gflops, peaks.gbytes, args.runs
+        ));
+    }
+    print(&table_of(report));
+    Ok(())
+}
+
+fn write_csv(path: &Path, report: &Report) -> Result<()> {
+    let mut writer = csv::Writer::from_writer(vec![]);
+    let unrounded = |cell: &Cell| match cell {
+        Cell::Number(value, _) => value.to_string(),
+        other => other.to_string(),
+    };
+    let rows = report.rows.iter().map(|row| row.iter().map(unrounded).collect::<Vec<_>>());
+    let header = report.columns.iter().map(|column| (*column).to_owned()).collect();
+    for row in std::iter::once(header).chain(rows) {
+        writer.write_record(row).expect("a vector takes every row");
+    }
+    crate::train::write_whole(path, &writer.into_inner().expect("a vector needs no flush"))
+}
+
+/// Draws the speed of each record that multiplies over its multiply-adds per byte, under the device's two roofs.
+fn roofline(path: &Path, title: &str, report: &Report, peaks: &Peaks) -> Result<()> {
+    let column = |name: &str| report.columns.iter().position(|&column| column == name).expect("a column of ops");
+    let (direction, gflops, gbytes) = (column("direction"), column("GFLOP/s"), column("GB/s"));
+    let points = |wanted: &str| -> Vec<(f64, f64)> {
+        let rows = report.rows.iter().filter(|row| row[direction] == Cell::from(wanted));
+        rows.filter_map(|row| match (&row[gflops], &row[gbytes]) {
+            (Cell::Number(flops, _), Cell::Number(bytes, _)) => Some((flops / bytes, *flops)),
+            _ => None,
+        })
+        .collect()
+    };
+    let (forward, backward) = (points("forward"), points("backward"));
+    let ridge = peaks.gflops / peaks.gbytes;
+    let intensities = forward.iter().chain(&backward).map(|point| point.0);
+    let most = intensities.fold(4.0 * ridge, f64::max);
+    let roof = vec![(ridge / 8.0, peaks.gflops / 8.0), (ridge, peaks.gflops), (most, peaks.gflops)];
+    let series = |label: &str, points, marks| Series { label: label.into(), points, marks };
+    let panel = Panel {
+        title: format!("Roofline: {title}"),
+        x_label: "floating-point operations per byte of the operands".into(),
+        y_label: "GFLOP/s".into(),
+        log_x: true,
+        log_y: true,
+        series: vec![
+            series("device", roof, false),
+            series("forward", forward, true),
+            series("backward", backward, true),
+        ],
+    };
+    plots::curves(path, &[panel])
+}

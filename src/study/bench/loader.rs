@@ -1,0 +1,42 @@
+//! The loader alone: whether it or the device is the limit.
+
+use super::{Cell, Report, Seconds};
+use crate::data::{Augmentation, Dataset, Loader};
+use crate::error::{Error, Result};
+use std::sync::Arc;
+
+/// Batches of a run.
+const BATCHES: usize = 64;
+
+/// A row without and with augmentation: images per second of the thread that gathers batches.
+///
+/// # Errors
+/// [`Error::Option`] where the set does not fill a batch.
+pub fn loader(data: &Dataset, batch_size: usize, runs: usize) -> Result<Report> {
+    if data.len() < batch_size {
+        let message = format!("{batch_size} does not fit into {} training images", data.len());
+        return Err(Error::option("--batch-size", message));
+    }
+    let mut report = Report::new(&["data", "augmentation", "batch size", "images/s"]);
+    let data = Arc::new(data.clone());
+    let indices: Arc<[u32]> = (0..data.len() as u32).collect();
+    for (name, augmentation) in
+        [("none", Augmentation { flip: false, shift: 0 }), ("flip, shift 4", Augmentation { flip: true, shift: 4 })]
+    {
+        let mut batches = Loader::training(data.clone(), indices.clone(), batch_size, augmentation, 0, 0);
+        let seconds = Seconds::of(runs, || {
+            for _ in 0..BATCHES {
+                let batch = batches.next().ok_or_else(|| Error::Device("the loader's thread has ended".into()))?;
+                batches.recycle(batch);
+            }
+            Ok(())
+        })?;
+        report.push(vec![
+            data.name.as_str().into(),
+            name.into(),
+            batch_size.into(),
+            Cell::Number((BATCHES * batch_size) as f64 / seconds.median, 0),
+        ]);
+    }
+    Ok(report)
+}

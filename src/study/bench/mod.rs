@@ -1,0 +1,60 @@
+//! Timings on the user's own device, beside what the device can do at most, measured in the same run.
+
+mod loader;
+mod ops;
+mod peaks;
+mod report;
+mod steps;
+mod updates;
+
+pub use loader::loader;
+pub use ops::{ops, profile};
+pub use peaks::{Peaks, SHADER};
+pub use report::{Cell, Report};
+pub use steps::{session, steps};
+pub use updates::updates;
+
+use crate::error::Result;
+use crate::gpu::{Call, Gpu};
+use std::time::Instant;
+
+/// Seconds of repeated work.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Seconds {
+    /// The middle run.
+    pub median: f64,
+    /// The fastest run.
+    pub least: f64,
+    /// The slowest run.
+    pub most: f64,
+}
+
+impl Seconds {
+    /// Runs `work` once to warm up, then `runs` times.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub fn of(runs: usize, mut work: impl FnMut() -> Result<()>) -> Result<Self> {
+        work()?;
+        let mut seconds = Vec::with_capacity(runs);
+        for _ in 0..runs.max(1) {
+            let start = Instant::now();
+            work()?;
+            seconds.push(start.elapsed().as_secs_f64());
+        }
+        Ok(Self::of_sample(seconds))
+    }
+
+    /// Submits `calls` and waits for them, again and again.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Device`] where the device fails.
+    pub fn of_calls(gpu: &Gpu, runs: usize, calls: &[&Call]) -> Result<Self> {
+        Self::of(runs, || gpu.run(calls.iter().copied()).and_then(|()| gpu.wait()))
+    }
+
+    fn of_sample(mut seconds: Vec<f64>) -> Self {
+        seconds.sort_by(f64::total_cmp);
+        Self { median: seconds[seconds.len() / 2], least: seconds[0], most: seconds[seconds.len() - 1] }
+    }
+}

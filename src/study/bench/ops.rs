@@ -1,0 +1,115 @@
+//! The kernels of a model's training step, one by one.
+
+use super::{Cell, Peaks, Report, Seconds};
+use crate::error::Result;
+use crate::gpu::Gpu;
+use crate::tape::{Program, Work};
+
+/// Time, multiply-adds and bytes of a record's launches in one direction.
+struct Direction {
+    record: usize,
+    backward: bool,
+    kernels: Vec<&'static str>,
+    seconds: f64,
+    work: Work,
+}
+
+/// Times every launch of a step `runs` times, and sums up the medians by record and direction. Where the adapter has no timestamps
+/// each record is submitted and waited for alone, which adds the time of a submission.
+fn directions(gpu: &Gpu, program: &Program, runs: usize) -> Result<Vec<Direction>> {
+    let mut launches: Vec<(_, f64)> = program.launches().iter().zip(std::iter::repeat(0.0)).collect();
+    let samples = (0..runs.max(1)).map(|_| program.time(gpu)).collect::<Result<Option<Vec<_>>>>()?;
+    match samples {
+        Some(samples) => launches.iter_mut().enumerate().for_each(|(i, (_, seconds))| {
+            *seconds = Seconds::of_sample(samples.iter().map(|sample| sample[i]).collect()).median;
+        }),
+        None => {
+            let calls = program.forward().iter().chain(program.backward());
+            for ((_, seconds), call) in launches.iter_mut().zip(calls) {
+                *seconds = Seconds::of_calls(gpu, runs, &[call])?.median;
+            }
+        }
+    }
+    let mut found: Vec<Direction> = vec![];
+    for (launch, seconds) in launches {
+        match found.iter_mut().find(|d| (d.record, d.backward) == (launch.record, launch.backward)) {
+            Some(direction) => {
+                direction.kernels.push(launch.entry);
+                direction.seconds += seconds;
+                direction.work += launch.work;
+            }
+            None => found.push(Direction {
+                record: launch.record,
+                backward: launch.backward,
+                kernels: vec![launch.entry],
+                seconds,
+                work: launch.work,
+            }),
+        }
+    }
+    Ok(found)
+}
+
+const COLUMNS: [&str; 9] =
+    ["record", "op", "direction", "kernels", "ms", "GFLOP/s", "GB/s", "% of FMA peak", "% of copy"];
+
+/// A row per record and direction of a recorded step, in the order of execution, and one for all of it. Bytes are those of the
+/// operands, each counted once.
+///
+/// # Errors
+/// [`crate::error::Error::Device`] where the device fails.
+pub fn ops(gpu: &Gpu, program: &Program, runs: usize, peaks: &Peaks) -> Result<Report> {
+    let mut report = Report::new(&COLUMNS);
+    let row = |name: &str, op: &str, direction: &str, kernels: String, seconds: f64, work: Work| {
+        let gflops = (work.multiply_adds > 0).then(|| 2e-9 * work.multiply_adds as f64 / seconds);
+        let gbytes = 1e-9 * work.bytes as f64 / seconds;
+        vec![
+            name.into(),
+            op.into(),
+            direction.into(),
+            Cell::Text(kernels),
+            Cell::Number(1e3 * seconds, 3),
+            Cell::number(gflops, 1),
+            Cell::Number(gbytes, 2),
+            Cell::number(gflops.map(|g| 100.0 * g / peaks.gflops), 0),
+            Cell::Number(100.0 * gbytes / peaks.gbytes, 0),
+        ]
+    };
+    let directions = directions(gpu, program, runs)?;
+    let (mut seconds, mut work) = (0.0, Work::default());
+    for d in &directions {
+        let record = &program.tape().records()[d.record];
+        let direction = if d.backward { "backward" } else { "forward" };
+        report.push(row(&record.name, record.op, direction, d.kernels.join(" "), d.seconds, d.work));
+        seconds += d.seconds;
+        work += d.work;
+    }
+    report.push(row("all", "", "", String::new(), seconds, work));
+    Ok(report)
+}
+
+/// Milliseconds of each record, forward and backward, and its part of the whole.
+///
+/// # Errors
+/// [`crate::error::Error::Device`] where the device fails.
+pub fn profile(gpu: &Gpu, program: &Program, runs: usize) -> Result<Report> {
+    let directions = directions(gpu, program, runs)?;
+    let all: f64 = directions.iter().map(|d| d.seconds).sum();
+    let mut report = Report::new(&["record", "op", "forward ms", "backward ms", "% of the step"]);
+    for (i, record) in program.tape().records().iter().enumerate() {
+        let of = |backward: bool| {
+            let mut found = directions.iter().filter(|d| d.record == i && d.backward == backward);
+            found.next().map(|d| d.seconds)
+        };
+        let (forward, backward) = (of(false), of(true));
+        let both = forward.unwrap_or(0.0) + backward.unwrap_or(0.0);
+        report.push(vec![
+            record.name.as_str().into(),
+            record.op.into(),
+            Cell::number(forward.map(|s| 1e3 * s), 3),
+            Cell::number(backward.map(|s| 1e3 * s), 3),
+            Cell::Number(100.0 * both / all, 1),
+        ]);
+    }
+    Ok(report)
+}

@@ -1,0 +1,82 @@
+//! Whole training steps.
+
+use super::{Cell, Report, Seconds};
+use crate::data::{Augmentation, HostBatch, shapes};
+use crate::error::Result;
+use crate::gpu::Gpu;
+use crate::nn::{self, Task};
+use crate::train::{Config, Method, Parts, Session};
+use std::time::Instant;
+
+const COLUMNS: [&str; 9] = [
+    "model",
+    "method",
+    "first step s",
+    "ms per step",
+    "fastest",
+    "slowest",
+    "images/s",
+    "host us per step",
+    "MiB on the device",
+];
+
+/// A session of `config`'s model on drawn images of 3x32x32, and a batch for it.
+///
+/// # Errors
+/// As [`Session::new`].
+pub fn session<'g>(gpu: &'g Gpu, config: &Config) -> Result<(Session<'g>, HostBatch)> {
+    let task = Task { image: [3, 32, 32], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 };
+    let parts = Parts {
+        model: &nn::named(&config.model)?,
+        task: &task,
+        batch_size: config.batch_size,
+        net_options: config.net_options(),
+        settings: config.settings()?,
+        schedule: config.common_rate()?,
+        curriculum: &|layers| config.curriculum(layers),
+        steps_per_epoch: 10,
+        seed: 0,
+    };
+    let indices: Vec<u32> = (0..config.batch_size as u32).collect();
+    let images = shapes(config.batch_size, 1, 0).train;
+    let batch = HostBatch::gather(&images, &indices, config.batch_size, || Augmentation::IDENTITY);
+    Ok((Session::new(gpu, &parts)?, batch))
+}
+
+/// A row per model and method: the first step with all that comes before it, then `runs` steps, each waited for. The host's time is
+/// what it takes to write the tables and to submit.
+///
+/// # Errors
+/// As [`Session::new`], and [`crate::error::Error::Device`] where the device fails.
+pub fn steps(gpu: &Gpu, models: &[String], config: &Config, runs: usize) -> Result<Report> {
+    let mut report = Report::new(&COLUMNS);
+    for model in models {
+        for method in [Method::Conventional, Method::Lerac, Method::Cbs] {
+            let config = Config { model: model.clone(), method, ..config.clone() };
+            let start = Instant::now();
+            let (mut session, batch) = session(gpu, &config)?;
+            session.step(&batch)?;
+            gpu.wait()?;
+            let first = start.elapsed().as_secs_f64();
+            let mut host = vec![];
+            let step = Seconds::of(runs, || {
+                let start = Instant::now();
+                session.step(&batch)?;
+                host.push(start.elapsed().as_secs_f64());
+                gpu.wait()
+            })?;
+            report.push(vec![
+                model.as_str().into(),
+                Cell::Text(method.to_string()),
+                Cell::Number(first, 2),
+                Cell::Number(1e3 * step.median, 1),
+                Cell::Number(1e3 * step.least, 1),
+                Cell::Number(1e3 * step.most, 1),
+                Cell::Number(config.batch_size as f64 / step.median, 0),
+                Cell::Number(1e6 * Seconds::of_sample(host).median, 0),
+                Cell::Number(session.plan().total() as f64 / f64::from(1 << 20), 1),
+            ]);
+        }
+    }
+    Ok(report)
+}
