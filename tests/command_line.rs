@@ -101,6 +101,10 @@ fn every_option_survives_its_file() {
     self::unusual().check().unwrap();
     let too_large = Config { seed: u64::MAX, ..Config::default() };
     assert!(too_large.check().unwrap_err().to_string().starts_with("--seed"));
+    for milestones in [vec![2.0, 1.0], vec![-1.0], vec![0.0], vec![1.0, 1.0], vec![f64::NAN]] {
+        let config = Config { milestones, ..Config::default() };
+        assert!(config.check().unwrap_err().to_string().starts_with("--milestones"));
+    }
 }
 
 const PAPER: &[&str] = &["schedule", "--model", "cnn", "--method", "lerac", "--eta", "0.1", "--range", "1e-1..1e-4"];

@@ -10,6 +10,9 @@ use clap::{ArgMatches, Args};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use std::path::PathBuf;
 
+/// Enough for every interval, and few enough for a list of runs.
+const MOST_SEEDS: u64 = 10_000;
+
 /// Options of `lerac compare`.
 #[derive(Debug, Args)]
 pub(super) struct CompareArgs {
@@ -34,11 +37,11 @@ pub(super) struct CompareArgs {
 /// Trains under every method and seed and prints the table.
 pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
     let config = args.config.resolve(matches)?;
-    if args.seeds == 0 {
-        return Err(Error::option("--seeds", "expected at least 1, found 0"));
+    if !(1..=MOST_SEEDS).contains(&args.seeds) {
+        return Err(Error::option("--seeds", format!("expected 1 to {MOST_SEEDS}, found {}", args.seeds)));
     }
-    if let Some((i, method)) = args.methods.iter().enumerate().find(|(i, method)| args.methods[..*i].contains(method)) {
-        return Err(Error::option("--methods", format!("{method} stands there twice, at {} too", i + 1)));
+    if let Some(i) = (1..args.methods.len()).find(|&i| args.methods[..i].contains(&args.methods[i])) {
+        return Err(Error::option("--methods", format!("{} is named twice; once will do", args.methods[i])));
     }
     let runs: Vec<Config> = (0..args.seeds)
         .flat_map(|seed| args.methods.iter().map(move |&method| (seed, method)))

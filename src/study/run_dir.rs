@@ -88,13 +88,11 @@ impl RunDir {
         self.metrics.flush().map_err(Error::io(&path, "write"))
     }
 
-    /// Writes pictures, summary and weights.
+    /// Writes weights, pictures and, once all else is there, the summary.
     ///
     /// # Errors
     /// [`Error::Io`] where a file cannot be written.
     pub fn finish(self, outcome: &Outcome<'_>, method: &str) -> Result<()> {
-        plots::curves(&self.dir.join("curves.png"), &self.panels())?;
-        plots::heat_map(&self.dir.join("rates.png"), &rate_map(&self.layers, &self.intervals, method))?;
         let session = &outcome.session;
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
         write_safetensors(
@@ -103,6 +101,8 @@ impl RunDir {
             &session.snapshot()?.tensors,
             metadata,
         )?;
+        plots::curves(&self.dir.join("curves.png"), &self.panels())?;
+        plots::heat_map(&self.dir.join("rates.png"), &rate_map(&self.layers, &self.intervals, method))?;
         let json = serde_json::to_string_pretty(&outcome.summary).expect("a summary is plain data");
         write_whole(&self.dir.join("summary.json"), json.as_bytes())
     }

@@ -336,6 +336,11 @@ impl Config {
         require("--final-rate", self.final_rate, (0.0..=self.eta).contains(&self.final_rate), "0 to eta")?;
         require("--gamma", self.gamma, self.gamma > 0.0, "a positive factor")?;
         require("--warmup-epochs", self.warmup_epochs, self.warmup_epochs >= 0.0, "0 or more epochs")?;
+        let mut before = 0.0;
+        for &milestone in &self.milestones {
+            require("--milestones", milestone, milestone > before, "epochs above 0 in ascending order")?;
+            before = milestone;
+        }
         let shape = match self.schedule {
             ScheduleKind::Constant => curriculum::Shape::Constant,
             ScheduleKind::Step => curriculum::Shape::Step { milestones: self.milestones.clone(), gamma: self.gamma },

@@ -14,8 +14,12 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     temporary.push(".part");
     let temporary = Path::new(&temporary);
     let mut file = File::create(temporary).map_err(Error::io(path, "create"))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io(path, "write"))?;
-    fs::rename(temporary, path).map_err(Error::io(path, "write"))
+    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(temporary, path));
+    written.map_err(|error| {
+        // What is half written helps nobody; if it cannot be removed either, the first error is the one to tell.
+        let _ = fs::remove_file(temporary);
+        Error::io(path, "write")(error)
+    })
 }
 
 /// Writes `snapshot`, tensors in the order of [`Storage::tensors`], with `metadata`.

@@ -37,10 +37,12 @@ pub fn session<'g>(gpu: &'g Gpu, config: &Config) -> Result<(Session<'g>, HostBa
         steps_per_epoch: 10,
         seed: 0,
     };
+    // First what refuses a batch that does not fit the device.
+    let session = Session::new(gpu, &parts)?;
     let indices: Vec<u32> = (0..config.batch_size as u32).collect();
     let images = shapes(config.batch_size, 1, 0).train;
     let batch = HostBatch::gather(&images, &indices, config.batch_size, || Augmentation::IDENTITY);
-    Ok((Session::new(gpu, &parts)?, batch))
+    Ok((session, batch))
 }
 
 /// A row per model and method: the first step with all that comes before it, then `runs` steps, each waited for. The host's time is

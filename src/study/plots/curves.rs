@@ -54,7 +54,7 @@ pub struct Panel {
 /// Draws panels into `path`: one on 1600 x 1000 pixels, more in rows of two, 1000 x 800 each.
 ///
 /// # Errors
-/// [`Error::Io`] where the file cannot be written.
+/// [`crate::error::Error::Io`] where the file cannot be written.
 pub fn curves(path: &Path, panels: &[Panel]) -> Result<()> {
     let (columns, (width, height)) = if panels.len() > 1 { (2, PANEL) } else { (1, ALONE) };
     let rows = panels.len().div_ceil(columns).max(1);

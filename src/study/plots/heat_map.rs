@@ -42,7 +42,7 @@ pub struct HeatMap {
 /// Draws a heat map into `path`, 1600 pixels wide; its height follows from the rows.
 ///
 /// # Errors
-/// [`Error::Io`] where the file cannot be written.
+/// [`crate::error::Error::Io`] where the file cannot be written.
 pub fn heat_map(path: &Path, map: &HeatMap) -> Result<()> {
     let rows = map.rows.len().max(1) as i32;
     // Few rows are tall enough for the colour bar beside them, many still for their names.
