@@ -1,7 +1,7 @@
 //! The command line as a user runs it, where it needs no device: help, schedules, and what is refused.
 #![cfg(feature = "cli")]
 
-use lerac::curriculum::{Granularity, Pace};
+use lerac::curriculum::{Granularity, Ladder, Pace};
 use lerac::train::{Config, Method, Preset, ScheduleKind};
 use std::path::Path;
 use std::process::{Command, Output};
@@ -78,6 +78,7 @@ fn unusual() -> Config {
         k: Some(2.5),
         granularity: Granularity::Block,
         pace: Pace::Epoch,
+        ladder: Ladder::Bert,
         min_lr: 1e-6,
         clf: 1e-2,
         stop_lr: Some(0.4),

@@ -2,8 +2,8 @@
 
 use approx::assert_relative_eq;
 use lerac::curriculum::{
-    Cbs, Conventional, Curriculum, Granularity, Layer, Pace, Paper, Range, Reference, ReferenceOptions, Schedule,
-    Shape, Time, depths, rates,
+    Blurred, Cbs, Control, Conventional, Curriculum, Granularity, Growth, Ladder, Layer, Pace, Paper, Range, Reference,
+    ReferenceOptions, Schedule, Shape, Time, depths, rates,
 };
 use proptest::prelude::*;
 
@@ -61,8 +61,72 @@ proptest! {
     }
 }
 
+const CONTROLS: [Control; 5] =
+    [Control::Reversed, Control::Shuffled(3), Control::Uniform, Control::Linear, Control::Logarithmic];
+
+#[test]
+fn controls_start_from_the_paper_and_end_at_eta() {
+    let depths = [1, 2, 3, 4, 5];
+    let paper = || Paper::new(0.1, Range { first: 0.1, last: 1e-5 }, 2.0, &depths, Pace::Step).unwrap();
+    let at = |curriculum: &Paper, step| depths.map(|depth| curriculum.factor(time(step, 10), depth - 1));
+    let start = at(&paper(), 0);
+    for control in CONTROLS {
+        let changed = paper().control(control);
+        for step in [20, 21, 1000] {
+            assert_eq!(at(&changed, step), [1.0; 5], "{control:?} at step {step}");
+        }
+        for step in 0..20 {
+            let (now, next) = (at(&changed, step), at(&changed, step + 1));
+            assert!(now.iter().zip(next).all(|(now, next)| *now <= next), "{control:?} falls after step {step}");
+        }
+    }
+    let starts = |control| at(&paper().control(control), 0);
+    let mut reversed = start;
+    reversed.reverse();
+    assert_eq!(starts(Control::Reversed), reversed);
+    let mut sorted = starts(Control::Shuffled(3));
+    assert_ne!(sorted, start, "this seed moves something");
+    assert_ne!(sorted, starts(Control::Shuffled(4)));
+    sorted.sort_by(|a, b| b.total_cmp(a));
+    assert_eq!(sorted, start, "shuffled has the same rates");
+    // The middle of 1, 1e-1, .., 1e-4 in the logarithm.
+    starts(Control::Uniform).iter().for_each(|factor| assert_relative_eq!(*factor, 1e-2, max_relative = 1e-12));
+    assert_eq!((starts(Control::Linear), starts(Control::Logarithmic)), (start, start));
+}
+
+#[test]
+fn growths_have_their_closed_forms() {
+    for s in [1e-8, 1e-3, 0.5, 1.0, 4.0] {
+        let halfway = |growth: Growth| growth.between(s, 0.5);
+        assert_relative_eq!(halfway(Growth::Exponential), s.sqrt(), max_relative = 1e-12);
+        assert_relative_eq!(halfway(Growth::Linear), (s + 1.0) / 2.0, max_relative = 1e-12);
+        for growth in [Growth::Exponential, Growth::Linear, Growth::Logarithmic] {
+            assert_relative_eq!(growth.between(s, 0.0), s, max_relative = 1e-9);
+            assert_relative_eq!(growth.between(s, 1.0), 1.0, max_relative = 1e-12);
+        }
+        // Exchanging the axes of the unit square leads from the one to the other and back.
+        let within = |growth: Growth, u: f64| (growth.between(s, u) - s) / (1.0 - s);
+        for u in [0.1, 0.5, 0.9] {
+            if s != 1.0 {
+                let there = within(Growth::Exponential, u);
+                assert_relative_eq!(within(Growth::Logarithmic, there), u, max_relative = 1e-6);
+            }
+        }
+    }
+}
+
+#[test]
+fn lerac_and_cbs_go_together() {
+    let paper = Paper::new(0.1, Range { first: 0.1, last: 1e-3 }, 2.0, &[1, 2], Pace::Step).unwrap();
+    let both = Blurred { rates: Box::new(paper.clone()), blur: Cbs::new(1.0, 0.9, 5).unwrap() };
+    assert_eq!(both.factor(time(7, 10), 1), paper.factor(time(7, 10), 1));
+    assert_relative_eq!(both.sigma(time(55, 10)).unwrap(), 0.9, max_relative = 1e-12);
+}
+
 fn reference(eta: f64, min_lr: f64, clf: f64, updates_per_epoch: u64, stop_update_epoch: u64) -> Reference {
-    let options = ReferenceOptions { eta, min_lr, clf, stop_lr: 1.1 * eta, updates_per_epoch, stop_update_epoch };
+    let ladder = Ladder::Resnet;
+    let options =
+        ReferenceOptions { ladder, eta, min_lr, clf, stop_lr: 1.1 * eta, updates_per_epoch, stop_update_epoch };
     // ResNet-18: a stem, eight blocks, a classifier.
     Reference::new(options, &(1..=10).collect::<Vec<_>>()).unwrap()
 }
@@ -74,6 +138,34 @@ fn reference_starts_on_the_published_ladder() {
     let ladder = [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-6, 1e-6, 1e-6, 1e-4];
     for (found, expected) in start.iter().zip(ladder) {
         assert_relative_eq!(*found, expected, max_relative = 1e-12);
+    }
+}
+
+#[test]
+fn other_architectures_start_on_their_own_ladders() {
+    let start = |ladder| {
+        let options = ReferenceOptions {
+            ladder,
+            eta: 0.1,
+            min_lr: 1e-3,
+            clf: 1e-5,
+            stop_lr: 0.11,
+            updates_per_epoch: 1,
+            stop_update_epoch: 20,
+        };
+        let reference = Reference::new(options, &[1, 2, 3, 4, 5, 6, 7]).unwrap();
+        (0..7).map(|layer| 0.1 * reference.factor(time(0, 10), layer)).collect::<Vec<_>>()
+    };
+    // 0.1 * 0.1 * 0.1 rounds to just above 1e-3, so that one step below min_lr is taken.
+    let ladders = [
+        (Ladder::Resnet, [0.1, 1e-2, 1e-3, 1e-4, 1e-4, 1e-4, 1e-6]),
+        (Ladder::WideResnet, [0.1, 0.1, 1e-2, 1e-3, 1e-4, 1e-4, 1e-6]),
+        (Ladder::Bert, [0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 1e-6]),
+    ];
+    for (ladder, expected) in ladders {
+        for (found, expected) in start(ladder).iter().zip(expected) {
+            assert_relative_eq!(*found, expected, max_relative = 1e-9);
+        }
     }
 }
 

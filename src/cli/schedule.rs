@@ -79,7 +79,7 @@ pub(super) fn run(args: &ScheduleArgs, matches: &ArgMatches) -> Result<()> {
         let drawn: Vec<_> = sample(DRAWN).collect();
         let columns: Vec<_> = drawn.iter().map(|&step| at(step)).collect();
         let method = match config.method {
-            Method::Lerac => format!("lerac ({:?})", config.preset).to_lowercase(),
+            Method::Lerac | Method::LeracCbs => format!("{} ({:?})", config.method, config.preset).to_lowercase(),
             other => other.to_string(),
         };
         plots::heat_map(

@@ -4,15 +4,17 @@
 //! layer's own factor. Time is counted in fractional epochs.
 
 mod cbs;
+mod controls;
 mod conventional;
 mod paper;
 mod reference;
 mod schedule;
 
 pub use cbs::Cbs;
+pub use controls::{Control, Growth};
 pub use conventional::Conventional;
 pub use paper::{Pace, Paper, Range};
-pub use reference::{Options as ReferenceOptions, Reference};
+pub use reference::{Ladder, Options as ReferenceOptions, Reference};
 pub use schedule::{Schedule, Shape};
 
 use serde::{Deserialize, Serialize};
@@ -69,6 +71,24 @@ pub trait Curriculum: Send + Sync {
     /// Standard deviation of the blur after each convolution larger than 1x1, pixels; `None` where nothing is blurred.
     fn sigma(&self, _time: Time) -> Option<f64> {
         None
+    }
+}
+
+/// The rates of one curriculum under the blur of another.
+pub struct Blurred {
+    /// Sets the rates.
+    pub rates: Box<dyn Curriculum>,
+    /// Sets the blur.
+    pub blur: Cbs,
+}
+
+impl Curriculum for Blurred {
+    fn factor(&self, time: Time, layer: usize) -> f64 {
+        self.rates.factor(time, layer)
+    }
+
+    fn sigma(&self, time: Time) -> Option<f64> {
+        self.blur.sigma(time)
     }
 }
 

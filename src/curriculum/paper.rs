@@ -1,5 +1,6 @@
 //! Learning Rate Curriculum as the paper defines it.
 
+use super::controls::Growth;
 use super::{Curriculum, Time};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -77,9 +78,13 @@ pub enum Pace {
 /// t = k/2 it is the geometric mean of start and end. Usually eta_1(0) = eta; an initial rate above eta falls to it instead.
 #[derive(Clone, Debug)]
 pub struct Paper {
-    initial: Vec<f64>,
+    /// eta_j(0) / eta by depth.
+    pub(super) initial: Vec<f64>,
+    /// The depth of each layer, from 1.
+    depths: Vec<usize>,
     k: f64,
     pace: Pace,
+    pub(super) growth: Growth,
 }
 
 impl Paper {
@@ -97,11 +102,12 @@ impl Paper {
         // Also checks a range that was not parsed.
         let range: Range = range.to_string().parse().map_err(|message: String| Error::option("--range", message))?;
         let deepest = depths.iter().copied().max().unwrap_or(1);
-        let initial = depths.iter().map(|&depth| {
+        let initial = (1..=deepest).map(|depth| {
             let along = if deepest > 1 { (depth - 1) as f64 / (deepest - 1) as f64 } else { 0.0 };
             range.first.powf(1.0 - along) * range.last.powf(along) / eta
         });
-        Ok(Self { initial: initial.collect(), k, pace })
+        let growth = Growth::Exponential;
+        Ok(Self { initial: initial.collect(), depths: depths.to_vec(), k, pace, growth })
     }
 }
 
@@ -111,6 +117,7 @@ impl Curriculum for Paper {
             Pace::Step => time.epochs(),
             Pace::Epoch => time.whole_epochs() as f64,
         };
-        if t >= self.k { 1.0 } else { self.initial[layer].powf(1.0 - t / self.k) }
+        let initial = self.initial[self.depths[layer] - 1];
+        if t >= self.k { 1.0 } else { self.growth.between(initial, t / self.k) }
     }
 }

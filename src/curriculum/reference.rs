@@ -2,10 +2,27 @@
 
 use super::{Curriculum, Time};
 use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// Where the published code starts the blocks between the stem and the classifier, by architecture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum Ladder {
+    /// ResNet-18: the first block a decade below eta, each next one a decade lower while the rate is above min_lr.
+    #[default]
+    Resnet,
+    /// Wide ResNet and CvT: the first block at eta, then as above.
+    WideResnet,
+    /// BERT: every layer at eta but the classifier.
+    Bert,
+}
 
 /// The published code's knobs, in learning rates and epochs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options {
+    /// Where blocks start.
+    pub ladder: Ladder,
     /// The common rate.
     pub eta: f64,
     /// Blocks go down a decade each while the rate is above this.
@@ -20,8 +37,8 @@ pub struct Options {
     pub stop_update_epoch: u64,
 }
 
-/// Initial rates: the stem at eta; blocks at eta*1e-1 and a decade lower each while the rate is above min_lr, by repeated
-/// multiplication, so that rounding may take one more step; the classifier at eta*clf. At each of `updates_per_epoch` equally
+/// Initial rates: the stem at eta; blocks as their [`Ladder`] says, by repeated multiplication, so that rounding may take one step
+/// below min_lr; the classifier at eta*clf. At each of `updates_per_epoch` equally
 /// spaced points of an epoch a rate whose tenfold is below stop_lr grows tenfold, as long as fewer than `stop_update_epoch` - 1
 /// epochs are done: groups reach eta one after another.
 ///
@@ -82,10 +99,13 @@ impl Reference {
 /// The rates of depths 1 to `deepest`.
 fn initial_rates(options: &Options, deepest: usize) -> Vec<f64> {
     let mut rates = vec![options.eta];
-    let mut block = options.eta * 1e-1;
+    let mut block = match options.ladder {
+        Ladder::Resnet => options.eta * 1e-1,
+        Ladder::WideResnet | Ladder::Bert => options.eta,
+    };
     for _ in 2..deepest {
         rates.push(block);
-        if block > options.min_lr {
+        if options.ladder != Ladder::Bert && block > options.min_lr {
             block *= 1e-1;
         }
     }

@@ -1,6 +1,8 @@
 //! All options of a run, as the command line, a TOML file and `DIR/config.toml` hold them.
 
-use crate::curriculum::{self, Cbs, Conventional, Curriculum, Granularity, Layer, Pace, Range, Schedule};
+use crate::curriculum::{
+    self, Cbs, Control, Conventional, Curriculum, Granularity, Ladder, Layer, Pace, Paper, Range, Schedule,
+};
 use crate::data::Augmentation;
 use crate::error::{Error, Result};
 use crate::nn::NetOptions;
@@ -8,7 +10,7 @@ use crate::optim::{Rule, Settings};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Training methods.
+/// Training methods, and the controls that LeRaC is held against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
@@ -19,6 +21,43 @@ pub enum Method {
     Lerac,
     /// Curriculum by Smoothing (Sinha et al., NeurIPS 2020).
     Cbs,
+    /// Both at once.
+    LeracCbs,
+    /// Control: LeRaC with the deepest layer ahead.
+    Reversed,
+    /// Control: LeRaC with its initial rates dealt to the depths by the seed.
+    Shuffled,
+    /// Control: every layer follows LeRaC's mean ramp, a warm-up.
+    Uniform,
+    /// Control: LeRaC with linear growth.
+    Linear,
+    /// Control: LeRaC with logarithmic growth.
+    Logarithmic,
+}
+
+impl Method {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Conventional,
+        Self::Lerac,
+        Self::Cbs,
+        Self::LeracCbs,
+        Self::Reversed,
+        Self::Shuffled,
+        Self::Uniform,
+        Self::Linear,
+        Self::Logarithmic,
+    ];
+
+    /// Whether layers' rates differ at the start.
+    pub fn has_ramp(self) -> bool {
+        !matches!(self, Self::Conventional | Self::Cbs)
+    }
+
+    /// Whether feature maps are blurred.
+    pub fn has_blur(self) -> bool {
+        matches!(self, Self::Cbs | Self::LeracCbs)
+    }
 }
 
 impl std::fmt::Display for Method {
@@ -27,6 +66,12 @@ impl std::fmt::Display for Method {
             Self::Conventional => "conventional",
             Self::Lerac => "lerac",
             Self::Cbs => "cbs",
+            Self::LeracCbs => "lerac-cbs",
+            Self::Reversed => "reversed",
+            Self::Shuffled => "shuffled",
+            Self::Uniform => "uniform",
+            Self::Linear => "linear",
+            Self::Logarithmic => "logarithmic",
         })
     }
 }
@@ -167,6 +212,9 @@ pub struct Config {
     /// When rates change
     #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "step", help_heading = "LeRaC"))]
     pub pace: Pace,
+    /// reference: where blocks start
+    #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "resnet", help_heading = "LeRaC"))]
+    pub ladder: Ladder,
     /// reference: no block starts far below this rate
     #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().min_lr, allow_negative_numbers = true, help_heading = "LeRaC"))]
     pub min_lr: f64,
@@ -229,6 +277,7 @@ impl Default for Config {
             k: None,
             granularity: Granularity::Module,
             pace: Pace::Step,
+            ladder: Ladder::Resnet,
             min_lr: 1e-5,
             clf: 1e-3,
             stop_lr: None,
@@ -270,7 +319,7 @@ impl Config {
         require("--label-smoothing", smoothing, (0.0..1.0).contains(&smoothing), "0 <= smoothing < 1")?;
         let clip = self.clip_norm.unwrap_or(1.0);
         require("--clip-norm", clip, clip > 0.0, "a positive norm")?;
-        if self.method == Method::Lerac && self.preset == Preset::Paper {
+        if self.method.has_ramp() && (self.preset == Preset::Paper || !self.is_lerac()) {
             let (k, epochs) = (self.k(), self.epochs as f64);
             require("--k", k, k > 0.0, "more than 0 epochs")?;
             if k > epochs {
@@ -351,36 +400,57 @@ impl Config {
         Ok(Schedule { eta: self.eta, shape, warmup_epochs: self.warmup_epochs })
     }
 
+    /// LeRaC itself, not one of its controls.
+    fn is_lerac(&self) -> bool {
+        matches!(self.method, Method::Lerac | Method::LeracCbs)
+    }
+
     /// The curriculum of a model with these layers.
     ///
     /// # Errors
     /// [`Error::Option`] for rates that are not positive or a range the wrong way round.
     pub fn curriculum(&self, layers: &[Layer]) -> Result<Box<dyn Curriculum>> {
-        Ok(match (self.method, self.preset) {
-            (Method::Conventional, _) => Box::new(Conventional),
-            (Method::Cbs, _) => Box::new(Cbs::new(self.sigma, self.sigma_decay, self.sigma_every)?),
-            (Method::Lerac, Preset::Paper) => {
-                let range = self.range.unwrap_or(Range { first: self.eta, last: self.eta * 1e-4 });
-                let depths = curriculum::depths(layers, self.granularity);
-                Box::new(curriculum::Paper::new(self.eta, range, self.k(), &depths, self.pace)?)
-            }
-            (Method::Lerac, Preset::Reference) => Box::new(curriculum::Reference::new(
-                curriculum::ReferenceOptions {
+        let cbs = || Cbs::new(self.sigma, self.sigma_decay, self.sigma_every);
+        Ok(match self.method {
+            Method::Conventional => Box::new(Conventional),
+            Method::Cbs => Box::new(cbs()?),
+            Method::Lerac => self.lerac(layers)?,
+            Method::LeracCbs => Box::new(curriculum::Blurred { rates: self.lerac(layers)?, blur: cbs()? }),
+            Method::Reversed => Box::new(self.paper(layers)?.control(Control::Reversed)),
+            Method::Shuffled => Box::new(self.paper(layers)?.control(Control::Shuffled(self.seed))),
+            Method::Uniform => Box::new(self.paper(layers)?.control(Control::Uniform)),
+            Method::Linear => Box::new(self.paper(layers)?.control(Control::Linear)),
+            Method::Logarithmic => Box::new(self.paper(layers)?.control(Control::Logarithmic)),
+        })
+    }
+
+    fn lerac(&self, layers: &[Layer]) -> Result<Box<dyn Curriculum>> {
+        match self.preset {
+            Preset::Paper => Ok(Box::new(self.paper(layers)?)),
+            Preset::Reference => {
+                let options = curriculum::ReferenceOptions {
+                    ladder: self.ladder,
                     eta: self.eta,
                     min_lr: self.min_lr,
                     clf: self.clf,
                     stop_lr: self.stop_lr.unwrap_or(1.1 * self.eta),
                     updates_per_epoch: self.updates_per_epoch,
                     stop_update_epoch: self.stop_update_epoch.unwrap_or(u64::MAX),
-                },
-                &curriculum::depths(layers, Granularity::Block),
-            )?),
-        })
+                };
+                let depths = curriculum::depths(layers, Granularity::Block);
+                Ok(Box::new(curriculum::Reference::new(options, &depths)?))
+            }
+        }
+    }
+
+    fn paper(&self, layers: &[Layer]) -> Result<Paper> {
+        let range = self.range.unwrap_or(Range { first: self.eta, last: self.eta * 1e-4 });
+        Paper::new(self.eta, range, self.k(), &curriculum::depths(layers, self.granularity), self.pace)
     }
 
     /// What the method asks of the model.
     pub fn net_options(&self) -> NetOptions {
-        NetOptions { blur: self.method == Method::Cbs }
+        NetOptions { blur: self.method.has_blur() }
     }
 
     /// How training images are varied.

@@ -40,7 +40,7 @@ fn bits(gpu: &Gpu, config: &Config) -> (Vec<u32>, f64) {
 }
 
 fn same_bytes_twice(gpu: &Gpu) {
-    for method in [Method::Conventional, Method::Lerac, Method::Cbs] {
+    for method in Method::ALL {
         let config = Config { method, ..config() };
         let (first, accuracy) = bits(gpu, &config);
         assert_eq!((first.clone(), accuracy), bits(gpu, &config), "{method}");
