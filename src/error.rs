@@ -42,6 +42,9 @@ pub enum Error {
     /// The run needs more than the device grants.
     #[error("{0}")]
     Capacity(String),
+    /// Some of several runs failed; each has said why.
+    #[error("{0}")]
+    Failed(String),
     /// Training produced a number that is not finite.
     #[error("{0}")]
     NonFinite(String),

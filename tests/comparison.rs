@@ -1,11 +1,12 @@
-//! What a comparison makes of its runs, by hand.
+//! What a comparison makes of its runs, by hand, and the statistics against SciPy and statsmodels.
 #![cfg(feature = "cli")]
 
 use approx::assert_relative_eq;
+use lerac::study::statistics::{cochran, mcnemar, mean_and_deviation, median, paired_difference};
 use lerac::study::{Comparison, Finished};
-use lerac::train::{Method, Summary};
+use lerac::train::Summary;
 
-fn run(method: Method, test_accuracy: f64, milliseconds_per_step: f64) -> Finished {
+fn run(arm: &str, seed: u64, test_accuracy: f64, milliseconds_per_step: f64) -> Finished {
     let summary = Summary {
         test_accuracy,
         test_top5: 1.0,
@@ -20,25 +21,25 @@ fn run(method: Method, test_accuracy: f64, milliseconds_per_step: f64) -> Finish
         milliseconds_per_step,
         device_bytes: 1,
         adapter: String::new(),
-        version: "",
+        version: String::new(),
     };
-    Finished { method, summary, curves: [vec![], vec![]] }
+    Finished { arm: arm.into(), seed, summary, curves: [vec![], vec![]], validation: vec![], right: vec![] }
 }
 
 #[test]
 fn seeds_are_paired_and_averaged() {
-    use Method::{Conventional, Lerac};
     // By seed, as the command runs them.
     let comparison = Comparison::of(&[
-        run(Conventional, 0.80, 10.0),
-        run(Lerac, 0.90, 11.0),
-        run(Conventional, 0.82, 20.0),
-        run(Lerac, 0.84, 30.0),
-        run(Conventional, 0.87, 40.0),
-        run(Lerac, 0.96, 48.0),
+        run("conventional", 0, 0.80, 10.0),
+        run("lerac", 0, 0.90, 11.0),
+        run("conventional", 1, 0.82, 20.0),
+        run("lerac", 1, 0.84, 30.0),
+        run("conventional", 2, 0.87, 40.0),
+        run("lerac", 2, 0.96, 48.0),
     ]);
-    let [conventional, lerac] = comparison.methods.as_slice() else { panic!("two methods") };
-    assert_eq!((conventional.method, lerac.method, conventional.runs, lerac.runs), (Conventional, Lerac, 3, 3));
+    let [conventional, lerac] = comparison.arms.as_slice() else { panic!("two methods") };
+    assert_eq!((conventional.arm.as_str(), lerac.arm.as_str()), ("conventional", "lerac"));
+    assert_eq!((&conventional.seeds, &lerac.seeds), (&vec![0, 1, 2], &vec![0, 1, 2]));
     assert_relative_eq!(conventional.test_accuracy, 0.83, max_relative = 1e-12);
     assert_relative_eq!(lerac.test_accuracy, 0.90, max_relative = 1e-12);
     // Deviations -.03, -.01, .04: 26e-4 / 2; and 0, -.06, .06: 72e-4 / 2.
@@ -49,13 +50,92 @@ fn seeds_are_paired_and_averaged() {
     // Ratios 1.1, 1.5 and 1.2.
     assert_relative_eq!(lerac.relative_time, 1.2, max_relative = 1e-12);
     assert_eq!(conventional.relative_time, 1.0);
+    assert!(conventional.against_first.is_none());
+    assert_relative_eq!(lerac.against_first.as_ref().unwrap().mean, 0.07, max_relative = 1e-12);
 }
 
 #[test]
-fn one_seed_has_no_deviation_and_two_have_a_middle() {
-    use Method::{Cbs, Conventional};
-    let one = Comparison::of(&[run(Cbs, 0.5, 7.0)]);
-    assert_eq!((one.methods[0].test_accuracy_sd, one.methods[0].relative_time), (None, 1.0));
-    let runs = [run(Conventional, 0.1, 1.0), run(Cbs, 0.2, 2.0), run(Conventional, 0.1, 1.0), run(Cbs, 0.2, 4.0)];
-    assert_eq!(Comparison::of(&runs).methods[1].relative_time, 3.0);
+fn a_seed_that_failed_under_one_method_is_left_out_of_its_pairs() {
+    let comparison = Comparison::of(&[run("a", 0, 0.1, 1.0), run("a", 1, 0.2, 2.0), run("b", 1, 0.5, 6.0)]);
+    let b = &comparison.arms[1];
+    assert_eq!((b.seeds.as_slice(), b.relative_time), (&[1][..], 3.0));
+    let difference = b.against_first.as_ref().unwrap();
+    assert_relative_eq!(difference.mean, 0.3, max_relative = 1e-12);
+    assert_eq!((difference.interval, difference.p), (None, None));
+    assert!(comparison.in_words()[0].contains("one seed says nothing"), "{:?}", comparison.in_words());
+}
+
+#[test]
+fn epochs_to_the_baseline_are_counted() {
+    let with = |arm: &str, seed, validation: &[f64]| {
+        let mut run = run(arm, seed, 0.5, 1.0);
+        run.validation = validation.to_vec();
+        run
+    };
+    let comparison = Comparison::of(&[
+        with("a", 0, &[0.3, 0.6, 0.5]),
+        with("a", 1, &[0.3, 0.4, 0.7]),
+        with("b", 0, &[0.5, 0.6, 0.7]),
+        with("b", 1, &[0.5, 0.6, 0.6]),
+    ]);
+    // a ends at .5 and .7: it reaches .5 in epoch 2 itself; b reaches .5 at once and never .7.
+    assert_eq!(comparison.arms[0].reaches_baseline, Some((2, 2.5)));
+    assert_eq!(comparison.arms[1].reaches_baseline, Some((1, 1.0)));
+}
+
+#[test]
+fn means_and_middles() {
+    assert_eq!(mean_and_deviation(&[3.0]), (3.0, None));
+    assert_eq!(mean_and_deviation(&[1.0, 3.0]), (2.0, Some(2f64.sqrt())));
+    assert_eq!((median(&[3.0, 1.0, 2.0]), median(&[4.0, 1.0, 2.0, 3.0])), (2.0, 2.5));
+}
+
+#[test]
+fn paired_differences_match_scipy() {
+    let a = [0.80, 0.82, 0.87, 0.79, 0.85];
+    let b = [0.83, 0.81, 0.90, 0.84, 0.86];
+    let found = paired_difference(&a, &b);
+    assert_relative_eq!(found.mean, 0.022, max_relative = 1e-9);
+    // scipy.stats.ttest_rel.
+    assert_relative_eq!(found.p.unwrap(), 0.09718518518518456, max_relative = 1e-6);
+    assert_relative_eq!(
+        paired_difference(&[0.5, 0.7], &[0.4, 0.5]).p.unwrap(),
+        0.20483276469913345,
+        max_relative = 1e-6
+    );
+    // The mean of five draws from -.01 .. .05 lies between these, and around the sample's.
+    let [low, high] = found.interval.unwrap();
+    assert!((-0.01..0.022).contains(&low) && (0.022..0.0501).contains(&high), "{low} to {high}");
+    // Deviation of a resampled mean: sqrt(mean square deviation / 5) = .0091; 1.96 of them to each side, about.
+    assert!((0.025..0.045).contains(&(high - low)), "{low} to {high}");
+    assert_eq!(found, paired_difference(&a, &b), "the bootstrap draws from a fixed seed");
+    let same = paired_difference(&[0.1, 0.2], &[0.1, 0.2]);
+    assert_eq!((same.mean, same.p), (0.0, None));
+}
+
+#[test]
+fn cochran_matches_statsmodels() {
+    let images =
+        [[1, 1, 0], [1, 0, 0], [1, 1, 1], [0, 1, 0], [1, 1, 0], [1, 0, 0], [1, 1, 0], [0, 0, 1], [1, 1, 0], [1, 1, 1]];
+    let right: Vec<Vec<bool>> = (0..3).map(|k| images.iter().map(|image| image[k] == 1).collect()).collect();
+    let found = cochran(&right).unwrap();
+    assert_relative_eq!(found.q, 5.25, max_relative = 1e-12);
+    assert_relative_eq!(found.p, 0.07243975703425146, max_relative = 1e-9);
+    assert_eq!(found.degrees_of_freedom, 2);
+    assert_eq!(cochran(&[vec![true, false], vec![true, false]]), None, "no image sets them apart");
+    assert_eq!((cochran(&right[..1]), cochran(&[])), (None, None));
+}
+
+#[test]
+fn mcnemar_matches_statsmodels() {
+    let p = |only_first: usize, only_second: usize| {
+        let both = |a: bool| [vec![a; only_first], vec![!a; only_second], vec![true; 7]].concat();
+        let found = mcnemar(&both(true), &both(false));
+        assert_eq!((found.only_first, found.only_second), (only_first, only_second));
+        found.p
+    };
+    assert_relative_eq!(p(9, 3), 0.14599609375, max_relative = 1e-9);
+    assert_relative_eq!(p(0, 6), 0.03125, max_relative = 1e-9);
+    assert_eq!((p(5, 5), p(0, 0)), (1.0, 1.0));
+    assert_relative_eq!(p(40, 22), 0.030849999436874987, max_relative = 1e-9);
 }

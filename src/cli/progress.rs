@@ -4,32 +4,56 @@ use crate::curriculum::Layer;
 use crate::error::Result;
 use crate::study::RunDir;
 use crate::train::{EpochRecord, IntervalRecord, Observer, SessionPlan};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// A run's bar, before it has a directory.
+pub(super) struct Progress {
+    bar: ProgressBar,
+    quiet: bool,
+}
 
 /// Shows a run and passes what it hears on to the run's directory.
-pub(super) struct Progress<'d> {
+pub(super) struct Heard<'d> {
     bar: ProgressBar,
     quiet: bool,
     dir: &'d mut RunDir,
-    /// (epoch, loss) and (epoch, accuracy) of each interval.
-    pub(super) curves: [Vec<(f64, f64)>; 2],
 }
 
-impl<'d> Progress<'d> {
+fn bar(bars: &MultiProgress, quiet: bool, length: u64, template: &str) -> ProgressBar {
+    let bar = if quiet {
+        ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden())
+    } else {
+        bars.add(ProgressBar::new(length))
+    };
+    bar.set_style(ProgressStyle::with_template(template).expect("the template is well-formed"));
+    bar
+}
+
+impl Progress {
     /// A bar titled `title`; with `quiet` nothing is shown, and without a terminal only the epochs.
-    pub(super) fn new(title: &str, quiet: bool, dir: &'d mut RunDir) -> Self {
-        let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let bar = ProgressBar::with_draw_target(Some(0), target);
-        let template = "{prefix} {bar:30} {pos}/{len} {msg} ETA {eta}";
-        bar.set_style(ProgressStyle::with_template(template).expect("the template is well-formed"));
+    pub(super) fn new(title: &str, quiet: bool, bars: &MultiProgress) -> Self {
+        let bar = bar(bars, quiet, 0, "{prefix} {bar:30} {pos}/{len} {msg} ETA {eta}");
         bar.set_prefix(title.to_owned());
-        Self { bar, quiet, dir, curves: [vec![], vec![]] }
+        Self { bar, quiet }
     }
 
+    /// A bar that counts runs, where there is more than one.
+    pub(super) fn overall(bars: &MultiProgress, quiet: bool, runs: u64) -> ProgressBar {
+        let bar = bar(bars, quiet || runs < 2, runs, "all runs {bar:30} {pos}/{len} ETA {eta}");
+        bar.tick();
+        bar
+    }
+
+    /// The bar with the directory that hears the same.
+    pub(super) fn beside(self, dir: &mut RunDir) -> Heard<'_> {
+        Heard { bar: self.bar, quiet: self.quiet, dir }
+    }
+}
+
+impl Heard<'_> {
     /// Takes the bar away.
-    pub(super) fn finish(self) -> [Vec<(f64, f64)>; 2] {
+    pub(super) fn finish(self) {
         self.bar.finish_and_clear();
-        self.curves
     }
 
     fn say(&self, line: &str) {
@@ -40,7 +64,7 @@ impl<'d> Progress<'d> {
     }
 }
 
-impl Observer for Progress<'_> {
+impl Observer for Heard<'_> {
     fn begin(&mut self, plan: &SessionPlan, layers: &[Layer], steps: u64) -> Result<()> {
         self.bar.set_length(steps);
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
@@ -69,8 +93,6 @@ impl Observer for Progress<'_> {
             100.0 * record.train_accuracy,
             record.images_per_second
         ));
-        self.curves[0].push((record.epoch, record.train_loss));
-        self.curves[1].push((record.epoch, record.train_accuracy));
         self.dir.interval(record)
     }
 

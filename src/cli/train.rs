@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::study::{RunDir, bench};
 use crate::train;
 use clap::{ArgMatches, Args};
+use indicatif::MultiProgress;
 use std::path::PathBuf;
 
 /// Steps that a profile is the median of.
@@ -41,7 +42,7 @@ pub(super) fn run(args: &TrainArgs, matches: &ArgMatches) -> Result<()> {
     let gpu = args.device.open()?;
     let mut dir = RunDir::create(&args.out, &config)?;
     let title = format!("{} {} on {}", config.model, config.method, config.data);
-    let mut progress = Progress::new(&title, args.quiet, &mut dir);
+    let mut progress = Progress::new(&title, args.quiet, &MultiProgress::new()).beside(&mut dir);
     let outcome = train::run(&gpu, &config, &splits, &mut progress)?;
     progress.finish();
     dir.finish(&outcome, &config.method.to_string())?;

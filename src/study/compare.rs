@@ -1,45 +1,21 @@
 //! Methods side by side: the same seeds, and so the same initial weights, split and batches, for each.
 
+use super::Finished;
 use super::plots::{self, Panel, Series};
+use super::statistics::{
+    Cochran, McNemar, PairedDifference, cochran, mcnemar, mean_and_deviation, median, paired_difference,
+};
 use crate::error::Result;
-use crate::train::{Method, Summary};
 use serde::Serialize;
 use std::path::Path;
 
-/// Mean and standard deviation (with n - 1) of a sample.
-fn mean_and_deviation(values: &[f64]) -> (f64, Option<f64>) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
-    (mean, (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()))
-}
-
-/// The middle of a sample, or the mean of the two middle ones.
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let half = sorted.len() / 2;
-    if sorted.len() % 2 == 1 { sorted[half] } else { (sorted[half - 1] + sorted[half]) / 2.0 }
-}
-
-/// One finished run of a comparison.
-#[derive(Clone, Debug)]
-pub struct Finished {
-    /// Which method.
-    pub method: Method,
-    /// Its numbers.
-    pub summary: Summary,
-    /// (epoch, training loss) and (epoch, training accuracy) of each interval.
-    pub curves: [Vec<(f64, f64)>; 2],
-}
-
 /// A method over all seeds.
 #[derive(Clone, Debug, Serialize)]
-pub struct MethodResult {
-    /// Which.
-    pub method: Method,
-    /// Seeds.
-    pub runs: usize,
+pub struct ArmResult {
+    /// Which method, and with what k and range where several are compared.
+    pub arm: String,
+    /// The seeds, in the order of the lists below.
+    pub seeds: Vec<u64>,
     /// Mean of the test accuracy.
     pub test_accuracy: f64,
     /// Its standard deviation over seeds; absent for one seed.
@@ -50,43 +26,94 @@ pub struct MethodResult {
     pub milliseconds_per_step: f64,
     /// Median over seeds of the time per step relative to the first method's with the same seed.
     pub relative_time: f64,
+    /// Seeds that reach the validation accuracy at which the first method ends, and the median of the epochs they take.
+    pub reaches_baseline: Option<(usize, f64)>,
+    /// Test accuracy against the first method's with the same seed; absent for the first method itself.
+    pub against_first: Option<PairedDifference>,
+}
+
+/// Two methods on the pooled test predictions of all seeds.
+#[derive(Clone, Debug, Serialize)]
+pub struct PairResult {
+    /// Their names.
+    pub arms: [String; 2],
+    /// The test.
+    pub mcnemar: McNemar,
 }
 
 /// The whole comparison; the first method is what the others are held against.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Comparison {
     /// A row per method.
-    pub methods: Vec<MethodResult>,
+    pub arms: Vec<ArmResult>,
+    /// Cochran's Q over all methods on the pooled test predictions; absent where it is not defined.
+    pub cochran: Option<Cochran>,
+    /// McNemar's test between each two methods.
+    pub pairs: Vec<PairResult>,
+}
+
+/// The runs of each method, in the order in which methods first appear, each by seed.
+fn by_arm(runs: &[Finished]) -> Vec<Vec<&Finished>> {
+    let mut arms: Vec<Vec<&Finished>> = vec![];
+    for run in runs {
+        match arms.iter_mut().find(|arm| arm[0].arm == run.arm) {
+            Some(arm) => arm.push(run),
+            None => arms.push(vec![run]),
+        }
+    }
+    arms.iter_mut().for_each(|arm| arm.sort_by_key(|run| run.seed));
+    arms
+}
+
+/// The runs of both methods for the seeds that both have.
+fn pairs<'r>(first: &[&'r Finished], second: &[&'r Finished]) -> Vec<(&'r Finished, &'r Finished)> {
+    let partner = |run: &&'r Finished| second.iter().find(|other| other.seed == run.seed).map(|other| (*run, *other));
+    first.iter().filter_map(partner).collect()
+}
+
+/// Of the seeds of `pairs` how many of the second runs reach the validation accuracy at which the first ones end, and the median of
+/// the epochs until they do.
+fn reaches(pairs: &[(&Finished, &Finished)]) -> Option<(usize, f64)> {
+    let epochs = |(first, second): &(&Finished, &Finished)| {
+        let wanted = *first.validation.last()?;
+        second.validation.iter().position(|&accuracy| accuracy >= wanted).map(|epoch| epoch as f64 + 1.0)
+    };
+    let reached: Vec<f64> = pairs.iter().filter_map(epochs).collect();
+    (!reached.is_empty()).then(|| (reached.len(), median(&reached)))
 }
 
 impl Comparison {
-    /// Summarises finished runs, which must hold the same number of seeds in the same order for every method.
+    /// Summarises finished runs. A seed that failed under one method is left out of the pairs with it.
     pub fn of(runs: &[Finished]) -> Self {
-        let mut order: Vec<Method> = vec![];
-        runs.iter().for_each(|run| {
-            if !order.contains(&run.method) {
-                order.push(run.method)
-            }
-        });
-        let of = |method: Method| runs.iter().filter(move |run| run.method == method).map(|run| &run.summary);
-        let times = |method| of(method).map(|summary| summary.milliseconds_per_step).collect::<Vec<_>>();
-        let baseline = order.first().map_or(vec![], |&method| times(method));
-        let result = |&method: &Method| {
-            let accuracies: Vec<_> = of(method).map(|summary| summary.test_accuracy).collect();
-            let (mean, deviation) = mean_and_deviation(&accuracies);
-            let times = times(method);
-            let ratios: Vec<_> = times.iter().zip(&baseline).map(|(time, base)| time / base).collect();
-            MethodResult {
-                method,
-                runs: accuracies.len(),
-                test_accuracy: mean,
-                test_accuracy_sd: deviation,
+        let arms = by_arm(runs);
+        let result = |(i, arm): (usize, &Vec<&Finished>)| {
+            let paired = pairs(&arms[0], arm);
+            let accuracies: Vec<_> = arm.iter().map(|run| run.summary.test_accuracy).collect();
+            let (test_accuracy, test_accuracy_sd) = mean_and_deviation(&accuracies);
+            let times: Vec<_> = arm.iter().map(|run| run.summary.milliseconds_per_step).collect();
+            let ratio = |(first, run): &(&Finished, &Finished)| {
+                run.summary.milliseconds_per_step / first.summary.milliseconds_per_step
+            };
+            let ratios: Vec<_> = paired.iter().map(ratio).collect();
+            let (firsts, seconds): (Vec<_>, Vec<_>) =
+                paired.iter().map(|(first, run)| (first.summary.test_accuracy, run.summary.test_accuracy)).unzip();
+            ArmResult {
+                arm: arm[0].arm.clone(),
+                seeds: arm.iter().map(|run| run.seed).collect(),
+                test_accuracy,
+                test_accuracy_sd,
                 test_accuracies: accuracies,
                 milliseconds_per_step: median(&times),
-                relative_time: median(&ratios),
+                relative_time: if ratios.is_empty() { f64::NAN } else { median(&ratios) },
+                reaches_baseline: reaches(&paired),
+                against_first: (i > 0 && !firsts.is_empty()).then(|| paired_difference(&firsts, &seconds)),
             }
         };
-        Self { methods: order.iter().map(result).collect() }
+        Self {
+            arms: arms.iter().enumerate().map(result).collect(),
+            cochran: pooled_cochran(&arms),
+            pairs: pooled_pairs(&arms),
+        }
     }
 
     /// Draws training loss and accuracy of all methods, the mean over seeds.
@@ -94,11 +121,11 @@ impl Comparison {
     /// # Errors
     /// [`crate::error::Error::Io`] where the file cannot be written.
     pub fn plot(&self, runs: &[Finished], path: &Path) -> Result<()> {
+        let arms = by_arm(runs);
         let panel = |which: usize, title: &str| {
-            let series = self.methods.iter().map(|result| {
-                let curves: Vec<_> =
-                    runs.iter().filter(|run| run.method == result.method).map(|run| &run.curves[which]).collect();
-                Series { label: result.method.to_string(), points: mean_curve(&curves), marks: false }
+            let series = arms.iter().map(|arm| {
+                let curves: Vec<_> = arm.iter().map(|run| &run.curves[which]).collect();
+                Series { label: arm[0].arm.clone(), points: mean_curve(&curves), marks: false }
             });
             Panel {
                 title: title.to_owned(),
@@ -111,6 +138,30 @@ impl Comparison {
         };
         plots::curves(path, &[panel(0, "Training loss"), panel(1, "Training accuracy")])
     }
+}
+
+/// Cochran's Q over the seeds that every method has.
+fn pooled_cochran(arms: &[Vec<&Finished>]) -> Option<Cochran> {
+    let seeds = arms.first()?.iter().map(|run| run.seed);
+    let everywhere = |seed: &u64| arms.iter().all(|arm| arm.iter().any(|run| run.seed == *seed));
+    let seeds: Vec<u64> = seeds.filter(everywhere).collect();
+    let right = |arm: &Vec<&Finished>| {
+        arm.iter().filter(|run| seeds.contains(&run.seed)).flat_map(|run| run.right.iter().copied()).collect()
+    };
+    cochran(&arms.iter().map(right).collect::<Vec<Vec<bool>>>())
+}
+
+fn pooled_pairs(arms: &[Vec<&Finished>]) -> Vec<PairResult> {
+    let mut results = vec![];
+    for (i, first) in arms.iter().enumerate() {
+        for second in &arms[i + 1..] {
+            let paired = pairs(first, second);
+            let pool = |run: fn(&(&Finished, &Finished)) -> Vec<bool>| paired.iter().flat_map(run).collect::<Vec<_>>();
+            let (a, b) = (pool(|pair| pair.0.right.clone()), pool(|pair| pair.1.right.clone()));
+            results.push(PairResult { arms: [first[0].arm.clone(), second[0].arm.clone()], mcnemar: mcnemar(&a, &b) });
+        }
+    }
+    results
 }
 
 /// The mean of curves with the same places.

@@ -1,11 +1,16 @@
-//! Floor 7: what is made of runs: their files, comparisons of methods, and pictures.
+//! Floor 7: what is made of runs: their files, comparisons of methods, statistics, pictures and the report.
 
 pub mod bench;
 mod compare;
+mod finished;
 pub mod plots;
 mod rates;
+mod report;
 mod run_dir;
+pub mod statistics;
 
-pub use compare::{Comparison, Finished, MethodResult};
+pub use compare::{ArmResult, Comparison, PairResult};
+pub use finished::Finished;
 pub use rates::RateRow;
+pub use report::{Setting, report};
 pub use run_dir::RunDir;

@@ -1,5 +1,5 @@
-//! The files of a run: `config.toml`, `metrics.csv`, `layers.csv`, `curves.png`, `rates.png`, `summary.json`,
-//! `model.safetensors`.
+//! The files of a run: `config.toml`, `metrics.csv`, `layers.csv`, `curves.png`, `rates.png`,
+//! `predictions.csv`, `model.safetensors`, and `summary.json`, which is written last.
 
 use super::RateRow;
 use super::plots::{self, HeatMap, Panel, Series};
@@ -23,6 +23,14 @@ struct MetricsRow<'a> {
     validation_loss: Option<f64>,
     validation_accuracy: Option<f64>,
     images_per_second: Option<f64>,
+}
+
+/// A row of `predictions.csv`.
+#[derive(serde::Serialize)]
+struct PredictionRow {
+    image: usize,
+    label: u32,
+    prediction: u32,
 }
 
 /// A directory being filled by a run.
@@ -101,6 +109,13 @@ impl RunDir {
             &session.snapshot()?.tensors,
             metadata,
         )?;
+        let mut predictions = csv::Writer::from_writer(vec![]);
+        for (image, &(label, prediction)) in outcome.predictions.iter().enumerate() {
+            let row = PredictionRow { image, label, prediction };
+            predictions.serialize(row).expect("a vector takes every row");
+        }
+        let predictions = predictions.into_inner().expect("a vector needs no flush");
+        write_whole(&self.dir.join("predictions.csv"), &predictions)?;
         plots::curves(&self.dir.join("curves.png"), &self.panels())?;
         plots::heat_map(&self.dir.join("rates.png"), &rate_map(&self.layers, &self.intervals, method))?;
         let json = serde_json::to_string_pretty(&outcome.summary).expect("a summary is plain data");

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::nn::{self, Task};
 use crate::ops::cross_entropy::Metrics;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -50,7 +50,7 @@ pub struct EpochRecord {
 }
 
 /// The end of a run.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
     /// Part of the test images predicted right, by the weights of the best epoch.
     pub test_accuracy: f64,
@@ -79,7 +79,7 @@ pub struct Summary {
     /// The adapter's name.
     pub adapter: String,
     /// Version of lerac.
-    pub version: &'static str,
+    pub version: String,
 }
 
 /// A finished run: its summary, and what to write of its model.
@@ -88,6 +88,8 @@ pub struct Outcome<'g> {
     pub summary: Summary,
     /// The session, holding the best epoch's weights.
     pub session: Session<'g>,
+    /// Label and predicted class of each test image.
+    pub predictions: Vec<(u32, u32)>,
 }
 
 /// Hears what happens during a run. Each method has a default that does nothing.
@@ -236,7 +238,10 @@ pub fn run<'g>(gpu: &'g Gpu, config: &Config, data: &Splits, observer: &mut dyn 
         }
         let validation = match division.validation.is_empty() {
             true => None,
-            false => Some(evaluate(&session, "validation", train_data.clone(), division.validation.clone(), config)?),
+            false => {
+                let (data, indices) = (train_data.clone(), division.validation.clone());
+                Some(evaluate(&session, "validation", data, indices, config)?.0)
+            }
         };
         let accuracy = validation.as_ref().map(|metrics| part(metrics.top1, metrics.images));
         observer.epoch(&EpochRecord {
@@ -259,7 +264,8 @@ pub fn run<'g>(gpu: &'g Gpu, config: &Config, data: &Splits, observer: &mut dyn 
         session.restore(snapshot);
     }
     let everything: Arc<[u32]> = (0..data.test.len() as u32).collect();
-    let test = evaluate(&session, "test", Arc::new(data.test.clone()), everything, config)?;
+    let (test, predicted) = evaluate(&session, "test", Arc::new(data.test.clone()), everything, config)?;
+    let predictions = data.test.labels.iter().map(|&label| u32::from(label)).zip(predicted).collect();
     let images = steps * config.batch_size as u64;
     let summary = Summary {
         test_accuracy: part(test.top1, test.images),
@@ -275,21 +281,21 @@ pub fn run<'g>(gpu: &'g Gpu, config: &Config, data: &Splits, observer: &mut dyn 
         milliseconds_per_step: 1e3 * seconds / steps as f64,
         device_bytes: session.plan().total(),
         adapter: gpu.info().name.clone(),
-        version: env!("CARGO_PKG_VERSION"),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    Ok(Outcome { summary, session })
+    Ok(Outcome { summary, session, predictions })
 }
 
-/// The sums over the images `indices` of the set called `part`, every one of which must have been seen and have a finite loss.
+/// The sums, and the predictions, over the images `indices` of the set called `part`, every one of which must have been seen and have a finite loss.
 fn evaluate(
     session: &Session<'_>,
     part: &str,
     data: Arc<Dataset>,
     indices: Arc<[u32]>,
     config: &Config,
-) -> Result<Metrics> {
+) -> Result<(Metrics, Vec<u32>)> {
     let expected = indices.len();
-    let metrics = session.evaluate(Loader::evaluation(data, indices, config.batch_size))?;
+    let (metrics, predictions) = session.predict(Loader::evaluation(data, indices, config.batch_size))?;
     if metrics.halted != 0 || !metrics.loss.is_finite() {
         return Err(Error::NonFinite(format!(
             "the loss over the {part} images is not finite after step {}: the last updates have driven the weights out of \
@@ -303,7 +309,7 @@ fn evaluate(
             metrics.images
         )));
     }
-    Ok(metrics)
+    Ok((metrics, predictions))
 }
 
 /// The sums of an interval, or what broke, found by replaying the step whose loss was not finite.

@@ -1,13 +1,13 @@
 //! A model on a device, ready to be trained and evaluated.
 
 use crate::curriculum::{self, Curriculum, Layer, Schedule, Time};
-use crate::data::HostBatch;
+use crate::data::{HostBatch, IGNORED_LABEL};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::nn::{self, Model, NetOptions, Task};
 use crate::ops::cross_entropy::{METRICS, Metrics};
 use crate::optim::{Optimizer, Settings};
-use crate::tape::{BufferId, CONTROLS, Controls, Mode, Plan, Program, Storage, Tape, Target};
+use crate::tape::{BufferId, CONTROLS, Controls, Mode, Plan, Program, Storage, Tape, Target, Var};
 
 /// The bytes that a session takes on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -34,6 +34,7 @@ pub struct Session<'g> {
     train: Program,
     eval: Program,
     batches: [BufferId; 2],
+    eval_logits: Var,
     optimizer: Optimizer,
     layers: Vec<Layer>,
     schedule: Schedule,
@@ -50,6 +51,17 @@ pub struct Snapshot {
     pub tensors: Vec<Vec<f32>>,
     /// Steps done.
     pub step: u64,
+}
+
+/// The position of the largest logit, of the first where several are equal.
+fn first_of_the_largest(logits: &[f32]) -> u32 {
+    let mut best = 0;
+    for (i, logit) in logits.iter().enumerate() {
+        if *logit > logits[best] {
+            best = i;
+        }
+    }
+    best as u32
 }
 
 /// Makes the curriculum of a model from its layers, which are known once it is recorded.
@@ -101,6 +113,7 @@ impl<'g> Session<'g> {
         };
         let storage = Storage::new(gpu, &train.tape)?;
         let batches = [train.batch, eval.batch];
+        let eval_logits = eval.logits;
         let (train, layers) = (Program::new(gpu, train.tape, &storage)?, train.layers);
         let eval = Program::new(gpu, eval.tape, &storage)?;
         let metrics = train.buffer_named(METRICS).expect("a recorded classifier has metrics");
@@ -109,6 +122,7 @@ impl<'g> Session<'g> {
         let session = Self {
             gpu,
             batches,
+            eval_logits,
             optimizer,
             layers,
             schedule: parts.schedule.clone(),
@@ -246,11 +260,38 @@ impl<'g> Session<'g> {
     /// # Errors
     /// [`Error::Device`] where the device fails.
     pub fn evaluate(&self, batches: impl Iterator<Item = HostBatch>) -> Result<Metrics> {
+        self.evaluate_each(batches, |_| Ok(()))
+    }
+
+    /// The same, and the class with the largest logit (the first of equals) of each image.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the device fails.
+    pub fn predict(&self, batches: impl Iterator<Item = HostBatch>) -> Result<(Metrics, Vec<u32>)> {
+        let mut predictions = vec![];
+        let [n, classes] = self.eval.tape().shape(self.eval_logits).rows();
+        let logits = self.eval.value(self.eval_logits).range(0, 4 * (n * classes) as u64);
+        let metrics = self.evaluate_each(batches, |batch| {
+            let logits: Vec<f32> = self.gpu.read(&logits)?;
+            let filled = batch.words[..n].iter().filter(|&&label| label != IGNORED_LABEL).count();
+            predictions.extend(logits.chunks_exact(classes).take(filled).map(first_of_the_largest));
+            Ok(())
+        })?;
+        Ok((metrics, predictions))
+    }
+
+    /// Evaluates, and calls `after` behind each batch.
+    fn evaluate_each(
+        &self,
+        batches: impl Iterator<Item = HostBatch>,
+        mut after: impl FnMut(&HostBatch) -> Result<()>,
+    ) -> Result<Metrics> {
         self.clear_metrics(&self.eval);
         let time = Time { step: self.time.step.saturating_sub(1), ..self.time };
         for (i, batch) in batches.enumerate() {
             self.write_inputs(&self.eval, self.batches[1], &batch, time);
             self.gpu.run(self.eval.forward())?;
+            after(&batch)?;
             // Batches on their way take memory: no more than a few.
             if i % 8 == 7 {
                 self.gpu.wait()?;

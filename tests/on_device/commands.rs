@@ -88,11 +88,11 @@ fn comparing_pairs_its_seeds() {
     }
     let result: serde_json::Value =
         serde_json::from_slice(&std::fs::read(dir.path().join("compare.json")).unwrap()).unwrap();
-    let methods = result["methods"].as_array().unwrap();
+    let methods = result["arms"].as_array().unwrap();
     assert_eq!(methods[0]["relative_time"].as_f64(), Some(1.0));
     for method in methods {
         let accuracy_of = |seed: u64| {
-            let name = format!("{}-seed{seed}/summary.json", method["method"].as_str().unwrap());
+            let name = format!("{}-seed{seed}/summary.json", method["arm"].as_str().unwrap());
             let summary: serde_json::Value =
                 serde_json::from_slice(&std::fs::read(dir.path().join(name)).unwrap()).unwrap();
             summary["test_accuracy"].as_f64().unwrap()
@@ -101,8 +101,25 @@ fn comparing_pairs_its_seeds() {
         assert_eq!(method["test_accuracies"], serde_json::json!(accuracies));
     }
     assert!(image::open(dir.path().join("compare.png")).unwrap().width() >= 1000);
-    let again = refusal(&[&arguments[..], SHORT].concat());
-    assert!(again.contains("--out") && again.contains("finished run"), "{again}");
+    let report = std::fs::read_to_string(dir.path().join("report.html")).unwrap();
+    for part in ["<h2>Result</h2>", "conventional", "lerac is ", "data:image/png;base64,", "lerac compare --methods"] {
+        assert!(report.contains(part), "report.html lacks {part:?}");
+    }
+    assert!(!report.contains("http://") && !report.contains("https://") && !report.contains("<script"));
+
+    // What is finished is not run again, and says the same; what is missing is.
+    let read = |name: &str| std::fs::read(dir.path().join(name)).unwrap();
+    let (before, weights) = (read("compare.json"), read("lerac-seed1/model.safetensors"));
+    std::fs::remove_dir_all(dir.path().join("lerac-seed1")).unwrap();
+    stdout(&[&arguments[..], SHORT].concat());
+    assert!(weights == read("lerac-seed1/model.safetensors"), "the missing run gives the same weights");
+    let accuracies = |bytes: &[u8]| {
+        let result: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+        result["arms"].as_array().unwrap().iter().map(|arm| arm["test_accuracies"].to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(accuracies(&before), accuracies(&read("compare.json")));
+    let other = refusal(&[&arguments[..], SHORT, &["--eta", "0.01"]].concat());
+    assert!(other.contains("other options (eta: 0.1 there, 0.01 here)"), "{other}");
 }
 
 fn what_cannot_be_trained_is_refused() {
@@ -124,6 +141,26 @@ fn what_cannot_be_trained_is_refused() {
     let under_file = dir.path().join("file/run");
     assert!(refusal(&["train", "--out", under_file.to_str().unwrap()]).contains("file/run"));
     assert!(!Path::new(&out).join("summary.json").exists());
+}
+
+fn grids_go_on_after_a_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().to_str().unwrap();
+    let grid = ["compare", "--methods", "conventional,lerac", "--ks", "0.5,1", "--ranges", "1e-1..1e-2,1e29..1e28"];
+    let short =
+        ["--model", "lenet", "--train-images", "64", "--batch-size", "32", "--epochs", "2", "--validation", "16"];
+    let output = lerac(&[&grid[..], &short, &["--quiet", "--log-every", "1", "--out", out]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    let (table, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    for arm in ["conventional ", "lerac k=0.5 1e-1..1e-2", "lerac k=1 1e-1..1e-2"] {
+        assert!(table.contains(arm), "{table}");
+    }
+    assert!(!table.contains("1e29"), "{table}");
+    assert!(
+        errors.contains("2 of 5 runs failed: lerac k=0.5 1e29..1e28 seed 0, lerac k=1 1e29..1e28 seed 0"),
+        "{errors}"
+    );
+    assert!(std::fs::read_to_string(dir.path().join("report.html")).unwrap().contains("Failed: lerac k=0.5"));
 }
 
 fn benches_report() {
@@ -162,6 +199,7 @@ pub fn tests() -> Vec<Test> {
     vec![
         test("commands: training leaves its files and repeats", |_| training_leaves_its_files()),
         test("commands: comparing pairs its seeds", |_| comparing_pairs_its_seeds()),
+        test("commands: grids go on after a failure", |_| grids_go_on_after_a_failure()),
         test("commands: benches report", |_| benches_report()),
         test("commands: what cannot be trained is refused", |_| what_cannot_be_trained_is_refused()),
     ]

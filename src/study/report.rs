@@ -1,0 +1,235 @@
+//! `report.html`: one file that holds a whole comparison, without a script and without anything to load.
+
+use super::{ArmResult, Comparison, Finished};
+use crate::error::{Error, Result};
+use crate::gpu::AdapterInfo;
+use crate::train::Config;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+/// What a reader must know to judge and to repeat a comparison.
+#[derive(Debug)]
+pub struct Setting<'a> {
+    /// The options that all runs share.
+    pub config: &'a Config,
+    /// The command that made it.
+    pub command: String,
+    /// The device.
+    pub adapter: &'a AdapterInfo,
+    /// Runs that failed, by title.
+    pub failures: &'a [String],
+}
+
+/// p below which a difference is called significant.
+const SIGNIFICANT: f64 = 0.05;
+
+const STYLE: &str = "\
+:root { color-scheme: light dark; --ink: #1c1c1c; --paper: #fff; --faint: #666; --rule: #ccc; --shade: #f4f4f4 }\n\
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e6e6; --paper: #16181b; --faint: #a0a0a0; --rule: #444; --shade: #22252a } }\n\
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 62rem; margin: 0 auto; padding: 1rem }\n\
+h1 { font-size: 1.7rem } h2 { font-size: 1.25rem; margin-top: 2.2rem; border-bottom: 1px solid var(--rule) } h3 { font-size: 1rem }\n\
+.wide { overflow-x: auto } table { border-collapse: collapse } th, td { padding: .25rem .8rem .25rem 0; text-align: left; white-space: nowrap }\n\
+th { border-bottom: 1px solid var(--rule) } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }\n\
+pre { background: var(--shade); padding: .7rem; overflow-x: auto } .faint { color: var(--faint) }\n\
+img { max-width: 100%; background: #fff; border-radius: 4px }\n\
+.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(22rem, 1fr)); gap: 1rem }\n\
+@media (max-width: 30rem) { .pictures { grid-template-columns: 1fr } }\n\
+@media print { body { max-width: none } h2, h3, img { break-inside: avoid; break-after: avoid } }\n";
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+fn per_cent(part: f64) -> String {
+    format!("{:.2}", 100.0 * part)
+}
+
+/// With a sign, in percentage points.
+fn points(difference: f64) -> String {
+    format!("{:+.2}", 100.0 * difference)
+}
+
+fn probability(p: f64) -> String {
+    if p < 1e-4 { "&lt; 0.0001".into() } else { format!("{p:.4}") }
+}
+
+impl Comparison {
+    /// A sentence for each method but the first: how far it is from it, and whether that is more than chance.
+    pub fn in_words(&self) -> Vec<String> {
+        let Some((first, others)) = self.arms.split_first() else { return vec![] };
+        let mut sentences: Vec<String> = others.iter().filter_map(|arm| sentence(first, arm)).collect();
+        if let Some(cochran) = &self.cochran
+            && self.arms.len() > 2
+        {
+            let verdict = match cochran.p < SIGNIFICANT {
+                true => "the methods differ in how often they are right",
+                false => "that the methods are right equally often cannot be excluded",
+            };
+            sentences.push(format!(
+                "Over the pooled test predictions {verdict} (Cochran's Q = {:.2}, {} degrees of freedom, p = {:.2e}).",
+                cochran.q, cochran.degrees_of_freedom, cochran.p
+            ));
+        }
+        sentences
+    }
+}
+
+fn sentence(first: &ArmResult, arm: &ArmResult) -> Option<String> {
+    let difference = arm.against_first.as_ref()?;
+    let gap = format!("{} is {} points from {}", arm.arm, points(difference.mean), first.arm);
+    Some(match (difference.interval, difference.p) {
+        (Some([low, high]), Some(p)) => {
+            let verdict = match (p < SIGNIFICANT, difference.mean > 0.0) {
+                (true, true) => "significantly better",
+                (true, false) => "significantly worse",
+                (false, _) => "no significant difference",
+            };
+            format!(
+                "{gap} (95 % interval {} to {}, paired t-test p = {p:.3}, {} seeds): {verdict}.",
+                points(low),
+                points(high),
+                arm.seeds.len()
+            )
+        }
+        (Some(_), None) => format!("{gap} with every seed alike."),
+        _ => format!("{gap}; one seed says nothing about chance: --seeds 5 or more would."),
+    })
+}
+
+/// The picture at `path` as a data URL.
+fn picture(path: &Path, what: &str) -> Result<String> {
+    let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
+    Ok(format!("<img alt=\"{}\" src=\"data:image/png;base64,{}\">", escaped(what), STANDARD.encode(bytes)))
+}
+
+fn results(html: &mut String, comparison: &Comparison) {
+    html.push_str(
+        "<div class=wide><table><tr><th>method<th class=n>seeds<th class=n>test accuracy, %<th class=n>sd<th class=n>against the \
+         first, points<th class=n>95 % interval<th class=n>p<th class=n>epochs to the first's final accuracy<th class=n>ms per \
+         step<th class=n>relative</tr>\n",
+    );
+    let dash = || "–".to_owned();
+    for arm in &comparison.arms {
+        let against = arm.against_first.as_ref();
+        let cells = [
+            arm.seeds.len().to_string(),
+            per_cent(arm.test_accuracy),
+            arm.test_accuracy_sd.map_or_else(dash, per_cent),
+            against.map_or_else(dash, |d| points(d.mean)),
+            against.and_then(|d| d.interval).map_or_else(dash, |[l, h]| format!("{} to {}", points(l), points(h))),
+            against.and_then(|d| d.p).map_or_else(dash, probability),
+            arm.reaches_baseline.map_or_else(
+                || "never".to_owned(),
+                |(seeds, epochs)| match seeds == arm.seeds.len() {
+                    true => format!("{epochs}"),
+                    false => format!("{epochs} ({seeds} of {})", arm.seeds.len()),
+                },
+            ),
+            format!("{:.1}", arm.milliseconds_per_step),
+            format!("{:.3}", arm.relative_time),
+        ];
+        let _ = write!(html, "<tr><td>{}", escaped(&arm.arm));
+        cells.iter().for_each(|cell| html.push_str(&format!("<td class=n>{cell}")));
+        html.push_str("</tr>\n");
+    }
+    html.push_str("</table></div>\n");
+}
+
+fn pairs(html: &mut String, comparison: &Comparison) {
+    html.push_str(
+        "<div class=wide><table><tr><th>first<th>second<th class=n>only the first right<th class=n>only the second right<th \
+         class=n>McNemar's p</tr>\n",
+    );
+    for pair in &comparison.pairs {
+        let [first, second] = &pair.arms;
+        let m = &pair.mcnemar;
+        let _ = writeln!(
+            html,
+            "<tr><td>{}<td>{}<td class=n>{}<td class=n>{}<td class=n>{}</tr>",
+            escaped(first),
+            escaped(second),
+            m.only_first,
+            m.only_second,
+            probability(m.p)
+        );
+    }
+    html.push_str("</table></div>\n");
+}
+
+/// The whole file. `pictured` is the directory of one run of each method, whose rates and curves are shown; `compare.png` lies beside
+/// them.
+///
+/// # Errors
+/// [`Error::Io`] where a picture cannot be read.
+pub fn report(
+    setting: &Setting<'_>,
+    comparison: &Comparison,
+    finished: &[Finished],
+    pictured: &[(String, PathBuf)],
+) -> Result<String> {
+    let config = setting.config;
+    let (arms, summary) = (&comparison.arms, finished.first().map(|run| &run.summary));
+    let title = format!("{} on {}: {} methods", config.model, config.data, arms.len());
+    let mut html = format!(
+        "<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n<meta name=viewport content=\"width=device-width\">\n\
+         <title>{0}</title>\n<style>\n{STYLE}</style>\n<h1>{0}</h1>\n",
+        escaped(&title)
+    );
+    for sentence in comparison.in_words() {
+        let _ = writeln!(html, "<p>{}</p>", escaped(&sentence));
+    }
+    html.push_str("<h2>Result</h2>\n");
+    results(&mut html, comparison);
+    html.push_str(
+        "<p class=faint>Test accuracy by the weights of the epoch that is best on the validation images; the test set is read once. \
+         Every method has the same seeds, and with each of them the same initial weights, split and order of batches. The interval is \
+         that of the mean over 10,000 bootstrap resamples of the paired differences; p is the paired t-test's. Time is that of the \
+         training steps alone, relative to the first method with the same seed; other work on the machine shows in it.</p>\n",
+    );
+    if !setting.failures.is_empty() {
+        let _ = writeln!(html, "<p><strong>Failed: {}.</strong></p>", escaped(&setting.failures.join(", ")));
+    }
+    if !comparison.pairs.is_empty() {
+        html.push_str("<h2>Test predictions, pair by pair</h2>\n");
+        pairs(&mut html, comparison);
+        html.push_str(
+            "<p class=faint>Over the test images of all seeds together. The seeds share the test images, so these counts are not \
+             independent of each other, and p is smaller than it should be: the paired t-test above is the stricter judge.</p>\n",
+        );
+    }
+    html.push_str("<h2>Training</h2>\n");
+    if let Some(dir) = pictured.first().and_then(|(_, dir)| dir.parent()) {
+        html.push_str(&picture(
+            &dir.join("compare.png"),
+            "training loss and accuracy of all methods, mean over seeds",
+        )?);
+    }
+    for (file, heading) in [("rates.png", "Learning rates"), ("curves.png", "Training and validation")] {
+        let _ = writeln!(html, "<h2>{heading}, first seed</h2>\n<div class=pictures>");
+        for (arm, dir) in pictured {
+            let image = picture(&dir.join(file), &format!("{heading} under {arm}"))?;
+            let _ = writeln!(html, "<div><h3>{}</h3>{image}</div>", escaped(arm));
+        }
+        html.push_str("</div>\n");
+    }
+    html.push_str("<h2>Setting</h2>\n<p>To repeat it:</p>\n");
+    let _ = writeln!(html, "<pre>{}</pre>", escaped(&setting.command));
+    let adapter = setting.adapter;
+    let _ = writeln!(
+        html,
+        "<p>lerac {} on {} ({}, {}). {} training images an epoch, {} test images, {} steps.</p>\n<details><summary>All \
+         options</summary><pre>{}</pre></details>",
+        env!("CARGO_PKG_VERSION"),
+        escaped(&adapter.name),
+        escaped(&adapter.backend),
+        escaped(&adapter.driver),
+        summary.map_or(0, |s| s.images_per_epoch),
+        summary.map_or(0, |s| s.test_images),
+        summary.map_or(0, |s| s.steps),
+        escaped(&toml::to_string(config).expect("a checked configuration has a TOML form"))
+    );
+    html.push_str("</html>\n");
+    Ok(html)
+}
