@@ -31,7 +31,7 @@ const STYLE: &str = "\
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 62rem; margin: 0 auto; padding: 1rem }\n\
 h1 { font-size: 1.7rem } h2 { font-size: 1.25rem; margin-top: 2.2rem; border-bottom: 1px solid var(--rule) } h3 { font-size: 1rem }\n\
 .wide { overflow-x: auto } table { border-collapse: collapse } th, td { padding: .25rem .8rem .25rem 0; text-align: left; white-space: nowrap }\n\
-th { border-bottom: 1px solid var(--rule) } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }\n\
+th { white-space: normal; vertical-align: bottom; border-bottom: 1px solid var(--rule) } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }\n\
 pre { background: var(--shade); padding: .7rem; overflow-x: auto } .faint { color: var(--faint) }\n\
 img { max-width: 100%; background: #fff; border-radius: 4px }\n\
 .pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(22rem, 1fr)); gap: 1rem }\n\
@@ -68,7 +68,8 @@ impl Comparison {
                 false => "that the methods are right equally often cannot be excluded",
             };
             sentences.push(format!(
-                "Over the pooled test predictions {verdict} (Cochran's Q = {:.2}, {} degrees of freedom, p = {:.2e}).",
+                "Over the pooled test predictions {verdict} (Cochran's Q = {:.2}, {} degrees of freedom, p = {:.2e}; seeds share the \
+                 test images, which makes p too small).",
                 cochran.q, cochran.degrees_of_freedom, cochran.p
             ));
         }
@@ -78,7 +79,8 @@ impl Comparison {
 
 fn sentence(first: &ArmResult, arm: &ArmResult) -> Option<String> {
     let difference = arm.against_first.as_ref()?;
-    let gap = format!("{} is {} points from {}", arm.arm, points(difference.mean), first.arm);
+    let side = if difference.mean < 0.0 { "below" } else { "above" };
+    let gap = format!("{} is {} points {side} {}", arm.arm, per_cent(difference.mean.abs()), first.arm);
     Some(match (difference.interval, difference.p) {
         (Some([low, high]), Some(p)) => {
             let verdict = match (p < SIGNIFICANT, difference.mean > 0.0) {
@@ -106,8 +108,8 @@ fn picture(path: &Path, what: &str) -> Result<String> {
 
 fn results(html: &mut String, comparison: &Comparison) {
     html.push_str(
-        "<div class=wide><table><tr><th>method<th class=n>seeds<th class=n>test accuracy, %<th class=n>sd<th class=n>against the \
-         first, points<th class=n>95 % interval<th class=n>p<th class=n>epochs to the first's final accuracy<th class=n>ms per \
+        "<div class=wide><table><tr><th>method<th class=n>seeds<th class=n>test accuracy, %<th class=n>sd<th class=n>against \
+         the first, points<th class=n>95 % interval<th class=n>p<th class=n>epochs to its final accuracy<th class=n>ms per \
          step<th class=n>relative</tr>\n",
     );
     let dash = || "–".to_owned();

@@ -19,6 +19,8 @@ pub enum Method {
     Conventional,
     /// Learning Rate Curriculum (Croitoru et al., IJCV 2024).
     Lerac,
+    /// The same with --preset reference, whatever that option says: to compare both.
+    LeracReference,
     /// Curriculum by Smoothing (Sinha et al., NeurIPS 2020).
     Cbs,
     /// Both at once.
@@ -37,9 +39,10 @@ pub enum Method {
 
 impl Method {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Conventional,
         Self::Lerac,
+        Self::LeracReference,
         Self::Cbs,
         Self::LeracCbs,
         Self::Reversed,
@@ -49,9 +52,9 @@ impl Method {
         Self::Logarithmic,
     ];
 
-    /// Whether layers' rates differ at the start.
+    /// Whether --k and --range say how rates grow.
     pub fn has_ramp(self) -> bool {
-        !matches!(self, Self::Conventional | Self::Cbs)
+        !matches!(self, Self::Conventional | Self::LeracReference | Self::Cbs)
     }
 
     /// Whether feature maps are blurred.
@@ -65,6 +68,7 @@ impl std::fmt::Display for Method {
         f.pad(match self {
             Self::Conventional => "conventional",
             Self::Lerac => "lerac",
+            Self::LeracReference => "lerac-reference",
             Self::Cbs => "cbs",
             Self::LeracCbs => "lerac-cbs",
             Self::Reversed => "reversed",
@@ -414,8 +418,9 @@ impl Config {
         Ok(match self.method {
             Method::Conventional => Box::new(Conventional),
             Method::Cbs => Box::new(cbs()?),
-            Method::Lerac => self.lerac(layers)?,
-            Method::LeracCbs => Box::new(curriculum::Blurred { rates: self.lerac(layers)?, blur: cbs()? }),
+            Method::Lerac => self.lerac(self.preset, layers)?,
+            Method::LeracReference => self.lerac(Preset::Reference, layers)?,
+            Method::LeracCbs => Box::new(curriculum::Blurred { rates: self.lerac(self.preset, layers)?, blur: cbs()? }),
             Method::Reversed => Box::new(self.paper(layers)?.control(Control::Reversed)),
             Method::Shuffled => Box::new(self.paper(layers)?.control(Control::Shuffled(self.seed))),
             Method::Uniform => Box::new(self.paper(layers)?.control(Control::Uniform)),
@@ -424,8 +429,8 @@ impl Config {
         })
     }
 
-    fn lerac(&self, layers: &[Layer]) -> Result<Box<dyn Curriculum>> {
-        match self.preset {
+    fn lerac(&self, preset: Preset, layers: &[Layer]) -> Result<Box<dyn Curriculum>> {
+        match preset {
             Preset::Paper => Ok(Box::new(self.paper(layers)?)),
             Preset::Reference => {
                 let options = curriculum::ReferenceOptions {
