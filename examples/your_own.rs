@@ -45,6 +45,7 @@ fn main() -> Result<()> {
                 weight_decay: 0.0,
                 spare_norm_and_bias: false,
                 clip_norm: None,
+                layer_norms: false,
             },
             schedule: Schedule { eta: 0.003, shape: Shape::Constant, warmup_epochs: 0.0 },
             curriculum: &late,

@@ -42,11 +42,11 @@ fn squares(
 
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(1) var<storage, read> all_sums: array<f32>;
-@group(0) @binding(2) var<storage, read_write> scale: array<f32>;
+@group(0) @binding(2) var<storage, read_write> scale: array<vec4<f32>>;
 
 @compute @workgroup_size(1)
 fn finish() {
     var sum = 0.0;
     for (var i = 0u; i < TOTAL_SUMS; i++) { sum += all_sums[i]; }
-    scale[0] = min(1.0, step.max_norm / (sqrt(sum) + 1e-6));
+    scale[0].x = min(1.0, step.max_norm / (sqrt(sum) + 1e-6));
 }

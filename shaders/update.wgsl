@@ -6,6 +6,8 @@
 //   adamax   g += wd p;  m as adam;  v = max(b2 v, |g| + eps);  p -= lr / (1 - b1^t) m / v
 // as PyTorch defines them. params, grads, first, second: one window of an arena, blocks of 256 floats (64 vec4).
 // An invocation owns one vec4; 64 neighbours share a block and so a layer. Once a loss was not finite nothing changes any more.
+// With NORMS each block leaves the sums of g^2 (before weight decay), of the squared change (before p rounds it) and of p^2 (before
+// the change) behind, added by a tree in a fixed order; `layer_norms` adds those of each layer in order, an invocation a layer.
 
 struct Step {
     beta1: f32,             // momentum for sgd
@@ -30,7 +32,8 @@ const NO_DECAY: u32 = 0x80000000u;
 @group(0) @binding(3) var<storage, read> block_layer: array<u32>;
 @group(0) @binding(4) var<storage, read> layer_hyper: array<LayerHyper>;
 @group(0) @binding(5) var<storage, read> metrics: Metrics;
-@group(0) @binding(6) var<storage, read> clip: array<f32>;
+// The factor of clipping, then a vec4 of sums for each block.
+@group(0) @binding(6) var<storage, read_write> sums: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> first: array<vec4<f32>>;
 @group(0) @binding(8) var<storage, read_write> second: array<vec4<f32>>;
 
@@ -43,7 +46,7 @@ fn hyper_of(i: u32) -> LayerHyper {
 
 fn gradient(i: u32) -> vec4<f32> {
     var g = grads[i];
-    if CLIP { g *= clip[0]; }
+    if CLIP { g *= sums[0].x; }
     return g;
 }
 
@@ -51,18 +54,45 @@ fn idle(i: u32) -> bool {
     return i >= arrayLength(&params) || metrics.halted != 0u;
 }
 
-@compute @workgroup_size(256)
-fn sgd(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = id.x + id.y * groups.x * 256u;
-    if idle(i) { return; }
+var<workgroup> lanes: array<vec4<f32>, 256>;
+
+fn squares(g: vec4<f32>, change: vec4<f32>, p: vec4<f32>) -> vec4<f32> {
+    return vec4(dot(g, g), dot(change, change), dot(p, p), 0.0);
+}
+
+fn sum_block(i: u32, lane: u32, own: vec4<f32>) {
+    lanes[lane] = own;
+    for (var width = 32u; width > 0u; width /= 2u) {
+        workgroupBarrier();
+        if lane % 64u < width { lanes[lane] += lanes[lane + width]; }
+    }
+    if lane % 64u == 0u && i < arrayLength(&params) { sums[1u + FIRST_BLOCK + i / 64u] = lanes[lane]; }
+}
+
+fn sgd_step(i: u32) -> vec4<f32> {
     let hyper = hyper_of(i);
     let p = params[i];
-    let g = gradient(i) + hyper.weight_decay * p;
+    let raw = gradient(i);
+    let g = raw + hyper.weight_decay * p;
     let m = step.beta1 * first[i] + g;
     first[i] = m;
     var direction = m;
     if NESTEROV { direction = g + step.beta1 * m; }
-    params[i] = p - hyper.learning_rate * direction;
+    let change = hyper.learning_rate * direction;
+    params[i] = p - change;
+    return squares(raw, change, p);
+}
+
+@compute @workgroup_size(256)
+fn sgd(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = id.x + id.y * groups.x * 256u;
+    var own = vec4(0.0);
+    if !idle(i) { own = sgd_step(i); }
+    if NORMS { sum_block(i, lane, own); }
 }
 
 fn adam_direction(i: u32, g: vec4<f32>) -> vec4<f32> {
@@ -73,34 +103,86 @@ fn adam_direction(i: u32, g: vec4<f32>) -> vec4<f32> {
     return m / step.correction1 / (sqrt(v) / step.correction2_sqrt + step.epsilon);
 }
 
-@compute @workgroup_size(256)
-fn adam(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = id.x + id.y * groups.x * 256u;
-    if idle(i) { return; }
+fn adam_step(i: u32) -> vec4<f32> {
     let hyper = hyper_of(i);
     let p = params[i];
-    params[i] = p - hyper.learning_rate * adam_direction(i, gradient(i) + hyper.weight_decay * p);
+    let g = gradient(i);
+    let change = hyper.learning_rate * adam_direction(i, g + hyper.weight_decay * p);
+    params[i] = p - change;
+    return squares(g, change, p);
 }
 
 @compute @workgroup_size(256)
-fn adamw(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn adam(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
     let i = id.x + id.y * groups.x * 256u;
-    if idle(i) { return; }
+    var own = vec4(0.0);
+    if !idle(i) { own = adam_step(i); }
+    if NORMS { sum_block(i, lane, own); }
+}
+
+fn adamw_step(i: u32) -> vec4<f32> {
     let hyper = hyper_of(i);
-    let p = params[i] * (1.0 - hyper.learning_rate * hyper.weight_decay);
-    params[i] = p - hyper.learning_rate * adam_direction(i, gradient(i));
+    let p = params[i];
+    let g = gradient(i);
+    let decay = hyper.learning_rate * hyper.weight_decay;
+    let change = hyper.learning_rate * adam_direction(i, g);
+    params[i] = p * (1.0 - decay) - change;
+    return squares(g, decay * p + change, p);
 }
 
 @compute @workgroup_size(256)
-fn adamax(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn adamw(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
     let i = id.x + id.y * groups.x * 256u;
-    if idle(i) { return; }
+    var own = vec4(0.0);
+    if !idle(i) { own = adamw_step(i); }
+    if NORMS { sum_block(i, lane, own); }
+}
+
+fn adamax_step(i: u32) -> vec4<f32> {
     let hyper = hyper_of(i);
     let p = params[i];
-    let g = gradient(i) + hyper.weight_decay * p;
+    let raw = gradient(i);
+    let g = raw + hyper.weight_decay * p;
     let m = step.beta1 * first[i] + step.rest1 * g;
     let v = max(step.beta2 * second[i], abs(g) + step.epsilon);
     first[i] = m;
     second[i] = v;
-    params[i] = p - hyper.learning_rate * m / step.correction1 / v;
+    let change = hyper.learning_rate * m / step.correction1 / v;
+    params[i] = p - change;
+    return squares(raw, change, p);
+}
+
+@compute @workgroup_size(256)
+fn adamax(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = id.x + id.y * groups.x * 256u;
+    var own = vec4(0.0);
+    if !idle(i) { own = adamax_step(i); }
+    if NORMS { sum_block(i, lane, own); }
+}
+
+@group(0) @binding(0) var<storage, read> block_sums: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> layer_of_block: array<u32>;
+@group(0) @binding(2) var<storage, read_write> layer_sums: array<vec4<f32>>;
+
+@compute @workgroup_size(64)
+fn layer_norms(@builtin(global_invocation_id) id: vec3<u32>) {
+    let layer = id.x;
+    if layer >= arrayLength(&layer_sums) { return; }
+    var sum = vec4(0.0);
+    for (var block = 0u; block < arrayLength(&layer_of_block); block++) {
+        if (layer_of_block[block] & ~NO_DECAY) == layer { sum += block_sums[1u + block]; }
+    }
+    layer_sums[layer] = sum;
 }

@@ -5,4 +5,4 @@ mod rule;
 mod update;
 
 pub use rule::{Rule, Settings, reference};
-pub use update::{NO_DECAY, Optimizer, SHADERS};
+pub use update::{LayerNorms, NO_DECAY, Optimizer, SHADERS};

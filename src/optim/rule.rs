@@ -94,6 +94,8 @@ pub struct Settings {
     pub spare_norm_and_bias: bool,
     /// Gradients are scaled down to this global L2 norm where they exceed it.
     pub clip_norm: Option<f64>,
+    /// Whether the update also sums up what it does to each layer, for [`super::Optimizer::layer_norms`].
+    pub layer_norms: bool,
 }
 
 /// The rules in f64, on one layer's parameters.

@@ -46,6 +46,24 @@ struct LayerHyper {
     weight_decay: f32,
 }
 
+/// What the latest step did to a layer: L2 norms over all of its parameters.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LayerNorms {
+    /// Of the gradient, after clipping and before weight decay.
+    pub gradient: f64,
+    /// Of the change of the weights, before they round it.
+    pub update: f64,
+    /// Of the weights before it.
+    pub weight: f64,
+}
+
+impl LayerNorms {
+    /// |update| / |weight|: how far the layer really moves; 0 where nothing moves.
+    pub fn effective_rate(&self) -> f64 {
+        if self.update == 0.0 { 0.0 } else { self.update / self.weight }
+    }
+}
+
 /// Moments, the layer table, and the calls of one step.
 #[derive(Debug)]
 pub struct Optimizer {
@@ -56,6 +74,8 @@ pub struct Optimizer {
     table_buffer: Buffer,
     moments: Vec<Arena>,
     calls: Vec<Call>,
+    /// The sum over each layer's blocks, and where it goes.
+    norms: Option<(Call, Buffer)>,
 }
 
 impl Optimizer {
@@ -76,13 +96,19 @@ impl Optimizer {
         }
         let table = vec![0; TABLE_OFFSET + layers * size_of::<LayerHyper>()];
         let table_buffer = gpu.buffer("layer table", table.len() as u64)?;
-        let mut optimizer = Self { settings, layers, step: 0, table, table_buffer, moments, calls: vec![] };
-        let scale = gpu.buffer("clip scale", 16)?;
+        let mut optimizer =
+            Self { settings, layers, step: 0, table, table_buffer, moments, calls: vec![], norms: None };
+        // The factor of clipping, then the sums of each block of all windows.
+        let blocks: usize = if settings.layer_norms { storage.layout.windows().iter().sum() } else { 0 };
+        let sums = gpu.buffer("update sums", 16 * (1 + blocks as u64))?;
         if settings.clip_norm.is_some() {
-            optimizer.calls = optimizer.clip_calls(gpu, storage, &scale)?;
+            optimizer.calls = optimizer.clip_calls(gpu, storage, &sums)?;
         }
-        let updates = optimizer.update_calls(gpu, storage, metrics, &scale)?;
+        let updates = optimizer.update_calls(gpu, storage, metrics, &sums)?;
         optimizer.calls.extend(updates);
+        if settings.layer_norms {
+            optimizer.norms = Some(optimizer.norm_call(gpu, storage, &sums)?);
+        }
         Ok(optimizer)
     }
 
@@ -90,19 +116,25 @@ impl Optimizer {
         self.table_buffer.range(0, size_of::<Step>() as u64)
     }
 
-    fn update_calls(&self, gpu: &Gpu, storage: &Storage, metrics: &Buffer, scale: &Buffer) -> Result<Vec<Call>> {
+    fn update_calls(&self, gpu: &Gpu, storage: &Storage, metrics: &Buffer, sums: &Buffer) -> Result<Vec<Call>> {
         let (entry, nesterov) = match self.settings.rule {
             Rule::Sgd { nesterov, .. } => ("sgd", nesterov),
             Rule::Adam { .. } => ("adam", false),
             Rule::AdamW { .. } => ("adamw", false),
             Rule::Adamax { .. } => ("adamax", false),
         };
-        let constants = vec![("CLIP", self.settings.clip_norm.is_some().into()), ("NESTEROV", nesterov.into())];
-        let kernel = Kernel { shader: &UPDATE, entry, constants };
         let table = self.table_buffer.range(TABLE_OFFSET as u64, (self.table.len() - TABLE_OFFSET) as u64);
         let update = |(window, block_layer): (usize, Vec<u32>)| {
             let blocks = gpu.buffer("block layers", 4 * block_layer.len() as u64)?;
             gpu.write(&blocks, 0, &block_layer);
+            let first_block: usize = storage.layout.windows()[..window].iter().sum();
+            let constants = vec![
+                ("CLIP", self.settings.clip_norm.is_some().into()),
+                ("NESTEROV", nesterov.into()),
+                ("NORMS", self.settings.layer_norms.into()),
+                ("FIRST_BLOCK", if self.settings.layer_norms { first_block.into() } else { 0u32.into() }),
+            ];
+            let kernel = Kernel { shader: &UPDATE, entry, constants };
             let mut ranges = vec![
                 (self.step_range(), Access::Uniform),
                 (storage.params.windows()[window].whole(), Access::Write),
@@ -110,12 +142,37 @@ impl Optimizer {
                 (blocks.whole(), Access::Read),
                 (table.clone(), Access::Read),
                 (metrics.whole(), Access::Read),
-                (scale.whole(), Access::Read),
+                (sums.whole(), Access::Write),
             ];
             ranges.extend(self.moments.iter().map(|moment| (moment.windows()[window].whole(), Access::Write)));
             gpu.call(&kernel, &ranges, linear_grid(block_layer.len() * BLOCK / 4, LANES))
         };
         self.block_layers(storage).into_iter().enumerate().map(update).collect()
+    }
+
+    fn norm_call(&self, gpu: &Gpu, storage: &Storage, sums: &Buffer) -> Result<(Call, Buffer)> {
+        let layer_of_block = self.block_layers(storage).concat();
+        let blocks = gpu.buffer("layer of each block", 4 * layer_of_block.len() as u64)?;
+        gpu.write(&blocks, 0, &layer_of_block);
+        let layers = gpu.buffer("layer sums", 16 * self.layers as u64)?;
+        let off = |name| (name, false.into());
+        let constants = vec![off("CLIP"), off("NESTEROV"), off("NORMS"), ("FIRST_BLOCK", 0u32.into())];
+        let kernel = Kernel { shader: &UPDATE, entry: "layer_norms", constants };
+        let ranges = [(sums.whole(), Access::Read), (blocks.whole(), Access::Read), (layers.whole(), Access::Write)];
+        Ok((gpu.call(&kernel, &ranges, linear_grid(self.layers, 64))?, layers))
+    }
+
+    /// The norms of the latest step by layer; none where [`Settings::layer_norms`] is off.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Device`] where the device fails.
+    pub fn layer_norms(&self, gpu: &Gpu) -> Result<Vec<LayerNorms>> {
+        let Some((call, layers)) = &self.norms else { return Ok(vec![]) };
+        gpu.run([call])?;
+        let sums: Vec<[f32; 4]> = gpu.read(&layers.whole())?;
+        let norm = |square: f32| f64::from(square).sqrt();
+        let norms = |s: &[f32; 4]| LayerNorms { gradient: norm(s[0]), update: norm(s[1]), weight: norm(s[2]) };
+        Ok(sums.iter().map(norms).collect())
     }
 
     /// For each window, the layer of each block, with [`NO_DECAY`] where it is spared weight decay.

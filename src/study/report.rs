@@ -208,7 +208,11 @@ pub fn report(
             "training loss and accuracy of all methods, mean over seeds",
         )?);
     }
-    for (file, heading) in [("rates.png", "Learning rates"), ("curves.png", "Training and validation")] {
+    for (file, heading) in [
+        ("rates.png", "Learning rates"),
+        ("effective.png", "How far layers really move: |update| / |weight|"),
+        ("curves.png", "Training and validation"),
+    ] {
         let _ = writeln!(html, "<h2>{heading}, first seed</h2>\n<div class=pictures>");
         for (arm, dir) in pictured {
             let image = picture(&dir.join(file), &format!("{heading} under {arm}"))?;

@@ -1,7 +1,6 @@
-//! The files of a run: `config.toml`, `metrics.csv`, `layers.csv`, `curves.png`, `rates.png`,
+//! The files of a run: `config.toml`, `metrics.csv`, `layers.csv`, `curves.png`, `rates.png`, `effective.png`,
 //! `predictions.csv`, `model.safetensors`, and `summary.json`, which is written last.
 
-use super::RateRow;
 use super::plots::{self, HeatMap, Panel, Series};
 use crate::curriculum::Layer;
 use crate::error::{Error, Result};
@@ -23,6 +22,20 @@ struct MetricsRow<'a> {
     validation_loss: Option<f64>,
     validation_accuracy: Option<f64>,
     images_per_second: Option<f64>,
+}
+
+/// A row of `layers.csv`: what the last step of an interval did to a layer.
+#[derive(serde::Serialize)]
+struct LayerRow<'a> {
+    step: u64,
+    epoch: f64,
+    depth: usize,
+    layer: &'a str,
+    learning_rate: f64,
+    gradient_norm: f64,
+    update_norm: f64,
+    weight_norm: f64,
+    effective_rate: f64,
 }
 
 /// A row of `predictions.csv`.
@@ -117,9 +130,26 @@ impl RunDir {
         let predictions = predictions.into_inner().expect("a vector needs no flush");
         write_whole(&self.dir.join("predictions.csv"), &predictions)?;
         plots::curves(&self.dir.join("curves.png"), &self.panels())?;
-        plots::heat_map(&self.dir.join("rates.png"), &rate_map(&self.layers, &self.intervals, method))?;
+        let title = format!("Learning rates under {method}");
+        plots::heat_map(&self.dir.join("rates.png"), &self.map(title, "learning rate", |record, i| record.rates[i]))?;
+        let title = format!("Effective rates under {method}");
+        let effective = |record: &IntervalRecord, i: usize| record.norms[i].effective_rate();
+        plots::heat_map(&self.dir.join("effective.png"), &self.map(title, "|update| / |weight|", effective))?;
         let json = serde_json::to_string_pretty(&outcome.summary).expect("a summary is plain data");
         write_whole(&self.dir.join("summary.json"), json.as_bytes())
+    }
+
+    /// A value of each layer over epochs.
+    fn map(&self, title: String, label: &str, value: impl Fn(&IntervalRecord, usize) -> f64) -> HeatMap {
+        let row = |layer| self.intervals.iter().map(|record| value(record, layer)).collect();
+        HeatMap {
+            title,
+            rows: self.layers.iter().map(|layer| layer.name.clone()).collect(),
+            x_label: "epoch".into(),
+            x: self.intervals.iter().map(|record| record.epoch).collect(),
+            values: (0..self.layers.len()).map(row).collect(),
+            value_label: label.into(),
+        }
     }
 
     /// Loss and accuracy over epochs.
@@ -141,17 +171,6 @@ impl RunDir {
     }
 }
 
-fn rate_map(layers: &[Layer], intervals: &[IntervalRecord], method: &str) -> HeatMap {
-    HeatMap {
-        title: format!("Learning rates under {method}"),
-        rows: layers.iter().map(|layer| layer.name.clone()).collect(),
-        x_label: "epoch".into(),
-        x: intervals.iter().map(|record| record.epoch).collect(),
-        values: (0..layers.len()).map(|layer| intervals.iter().map(|record| record.rates[layer]).collect()).collect(),
-        value_label: "learning rate".into(),
-    }
-}
-
 impl Observer for RunDir {
     fn begin(&mut self, _plan: &SessionPlan, layers: &[Layer], _steps: u64) -> Result<()> {
         self.layers = layers.to_vec();
@@ -163,9 +182,19 @@ impl Observer for RunDir {
         // The rates are those of the interval's last step, which began one step earlier than the interval ends.
         let step = record.step - 1;
         let epoch = record.epoch * step as f64 / record.step as f64;
-        for (layer, &rate) in self.layers.iter().zip(&record.rates) {
-            let row = RateRow { step, epoch, layer, rate };
-            row.write(&mut self.layer_rates).map_err(csv_error(&path))?;
+        for ((layer, &rate), norms) in self.layers.iter().zip(&record.rates).zip(&record.norms) {
+            let row = LayerRow {
+                step,
+                epoch,
+                depth: layer.depth,
+                layer: &layer.name,
+                learning_rate: rate,
+                gradient_norm: norms.gradient,
+                update_norm: norms.update,
+                weight_norm: norms.weight,
+                effective_rate: norms.effective_rate(),
+            };
+            self.layer_rates.serialize(row).map_err(csv_error(&path))?;
         }
         self.layer_rates.flush().map_err(Error::io(&path, "write"))?;
         self.write_row(&MetricsRow {

@@ -378,6 +378,7 @@ impl Config {
             weight_decay: self.weight_decay,
             spare_norm_and_bias: self.spare_norm_and_bias,
             clip_norm: self.clip_norm,
+            layer_norms: true,
         })
     }
 

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::nn::{self, Task};
 use crate::ops::cross_entropy::Metrics;
+use crate::optim::LayerNorms;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,6 +31,9 @@ pub struct IntervalRecord {
     /// The learning rate of each layer at the interval's last step.
     #[serde(skip)]
     pub rates: Vec<f64>,
+    /// What that step did to each layer.
+    #[serde(skip)]
+    pub norms: Vec<LayerNorms>,
 }
 
 /// The end of an epoch.
@@ -234,6 +238,7 @@ pub fn run<'g>(gpu: &'g Gpu, config: &Config, data: &Splits, observer: &mut dyn 
                 train_top5: part(metrics.top5, metrics.images),
                 images_per_second: f64::from(metrics.images) / elapsed,
                 rates,
+                norms: session.layer_norms()?,
             })?;
         }
         let validation = match division.validation.is_empty() {

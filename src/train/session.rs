@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::nn::{self, Model, NetOptions, Task};
 use crate::ops::cross_entropy::{METRICS, Metrics};
-use crate::optim::{Optimizer, Settings};
+use crate::optim::{LayerNorms, Optimizer, Settings};
 use crate::tape::{BufferId, CONTROLS, Controls, Mode, Plan, Program, Storage, Tape, Target, Var};
 
 /// The bytes that a session takes on the device.
@@ -217,6 +217,14 @@ impl<'g> Session<'g> {
         let metrics: Vec<Metrics> = self.gpu.read(&self.metrics_buffer(program).whole())?;
         self.clear_metrics(program);
         Ok(metrics[0])
+    }
+
+    /// What the latest step did to each layer.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the device fails.
+    pub fn layer_norms(&self) -> Result<Vec<LayerNorms>> {
+        self.optimizer.layer_norms(self.gpu)
     }
 
     /// Sums over the steps since the last call. Where `halted` is not 0, no parameter has changed since that step.

@@ -55,8 +55,15 @@ fn training_leaves_its_files() {
     let validation = |row: &HashMap<String, String>| row["validation_accuracy"].parse::<f64>().ok();
     let best = metrics.iter().filter_map(validation).fold(0.0, f64::max);
     assert_eq!(summary["validation_accuracy"].as_f64(), Some(best));
-    for picture in ["curves.png", "rates.png"] {
+    for picture in ["curves.png", "rates.png", "effective.png"] {
         assert!(image::open(out.join(picture)).unwrap().width() >= 1000);
+    }
+    let mut layers = csv::Reader::from_path(out.join("layers.csv")).unwrap();
+    for row in layers.deserialize::<HashMap<String, String>>() {
+        let row = row.unwrap();
+        let (update, weight) = (number(&row, "update_norm"), number(&row, "weight_norm"));
+        assert!(number(&row, "gradient_norm") > 0.0 && update > 0.0 && weight > update, "{row:?}");
+        approx::assert_relative_eq!(number(&row, "effective_rate"), update / weight, max_relative = 1e-9);
     }
     let bytes = std::fs::read(out.join("model.safetensors")).unwrap();
     let weights = safetensors::SafeTensors::deserialize(&bytes).unwrap();

@@ -60,7 +60,13 @@ fn replay(gpu: &Gpu, name: &str, rule: Rule) {
     }
     let metrics = program.buffer_named(METRICS).unwrap();
     gpu.write(program.buffer_named(lerac::tape::CONTROLS).unwrap(), 0, &[Controls::default()]);
-    let settings = Settings { rule, weight_decay: number("decay"), spare_norm_and_bias: false, clip_norm: None };
+    let settings = Settings {
+        rule,
+        weight_decay: number("decay"),
+        spare_norm_and_bias: false,
+        clip_norm: None,
+        layer_norms: false,
+    };
     let mut optimizer = Optimizer::new(gpu, &storage, metrics, layers.len(), settings).unwrap();
     let rates: Vec<f64> = layers.iter().map(|layer| by_layer[&layer.name]).collect();
 

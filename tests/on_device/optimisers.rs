@@ -68,7 +68,7 @@ fn train(gpu: &Gpu, storage: &Storage, which: &[usize], settings: Settings, halt
 }
 
 fn settings(rule: Rule) -> Settings {
-    Settings { rule, weight_decay: 0.01, spare_norm_and_bias: false, clip_norm: None }
+    Settings { rule, weight_decay: 0.01, spare_norm_and_bias: false, clip_norm: None, layer_norms: false }
 }
 
 fn rules() -> Vec<Rule> {
@@ -157,6 +157,70 @@ fn equals_windows(gpu: &Gpu) {
     }
 }
 
+fn norms_cost_no_bit_and_match(gpu: &Gpu) {
+    let tensors = tensors();
+    let all: Vec<_> = (0..tensors.len()).collect();
+    for rule in rules() {
+        for clip_norm in [None, Some(0.5)] {
+            let plain = Settings { clip_norm, ..settings(rule) };
+            let with_norms = Settings { layer_norms: true, ..plain };
+            // In one window and in three, of which the largest tensor fills one alone.
+            for window in [u64::MAX, 74 * 1024] {
+                let storage = || match window {
+                    u64::MAX => Storage::new(gpu, &tape_of(&tensors)).unwrap(),
+                    bytes => Storage::with_windows(gpu, &tape_of(&tensors), bytes).unwrap(),
+                };
+                let (without, with) = (storage(), storage());
+                let expected = train(gpu, &without, &all, plain, None);
+                assert_eq!(bits(&train(gpu, &with, &all, with_norms, None)), bits(&expected), "{rule:?}");
+            }
+
+            // One more step, from known weights.
+            let storage = Storage::new(gpu, &tape_of(&tensors)).unwrap();
+            let metrics = gpu.buffer("metrics", size_of::<Metrics>() as u64).unwrap();
+            gpu.write(&metrics, 0, &[Metrics::default()]);
+            let mut optimizer = Optimizer::new(gpu, &storage, &metrics, RATES.len(), with_norms).unwrap();
+            let before: Vec<_> =
+                storage.layout.spans().iter().enumerate().map(|(i, s)| spread(s.count, i as u64)).collect();
+            let gradients: Vec<_> =
+                storage.layout.spans().iter().enumerate().map(|(i, s)| gradient(i, 1, s.count)).collect();
+            for ((span, before), gradient) in storage.layout.spans().iter().zip(&before).zip(&gradients) {
+                storage.params.write(gpu, span, &narrow(before));
+                storage.grads.write(gpu, span, &narrow(gradient));
+            }
+            optimizer.prepare(gpu, &RATES);
+            gpu.run(optimizer.calls()).unwrap();
+            let norm = gradients.iter().flatten().map(|g| g * g).sum::<f64>().sqrt();
+            let scale = clip_norm.map_or(1.0, |most| (most / (norm + 1e-6)).min(1.0));
+            let found = optimizer.layer_norms(gpu).unwrap();
+            assert_eq!(found.len(), RATES.len());
+            for (layer, found) in found.iter().enumerate() {
+                let of_layer = || (0..tensors.len()).filter(|&i| tensors[i].1 == layer);
+                let norm =
+                    |values: &dyn Fn(usize) -> Vec<f64>| of_layer().flat_map(values).map(|v| v * v).sum::<f64>().sqrt();
+                let gradient = norm(&|i| gradients[i].iter().map(|g| g * scale).collect());
+                let weight = norm(&|i| before[i].clone());
+                let change = norm(&|i| {
+                    let declared = &tensors[i];
+                    let mut state = reference::State::new(before[i].clone());
+                    let scaled: Vec<f64> = gradients[i].iter().map(|g| g * scale).collect();
+                    state.step(&rule, &scaled, RATES[declared.1], with_norms.weight_decay, 1);
+                    state.p.iter().zip(&before[i]).map(|(after, before)| after - before).collect()
+                });
+                for (what, found, expected) in [
+                    ("gradient", found.gradient, gradient),
+                    ("weight", found.weight, weight),
+                    ("update", found.update, change),
+                ] {
+                    let close = (found - expected).abs() <= 1e-4 * expected;
+                    assert!(close, "{rule:?} layer {layer}: {what} {found}, expected {expected}");
+                }
+                approx::assert_relative_eq!(found.effective_rate(), change / weight, max_relative = 1e-4);
+            }
+        }
+    }
+}
+
 fn stands_still_once_halted(gpu: &Gpu) {
     let tensors = tensors();
     let all: Vec<_> = (0..tensors.len()).collect();
@@ -179,6 +243,7 @@ pub fn tests() -> Vec<Test> {
         test("optimisers match their references", matches_reference),
         test("optimisers equal a dispatch per tensor, bit for bit", equals_a_dispatch_per_tensor),
         test("optimisers update over windows", equals_windows),
+        test("optimisers: norms cost no bit and match", norms_cost_no_bit_and_match),
         test("optimisers stand still once a loss was not finite", stands_still_once_halted),
     ]
 }

@@ -45,21 +45,24 @@ pub fn updates(gpu: &Gpu, runs: usize, peaks: &Peaks) -> Result<Report> {
         let one = Layout::new(tape.parameters().iter().map(|p| &p.shape).take(1), u64::MAX).bytes();
         let (fused, cut) = (Storage::new(gpu, &tape)?, Storage::with_windows(gpu, &tape, one)?);
         for name in Rule::NAMES {
-            for clip_norm in [None, Some(1.0)] {
+            for (extra, clip_norm, layer_norms) in
+                [("", None, false), (", clipped", Some(1.0), false), (", with norms", None, true)]
+            {
                 let rule = Rule::named(name)?;
-                let settings = Settings { rule, weight_decay: 1e-4, spare_norm_and_bias: false, clip_norm };
+                let spare_norm_and_bias = false;
+                let settings = Settings { rule, weight_decay: 1e-4, spare_norm_and_bias, clip_norm, layer_norms };
                 let seconds = time(gpu, &fused, settings, runs)?.median;
-                // With clipping a dispatch per tensor would need one more for each norm: not a fair peer.
-                let alone = match clip_norm {
-                    None => Some(time(gpu, &cut, settings, runs)?.median),
-                    Some(_) => None,
+                // What clipping and norms add is no part of a dispatch per tensor elsewhere: not a fair peer.
+                let alone = match extra {
+                    "" => Some(time(gpu, &cut, settings, runs)?.median),
+                    _ => None,
                 };
                 // Parameter, gradient and moments are read, all but the gradient written; clipping reads the gradient once more.
                 let moments = if matches!(rule, Rule::Sgd { .. }) { 1 } else { 2 };
                 let words = 3 + 2 * moments + usize::from(clip_norm.is_some());
                 let gbytes = 4e-9 * (words * tensors * floats) as f64 / seconds;
                 report.push(vec![
-                    Cell::Text(format!("{name}{}", if clip_norm.is_some() { ", clipped" } else { "" })),
+                    Cell::Text(format!("{name}{extra}")),
                     tensors.into(),
                     (tensors * floats).into(),
                     Cell::Number(1e3 * seconds, 3),
