@@ -6,6 +6,7 @@ mod compare;
 mod info;
 mod progress;
 mod schedule;
+mod trace;
 mod train;
 
 use crate::error::{Error, Result};
@@ -36,6 +37,8 @@ enum Command {
     Train(Box<train::TrainArgs>),
     /// Train under several methods with paired seeds and compare them
     Compare(Box<compare::CompareArgs>),
+    /// Write training steps with all their tensors, for another program to check
+    Trace(Box<trace::TraceArgs>),
     /// Time kernels, the update, whole steps or the loader on this device
     Bench(bench::BenchArgs),
 }
@@ -112,6 +115,7 @@ pub fn main() -> ExitCode {
         Command::Schedule(args) => schedule::run(args, of_command),
         Command::Train(args) => train::run(args, of_command),
         Command::Compare(args) => compare::run(args, of_command),
+        Command::Trace(args) => trace::run(args, of_command),
         Command::Bench(args) => bench::run(args),
     };
     match result {

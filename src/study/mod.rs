@@ -8,9 +8,11 @@ mod rates;
 mod report;
 mod run_dir;
 pub mod statistics;
+mod trace;
 
 pub use compare::{ArmResult, Comparison, PairResult};
 pub use finished::Finished;
 pub use rates::RateRow;
 pub use report::{Setting, report};
 pub use run_dir::RunDir;
+pub use trace::trace;

@@ -238,6 +238,11 @@ impl Tape {
         &self.activations[var.0].shape
     }
 
+    /// The activation of this name, if there is one.
+    pub fn named(&self, name: &str) -> Option<Var> {
+        self.activations.iter().position(|activation| activation.name == name).map(Var)
+    }
+
     /// The name of an activation.
     pub fn name(&self, var: Var) -> &str {
         &self.activations[var.0].name

@@ -10,4 +10,7 @@ pub use run::{EpochRecord, IntervalRecord, Observer, Outcome, Summary, run};
 pub use session::{MakeCurriculum, Parts, Session, SessionPlan, Snapshot};
 pub use weights::write_safetensors;
 #[cfg(feature = "cli")]
-pub(crate) use weights::write_whole;
+pub(crate) use {
+    run::begin,
+    weights::{Values, write_tensors, write_whole},
+};

@@ -162,29 +162,37 @@ fn divide(config: &Config, data: &Dataset) -> Result<Division> {
     Ok(Division { train: train.into(), validation: validation.into() })
 }
 
-/// Trains as `config` says and reads the test set once.
+/// A run before its first step.
+pub(crate) struct Begun<'g> {
+    pub(crate) session: Session<'g>,
+    pub(crate) loader: Loader,
+    data: Arc<Dataset>,
+    division: Division,
+    steps_per_epoch: u64,
+}
+
+/// Divides the images and makes the session and the loader that `config` asks for.
 ///
 /// # Errors
-/// [`Error::Option`] and [`Error::Capacity`] before the first step; [`Error::NonFinite`] and [`Error::Device`] during training.
-pub fn run<'g>(gpu: &'g Gpu, config: &Config, data: &Splits, observer: &mut dyn Observer) -> Result<Outcome<'g>> {
+/// [`Error::Option`] and [`Error::Capacity`].
+pub(crate) fn begin<'g>(gpu: &'g Gpu, config: &Config, data: &Splits) -> Result<Begun<'g>> {
     config.check()?;
-    let train_data = Arc::new(data.train.clone());
-    let division = divide(config, &train_data)?;
-    let ([_, h, w], smallest) = (train_data.image, nn::smallest_image(&config.model));
+    let data = Arc::new(data.train.clone());
+    let division = divide(config, &data)?;
+    let ([_, h, w], smallest) = (data.image, nn::smallest_image(&config.model));
     if h.min(w) < smallest {
         let message = format!("{} needs images of at least {smallest}x{smallest}, found {h}x{w}", config.model);
         return Err(Error::option("--model", message));
     }
     let task = Task {
-        image: train_data.image,
-        classes: train_data.classes.len(),
-        mean: train_data.mean.clone(),
-        std: train_data.std.clone(),
+        image: data.image,
+        classes: data.classes.len(),
+        mean: data.mean.clone(),
+        std: data.std.clone(),
         label_smoothing: config.label_smoothing,
     };
     let steps_per_epoch = (division.train.len() / config.batch_size) as u64;
-    let steps = steps_per_epoch.saturating_mul(config.epochs);
-    if steps > u64::from(u32::MAX) {
+    if steps_per_epoch.saturating_mul(config.epochs) > u64::from(u32::MAX) {
         let message = format!("{} epochs of {steps_per_epoch} steps are more than 4294967295 steps", config.epochs);
         return Err(Error::option("--epochs", message));
     }
@@ -199,17 +207,20 @@ pub fn run<'g>(gpu: &'g Gpu, config: &Config, data: &Splits, observer: &mut dyn 
         steps_per_epoch,
         seed: config.seed,
     };
-    let mut session = Session::new(gpu, &parts)?;
-    observer.begin(&session.plan(), session.layers(), steps)?;
+    let session = Session::new(gpu, &parts)?;
+    let (augmentation, indices) = (config.augmentation(), division.train.clone());
+    let loader = Loader::training(data.clone(), indices, config.batch_size, augmentation, config.seed, 0);
+    Ok(Begun { session, loader, data, division, steps_per_epoch })
+}
 
-    let mut loader = Loader::training(
-        train_data.clone(),
-        division.train.clone(),
-        config.batch_size,
-        config.augmentation(),
-        config.seed,
-        0,
-    );
+/// Trains as `config` says and reads the test set once.
+///
+/// # Errors
+/// [`Error::Option`] and [`Error::Capacity`] before the first step; [`Error::NonFinite`] and [`Error::Device`] during training.
+pub fn run<'g>(gpu: &'g Gpu, config: &Config, data: &Splits, observer: &mut dyn Observer) -> Result<Outcome<'g>> {
+    let Begun { mut session, mut loader, data: train_data, division, steps_per_epoch } = begin(gpu, config, data)?;
+    let steps = steps_per_epoch * config.epochs;
+    observer.begin(&session.plan(), session.layers(), steps)?;
     let mut best: Option<(f64, u64, Snapshot)> = None;
     let mut seconds = 0.0;
     for epoch in 1..=config.epochs {

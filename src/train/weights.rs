@@ -22,6 +22,33 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     })
 }
 
+/// The values of a tensor.
+pub(crate) enum Values<'a> {
+    /// Stored as F32.
+    Floats(&'a [f32]),
+    /// Stored as I64, as PyTorch wants its labels.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
+    Integers(&'a [i64]),
+}
+
+/// Writes tensors by name with their extents.
+pub(crate) fn write_tensors(
+    path: &Path,
+    tensors: &[(String, Vec<usize>, Values<'_>)],
+    metadata: HashMap<String, String>,
+) -> Result<()> {
+    let views = tensors.iter().map(|(name, shape, values)| {
+        let (kind, bytes) = match values {
+            Values::Floats(values) => (Dtype::F32, bytemuck::cast_slice(values)),
+            Values::Integers(values) => (Dtype::I64, bytemuck::cast_slice(values)),
+        };
+        let view = TensorView::new(kind, shape.clone(), bytes);
+        (name.as_str(), view.expect("a tensor's shape has as many elements as its values"))
+    });
+    let bytes = serialize(views, Some(metadata)).expect("names are unique and shapes fit");
+    write_whole(path, &bytes)
+}
+
 /// Writes `snapshot`, tensors in the order of [`Storage::tensors`], with `metadata`.
 ///
 /// # Errors
@@ -32,10 +59,12 @@ pub fn write_safetensors(
     snapshot: &[Vec<f32>],
     metadata: HashMap<String, String>,
 ) -> Result<()> {
-    let views = storage.tensors().zip(snapshot).map(|((declared, _, _), values)| {
-        let view = TensorView::new(Dtype::F32, declared.shape.dims().to_vec(), bytemuck::cast_slice(values));
-        (declared.name.as_str(), view.expect("a tensor's shape has as many elements as its values"))
-    });
-    let bytes = serialize(views, Some(metadata)).expect("names are unique and shapes fit");
-    write_whole(path, &bytes)
+    let tensors: Vec<_> = storage
+        .tensors()
+        .zip(snapshot)
+        .map(|((declared, _, _), values)| {
+            (declared.name.clone(), declared.shape.dims().to_vec(), Values::Floats(values.as_slice()))
+        })
+        .collect();
+    write_tensors(path, &tensors, metadata)
 }

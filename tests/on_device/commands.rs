@@ -170,6 +170,48 @@ fn grids_go_on_after_a_failure() {
     assert!(std::fs::read_to_string(dir.path().join("report.html")).unwrap().contains("Failed: lerac k=0.5"));
 }
 
+fn traces_hold_every_tensor() {
+    let dir = tempfile::tempdir().unwrap();
+    let to = ["--out", dir.path().to_str().unwrap()];
+    let options = [
+        "trace",
+        "--method",
+        "lerac",
+        "--train-images",
+        "64",
+        "--batch-size",
+        "8",
+        "--validation",
+        "0",
+        "--epochs",
+        "1",
+    ];
+    stdout(&[&options[..], &["--steps", "2"], &to].concat());
+    let read = |name: &str| std::fs::read(dir.path().join(name)).unwrap();
+    let (initial, first, second) =
+        (read("initial.safetensors"), read("step-0001.safetensors"), read("step-0002.safetensors"));
+    let [initial, first, second] =
+        [&initial, &first, &second].map(|b| safetensors::SafeTensors::deserialize(b).unwrap());
+    let trace: serde_json::Value = serde_json::from_slice(&read("trace.json")).unwrap();
+    assert_eq!(trace["steps"].as_array().unwrap().len(), 2);
+    assert_eq!(trace["steps"][0]["learning_rates"]["conv1"], 0.1);
+    assert_eq!(first.tensor("images").unwrap().shape(), [8, 3, 32, 32]);
+    assert_eq!(first.tensor("labels").unwrap().shape(), [8]);
+    let parameters: Vec<_> =
+        trace["parameters"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
+    assert_eq!(parameters.len(), 11);
+    for name in initial.names() {
+        let after =
+            |step: &safetensors::SafeTensors<'_>| step.tensor(&format!("after.{name}")).unwrap().data().to_vec();
+        assert_ne!(initial.tensor(name).unwrap().data(), after(&first), "{name}");
+        assert_ne!(after(&first), after(&second), "{name}");
+        assert_eq!(first.tensor(&format!("gradient.{name}")).is_ok(), parameters.contains(&name), "{name}");
+    }
+    for steps in ["0", "9"] {
+        assert!(refusal(&[&options[..], &["--steps", steps], &to].concat()).contains("expected 1 to 8"));
+    }
+}
+
 fn benches_report() {
     let dir = tempfile::tempdir().unwrap();
     let (csv, plot) = (dir.path().join("ops.csv"), dir.path().join("roofline.png"));
@@ -207,6 +249,7 @@ pub fn tests() -> Vec<Test> {
         test("commands: training leaves its files and repeats", |_| training_leaves_its_files()),
         test("commands: comparing pairs its seeds", |_| comparing_pairs_its_seeds()),
         test("commands: grids go on after a failure", |_| grids_go_on_after_a_failure()),
+        test("commands: traces hold every tensor", |_| traces_hold_every_tensor()),
         test("commands: benches report", |_| benches_report()),
         test("commands: what cannot be trained is refused", |_| what_cannot_be_trained_is_refused()),
     ]

@@ -1,0 +1,136 @@
+"""Recomputes in PyTorch the training steps that `lerac trace` wrote, and prints the largest relative difference.
+
+    lerac trace --model resnet8 --method lerac --out out/trace && python3 examples/check_with_torch.py out/trace
+
+Each step starts from the weights that lerac had, so that differences do not add up; moments are carried along. A difference is
+the norm of (lerac - PyTorch) over the norm of PyTorch's tensor. Needs torch and safetensors; ends with 1 beyond the tolerance."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from torch.nn import functional as F
+
+TOLERANCE = 1e-3
+
+
+class Cnn(nn.Module):
+    def __init__(self, channels, classes):
+        super().__init__()
+        for i, (c, o) in enumerate([(channels, 16), (16, 32), (32, 64)], 1):
+            setattr(self, f"conv{i}", nn.Conv2d(c, o, 3, padding=1, bias=False))
+            setattr(self, f"bn{i}", nn.BatchNorm2d(o))
+        self.linear = nn.Linear(64, classes)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 2)
+        x = F.max_pool2d(F.relu(self.bn2(self.conv2(x))), 2)
+        x = F.relu(self.bn3(self.conv3(x)))
+        return self.linear(x.mean((2, 3)))
+
+
+class LeNet(nn.Module):
+    def __init__(self, channels, classes, size):
+        super().__init__()
+        padding = min(4, max(0, (33 - min(size)) // 2))
+        self.conv1, self.conv2 = nn.Conv2d(channels, 6, 5, padding=padding), nn.Conv2d(6, 16, 5)
+        height, width = (((side + 2 * padding - 4) // 2 - 4) // 2 for side in size)
+        self.fc1, self.fc2, self.fc3 = nn.Linear(16 * height * width, 120), nn.Linear(120, 84), nn.Linear(84, classes)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
+        return self.fc3(F.relu(self.fc2(F.relu(self.fc1(x.flatten(1))))))
+
+
+class Block(nn.Module):
+    def __init__(self, c, o, stride):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(c, o, 3, stride, 1, bias=False), nn.BatchNorm2d(o)
+        self.conv2, self.bn2 = nn.Conv2d(o, o, 3, 1, 1, bias=False), nn.BatchNorm2d(o)
+        projects = stride > 1 or c != o
+        self.shortcut = nn.Sequential(*([nn.Conv2d(c, o, 1, stride, bias=False), nn.BatchNorm2d(o)] if projects else []))
+
+    def forward(self, x):
+        y = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(self.bn2(self.conv2(y)) + self.shortcut(x))
+
+
+class ResNet(nn.Module):
+    def __init__(self, channels, classes, blocks):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(channels, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16)
+        stage = lambda c, o, stride: nn.Sequential(*[Block(o if i else c, o, 1 if i else stride) for i in range(blocks)])
+        self.layer1, self.layer2, self.layer3 = stage(16, 16, 1), stage(16, 32, 2), stage(32, 64, 2)
+        self.linear = nn.Linear(64, classes)
+
+    def forward(self, x):
+        x = self.layer3(self.layer2(self.layer1(F.relu(self.bn1(self.conv1(x))))))
+        return self.linear(x.mean((2, 3)))
+
+
+MODELS = {
+    "cnn": lambda c, k, size: Cnn(c, k),
+    "lenet": LeNet,
+    "resnet8": lambda c, k, size: ResNet(c, k, 1),
+    "resnet20": lambda c, k, size: ResNet(c, k, 3),
+}
+
+
+def optimizer_of(trace, model):
+    """One parameter group per tensor: what per-layer rates ask of PyTorch."""
+    config, spared = trace["config"], trace["config"]["spare-norm-and-bias"]
+    groups = []
+    for entry in trace["parameters"]:
+        decay = 0.0 if spared and entry["norm_or_bias"] else config["weight-decay"]
+        groups.append({"params": [model.get_parameter(entry["name"])], "layer": entry["layer"], "weight_decay": decay})
+    if config["optimizer"] == "sgd":
+        return torch.optim.SGD(groups, lr=1.0, momentum=config["momentum"], nesterov=config["nesterov"])
+    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "adamax": torch.optim.Adamax}
+    return kinds[config["optimizer"]](groups, lr=1.0)
+
+
+def main(directory):
+    trace = json.loads((directory / "trace.json").read_text())
+    config = trace["config"]
+    weights = load_file(directory / "initial.safetensors")
+    first = load_file(directory / "step-0001.safetensors")
+    classes = weights.get("linear.bias", weights.get("fc3.bias")).numel()
+    model = MODELS[config["model"]](first["images"].shape[1], classes, first["images"].shape[2:])
+    optimizer = optimizer_of(trace, model)
+    worst = (0.0, "nothing differs")
+
+    def compare(what, found, expected):
+        nonlocal worst
+        difference = ((found - expected).norm() / expected.norm().clamp_min(1e-12)).item()
+        if not difference <= worst[0]:
+            worst = (difference, what)
+
+    for record in trace["steps"]:
+        step = load_file(directory / f"step-{record['step']:04}.safetensors")
+        model.load_state_dict(weights | {k: v for k, v in model.state_dict().items() if k.endswith("num_batches_tracked")})
+        loss = F.cross_entropy(model(step["images"]), step["labels"], label_smoothing=config["label-smoothing"])
+        optimizer.zero_grad()
+        loss.backward()
+        compare(f"step {record['step']}: loss", torch.tensor(record["loss"]), loss.detach())
+        if config.get("clip-norm"):
+            nn.utils.clip_grad_norm_(model.parameters(), config["clip-norm"])
+        else:
+            for name, parameter in model.named_parameters():
+                compare(f"step {record['step']}: gradient of {name}", step[f"gradient.{name}"], parameter.grad)
+        for group in optimizer.param_groups:
+            group["lr"] = record["learning_rates"][group["layer"]]
+        optimizer.step()
+        for name, tensor in model.state_dict().items():
+            if not name.endswith("num_batches_tracked"):
+                compare(f"step {record['step']}: {name}", step[f"after.{name}"], tensor)
+        weights = {name.removeprefix("after."): tensor for name, tensor in step.items() if name.startswith("after.")}
+    print(f"{len(trace['steps'])} steps of {config['model']}: largest relative difference {worst[0]:.2e} ({worst[1]})")
+    sys.exit(0 if worst[0] <= TOLERANCE else 1)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

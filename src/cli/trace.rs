@@ -1,0 +1,38 @@
+//! `lerac trace`.
+
+use super::{ConfigArgs, DeviceArgs, print};
+use crate::data;
+use crate::error::Result;
+use crate::study;
+use clap::{ArgMatches, Args};
+use std::path::PathBuf;
+
+/// Options of `lerac trace`.
+#[derive(Debug, Args)]
+pub(super) struct TraceArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Steps to write
+    #[arg(long, default_value_t = 3)]
+    steps: u64,
+    /// Directory for the tensors and trace.json
+    #[arg(long, default_value = "out/trace")]
+    out: PathBuf,
+}
+
+/// Writes the steps.
+pub(super) fn run(args: &TraceArgs, matches: &ArgMatches) -> Result<()> {
+    let config = args.config.resolve(matches)?;
+    config.check()?;
+    let splits = data::open(&config.data, config.data_dir.as_deref())?;
+    let gpu = args.device.open()?;
+    study::trace(&gpu, &config, &splits, args.steps, &args.out)?;
+    let out = args.out.display();
+    print(&format!(
+        "{} steps of {} in {out}; check them: python3 examples/check_with_torch.py {out}",
+        args.steps, config.model
+    ));
+    Ok(())
+}

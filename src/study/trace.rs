@@ -1,0 +1,110 @@
+//! Training steps with all that goes in and comes out of them, for another program to check.
+
+use crate::data::{IGNORED_LABEL, Splits};
+use crate::error::{Error, Result};
+use crate::gpu::Gpu;
+use crate::tensor::Arena;
+use crate::train::{Config, Session, Values, begin, write_tensors, write_whole};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// Trains `steps` steps as `config` says and writes into `dir`: `initial.safetensors`, the weights before the first step; for each
+/// step `step-0001.safetensors` and so on with the normalised `images` and their `labels`, every `gradient.NAME`, and every tensor
+/// `after.NAME` it; and `trace.json` with the options, the layers and, by step, the loss and each layer's learning rate.
+///
+/// # Errors
+/// [`Error::Option`] for more steps than the run has, and as [`crate::train::run`].
+pub fn trace(gpu: &Gpu, config: &Config, data: &Splits, steps: u64, dir: &Path) -> Result<()> {
+    let mut begun = begin(gpu, config, data)?;
+    let all = begun.session.time().steps_per_epoch * config.epochs;
+    if !(1..=all).contains(&steps) {
+        return Err(Error::option("--steps", format!("expected 1 to {all}, the steps of the run, found {steps}")));
+    }
+    std::fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
+    let session = &mut begun.session;
+    write(&dir.join("initial.safetensors"), tensors(gpu, session, "", Which::All)?, vec![])?;
+    let mut records = vec![];
+    for step in 1..=steps {
+        let rates = session.rates();
+        let batch = begun.loader.next().ok_or_else(|| Error::Device("the loader's thread has ended".into()))?;
+        session.step(&batch)?;
+        let metrics = session.training_metrics()?;
+        let mut found = tensors(gpu, session, "gradient.", Which::Gradients)?;
+        found.extend(tensors(gpu, session, "after.", Which::All)?);
+        found.push(images(gpu, session)?);
+        let labels = batch.words[..config.batch_size].iter().take_while(|&&label| label != IGNORED_LABEL);
+        let labels: Vec<i64> = labels.map(|&label| i64::from(label)).collect();
+        write(&dir.join(format!("step-{step:04}.safetensors")), found, labels)?;
+        let names = session.layers().iter().map(|layer| layer.name.clone());
+        records.push(json!({
+            "step": step,
+            "loss": f64::from(metrics.loss) / f64::from(metrics.images),
+            "learning_rates": names.zip(rates).collect::<HashMap<_, _>>(),
+        }));
+    }
+    let text = serde_json::to_string_pretty(&description(gpu, config, session, records)).expect("plain data");
+    write_whole(&dir.join("trace.json"), text.as_bytes())
+}
+
+/// What a program needs beside the tensors.
+fn description(gpu: &Gpu, config: &Config, session: &Session<'_>, steps: Vec<Value>) -> Value {
+    let parameters = session.storage().parameters().iter().map(|declared| {
+        json!({
+            "name": declared.name,
+            "layer": session.layers()[declared.layer].name,
+            "norm_or_bias": declared.norm_or_bias,
+        })
+    });
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "adapter": gpu.info().name,
+        "config": config,
+        "layers": session.layers(),
+        "parameters": parameters.collect::<Vec<_>>(),
+        "steps": steps,
+    })
+}
+
+type Tensor = (String, Vec<usize>, Vec<f32>);
+
+enum Which {
+    /// Trained and kept tensors.
+    All,
+    /// Gradients of the trained ones.
+    Gradients,
+}
+
+fn tensors(gpu: &Gpu, session: &Session<'_>, prefix: &str, which: Which) -> Result<Vec<Tensor>> {
+    let storage = session.storage();
+    let read = |(declared, arena, span): (&crate::tape::Declared, &Arena, &crate::tensor::Span)| {
+        Ok((format!("{prefix}{}", declared.name), declared.shape.dims().to_vec(), arena.read(gpu, span)?))
+    };
+    match which {
+        Which::All => storage.tensors().map(read).collect(),
+        Which::Gradients => {
+            let spans = storage.parameters().iter().zip(storage.layout.spans());
+            spans.map(|(declared, span)| read((declared, &storage.grads, span))).collect()
+        }
+    }
+}
+
+/// The batch as the first layer sees it.
+fn images(gpu: &Gpu, session: &Session<'_>) -> Result<Tensor> {
+    let program = session.program();
+    let var = program.tape().named("images").expect("every recorded classifier loads images");
+    let shape = program.tape().shape(var).clone();
+    let values = gpu.read(&program.value(var).range(0, shape.bytes()))?;
+    Ok(("images".to_owned(), shape.dims().to_vec(), values))
+}
+
+fn write(path: &Path, tensors: Vec<Tensor>, labels: Vec<i64>) -> Result<()> {
+    let mut views: Vec<_> = tensors
+        .iter()
+        .map(|(name, shape, values)| (name.clone(), shape.clone(), Values::Floats(values.as_slice())))
+        .collect();
+    if !labels.is_empty() {
+        views.push(("labels".to_owned(), vec![labels.len()], Values::Integers(&labels)));
+    }
+    write_tensors(path, &views, HashMap::new())
+}

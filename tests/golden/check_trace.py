@@ -1,0 +1,119 @@
+"""Recomputes in JAX the training steps that `lerac trace` wrote with SGD, and prints the largest relative difference: what
+examples/check_with_torch.py does in PyTorch, for machines where that is too large to install.
+
+    python3 tests/golden/check_trace.py DIR
+
+Needs jax, numpy and safetensors; ends with 1 beyond the tolerance."""
+
+import json
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+from safetensors.numpy import load_file
+
+TOLERANCE = 1e-3
+EPSILON, MOMENTUM = 1e-5, 0.1
+
+
+class Net:
+    """A pass over parameters by name, which keeps the running statistics that batch norm leaves behind."""
+
+    def __init__(self, tensors):
+        self.tensors, self.kept = tensors, {}
+
+    def conv(self, name, x, stride=1):
+        w = self.tensors[f"{name}.weight"]
+        pad = (w.shape[2] - 1) // 2
+        numbers = ("NCHW", "OIHW", "NCHW")
+        return jax.lax.conv_general_dilated(x, w, (stride, stride), ((pad, pad), (pad, pad)), dimension_numbers=numbers)
+
+    def norm(self, name, x):
+        mean, var = x.mean((0, 2, 3)), x.var((0, 2, 3))
+        count = x.size // x.shape[1]
+        for which, new in (("mean", mean), ("var", var * count / (count - 1))):
+            key = f"{name}.running_{which}"
+            self.kept[key] = (1 - MOMENTUM) * self.tensors[key] + MOMENTUM * new
+        column = lambda v: v[None, :, None, None]
+        y = (x - column(mean)) / jnp.sqrt(column(var) + EPSILON)
+        return y * column(self.tensors[f"{name}.weight"]) + column(self.tensors[f"{name}.bias"])
+
+    def linear(self, name, x):
+        return x @ self.tensors[f"{name}.weight"].T + self.tensors[f"{name}.bias"]
+
+
+def max_pool(x):
+    return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID")
+
+
+def cnn(net, x):
+    for i in (1, 2, 3):
+        x = jax.nn.relu(net.norm(f"bn{i}", net.conv(f"conv{i}", x)))
+        x = max_pool(x) if i < 3 else x
+    return net.linear("linear", x.mean((2, 3)))
+
+
+def resnet(net, x, blocks):
+    x = jax.nn.relu(net.norm("bn1", net.conv("conv1", x)))
+    for stage in (1, 2, 3):
+        for i in range(blocks):
+            name, stride = f"layer{stage}.{i}", 2 if stage > 1 and i == 0 else 1
+            y = jax.nn.relu(net.norm(f"{name}.bn1", net.conv(f"{name}.conv1", x, stride)))
+            y = net.norm(f"{name}.bn2", net.conv(f"{name}.conv2", y))
+            if f"{name}.shortcut.0.weight" in net.tensors:
+                x = net.norm(f"{name}.shortcut.1", net.conv(f"{name}.shortcut.0", x, stride))
+            x = jax.nn.relu(y + x)
+    return net.linear("linear", x.mean((2, 3)))
+
+
+MODELS = {"cnn": cnn, "resnet8": lambda net, x: resnet(net, x, 1), "resnet20": lambda net, x: resnet(net, x, 3)}
+
+
+def loss_of(parameters, state, model, images, labels, smoothing):
+    net = Net(parameters | state)
+    logits = MODELS[model](net, images)
+    classes = logits.shape[1]
+    targets = (1 - smoothing) * jax.nn.one_hot(labels, classes) + smoothing / classes
+    return -(targets * jax.nn.log_softmax(logits)).sum(1).mean(), net.kept
+
+
+def main(directory):
+    trace = json.loads((directory / "trace.json").read_text())
+    config = trace["config"]
+    assert config["optimizer"] == "sgd" and not config.get("clip-norm"), "only plain SGD is recomputed here"
+    weights = load_file(directory / "initial.safetensors")
+    entries = {entry["name"]: entry for entry in trace["parameters"]}
+    moments = {name: jnp.zeros_like(weights[name]) for name in entries}
+    worst = (0.0, "nothing differs")
+
+    def compare(what, found, expected):
+        nonlocal worst
+        difference = float(jnp.linalg.norm(jnp.ravel(found - expected)) / max(float(jnp.linalg.norm(jnp.ravel(expected))), 1e-12))
+        if not difference <= worst[0]:
+            worst = (difference, what)
+
+    for record in trace["steps"]:
+        step = load_file(directory / f"step-{record['step']:04}.safetensors")
+        parameters = {name: weights[name] for name in entries}
+        state = {name: tensor for name, tensor in weights.items() if name not in entries}
+        arguments = (config["model"], step["images"], step["labels"], config["label-smoothing"])
+        (loss, kept), gradients = jax.value_and_grad(loss_of, has_aux=True)(parameters, state, *arguments)
+        compare(f"step {record['step']}: loss", jnp.float32(record["loss"]), loss)
+        for name, entry in entries.items():
+            compare(f"step {record['step']}: gradient of {name}", step[f"gradient.{name}"], gradients[name])
+            decay = 0.0 if config["spare-norm-and-bias"] and entry["norm_or_bias"] else config["weight-decay"]
+            g = gradients[name] + decay * parameters[name]
+            moments[name] = config["momentum"] * moments[name] + g
+            direction = g + config["momentum"] * moments[name] if config["nesterov"] else moments[name]
+            after = parameters[name] - record["learning_rates"][entry["layer"]] * direction
+            compare(f"step {record['step']}: {name}", step[f"after.{name}"], after)
+        for name, tensor in kept.items():
+            compare(f"step {record['step']}: {name}", step[f"after.{name}"], tensor)
+        weights = {name.removeprefix("after."): tensor for name, tensor in step.items() if name.startswith("after.")}
+    print(f"{len(trace['steps'])} steps of {config['model']}: largest relative difference {worst[0]:.2e} ({worst[1]})")
+    sys.exit(0 if worst[0] <= TOLERANCE else 1)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
