@@ -18,6 +18,8 @@ enum What {
     Ops,
     /// The fused update, over many sizes, against a dispatch per tensor
     Update,
+    /// The fused update with a rate per layer, from 1 to 1,000 layers, against one rate for all
+    Layers,
     /// Whole training steps of models under every method
     Step,
     /// The thread that gathers batches, alone
@@ -86,6 +88,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<()> {
             report
         }
         What::Update => bench::updates(&gpu, args.runs, &peaks)?,
+        What::Layers => bench::layers(&gpu, args.runs)?,
         What::Step | What::Loader => {
             let all = || nn::NAMES.iter().map(|&name| name.to_owned()).collect();
             let models: Vec<String> = if args.models.is_empty() { all() } else { args.models.clone() };

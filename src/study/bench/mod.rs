@@ -1,5 +1,6 @@
 //! Timings on the user's own device, beside what the device can do at most, measured in the same run.
 
+mod layers;
 mod loader;
 mod ops;
 mod peaks;
@@ -7,6 +8,7 @@ mod report;
 mod steps;
 mod updates;
 
+pub use layers::layers;
 pub use loader::loader;
 pub use ops::{ops, profile};
 pub use peaks::{Peaks, SHADER};
