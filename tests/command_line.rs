@@ -60,6 +60,8 @@ fn unusual() -> Config {
         batch_size: 5,
         seed: i64::MAX as u64,
         log_every: 9,
+        snr_every: 11,
+        snr_batches: 4,
         eta: 0.1 + 0.2,
         optimizer: "adamw".into(),
         momentum: 0.8,

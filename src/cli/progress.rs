@@ -3,7 +3,7 @@
 use crate::curriculum::Layer;
 use crate::error::Result;
 use crate::study::RunDir;
-use crate::train::{EpochRecord, IntervalRecord, Observer, SessionPlan};
+use crate::train::{EpochRecord, IntervalRecord, NoiseRecord, Observer, SessionPlan};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// A run's bar, before it has a directory.
@@ -94,6 +94,10 @@ impl Observer for Heard<'_> {
             record.images_per_second
         ));
         self.dir.interval(record)
+    }
+
+    fn noise(&mut self, record: &NoiseRecord) -> Result<()> {
+        self.dir.noise(record)
     }
 
     fn epoch(&mut self, record: &EpochRecord) -> Result<()> {

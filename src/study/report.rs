@@ -211,8 +211,14 @@ pub fn report(
     for (file, heading) in [
         ("rates.png", "Learning rates"),
         ("effective.png", "How far layers really move: |update| / |weight|"),
+        ("noise.png", "What layers can learn from: |mean|² / variance of the gradient over batches"),
         ("curves.png", "Training and validation"),
     ] {
+        // Measured on demand only.
+        let pictured: Vec<_> = pictured.iter().filter(|(_, dir)| dir.join(file).exists()).collect();
+        if pictured.is_empty() {
+            continue;
+        }
         let _ = writeln!(html, "<h2>{heading}, first seed</h2>\n<div class=pictures>");
         for (arm, dir) in pictured {
             let image = picture(&dir.join(file), &format!("{heading} under {arm}"))?;

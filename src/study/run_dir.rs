@@ -4,8 +4,9 @@
 use super::plots::{self, HeatMap, Panel, Series};
 use crate::curriculum::Layer;
 use crate::error::{Error, Result};
+use crate::optim::LayerNorms;
 use crate::train::{
-    Config, EpochRecord, IntervalRecord, Observer, Outcome, SessionPlan, write_safetensors, write_whole,
+    Config, EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, SessionPlan, write_safetensors, write_whole,
 };
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -38,6 +39,16 @@ struct LayerRow<'a> {
     effective_rate: f64,
 }
 
+/// A row of `noise.csv`.
+#[derive(serde::Serialize)]
+struct NoiseRow<'a> {
+    step: u64,
+    epoch: f64,
+    depth: usize,
+    layer: &'a str,
+    signal_to_noise: f64,
+}
+
 /// A row of `predictions.csv`.
 #[derive(serde::Serialize)]
 struct PredictionRow {
@@ -54,6 +65,7 @@ pub struct RunDir {
     layers: Vec<Layer>,
     intervals: Vec<IntervalRecord>,
     epochs: Vec<EpochRecord>,
+    noise: Vec<NoiseRecord>,
 }
 
 fn csv_error(path: &Path) -> impl FnOnce(csv::Error) -> Error {
@@ -86,6 +98,7 @@ impl RunDir {
             layers: vec![],
             intervals: vec![],
             epochs: vec![],
+            noise: vec![],
         })
     }
 
@@ -130,24 +143,49 @@ impl RunDir {
         let predictions = predictions.into_inner().expect("a vector needs no flush");
         write_whole(&self.dir.join("predictions.csv"), &predictions)?;
         plots::curves(&self.dir.join("curves.png"), &self.panels())?;
-        let title = format!("Learning rates under {method}");
-        plots::heat_map(&self.dir.join("rates.png"), &self.map(title, "learning rate", |record, i| record.rates[i]))?;
-        let title = format!("Effective rates under {method}");
-        let effective = |record: &IntervalRecord, i: usize| record.norms[i].effective_rate();
-        plots::heat_map(&self.dir.join("effective.png"), &self.map(title, "|update| / |weight|", effective))?;
+        let rates = self.intervals.iter().map(|record| (record.epoch, record.rates.as_slice()));
+        let map = self.map(format!("Learning rates under {method}"), "learning rate", rates);
+        plots::heat_map(&self.dir.join("rates.png"), &map)?;
+        let effective: Vec<(f64, Vec<f64>)> = self
+            .intervals
+            .iter()
+            .map(|record| (record.epoch, record.norms.iter().map(LayerNorms::effective_rate).collect()))
+            .collect();
+        let effective = effective.iter().map(|(epoch, rates)| (*epoch, rates.as_slice()));
+        let map = self.map(format!("Effective rates under {method}"), "|update| / |weight|", effective);
+        plots::heat_map(&self.dir.join("effective.png"), &map)?;
+        if !self.noise.is_empty() {
+            self.write_noise(method)?;
+        }
         let json = serde_json::to_string_pretty(&outcome.summary).expect("a summary is plain data");
         write_whole(&self.dir.join("summary.json"), json.as_bytes())
     }
 
+    /// Writes `noise.csv` and `noise.png`.
+    fn write_noise(&self, method: &str) -> Result<()> {
+        let mut rows = csv::Writer::from_writer(vec![]);
+        for record in &self.noise {
+            for (layer, &signal_to_noise) in self.layers.iter().zip(&record.signal_to_noise) {
+                let (depth, layer) = (layer.depth, layer.name.as_str());
+                let row = NoiseRow { step: record.step, epoch: record.epoch, depth, layer, signal_to_noise };
+                rows.serialize(row).expect("a vector takes every row");
+            }
+        }
+        write_whole(&self.dir.join("noise.csv"), &rows.into_inner().expect("a vector needs no flush"))?;
+        let points = self.noise.iter().map(|record| (record.epoch, record.signal_to_noise.as_slice()));
+        let title = format!("Gradient signal-to-noise ratio under {method}");
+        plots::heat_map(&self.dir.join("noise.png"), &self.map(title, "|mean|^2 / variance", points))
+    }
+
     /// A value of each layer over epochs.
-    fn map(&self, title: String, label: &str, value: impl Fn(&IntervalRecord, usize) -> f64) -> HeatMap {
-        let row = |layer| self.intervals.iter().map(|record| value(record, layer)).collect();
+    fn map<'p>(&self, title: String, label: &str, points: impl Iterator<Item = (f64, &'p [f64])>) -> HeatMap {
+        let (x, columns): (Vec<f64>, Vec<&[f64]>) = points.unzip();
         HeatMap {
             title,
             rows: self.layers.iter().map(|layer| layer.name.clone()).collect(),
             x_label: "epoch".into(),
-            x: self.intervals.iter().map(|record| record.epoch).collect(),
-            values: (0..self.layers.len()).map(row).collect(),
+            x,
+            values: (0..self.layers.len()).map(|i| columns.iter().map(|column| column[i]).collect()).collect(),
             value_label: label.into(),
         }
     }
@@ -208,6 +246,11 @@ impl Observer for RunDir {
             images_per_second: Some(record.images_per_second),
         })?;
         self.intervals.push(record.clone());
+        Ok(())
+    }
+
+    fn noise(&mut self, record: &NoiseRecord) -> Result<()> {
+        self.noise.push(record.clone());
         Ok(())
     }
 

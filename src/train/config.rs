@@ -148,6 +148,12 @@ pub struct Config {
     /// Steps between readings of loss and accuracy
     #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().log_every, help_heading = "Training"))]
     pub log_every: u64,
+    /// Steps between measurements of each layer's gradient signal-to-noise ratio; 0 for none
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, help_heading = "Training"))]
+    pub snr_every: u64,
+    /// Batches that such a measurement takes
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().snr_batches, help_heading = "Training"))]
+    pub snr_batches: u64,
 
     /// Common learning rate
     #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().eta, allow_negative_numbers = true, help_heading = "Optimiser"))]
@@ -263,6 +269,8 @@ impl Default for Config {
             batch_size: 64,
             seed: 0,
             log_every: 20,
+            snr_every: 0,
+            snr_batches: 8,
             eta: 0.1,
             optimizer: "sgd".into(),
             momentum: 0.9,
@@ -315,6 +323,8 @@ impl Config {
         require("--epochs", self.epochs as f64, self.epochs > 0, "at least 1")?;
         require("--batch-size", self.batch_size as f64, (1..1 << 24).contains(&self.batch_size), "1 to 16777215")?;
         require("--log-every", self.log_every as f64, self.log_every > 0, "at least 1")?;
+        let batches = self.snr_batches;
+        require("--snr-batches", batches as f64, (2..=1024).contains(&batches), "2 to 1024")?;
         require("--shift", f64::from(self.shift), self.shift <= 127, "at most 127 pixels")?;
         require("--eta", self.eta, self.eta > 0.0, "a positive learning rate")?;
         require("--weight-decay", self.weight_decay, self.weight_decay >= 0.0, "0 or more")?;
@@ -346,6 +356,7 @@ impl Config {
             ("--seed", self.seed),
             ("--epochs", self.epochs),
             ("--log-every", self.log_every),
+            ("--snr-every", self.snr_every),
             ("--updates-per-epoch", self.updates_per_epoch),
             ("--stop-update-epoch", self.stop_update_epoch.unwrap_or(0)),
             ("--sigma-every", self.sigma_every),

@@ -6,7 +6,7 @@ mod session;
 mod weights;
 
 pub use config::{Config, Method, Preset, ScheduleKind};
-pub use run::{EpochRecord, IntervalRecord, Observer, Outcome, Summary, run};
+pub use run::{EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, Summary, run};
 pub use session::{MakeCurriculum, Parts, Session, SessionPlan, Snapshot};
 pub use weights::write_safetensors;
 #[cfg(feature = "cli")]

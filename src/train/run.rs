@@ -36,6 +36,17 @@ pub struct IntervalRecord {
     pub norms: Vec<LayerNorms>,
 }
 
+/// A measurement of the gradients' signal-to-noise ratio.
+#[derive(Clone, Debug)]
+pub struct NoiseRecord {
+    /// Steps done.
+    pub step: u64,
+    /// Fractional epochs done.
+    pub epoch: f64,
+    /// |mean|^2 / variance of each layer's gradient.
+    pub signal_to_noise: Vec<f64>,
+}
+
 /// The end of an epoch.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct EpochRecord {
@@ -108,6 +119,11 @@ pub trait Observer {
 
     /// The sums were read.
     fn interval(&mut self, _record: &IntervalRecord) -> Result<()> {
+        Ok(())
+    }
+
+    /// The gradients' signal-to-noise ratio was measured.
+    fn noise(&mut self, _record: &NoiseRecord) -> Result<()> {
         Ok(())
     }
 
@@ -227,6 +243,15 @@ pub fn run<'g>(gpu: &'g Gpu, config: &Config, data: &Splits, observer: &mut dyn 
         let mut totals = Totals::default();
         let mut since = Instant::now();
         for _ in 0..steps_per_epoch {
+            let before = session.time().step;
+            if config.snr_every > 0 && before % config.snr_every == 0 {
+                let pause = Instant::now();
+                // The sums so far are kept: measuring clears the device's.
+                let sums = read_metrics(&mut session, config, &train_data, &division)?;
+                observer.noise(&measure_noise(&mut session, config, &train_data, &division)?)?;
+                session.put_metrics(sums);
+                since += pause.elapsed();
+            }
             let rates = session.rates();
             let batch = loader.next().ok_or_else(|| Error::Device("the loader's thread has ended".into()))?;
             session.step(&batch)?;
@@ -326,6 +351,27 @@ fn evaluate(
         )));
     }
     Ok((metrics, predictions))
+}
+
+/// The signal-to-noise ratio over batches that training does not see in this order: those of an epoch beyond the last.
+fn measure_noise(
+    session: &mut Session<'_>,
+    config: &Config,
+    data: &Dataset,
+    division: &Division,
+) -> Result<NoiseRecord> {
+    let time = session.time();
+    let epoch = config.epochs + time.step;
+    let order = &division.train;
+    let mut batches = HostBatch::of_epoch(data, order, config.batch_size, config.augmentation(), config.seed, epoch)
+        .collect::<Vec<_>>();
+    batches.truncate(config.snr_batches as usize);
+    if batches.len() < 2 {
+        let message = format!("{} training images make no two batches of {}", order.len(), config.batch_size);
+        return Err(Error::option("--snr-every", message));
+    }
+    let signal_to_noise = session.signal_to_noise(batches.into_iter())?;
+    Ok(NoiseRecord { step: time.step, epoch: time.epochs(), signal_to_noise })
 }
 
 /// The sums of an interval, or what broke, found by replaying the step whose loss was not finite.

@@ -213,6 +213,11 @@ impl<'g> Session<'g> {
         self.gpu.write(self.metrics_buffer(program), 0, &[Metrics::default()]);
     }
 
+    /// Puts sums back that were read, so that the next reading counts them too.
+    pub(super) fn put_metrics(&self, metrics: Metrics) {
+        self.gpu.write(self.metrics_buffer(&self.train), 0, &[metrics]);
+    }
+
     fn take_metrics(&self, program: &Program) -> Result<Metrics> {
         let metrics: Vec<Metrics> = self.gpu.read(&self.metrics_buffer(program).whole())?;
         self.clear_metrics(program);
@@ -225,6 +230,45 @@ impl<'g> Session<'g> {
     /// [`Error::Device`] where the device fails.
     pub fn layer_norms(&self) -> Result<Vec<LayerNorms>> {
         self.optimizer.layer_norms(self.gpu)
+    }
+
+    /// Each layer's gradient signal-to-noise ratio: |mean|^2 / variance over the gradients of `batches`, at the weights of now, with
+    /// the layer's parameters taken together. Neither weights nor running statistics nor sums change.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the device fails.
+    pub fn signal_to_noise(&mut self, batches: impl Iterator<Item = HostBatch>) -> Result<Vec<f64>> {
+        let (storage, gpu) = (&self.storage, self.gpu);
+        let kept = storage.state.read_all(gpu, &storage.state_layout)?;
+        let mut sums: Vec<Vec<f64>> = storage.layout.spans().iter().map(|span| vec![0.0; span.count]).collect();
+        let mut squares = vec![0.0; self.layers.len()];
+        let mut count = 0.0;
+        for batch in batches {
+            self.write_inputs(&self.train, self.batches[0], &batch, self.time);
+            gpu.run(self.train.forward().iter().chain(self.train.backward()))?;
+            let gradients = storage.grads.read_all(gpu, &storage.layout)?;
+            for ((sum, gradient), declared) in sums.iter_mut().zip(&gradients).zip(storage.parameters()) {
+                for (sum, &g) in sum.iter_mut().zip(gradient) {
+                    *sum += f64::from(g);
+                    squares[declared.layer] += f64::from(g) * f64::from(g);
+                }
+            }
+            count += 1.0;
+        }
+        for (span, values) in storage.state_layout.spans().iter().zip(&kept) {
+            storage.state.write(gpu, span, values);
+        }
+        self.clear_metrics(&self.train);
+        let mut signals = vec![0.0; self.layers.len()];
+        for (sum, declared) in sums.iter().zip(storage.parameters()) {
+            signals[declared.layer] += sum.iter().map(|sum| (sum / count).powi(2)).sum::<f64>();
+        }
+        // The variance with n - 1, summed over the parameters.
+        let ratio = |(signal, squares): (&f64, &f64)| {
+            let variance = (squares - count * signal) / (count - 1.0);
+            if variance > 0.0 { signal / variance } else { 0.0 }
+        };
+        Ok(signals.iter().zip(&squares).map(ratio).collect())
     }
 
     /// Sums over the steps since the last call. Where `halted` is not 0, no parameter has changed since that step.

@@ -7,7 +7,9 @@ use lerac::error::{Error, Result};
 use lerac::gpu::Gpu;
 use lerac::nn::{self, Task};
 use lerac::tape::Init;
-use lerac::train::{Config, EpochRecord, Method, Observer, Parts, ScheduleKind, Session, run, write_safetensors};
+use lerac::train::{
+    Config, EpochRecord, Method, NoiseRecord, Observer, Parts, ScheduleKind, Session, run, write_safetensors,
+};
 
 struct Silent;
 
@@ -168,6 +170,55 @@ fn weights_are_saved_by_name(gpu: &Gpu) {
     }
 }
 
+fn noise_is_measured_and_leaves_no_trace(gpu: &Gpu) {
+    #[derive(Default)]
+    struct Noise(Vec<NoiseRecord>);
+    impl Observer for Noise {
+        fn noise(&mut self, record: &NoiseRecord) -> Result<()> {
+            self.0.push(record.clone());
+            Ok(())
+        }
+    }
+    let plain = bits(gpu, &config());
+    let with_noise = Config { snr_every: 4, snr_batches: 3, ..config() };
+    assert_eq!(bits(gpu, &with_noise), plain, "measuring changes no bit of the weights");
+    let mut noise = Noise::default();
+    let mut epochs = [Epochs::default(), Epochs::default()];
+    run(gpu, &with_noise, &data(), &mut noise).unwrap();
+    run(gpu, &with_noise, &data(), &mut epochs[0]).unwrap();
+    run(gpu, &config(), &data(), &mut epochs[1]).unwrap();
+    assert_eq!(epochs[0].0[1].train_accuracy, epochs[1].0[1].train_accuracy, "nor what was summed up");
+    assert_eq!(noise.0.iter().map(|record| record.step).collect::<Vec<_>>(), [0, 4, 8]);
+    assert!(noise.0.iter().flat_map(|record| &record.signal_to_noise).all(|ratio| *ratio > 0.0 && ratio.is_finite()));
+
+    // By hand, from the gradients of three batches.
+    let mut session = session(gpu, "cnn", 4);
+    let images = data().train;
+    let batch =
+        |i: u32| HostBatch::gather(&images, &[4 * i, 4 * i + 1, 4 * i + 2, 4 * i + 3], 4, || Augmentation::IDENTITY);
+    let found = session.signal_to_noise((0..3).map(batch)).unwrap();
+    let mut gradients: Vec<Vec<Vec<f32>>> = vec![];
+    for i in 0..3 {
+        // One batch alone leaves its gradients behind.
+        session.signal_to_noise(std::iter::once(batch(i))).unwrap();
+        gradients.push(session.storage().grads.read_all(gpu, &session.storage().layout).unwrap());
+    }
+    for (layer, found) in found.iter().enumerate() {
+        let (mut signal, mut variance) = (0.0, 0.0);
+        for (t, declared) in session.storage().parameters().iter().enumerate().filter(|(_, d)| d.layer == layer) {
+            let of_batch = |b: usize| gradients[b][t].iter().map(|&g| f64::from(g));
+            assert_eq!(of_batch(0).count(), declared.shape.count());
+            for ((a, b), c) in of_batch(0).zip(of_batch(1)).zip(of_batch(2)) {
+                let values = [a, b, c];
+                let mean = values.iter().sum::<f64>() / 3.0;
+                signal += mean * mean;
+                variance += values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 2.0;
+            }
+        }
+        assert!((found / (signal / variance) - 1.0).abs() < 1e-9, "layer {layer}: {found}, {}", signal / variance);
+    }
+}
+
 fn initial_values_follow_their_declarations(gpu: &Gpu) {
     let session = session(gpu, "resnet8", 2);
     let mut drawn = vec![];
@@ -234,6 +285,7 @@ pub fn tests() -> Vec<Test> {
         test("training: the best epoch is kept", the_best_epoch_is_kept),
         test("training: cbs is evaluated under its own blur", cbs_is_evaluated_under_the_blur_it_trained_with),
         test("training: weights are saved by name", weights_are_saved_by_name),
+        test("training: noise is measured and leaves no trace", noise_is_measured_and_leaves_no_trace),
         test("training: initial values follow their declarations", initial_values_follow_their_declarations),
     ]
 }
