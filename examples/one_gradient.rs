@@ -31,7 +31,7 @@ fn main() -> Result<()> {
     gpu.write(program.value(x), 0, &places);
     for _ in 0..200 {
         gpu.run(program.forward())?;
-        let found: Vec<f32> = gpu.read(&program.value(y).whole())?;
+        let found: Vec<f32> = gpu.read(&program.value(y))?;
         let dy: Vec<f32> = found.iter().zip(&places).map(|(y, x)| y - (3.0 * x - 1.0)).collect();
         gpu.write(program.gradient(y), 0, &dy);
         gpu.run(program.backward())?;

@@ -69,13 +69,12 @@ impl Observer for Heard<'_> {
         self.bar.set_length(steps);
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         self.say(&format!(
-            "{}: {steps} steps; {:.1} MiB on the device (parameters and gradients {:.1}, activations and their gradients {:.1}, \
-             scratch {:.1}, evaluation {:.1}, moments {:.1})",
+            "{}: {steps} steps; {:.1} MiB on the device (parameters and gradients {:.1}, activations, their \
+             gradients and scratch {:.1}, evaluation {:.1}, moments {:.1})",
             self.bar.prefix(),
             mib(plan.total()),
             mib(plan.training.parameters + plan.training.parameter_gradients + plan.training.state),
-            mib(plan.training.activations + plan.training.activation_gradients),
-            mib(plan.training.buffers),
+            mib(plan.training.working),
             mib(plan.evaluation),
             mib(plan.moments),
         ));

@@ -47,7 +47,24 @@ pub struct BufferRange {
     pub(super) bytes: u64,
 }
 
+impl From<&Buffer> for BufferRange {
+    fn from(buffer: &Buffer) -> Self {
+        buffer.whole()
+    }
+}
+
+impl From<&BufferRange> for BufferRange {
+    fn from(range: &BufferRange) -> Self {
+        range.clone()
+    }
+}
+
 impl BufferRange {
+    /// Size in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// `bytes` bytes from `offset` of this range.
     ///
     /// # Panics

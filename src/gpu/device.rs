@@ -1,7 +1,7 @@
 //! An open device: limits, buffers, the pipeline cache, and faults that the driver reports late.
 
 use super::kernel::Pipeline;
-use super::{Access, AdapterChoice, AdapterInfo, Buffer, Kernel, adapter};
+use super::{Access, AdapterChoice, AdapterInfo, Buffer, BufferRange, Kernel, adapter};
 use crate::error::{Error, Result};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -159,9 +159,19 @@ impl Gpu {
         Ok(words.iter().all(|&word| word == POISON))
     }
 
-    /// Writes `data` at `offset` bytes, in order with submitted work.
-    pub fn write<T: bytemuck::Pod>(&self, buffer: &Buffer, offset: u64, data: &[T]) {
-        self.queue.write_buffer(&buffer.raw, offset, bytemuck::cast_slice(data));
+    /// Writes `data` at `offset` bytes of a buffer or range, in order with submitted work.
+    ///
+    /// # Panics
+    /// If it does not fit.
+    pub fn write<T: bytemuck::Pod>(&self, to: impl Into<BufferRange>, offset: u64, data: &[T]) {
+        let (to, bytes): (BufferRange, &[u8]) = (to.into(), bytemuck::cast_slice(data));
+        assert!(
+            offset + bytes.len() as u64 <= to.bytes,
+            "{} bytes at {offset} leave a range of {}",
+            bytes.len(),
+            to.bytes
+        );
+        self.queue.write_buffer(&to.buffer.raw, to.offset + offset, bytes);
     }
 
     pub(super) fn pipeline(&self, kernel: &Kernel, accesses: &[Access]) -> Result<Arc<Pipeline>> {

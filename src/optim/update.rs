@@ -79,12 +79,12 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// An optimiser for the parameters of `storage`, which belong to `layers` layers. It stands still once `metrics` (a buffer of
+    /// An optimiser for the parameters of `storage`, which belong to `layers` layers. It stands still once `metrics` (a range of
     /// [`crate::ops::cross_entropy::Metrics`]) says that a loss was not finite.
     ///
     /// # Errors
     /// [`crate::error::Error::Capacity`] or [`crate::error::Error::Device`] where the device has no room or refuses a kernel.
-    pub fn new(gpu: &Gpu, storage: &Storage, metrics: &Buffer, layers: usize, settings: Settings) -> Result<Self> {
+    pub fn new(gpu: &Gpu, storage: &Storage, metrics: &BufferRange, layers: usize, settings: Settings) -> Result<Self> {
         assert!(
             storage.parameters().iter().all(|p| p.layer < layers),
             "a parameter belongs to a layer beyond {layers}"
@@ -116,7 +116,7 @@ impl Optimizer {
         self.table_buffer.range(0, size_of::<Step>() as u64)
     }
 
-    fn update_calls(&self, gpu: &Gpu, storage: &Storage, metrics: &Buffer, sums: &Buffer) -> Result<Vec<Call>> {
+    fn update_calls(&self, gpu: &Gpu, storage: &Storage, metrics: &BufferRange, sums: &Buffer) -> Result<Vec<Call>> {
         let (entry, nesterov) = match self.settings.rule {
             Rule::Sgd { nesterov, .. } => ("sgd", nesterov),
             Rule::Adam { .. } => ("adam", false),
@@ -141,7 +141,7 @@ impl Optimizer {
                 (storage.grads.windows()[window].whole(), Access::Read),
                 (blocks.whole(), Access::Read),
                 (table.clone(), Access::Read),
-                (metrics.whole(), Access::Read),
+                (metrics.clone(), Access::Read),
                 (sums.whole(), Access::Write),
             ];
             ranges.extend(self.moments.iter().map(|moment| (moment.windows()[window].whole(), Access::Write)));

@@ -94,7 +94,7 @@ fn images(gpu: &Gpu, session: &Session<'_>) -> Result<Tensor> {
     let program = session.program();
     let var = program.tape().named("images").expect("every recorded classifier loads images");
     let shape = program.tape().shape(var).clone();
-    let values = gpu.read(&program.value(var).range(0, shape.bytes()))?;
+    let values = gpu.read(&program.value(var).part(0, shape.bytes()))?;
     Ok(("images".to_owned(), shape.dims().to_vec(), values))
 }
 

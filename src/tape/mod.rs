@@ -4,11 +4,13 @@
 //! [`Program`] is a tape bound to a device and to the [`Storage`] of its parameters; several programs (training,
 //! evaluation) may share one storage.
 
+mod placement;
 mod plan;
 mod program;
 mod record;
 mod storage;
 
+pub use placement::Keep;
 pub use plan::Plan;
 pub use program::{Launch, Program};
 pub use record::{Binding, Dispatch, Operand, Record, Work, linear_grid};
@@ -241,6 +243,11 @@ impl Tape {
     /// The activation of this name, if there is one.
     pub fn named(&self, name: &str) -> Option<Var> {
         self.activations.iter().position(|activation| activation.name == name).map(Var)
+    }
+
+    /// The scratch or host-written buffer of this name, if there is one.
+    pub fn buffer_named(&self, name: &str) -> Option<BufferId> {
+        self.buffers.iter().position(|buffer| buffer.name == name).map(BufferId)
     }
 
     /// The name of an activation.

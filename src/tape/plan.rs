@@ -1,6 +1,6 @@
 //! The bytes that a tape will need, known before anything is allocated.
 
-use super::Tape;
+use super::{Keep, Tape};
 use crate::error::{Error, Result};
 use crate::gpu::Limits;
 use crate::tensor::Layout;
@@ -14,53 +14,36 @@ pub struct Plan {
     pub parameter_gradients: u64,
     /// Kept tensors.
     pub state: u64,
-    /// Activations.
-    pub activations: u64,
-    /// Gradients of activations.
-    pub activation_gradients: u64,
-    /// Scratch and host-written buffers.
-    pub buffers: u64,
+    /// Activations, their gradients, scratch and host-written buffers.
+    pub working: u64,
 }
 
 impl Plan {
     /// All of it, bytes.
     pub fn total(&self) -> u64 {
-        self.parameters
-            + self.parameter_gradients
-            + self.state
-            + self.activations
-            + self.activation_gradients
-            + self.buffers
-    }
-
-    /// What this tape adds to storage that is there already.
-    pub fn beside_storage(&self) -> u64 {
-        self.activations + self.activation_gradients + self.buffers
+        self.parameters + self.parameter_gradients + self.state + self.working
     }
 }
 
 impl Tape {
-    /// The bytes that a program of this tape needs, its storage counted in.
-    pub fn plan(&self) -> Plan {
+    /// The bytes that a program of this tape needs, its storage counted in: one that keeps what `keep` says, and may use buffers of
+    /// the `given` sizes that are there already.
+    pub fn plan(&self, keep: Keep<'_>, given: &[u64]) -> Plan {
         let unlimited = u64::MAX;
         let layout = Layout::new(self.parameters.iter().map(|p| &p.shape), unlimited);
         let state = Layout::new(self.states.iter().map(|s| &s.shape), unlimited);
-        let has_gradients = !self.backward().is_empty();
-        let bytes = |needs: bool| -> u64 {
-            self.activations
-                .iter()
-                .filter(|a| a.needs_gradient || !needs)
-                .map(|a| a.shape.bytes().next_multiple_of(16))
-                .sum()
-        };
         Plan {
             parameters: layout.bytes(),
-            parameter_gradients: if has_gradients { layout.bytes() } else { 0 },
+            parameter_gradients: if self.backward().is_empty() { 0 } else { layout.bytes() },
             state: state.bytes(),
-            activations: bytes(false),
-            activation_gradients: if has_gradients { bytes(true) } else { 0 },
-            buffers: self.buffers.iter().map(|b| b.bytes).sum(),
+            working: self.placement(keep, given).sizes(given.len()).sum(),
         }
+    }
+
+    /// Sizes of the buffers of such a program that another one, which never runs at the same time, may use too.
+    pub fn shared_sizes(&self, keep: Keep<'_>) -> Vec<u64> {
+        let placement = self.placement(keep, &[]);
+        placement.sizes(0).enumerate().filter(|&(i, _)| placement.is_shared(i)).map(|(_, bytes)| bytes).collect()
     }
 
     /// Whether every buffer fits a binding of the device, with the batch size that would fit where one does not.

@@ -1,9 +1,9 @@
 //! A tape bound to a device.
 
-use super::{BufferId, Dispatch, Operand, Plan, Storage, Tape, Var, Work};
+use super::placement::{Keep, Placement};
+use super::{BufferId, Dispatch, Operand, Storage, Tape, Var, Work};
 use crate::error::Result;
 use crate::gpu::{Buffer, BufferRange, Call, Gpu};
-use crate::tensor::Shape;
 
 /// What is known of a launch of a program.
 #[derive(Clone, Copy, Debug)]
@@ -22,9 +22,8 @@ pub struct Launch {
 #[derive(Debug)]
 pub struct Program {
     tape: Tape,
-    values: Vec<Buffer>,
-    gradients: Vec<Option<Buffer>>,
-    buffers: Vec<Buffer>,
+    placement: Placement,
+    slots: Vec<Buffer>,
     forward: Vec<Call>,
     backward: Vec<Call>,
     /// Of each call of `forward`, then of each call of `backward`.
@@ -32,7 +31,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Allocates what `tape` needs beside `storage` and compiles its kernels.
+    /// Allocates what `tape` needs beside `storage`, a buffer for each tensor, and compiles its kernels.
     ///
     /// # Errors
     /// [`crate::error::Error::Capacity`] where the device has no room, [`crate::error::Error::Device`] where it refuses a kernel.
@@ -40,19 +39,27 @@ impl Program {
     /// # Panics
     /// If `storage` was made for another model.
     pub fn new(gpu: &Gpu, tape: Tape, storage: &Storage) -> Result<Self> {
+        Self::keeping(gpu, tape, storage, Keep::Everything, &mut vec![])
+    }
+
+    /// The same in fewer buffers: only what `keep` says can be read after a pass. Buffers of `pool` are used first, and those that
+    /// may be shared with a program that never runs at the same time are left there.
+    ///
+    /// # Errors
+    /// As [`Program::new`].
+    ///
+    /// # Panics
+    /// As [`Program::new`].
+    pub fn keeping(gpu: &Gpu, tape: Tape, storage: &Storage, keep: Keep<'_>, pool: &mut Vec<Buffer>) -> Result<Self> {
         assert!(storage.fits(&tape), "the tape declares other tensors than the storage holds");
         let (forward, backward) = (tape.forward(), tape.backward());
-        let allocate = |name: &str, shape: &Shape| gpu.buffer(name, shape.bytes().next_multiple_of(16));
-        let values = tape.activations.iter().map(|a| allocate(&a.name, &a.shape)).collect::<Result<_>>()?;
-        let gradients = tape
-            .activations
-            .iter()
-            .map(|a| {
-                let wanted = a.needs_gradient && !backward.is_empty();
-                wanted.then(|| allocate(&format!("d({})", a.name), &a.shape)).transpose()
-            })
-            .collect::<Result<_>>()?;
-        let buffers = tape.buffers.iter().map(|b| gpu.buffer(&b.name, b.bytes)).collect::<Result<_>>()?;
+        let given: Vec<u64> = pool.iter().map(Buffer::bytes).collect();
+        let placement = tape.placement(keep, &given);
+        let mut slots = std::mem::take(pool);
+        for bytes in placement.sizes(given.len()) {
+            slots.push(gpu.buffer("activations, their gradients and scratch", bytes)?);
+        }
+        *pool = (0..slots.len()).filter(|&i| placement.is_shared(i)).map(|i| slots[i].clone()).collect();
         let launch = |backward: bool| {
             let tape = &tape;
             move |(record, dispatch): &(usize, Dispatch)| Launch {
@@ -63,7 +70,7 @@ impl Program {
             }
         };
         let launches = forward.iter().map(launch(false)).chain(backward.iter().map(launch(true))).collect();
-        let mut program = Self { tape, values, gradients, buffers, forward: vec![], backward: vec![], launches };
+        let mut program = Self { tape, placement, slots, forward: vec![], backward: vec![], launches };
         program.forward = program.bind(gpu, storage, &forward)?;
         program.backward = program.bind(gpu, storage, &backward)?;
         Ok(program)
@@ -87,23 +94,18 @@ impl Program {
 
     fn resolve(&self, storage: &Storage, operand: Operand) -> BufferRange {
         match operand {
-            Operand::Value(var) => self.values[var.0].whole(),
-            Operand::Gradient(var) => self.gradient(var).whole(),
+            Operand::Value(var) => self.value(var),
+            Operand::Gradient(var) => self.gradient(var),
             Operand::Parameter(param) => storage.params.range(&storage.layout.spans()[param.0]),
             Operand::ParameterGradient(param) => storage.grads.range(&storage.layout.spans()[param.0]),
             Operand::State(state) => storage.state.range(&storage.state_layout.spans()[state.0]),
-            Operand::Buffer(buffer) => self.buffers[buffer.0].whole(),
+            Operand::Buffer(buffer) => self.buffer(buffer),
         }
     }
 
     /// What was recorded.
     pub fn tape(&self) -> &Tape {
         &self.tape
-    }
-
-    /// The bytes it takes.
-    pub fn plan(&self) -> Plan {
-        self.tape.plan()
     }
 
     /// The forward calls in order.
@@ -116,28 +118,40 @@ impl Program {
         &self.backward
     }
 
-    /// The device's buffer of an activation, padded to 16 bytes.
-    pub fn value(&self, var: Var) -> &Buffer {
-        &self.values[var.0]
+    fn range(&self, slot: Option<usize>, name: &str, bytes: u64) -> BufferRange {
+        let slot = slot.unwrap_or_else(|| panic!("{name}: no kernel uses it, and it is not kept"));
+        self.slots[slot].range(0, bytes.next_multiple_of(16))
     }
 
-    /// The device's buffer of an activation's gradient.
+    /// Where an activation lies on the device, padded to 16 bytes. It may be overwritten after its last use unless it is kept.
+    ///
+    /// # Panics
+    /// If no kernel uses it and it is not kept.
+    pub fn value(&self, var: Var) -> BufferRange {
+        self.range(self.placement.values[var.0], self.tape.name(var), self.tape.shape(var).bytes())
+    }
+
+    /// Where an activation's gradient lies on the device, likewise.
     ///
     /// # Panics
     /// If it needs none.
-    pub fn gradient(&self, var: Var) -> &Buffer {
-        self.gradients[var.0].as_ref().unwrap_or_else(|| panic!("{} has no gradient", self.tape.name(var)))
+    pub fn gradient(&self, var: Var) -> BufferRange {
+        let name = format!("gradient of {}", self.tape.name(var));
+        self.range(self.placement.gradients[var.0], &name, self.tape.shape(var).bytes())
     }
 
-    /// A scratch or host-written buffer.
-    pub fn buffer(&self, id: BufferId) -> &Buffer {
-        &self.buffers[id.0]
+    /// Where a scratch or host-written buffer lies, likewise.
+    ///
+    /// # Panics
+    /// If no kernel uses it and it is not kept.
+    pub fn buffer(&self, id: BufferId) -> BufferRange {
+        let scratch = &self.tape.buffers[id.0];
+        self.range(self.placement.buffers[id.0], &scratch.name, scratch.bytes)
     }
 
-    /// A scratch or host-written buffer by name, if the tape has it.
-    pub fn buffer_named(&self, name: &str) -> Option<&Buffer> {
-        let index = self.tape.buffers.iter().position(|buffer| buffer.name == name)?;
-        Some(&self.buffers[index])
+    /// The same by name, if the tape has it.
+    pub fn buffer_named(&self, name: &str) -> Option<BufferRange> {
+        self.tape.buffer_named(name).map(|id| self.buffer(id))
     }
 
     /// What is known of each call: those of the forward pass, then those of the backward pass.
@@ -156,6 +170,6 @@ impl Program {
 
     /// Every buffer of this program, for tests of what lies behind them.
     pub fn all_buffers(&self) -> impl Iterator<Item = &Buffer> {
-        self.values.iter().chain(self.gradients.iter().flatten()).chain(&self.buffers)
+        self.slots.iter()
     }
 }

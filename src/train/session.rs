@@ -3,11 +3,11 @@
 use crate::curriculum::{self, Curriculum, Layer, Schedule, Time};
 use crate::data::{HostBatch, IGNORED_LABEL};
 use crate::error::{Error, Result};
-use crate::gpu::Gpu;
+use crate::gpu::{BufferRange, Gpu};
 use crate::nn::{self, Model, NetOptions, Task};
 use crate::ops::cross_entropy::{METRICS, Metrics};
 use crate::optim::{LayerNorms, Optimizer, Settings};
-use crate::tape::{BufferId, CONTROLS, Controls, Mode, Plan, Program, Storage, Tape, Target, Var};
+use crate::tape::{BufferId, CONTROLS, Controls, Keep, Mode, Operand, Plan, Program, Storage, Tape, Target, Var};
 
 /// The bytes that a session takes on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -101,23 +101,35 @@ impl<'g> Session<'g> {
         let curriculum = (parts.curriculum)(&train.layers)?;
         train.tape.check(&gpu.limits(), parts.batch_size)?;
         let eval = record(Mode::Eval);
-        let training = train.tape.plan();
+        // What the host writes, what it reads, and what lasts from step to step.
+        let kept = |recorded: &nn::Recorded| {
+            let named = |name| recorded.tape.buffer_named(name).map(Operand::Buffer);
+            let images = recorded.tape.named("images").map(Operand::Value);
+            let of_steps = [named(CONTROLS), named(METRICS), images].into_iter().flatten();
+            of_steps.chain([recorded.batch.into(), recorded.logits.into()]).collect::<Vec<Operand>>()
+        };
+        let (train_kept, eval_kept) = (kept(&train), kept(&eval));
+        let (train_keep, eval_keep) = (Keep::Only(&train_kept), Keep::Only(&eval_kept));
+        let training = train.tape.plan(train_keep, &[]);
         let moments = match parts.settings.rule {
             crate::optim::Rule::Sgd { .. } => 1,
             _ => 2,
         };
         let plan = SessionPlan {
             training,
-            evaluation: eval.tape.plan().beside_storage(),
+            evaluation: eval.tape.plan(eval_keep, &train.tape.shared_sizes(train_keep)).working,
             moments: moments * training.parameters,
         };
         let storage = Storage::new(gpu, &train.tape)?;
         let batches = [train.batch, eval.batch];
         let eval_logits = eval.logits;
-        let (train, layers) = (Program::new(gpu, train.tape, &storage)?, train.layers);
-        let eval = Program::new(gpu, eval.tape, &storage)?;
+        // Training and evaluation never run at the same time.
+        let mut pool = vec![];
+        let layers = train.layers;
+        let train = Program::keeping(gpu, train.tape, &storage, train_keep, &mut pool)?;
+        let eval = Program::keeping(gpu, eval.tape, &storage, eval_keep, &mut pool)?;
         let metrics = train.buffer_named(METRICS).expect("a recorded classifier has metrics");
-        let optimizer = Optimizer::new(gpu, &storage, metrics, layers.len(), parts.settings)?;
+        let optimizer = Optimizer::new(gpu, &storage, &metrics, layers.len(), parts.settings)?;
         nn::initialise(gpu, &storage, parts.seed);
         let session = Self {
             gpu,
@@ -205,7 +217,7 @@ impl<'g> Session<'g> {
         self.gpu.write(program.buffer_named(CONTROLS).expect("the loss reads the controls"), 0, &[controls]);
     }
 
-    fn metrics_buffer<'p>(&self, program: &'p Program) -> &'p crate::gpu::Buffer {
+    fn metrics_buffer(&self, program: &Program) -> BufferRange {
         program.buffer_named(METRICS).expect("a recorded classifier has metrics")
     }
 
@@ -219,7 +231,7 @@ impl<'g> Session<'g> {
     }
 
     fn take_metrics(&self, program: &Program) -> Result<Metrics> {
-        let metrics: Vec<Metrics> = self.gpu.read(&self.metrics_buffer(program).whole())?;
+        let metrics: Vec<Metrics> = self.gpu.read(&self.metrics_buffer(program))?;
         self.clear_metrics(program);
         Ok(metrics[0])
     }
@@ -322,7 +334,7 @@ impl<'g> Session<'g> {
     pub fn predict(&self, batches: impl Iterator<Item = HostBatch>) -> Result<(Metrics, Vec<u32>)> {
         let mut predictions = vec![];
         let [n, classes] = self.eval.tape().shape(self.eval_logits).rows();
-        let logits = self.eval.value(self.eval_logits).range(0, 4 * (n * classes) as u64);
+        let logits = self.eval.value(self.eval_logits).part(0, 4 * (n * classes) as u64);
         let metrics = self.evaluate_each(batches, |batch| {
             let logits: Vec<f32> = self.gpu.read(&logits)?;
             let filled = batch.words[..n].iter().filter(|&&label| label != IGNORED_LABEL).count();

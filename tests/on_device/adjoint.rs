@@ -26,8 +26,8 @@ fn check(gpu: &Gpu, row: &Row) {
     }
     gpu.write(program.gradient(y), 0, &dy);
     gpu.run(program.forward().iter().chain(program.backward())).unwrap();
-    let y_values: Vec<f32> = gpu.read(&program.value(y).range(0, 4 * y_count as u64)).unwrap();
-    let dx: Vec<f32> = gpu.read(&program.gradient(x).range(0, 4 * x_count as u64)).unwrap();
+    let y_values: Vec<f32> = gpu.read(&program.value(y).part(0, 4 * y_count as u64)).unwrap();
+    let dx: Vec<f32> = gpu.read(&program.gradient(x).part(0, 4 * x_count as u64)).unwrap();
 
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
     let norm = |a: &[f32]| dot(a, a).sqrt();

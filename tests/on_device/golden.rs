@@ -67,7 +67,7 @@ fn replay(gpu: &Gpu, name: &str, rule: Rule) {
         clip_norm: None,
         layer_norms: false,
     };
-    let mut optimizer = Optimizer::new(gpu, &storage, metrics, layers.len(), settings).unwrap();
+    let mut optimizer = Optimizer::new(gpu, &storage, &metrics, layers.len(), settings).unwrap();
     let rates: Vec<f64> = layers.iter().map(|layer| by_layer[&layer.name]).collect();
 
     let (images, losses) = (floats(&file, "images"), floats(&file, "loss"));
@@ -75,10 +75,10 @@ fn replay(gpu: &Gpu, name: &str, rule: Rule) {
     for step in 0..10 {
         gpu.write(program.value(x), 0, &images[step * 1536..(step + 1) * 1536]);
         gpu.write(program.buffer(batch), 0, &labels[step * 8..(step + 1) * 8]);
-        gpu.write(metrics, 0, &[Metrics::default()]);
+        gpu.write(&metrics, 0, &[Metrics::default()]);
         optimizer.prepare(gpu, &rates);
         gpu.run(program.forward().iter().chain(program.backward()).chain(optimizer.calls())).unwrap();
-        let read: Vec<Metrics> = gpu.read(&metrics.whole()).unwrap();
+        let read: Vec<Metrics> = gpu.read(&metrics).unwrap();
         assert_close(&format!("loss of step {step}"), &[read[0].loss / 8.0], &[f64::from(losses[step])], TOLERANCE);
         if step == 0 {
             for (declared, span) in storage.parameters().iter().zip(storage.layout.spans()) {

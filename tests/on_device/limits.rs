@@ -4,7 +4,7 @@ use crate::common::{Test, test};
 use lerac::error::Error;
 use lerac::gpu::Gpu;
 use lerac::nn::{self, Task};
-use lerac::tape::{Mode, Program, Storage, Tape};
+use lerac::tape::{Keep, Mode, Program, Storage, Tape};
 use lerac::train::Config;
 
 fn refusal(gpu: &Gpu, batch_size: usize) -> Result<(), Error> {
@@ -27,14 +27,30 @@ fn plans_are_what_is_allocated(gpu: &Gpu) {
     let task = Task { image: [3, 32, 32], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 };
     let model = nn::named("resnet8").unwrap();
     let recorded = nn::record(&model, &task, 4, Tape::new(Mode::Train), Config::default().net_options());
-    let plan = recorded.tape.plan();
     let storage = Storage::new(gpu, &recorded.tape).unwrap();
-    let program = Program::new(gpu, recorded.tape, &storage).unwrap();
-    let allocated: u64 = program.all_buffers().map(|buffer| buffer.bytes()).sum();
-    assert_eq!(plan.beside_storage(), allocated);
     let arenas = [&storage.params, &storage.grads, &storage.state];
     let stored: u64 = arenas.iter().flat_map(|arena| arena.windows()).map(|buffer| buffer.bytes()).sum();
-    assert_eq!(plan.total(), allocated + stored);
+    let kept = [recorded.logits.into()];
+    let mut totals = vec![];
+    for keep in [Keep::Everything, Keep::Only(&kept)] {
+        let plan = recorded.tape.plan(keep, &[]);
+        let mut pool = vec![];
+        let program = Program::keeping(gpu, recorded.tape.clone(), &storage, keep, &mut pool).unwrap();
+        let allocated: u64 = program.all_buffers().map(|buffer| buffer.bytes()).sum();
+        assert_eq!((plan.working, plan.total()), (allocated, allocated + stored));
+        let shared: Vec<u64> = pool.iter().map(|buffer| buffer.bytes()).collect();
+        assert_eq!(recorded.tape.shared_sizes(keep), shared);
+        // Evaluation fits into what training shares.
+        let eval = nn::record(&model, &task, 4, Tape::new(Mode::Eval), Config::default().net_options());
+        let beside = eval.tape.plan(Keep::Only(&[]), &shared).working;
+        let eval = Program::keeping(gpu, eval.tape, &storage, Keep::Only(&[]), &mut pool).unwrap();
+        let all: u64 = eval.all_buffers().map(|buffer| buffer.bytes()).sum();
+        assert_eq!(beside + shared.iter().sum::<u64>(), all);
+        totals.push((allocated, beside));
+    }
+    let [(all, alone), (shared, beside)] = totals[..] else { unreachable!() };
+    assert!(shared < all * 2 / 3, "{shared} bytes with sharing, {all} without");
+    assert!(alone > 0 && beside == 0, "{alone}, {beside}");
 }
 
 fn an_empty_tape_runs(gpu: &Gpu) {

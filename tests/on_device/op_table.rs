@@ -45,11 +45,11 @@ fn check(gpu: &Gpu, row: &Row, target: Target, uses: usize) {
 
     let scale = uses as f64;
     let times = |values: Vec<f64>| values.into_iter().map(|v| v * scale).collect::<Vec<f64>>();
-    let found: Vec<f32> = gpu.read(&program.value(y).range(0, 4 * count as u64)).unwrap();
+    let found: Vec<f32> = gpu.read(&program.value(y).part(0, 4 * count as u64)).unwrap();
     assert_close("y", &found, &times((row.forward)(&values)), TOLERANCE);
     let expected = (row.backward)(&values, &dy);
     for (i, (&var, expected)) in inputs.iter().zip(&expected).enumerate() {
-        let found: Vec<f32> = gpu.read(&program.gradient(var).range(0, 4 * expected.len() as u64)).unwrap();
+        let found: Vec<f32> = gpu.read(&program.gradient(var).part(0, 4 * expected.len() as u64)).unwrap();
         assert_close(&format!("dx{i}"), &found, &times(expected.clone()), TOLERANCE);
     }
     for (i, (span, expected)) in storage.layout.spans().iter().zip(&expected[inputs.len()..]).enumerate() {

@@ -21,7 +21,7 @@ fn program(gpu: &Gpu, tape: &Tape) -> Program {
 }
 
 fn value(gpu: &Gpu, program: &Program, var: Var) -> Vec<f32> {
-    gpu.read(&program.value(var).range(0, program.tape().shape(var).bytes())).unwrap()
+    gpu.read(&program.value(var).part(0, program.tape().shape(var).bytes())).unwrap()
 }
 
 fn load_batch(gpu: &Gpu) {
@@ -62,10 +62,10 @@ fn loss(gpu: &Gpu, z: &[f64], labels: &[u32], smoothing: f64, step: u32) -> (Met
     gpu.write(program.buffer(batch), 0, labels);
     gpu.write(program.buffer_named(lerac::tape::CONTROLS).unwrap(), 0, &[Controls { step, ..Controls::default() }]);
     let metrics = program.buffer_named(METRICS).unwrap();
-    gpu.write(metrics, 0, &[Metrics::default()]);
+    gpu.write(&metrics, 0, &[Metrics::default()]);
     gpu.run(program.forward().iter().chain(program.backward())).unwrap();
-    let read: Vec<Metrics> = gpu.read(&metrics.whole()).unwrap();
-    (read[0], gpu.read(&program.gradient(logits).range(0, 4 * (n * k) as u64)).unwrap())
+    let read: Vec<Metrics> = gpu.read(&metrics).unwrap();
+    (read[0], gpu.read(&program.gradient(logits).part(0, 4 * (n * k) as u64)).unwrap())
 }
 
 fn cross_entropy_rows(gpu: &Gpu) {
@@ -127,7 +127,7 @@ fn the_first_of_equals_wins(gpu: &Gpu) {
     gpu.write(program.value(x), 0, &[0.5f32; 4]);
     gpu.write(program.gradient(y), 0, &[3.0f32]);
     gpu.run(program.forward().iter().chain(program.backward())).unwrap();
-    let dx: Vec<f32> = gpu.read(&program.gradient(x).whole()).unwrap();
+    let dx: Vec<f32> = gpu.read(&program.gradient(x)).unwrap();
     assert_eq!(dx, [3.0, 0.0, 0.0, 0.0]);
 }
 
@@ -201,7 +201,7 @@ fn dropout_masks(gpu: &Gpu) {
     let controls = program.buffer_named(lerac::tape::CONTROLS).unwrap();
     gpu.write(program.value(x), 0, &[1.0f32; 10_000]);
     let mask = |seed, step| {
-        gpu.write(controls, 0, &[Controls { step, seed, ..Controls::default() }]);
+        gpu.write(&controls, 0, &[Controls { step, seed, ..Controls::default() }]);
         gpu.run(program.forward()).unwrap();
         value(gpu, &program, y)
     };

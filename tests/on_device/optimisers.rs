@@ -50,7 +50,7 @@ fn narrow(values: &[f64]) -> Vec<f32> {
 fn train(gpu: &Gpu, storage: &Storage, which: &[usize], settings: Settings, halt_after: Option<i32>) -> Vec<Vec<f32>> {
     let metrics = gpu.buffer("metrics", size_of::<Metrics>() as u64).unwrap();
     gpu.write(&metrics, 0, &[Metrics::default()]);
-    let mut optimizer = Optimizer::new(gpu, storage, &metrics, RATES.len(), settings).unwrap();
+    let mut optimizer = Optimizer::new(gpu, storage, &metrics.whole(), RATES.len(), settings).unwrap();
     for (span, &tensor) in storage.layout.spans().iter().zip(which) {
         storage.params.write(gpu, span, &narrow(&spread(span.count, tensor as u64)));
     }
@@ -179,7 +179,7 @@ fn norms_cost_no_bit_and_match(gpu: &Gpu) {
             let storage = Storage::new(gpu, &tape_of(&tensors)).unwrap();
             let metrics = gpu.buffer("metrics", size_of::<Metrics>() as u64).unwrap();
             gpu.write(&metrics, 0, &[Metrics::default()]);
-            let mut optimizer = Optimizer::new(gpu, &storage, &metrics, RATES.len(), with_norms).unwrap();
+            let mut optimizer = Optimizer::new(gpu, &storage, &metrics.whole(), RATES.len(), with_norms).unwrap();
             let before: Vec<_> =
                 storage.layout.spans().iter().enumerate().map(|(i, s)| spread(s.count, i as u64)).collect();
             let gradients: Vec<_> =

@@ -35,7 +35,7 @@ impl Update {
     pub(super) fn new(gpu: &Gpu, storage: &Storage, settings: Settings) -> Result<Self> {
         let metrics = gpu.buffer("metrics", size_of::<Metrics>() as u64)?;
         let layers = 1 + storage.parameters().iter().map(|p| p.layer).max().unwrap_or(0);
-        let optimizer = Optimizer::new(gpu, storage, &metrics, layers, settings)?;
+        let optimizer = Optimizer::new(gpu, storage, &metrics.whole(), layers, settings)?;
         let rates = (0..layers).map(|layer| 1e-3 / (1 + layer) as f64).collect();
         Ok(Self { optimizer, rates })
     }
