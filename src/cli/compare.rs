@@ -6,7 +6,7 @@ use crate::curriculum::Range;
 use crate::data::{self, Splits};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::study::{Comparison, Finished, RunDir, Setting, report};
+use crate::study::{Comparison, Finished, RunDir, Setting, report, results_csv};
 use crate::train::{self, Config, Method, write_whole};
 use clap::{ArgMatches, Args};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
@@ -32,7 +32,7 @@ pub(super) struct CompareArgs {
     /// Values of --range, likewise
     #[arg(long, value_delimiter = ',', help_heading = "Grid")]
     ranges: Vec<Range>,
-    /// Directory for a directory per run, report.html, compare.json and compare.png; what is finished there is not run again
+    /// Directory for a directory per run, report.html, results.csv, compare.json and compare.png; what is finished there is not run again
     #[arg(long, default_value = "out/compare")]
     out: PathBuf,
     /// Print the result alone
@@ -160,6 +160,7 @@ fn show(args: &CompareArgs, config: &Config, gpu: &Gpu, finished: &[Finished], f
     comparison.plot(finished, &args.out.join("compare.png"))?;
     let json = serde_json::to_string_pretty(&comparison).expect("a comparison is plain data");
     write_whole(&args.out.join("compare.json"), json.as_bytes())?;
+    write_whole(&args.out.join("results.csv"), &results_csv(finished))?;
     let setting = Setting { config, command: command_line(), adapter: gpu.info(), failures };
     let html = report(&setting, &comparison, finished, &run_dirs(args, finished))?;
     write_whole(&args.out.join("report.html"), html.as_bytes())?;

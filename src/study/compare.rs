@@ -140,6 +140,36 @@ impl Comparison {
     }
 }
 
+/// A row of `results.csv`.
+#[derive(Serialize)]
+struct ResultRow<'a> {
+    method: &'a str,
+    seed: u64,
+    test_accuracy: f64,
+    test_loss: f64,
+    validation_accuracy: Option<f64>,
+    best_epoch: u64,
+    milliseconds_per_step: f64,
+}
+
+/// A table with a row per run, as CSV.
+pub fn results_csv(runs: &[Finished]) -> Vec<u8> {
+    let mut rows = csv::Writer::from_writer(vec![]);
+    for run in runs {
+        let row = ResultRow {
+            method: &run.arm,
+            seed: run.seed,
+            test_accuracy: run.summary.test_accuracy,
+            test_loss: run.summary.test_loss,
+            validation_accuracy: run.summary.validation_accuracy,
+            best_epoch: run.summary.best_epoch,
+            milliseconds_per_step: run.summary.milliseconds_per_step,
+        };
+        rows.serialize(row).expect("a vector takes every row");
+    }
+    rows.into_inner().expect("a vector needs no flush")
+}
+
 /// Cochran's Q over the seeds that every method has.
 fn pooled_cochran(arms: &[Vec<&Finished>]) -> Option<Cochran> {
     let seeds = arms.first()?.iter().map(|run| run.seed);

@@ -10,7 +10,7 @@ mod run_dir;
 pub mod statistics;
 mod trace;
 
-pub use compare::{ArmResult, Comparison, PairResult};
+pub use compare::{ArmResult, Comparison, PairResult, results_csv};
 pub use finished::Finished;
 pub use rates::RateRow;
 pub use report::{Setting, report};

@@ -55,6 +55,11 @@ fn probability(p: f64) -> String {
     if p < 1e-4 { "&lt; 0.0001".into() } else { format!("{p:.4}") }
 }
 
+/// `p = 0.012`, or `p < 0.001`.
+fn p_in_words(p: f64) -> String {
+    if p < 1e-3 { "p < 0.001".into() } else { format!("p = {p:.3}") }
+}
+
 impl Comparison {
     /// A sentence for each method but the first: how far it is from it, and whether that is more than chance.
     pub fn in_words(&self) -> Vec<String> {
@@ -68,9 +73,11 @@ impl Comparison {
                 false => "that the methods are right equally often cannot be excluded",
             };
             sentences.push(format!(
-                "Over the pooled test predictions {verdict} (Cochran's Q = {:.2}, {} degrees of freedom, p = {:.2e}; seeds share the \
+                "Over the pooled test predictions {verdict} (Cochran's Q = {:.2}, {} degrees of freedom, {}; seeds share the \
                  test images, which makes p too small).",
-                cochran.q, cochran.degrees_of_freedom, cochran.p
+                cochran.q,
+                cochran.degrees_of_freedom,
+                p_in_words(cochran.p)
             ));
         }
         sentences
@@ -89,9 +96,10 @@ fn sentence(first: &ArmResult, arm: &ArmResult) -> Option<String> {
                 (false, _) => "no significant difference",
             };
             format!(
-                "{gap} (95 % interval {} to {}, paired t-test p = {p:.3}, {} seeds): {verdict}.",
+                "{gap} (95 % interval {} to {}, paired t-test {}, {} seeds): {verdict}.",
                 points(low),
                 points(high),
+                p_in_words(p),
                 arm.seeds.len()
             )
         }
@@ -187,7 +195,8 @@ pub fn report(
     html.push_str(
         "<p class=faint>Test accuracy by the weights of the epoch that is best on the validation images; the test set is read once. \
          Every method has the same seeds, and with each of them the same initial weights, split and order of batches. The interval is \
-         that of the mean over 10,000 bootstrap resamples of the paired differences; p is the paired t-test's. Time is that of the \
+         that of the mean over 10,000 bootstrap resamples of the paired differences; p is the paired t-test's, \
+         not corrected for the number of methods. Time is that of the \
          training steps alone, relative to the first method with the same seed; other work on the machine shows in it.</p>\n",
     );
     if !setting.failures.is_empty() {

@@ -108,6 +108,7 @@ fn comparing_pairs_its_seeds() {
         assert_eq!(method["test_accuracies"], serde_json::json!(accuracies));
     }
     assert!(image::open(dir.path().join("compare.png")).unwrap().width() >= 1000);
+    assert_eq!(std::fs::read_to_string(dir.path().join("results.csv")).unwrap().lines().count(), 1 + 3 * 2);
     let report = std::fs::read_to_string(dir.path().join("report.html")).unwrap();
     for part in ["<h2>Result</h2>", "conventional", "lerac is ", "data:image/png;base64,", "lerac compare --methods"] {
         assert!(report.contains(part), "report.html lacks {part:?}");
