@@ -60,23 +60,29 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    def __init__(self, channels, classes, blocks):
+    def __init__(self, channels, classes, stem, widths, blocks):
         super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(channels, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16)
-        stage = lambda c, o, stride: nn.Sequential(*[Block(o if i else c, o, 1 if i else stride) for i in range(blocks)])
-        self.layer1, self.layer2, self.layer3 = stage(16, 16, 1), stage(16, 32, 2), stage(32, 64, 2)
-        self.linear = nn.Linear(64, classes)
+        self.stem, self.stages = stem, len(widths)
+        self.add_module(f"conv{stem}", nn.Conv2d(channels, widths[0], 3, 1, 1, bias=False))
+        self.add_module(f"bn{stem}", nn.BatchNorm2d(widths[0]))
+        for stage, (c, o) in enumerate(zip([widths[0], *widths], widths), 1):
+            strides = [1 if stage == 1 else 2] + [1] * (blocks - 1)
+            self.add_module(f"layer{stage}", nn.Sequential(*[Block(o if i else c, o, s) for i, s in enumerate(strides)]))
+        self.linear = nn.Linear(widths[-1], classes)
 
     def forward(self, x):
-        x = self.layer3(self.layer2(self.layer1(F.relu(self.bn1(self.conv1(x))))))
+        x = F.relu(getattr(self, f"bn{self.stem}")(getattr(self, f"conv{self.stem}")(x)))
+        for stage in range(1, self.stages + 1):
+            x = getattr(self, f"layer{stage}")(x)
         return self.linear(x.mean((2, 3)))
 
 
 MODELS = {
     "cnn": lambda c, k, size: Cnn(c, k),
     "lenet": LeNet,
-    "resnet8": lambda c, k, size: ResNet(c, k, 1),
-    "resnet20": lambda c, k, size: ResNet(c, k, 3),
+    "resnet8": lambda c, k, size: ResNet(c, k, "1", [16, 32, 64], 1),
+    "resnet20": lambda c, k, size: ResNet(c, k, "1", [16, 32, 64], 3),
+    "resnet18": lambda c, k, size: ResNet(c, k, "1_initial", [64, 128, 256, 512], 2),
 }
 
 

@@ -186,6 +186,8 @@ fn wrong_options_are_refused_with_a_remedy() {
     assert_refused(&["schedule", "--csv", "/nowhere/rates.csv"], &["/nowhere/rates.csv"]);
     assert_refused(&["schedule", "--plot", "/nowhere/rates.png"], &["/nowhere/rates.png"]);
     assert_refused(&["compare", "--seeds", "0"], &["--seeds"]);
+    assert_refused(&["compare", "--seeds", "18446744073709551615"], &["--seeds"]);
+    assert_refused(&["train", "--recipe", "resnet7"], &["--recipe", "resnet18-cifar10"]);
     assert_refused(&["train", "--batch-size", "many"], &["--batch-size"]);
     assert_refused(&["fly"], &["fly"]);
 }
@@ -222,6 +224,15 @@ fn a_broken_file_is_refused_with_its_line() {
         assert_refused(&["schedule", "--config", &path], &[&path, parts[0], parts[1]]);
     }
     assert_refused(&["schedule", "--config", "/nowhere.toml"], &["/nowhere.toml"]);
+    for (text, parts) in [
+        ("eta = 0.1\n[grid]\nmethds = [\"cbs\"]\n", ["line 3", "methds"]),
+        ("[grid]\nmethods = [\"sgd\"]\n", ["line 2", "sgd"]),
+        ("eta = 0.1\n\n[grid]\nseeds = -1\n", ["line 4", "-1"]),
+        ("[grid]\nmethods = []\n", ["--methods", "at least one"]),
+    ] {
+        let (_dir, path) = config(text);
+        assert_refused(&["compare", "--config", &path], &parts);
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 #![cfg(feature = "cli")]
 
 use approx::assert_relative_eq;
-use lerac::study::statistics::{cochran, mcnemar, mean_and_deviation, median, paired_difference};
+use lerac::study::statistics::{cochran, holm, mcnemar, mean_and_deviation, median, paired_difference};
 use lerac::study::{Comparison, Finished};
 use lerac::train::Summary;
 
@@ -23,7 +23,19 @@ fn run(arm: &str, seed: u64, test_accuracy: f64, milliseconds_per_step: f64) -> 
         adapter: String::new(),
         version: String::new(),
     };
-    Finished { arm: arm.into(), seed, summary, curves: [vec![], vec![]], validation: vec![], right: vec![] }
+    Finished {
+        arm: arm.into(),
+        seed,
+        summary,
+        dir: "nowhere".into(),
+        train_loss: vec![],
+        train_accuracy: vec![],
+        images_per_second: vec![1e3 / milliseconds_per_step],
+        validation_loss: vec![],
+        validation_accuracy: vec![],
+        layers: vec![],
+        right: vec![],
+    }
 }
 
 #[test]
@@ -58,7 +70,8 @@ fn seeds_are_paired_and_averaged() {
 fn a_seed_that_failed_under_one_method_is_left_out_of_its_pairs() {
     let comparison = Comparison::of(&[run("a", 0, 0.1, 1.0), run("a", 1, 0.2, 2.0), run("b", 1, 0.5, 6.0)]);
     let b = &comparison.arms[1];
-    assert_eq!((b.seeds.as_slice(), b.relative_time), (&[1][..], 3.0));
+    assert_eq!(b.seeds, [1]);
+    assert_relative_eq!(b.relative_time, 3.0, max_relative = 1e-12);
     let difference = b.against_first.as_ref().unwrap();
     assert_relative_eq!(difference.mean, 0.3, max_relative = 1e-12);
     assert_eq!((difference.interval, difference.p), (None, None));
@@ -66,10 +79,22 @@ fn a_seed_that_failed_under_one_method_is_left_out_of_its_pairs() {
 }
 
 #[test]
+fn time_is_compared_interval_by_interval() {
+    let with = |arm: &str, images_per_second: &[f64]| Finished {
+        images_per_second: images_per_second.to_vec(),
+        ..run(arm, 0, 0.5, 1.0)
+    };
+    // The machine was busy in the second interval of the first method and in the third of the second.
+    let comparison = Comparison::of(&[with("a", &[100.0, 10.0, 100.0, 90.0]), with("b", &[100.0, 100.0, 10.0, 100.0])]);
+    // Ratios 1, .1, 10 and .9.
+    assert_relative_eq!(comparison.arms[1].relative_time, 0.95, max_relative = 1e-12);
+}
+
+#[test]
 fn epochs_to_the_baseline_are_counted() {
     let with = |arm: &str, seed, validation: &[f64]| {
         let mut run = run(arm, seed, 0.5, 1.0);
-        run.validation = validation.to_vec();
+        run.validation_accuracy = validation.iter().enumerate().map(|(i, &v)| (i as f64 + 1.0, v)).collect();
         run
     };
     let comparison = Comparison::of(&[
@@ -111,6 +136,38 @@ fn paired_differences_match_scipy() {
     assert_eq!(found, paired_difference(&a, &b), "the bootstrap draws from a fixed seed");
     let same = paired_difference(&[0.1, 0.2], &[0.1, 0.2]);
     assert_eq!((same.mean, same.p), (0.0, None));
+}
+
+#[test]
+fn holm_matches_statsmodels() {
+    // statsmodels.stats.multitest.multipletests([...], method="holm").
+    let found = holm(&[0.01, 0.04, 0.03, 0.005, 0.9]);
+    for (found, expected) in found.iter().zip([0.04, 0.09, 0.09, 0.025, 0.9]) {
+        assert_relative_eq!(*found, expected, max_relative = 1e-12);
+    }
+    assert_eq!((holm(&[]), holm(&[0.3]), holm(&[0.6, 0.7])), (vec![], vec![0.3], vec![1.0, 1.0]));
+}
+
+#[test]
+fn the_verdict_says_what_is_more_than_chance() {
+    let accuracies = [
+        ("conventional", [0.80, 0.81, 0.82, 0.80, 0.81]),
+        ("lerac", [0.83, 0.84, 0.85, 0.835, 0.84]),
+        ("cbs", [0.70, 0.72, 0.71, 0.705, 0.70]),
+        ("uniform", [0.80, 0.82, 0.81, 0.79, 0.82]),
+    ];
+    let of = |(arm, values): &(&str, [f64; 5])| (0..5).map(|i| run(arm, i as u64, values[i], 1.0)).collect::<Vec<_>>();
+    let comparison = Comparison::of(&accuracies.iter().flat_map(of).collect::<Vec<_>>());
+    let words = comparison.in_words();
+    assert!(words[0].contains("better than conventional: lerac. Significantly worse: cbs."), "{}", words[0]);
+    assert!(words[1].contains("lerac is 3.10 points above conventional") && words[1].contains("significantly better"));
+    assert!(words[2].contains("cbs is 10.10 points below") && words[2].contains("significantly worse"), "{}", words[2]);
+    assert!(words[3].contains("no significant difference"), "{}", words[3]);
+    // The smallest p of three is three times as large, the largest stays.
+    let p = |i: usize| (comparison.arms[i].against_first.as_ref().unwrap().p.unwrap(), comparison.arms[i].corrected_p);
+    let ((least, corrected), (most, same)) = (if p(1).0 < p(2).0 { p(1) } else { p(2) }, p(3));
+    assert_relative_eq!(corrected.unwrap(), 3.0 * least, max_relative = 1e-12);
+    assert_relative_eq!(same.unwrap(), most, max_relative = 1e-12);
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! `lerac compare`.
 
+use super::grid::{Grid, Run};
 use super::progress::Progress;
 use super::{ConfigArgs, DeviceArgs, make_dir, print};
-use crate::curriculum::Range;
 use crate::data::{self, Splits};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::study::{Comparison, Finished, RunDir, Setting, report, results_csv};
-use crate::train::{self, Config, Method, write_whole};
+use crate::study::{self, Comparison, Finished, RunDir, Setting, report, results_csv};
+use crate::train::{self, write_whole};
 use clap::{ArgMatches, Args};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use indicatif::MultiProgress;
@@ -20,84 +20,15 @@ pub(super) struct CompareArgs {
     config: ConfigArgs,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Methods, the one that others are held against first
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "conventional,lerac,cbs", help_heading = "Grid")]
-    methods: Vec<Method>,
-    /// Number of seeds, from --seed on; every method gets the same
-    #[arg(long, default_value_t = 1, help_heading = "Grid")]
-    seeds: u64,
-    /// Values of --k, each of which makes a method of its own of every method that has one
-    #[arg(long, value_delimiter = ',', help_heading = "Grid")]
-    ks: Vec<f64>,
-    /// Values of --range, likewise
-    #[arg(long, value_delimiter = ',', help_heading = "Grid")]
-    ranges: Vec<Range>,
-    /// Directory for a directory per run, report.html, results.csv, compare.json and compare.png; what is finished there is not run again
+    #[command(flatten)]
+    grid: Grid,
+    /// Directory for a directory per run, report.html, results.csv, compare.json, compare.toml and pictures; what is finished there
+    /// is not run again
     #[arg(long, default_value = "out/compare")]
     out: PathBuf,
     /// Print the result alone
     #[arg(long)]
     quiet: bool,
-}
-
-/// Enough for every interval, and few enough for a list of runs.
-const MOST_SEEDS: u64 = 10_000;
-
-/// One run of the grid.
-struct Run {
-    arm: String,
-    config: Config,
-    dir: PathBuf,
-}
-
-impl Run {
-    fn title(&self) -> String {
-        format!("{} seed {}", self.arm, self.config.seed)
-    }
-}
-
-/// Every method, and of those that have a ramp one for each k and range.
-fn arms(args: &CompareArgs, config: &Config) -> Vec<(String, Config)> {
-    let ks: Vec<_> = if args.ks.is_empty() { vec![config.k] } else { args.ks.iter().copied().map(Some).collect() };
-    let ranges: Vec<_> =
-        if args.ranges.is_empty() { vec![config.range] } else { args.ranges.iter().copied().map(Some).collect() };
-    let mut arms = vec![];
-    for &method in &args.methods {
-        if !method.has_ramp() {
-            arms.push((method.to_string(), Config { method, ..config.clone() }));
-            continue;
-        }
-        for &k in &ks {
-            for &range in &ranges {
-                let mut name = method.to_string();
-                if let (Some(k), true) = (k, ks.len() > 1) {
-                    name.push_str(&format!(" k={k}"));
-                }
-                if let (Some(range), true) = (range, ranges.len() > 1) {
-                    name.push_str(&format!(" {range}"));
-                }
-                arms.push((name, Config { method, k, range, ..config.clone() }));
-            }
-        }
-    }
-    arms
-}
-
-/// All runs by seed, checked before the first of them starts.
-fn grid(args: &CompareArgs, config: &Config) -> Result<Vec<Run>> {
-    if !(1..=MOST_SEEDS).contains(&args.seeds) {
-        return Err(Error::option("--seeds", format!("expected 1 to {MOST_SEEDS}, found {}", args.seeds)));
-    }
-    let arms = arms(args, config);
-    if let Some(i) = (1..arms.len()).find(|&i| arms[..i].iter().any(|arm| arm.0 == arms[i].0)) {
-        return Err(Error::option("--methods", format!("{} is named twice; once will do", arms[i].0)));
-    }
-    let run = |seed: u64, (arm, config): &(String, Config)| {
-        let config = Config { seed: config.seed.wrapping_add(seed), ..config.clone() };
-        let dir = args.out.join(format!("{}-seed{}", arm.replace(' ', "-").replace('=', ""), config.seed));
-        config.check().map(|()| Run { arm: arm.clone(), config, dir })
-    };
-    (0..args.seeds).flat_map(|seed| arms.iter().map(move |arm| run(seed, arm))).collect()
 }
 
 /// Trains one run into its directory and reads it back.
@@ -114,7 +45,8 @@ fn train(gpu: &Gpu, run: &Run, splits: &Splits, progress: Progress) -> Result<Fi
 /// Trains under every method and seed and prints the table.
 pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
     let config = args.config.resolve(matches)?;
-    let runs = grid(args, &config)?;
+    let grid = args.config.resolve_grid(&args.grid, matches)?;
+    let runs = grid.runs(&config, &args.out)?;
     let mut finished = vec![];
     for run in &runs {
         finished.push(Finished::load(&run.dir, &run.arm, &run.config)?);
@@ -122,6 +54,7 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
     let splits = data::open(&config.data, config.data_dir.as_deref())?;
     let gpu = args.device.open()?;
     make_dir(&args.out)?;
+    write_whole(&args.out.join("compare.toml"), grid.file(&config).as_bytes())?;
 
     let bars = MultiProgress::new();
     let left = finished.iter().filter(|run| run.is_none()).count();
@@ -144,7 +77,14 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
 
     let finished: Vec<Finished> = finished.into_iter().flatten().collect();
     if !finished.is_empty() {
-        show(args, &config, &gpu, &finished, &failures)?;
+        let setting = Setting {
+            config: &config,
+            file: grid.file(&config),
+            command: command_line(),
+            adapter: gpu.info(),
+            failures: &failures,
+        };
+        show(&args.out, &setting, &finished)?;
     }
     match failures.is_empty() {
         true => Ok(()),
@@ -155,42 +95,29 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
 }
 
 /// Writes and prints what the finished runs say.
-fn show(args: &CompareArgs, config: &Config, gpu: &Gpu, finished: &[Finished], failures: &[String]) -> Result<()> {
+fn show(out: &Path, setting: &Setting<'_>, finished: &[Finished]) -> Result<()> {
     let comparison = Comparison::of(finished);
-    comparison.plot(finished, &args.out.join("compare.png"))?;
+    study::pictures(finished, out)?;
     let json = serde_json::to_string_pretty(&comparison).expect("a comparison is plain data");
-    write_whole(&args.out.join("compare.json"), json.as_bytes())?;
-    write_whole(&args.out.join("results.csv"), &results_csv(finished))?;
-    let setting = Setting { config, command: command_line(), adapter: gpu.info(), failures };
-    let html = report(&setting, &comparison, finished, &run_dirs(args, finished))?;
-    write_whole(&args.out.join("report.html"), html.as_bytes())?;
+    write_whole(&out.join("compare.json"), json.as_bytes())?;
+    write_whole(&out.join("results.csv"), &results_csv(finished))?;
+    let html = report(setting, &comparison, finished, out)?;
+    write_whole(&out.join("report.html"), html.as_bytes())?;
     print(&table(&comparison));
     comparison.in_words().iter().for_each(|sentence| print(sentence));
+    let (config, summary) = (setting.config, &finished[0].summary);
     print(&format!(
-        "{} on {}, {} seed(s), {} epoch(s) of {} images, batch size {}, {} test images, {}; files in {}, first of all report.html",
+        "{} on {}, {} epoch(s) of {} images, batch size {}, {} test images, {}; files in {}, first of all report.html",
         config.model,
         config.data,
-        args.seeds,
         config.epochs,
-        finished[0].summary.images_per_epoch,
+        summary.images_per_epoch,
         config.batch_size,
-        finished[0].summary.test_images,
-        gpu.info().name,
-        args.out.display()
+        summary.test_images,
+        setting.adapter.name,
+        out.display()
     ));
     Ok(())
-}
-
-/// The first run of each method, whose pictures the report shows.
-fn run_dirs(args: &CompareArgs, finished: &[Finished]) -> Vec<(String, PathBuf)> {
-    let mut dirs: Vec<(String, PathBuf)> = vec![];
-    for run in finished {
-        if dirs.iter().all(|(arm, _)| *arm != run.arm) {
-            let name = format!("{}-seed{}", run.arm.replace(' ', "-").replace('=', ""), run.seed);
-            dirs.push((run.arm.clone(), args.out.join(name)));
-        }
-    }
-    dirs
 }
 
 /// The command as it was given, quoted where a shell asks for it.
@@ -208,12 +135,13 @@ fn command_line() -> String {
 fn table(comparison: &Comparison) -> String {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);
-    table.set_header(["method", "test accuracy", "ms per step", "time per step, relative"]);
+    table.set_header(["method", "test accuracy", "seeds", "ms per step", "time per step, relative"]);
     for result in &comparison.arms {
         let deviation = result.test_accuracy_sd.map_or(String::new(), |sd| format!(" ± {:.2}", 100.0 * sd));
         table.add_row([
             result.arm.clone(),
             format!("{:.2}{deviation} %", 100.0 * result.test_accuracy),
+            result.seeds.len().to_string(),
             format!("{:.1}", result.milliseconds_per_step),
             format!("{:.3}", result.relative_time),
         ]);

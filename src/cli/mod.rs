@@ -3,8 +3,11 @@
 
 mod bench;
 mod compare;
+mod grid;
 mod info;
+mod options;
 mod progress;
+mod recipes;
 mod schedule;
 mod trace;
 mod train;
@@ -12,11 +15,10 @@ mod train;
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterChoice, AdapterKind, Gpu, Options};
 use crate::study::bench::Report;
-use crate::train::Config;
-use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
-use std::path::{Path, PathBuf};
+use options::ConfigArgs;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Trains small networks under Learning Rate Curriculum (LeRaC) on any Vulkan, Metal or DX12 GPU.
@@ -63,40 +65,6 @@ impl DeviceArgs {
             eprintln!("note: {} computes on the processor; a GPU is many times faster", gpu.info().name);
         }
         Ok(gpu)
-    }
-}
-
-/// A run's options, and a file that can hold them.
-#[derive(Debug, Args)]
-struct ConfigArgs {
-    /// TOML file with these options as keys; options given beside it win
-    #[arg(long)]
-    config: Option<PathBuf>,
-    #[command(flatten)]
-    options: Config,
-}
-
-impl ConfigArgs {
-    /// The file's options under those of the command line.
-    fn resolve(&self, matches: &ArgMatches) -> Result<Config> {
-        let Some(path) = &self.config else { return Ok(self.options.clone()) };
-        self.options.check_storable()?;
-        let text = std::fs::read_to_string(path).map_err(Error::io(path, "read"))?;
-        let bad = |error: toml::de::Error| {
-            let offset = error.span().map_or(0, |span| span.start);
-            let line = 1 + text[..offset].matches('\n').count();
-            Error::format(path, offset as u64, format!("line {line}: {}", error.message()))
-        };
-        let from_file: Config = toml::from_str(&text).map_err(bad)?;
-        let mut merged = toml::Table::try_from(&from_file).expect("every option has a TOML form");
-        let given = toml::Table::try_from(&self.options).expect("every option has a TOML form");
-        for (key, value) in given {
-            let argument = key.replace('-', "_");
-            if matches.value_source(&argument) == Some(ValueSource::CommandLine) {
-                merged.insert(key, value);
-            }
-        }
-        Ok(merged.try_into().expect("options that were valid apart are valid together"))
     }
 }
 

@@ -4,7 +4,6 @@ use super::{ConfigArgs, print};
 use crate::curriculum::{Layer, Time, rates};
 use crate::error::{Error, Result};
 use crate::nn::{self, Task};
-use crate::study::RateRow;
 use crate::study::plots::{self, HeatMap};
 use crate::tape::{Mode, Tape};
 use crate::train::{Config, Method};
@@ -26,6 +25,16 @@ pub(super) struct ScheduleArgs {
     /// Draw the rates here, as PNG
     #[arg(long)]
     plot: Option<PathBuf>,
+}
+
+/// A row of the CSV: a layer's learning rate for the step after so many.
+#[derive(serde::Serialize)]
+struct Row<'a> {
+    step: u64,
+    epoch: f64,
+    depth: usize,
+    layer: &'a str,
+    learning_rate: f64,
 }
 
 /// Columns of the printed table and of the picture, at most.
@@ -69,8 +78,9 @@ pub(super) fn run(args: &ScheduleArgs, matches: &ArgMatches) -> Result<()> {
         let bad = |error: csv::Error| Error::option(path.display().to_string(), format!("cannot be written: {error}"));
         let mut writer = csv::Writer::from_path(path).map_err(bad)?;
         for step in 0..=steps {
-            for (layer, rate) in layers.iter().zip(at(step)) {
-                RateRow { step, epoch: time(step).epochs(), layer, rate }.write(&mut writer).map_err(bad)?;
+            for (layer, learning_rate) in layers.iter().zip(at(step)) {
+                let (epoch, depth, layer) = (time(step).epochs(), layer.depth, layer.name.as_str());
+                writer.serialize(Row { step, epoch, depth, layer, learning_rate }).map_err(bad)?;
             }
         }
         writer.flush().map_err(Error::io(path, "write"))?;

@@ -1,13 +1,10 @@
 //! Methods side by side: the same seeds, and so the same initial weights, split and batches, for each.
 
 use super::Finished;
-use super::plots::{self, Panel, Series};
 use super::statistics::{
-    Cochran, McNemar, PairedDifference, cochran, mcnemar, mean_and_deviation, median, paired_difference,
+    Cochran, McNemar, PairedDifference, cochran, holm, mcnemar, mean_and_deviation, median, paired_difference,
 };
-use crate::error::Result;
 use serde::Serialize;
-use std::path::Path;
 
 /// A method over all seeds.
 #[derive(Clone, Debug, Serialize)]
@@ -24,12 +21,15 @@ pub struct ArmResult {
     pub test_accuracies: Vec<f64>,
     /// Median over seeds of the milliseconds per step.
     pub milliseconds_per_step: f64,
-    /// Median over seeds of the time per step relative to the first method's with the same seed.
+    /// Time per step relative to the first method's: the median over all seeds and intervals, each paired with the same interval of
+    /// the same seed.
     pub relative_time: f64,
     /// Seeds that reach the validation accuracy at which the first method ends, and the median of the epochs they take.
     pub reaches_baseline: Option<(usize, f64)>,
     /// Test accuracy against the first method's with the same seed; absent for the first method itself.
     pub against_first: Option<PairedDifference>,
+    /// The p of that difference, corrected by Holm's method for the number of methods.
+    pub corrected_p: Option<f64>,
 }
 
 /// Two methods on the pooled test predictions of all seeds.
@@ -53,7 +53,7 @@ pub struct Comparison {
 }
 
 /// The runs of each method, in the order in which methods first appear, each by seed.
-fn by_arm(runs: &[Finished]) -> Vec<Vec<&Finished>> {
+pub(super) fn by_arm(runs: &[Finished]) -> Vec<Vec<&Finished>> {
     let mut arms: Vec<Vec<&Finished>> = vec![];
     for run in runs {
         match arms.iter_mut().find(|arm| arm[0].arm == run.arm) {
@@ -75,8 +75,8 @@ fn pairs<'r>(first: &[&'r Finished], second: &[&'r Finished]) -> Vec<(&'r Finish
 /// the epochs until they do.
 fn reaches(pairs: &[(&Finished, &Finished)]) -> Option<(usize, f64)> {
     let epochs = |(first, second): &(&Finished, &Finished)| {
-        let wanted = *first.validation.last()?;
-        second.validation.iter().position(|&accuracy| accuracy >= wanted).map(|epoch| epoch as f64 + 1.0)
+        let &(_, wanted) = first.validation_accuracy.last()?;
+        second.validation_accuracy.iter().find(|(_, accuracy)| *accuracy >= wanted).map(|(epoch, _)| *epoch)
     };
     let reached: Vec<f64> = pairs.iter().filter_map(epochs).collect();
     (!reached.is_empty()).then(|| (reached.len(), median(&reached)))
@@ -91,10 +91,10 @@ impl Comparison {
             let accuracies: Vec<_> = arm.iter().map(|run| run.summary.test_accuracy).collect();
             let (test_accuracy, test_accuracy_sd) = mean_and_deviation(&accuracies);
             let times: Vec<_> = arm.iter().map(|run| run.summary.milliseconds_per_step).collect();
-            let ratio = |(first, run): &(&Finished, &Finished)| {
-                run.summary.milliseconds_per_step / first.summary.milliseconds_per_step
-            };
-            let ratios: Vec<_> = paired.iter().map(ratio).collect();
+            let ratios = paired.iter().flat_map(|(first, run)| {
+                first.images_per_second.iter().zip(&run.images_per_second).map(|(first, run)| first / run)
+            });
+            let ratios: Vec<f64> = ratios.collect();
             let (firsts, seconds): (Vec<_>, Vec<_>) =
                 paired.iter().map(|(first, run)| (first.summary.test_accuracy, run.summary.test_accuracy)).unzip();
             ArmResult {
@@ -107,37 +107,25 @@ impl Comparison {
                 relative_time: if ratios.is_empty() { f64::NAN } else { median(&ratios) },
                 reaches_baseline: reaches(&paired),
                 against_first: (i > 0 && !firsts.is_empty()).then(|| paired_difference(&firsts, &seconds)),
+                corrected_p: None,
             }
         };
         Self {
-            arms: arms.iter().enumerate().map(result).collect(),
+            arms: corrected(arms.iter().enumerate().map(result).collect()),
             cochran: pooled_cochran(&arms),
             pairs: pooled_pairs(&arms),
         }
     }
+}
 
-    /// Draws training loss and accuracy of all methods, the mean over seeds.
-    ///
-    /// # Errors
-    /// [`crate::error::Error::Io`] where the file cannot be written.
-    pub fn plot(&self, runs: &[Finished], path: &Path) -> Result<()> {
-        let arms = by_arm(runs);
-        let panel = |which: usize, title: &str| {
-            let series = arms.iter().map(|arm| {
-                let curves: Vec<_> = arm.iter().map(|run| &run.curves[which]).collect();
-                Series { label: arm[0].arm.clone(), points: mean_curve(&curves), marks: false }
-            });
-            Panel {
-                title: title.to_owned(),
-                x_label: "epoch".into(),
-                y_label: title.to_lowercase(),
-                log_x: false,
-                log_y: false,
-                series: series.collect(),
-            }
-        };
-        plots::curves(path, &[panel(0, "Training loss"), panel(1, "Training accuracy")])
+/// The same with p values corrected for their number.
+fn corrected(mut arms: Vec<ArmResult>) -> Vec<ArmResult> {
+    let p = |arm: &ArmResult| arm.against_first.as_ref().and_then(|difference| difference.p);
+    let found: Vec<f64> = arms.iter().filter_map(p).collect();
+    for (arm, p) in arms.iter_mut().filter(|arm| p(arm).is_some()).zip(holm(&found)) {
+        arm.corrected_p = Some(p);
     }
+    arms
 }
 
 /// A row of `results.csv`.
@@ -192,11 +180,4 @@ fn pooled_pairs(arms: &[Vec<&Finished>]) -> Vec<PairResult> {
         }
     }
     results
-}
-
-/// The mean of curves with the same places.
-fn mean_curve(curves: &[&Vec<(f64, f64)>]) -> Vec<(f64, f64)> {
-    let points = curves.iter().map(|curve| curve.len()).min().unwrap_or(0);
-    let mean = |i: usize| curves.iter().map(|curve| curve[i].1).sum::<f64>() / curves.len() as f64;
-    (0..points).map(|i| (curves[0][i].0, mean(i))).collect()
 }

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::train::{Config, Summary};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What comparisons are made of.
 #[derive(Clone, Debug)]
@@ -14,12 +14,33 @@ pub struct Finished {
     pub seed: u64,
     /// Its numbers.
     pub summary: Summary,
-    /// (epoch, mean training loss) and (epoch, training accuracy) of each interval.
-    pub curves: [Vec<(f64, f64)>; 2],
-    /// Validation accuracy after each epoch; empty without validation images.
-    pub validation: Vec<f64>,
+    /// The directory that it was read from.
+    pub dir: PathBuf,
+    /// (epoch, mean training loss) of each interval.
+    pub train_loss: Vec<(f64, f64)>,
+    /// (epoch, training accuracy) of each interval.
+    pub train_accuracy: Vec<(f64, f64)>,
+    /// Images per second of each interval.
+    pub images_per_second: Vec<f64>,
+    /// (epoch, mean validation loss) after each epoch; empty without validation images.
+    pub validation_loss: Vec<(f64, f64)>,
+    /// (epoch, validation accuracy), likewise.
+    pub validation_accuracy: Vec<(f64, f64)>,
+    /// What happened to each layer, in order.
+    pub layers: Vec<LayerHistory>,
     /// Whether each test image was predicted right.
     pub right: Vec<bool>,
+}
+
+/// What happened to a layer over time.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LayerHistory {
+    /// Its name.
+    pub name: String,
+    /// (epoch, |update| / |weight|) of each interval's last step.
+    pub effective_rate: Vec<(f64, f64)>,
+    /// (epoch, signal-to-noise ratio of the gradient) where that was measured.
+    pub signal_to_noise: Vec<(f64, f64)>,
 }
 
 #[derive(serde::Deserialize)]
@@ -28,7 +49,23 @@ struct MetricsRow {
     epoch: f64,
     train_loss: f64,
     train_accuracy: f64,
+    validation_loss: Option<f64>,
     validation_accuracy: Option<f64>,
+    images_per_second: Option<f64>,
+}
+
+#[derive(serde::Deserialize)]
+struct LayerRow {
+    epoch: f64,
+    layer: String,
+    effective_rate: f64,
+}
+
+#[derive(serde::Deserialize)]
+struct NoiseRow {
+    epoch: f64,
+    layer: String,
+    signal_to_noise: f64,
 }
 
 #[derive(serde::Deserialize)]
@@ -44,6 +81,27 @@ fn rows<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
         let offset = error.position().map_or(0, csv::Position::byte);
         Error::format(path, offset, format!("{error}; remove the run's directory to run it again"))
     })
+}
+
+/// The layers of `layers.csv` and what `noise.csv`, which need not be there, knows of them.
+fn histories(dir: &Path) -> Result<Vec<LayerHistory>> {
+    let mut histories: Vec<LayerHistory> = vec![];
+    for row in rows::<LayerRow>(&dir.join("layers.csv"))? {
+        let index = histories.iter().position(|history| history.name == row.layer).unwrap_or_else(|| {
+            histories.push(LayerHistory { name: row.layer, ..Default::default() });
+            histories.len() - 1
+        });
+        histories[index].effective_rate.push((row.epoch, row.effective_rate));
+    }
+    let noise = dir.join("noise.csv");
+    if noise.exists() {
+        for row in rows::<NoiseRow>(&noise)? {
+            if let Some(history) = histories.iter_mut().find(|history| history.name == row.layer) {
+                history.signal_to_noise.push((row.epoch, row.signal_to_noise));
+            }
+        }
+    }
+    Ok(histories)
 }
 
 impl Finished {
@@ -73,15 +131,20 @@ impl Finished {
         let metrics: Vec<MetricsRow> = rows(&dir.join("metrics.csv"))?;
         let predictions: Vec<PredictionRow> = rows(&dir.join("predictions.csv"))?;
         let intervals = || metrics.iter().filter(|row| row.kind == "interval");
+        let held_out = |value: fn(&MetricsRow) -> Option<f64>| {
+            metrics.iter().filter_map(|row| Some((row.epoch, value(row)?))).collect()
+        };
         Ok(Some(Self {
             arm: arm.to_owned(),
             seed: config.seed,
             summary,
-            curves: [
-                intervals().map(|row| (row.epoch, row.train_loss)).collect(),
-                intervals().map(|row| (row.epoch, row.train_accuracy)).collect(),
-            ],
-            validation: metrics.iter().filter_map(|row| row.validation_accuracy).collect(),
+            dir: dir.to_owned(),
+            train_loss: intervals().map(|row| (row.epoch, row.train_loss)).collect(),
+            train_accuracy: intervals().map(|row| (row.epoch, row.train_accuracy)).collect(),
+            images_per_second: intervals().filter_map(|row| row.images_per_second).collect(),
+            validation_loss: held_out(|row| row.validation_loss),
+            validation_accuracy: held_out(|row| row.validation_accuracy),
+            layers: histories(dir)?,
             right: predictions.iter().map(|row| row.label == row.prediction).collect(),
         }))
     }

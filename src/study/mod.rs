@@ -3,16 +3,16 @@
 pub mod bench;
 mod compare;
 mod finished;
+mod pictures;
 pub mod plots;
-mod rates;
 mod report;
 mod run_dir;
 pub mod statistics;
 mod trace;
 
 pub use compare::{ArmResult, Comparison, PairResult, results_csv};
-pub use finished::Finished;
-pub use rates::RateRow;
+pub use finished::{Finished, LayerHistory};
+pub use pictures::pictures;
 pub use report::{Setting, report};
 pub use run_dir::RunDir;
 pub use trace::trace;

@@ -1,5 +1,6 @@
 //! `report.html`: one file that holds a whole comparison, without a script and without anything to load.
 
+use super::compare::by_arm;
 use super::{ArmResult, Comparison, Finished};
 use crate::error::{Error, Result};
 use crate::gpu::AdapterInfo;
@@ -7,13 +8,15 @@ use crate::train::Config;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What a reader must know to judge and to repeat a comparison.
 #[derive(Debug)]
 pub struct Setting<'a> {
     /// The options that all runs share.
     pub config: &'a Config,
+    /// The file that makes the same runs.
+    pub file: String,
     /// The command that made it.
     pub command: String,
     /// The device.
@@ -61,10 +64,14 @@ fn p_in_words(p: f64) -> String {
 }
 
 impl Comparison {
-    /// A sentence for each method but the first: how far it is from it, and whether that is more than chance.
+    /// What it comes to; a sentence for each method but the first: how far it is from it, and whether that is more than chance.
     pub fn in_words(&self) -> Vec<String> {
         let Some((first, others)) = self.arms.split_first() else { return vec![] };
-        let mut sentences: Vec<String> = others.iter().filter_map(|arm| sentence(first, arm)).collect();
+        let mut sentences = vec![];
+        if others.len() > 1 && others.iter().any(|arm| arm.corrected_p.is_some()) {
+            sentences.push(verdict(first, others));
+        }
+        sentences.extend(others.iter().filter_map(|arm| sentence(first, arm)));
         if let Some(cochran) = &self.cochran
             && self.arms.len() > 2
         {
@@ -84,26 +91,49 @@ impl Comparison {
     }
 }
 
+fn is_significant(arm: &ArmResult) -> bool {
+    arm.corrected_p.is_some_and(|p| p < SIGNIFICANT)
+}
+
+/// Which methods are better or worse than the first by more than chance.
+fn verdict(first: &ArmResult, others: &[ArmResult]) -> String {
+    let differs = |better: bool| {
+        let of = |arm: &&ArmResult| is_significant(arm) && (arm.test_accuracy > first.test_accuracy) == better;
+        let names: Vec<_> = others.iter().filter(of).map(|arm| arm.arm.as_str()).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    };
+    format!(
+        "Significantly better than {0}: {1}. Significantly worse: {2}. (Paired t-tests over seeds, p below {SIGNIFICANT} after \
+         Holm's correction for {3} methods.)",
+        first.arm,
+        differs(true),
+        differs(false),
+        others.len()
+    )
+}
+
 fn sentence(first: &ArmResult, arm: &ArmResult) -> Option<String> {
     let difference = arm.against_first.as_ref()?;
     let side = if difference.mean < 0.0 { "below" } else { "above" };
     let gap = format!("{} is {} points {side} {}", arm.arm, per_cent(difference.mean.abs()), first.arm);
-    Some(match (difference.interval, difference.p) {
-        (Some([low, high]), Some(p)) => {
-            let verdict = match (p < SIGNIFICANT, difference.mean > 0.0) {
+    Some(match (difference.interval, difference.p, arm.corrected_p) {
+        (Some([low, high]), Some(p), Some(corrected)) => {
+            let verdict = match (is_significant(arm), difference.mean > 0.0) {
                 (true, true) => "significantly better",
                 (true, false) => "significantly worse",
                 (false, _) => "no significant difference",
             };
+            let corrected =
+                if corrected > p { format!(", corrected {}", p_in_words(corrected)) } else { String::new() };
             format!(
-                "{gap} (95 % interval {} to {}, paired t-test {}, {} seeds): {verdict}.",
+                "{gap} (95 % interval {} to {}, paired t-test {}{corrected}, {} seeds): {verdict}.",
                 points(low),
                 points(high),
                 p_in_words(p),
                 arm.seeds.len()
             )
         }
-        (Some(_), None) => format!("{gap} with every seed alike."),
+        (Some(_), ..) => format!("{gap} with every seed alike."),
         _ => format!("{gap}; one seed says nothing about chance: --seeds 5 or more would."),
     })
 }
@@ -117,7 +147,7 @@ fn picture(path: &Path, what: &str) -> Result<String> {
 fn results(html: &mut String, comparison: &Comparison) {
     html.push_str(
         "<div class=wide><table><tr><th>method<th class=n>seeds<th class=n>test accuracy, %<th class=n>sd<th class=n>against \
-         the first, points<th class=n>95 % interval<th class=n>p<th class=n>epochs to its final accuracy<th class=n>ms per \
+         the first, points<th class=n>95 % interval<th class=n>p<th class=n>corrected p<th class=n>epochs to its final accuracy<th class=n>ms per \
          step<th class=n>relative</tr>\n",
     );
     let dash = || "–".to_owned();
@@ -130,6 +160,7 @@ fn results(html: &mut String, comparison: &Comparison) {
             against.map_or_else(dash, |d| points(d.mean)),
             against.and_then(|d| d.interval).map_or_else(dash, |[l, h]| format!("{} to {}", points(l), points(h))),
             against.and_then(|d| d.p).map_or_else(dash, probability),
+            arm.corrected_p.map_or_else(dash, probability),
             arm.reaches_baseline.map_or_else(
                 || "never".to_owned(),
                 |(seeds, epochs)| match seeds == arm.seeds.len() {
@@ -168,80 +199,113 @@ fn pairs(html: &mut String, comparison: &Comparison) {
     html.push_str("</table></div>\n");
 }
 
-/// The whole file. `pictured` is the directory of one run of each method, whose rates and curves are shown; `compare.png` lies beside
-/// them.
+/// Pictures of all methods together in `out`, with what each shows.
+const SHARED_PICTURES: [(&str, &str, &str); 3] = [
+    (
+        "compare.png",
+        "Training",
+        "Loss and accuracy of all methods: the mean over seeds, and a band from the lowest seed to the highest.",
+    ),
+    (
+        "layers.png",
+        "How far layers really move",
+        "|update| / |weight| of some layers from the first to the last: the mean over seeds, and a band from the lowest to the highest. \
+         It is what a learning rate does, whatever the scale of the weights.",
+    ),
+    (
+        "noise.png",
+        "What layers can learn from",
+        "The gradient's |mean|² / variance over batches, the paper's argument: where it is low, a step follows noise.",
+    ),
+];
+
+/// Pictures in the directory of a run, with their headings.
+const OWN_PICTURES: [(&str, &str); 4] = [
+    ("rates.png", "Learning rates"),
+    ("effective.png", "|update| / |weight|, layer by layer"),
+    ("noise.png", "Signal-to-noise ratio of the gradient, layer by layer"),
+    ("curves.png", "Training and validation"),
+];
+
+fn shared_pictures(html: &mut String, out: &Path) -> Result<()> {
+    for (file, heading, caption) in SHARED_PICTURES {
+        let path = out.join(file);
+        // Signal and noise are measured on demand only.
+        if path.exists() {
+            let image = picture(&path, heading)?;
+            let _ = writeln!(html, "<h2>{heading}</h2>\n{image}\n<p class=faint>{caption}</p>");
+        }
+    }
+    Ok(())
+}
+
+/// Those of the first run of each method, side by side.
+fn own_pictures(html: &mut String, finished: &[Finished]) -> Result<()> {
+    let arms = by_arm(finished);
+    for (file, heading) in OWN_PICTURES {
+        let pictured: Vec<_> = arms.iter().map(|arm| arm[0]).filter(|run| run.dir.join(file).exists()).collect();
+        if pictured.is_empty() {
+            continue;
+        }
+        let _ = writeln!(html, "<h2>{heading}, first seed</h2>\n<div class=pictures>");
+        for run in pictured {
+            let image = picture(&run.dir.join(file), &format!("{heading} under {}", run.arm))?;
+            let _ = writeln!(html, "<div><h3>{}</h3>{image}</div>", escaped(&run.arm));
+        }
+        html.push_str("</div>\n");
+    }
+    Ok(())
+}
+
+/// The whole file; `out` is the comparison's directory, which holds its pictures.
 ///
 /// # Errors
 /// [`Error::Io`] where a picture cannot be read.
-pub fn report(
-    setting: &Setting<'_>,
-    comparison: &Comparison,
-    finished: &[Finished],
-    pictured: &[(String, PathBuf)],
-) -> Result<String> {
+pub fn report(setting: &Setting<'_>, comparison: &Comparison, finished: &[Finished], out: &Path) -> Result<String> {
     let config = setting.config;
     let (arms, summary) = (&comparison.arms, finished.first().map(|run| &run.summary));
-    let title = format!("{} on {}: {} methods", config.model, config.data, arms.len());
+    let seeds = arms.iter().map(|arm| arm.seeds.len()).max().unwrap_or(0);
+    let title = format!("{} on {}: {} methods, {seeds} seeds", config.model, config.data, arms.len());
     let mut html = format!(
         "<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n<meta name=viewport content=\"width=device-width\">\n\
          <title>{0}</title>\n<style>\n{STYLE}</style>\n<h1>{0}</h1>\n",
         escaped(&title)
     );
+    html.push_str("<ul>\n");
     for sentence in comparison.in_words() {
-        let _ = writeln!(html, "<p>{}</p>", escaped(&sentence));
+        let _ = writeln!(html, "<li>{}", escaped(&sentence));
     }
+    html.push_str("</ul>\n");
     html.push_str("<h2>Result</h2>\n");
     results(&mut html, comparison);
     html.push_str(
         "<p class=faint>Test accuracy by the weights of the epoch that is best on the validation images; the test set is read once. \
          Every method has the same seeds, and with each of them the same initial weights, split and order of batches. The interval is \
-         that of the mean over 10,000 bootstrap resamples of the paired differences; p is the paired t-test's, \
-         not corrected for the number of methods. Time is that of the \
-         training steps alone, relative to the first method with the same seed; other work on the machine shows in it.</p>\n",
+         that of the mean over 10,000 bootstrap resamples of the paired differences, too narrow for fewer than about ten seeds; p is the \
+         paired t-test's, and behind it the same after Holm's correction for the number of methods. Time is that of the \
+         training steps alone; relative to the first method it is the median over the intervals of all seeds, each against the same \
+         interval of the same seed; other work on the machine shows in it.</p>\n",
     );
     if !setting.failures.is_empty() {
         let _ = writeln!(html, "<p><strong>Failed: {}.</strong></p>", escaped(&setting.failures.join(", ")));
     }
     if !comparison.pairs.is_empty() {
-        html.push_str("<h2>Test predictions, pair by pair</h2>\n");
+        html.push_str("<details><summary>Test predictions, pair by pair</summary>\n");
         pairs(&mut html, comparison);
         html.push_str(
             "<p class=faint>Over the test images of all seeds together. The seeds share the test images, so these counts are not \
-             independent of each other, and p is smaller than it should be: the paired t-test above is the stricter judge.</p>\n",
+             independent of each other, and p is smaller than it should be: the paired t-test above is the stricter judge.</p>\n</details>\n",
         );
     }
-    html.push_str("<h2>Training</h2>\n");
-    if let Some(dir) = pictured.first().and_then(|(_, dir)| dir.parent()) {
-        html.push_str(&picture(
-            &dir.join("compare.png"),
-            "training loss and accuracy of all methods, mean over seeds",
-        )?);
-    }
-    for (file, heading) in [
-        ("rates.png", "Learning rates"),
-        ("effective.png", "How far layers really move: |update| / |weight|"),
-        ("noise.png", "What layers can learn from: |mean|² / variance of the gradient over batches"),
-        ("curves.png", "Training and validation"),
-    ] {
-        // Measured on demand only.
-        let pictured: Vec<_> = pictured.iter().filter(|(_, dir)| dir.join(file).exists()).collect();
-        if pictured.is_empty() {
-            continue;
-        }
-        let _ = writeln!(html, "<h2>{heading}, first seed</h2>\n<div class=pictures>");
-        for (arm, dir) in pictured {
-            let image = picture(&dir.join(file), &format!("{heading} under {arm}"))?;
-            let _ = writeln!(html, "<div><h3>{}</h3>{image}</div>", escaped(arm));
-        }
-        html.push_str("</div>\n");
-    }
+    shared_pictures(&mut html, out)?;
+    own_pictures(&mut html, finished)?;
     html.push_str("<h2>Setting</h2>\n<p>To repeat it:</p>\n");
     let _ = writeln!(html, "<pre>{}</pre>", escaped(&setting.command));
     let adapter = setting.adapter;
     let _ = writeln!(
         html,
         "<p>lerac {} on {} ({}, {}). {} training images an epoch, {} test images, {} steps.</p>\n<details><summary>All \
-         options</summary><pre>{}</pre></details>",
+         options, as a file for lerac compare --config</summary><pre>{}</pre></details>",
         env!("CARGO_PKG_VERSION"),
         escaped(&adapter.name),
         escaped(&adapter.backend),
@@ -249,7 +313,7 @@ pub fn report(
         summary.map_or(0, |s| s.images_per_epoch),
         summary.map_or(0, |s| s.test_images),
         summary.map_or(0, |s| s.steps),
-        escaped(&toml::to_string(config).expect("a checked configuration has a TOML form"))
+        escaped(&setting.file)
     );
     html.push_str("</html>\n");
     Ok(html)

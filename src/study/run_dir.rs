@@ -195,9 +195,9 @@ impl RunDir {
         let panel = |title: &str, train: fn(&IntervalRecord) -> f64, validation: fn(&EpochRecord) -> Option<f64>| {
             let train = self.intervals.iter().map(|r| (r.epoch, train(r))).collect();
             let held_out: Vec<_> = self.epochs.iter().filter_map(|r| Some((r.epoch as f64, validation(r)?))).collect();
-            let mut series = vec![Series { label: "training".into(), points: train, marks: false }];
+            let mut series = vec![Series { label: "training".into(), points: train, ..Default::default() }];
             if !held_out.is_empty() {
-                series.push(Series { label: "validation".into(), points: held_out, marks: false });
+                series.push(Series { label: "validation".into(), points: held_out, ..Default::default() });
             }
             let (x_label, y_label) = ("epoch".into(), title.to_lowercase());
             Panel { title: title.into(), x_label, y_label, log_x: false, log_y: false, series }

@@ -60,6 +60,20 @@ pub fn paired_difference(a: &[f64], b: &[f64]) -> PairedDifference {
     PairedDifference { mean, interval, p }
 }
 
+/// p values of several tests, each made larger so that the chance of any false finding among them stays below the level that they
+/// are held against (Holm 1979): the i-th smallest of m times m - i + 1, never below the one before it nor above 1.
+pub fn holm(p: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p.len()).collect();
+    order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
+    let mut adjusted = vec![0.0; p.len()];
+    let mut least = 0.0f64;
+    for (i, &test) in order.iter().enumerate() {
+        least = least.max(p[test] * (p.len() - i) as f64).min(1.0);
+        adjusted[test] = least;
+    }
+    adjusted
+}
+
 /// Cochran's Q: whether some of k classifiers are right more often than others on the same images.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Cochran {

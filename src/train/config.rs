@@ -130,7 +130,7 @@ pub struct Config {
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, help_heading = "Data"))]
     pub shift: u8,
 
-    /// Model: cnn, lenet, resnet8 or resnet20
+    /// Model: cnn, lenet, resnet8, resnet20 or resnet18
     #[cfg_attr(feature = "cli", arg(long, default_value = "cnn", help_heading = "Training"))]
     pub model: String,
     /// Training method

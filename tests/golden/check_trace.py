@@ -54,9 +54,9 @@ def cnn(net, x):
     return net.linear("linear", x.mean((2, 3)))
 
 
-def resnet(net, x, blocks):
-    x = jax.nn.relu(net.norm("bn1", net.conv("conv1", x)))
-    for stage in (1, 2, 3):
+def resnet(net, x, blocks, stem="1", stages=3):
+    x = jax.nn.relu(net.norm(f"bn{stem}", net.conv(f"conv{stem}", x)))
+    for stage in range(1, stages + 1):
         for i in range(blocks):
             name, stride = f"layer{stage}.{i}", 2 if stage > 1 and i == 0 else 1
             y = jax.nn.relu(net.norm(f"{name}.bn1", net.conv(f"{name}.conv1", x, stride)))
@@ -67,7 +67,12 @@ def resnet(net, x, blocks):
     return net.linear("linear", x.mean((2, 3)))
 
 
-MODELS = {"cnn": cnn, "resnet8": lambda net, x: resnet(net, x, 1), "resnet20": lambda net, x: resnet(net, x, 3)}
+MODELS = {
+    "cnn": cnn,
+    "resnet8": lambda net, x: resnet(net, x, 1),
+    "resnet20": lambda net, x: resnet(net, x, 3),
+    "resnet18": lambda net, x: resnet(net, x, 2, "1_initial", 4),
+}
 
 
 def loss_of(parameters, state, model, images, labels, smoothing):

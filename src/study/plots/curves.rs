@@ -30,6 +30,8 @@ pub struct Series {
     pub label: String,
     /// (x, y).
     pub points: Vec<(f64, f64)>,
+    /// (x, low, high): shaded behind the curve.
+    pub band: Vec<(f64, f64, f64)>,
     /// Marks alone, without a line between them.
     pub marks: bool,
 }
@@ -71,7 +73,12 @@ fn draw_panel(panel: &Panel, area: &Area<'_>) -> Drawn {
     let (width, height) = (width as i32, height as i32);
     let visible =
         |&(x, y): &(f64, f64)| placeable(x) && placeable(y) && (!panel.log_x || x > 0.0) && (!panel.log_y || y > 0.0);
-    let points = || panel.series.iter().flat_map(|series| series.points.iter().copied()).filter(visible);
+    let edges = |series: &Series| -> Vec<(f64, f64)> {
+        let low = series.band.iter().map(|&(x, low, _)| (x, low));
+        low.chain(series.band.iter().rev().map(|&(x, _, high)| (x, high))).filter(visible).collect()
+    };
+    let of_series = |series: &Series| [series.points.clone(), edges(series)].concat();
+    let points = || panel.series.iter().flat_map(of_series).filter(visible);
     let x = match panel.log_x {
         true => Axis::logarithmic(points().map(|p| p.0), 8),
         false => Axis::linear(points().map(|p| p.0), 8),
@@ -103,11 +110,15 @@ fn draw_panel(panel: &Panel, area: &Area<'_>) -> Drawn {
     if points().next().is_none() {
         return frame.say_empty(area);
     }
+    let place = |(px, py): (f64, f64)| {
+        let (px, py) = (if panel.log_x { px.log10() } else { px }, if panel.log_y { py.log10() } else { py });
+        (x.place(px, left, right), y.place(py, frame.bottom, frame.top))
+    };
     for (i, series) in panel.series.iter().enumerate() {
-        let place = |(px, py): (f64, f64)| {
-            let (px, py) = (if panel.log_x { px.log10() } else { px }, if panel.log_y { py.log10() } else { py });
-            (x.place(px, left, right), y.place(py, frame.bottom, frame.top))
-        };
+        let shade = PALETTE[i % PALETTE.len()].mix(0.12);
+        area.draw(&Polygon::new(edges(series).into_iter().map(place).collect::<Vec<_>>(), shade))?;
+    }
+    for (i, series) in panel.series.iter().enumerate() {
         let mut path: Vec<_> = series.points.iter().copied().filter(visible).map(place).collect();
         path.dedup();
         draw_curve(area, i, path, series.marks)?;

@@ -1,0 +1,52 @@
+#!/bin/sh
+# Opens a report in headless Chromium at the widths of a desk and of a telephone, and fails where the browser complains on its
+# console or shows nothing. Leaves the pictures report-WIDTH.png beside the report. Installs Chromium on Debian where there is none.
+#
+#     sh scripts/check-report.sh out/compare/report.html
+set -eu
+
+report=$1
+cd "$(dirname "$report")"
+report=$PWD/$(basename "$report")
+cd - >/dev/null
+
+browser() {
+    for name in chromium chromium-browser google-chrome; do
+        if command -v "$name"; then
+            return 0
+        fi
+    done
+    return 1
+}
+chromium=$(browser) || { sh "$(dirname "$0")/apt-install.sh" chromium && chromium=$(browser); } || {
+    echo "check-report: no Chromium found, and it could not be installed" >&2
+    exit 1
+}
+
+profile=$(mktemp -d)
+trap 'rm -rf "$profile"' EXIT
+
+# opens FILE WIDTH: takes a picture, and prints what the browser says on its console.
+opens() {
+    "$chromium" --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --disable-background-networking \
+        --disable-component-update --disable-sync --user-data-dir="$profile" --enable-logging=stderr \
+        --force-device-scale-factor=1 --hide-scrollbars --window-size="$2,4000" --screenshot="$profile/picture.png" "file://$1" \
+        2>"$profile/log" || { cat "$profile/log" >&2; return 1; }
+    grep -E 'CONSOLE|net::ERR' "$profile/log" || true
+}
+
+# A page with a fault must be noticed, or silence means nothing.
+echo '<!doctype html><script>missing()</script>' >"$profile/broken.html"
+if [ -z "$(opens "$profile/broken.html" 800)" ]; then
+    echo "check-report: $chromium keeps a page's errors to itself" >&2
+    exit 1
+fi
+for width in 1280 390; do
+    complaints=$(opens "$report" $width)
+    if [ -n "$complaints" ]; then
+        echo "check-report: $report at $width pixels: $complaints" >&2
+        exit 1
+    fi
+    mv "$profile/picture.png" "$(dirname "$report")/report-$width.png"
+    echo "check-report: $report opens at $width pixels"
+done

@@ -1,0 +1,110 @@
+//! What `lerac compare` runs: methods x seeds x k x range.
+
+use crate::curriculum::Range;
+use crate::error::{Error, Result};
+use crate::train::{Config, Method};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Enough for every interval, and few enough for a list of runs.
+const MOST_SEEDS: u32 = 10_000;
+
+/// The grid, as options and as the table `[grid]` of a file.
+#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Grid {
+    /// Methods, the one that others are held against first
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Grid::default().methods, help_heading = "Grid")]
+    pub(super) methods: Vec<Method>,
+    /// Number of seeds, from --seed on; every method gets the same
+    #[arg(long, default_value_t = Grid::default().seeds, help_heading = "Grid")]
+    pub(super) seeds: u32,
+    /// Values of --k, each of which makes a method of its own of every method that has one
+    #[arg(long, value_delimiter = ',', help_heading = "Grid")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) ks: Vec<f64>,
+    /// Values of --range, likewise
+    #[arg(long, value_delimiter = ',', help_heading = "Grid")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) ranges: Vec<Range>,
+}
+
+impl Default for Grid {
+    fn default() -> Self {
+        let methods = vec![Method::Conventional, Method::Lerac, Method::Cbs];
+        Self { methods, seeds: 1, ks: vec![], ranges: vec![] }
+    }
+}
+
+/// One run of the grid.
+pub(super) struct Run {
+    /// Which method, and with what k and range where several are compared.
+    pub(super) arm: String,
+    pub(super) config: Config,
+    pub(super) dir: PathBuf,
+}
+
+impl Run {
+    pub(super) fn title(&self) -> String {
+        format!("{} seed {}", self.arm, self.config.seed)
+    }
+}
+
+impl Grid {
+    /// Every method, and of those that have a ramp one for each k and range.
+    fn arms(&self, config: &Config) -> Vec<(String, Config)> {
+        let ks: Vec<_> = if self.ks.is_empty() { vec![config.k] } else { self.ks.iter().copied().map(Some).collect() };
+        let ranges: Vec<_> =
+            if self.ranges.is_empty() { vec![config.range] } else { self.ranges.iter().copied().map(Some).collect() };
+        let mut arms = vec![];
+        for &method in &self.methods {
+            if !method.has_ramp() {
+                arms.push((method.to_string(), Config { method, ..config.clone() }));
+                continue;
+            }
+            for &k in &ks {
+                for &range in &ranges {
+                    let mut name = method.to_string();
+                    if let (Some(k), true) = (k, ks.len() > 1) {
+                        name.push_str(&format!(" k={k}"));
+                    }
+                    if let (Some(range), true) = (range, ranges.len() > 1) {
+                        name.push_str(&format!(" {range}"));
+                    }
+                    arms.push((name, Config { method, k, range, ..config.clone() }));
+                }
+            }
+        }
+        arms
+    }
+
+    /// All runs by seed, each with a directory in `out`, checked before the first of them starts.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for a grid or a run that cannot be.
+    pub(super) fn runs(&self, config: &Config, out: &Path) -> Result<Vec<Run>> {
+        if !(1..=MOST_SEEDS).contains(&self.seeds) {
+            return Err(Error::option("--seeds", format!("expected 1 to {MOST_SEEDS}, found {}", self.seeds)));
+        }
+        if self.methods.is_empty() {
+            return Err(Error::option("--methods", "expected at least one"));
+        }
+        let arms = self.arms(config);
+        if let Some(i) = (1..arms.len()).find(|&i| arms[..i].iter().any(|arm| arm.0 == arms[i].0)) {
+            return Err(Error::option("--methods", format!("{} is named twice; once will do", arms[i].0)));
+        }
+        let run = |seed: u32, (arm, config): &(String, Config)| {
+            let config = Config { seed: config.seed.wrapping_add(seed.into()), ..config.clone() };
+            let dir = out.join(format!("{}-seed{}", arm.replace(' ', "-").replace('=', ""), config.seed));
+            config.check().map(|()| Run { arm: arm.clone(), config, dir })
+        };
+        (0..self.seeds).flat_map(|seed| arms.iter().map(move |arm| run(seed, arm))).collect()
+    }
+
+    /// The text of a file that `--config` makes the same runs of.
+    pub(super) fn file(&self, config: &Config) -> String {
+        let form = "every option has a TOML form";
+        format!("{}\n[grid]\n{}", toml::to_string(config).expect(form), toml::to_string(self).expect(form))
+    }
+}

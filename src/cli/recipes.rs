@@ -1,0 +1,26 @@
+//! Recipes: the settings of published experiments and of first looks, by name. Each is a file of `recipes/`, and part of the program.
+
+/// A recipe's name and text.
+pub(super) struct Recipe {
+    pub(super) name: &'static str,
+    pub(super) text: &'static str,
+}
+
+macro_rules! recipes {
+    ($($name:literal),+ $(,)?) => {
+        &[$(Recipe { name: $name, text: include_str!(concat!("../../recipes/", $name, ".toml")) }),+]
+    };
+}
+
+/// All of them.
+pub(super) const RECIPES: &[Recipe] = recipes!["shapes", "resnet18-cifar10", "resnet18-cifar100"];
+
+/// Their names, for `--help`.
+pub(super) fn names() -> Vec<&'static str> {
+    RECIPES.iter().map(|recipe| recipe.name).collect()
+}
+
+/// The recipe of this name; the command line accepts those of [`names`] alone.
+pub(super) fn named(name: &str) -> Option<&'static Recipe> {
+    RECIPES.iter().find(|recipe| recipe.name == name)
+}

@@ -1,0 +1,136 @@
+//! Every recipe against the table of the published experiments, and its loading by name.
+#![cfg(feature = "cli")]
+
+use lerac::train::{Config, Method, ScheduleKind};
+use std::process::Command;
+
+/// A row of the published code's settings: its optimiser, and the ladder.
+struct Published {
+    recipe: &'static str,
+    data: &'static str,
+    model: &'static str,
+    eta: f64,
+    batch_size: usize,
+    epochs: u64,
+    min_lr: f64,
+    clf: f64,
+    updates_per_epoch: u64,
+    stop_lr: f64,
+    /// The epochs, counted from 1, that begin with a tenth of the rate.
+    tenth_at: [u64; 3],
+}
+
+/// SGD with momentum 0.9 and weight decay 1e-4 throughout.
+const PUBLISHED: [Published; 2] = [
+    Published {
+        recipe: "resnet18-cifar10",
+        data: "cifar10",
+        model: "resnet18",
+        eta: 0.1,
+        batch_size: 64,
+        epochs: 200,
+        min_lr: 1e-5,
+        clf: 1e-3,
+        updates_per_epoch: 1,
+        stop_lr: 0.11,
+        tenth_at: [35, 65, 95],
+    },
+    Published {
+        recipe: "resnet18-cifar100",
+        data: "cifar100",
+        model: "resnet18",
+        eta: 0.1,
+        batch_size: 64,
+        epochs: 200,
+        min_lr: 1e-6,
+        clf: 1e-5,
+        updates_per_epoch: 1,
+        stop_lr: 0.11,
+        tenth_at: [36, 66, 96],
+    },
+];
+
+/// Recipes that no experiment of the published code stands behind.
+const OWN: [&str; 1] = ["shapes"];
+
+fn recipe(name: &str) -> Config {
+    let path = format!("{}/recipes/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+    let mut table: toml::Table = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+    assert!(table.remove("grid").is_some(), "{name} says what to compare");
+    table.try_into().unwrap()
+}
+
+#[test]
+fn recipes_are_the_published_settings() {
+    for row in PUBLISHED {
+        let found = recipe(row.recipe);
+        let expected = Config {
+            data: row.data.into(),
+            model: row.model.into(),
+            method: Method::LeracReference,
+            optimizer: "sgd".into(),
+            eta: row.eta,
+            momentum: 0.9,
+            weight_decay: 1e-4,
+            batch_size: row.batch_size,
+            epochs: row.epochs,
+            min_lr: row.min_lr,
+            clf: row.clf,
+            updates_per_epoch: row.updates_per_epoch,
+            stop_lr: Some(row.stop_lr),
+            stop_update_epoch: Some(20),
+            schedule: ScheduleKind::Step,
+            gamma: 0.1,
+            milestones: row.tenth_at.map(|epoch| (epoch - 1) as f64).to_vec(),
+            // The paper's variant is no row of that table.
+            k: found.k,
+            range: found.range,
+            ..Config::default()
+        };
+        assert_eq!(found, expected, "{}", row.recipe);
+    }
+}
+
+#[test]
+fn every_recipe_is_loaded_by_its_name_under_every_method() {
+    let mut files: Vec<String> = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/recipes"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    let mut known: Vec<String> = PUBLISHED.iter().map(|row| row.recipe).chain(OWN).map(str::to_owned).collect();
+    files.sort();
+    known.sort();
+    assert_eq!(files, known, "a recipe without a row here, or a row without its recipe");
+    for name in files {
+        for method in [Method::Conventional, Method::LeracReference, Method::Lerac] {
+            let method = method.to_string();
+            let options = ["schedule", "--recipe", &name, "--method", &method, "--steps-per-epoch", "10"];
+            let output = Command::new(env!("CARGO_BIN_EXE_lerac")).args(options).output().unwrap();
+            assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+            let table = String::from_utf8(output.stdout).unwrap();
+            let layers = if recipe(&name).model == "resnet18" { 21 } else { 5 };
+            assert_eq!(table.lines().count(), 2 + layers, "{table}");
+        }
+    }
+}
+
+#[test]
+fn a_recipe_lies_under_a_file_and_the_file_under_options() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("mine.toml");
+    std::fs::write(&file, "eta = 0.02\nk = 2.0\n[grid] # ignored here\nseeds = 3\n").unwrap();
+    let (csv, file) = (dir.path().join("rates.csv"), file.to_str().unwrap().to_owned());
+    let layers = ["schedule", "--recipe", "shapes", "--config", &file, "--k", "1", "--csv", csv.to_str().unwrap()];
+    let output = Command::new(env!("CARGO_BIN_EXE_lerac")).args(layers).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let rows: Vec<(u64, f64, usize, String, f64)> =
+        csv::Reader::from_path(&csv).unwrap().deserialize().map(Result::unwrap).collect();
+    let rate = |step, layer: &str| rows.iter().find(|row| row.0 == step && row.3 == layer).unwrap().4;
+    // Three epochs of 100 steps from the recipe, eta from the file; the ramp of one epoch from the command line, from the recipe's
+    // first rate to eta.
+    assert_eq!(rows.last().unwrap().0, 300);
+    approx::assert_relative_eq!(rate(0, "conv1"), 0.05, max_relative = 1e-12);
+    let cosine = |step: f64| (1.0 + (std::f64::consts::PI * step / 300.0).cos()) / 2.0;
+    approx::assert_relative_eq!(rate(100, "fc3"), 0.02 * cosine(100.0), max_relative = 1e-12);
+    assert!(rate(99, "fc3") < 0.99 * 0.02 * cosine(99.0));
+}
