@@ -26,7 +26,7 @@ fn sum_lanes(lane: u32, own: vec2<f32>) -> vec2<f32> {
         workgroupBarrier();
         if lane < width { lanes[lane] += lanes[lane + width]; }
     }
-    return lanes[0];
+    return lanes[lane];
 }
 
 // The parts of vec4 i that belong to the elements first..last.

@@ -23,12 +23,16 @@ const PADDING: u32 = 0xffffffffu;
 // By its bits, since a compiler may assume that no number is NaN.
 fn is_nan(v: f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
 
-fn log_sum_exp(n: u32) -> f32 {
+// The largest logit of a row, and the sum of exp(z - top): logsumexp is top + log(sum). Differences to top are taken before anything
+// is added to log(sum), which large logits would swallow.
+struct Softmax { top: f32, sum: f32 }
+
+fn softmax(n: u32) -> Softmax {
     var top = z[n * K];
     for (var k = 1u; k < K; k++) { top = max(top, z[n * K + k]); }
     var sum = 0.0;
     for (var k = 0u; k < K; k++) { sum += exp(z[n * K + k] - top); }
-    return top + log(sum);
+    return Softmax(top, sum);
 }
 
 // An invocation owns one row: its loss, and how many classes come before its label.
@@ -41,15 +45,18 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
         rows[n] = vec2(0.0, f32(K));
         return;
     }
+    let s = softmax(n);
     let own = z[n * K + label];
     var before = select(0.0, 5.0, is_nan(own));
     var mean = 0.0;
     for (var k = 0u; k < K; k++) {
         let v = z[n * K + k];
-        mean += v / f32(K);
+        mean += (v - s.top) / f32(K);
         before += select(0.0, 1.0, v > own || (v == own && k < label) || is_nan(v));
     }
-    rows[n] = vec2(log_sum_exp(n) - (1.0 - SMOOTHING) * own - SMOOTHING * mean, before);
+    var loss = log(s.sum) - (1.0 - SMOOTHING) * (own - s.top);
+    if SMOOTHING > 0.0 { loss -= SMOOTHING * mean; }
+    rows[n] = vec2(loss, before);
 }
 
 @group(0) @binding(0) var<storage, read> row: array<vec2<f32>>;
@@ -86,10 +93,10 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     let n = id.x + id.y * groups.x * 64u;
     if n >= N { return; }
     let label = words[n];
-    let norm = log_sum_exp(n);
+    let s = softmax(n);
     for (var k = 0u; k < K; k++) {
         let wanted = select(0.0, 1.0 - SMOOTHING, k == label) + SMOOTHING / f32(K);
-        var g = (exp(z[n * K + k] - norm) - wanted) / f32(totals.batch_images);
+        var g = (exp(z[n * K + k] - s.top) / s.sum - wanted) / f32(totals.batch_images);
         if label == PADDING { g = 0.0; }
         if ACCUMULATE { g += dz[n * K + k]; }
         dz[n * K + k] = g;

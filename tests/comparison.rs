@@ -38,10 +38,15 @@ fn run(arm: &str, seed: u64, test_accuracy: f64, milliseconds_per_step: f64) -> 
     }
 }
 
+/// Compares runs against the first one's method.
+fn compare(runs: &[Finished]) -> Comparison {
+    Comparison::of(runs, &runs[0].arm)
+}
+
 #[test]
 fn seeds_are_paired_and_averaged() {
     // By seed, as the command runs them.
-    let comparison = Comparison::of(&[
+    let comparison = compare(&[
         run("conventional", 0, 0.80, 10.0),
         run("lerac", 0, 0.90, 11.0),
         run("conventional", 1, 0.82, 20.0),
@@ -60,22 +65,46 @@ fn seeds_are_paired_and_averaged() {
     assert_eq!(lerac.test_accuracies, [0.90, 0.84, 0.96]);
     assert_eq!((conventional.milliseconds_per_step, lerac.milliseconds_per_step), (20.0, 30.0));
     // Ratios 1.1, 1.5 and 1.2.
-    assert_relative_eq!(lerac.relative_time, 1.2, max_relative = 1e-12);
-    assert_eq!(conventional.relative_time, 1.0);
-    assert!(conventional.against_first.is_none());
-    assert_relative_eq!(lerac.against_first.as_ref().unwrap().mean, 0.07, max_relative = 1e-12);
+    assert_relative_eq!(lerac.relative_time.unwrap(), 1.2, max_relative = 1e-12);
+    assert_eq!(conventional.relative_time, Some(1.0));
+    assert!(conventional.against_baseline.is_none());
+    assert_relative_eq!(lerac.against_baseline.as_ref().unwrap().mean, 0.07, max_relative = 1e-12);
 }
 
 #[test]
 fn a_seed_that_failed_under_one_method_is_left_out_of_its_pairs() {
-    let comparison = Comparison::of(&[run("a", 0, 0.1, 1.0), run("a", 1, 0.2, 2.0), run("b", 1, 0.5, 6.0)]);
+    let comparison = compare(&[run("a", 0, 0.1, 1.0), run("a", 1, 0.2, 2.0), run("b", 1, 0.5, 6.0)]);
     let b = &comparison.arms[1];
     assert_eq!(b.seeds, [1]);
-    assert_relative_eq!(b.relative_time, 3.0, max_relative = 1e-12);
-    let difference = b.against_first.as_ref().unwrap();
+    assert_relative_eq!(b.relative_time.unwrap(), 3.0, max_relative = 1e-12);
+    let difference = b.against_baseline.as_ref().unwrap();
     assert_relative_eq!(difference.mean, 0.3, max_relative = 1e-12);
     assert_eq!((difference.interval, difference.p), (None, None));
     assert!(comparison.in_words()[0].contains("one seed says nothing"), "{:?}", comparison.in_words());
+}
+
+#[test]
+fn the_baseline_stays_when_its_first_seed_failed() {
+    let runs = [run("a", 1, 0.2, 2.0), run("b", 0, 0.4, 1.0), run("b", 1, 0.5, 6.0)];
+    let mut by_seed = runs.to_vec();
+    by_seed.sort_by_key(|run| run.seed);
+    let comparison = Comparison::of(&by_seed, "a");
+    let b = comparison.arms.iter().find(|arm| arm.arm == "b").unwrap();
+    let difference = b.against_baseline.as_ref().unwrap();
+    assert_eq!((difference.pairs, b.seeds.len()), (1, 2));
+    assert_relative_eq!(difference.mean, 0.3, max_relative = 1e-12);
+    assert_relative_eq!(b.relative_time.unwrap(), 3.0, max_relative = 1e-12);
+    let without = Comparison::of(&runs[1..], "a");
+    assert_eq!((without.arms[0].relative_time, &without.arms[0].against_baseline), (None, &None));
+    assert!(without.in_words()[0].contains("No run of a has finished"), "{:?}", without.in_words());
+}
+
+#[test]
+fn equal_differences_are_no_finding() {
+    // Two points each, in decimals whose differences differ in their last bits.
+    let found = paired_difference(&[0.511, 0.707], &[0.531, 0.727]);
+    assert_ne!(0.531f64 - 0.511, 0.727 - 0.707);
+    assert_eq!(found.p, None);
 }
 
 #[test]
@@ -85,9 +114,9 @@ fn time_is_compared_interval_by_interval() {
         ..run(arm, 0, 0.5, 1.0)
     };
     // The machine was busy in the second interval of the first method and in the third of the second.
-    let comparison = Comparison::of(&[with("a", &[100.0, 10.0, 100.0, 90.0]), with("b", &[100.0, 100.0, 10.0, 100.0])]);
+    let comparison = compare(&[with("a", &[100.0, 10.0, 100.0, 90.0]), with("b", &[100.0, 100.0, 10.0, 100.0])]);
     // Ratios 1, .1, 10 and .9.
-    assert_relative_eq!(comparison.arms[1].relative_time, 0.95, max_relative = 1e-12);
+    assert_relative_eq!(comparison.arms[1].relative_time.unwrap(), 0.95, max_relative = 1e-12);
 }
 
 #[test]
@@ -97,7 +126,7 @@ fn epochs_to_the_baseline_are_counted() {
         run.validation_accuracy = validation.iter().enumerate().map(|(i, &v)| (i as f64 + 1.0, v)).collect();
         run
     };
-    let comparison = Comparison::of(&[
+    let comparison = compare(&[
         with("a", 0, &[0.3, 0.6, 0.5]),
         with("a", 1, &[0.3, 0.4, 0.7]),
         with("b", 0, &[0.5, 0.6, 0.7]),
@@ -157,14 +186,15 @@ fn the_verdict_says_what_is_more_than_chance() {
         ("uniform", [0.80, 0.82, 0.81, 0.79, 0.82]),
     ];
     let of = |(arm, values): &(&str, [f64; 5])| (0..5).map(|i| run(arm, i as u64, values[i], 1.0)).collect::<Vec<_>>();
-    let comparison = Comparison::of(&accuracies.iter().flat_map(of).collect::<Vec<_>>());
+    let comparison = compare(&accuracies.iter().flat_map(of).collect::<Vec<_>>());
     let words = comparison.in_words();
     assert!(words[0].contains("better than conventional: lerac. Significantly worse: cbs."), "{}", words[0]);
     assert!(words[1].contains("lerac is 3.10 points above conventional") && words[1].contains("significantly better"));
     assert!(words[2].contains("cbs is 10.10 points below") && words[2].contains("significantly worse"), "{}", words[2]);
     assert!(words[3].contains("no significant difference"), "{}", words[3]);
     // The smallest p of three is three times as large, the largest stays.
-    let p = |i: usize| (comparison.arms[i].against_first.as_ref().unwrap().p.unwrap(), comparison.arms[i].corrected_p);
+    let p =
+        |i: usize| (comparison.arms[i].against_baseline.as_ref().unwrap().p.unwrap(), comparison.arms[i].corrected_p);
     let ((least, corrected), (most, same)) = (if p(1).0 < p(2).0 { p(1) } else { p(2) }, p(3));
     assert_relative_eq!(corrected.unwrap(), 3.0 * least, max_relative = 1e-12);
     assert_relative_eq!(same.unwrap(), most, max_relative = 1e-12);

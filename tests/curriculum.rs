@@ -160,7 +160,7 @@ fn other_architectures_start_on_their_own_ladders() {
     let ladders = [
         (Ladder::Resnet, [0.1, 1e-2, 1e-3, 1e-4, 1e-4, 1e-4, 1e-6]),
         (Ladder::WideResnet, [0.1, 0.1, 1e-2, 1e-3, 1e-4, 1e-4, 1e-6]),
-        (Ladder::Bert, [0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 1e-6]),
+        (Ladder::Bert, [0.1, 0.1, 0.1, 0.1, 0.1, 1e-6, 1e-6]),
     ];
     for (ladder, expected) in ladders {
         for (found, expected) in start(ladder).iter().zip(expected) {

@@ -75,10 +75,13 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
     }
     overall.finish_and_clear();
 
-    let finished: Vec<Finished> = finished.into_iter().flatten().collect();
+    // By method, in the grid's order, whichever runs failed.
+    let mut finished: Vec<Finished> = finished.into_iter().flatten().collect();
+    finished.sort_by_key(|run| runs.iter().position(|of_grid| of_grid.arm == run.arm));
     if !finished.is_empty() {
         let setting = Setting {
             config: &config,
+            baseline: &runs[0].arm,
             file: grid.file(&config),
             command: command_line(),
             adapter: gpu.info(),
@@ -96,7 +99,7 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
 
 /// Writes and prints what the finished runs say.
 fn show(out: &Path, setting: &Setting<'_>, finished: &[Finished]) -> Result<()> {
-    let comparison = Comparison::of(finished);
+    let comparison = Comparison::of(finished, setting.baseline);
     study::pictures(finished, out)?;
     let json = serde_json::to_string_pretty(&comparison).expect("a comparison is plain data");
     write_whole(&out.join("compare.json"), json.as_bytes())?;
@@ -143,7 +146,7 @@ fn table(comparison: &Comparison) -> String {
             format!("{:.2}{deviation} %", 100.0 * result.test_accuracy),
             result.seeds.len().to_string(),
             format!("{:.1}", result.milliseconds_per_step),
-            format!("{:.3}", result.relative_time),
+            result.relative_time.map_or(String::new(), |ratio| format!("{ratio:.3}")),
         ]);
     }
     table.to_string()

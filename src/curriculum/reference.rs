@@ -14,7 +14,7 @@ pub enum Ladder {
     Resnet,
     /// Wide ResNet and CvT: the first block at eta, then as above.
     WideResnet,
-    /// BERT: every layer at eta but the classifier.
+    /// BERT: every layer at eta but the last two, pooler and classifier.
     Bert,
 }
 
@@ -38,9 +38,8 @@ pub struct Options {
 }
 
 /// Initial rates: the stem at eta; blocks as their [`Ladder`] says, by repeated multiplication, so that rounding may take one step
-/// below min_lr; the classifier at eta*clf. At each of `updates_per_epoch` equally
-/// spaced points of an epoch a rate whose tenfold is below stop_lr grows tenfold, as long as fewer than `stop_update_epoch` - 1
-/// epochs are done: groups reach eta one after another.
+/// below min_lr; the classifier at eta*clf. At each of `updates_per_epoch` equally spaced points of an epoch a rate whose tenfold is
+/// below stop_lr grows tenfold, as long as fewer than `stop_update_epoch` - 1 epochs are done: groups reach eta one after another.
 ///
 /// In an epoch of S steps the points lie after floor(S i / updates) steps, i = 1..updates; an epoch of fewer steps than updates
 /// has a point after every step.
@@ -103,15 +102,14 @@ fn initial_rates(options: &Options, deepest: usize) -> Vec<f64> {
         Ladder::Resnet => options.eta * 1e-1,
         Ladder::WideResnet | Ladder::Bert => options.eta,
     };
-    for _ in 2..deepest {
+    for _ in 1..deepest {
         rates.push(block);
         if options.ladder != Ladder::Bert && block > options.min_lr {
             block *= 1e-1;
         }
     }
-    if deepest > 1 {
-        rates.push(options.eta * options.clf);
-    }
+    let heads = if options.ladder == Ladder::Bert { 2 } else { 1 };
+    rates[deepest.saturating_sub(heads).max(1)..].fill(options.eta * options.clf);
     rates
 }
 

@@ -21,13 +21,13 @@ pub struct ArmResult {
     pub test_accuracies: Vec<f64>,
     /// Median over seeds of the milliseconds per step.
     pub milliseconds_per_step: f64,
-    /// Time per step relative to the first method's: the median over all seeds and intervals, each paired with the same interval of
-    /// the same seed.
-    pub relative_time: f64,
-    /// Seeds that reach the validation accuracy at which the first method ends, and the median of the epochs they take.
+    /// Time per step relative to the baseline's: the median over all seeds and intervals, each paired with the same interval of the
+    /// same seed; absent without a pair.
+    pub relative_time: Option<f64>,
+    /// Seeds that reach the validation accuracy at which the baseline ends, and the median of the epochs they take.
     pub reaches_baseline: Option<(usize, f64)>,
-    /// Test accuracy against the first method's with the same seed; absent for the first method itself.
-    pub against_first: Option<PairedDifference>,
+    /// Test accuracy against the baseline's with the same seed; absent for the baseline itself, and without a pair.
+    pub against_baseline: Option<PairedDifference>,
     /// The p of that difference, corrected by Holm's method for the number of methods.
     pub corrected_p: Option<f64>,
 }
@@ -41,9 +41,11 @@ pub struct PairResult {
     pub mcnemar: McNemar,
 }
 
-/// The whole comparison; the first method is what the others are held against.
+/// The whole comparison.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Comparison {
+    /// What the methods are held against; it may lack finished runs.
+    pub baseline: String,
     /// A row per method.
     pub arms: Vec<ArmResult>,
     /// Cochran's Q over all methods on the pooled test predictions; absent where it is not defined.
@@ -83,11 +85,13 @@ fn reaches(pairs: &[(&Finished, &Finished)]) -> Option<(usize, f64)> {
 }
 
 impl Comparison {
-    /// Summarises finished runs. A seed that failed under one method is left out of the pairs with it.
-    pub fn of(runs: &[Finished]) -> Self {
+    /// Summarises finished runs against those of the method `baseline`. A seed that failed under one method is left out of the pairs
+    /// with it.
+    pub fn of(runs: &[Finished], baseline: &str) -> Self {
         let arms = by_arm(runs);
-        let result = |(i, arm): (usize, &Vec<&Finished>)| {
-            let paired = pairs(&arms[0], arm);
+        let firsts: &[&Finished] = arms.iter().find(|arm| arm[0].arm == baseline).map_or(&[], Vec::as_slice);
+        let result = |arm: &Vec<&Finished>| {
+            let paired = pairs(firsts, arm);
             let accuracies: Vec<_> = arm.iter().map(|run| run.summary.test_accuracy).collect();
             let (test_accuracy, test_accuracy_sd) = mean_and_deviation(&accuracies);
             let times: Vec<_> = arm.iter().map(|run| run.summary.milliseconds_per_step).collect();
@@ -104,14 +108,16 @@ impl Comparison {
                 test_accuracy_sd,
                 test_accuracies: accuracies,
                 milliseconds_per_step: median(&times),
-                relative_time: if ratios.is_empty() { f64::NAN } else { median(&ratios) },
+                relative_time: (!ratios.is_empty()).then(|| median(&ratios)),
                 reaches_baseline: reaches(&paired),
-                against_first: (i > 0 && !firsts.is_empty()).then(|| paired_difference(&firsts, &seconds)),
+                against_baseline: (arm[0].arm != baseline && !paired.is_empty())
+                    .then(|| paired_difference(&firsts, &seconds)),
                 corrected_p: None,
             }
         };
         Self {
-            arms: corrected(arms.iter().enumerate().map(result).collect()),
+            baseline: baseline.to_owned(),
+            arms: corrected(arms.iter().map(result).collect()),
             cochran: pooled_cochran(&arms),
             pairs: pooled_pairs(&arms),
         }
@@ -120,7 +126,7 @@ impl Comparison {
 
 /// The same with p values corrected for their number.
 fn corrected(mut arms: Vec<ArmResult>) -> Vec<ArmResult> {
-    let p = |arm: &ArmResult| arm.against_first.as_ref().and_then(|difference| difference.p);
+    let p = |arm: &ArmResult| arm.against_baseline.as_ref().and_then(|difference| difference.p);
     let found: Vec<f64> = arms.iter().filter_map(p).collect();
     for (arm, p) in arms.iter_mut().filter(|arm| p(arm).is_some()).zip(holm(&found)) {
         arm.corrected_p = Some(p);

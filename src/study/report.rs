@@ -15,6 +15,8 @@ use std::path::Path;
 pub struct Setting<'a> {
     /// The options that all runs share.
     pub config: &'a Config,
+    /// The method that the others are held against.
+    pub baseline: &'a str,
     /// The file that makes the same runs.
     pub file: String,
     /// The command that made it.
@@ -64,14 +66,16 @@ fn p_in_words(p: f64) -> String {
 }
 
 impl Comparison {
-    /// What it comes to; a sentence for each method but the first: how far it is from it, and whether that is more than chance.
+    /// What it comes to; a sentence for each method but the baseline: how far it is from it, and whether that is more than chance.
     pub fn in_words(&self) -> Vec<String> {
-        let Some((first, others)) = self.arms.split_first() else { return vec![] };
         let mut sentences = vec![];
-        if others.len() > 1 && others.iter().any(|arm| arm.corrected_p.is_some()) {
-            sentences.push(verdict(first, others));
+        if self.arms.iter().all(|arm| arm.arm != self.baseline) {
+            sentences.push(format!("No run of {} has finished: nothing can be held against it.", self.baseline));
         }
-        sentences.extend(others.iter().filter_map(|arm| sentence(first, arm)));
+        if self.arms.iter().filter(|arm| arm.corrected_p.is_some()).count() > 1 {
+            sentences.push(self.verdict());
+        }
+        sentences.extend(self.arms.iter().filter_map(|arm| self.sentence(arm)));
         if let Some(cochran) = &self.cochran
             && self.arms.len() > 2
         {
@@ -89,53 +93,58 @@ impl Comparison {
         }
         sentences
     }
+
+    /// Which methods are better or worse than the baseline by more than chance.
+    fn verdict(&self) -> String {
+        let compared = || self.arms.iter().filter(|arm| arm.corrected_p.is_some());
+        let differs = |better: bool| {
+            let gains = |arm: &ArmResult| arm.against_baseline.as_ref().is_some_and(|d| d.mean > 0.0);
+            let names =
+                compared().filter(|arm| is_significant(arm) && gains(arm) == better).map(|arm| arm.arm.as_str());
+            let names = names.collect::<Vec<_>>().join(", ");
+            if names.is_empty() { "none".to_owned() } else { names }
+        };
+        format!(
+            "Significantly better than {0}: {1}. Significantly worse: {2}. (Paired t-tests over seeds, p below {SIGNIFICANT} after \
+             Holm's correction for {3} methods.)",
+            self.baseline,
+            differs(true),
+            differs(false),
+            compared().count()
+        )
+    }
+
+    fn sentence(&self, arm: &ArmResult) -> Option<String> {
+        let difference = arm.against_baseline.as_ref()?;
+        let side = if difference.mean < 0.0 { "below" } else { "above" };
+        let gap = format!("{} is {} points {side} {}", arm.arm, per_cent(difference.mean.abs()), self.baseline);
+        Some(match (difference.interval, difference.p, arm.corrected_p) {
+            (Some([low, high]), Some(p), Some(corrected)) => {
+                let verdict = match (is_significant(arm), difference.mean > 0.0) {
+                    (true, true) => "significantly better",
+                    (true, false) => "significantly worse",
+                    (false, _) => "no significant difference",
+                };
+                let corrected = match corrected > p {
+                    true => format!(", corrected {}", p_in_words(corrected)),
+                    false => String::new(),
+                };
+                format!(
+                    "{gap} (95 % interval {} to {}, paired t-test {}{corrected}, {} seeds): {verdict}.",
+                    points(low),
+                    points(high),
+                    p_in_words(p),
+                    difference.pairs
+                )
+            }
+            (Some(_), ..) => format!("{gap} with every seed alike."),
+            _ => format!("{gap}; one seed says nothing about chance: --seeds 5 or more would."),
+        })
+    }
 }
 
 fn is_significant(arm: &ArmResult) -> bool {
     arm.corrected_p.is_some_and(|p| p < SIGNIFICANT)
-}
-
-/// Which methods are better or worse than the first by more than chance.
-fn verdict(first: &ArmResult, others: &[ArmResult]) -> String {
-    let differs = |better: bool| {
-        let of = |arm: &&ArmResult| is_significant(arm) && (arm.test_accuracy > first.test_accuracy) == better;
-        let names: Vec<_> = others.iter().filter(of).map(|arm| arm.arm.as_str()).collect();
-        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-    };
-    format!(
-        "Significantly better than {0}: {1}. Significantly worse: {2}. (Paired t-tests over seeds, p below {SIGNIFICANT} after \
-         Holm's correction for {3} methods.)",
-        first.arm,
-        differs(true),
-        differs(false),
-        others.len()
-    )
-}
-
-fn sentence(first: &ArmResult, arm: &ArmResult) -> Option<String> {
-    let difference = arm.against_first.as_ref()?;
-    let side = if difference.mean < 0.0 { "below" } else { "above" };
-    let gap = format!("{} is {} points {side} {}", arm.arm, per_cent(difference.mean.abs()), first.arm);
-    Some(match (difference.interval, difference.p, arm.corrected_p) {
-        (Some([low, high]), Some(p), Some(corrected)) => {
-            let verdict = match (is_significant(arm), difference.mean > 0.0) {
-                (true, true) => "significantly better",
-                (true, false) => "significantly worse",
-                (false, _) => "no significant difference",
-            };
-            let corrected =
-                if corrected > p { format!(", corrected {}", p_in_words(corrected)) } else { String::new() };
-            format!(
-                "{gap} (95 % interval {} to {}, paired t-test {}{corrected}, {} seeds): {verdict}.",
-                points(low),
-                points(high),
-                p_in_words(p),
-                arm.seeds.len()
-            )
-        }
-        (Some(_), ..) => format!("{gap} with every seed alike."),
-        _ => format!("{gap}; one seed says nothing about chance: --seeds 5 or more would."),
-    })
 }
 
 /// The picture at `path` as a data URL.
@@ -147,12 +156,12 @@ fn picture(path: &Path, what: &str) -> Result<String> {
 fn results(html: &mut String, comparison: &Comparison) {
     html.push_str(
         "<div class=wide><table><tr><th>method<th class=n>seeds<th class=n>test accuracy, %<th class=n>sd<th class=n>against \
-         the first, points<th class=n>95 % interval<th class=n>p<th class=n>corrected p<th class=n>epochs to its final accuracy<th class=n>ms per \
+         the baseline, points<th class=n>95 % interval<th class=n>p<th class=n>corrected p<th class=n>epochs to its final accuracy<th class=n>ms per \
          step<th class=n>relative</tr>\n",
     );
     let dash = || "–".to_owned();
     for arm in &comparison.arms {
-        let against = arm.against_first.as_ref();
+        let against = arm.against_baseline.as_ref();
         let cells = [
             arm.seeds.len().to_string(),
             per_cent(arm.test_accuracy),
@@ -169,7 +178,7 @@ fn results(html: &mut String, comparison: &Comparison) {
                 },
             ),
             format!("{:.1}", arm.milliseconds_per_step),
-            format!("{:.3}", arm.relative_time),
+            arm.relative_time.map_or_else(dash, |ratio| format!("{ratio:.3}")),
         ];
         let _ = write!(html, "<tr><td>{}", escaped(&arm.arm));
         cells.iter().for_each(|cell| html.push_str(&format!("<td class=n>{cell}")));
@@ -283,7 +292,7 @@ pub fn report(setting: &Setting<'_>, comparison: &Comparison, finished: &[Finish
          Every method has the same seeds, and with each of them the same initial weights, split and order of batches. The interval is \
          that of the mean over 10,000 bootstrap resamples of the paired differences, too narrow for fewer than about ten seeds; p is the \
          paired t-test's, and behind it the same after Holm's correction for the number of methods. Time is that of the \
-         training steps alone; relative to the first method it is the median over the intervals of all seeds, each against the same \
+         training steps alone; relative to the baseline it is the median over the intervals of all seeds, each against the same \
          interval of the same seed; other work on the machine shows in it.</p>\n",
     );
     if !setting.failures.is_empty() {

@@ -31,6 +31,8 @@ pub fn median(values: &[f64]) -> f64 {
 /// Differences of paired values: b - a.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PairedDifference {
+    /// Pairs.
+    pub pairs: usize,
     /// Its mean.
     pub mean: f64,
     /// 95 % percentile interval of the mean over 10,000 bootstrap resamples of the pairs; absent for one pair.
@@ -44,7 +46,9 @@ pub fn paired_difference(a: &[f64], b: &[f64]) -> PairedDifference {
     let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| b - a).collect();
     let n = differences.len();
     let (mean, deviation) = mean_and_deviation(&differences);
-    let p = deviation.filter(|&deviation| deviation > 0.0).map(|deviation| {
+    // Equal differences of decimal fractions differ in their last bits.
+    let largest = a.iter().chain(b).fold(0.0f64, |largest, value| largest.max(value.abs()));
+    let p = deviation.filter(|&deviation| deviation > 1e-12 * largest).map(|deviation| {
         let t = mean / (deviation / (n as f64).sqrt());
         let distribution = StudentsT::new(0.0, 1.0, n as f64 - 1.0).expect("one degree of freedom or more");
         2.0 * distribution.cdf(-t.abs())
@@ -57,7 +61,7 @@ pub fn paired_difference(a: &[f64], b: &[f64]) -> PairedDifference {
         let at = |part: f64| means[(part * (RESAMPLES - 1) as f64).round() as usize];
         [at(0.025), at(0.975)]
     });
-    PairedDifference { mean, interval, p }
+    PairedDifference { pairs: n, mean, interval, p }
 }
 
 /// p values of several tests, each made larger so that the chance of any false finding among them stays below the level that they

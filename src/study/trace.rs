@@ -26,7 +26,7 @@ pub fn trace(gpu: &Gpu, config: &Config, data: &Splits, steps: u64, dir: &Path) 
     write(&dir.join("initial.safetensors"), tensors(gpu, session, "", Which::All)?, vec![])?;
     let mut records = vec![];
     for step in 1..=steps {
-        let rates = session.rates();
+        let (rates, sigma) = (session.rates(), session.sigma());
         let batch = begun.loader.next().ok_or_else(|| Error::Device("the loader's thread has ended".into()))?;
         session.step(&batch)?;
         let metrics = session.training_metrics()?;
@@ -40,6 +40,7 @@ pub fn trace(gpu: &Gpu, config: &Config, data: &Splits, steps: u64, dir: &Path) 
         records.push(json!({
             "step": step,
             "loss": f64::from(metrics.loss) / f64::from(metrics.images),
+            "sigma": sigma,
             "learning_rates": names.zip(rates).collect::<HashMap<_, _>>(),
         }));
     }

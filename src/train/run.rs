@@ -245,9 +245,9 @@ pub fn run<'g>(gpu: &'g Gpu, config: &Config, data: &Splits, observer: &mut dyn 
         for _ in 0..steps_per_epoch {
             let before = session.time().step;
             if config.snr_every > 0 && before % config.snr_every == 0 {
-                let pause = Instant::now();
-                // The sums so far are kept: measuring clears the device's.
+                // The sums so far are kept: measuring clears the device's. Reading them waits for the steps before.
                 let sums = read_metrics(&mut session, config, &train_data, &division)?;
+                let pause = Instant::now();
                 observer.noise(&measure_noise(&mut session, config, &train_data, &division)?)?;
                 session.put_metrics(sums);
                 since += pause.elapsed();
@@ -263,7 +263,6 @@ pub fn run<'g>(gpu: &'g Gpu, config: &Config, data: &Splits, observer: &mut dyn 
             }
             let metrics = read_metrics(&mut session, config, &train_data, &division)?;
             let elapsed = since.elapsed().as_secs_f64();
-            since = Instant::now();
             seconds += elapsed;
             totals.add(&metrics);
             observer.interval(&IntervalRecord {
@@ -276,6 +275,7 @@ pub fn run<'g>(gpu: &'g Gpu, config: &Config, data: &Splits, observer: &mut dyn 
                 rates,
                 norms: session.layer_norms()?,
             })?;
+            since = Instant::now();
         }
         let validation = match division.validation.is_empty() {
             true => None,
@@ -363,9 +363,9 @@ fn measure_noise(
     let time = session.time();
     let epoch = config.epochs + time.step;
     let order = &division.train;
-    let mut batches = HostBatch::of_epoch(data, order, config.batch_size, config.augmentation(), config.seed, epoch)
+    let batches = HostBatch::of_epoch(data, order, config.batch_size, config.augmentation(), config.seed, epoch)
+        .take(config.snr_batches as usize)
         .collect::<Vec<_>>();
-    batches.truncate(config.snr_batches as usize);
     if batches.len() < 2 {
         let message = format!("{} training images make no two batches of {}", order.len(), config.batch_size);
         return Err(Error::option("--snr-every", message));

@@ -187,6 +187,11 @@ impl<'g> Session<'g> {
         curriculum::rates(self.curriculum.as_ref(), &self.schedule, self.time, self.layers.len())
     }
 
+    /// Standard deviation of the blur of the next step, pixels, where the method blurs.
+    pub fn sigma(&self) -> Option<f64> {
+        self.curriculum.sigma(self.time)
+    }
+
     /// One training step: one submission, not waited for.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use lerac::gpu::{AdapterChoice, Gpu, Options, adapters};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::sync::LazyLock;
 
-/// A device as tests want it: WebGPU's default limits exactly, fresh buffers full of NaN, guard words behind them.
+/// A device as tests want it: WebGPU's default limits exactly, fresh buffers full of NaN.
 static STRICT: LazyLock<Gpu> = LazyLock::new(|| {
     let adapter = AdapterChoice::from_option(None);
     Gpu::open(&Options { adapter, default_limits: true, poison: true }).expect("an adapter was found before")

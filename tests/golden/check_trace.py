@@ -17,17 +17,32 @@ TOLERANCE = 1e-3
 EPSILON, MOMENTUM = 1e-5, 0.1
 
 
+def correlate(x, w, stride, pad, groups=1):
+    numbers = ("NCHW", "OIHW", "NCHW")
+    return jax.lax.conv_general_dilated(
+        x, w, (stride, stride), ((pad, pad), (pad, pad)), dimension_numbers=numbers, feature_group_count=groups
+    )
+
+
+def blur(y, sigma):
+    """Curriculum by Smoothing: the same 3x3 Gaussian over every channel, zeros around."""
+    squares = jnp.arange(-1.0, 2.0) ** 2
+    kernel = jnp.exp(-(squares[:, None] + squares[None, :]) / (2 * sigma**2))
+    channels = y.shape[1]
+    return correlate(y, jnp.broadcast_to(kernel / kernel.sum(), (channels, 1, 3, 3)), 1, 1, channels)
+
+
 class Net:
     """A pass over parameters by name, which keeps the running statistics that batch norm leaves behind."""
 
-    def __init__(self, tensors):
-        self.tensors, self.kept = tensors, {}
+    def __init__(self, tensors, sigma):
+        self.tensors, self.sigma, self.kept = tensors, sigma, {}
 
     def conv(self, name, x, stride=1):
         w = self.tensors[f"{name}.weight"]
         pad = (w.shape[2] - 1) // 2
-        numbers = ("NCHW", "OIHW", "NCHW")
-        return jax.lax.conv_general_dilated(x, w, (stride, stride), ((pad, pad), (pad, pad)), dimension_numbers=numbers)
+        y = correlate(x, w, stride, pad)
+        return y if self.sigma is None or w.shape[2] == 1 else blur(y, self.sigma)
 
     def norm(self, name, x):
         mean, var = x.mean((0, 2, 3)), x.var((0, 2, 3))
@@ -75,8 +90,8 @@ MODELS = {
 }
 
 
-def loss_of(parameters, state, model, images, labels, smoothing):
-    net = Net(parameters | state)
+def loss_of(parameters, state, model, images, labels, smoothing, sigma):
+    net = Net(parameters | state, sigma)
     logits = MODELS[model](net, images)
     classes = logits.shape[1]
     targets = (1 - smoothing) * jax.nn.one_hot(labels, classes) + smoothing / classes
@@ -92,17 +107,24 @@ def main(directory):
     moments = {name: jnp.zeros_like(weights[name]) for name in entries}
     worst = (0.0, "nothing differs")
 
-    def compare(what, found, expected):
+    norm = lambda v: float(jnp.linalg.norm(jnp.ravel(v)))
+
+    def compare(what, found, expected, rounding=0.0):
         nonlocal worst
-        difference = float(jnp.linalg.norm(jnp.ravel(found - expected)) / max(float(jnp.linalg.norm(jnp.ravel(expected))), 1e-12))
-        if not difference <= worst[0]:
-            worst = (difference, what)
+        difference = max(norm(found - expected) - rounding, 0.0) / max(norm(expected), 1e-12)
+        if not norm(found - expected) < float("inf"):
+            difference = float("inf")
+        worst = max(worst, (difference, what))
+
+    def compare_change(what, before, found, expected):
+        # A change is known as exactly as the two weights that it lies between.
+        compare(f"{what}: change", found - before, expected - before, rounding=1e-7 * norm(before))
 
     for record in trace["steps"]:
         step = load_file(directory / f"step-{record['step']:04}.safetensors")
         parameters = {name: weights[name] for name in entries}
         state = {name: tensor for name, tensor in weights.items() if name not in entries}
-        arguments = (config["model"], step["images"], step["labels"], config["label-smoothing"])
+        arguments = (config["model"], step["images"], step["labels"], config["label-smoothing"], record["sigma"])
         (loss, kept), gradients = jax.value_and_grad(loss_of, has_aux=True)(parameters, state, *arguments)
         compare(f"step {record['step']}: loss", jnp.float32(record["loss"]), loss)
         for name, entry in entries.items():
@@ -112,7 +134,7 @@ def main(directory):
             moments[name] = config["momentum"] * moments[name] + g
             direction = g + config["momentum"] * moments[name] if config["nesterov"] else moments[name]
             after = parameters[name] - record["learning_rates"][entry["layer"]] * direction
-            compare(f"step {record['step']}: {name}", step[f"after.{name}"], after)
+            compare_change(f"step {record['step']}: {name}", parameters[name], step[f"after.{name}"], after)
         for name, tensor in kept.items():
             compare(f"step {record['step']}: {name}", step[f"after.{name}"], tensor)
         weights = {name.removeprefix("after."): tensor for name, tensor in step.items() if name.startswith("after.")}

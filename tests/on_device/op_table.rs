@@ -39,6 +39,10 @@ fn check(gpu: &Gpu, row: &Row, target: Target, uses: usize) {
     if let Some(controls) = program.buffer_named(lerac::tape::CONTROLS) {
         gpu.write(controls, 0, &[CONTROLS]);
     }
+    // Gradients of parameters lie in an arena, which starts at 0: NaN shows where one is added to instead of stored.
+    for span in storage.layout.spans() {
+        storage.grads.write(gpu, span, &vec![f32::NAN; span.count]);
+    }
     let dy = row.weights(count);
     gpu.write(program.gradient(y), 0, &narrow(&dy));
     gpu.run(program.forward().iter().chain(program.backward())).unwrap();
@@ -55,9 +59,6 @@ fn check(gpu: &Gpu, row: &Row, target: Target, uses: usize) {
     for (i, (span, expected)) in storage.layout.spans().iter().zip(&expected[inputs.len()..]).enumerate() {
         let found = storage.grads.read(gpu, span).unwrap();
         assert_close(&format!("dp{i}"), &found, &times(expected.clone()), TOLERANCE);
-    }
-    for buffer in program.all_buffers() {
-        assert!(gpu.guard_is_intact(buffer).unwrap(), "something was written behind a buffer");
     }
 }
 
