@@ -133,7 +133,7 @@ def main(directory):
         step = load_file(directory / f"step-{record['step']:04}.safetensors")
         model.load_state_dict(weights | {k: v for k, v in model.state_dict().items() if k.endswith("num_batches_tracked")})
         sigma = record["sigma"]
-        loss = F.cross_entropy(model(step["images"]), step["labels"], label_smoothing=config["label-smoothing"])
+        loss = F.cross_entropy(model(step["images"]), step["labels"].long(), label_smoothing=config["label-smoothing"])
         optimizer.zero_grad()
         loss.backward()
         compare(f"step {record['step']}: loss", torch.tensor(record["loss"]), loss.detach())

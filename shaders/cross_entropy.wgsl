@@ -4,12 +4,13 @@
 // A hit in the top 1 (5) means that fewer than 1 (5) classes come before the label, equal logits in class order; NaN never hits.
 
 struct Metrics {
-    loss: f32,            // sum over images since the host last cleared it
+    loss_fraction: u32,   // of the sum of the losses since the host last cleared it, in parts of 2^24
     top1: u32,
     top5: u32,
     images: u32,
     batch_images: u32,    // of the latest batch alone
     halted: u32,          // 1 + the first step whose loss is not finite; 0: none
+    loss_whole: u32,      // the whole part of that sum
 }
 
 struct Controls { step: u32, seed: u32, sigma: f32, reserved: u32 }
@@ -64,7 +65,8 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
 @group(0) @binding(2) var<uniform> controls: Controls;
 @group(0) @binding(3) var<storage, read_write> metrics: Metrics;
 
-// One invocation sums the rows in order.
+// One invocation sums the rows in order. Over batches the loss is added up in integers, so that it does not matter how many batches
+// lie between two readings.
 @compute @workgroup_size(1)
 fn reduce() {
     var loss = 0.0;
@@ -76,12 +78,19 @@ fn reduce() {
         metrics.top1 += u32(row[n].y < 1.0);
         metrics.top5 += u32(row[n].y < 5.0);
     }
-    metrics.loss += loss;
     metrics.images += images;
     metrics.batch_images = images;
     // Infinities and NaN have all exponent bits set.
     let finite = (bitcast<u32>(loss) & 0x7f800000u) != 0x7f800000u;
-    if !finite && metrics.halted == 0u { metrics.halted = controls.step + 1u; }
+    if !finite {
+        if metrics.halted == 0u { metrics.halted = controls.step + 1u; }
+        return;
+    }
+    // Rounding may leave a loss of nearly 0 below it.
+    let sum = max(loss, 0.0);
+    let fraction = metrics.loss_fraction + u32((sum - floor(sum)) * 16777216.0);
+    metrics.loss_fraction = fraction & 0xffffffu;
+    metrics.loss_whole += u32(sum) + (fraction >> 24u);
 }
 
 @group(0) @binding(2) var<storage, read> totals: Metrics;

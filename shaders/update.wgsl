@@ -22,7 +22,7 @@ struct Step {
 
 struct LayerHyper { learning_rate: f32, weight_decay: f32 }
 
-struct Metrics { loss: f32, top1: u32, top5: u32, images: u32, batch_images: u32, halted: u32 }
+struct Metrics { loss_fraction: u32, top1: u32, top5: u32, images: u32, batch_images: u32, halted: u32, loss_whole: u32 }
 
 const NO_DECAY: u32 = 0x80000000u;
 

@@ -45,6 +45,9 @@ pub enum Error {
     /// Some of several runs failed; each has said why.
     #[error("{0}")]
     Failed(String),
+    /// The user, or the system, asked the program to stop; what it says is where it stands.
+    #[error("{0}")]
+    Interrupted(String),
     /// Training produced a number that is not finite.
     #[error("{0}")]
     NonFinite(String),

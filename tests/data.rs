@@ -697,8 +697,11 @@ fn the_training_loader_gives_what_gathering_gives() {
     });
     let direct: Vec<HostBatch> = direct.collect();
     assert_eq!(direct.len(), 3 * (40 / 7));
-    let loader = Loader::training(data.clone(), indices.clone(), 7, augmentation, 11, 3);
+    let loader = Loader::training(data.clone(), indices.clone(), 7, augmentation, 11, 3 * 5);
     assert_eq!(loader.take(direct.len()).collect::<Vec<_>>(), direct);
+    // Within an epoch, too.
+    let later = Loader::training(data.clone(), indices.clone(), 7, augmentation, 11, 3 * 5 + 7);
+    assert_eq!(later.take(direct.len() - 7).collect::<Vec<_>>(), direct[7..]);
     let epochs = (3..6).flat_map(|epoch| HostBatch::of_epoch(&data, &indices, 7, augmentation, 11, epoch));
     assert_eq!(epochs.collect::<Vec<_>>(), direct);
 }

@@ -94,12 +94,13 @@ fn structs_lie_as_in_rust() {
         ("reserved", offset_of!(Controls, reserved)),
     ];
     let metrics = [
-        ("loss", offset_of!(Metrics, loss)),
+        ("loss_fraction", offset_of!(Metrics, loss_fraction)),
         ("top1", offset_of!(Metrics, top1)),
         ("top5", offset_of!(Metrics, top5)),
         ("images", offset_of!(Metrics, images)),
         ("batch_images", offset_of!(Metrics, batch_images)),
         ("halted", offset_of!(Metrics, halted)),
+        ("loss_whole", offset_of!(Metrics, loss_whole)),
     ];
     let expected = |list: &[(&str, usize)]| list.iter().map(|&(n, o)| (n.to_owned(), o as u32)).collect::<Vec<_>>();
     let mut checked = 0;

@@ -2,12 +2,13 @@
 
 use super::grid::{Grid, Run};
 use super::progress::Progress;
+use super::saving::SavingArgs;
 use super::{ConfigArgs, DeviceArgs, make_dir, print};
 use crate::data::{self, Splits};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::study::{self, Comparison, Finished, RunDir, Setting, report, results_csv};
-use crate::train::{self, write_whole};
+use crate::study::{self, Comparison, Finished, Lock, RunDir, Saving, Setting, report, results_csv};
+use crate::train::write_whole;
 use clap::{ArgMatches, Args};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use indicatif::MultiProgress;
@@ -21,6 +22,8 @@ pub(super) struct CompareArgs {
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
+    saving: SavingArgs,
+    #[command(flatten)]
     grid: Grid,
     /// Directory for a directory per run, report.html, results.csv, compare.json, compare.toml and pictures; what is finished there
     /// is not run again
@@ -31,13 +34,10 @@ pub(super) struct CompareArgs {
     quiet: bool,
 }
 
-/// Trains one run into its directory and reads it back.
-fn train(gpu: &Gpu, run: &Run, splits: &Splits, progress: Progress) -> Result<Finished> {
-    let mut dir = RunDir::create(&run.dir, &run.config)?;
-    let mut progress = progress.beside(&mut dir);
-    let outcome = train::run(gpu, &run.config, splits, &mut progress)?;
-    progress.finish();
-    dir.finish(&outcome, &run.arm)?;
+/// Trains one run into its directory, or goes on with it, and reads it back.
+fn train(gpu: &Gpu, run: &Run, splits: &Splits, saving: Saving, progress: Progress) -> Result<Finished> {
+    let opened = RunDir::open(&run.dir, &run.config, saving, false)?;
+    super::train::fill(gpu, &run.config, splits, opened, &run.arm, progress)?;
     let finished = Finished::load(&run.dir, &run.arm, &run.config)?;
     finished.ok_or_else(|| Error::option("--out", format!("{} has vanished", run.dir.display())))
 }
@@ -54,6 +54,8 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
     let splits = data::open(&config.data, config.data_dir.as_deref())?;
     let gpu = args.device.open()?;
     make_dir(&args.out)?;
+    let _lock = Lock::take(&args.out)?;
+    let saving = args.saving.start()?;
     write_whole(&args.out.join("compare.toml"), grid.file(&config).as_bytes())?;
 
     let bars = MultiProgress::new();
@@ -64,8 +66,12 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
     }
     let mut failures = vec![];
     for (run, finished) in runs.iter().zip(&mut finished).filter(|(_, finished)| finished.is_none()) {
-        match train(&gpu, run, &splits, Progress::new(&run.title(), args.quiet, &bars)) {
+        match train(&gpu, run, &splits, saving.clone(), Progress::new(&run.title(), args.quiet, &bars)) {
             Ok(done) => *finished = Some(done),
+            Err(Error::Interrupted(place)) => {
+                let message = format!("{}: {place}; the same command goes on with it", run.title());
+                return Err(Error::Interrupted(message));
+            }
             Err(error) => {
                 eprintln!("error: {}: {error}", run.title());
                 failures.push(run.title());

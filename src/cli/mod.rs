@@ -1,5 +1,5 @@
-//! Floor 8: the command line. Results go to standard output, progress and errors to standard error; every error ends the
-//! program with exit code 1, a wrong option with 2.
+//! Floor 8: the command line. Results go to standard output, progress and errors to standard error; an error ends the
+//! program with exit code 1, an option that does not parse with 2, an interrupt with 130.
 
 mod bench;
 mod compare;
@@ -8,6 +8,8 @@ mod info;
 mod options;
 mod progress;
 mod recipes;
+mod resume;
+mod saving;
 mod schedule;
 mod trace;
 mod train;
@@ -37,6 +39,8 @@ enum Command {
     Schedule(Box<schedule::ScheduleArgs>),
     /// Train one model
     Train(Box<train::TrainArgs>),
+    /// Go on with a run that ended early, to the same results
+    Resume(resume::ResumeArgs),
     /// Train under several methods with paired seeds and compare them
     Compare(Box<compare::CompareArgs>),
     /// Write training steps with all their tensors, for another program to check
@@ -82,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Info(args) => info::run(args),
         Command::Schedule(args) => schedule::run(args, of_command),
         Command::Train(args) => train::run(args, of_command),
+        Command::Resume(args) => resume::run(args),
         Command::Compare(args) => compare::run(args, of_command),
         Command::Trace(args) => trace::run(args, of_command),
         Command::Bench(args) => bench::run(args),
@@ -90,7 +95,10 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
-            ExitCode::FAILURE
+            match error {
+                Error::Interrupted(_) => ExitCode::from(saving::INTERRUPTED),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }

@@ -63,6 +63,16 @@ impl Source {
     }
 }
 
+/// The options that a file holds.
+///
+/// # Errors
+/// [`Error::Io`] and [`Error::Format`] for a file that cannot be read.
+pub(super) fn read(path: &Path) -> Result<Config> {
+    let source = Source::read(path)?;
+    let table = source.table::<Config>(&source.text)?;
+    Ok(table.try_into().expect("the table has just been read as such"))
+}
+
 impl ConfigArgs {
     fn sources(&self) -> Result<Vec<Source>> {
         let recipe = self.recipe.as_deref().and_then(recipes::named);

@@ -3,7 +3,7 @@
 use crate::curriculum::Layer;
 use crate::error::Result;
 use crate::study::RunDir;
-use crate::train::{EpochRecord, IntervalRecord, NoiseRecord, Observer, SessionPlan};
+use crate::train::{Checkpoint, EpochRecord, IntervalRecord, NoiseRecord, Observer, SessionPlan};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// A run's bar, before it has a directory.
@@ -56,7 +56,8 @@ impl Heard<'_> {
         self.bar.finish_and_clear();
     }
 
-    fn say(&self, line: &str) {
+    /// A line of what happens.
+    pub(super) fn say(&self, line: &str) {
         if self.quiet {
             return;
         }
@@ -109,5 +110,17 @@ impl Observer for Heard<'_> {
             100.0 * record.train_accuracy
         ));
         self.dir.epoch(record)
+    }
+
+    fn wants_checkpoint(&self, step: u64) -> bool {
+        self.dir.wants_checkpoint(step)
+    }
+
+    fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<()> {
+        self.dir.checkpoint(checkpoint)
+    }
+
+    fn wants_to_stop(&self) -> bool {
+        self.dir.wants_to_stop()
     }
 }

@@ -1,14 +1,16 @@
 //! `lerac train`.
 
 use super::progress::Progress;
+use super::saving::SavingArgs;
 use super::{ConfigArgs, DeviceArgs, print, table_of};
-use crate::data;
-use crate::error::Result;
+use crate::data::{self, Splits};
+use crate::error::{Error, Result};
+use crate::gpu::Gpu;
 use crate::study::{RunDir, bench};
-use crate::train;
+use crate::train::{self, Checkpoint, Config, Outcome, Summary};
 use clap::{ArgMatches, Args};
 use indicatif::MultiProgress;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Steps that a profile is the median of.
 const PROFILED: usize = 5;
@@ -20,9 +22,18 @@ pub(super) struct TrainArgs {
     config: ConfigArgs,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Directory for metrics, pictures, summary and weights
+    #[command(flatten)]
+    saving: SavingArgs,
+    #[command(flatten)]
+    shown: ShownArgs,
+    /// Directory for tables, pictures, checkpoints, summary and weights
     #[arg(long, default_value = "out/train")]
     out: PathBuf,
+}
+
+/// What is printed of a run.
+#[derive(Debug, Args)]
+pub(super) struct ShownArgs {
     /// Print the result alone
     #[arg(long)]
     quiet: bool,
@@ -40,22 +51,74 @@ pub(super) fn run(args: &TrainArgs, matches: &ArgMatches) -> Result<()> {
     config.check()?;
     let splits = data::open(&config.data, config.data_dir.as_deref())?;
     let gpu = args.device.open()?;
-    let mut dir = RunDir::create(&args.out, &config)?;
+    let dir = RunDir::create(&args.out, &config, args.saving.start()?)?;
+    carry_out(&gpu, &config, &splits, (dir, None), &args.out, &args.shown)
+}
+
+/// Trains, or goes on with training, and prints the result.
+pub(super) fn carry_out(
+    gpu: &Gpu,
+    config: &Config,
+    splits: &Splits,
+    opened: (RunDir, Option<Checkpoint>),
+    out: &Path,
+    shown: &ShownArgs,
+) -> Result<()> {
     let title = format!("{} {} on {}", config.model, config.method, config.data);
-    let mut progress = Progress::new(&title, args.quiet, &MultiProgress::new()).beside(&mut dir);
-    let outcome = train::run(&gpu, &config, &splits, &mut progress)?;
+    let progress = Progress::new(&title, shown.quiet, &MultiProgress::new());
+    let trained = fill(gpu, config, splits, opened, &config.method.to_string(), progress);
+    let outcome = trained.map_err(|error| match error {
+        Error::Interrupted(where_) => {
+            Error::Interrupted(format!("{where_}; `lerac resume {}` goes on with it", out.display()))
+        }
+        other => other,
+    })?;
+    if shown.profile {
+        eprintln!("{}", table_of(&bench::profile(gpu, outcome.session.program(), PROFILED)?));
+    }
+    print(&match shown.json {
+        true => serde_json::to_string_pretty(&outcome.summary).expect("a summary is plain data"),
+        false => in_words(&outcome.summary, out),
+    });
+    Ok(())
+}
+
+/// Trains into a directory, from its checkpoint on if there is one.
+pub(super) fn fill<'g>(
+    gpu: &'g Gpu,
+    config: &Config,
+    splits: &Splits,
+    (mut dir, checkpoint): (RunDir, Option<Checkpoint>),
+    method: &str,
+    progress: Progress,
+) -> Result<Outcome<'g>> {
+    let notes = std::mem::take(&mut dir.notes);
+    let mut progress = progress.beside(&mut dir);
+    notes.iter().for_each(|note| eprintln!("note: {note}"));
+    let outcome = match &checkpoint {
+        None => train::run(gpu, config, splits, &mut progress),
+        Some(checkpoint) => {
+            let standing = &checkpoint.standing;
+            progress.say(&format!("goes on behind step {}", standing.step));
+            if standing.adapter != gpu.info().name {
+                eprintln!(
+                    "note: the checkpoint was made on {}; on {} results agree up to rounding only",
+                    standing.adapter,
+                    gpu.info().name
+                );
+            }
+            train::resume(gpu, config, splits, checkpoint, &mut progress)
+        }
+    };
     progress.finish();
-    dir.finish(&outcome, &config.method.to_string())?;
-    let summary = &outcome.summary;
-    if args.profile {
-        eprintln!("{}", table_of(&bench::profile(&gpu, outcome.session.program(), PROFILED)?));
-    }
-    if args.json {
-        print(&serde_json::to_string_pretty(summary).expect("a summary is plain data"));
-        return Ok(());
-    }
+    let outcome = outcome?;
+    dir.finish(&outcome, method)?;
+    Ok(outcome)
+}
+
+fn in_words(summary: &Summary, out: &Path) -> String {
     let validation = summary.validation_accuracy.map_or(String::new(), |a| format!(", validation {:.2} %", 100.0 * a));
-    print(&format!(
+    format!(
         "test accuracy {:.2} % of {} images (epoch {}{validation}); {} steps in {:.1} s, {:.0} images/s, {:.1} ms per step; {}",
         100.0 * summary.test_accuracy,
         summary.test_images,
@@ -64,7 +127,6 @@ pub(super) fn run(args: &TrainArgs, matches: &ArgMatches) -> Result<()> {
         summary.seconds,
         summary.images_per_second,
         summary.milliseconds_per_step,
-        args.out.display()
-    ));
-    Ok(())
+        out.display()
+    )
 }

@@ -39,7 +39,7 @@ impl Loader {
         Self { batches: Some(receiver), spent: sender, thread: Some(thread) }
     }
 
-    /// Whole batches of epoch after epoch, without end, from `first_epoch` on: those of [`HostBatch::of_epoch`].
+    /// Whole batches of epoch after epoch, without end, those of [`HostBatch::of_epoch`], from the batch after the first `step` on.
     ///
     /// # Panics
     /// If `indices` do not fill one batch, or a batch holds nothing.
@@ -49,14 +49,16 @@ impl Loader {
         batch_size: usize,
         augmentation: Augmentation,
         seed: u64,
-        first_epoch: u64,
+        step: u64,
     ) -> Self {
         assert!(indices.len() >= batch_size && batch_size > 0, "an epoch holds at least one batch");
+        let steps_per_epoch = (indices.len() / batch_size) as u64;
         Self::start(move |worker| {
-            for epoch in first_epoch.. {
+            let mut done = (step % steps_per_epoch) as usize;
+            for epoch in step / steps_per_epoch.. {
                 let order = epoch_order(&indices, seed, epoch);
                 let mut draw = augmentation.draws(seed, epoch);
-                for chunk in order.chunks_exact(batch_size) {
+                for chunk in order.chunks_exact(batch_size).skip(std::mem::take(&mut done)) {
                     if !worker.send(|batch| batch.fill(&data, chunk, batch_size, &mut draw)) {
                         return;
                     }

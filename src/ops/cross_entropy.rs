@@ -18,10 +18,12 @@ pub const METRICS: &str = "metrics";
 
 /// Sums that the device keeps until the host clears them.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable, serde::Serialize, serde::Deserialize,
+)]
 pub struct Metrics {
-    /// Sum of the losses of all images.
-    pub loss: f32,
+    /// Of the sum of the losses of all images what comes behind the point, in parts of 2^24.
+    pub loss_fraction: u32,
     /// Images whose label has the largest logit.
     pub top1: u32,
     /// Images whose label is among the five largest logits.
@@ -32,8 +34,17 @@ pub struct Metrics {
     pub batch_images: u32,
     /// 1 + the first step whose loss was not finite; 0 if there is none.
     pub halted: u32,
+    /// The whole part of the sum of the losses of all images.
+    pub loss_whole: u32,
     /// Nothing; fills 32 bytes.
-    pub reserved: [u32; 2],
+    pub reserved: u32,
+}
+
+impl Metrics {
+    /// Sum of the losses of all images, exactly that of the batches' f32 losses but for what each has below 2^-24.
+    pub fn loss(&self) -> f64 {
+        f64::from(self.loss_whole) + f64::from(self.loss_fraction) / f64::from(1 << 24)
+    }
 }
 
 /// Appends the loss of logits z `[N,K]` under the labels that are the first N words of `batch`. Backward starts here.

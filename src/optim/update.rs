@@ -240,6 +240,19 @@ impl Optimizer {
         gpu.write(&self.table_buffer, 0, &self.table);
     }
 
+    /// The moments, first to last: arenas of the parameters' layout.
+    pub fn moments(&self) -> &[Arena] {
+        &self.moments
+    }
+
+    /// Goes on behind step `steps`, as when its moments were put back from a checkpoint.
+    ///
+    /// # Panics
+    /// If there are more than 2^31 steps.
+    pub fn set_steps(&mut self, steps: u64) {
+        self.step = i32::try_from(steps).expect("a run has fewer steps than that");
+    }
+
     /// What a step runs after its backward pass.
     pub fn calls(&self) -> &[Call] {
         &self.calls

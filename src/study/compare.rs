@@ -4,6 +4,7 @@ use super::Finished;
 use super::statistics::{
     Cochran, McNemar, PairedDifference, cochran, holm, mcnemar, mean_and_deviation, median, paired_difference,
 };
+use super::tables::csv_of;
 use serde::Serialize;
 
 /// A method over all seeds.
@@ -148,20 +149,15 @@ struct ResultRow<'a> {
 
 /// A table with a row per run, as CSV.
 pub fn results_csv(runs: &[Finished]) -> Vec<u8> {
-    let mut rows = csv::Writer::from_writer(vec![]);
-    for run in runs {
-        let row = ResultRow {
-            method: &run.arm,
-            seed: run.seed,
-            test_accuracy: run.summary.test_accuracy,
-            test_loss: run.summary.test_loss,
-            validation_accuracy: run.summary.validation_accuracy,
-            best_epoch: run.summary.best_epoch,
-            milliseconds_per_step: run.summary.milliseconds_per_step,
-        };
-        rows.serialize(row).expect("a vector takes every row");
-    }
-    rows.into_inner().expect("a vector needs no flush")
+    csv_of(runs.iter().map(|run| ResultRow {
+        method: &run.arm,
+        seed: run.seed,
+        test_accuracy: run.summary.test_accuracy,
+        test_loss: run.summary.test_loss,
+        validation_accuracy: run.summary.validation_accuracy,
+        best_epoch: run.summary.best_epoch,
+        milliseconds_per_step: run.summary.milliseconds_per_step,
+    }))
 }
 
 /// Cochran's Q over the seeds that every method has.

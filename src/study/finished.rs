@@ -1,5 +1,6 @@
 //! A finished run, read back from its directory.
 
+use super::tables::{self, LayerRow, MetricsRow, NoiseRow, PredictionRow, SpeedRow};
 use crate::error::{Error, Result};
 use crate::train::{Config, Summary};
 use std::fs;
@@ -43,50 +44,10 @@ pub struct LayerHistory {
     pub signal_to_noise: Vec<(f64, f64)>,
 }
 
-#[derive(serde::Deserialize)]
-struct MetricsRow {
-    kind: String,
-    epoch: f64,
-    train_loss: f64,
-    train_accuracy: f64,
-    validation_loss: Option<f64>,
-    validation_accuracy: Option<f64>,
-    images_per_second: Option<f64>,
-}
-
-#[derive(serde::Deserialize)]
-struct LayerRow {
-    epoch: f64,
-    layer: String,
-    effective_rate: f64,
-}
-
-#[derive(serde::Deserialize)]
-struct NoiseRow {
-    epoch: f64,
-    layer: String,
-    signal_to_noise: f64,
-}
-
-#[derive(serde::Deserialize)]
-struct PredictionRow {
-    label: u32,
-    prediction: u32,
-}
-
-fn rows<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
-    let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
-    let mut reader = csv::Reader::from_reader(bytes.as_slice());
-    reader.deserialize().collect::<csv::Result<_>>().map_err(|error| {
-        let offset = error.position().map_or(0, csv::Position::byte);
-        Error::format(path, offset, format!("{error}; remove the run's directory to run it again"))
-    })
-}
-
 /// The layers of `layers.csv` and what `noise.csv`, which need not be there, knows of them.
 fn histories(dir: &Path) -> Result<Vec<LayerHistory>> {
     let mut histories: Vec<LayerHistory> = vec![];
-    for row in rows::<LayerRow>(&dir.join("layers.csv"))? {
+    for row in tables::read::<LayerRow>(&dir.join("layers.csv"))? {
         let index = histories.iter().position(|history| history.name == row.layer).unwrap_or_else(|| {
             histories.push(LayerHistory { name: row.layer, ..Default::default() });
             histories.len() - 1
@@ -95,7 +56,7 @@ fn histories(dir: &Path) -> Result<Vec<LayerHistory>> {
     }
     let noise = dir.join("noise.csv");
     if noise.exists() {
-        for row in rows::<NoiseRow>(&noise)? {
+        for row in tables::read::<NoiseRow>(&noise)? {
             if let Some(history) = histories.iter_mut().find(|history| history.name == row.layer) {
                 history.signal_to_noise.push((row.epoch, row.signal_to_noise));
             }
@@ -120,16 +81,10 @@ impl Finished {
         let path = dir.join("config.toml");
         let text = fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
         let made_by: Config = toml::from_str(&text).map_err(|error| Error::format(&path, 0, error.message()))?;
-        if made_by != *config {
-            let message = format!(
-                "{} holds a finished run with other options ({}); choose another --out or remove it",
-                dir.display(),
-                difference(&made_by, config)
-            );
-            return Err(Error::option("--out", message));
-        }
-        let metrics: Vec<MetricsRow> = rows(&dir.join("metrics.csv"))?;
-        let predictions: Vec<PredictionRow> = rows(&dir.join("predictions.csv"))?;
+        check_same(dir, &made_by, config)?;
+        let metrics: Vec<MetricsRow> = tables::read(&dir.join("metrics.csv"))?;
+        let speed: Vec<SpeedRow> = tables::read(&dir.join("speed.csv"))?;
+        let predictions: Vec<PredictionRow> = tables::read(&dir.join("predictions.csv"))?;
         let intervals = || metrics.iter().filter(|row| row.kind == "interval");
         let held_out = |value: fn(&MetricsRow) -> Option<f64>| {
             metrics.iter().filter_map(|row| Some((row.epoch, value(row)?))).collect()
@@ -141,13 +96,29 @@ impl Finished {
             dir: dir.to_owned(),
             train_loss: intervals().map(|row| (row.epoch, row.train_loss)).collect(),
             train_accuracy: intervals().map(|row| (row.epoch, row.train_accuracy)).collect(),
-            images_per_second: intervals().filter_map(|row| row.images_per_second).collect(),
+            images_per_second: speed.iter().map(|row| row.images_per_second).collect(),
             validation_loss: held_out(|row| row.validation_loss),
             validation_accuracy: held_out(|row| row.validation_accuracy),
             layers: histories(dir)?,
             right: predictions.iter().map(|row| row.label == row.prediction).collect(),
         }))
     }
+}
+
+/// Whether a run in `dir` that was made by `there` is the one that `here` makes, wherever its data may lie.
+///
+/// # Errors
+/// [`Error::Option`] with every option that differs.
+pub(super) fn check_same(dir: &Path, there: &Config, here: &Config) -> Result<()> {
+    let there = Config { data_dir: here.data_dir.clone(), ..there.clone() };
+    if there == *here {
+        return Ok(());
+    }
+    let (dir, difference) = (dir.display(), difference(&there, here));
+    Err(Error::option(
+        "--out",
+        format!("{dir} holds a run with other options ({difference}); choose another directory or remove it"),
+    ))
 }
 
 /// The options that two configurations set apart, as `key: there, here`.

@@ -4,7 +4,7 @@ use crate::data::{IGNORED_LABEL, Splits};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::tensor::Arena;
-use crate::train::{Config, Session, Values, begin, write_tensors, write_whole};
+use crate::train::{Config, Session, Tensor, begin, write_safetensors, write_whole};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::Path;
@@ -23,7 +23,8 @@ pub fn trace(gpu: &Gpu, config: &Config, data: &Splits, steps: u64, dir: &Path) 
     }
     std::fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
     let session = &mut begun.session;
-    write(&dir.join("initial.safetensors"), tensors(gpu, session, "", Which::All)?, vec![])?;
+    let write = |name: &str, tensors: &[Tensor]| write_safetensors(&dir.join(name), tensors, HashMap::new());
+    write("initial.safetensors", &tensors(gpu, session, "", Which::All)?)?;
     let mut records = vec![];
     for step in 1..=steps {
         let (rates, sigma) = (session.rates(), session.sigma());
@@ -34,12 +35,13 @@ pub fn trace(gpu: &Gpu, config: &Config, data: &Splits, steps: u64, dir: &Path) 
         found.extend(tensors(gpu, session, "after.", Which::All)?);
         found.push(images(gpu, session)?);
         let labels = batch.words[..config.batch_size].iter().take_while(|&&label| label != IGNORED_LABEL);
-        let labels: Vec<i64> = labels.map(|&label| i64::from(label)).collect();
-        write(&dir.join(format!("step-{step:04}.safetensors")), found, labels)?;
+        let labels: Vec<f32> = labels.map(|&label| label as f32).collect();
+        found.push(Tensor { name: "labels".to_owned(), shape: vec![labels.len()], values: labels });
+        write(&format!("step-{step:04}.safetensors"), &found)?;
         let names = session.layers().iter().map(|layer| layer.name.clone());
         records.push(json!({
             "step": step,
-            "loss": f64::from(metrics.loss) / f64::from(metrics.images),
+            "loss": metrics.loss() / f64::from(metrics.images),
             "sigma": sigma,
             "learning_rates": names.zip(rates).collect::<HashMap<_, _>>(),
         }));
@@ -67,8 +69,6 @@ fn description(gpu: &Gpu, config: &Config, session: &Session<'_>, steps: Vec<Val
     })
 }
 
-type Tensor = (String, Vec<usize>, Vec<f32>);
-
 enum Which {
     /// Trained and kept tensors.
     All,
@@ -79,7 +79,8 @@ enum Which {
 fn tensors(gpu: &Gpu, session: &Session<'_>, prefix: &str, which: Which) -> Result<Vec<Tensor>> {
     let storage = session.storage();
     let read = |(declared, arena, span): (&crate::tape::Declared, &Arena, &crate::tensor::Span)| {
-        Ok((format!("{prefix}{}", declared.name), declared.shape.dims().to_vec(), arena.read(gpu, span)?))
+        let name = format!("{prefix}{}", declared.name);
+        Ok(Tensor { name, shape: declared.shape.dims().to_vec(), values: arena.read(gpu, span)? })
     };
     match which {
         Which::All => storage.tensors().map(read).collect(),
@@ -96,16 +97,5 @@ fn images(gpu: &Gpu, session: &Session<'_>) -> Result<Tensor> {
     let var = program.tape().named("images").expect("every recorded classifier loads images");
     let shape = program.tape().shape(var).clone();
     let values = gpu.read(&program.value(var).part(0, shape.bytes()))?;
-    Ok(("images".to_owned(), shape.dims().to_vec(), values))
-}
-
-fn write(path: &Path, tensors: Vec<Tensor>, labels: Vec<i64>) -> Result<()> {
-    let mut views: Vec<_> = tensors
-        .iter()
-        .map(|(name, shape, values)| (name.clone(), shape.clone(), Values::Floats(values.as_slice())))
-        .collect();
-    if !labels.is_empty() {
-        views.push(("labels".to_owned(), vec![labels.len()], Values::Integers(&labels)));
-    }
-    write_tensors(path, &views, HashMap::new())
+    Ok(Tensor { name: "images".to_owned(), shape: shape.dims().to_vec(), values })
 }

@@ -1,16 +1,15 @@
 //! Floor 7: training. A [`Config`] says what to train; a [`Session`] holds the device's side of it; [`run`] is the loop.
 
+mod checkpoint;
 mod config;
 mod run;
 mod session;
 mod weights;
 
+pub use checkpoint::{BestEpoch, Checkpoint, Standing, Totals};
 pub use config::{Config, Method, Preset, ScheduleKind};
-pub use run::{EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, Summary, run};
+pub use run::{EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, Summary, resume, run};
 pub use session::{MakeCurriculum, Parts, Session, SessionPlan, Snapshot};
-pub use weights::write_safetensors;
+pub use weights::{Tensor, write_safetensors};
 #[cfg(feature = "cli")]
-pub(crate) use {
-    run::begin,
-    weights::{Values, write_tensors, write_whole},
-};
+pub(crate) use {run::begin, weights::write_whole};

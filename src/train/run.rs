@@ -1,8 +1,8 @@
 //! The loop: epochs, validation, the best epoch, and one reading of the test set.
 
 use super::session::Parts;
-use super::{Config, Session, SessionPlan, Snapshot};
-use crate::curriculum::Layer;
+use super::{BestEpoch, Checkpoint, Config, Session, SessionPlan, Snapshot, Standing, Totals};
+use crate::curriculum::{Layer, Time};
 use crate::data::{Dataset, HostBatch, Loader, Splits, split};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
@@ -10,6 +10,7 @@ use crate::nn::{self, Task};
 use crate::ops::cross_entropy::Metrics;
 use crate::optim::LayerNorms;
 use serde::{Deserialize, Serialize};
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -131,20 +132,28 @@ pub trait Observer {
     fn epoch(&mut self, _record: &EpochRecord) -> Result<()> {
         Ok(())
     }
-}
 
-#[derive(Default)]
-struct Totals {
-    loss: f64,
-    top1: f64,
-    images: f64,
+    /// Whether a checkpoint is to be taken now that `step` steps are done.
+    fn wants_checkpoint(&self, _step: u64) -> bool {
+        false
+    }
+
+    /// A checkpoint was taken.
+    fn checkpoint(&mut self, _checkpoint: Checkpoint) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether to take a checkpoint and end the run here, with [`Error::Interrupted`].
+    fn wants_to_stop(&self) -> bool {
+        false
+    }
 }
 
 impl Totals {
     fn add(&mut self, metrics: &Metrics) {
-        self.loss += f64::from(metrics.loss);
-        self.top1 += f64::from(metrics.top1);
-        self.images += f64::from(metrics.images);
+        self.loss += metrics.loss();
+        self.top1 += u64::from(metrics.top1);
+        self.images += u64::from(metrics.images);
     }
 }
 
@@ -153,7 +162,7 @@ fn part(count: u32, of: u32) -> f64 {
 }
 
 fn mean_loss(metrics: &Metrics) -> f64 {
-    f64::from(metrics.loss) / f64::from(metrics.images.max(1))
+    metrics.loss() / f64::from(metrics.images.max(1))
 }
 
 /// Which images a run trains and validates on.
@@ -178,21 +187,47 @@ fn divide(config: &Config, data: &Dataset) -> Result<Division> {
     Ok(Division { train: train.into(), validation: validation.into() })
 }
 
-/// A run before its first step.
-pub(crate) struct Begun<'g> {
+/// A run between two steps.
+pub(crate) struct Training<'g, 'c> {
     pub(crate) session: Session<'g>,
     pub(crate) loader: Loader,
+    config: &'c Config,
     data: Arc<Dataset>,
+    test: Arc<Dataset>,
     division: Division,
-    steps_per_epoch: u64,
+    /// In all epochs.
+    pub(crate) steps: u64,
+    best: Option<(BestEpoch, Snapshot)>,
+    totals: Totals,
+    seconds: f64,
+    clock: Clock,
+    fingerprint: OnceCell<u32>,
+}
+
+/// Seconds of training since the latest reading of the sums.
+struct Clock {
+    before: f64,
+    since: Instant,
+}
+
+impl Clock {
+    /// Goes on from `before` seconds.
+    fn from(before: f64) -> Self {
+        Self { before, since: Instant::now() }
+    }
+
+    fn seconds(&self) -> f64 {
+        self.before + self.since.elapsed().as_secs_f64()
+    }
 }
 
 /// Divides the images and makes the session and the loader that `config` asks for.
 ///
 /// # Errors
 /// [`Error::Option`] and [`Error::Capacity`].
-pub(crate) fn begin<'g>(gpu: &'g Gpu, config: &Config, data: &Splits) -> Result<Begun<'g>> {
+pub(crate) fn begin<'g, 'c>(gpu: &'g Gpu, config: &'c Config, data: &Splits) -> Result<Training<'g, 'c>> {
     config.check()?;
+    let test = Arc::new(data.test.clone());
     let data = Arc::new(data.train.clone());
     let division = divide(config, &data)?;
     let ([_, h, w], smallest) = (data.image, nn::smallest_image(&config.model));
@@ -224,166 +259,280 @@ pub(crate) fn begin<'g>(gpu: &'g Gpu, config: &Config, data: &Splits) -> Result<
         seed: config.seed,
     };
     let session = Session::new(gpu, &parts)?;
-    let (augmentation, indices) = (config.augmentation(), division.train.clone());
-    let loader = Loader::training(data.clone(), indices, config.batch_size, augmentation, config.seed, 0);
-    Ok(Begun { session, loader, data, division, steps_per_epoch })
+    let loader = loader(config, &data, &division, 0);
+    Ok(Training {
+        session,
+        loader,
+        config,
+        data,
+        test,
+        division,
+        steps: steps_per_epoch * config.epochs,
+        best: None,
+        totals: Totals::default(),
+        seconds: 0.0,
+        clock: Clock::from(0.0),
+        fingerprint: OnceCell::new(),
+    })
+}
+
+/// The training batches from the one after the first `step` on.
+fn loader(config: &Config, data: &Arc<Dataset>, division: &Division, step: u64) -> Loader {
+    let indices = division.train.clone();
+    Loader::training(data.clone(), indices, config.batch_size, config.augmentation(), config.seed, step)
 }
 
 /// Trains as `config` says and reads the test set once.
 ///
 /// # Errors
-/// [`Error::Option`] and [`Error::Capacity`] before the first step; [`Error::NonFinite`] and [`Error::Device`] during training.
+/// [`Error::Option`] and [`Error::Capacity`] before the first step; [`Error::NonFinite`], [`Error::Device`] and
+/// [`Error::Interrupted`] during training; those of the observer.
 pub fn run<'g>(gpu: &'g Gpu, config: &Config, data: &Splits, observer: &mut dyn Observer) -> Result<Outcome<'g>> {
-    let Begun { mut session, mut loader, data: train_data, division, steps_per_epoch } = begin(gpu, config, data)?;
-    let steps = steps_per_epoch * config.epochs;
-    observer.begin(&session.plan(), session.layers(), steps)?;
-    let mut best: Option<(f64, u64, Snapshot)> = None;
-    let mut seconds = 0.0;
-    for epoch in 1..=config.epochs {
-        let mut totals = Totals::default();
-        let mut since = Instant::now();
-        for _ in 0..steps_per_epoch {
-            let before = session.time().step;
-            if config.snr_every > 0 && before % config.snr_every == 0 {
-                // The sums so far are kept: measuring clears the device's. Reading them waits for the steps before.
-                let sums = read_metrics(&mut session, config, &train_data, &division)?;
-                let pause = Instant::now();
-                observer.noise(&measure_noise(&mut session, config, &train_data, &division)?)?;
-                session.put_metrics(sums);
-                since += pause.elapsed();
+    begin(gpu, config, data)?.to_the_end(gpu, observer)
+}
+
+/// Goes on behind a checkpoint, to the same results as [`run`] without a break.
+///
+/// # Errors
+/// Those of [`run`]; [`Error::Option`] where the checkpoint fits neither the model nor the data.
+pub fn resume<'g>(
+    gpu: &'g Gpu,
+    config: &Config,
+    data: &Splits,
+    checkpoint: &Checkpoint,
+    observer: &mut dyn Observer,
+) -> Result<Outcome<'g>> {
+    let mut training = begin(gpu, config, data)?;
+    training.put_back(checkpoint)?;
+    training.to_the_end(gpu, observer)
+}
+
+impl<'g> Training<'g, '_> {
+    fn to_the_end(mut self, gpu: &Gpu, observer: &mut dyn Observer) -> Result<Outcome<'g>> {
+        observer.begin(&self.session.plan(), self.session.layers(), self.steps)?;
+        self.clock = Clock::from(self.clock.before);
+        while self.session.time().step < self.steps {
+            self.step(observer)?;
+            let Time { step, steps_per_epoch } = self.session.time();
+            if step % steps_per_epoch == 0 {
+                self.end_epoch(observer)?;
             }
-            let rates = session.rates();
-            let batch = loader.next().ok_or_else(|| Error::Device("the loader's thread has ended".into()))?;
-            session.step(&batch)?;
-            loader.recycle(batch);
-            let step = session.time().step;
-            observer.step(step);
-            if step % config.log_every != 0 && step % steps_per_epoch != 0 {
-                continue;
+            let stops = observer.wants_to_stop();
+            if stops || observer.wants_checkpoint(step) {
+                let seconds = self.clock.seconds();
+                observer.checkpoint(self.checkpoint(gpu, seconds)?)?;
+                self.clock = Clock::from(seconds);
             }
-            let metrics = read_metrics(&mut session, config, &train_data, &division)?;
-            let elapsed = since.elapsed().as_secs_f64();
-            seconds += elapsed;
-            totals.add(&metrics);
-            observer.interval(&IntervalRecord {
-                step,
-                epoch: session.time().epochs(),
-                train_loss: mean_loss(&metrics),
-                train_accuracy: part(metrics.top1, metrics.images),
-                train_top5: part(metrics.top5, metrics.images),
-                images_per_second: f64::from(metrics.images) / elapsed,
-                rates,
-                norms: session.layer_norms()?,
-            })?;
-            since = Instant::now();
+            if stops {
+                return Err(Error::Interrupted(format!("interrupted after step {step} of {}", self.steps)));
+            }
         }
-        let validation = match division.validation.is_empty() {
+        self.finish(gpu)
+    }
+
+    /// One step; before it the signal-to-noise ratio where that is due, behind it a reading of the sums.
+    fn step(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        let (config, before) = (self.config, self.session.time());
+        if config.snr_every > 0 && before.step % config.snr_every == 0 {
+            self.measure_noise(observer)?;
+        }
+        let rates = self.session.rates();
+        let batch = self.loader.next().ok_or_else(|| Error::Device("the loader's thread has ended".into()))?;
+        self.session.step(&batch)?;
+        self.loader.recycle(batch);
+        let step = before.step + 1;
+        observer.step(step);
+        match step % config.log_every == 0 || step % before.steps_per_epoch == 0 {
+            true => self.end_interval(rates, observer),
+            false => Ok(()),
+        }
+    }
+
+    /// The signal-to-noise ratio over batches that training does not see in this order: those of an epoch beyond the last.
+    fn measure_noise(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        // The sums so far are kept: measuring clears the device's. Reading them waits for the steps before.
+        let sums = self.take_sums()?;
+        let seconds = self.clock.seconds();
+        let Time { step, .. } = self.session.time();
+        let batches: Vec<_> =
+            self.batches_of_epoch(self.config.epochs + step).take(self.config.snr_batches as usize).collect();
+        if batches.len() < 2 {
+            let (images, size) = (self.division.train.len(), self.config.batch_size);
+            let message = format!("{images} training images make no two batches of {size}");
+            return Err(Error::option("--snr-every", message));
+        }
+        let signal_to_noise = self.session.signal_to_noise(batches.into_iter())?;
+        observer.noise(&NoiseRecord { step, epoch: self.session.time().epochs(), signal_to_noise })?;
+        self.session.put_metrics(sums);
+        self.clock = Clock::from(seconds);
+        Ok(())
+    }
+
+    fn end_interval(&mut self, rates: Vec<f64>, observer: &mut dyn Observer) -> Result<()> {
+        let sums = self.take_sums()?;
+        let elapsed = self.clock.seconds();
+        self.seconds += elapsed;
+        self.totals.add(&sums);
+        observer.interval(&IntervalRecord {
+            step: self.session.time().step,
+            epoch: self.session.time().epochs(),
+            train_loss: mean_loss(&sums),
+            train_accuracy: part(sums.top1, sums.images),
+            train_top5: part(sums.top5, sums.images),
+            images_per_second: f64::from(sums.images) / elapsed,
+            rates,
+            norms: self.session.layer_norms()?,
+        })?;
+        self.clock = Clock::from(0.0);
+        Ok(())
+    }
+
+    fn end_epoch(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        let Time { step, steps_per_epoch } = self.session.time();
+        let epoch = step / steps_per_epoch;
+        let validation = match self.division.validation.is_empty() {
             true => None,
-            false => {
-                let (data, indices) = (train_data.clone(), division.validation.clone());
-                Some(evaluate(&session, "validation", data, indices, config)?.0)
-            }
+            false => Some(self.evaluate("validation", self.data.clone(), self.division.validation.clone())?.0),
         };
         let accuracy = validation.as_ref().map(|metrics| part(metrics.top1, metrics.images));
+        let totals = std::mem::take(&mut self.totals);
         observer.epoch(&EpochRecord {
             epoch,
-            step: session.time().step,
-            train_loss: totals.loss / totals.images,
-            train_accuracy: totals.top1 / totals.images,
+            step,
+            train_loss: totals.loss / totals.images as f64,
+            train_accuracy: totals.top1 as f64 / totals.images as f64,
             validation_loss: validation.as_ref().map(mean_loss),
             validation_accuracy: accuracy,
         })?;
         if let Some(accuracy) = accuracy
-            && best.as_ref().is_none_or(|(best, _, _)| accuracy > *best)
+            && self.best.as_ref().is_none_or(|(best, _)| accuracy > best.accuracy)
         {
-            best = Some((accuracy, epoch, session.snapshot()?));
+            self.best = Some((BestEpoch { epoch, step, accuracy }, self.session.snapshot()?));
         }
+        self.clock = Clock::from(0.0);
+        Ok(())
     }
-    drop(loader);
 
-    if let Some((_, _, snapshot)) = &best {
-        session.restore(snapshot);
+    /// Reads the test set with the best epoch's weights.
+    fn finish(mut self, gpu: &Gpu) -> Result<Outcome<'g>> {
+        if let Some((_, snapshot)) = &self.best {
+            self.session.restore(snapshot);
+        }
+        let everything: Arc<[u32]> = (0..self.test.len() as u32).collect();
+        let (test, predicted) = self.evaluate("test", self.test.clone(), everything)?;
+        let labels = self.test.labels.iter().map(|&label| u32::from(label));
+        let (config, steps, seconds) = (self.config, self.steps, self.seconds);
+        let best = self.best.as_ref().map(|(best, _)| *best);
+        let summary = Summary {
+            test_accuracy: part(test.top1, test.images),
+            test_top5: part(test.top5, test.images),
+            test_loss: mean_loss(&test),
+            test_images: u64::from(test.images),
+            validation_accuracy: best.map(|best| best.accuracy),
+            best_epoch: best.map_or(config.epochs, |best| best.epoch),
+            steps,
+            images_per_epoch: self.session.time().steps_per_epoch * config.batch_size as u64,
+            seconds,
+            images_per_second: (steps * config.batch_size as u64) as f64 / seconds,
+            milliseconds_per_step: 1e3 * seconds / steps as f64,
+            device_bytes: self.session.plan().total(),
+            adapter: gpu.info().name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        Ok(Outcome { summary, predictions: labels.zip(predicted).collect(), session: self.session })
     }
-    let everything: Arc<[u32]> = (0..data.test.len() as u32).collect();
-    let (test, predicted) = evaluate(&session, "test", Arc::new(data.test.clone()), everything, config)?;
-    let predictions = data.test.labels.iter().map(|&label| u32::from(label)).zip(predicted).collect();
-    let images = steps * config.batch_size as u64;
-    let summary = Summary {
-        test_accuracy: part(test.top1, test.images),
-        test_top5: part(test.top5, test.images),
-        test_loss: mean_loss(&test),
-        test_images: u64::from(test.images),
-        validation_accuracy: best.as_ref().map(|(accuracy, _, _)| *accuracy),
-        best_epoch: best.as_ref().map_or(config.epochs, |(_, epoch, _)| *epoch),
-        steps,
-        images_per_epoch: steps_per_epoch * config.batch_size as u64,
-        seconds,
-        images_per_second: images as f64 / seconds,
-        milliseconds_per_step: 1e3 * seconds / steps as f64,
-        device_bytes: session.plan().total(),
-        adapter: gpu.info().name.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-    };
-    Ok(Outcome { summary, session, predictions })
-}
 
-/// The sums, and the predictions, over the images `indices` of the set called `part`, every one of which must have been seen and have a finite loss.
-fn evaluate(
-    session: &Session<'_>,
-    part: &str,
-    data: Arc<Dataset>,
-    indices: Arc<[u32]>,
-    config: &Config,
-) -> Result<(Metrics, Vec<u32>)> {
-    let expected = indices.len();
-    let (metrics, predictions) = session.predict(Loader::evaluation(data, indices, config.batch_size))?;
-    if metrics.halted != 0 || !metrics.loss.is_finite() {
-        return Err(Error::NonFinite(format!(
-            "the loss over the {part} images is not finite after step {}: the last updates have driven the weights out of \
-             bounds. Nothing was saved; try a lower --eta, --clip-norm 1, or a longer --warmup-epochs",
-            session.time().step
-        )));
+    /// All of the run behind the latest step, of whose interval `interval_seconds` have passed.
+    fn checkpoint(&self, gpu: &Gpu, interval_seconds: f64) -> Result<Checkpoint> {
+        let mut tensors = self.session.state()?;
+        if let Some((_, snapshot)) = &self.best {
+            tensors.extend(self.session.named(snapshot, &Checkpoint::of_best("")));
+        }
+        let standing = Standing {
+            format: Checkpoint::FORMAT,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            adapter: gpu.info().name.clone(),
+            config: self.config.clone(),
+            data: self.fingerprint(),
+            step: self.session.time().step,
+            best: self.best.as_ref().map(|(best, _)| *best),
+            totals: self.totals,
+            sums: self.session.peek_metrics()?,
+            seconds: self.seconds,
+            interval_seconds,
+            tables: Default::default(),
+        };
+        Ok(Checkpoint { standing, tensors })
     }
-    if metrics.images as usize != expected {
-        return Err(Error::Device(format!(
-            "the loader's thread ended after {} of {expected} {part} images",
-            metrics.images
-        )));
-    }
-    Ok((metrics, predictions))
-}
 
-/// The signal-to-noise ratio over batches that training does not see in this order: those of an epoch beyond the last.
-fn measure_noise(
-    session: &mut Session<'_>,
-    config: &Config,
-    data: &Dataset,
-    division: &Division,
-) -> Result<NoiseRecord> {
-    let time = session.time();
-    let epoch = config.epochs + time.step;
-    let order = &division.train;
-    let batches = HostBatch::of_epoch(data, order, config.batch_size, config.augmentation(), config.seed, epoch)
-        .take(config.snr_batches as usize)
-        .collect::<Vec<_>>();
-    if batches.len() < 2 {
-        let message = format!("{} training images make no two batches of {}", order.len(), config.batch_size);
-        return Err(Error::option("--snr-every", message));
+    fn put_back(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let standing = &checkpoint.standing;
+        if standing.data != self.fingerprint() {
+            let message = format!("the images of {} are not those that the checkpoint was made with", self.data.name);
+            return Err(Error::option("resume", message));
+        }
+        if standing.step > self.steps {
+            let message = format!("the checkpoint is behind step {}, the run has {}", standing.step, self.steps);
+            return Err(Error::option("resume", message));
+        }
+        self.session.set_state(standing.step, |name, count| checkpoint.values(name, count))?;
+        if let Some(best) = standing.best {
+            let values = |name: &str, count| checkpoint.values(&Checkpoint::of_best(name), count);
+            self.best = Some((best, self.session.snapshot_of(best.step, values)?));
+        }
+        self.session.put_metrics(standing.sums);
+        self.totals = standing.totals;
+        self.seconds = standing.seconds;
+        self.clock = Clock::from(standing.interval_seconds);
+        self.loader = loader(self.config, &self.data, &self.division, standing.step);
+        Ok(())
     }
-    let signal_to_noise = session.signal_to_noise(batches.into_iter())?;
-    Ok(NoiseRecord { step: time.step, epoch: time.epochs(), signal_to_noise })
-}
 
-/// The sums of an interval, or what broke, found by replaying the step whose loss was not finite.
-fn read_metrics(session: &mut Session<'_>, config: &Config, data: &Dataset, division: &Division) -> Result<Metrics> {
-    let metrics = session.training_metrics()?;
-    if metrics.halted == 0 {
-        return Ok(metrics);
+    fn fingerprint(&self) -> u32 {
+        *self.fingerprint.get_or_init(|| {
+            let mut hasher = crc32fast::Hasher::new();
+            for set in [&self.data, &self.test] {
+                hasher.update(&set.images);
+                hasher.update(&set.labels);
+            }
+            hasher.finalize()
+        })
     }
-    let step = u64::from(metrics.halted - 1);
-    let (epoch, within) = (step / session.time().steps_per_epoch, step % session.time().steps_per_epoch);
-    let mut batches =
-        HostBatch::of_epoch(data, &division.train, config.batch_size, config.augmentation(), config.seed, epoch);
-    let batch = batches.nth(within as usize).expect("the step was done with this batch");
-    Err(session.explain(step, &batch)?)
+
+    fn batches_of_epoch(&self, epoch: u64) -> impl Iterator<Item = HostBatch> {
+        let (config, order) = (self.config, &self.division.train);
+        HostBatch::of_epoch(&self.data, order, config.batch_size, config.augmentation(), config.seed, epoch)
+    }
+
+    /// The sums, and the predictions, over the images `indices` of the set called `part`, every one of which must have been seen and
+    /// have a finite loss.
+    fn evaluate(&self, part: &str, data: Arc<Dataset>, indices: Arc<[u32]>) -> Result<(Metrics, Vec<u32>)> {
+        let expected = indices.len();
+        let (metrics, predictions) = self.session.predict(Loader::evaluation(data, indices, self.config.batch_size))?;
+        if metrics.halted != 0 {
+            return Err(Error::NonFinite(format!(
+                "the loss over the {part} images is not finite after step {}: the last updates have driven the weights out of \
+                 bounds. Nothing was saved; try a lower --eta, --clip-norm 1, or a longer --warmup-epochs",
+                self.session.time().step
+            )));
+        }
+        if metrics.images as usize != expected {
+            return Err(Error::Device(format!(
+                "the loader's thread ended after {} of {expected} {part} images",
+                metrics.images
+            )));
+        }
+        Ok((metrics, predictions))
+    }
+
+    /// The sums of an interval, or what broke, found by replaying the step whose loss was not finite.
+    fn take_sums(&mut self) -> Result<Metrics> {
+        let metrics = self.session.training_metrics()?;
+        if metrics.halted == 0 {
+            return Ok(metrics);
+        }
+        let (step, steps_per_epoch) = (u64::from(metrics.halted - 1), self.session.time().steps_per_epoch);
+        let batch = self.batches_of_epoch(step / steps_per_epoch).nth((step % steps_per_epoch) as usize);
+        Err(self.session.explain(step, &batch.expect("the step was done with this batch"))?)
+    }
 }

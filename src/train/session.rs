@@ -1,5 +1,6 @@
 //! A model on a device, ready to be trained and evaluated.
 
+use super::Tensor;
 use crate::curriculum::{self, Curriculum, Layer, Schedule, Time};
 use crate::data::{HostBatch, IGNORED_LABEL};
 use crate::error::{Error, Result};
@@ -7,7 +8,10 @@ use crate::gpu::{BufferRange, Gpu};
 use crate::nn::{self, Model, NetOptions, Task};
 use crate::ops::cross_entropy::{METRICS, Metrics};
 use crate::optim::{LayerNorms, Optimizer, Settings};
-use crate::tape::{BufferId, CONTROLS, Controls, Keep, Mode, Operand, Plan, Program, Storage, Tape, Target, Var};
+use crate::tape::{
+    BufferId, CONTROLS, Controls, Declared, Keep, Mode, Operand, Plan, Program, Storage, Tape, Target, Var,
+};
+use crate::tensor::{Arena, Span};
 
 /// The bytes that a session takes on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -52,6 +56,9 @@ pub struct Snapshot {
     /// Steps done.
     pub step: u64,
 }
+
+/// Prefixes of the moments' names in [`Session::state`].
+const MOMENTS: [&str; 2] = ["first_moment", "second_moment"];
 
 /// The position of the largest logit, of the first where several are equal.
 fn first_of_the_largest(logits: &[f32]) -> u32 {
@@ -235,6 +242,12 @@ impl<'g> Session<'g> {
         self.gpu.write(self.metrics_buffer(&self.train), 0, &[metrics]);
     }
 
+    /// The sums since they were last taken, which stay.
+    pub(super) fn peek_metrics(&self) -> Result<Metrics> {
+        let metrics: Vec<Metrics> = self.gpu.read(&self.metrics_buffer(&self.train))?;
+        Ok(metrics[0])
+    }
+
     fn take_metrics(&self, program: &Program) -> Result<Metrics> {
         let metrics: Vec<Metrics> = self.gpu.read(&self.metrics_buffer(program))?;
         self.clear_metrics(program);
@@ -377,6 +390,60 @@ impl<'g> Session<'g> {
         let mut tensors = self.storage.params.read_all(self.gpu, &self.storage.layout)?;
         tensors.extend(self.storage.state.read_all(self.gpu, &self.storage.state_layout)?);
         Ok(Snapshot { tensors, step: self.time.step })
+    }
+
+    /// Everything that the next step depends on, by name: the tensors of [`Storage::tensors`] as they are called, and the optimiser's
+    /// moments with `first_moment.` or `second_moment.` before the parameter's name.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the device fails.
+    pub fn state(&self) -> Result<Vec<Tensor>> {
+        let mut tensors = self.named(&self.snapshot()?, "");
+        for (moment, arena) in MOMENTS.iter().zip(self.optimizer.moments()) {
+            let values = arena.read_all(self.gpu, &self.storage.layout)?;
+            for (declared, values) in self.storage.parameters().iter().zip(values) {
+                let name = format!("{moment}.{}", declared.name);
+                tensors.push(Tensor { name, shape: declared.shape.dims().to_vec(), values });
+            }
+        }
+        Ok(tensors)
+    }
+
+    /// A snapshot's tensors with `prefix` before their names.
+    pub fn named(&self, snapshot: &Snapshot, prefix: &str) -> Vec<Tensor> {
+        let tensor = |((declared, _, _), values): ((&Declared, &Arena, &Span), &Vec<f32>)| Tensor {
+            name: format!("{prefix}{}", declared.name),
+            shape: declared.shape.dims().to_vec(),
+            values: values.clone(),
+        };
+        self.storage.tensors().zip(&snapshot.tensors).map(tensor).collect()
+    }
+
+    /// Puts back what [`Session::state`] returned behind step `step`; `tensor` finds a tensor by its name and number of elements.
+    ///
+    /// # Errors
+    /// Those of `tensor`.
+    pub fn set_state(&mut self, step: u64, tensor: impl Fn(&str, usize) -> Result<Vec<f32>>) -> Result<()> {
+        for (declared, arena, span) in self.storage.tensors() {
+            arena.write(self.gpu, span, &tensor(&declared.name, span.count)?);
+        }
+        for (moment, arena) in MOMENTS.iter().zip(self.optimizer.moments()) {
+            for (declared, span) in self.storage.parameters().iter().zip(self.storage.layout.spans()) {
+                arena.write(self.gpu, span, &tensor(&format!("{moment}.{}", declared.name), span.count)?);
+            }
+        }
+        self.optimizer.set_steps(step);
+        self.time.step = step;
+        Ok(())
+    }
+
+    /// A snapshot as it stood behind step `step`, its tensors found as in [`Session::set_state`].
+    ///
+    /// # Errors
+    /// Those of `tensor`.
+    pub fn snapshot_of(&self, step: u64, tensor: impl Fn(&str, usize) -> Result<Vec<f32>>) -> Result<Snapshot> {
+        let tensors = self.storage.tensors().map(|(declared, _, span)| tensor(&declared.name, span.count));
+        Ok(Snapshot { tensors: tensors.collect::<Result<_>>()?, step })
     }
 
     /// Puts a snapshot back, for evaluation; the optimiser's moments stay as they are.

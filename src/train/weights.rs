@@ -1,14 +1,24 @@
-//! Weights as safetensors, names and shapes as in a PyTorch state dict.
+//! Tensors as safetensors, names and shapes as in a PyTorch state dict, and files that are written whole or not at all.
 
 use crate::error::{Error, Result};
-use crate::tape::Storage;
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
-/// Writes a file whole or not at all: to a temporary name beside it, then by renaming.
+/// A tensor by name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    /// As in a state dict.
+    pub name: String,
+    /// Extents.
+    pub shape: Vec<usize>,
+    /// All elements, in order.
+    pub values: Vec<f32>,
+}
+
+/// Writes a file whole or not at all: to a temporary name beside it, then by renaming. It is on the disk when this returns.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".part");
@@ -19,52 +29,37 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
         // What is half written helps nobody; if it cannot be removed either, the first error is the one to tell.
         let _ = fs::remove_file(temporary);
         Error::io(path, "write")(error)
-    })
+    })?;
+    sync_directory(path)
 }
 
-/// The values of a tensor.
-pub(crate) enum Values<'a> {
-    /// Stored as F32.
-    Floats(&'a [f32]),
-    /// Stored as I64, as PyTorch wants its labels.
-    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
-    Integers(&'a [i64]),
+/// Makes the name of a new file as lasting as its content; only Unix knows how.
+fn sync_directory(path: &Path) -> Result<()> {
+    match path.parent() {
+        Some(dir) if cfg!(unix) => {
+            let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+            File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::io(dir, "write"))
+        }
+        _ => Ok(()),
+    }
 }
 
-/// Writes tensors by name with their extents.
-pub(crate) fn write_tensors(
-    path: &Path,
-    tensors: &[(String, Vec<usize>, Values<'_>)],
-    metadata: HashMap<String, String>,
-) -> Result<()> {
-    let views = tensors.iter().map(|(name, shape, values)| {
-        let (kind, bytes) = match values {
-            Values::Floats(values) => (Dtype::F32, bytemuck::cast_slice(values)),
-            Values::Integers(values) => (Dtype::I64, bytemuck::cast_slice(values)),
-        };
-        let view = TensorView::new(kind, shape.clone(), bytes);
+/// The bytes of a safetensors file.
+///
+/// # Panics
+/// If two tensors have one name, or a shape has another number of elements than there are values.
+pub(crate) fn safetensors(tensors: &[Tensor], metadata: HashMap<String, String>) -> Vec<u8> {
+    let views = tensors.iter().map(|Tensor { name, shape, values }| {
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values));
         (name.as_str(), view.expect("a tensor's shape has as many elements as its values"))
     });
-    let bytes = serialize(views, Some(metadata)).expect("names are unique and shapes fit");
-    write_whole(path, &bytes)
+    serialize(views, Some(metadata)).expect("names are unique and shapes fit")
 }
 
-/// Writes `snapshot`, tensors in the order of [`Storage::tensors`], with `metadata`.
+/// Writes tensors with `metadata`; PyTorch's loaders ask for `format = pt` there.
 ///
 /// # Errors
 /// [`Error::Io`] where the file cannot be written.
-pub fn write_safetensors(
-    path: &Path,
-    storage: &Storage,
-    snapshot: &[Vec<f32>],
-    metadata: HashMap<String, String>,
-) -> Result<()> {
-    let tensors: Vec<_> = storage
-        .tensors()
-        .zip(snapshot)
-        .map(|((declared, _, _), values)| {
-            (declared.name.clone(), declared.shape.dims().to_vec(), Values::Floats(values.as_slice()))
-        })
-        .collect();
-    write_tensors(path, &tensors, metadata)
+pub fn write_safetensors(path: &Path, tensors: &[Tensor], metadata: HashMap<String, String>) -> Result<()> {
+    write_whole(path, &safetensors(tensors, metadata))
 }

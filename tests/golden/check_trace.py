@@ -124,7 +124,7 @@ def main(directory):
         step = load_file(directory / f"step-{record['step']:04}.safetensors")
         parameters = {name: weights[name] for name in entries}
         state = {name: tensor for name, tensor in weights.items() if name not in entries}
-        arguments = (config["model"], step["images"], step["labels"], config["label-smoothing"], record["sigma"])
+        arguments = (config["model"], step["images"], step["labels"].astype(int), config["label-smoothing"], record["sigma"])
         (loss, kept), gradients = jax.value_and_grad(loss_of, has_aux=True)(parameters, state, *arguments)
         compare(f"step {record['step']}: loss", jnp.float32(record["loss"]), loss)
         for name, entry in entries.items():

@@ -79,7 +79,12 @@ fn replay(gpu: &Gpu, name: &str, rule: Rule) {
         optimizer.prepare(gpu, &rates);
         gpu.run(program.forward().iter().chain(program.backward()).chain(optimizer.calls())).unwrap();
         let read: Vec<Metrics> = gpu.read(&metrics).unwrap();
-        assert_close(&format!("loss of step {step}"), &[read[0].loss / 8.0], &[f64::from(losses[step])], TOLERANCE);
+        assert_close(
+            &format!("loss of step {step}"),
+            &[read[0].loss() as f32 / 8.0],
+            &[f64::from(losses[step])],
+            TOLERANCE,
+        );
         if step == 0 {
             for (declared, span) in storage.parameters().iter().zip(storage.layout.spans()) {
                 let expected = wide(&floats(&file, &format!("gradient0.{}", declared.name)));

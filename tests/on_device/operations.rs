@@ -79,12 +79,11 @@ fn cross_entropy_rows(gpu: &Gpu) {
         let losses = cross_entropy::reference::losses(&z, &labels, smoothing);
         // One class alone has the loss 0, which no relative error can be taken of.
         if k > 1 {
-            // A small loss is the difference of large logits.
-            assert_close("loss", &[metrics.loss], &[losses.iter().sum()], 1e-4);
+            assert_close("loss", &[metrics.loss() as f32], &[losses.iter().sum()], 1e-6);
         } else {
-            assert!(metrics.loss.abs() <= 1e-6);
+            assert!(metrics.loss() <= 1e-6);
         }
-        assert_close("dz", &dz, &cross_entropy::reference::backward(&z, &labels, smoothing), 1e-4);
+        assert_close("dz", &dz, &cross_entropy::reference::backward(&z, &labels, smoothing), 2e-6);
         let hits = |top| cross_entropy::reference::hits(&z, &labels, top);
         assert_eq!((metrics.top1, metrics.top5), (hits(1), hits(5)));
         assert_eq!(metrics.images as usize, labels.iter().filter(|&&label| label != PADDING).count());
@@ -98,11 +97,10 @@ fn cross_entropy_extremes(gpu: &Gpu) {
     assert_eq!((ties.top1, ties.top5), (1, 1));
     // Far apart logits neither overflow nor vanish.
     let (far, _) = loss(gpu, &[1e4, -1e4, -1e4, 1e4], &[1, 1], 0.0, 0);
-    assert_close("loss", &[far.loss], &[2e4], 1e-6);
+    assert_close("loss", &[far.loss() as f32], &[2e4], 1e-6);
     // NaN never hits, and halts at its step.
     let (nan, _) = loss(gpu, &[f64::NAN, 0.0, 1.0, 0.0], &[1, 0], 0.0, 41);
     assert_eq!((nan.top1, nan.halted), (1, 42));
-    assert!(nan.loss.is_nan());
 }
 
 fn nan_passes(gpu: &Gpu) {

@@ -1,0 +1,56 @@
+//! `lerac resume`.
+
+use super::saving::SavingArgs;
+use super::{DeviceArgs, options, print, train};
+use crate::data;
+use crate::error::{Error, Result};
+use crate::study::RunDir;
+use clap::Args;
+use std::path::PathBuf;
+
+/// Options of `lerac resume`.
+#[derive(Debug, Args)]
+pub(super) struct ResumeArgs {
+    /// Directory of a run that ended early
+    dir: PathBuf,
+    #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
+    saving: SavingArgs,
+    #[command(flatten)]
+    shown: train::ShownArgs,
+    /// Where the data lie now, if they were moved
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// Go on even though the options in config.toml are no longer those of the checkpoint
+    #[arg(long)]
+    force: bool,
+}
+
+/// Goes on behind the newest whole checkpoint, to the results of a run without a break.
+pub(super) fn run(args: &ResumeArgs) -> Result<()> {
+    let (dir, shown) = (&args.dir, args.dir.display());
+    if RunDir::is_finished(dir) {
+        print(&format!("{shown} holds a finished run; nothing is left to do"));
+        return Ok(());
+    }
+    if dir.join("compare.toml").exists() {
+        let message = format!(
+            "{shown} holds a comparison; lerac compare --config {shown}/compare.toml --out {shown} goes on with it"
+        );
+        return Err(Error::option("resume", message));
+    }
+    let file = dir.join("config.toml");
+    if !file.exists() {
+        return Err(Error::option("resume", format!("{shown} holds no run: there is no config.toml in it")));
+    }
+    let mut config = options::read(&file)?;
+    if args.data_dir.is_some() {
+        config.data_dir.clone_from(&args.data_dir);
+    }
+    config.check()?;
+    let splits = data::open(&config.data, config.data_dir.as_deref())?;
+    let gpu = args.device.open()?;
+    let opened = RunDir::open(dir, &config, args.saving.start()?, args.force)?;
+    train::carry_out(&gpu, &config, &splits, opened, dir, &args.shown)
+}

@@ -1,0 +1,40 @@
+//! Checkpoints, and what an interrupt does.
+
+use crate::error::{Error, Result};
+use crate::study::Saving;
+use clap::Args;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The exit code after an interrupt, as a shell gives it.
+pub(super) const INTERRUPTED: u8 = 130;
+
+/// Options of checkpoints.
+#[derive(Debug, Args)]
+pub(super) struct SavingArgs {
+    /// Steps between checkpoints, from which an ended run goes on; 0 for none but that of an interrupted run
+    #[arg(long, default_value_t = 1000, help_heading = "Checkpoints")]
+    checkpoint_every: u64,
+    /// Checkpoints that are kept
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Checkpoints")]
+    keep_checkpoints: u32,
+}
+
+impl SavingArgs {
+    /// The settings, with a first interrupt (or a request to terminate) bound to their end, and a second one to the program's.
+    ///
+    /// # Errors
+    /// [`Error::Option`] where the system has no such thing.
+    pub(super) fn start(&self) -> Result<Saving> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let flag = stop.clone();
+        let handler = move || {
+            if flag.swap(true, Ordering::Relaxed) {
+                std::process::exit(INTERRUPTED.into());
+            }
+            eprintln!("stopping after this step with a checkpoint; once more stops at once");
+        };
+        ctrlc::set_handler(handler).map_err(|error| Error::option("signals", format!("cannot be handled: {error}")))?;
+        Ok(Saving { every: self.checkpoint_every, keep: self.keep_checkpoints as usize, stop })
+    }
+}

@@ -1,0 +1,72 @@
+//! The checkpoints of a run in its directory: the latest few, of which the newest whole one counts.
+
+use crate::error::{Error, Result};
+use crate::train::{Checkpoint, write_whole};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The folder of a run's directory that holds them.
+const FOLDER: &str = "checkpoints";
+
+/// The files in `run`'s directory, the oldest first.
+fn files(run: &Path) -> Result<Vec<PathBuf>> {
+    let folder = run.join(FOLDER);
+    if !folder.is_dir() {
+        return Ok(vec![]);
+    }
+    let mut files = vec![];
+    for entry in fs::read_dir(&folder).map_err(Error::io(&folder, "read"))? {
+        let path = entry.map_err(Error::io(&folder, "read"))?.path();
+        if path.extension().is_some_and(|extension| extension == "safetensors") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Whether `run` has any.
+pub(super) fn exist(run: &Path) -> Result<bool> {
+    Ok(!files(run)?.is_empty())
+}
+
+/// Writes one, and then removes all but the latest `keep`.
+///
+/// # Errors
+/// [`Error::Io`] where it cannot be written; those before it stay.
+pub(super) fn save(run: &Path, checkpoint: &Checkpoint, keep: usize) -> Result<()> {
+    let folder = run.join(FOLDER);
+    fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
+    write_whole(&folder.join(format!("step-{:010}.safetensors", checkpoint.standing.step)), &checkpoint.to_bytes())?;
+    let files = files(run)?;
+    let old = files.len().saturating_sub(keep);
+    files[..old].iter().try_for_each(|path| fs::remove_file(path).map_err(Error::io(path, "remove")))
+}
+
+/// The newest whole checkpoint, if there is one, and what is wrong with newer ones.
+///
+/// # Errors
+/// [`Error::Io`] where the folder cannot be read; what is wrong with the newest where none is whole.
+pub(super) fn latest(run: &Path) -> Result<(Option<Checkpoint>, Vec<Error>)> {
+    let mut faults = vec![];
+    for path in files(run)?.iter().rev() {
+        let bytes = fs::read(path).map_err(Error::io(path, "read"));
+        match bytes.and_then(|bytes| Checkpoint::from_bytes(path, &bytes)) {
+            Ok(checkpoint) => return Ok((Some(checkpoint), faults)),
+            Err(error) => faults.push(error),
+        }
+    }
+    match faults.is_empty() {
+        true => Ok((None, faults)),
+        false => Err(faults.remove(0)),
+    }
+}
+
+/// Removes all of them.
+pub(super) fn remove(run: &Path) -> Result<()> {
+    let folder = run.join(FOLDER);
+    match folder.exists() {
+        true => fs::remove_dir_all(&folder).map_err(Error::io(&folder, "remove")),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,66 @@
+//! Pictures of one run, drawn from its tables.
+
+use super::plots::{self, HeatMap, Panel, Series};
+use super::tables::{self, LayerRow, MetricsRow, NoiseRow};
+use crate::error::Result;
+use std::path::Path;
+
+/// Draws `curves.png`, `rates.png`, `effective.png`, and where it was measured `noise.png`, of the run in `dir` by `method`.
+///
+/// # Errors
+/// [`crate::error::Error::Io`] and [`crate::error::Error::Format`] for tables that cannot be read or files that cannot be written.
+pub(super) fn run_pictures(dir: &Path, method: &str) -> Result<()> {
+    plots::curves(&dir.join("curves.png"), &panels(&tables::read(&dir.join("metrics.csv"))?))?;
+    let layers: Vec<LayerRow> = tables::read(&dir.join("layers.csv"))?;
+    let values =
+        |value: fn(&LayerRow) -> f64| layers.iter().map(move |row| (row.layer.as_str(), row.epoch, value(row)));
+    let map = map(format!("Learning rates under {method}"), "learning rate", values(|row| row.learning_rate));
+    plots::heat_map(&dir.join("rates.png"), &map)?;
+    let map =
+        self::map(format!("Effective rates under {method}"), "|update| / |weight|", values(|row| row.effective_rate));
+    plots::heat_map(&dir.join("effective.png"), &map)?;
+    let path = dir.join("noise.csv");
+    if path.exists() {
+        let noise: Vec<NoiseRow> = tables::read(&path)?;
+        let values = noise.iter().map(|row| (row.layer.as_str(), row.epoch, row.signal_to_noise));
+        let title = format!("Gradient signal-to-noise ratio under {method}");
+        plots::heat_map(&dir.join("noise.png"), &self::map(title, "|mean|^2 / variance", values))?;
+    }
+    Ok(())
+}
+
+/// A value of each layer over epochs, from rows (layer, epoch, value) in the order of time.
+fn map<'r>(title: String, label: &str, rows: impl Iterator<Item = (&'r str, f64, f64)>) -> HeatMap {
+    let mut map = HeatMap { title, x_label: "epoch".into(), value_label: label.into(), ..Default::default() };
+    for (layer, epoch, value) in rows {
+        let row = map.rows.iter().position(|name| name == layer).unwrap_or_else(|| {
+            map.rows.push(layer.to_owned());
+            map.values.push(vec![]);
+            map.rows.len() - 1
+        });
+        if row == 0 {
+            map.x.push(epoch);
+        }
+        map.values[row].push(value);
+    }
+    map
+}
+
+/// Loss and accuracy over epochs.
+fn panels(rows: &[MetricsRow]) -> [Panel; 2] {
+    let panel = |title: &str, train: fn(&MetricsRow) -> f64, validation: fn(&MetricsRow) -> Option<f64>| {
+        let intervals = rows.iter().filter(|row| row.kind == "interval");
+        let points = intervals.map(|row| (row.epoch, train(row))).collect();
+        let held_out: Vec<_> = rows.iter().filter_map(|row| Some((row.epoch, validation(row)?))).collect();
+        let mut series = vec![Series { label: "training".into(), points, ..Default::default() }];
+        if !held_out.is_empty() {
+            series.push(Series { label: "validation".into(), points: held_out, ..Default::default() });
+        }
+        let (x_label, y_label) = ("epoch".into(), title.to_lowercase());
+        Panel { title: title.into(), x_label, y_label, series, ..Default::default() }
+    };
+    [
+        panel("Loss", |row| row.train_loss, |row| row.validation_loss),
+        panel("Accuracy", |row| row.train_accuracy, |row| row.validation_accuracy),
+    ]
+}
