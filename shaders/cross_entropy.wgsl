@@ -4,7 +4,7 @@
 // A hit in the top 1 (5) means that fewer than 1 (5) classes come before the label, equal logits in class order; NaN never hits.
 
 struct Metrics {
-    loss_fraction: u32,   // of the sum of the losses since the host last cleared it, in parts of 2^24
+    loss_fraction: u32,   // of the sum of the losses since the host last cleared it, in parts of 2^32
     top1: u32,
     top5: u32,
     images: u32,
@@ -88,9 +88,9 @@ fn reduce() {
     }
     // Rounding may leave a loss of nearly 0 below it.
     let sum = max(loss, 0.0);
-    let fraction = metrics.loss_fraction + u32((sum - floor(sum)) * 16777216.0);
-    metrics.loss_fraction = fraction & 0xffffffu;
-    metrics.loss_whole += u32(sum) + (fraction >> 24u);
+    let fraction = u32((sum - floor(sum)) * 4294967296.0);
+    metrics.loss_fraction += fraction;
+    metrics.loss_whole += u32(sum) + u32(metrics.loss_fraction < fraction);
 }
 
 @group(0) @binding(2) var<storage, read> totals: Metrics;

@@ -22,7 +22,7 @@ pub const METRICS: &str = "metrics";
     Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable, serde::Serialize, serde::Deserialize,
 )]
 pub struct Metrics {
-    /// Of the sum of the losses of all images what comes behind the point, in parts of 2^24.
+    /// Of the sum of the losses of all images what comes behind the point, in parts of 2^32.
     pub loss_fraction: u32,
     /// Images whose label has the largest logit.
     pub top1: u32,
@@ -41,9 +41,9 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Sum of the losses of all images, exactly that of the batches' f32 losses but for what each has below 2^-24.
+    /// Sum of the losses of all images, exactly that of the batches' f32 losses but for what each has below 2^-32.
     pub fn loss(&self) -> f64 {
-        f64::from(self.loss_whole) + f64::from(self.loss_fraction) / f64::from(1 << 24)
+        f64::from(self.loss_whole) + f64::from(self.loss_fraction) / 2f64.powi(32)
     }
 }
 

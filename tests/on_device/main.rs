@@ -11,6 +11,8 @@ mod limits;
 mod op_table;
 mod operations;
 mod optimisers;
+#[cfg(feature = "cli")]
+mod resuming;
 mod training;
 
 fn main() {
@@ -24,6 +26,8 @@ fn main() {
         limits::tests(),
         #[cfg(feature = "cli")]
         commands::tests(),
+        #[cfg(feature = "cli")]
+        resuming::tests(),
     ];
     common::run_on_device(parts.into_iter().flatten().collect())
 }

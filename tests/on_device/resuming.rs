@@ -1,0 +1,263 @@
+//! Runs that end early, and go on to the bytes of runs that do not.
+
+use crate::common::{Test, test};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+/// Everything that a second run repeats; `speed.csv` alone is of its own time.
+const REPEATED: [&str; 6] =
+    ["config.toml", "metrics.csv", "layers.csv", "noise.csv", "predictions.csv", "model.safetensors"];
+
+/// A run of a second or two: two moments, dropout-free, measurements of noise, intervals that do not divide epochs.
+const SHORT: &[&str] = &[
+    "train",
+    "--model",
+    "cnn",
+    "--method",
+    "lerac",
+    "--optimizer",
+    "adam",
+    "--eta",
+    "0.01",
+    "--train-images",
+    "320",
+    "--validation",
+    "80",
+    "--batch-size",
+    "8",
+    "--epochs",
+    "3",
+    "--log-every",
+    "7",
+    "--snr-every",
+    "25",
+    "--snr-batches",
+    "2",
+    "--quiet",
+    "--checkpoint-every",
+    "3",
+];
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lerac"));
+    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn succeeds(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", errors(&output));
+    errors(&output)
+}
+
+fn trains(out: &Path) -> Vec<&str> {
+    [SHORT, &["--out", out.to_str().unwrap()]].concat()
+}
+
+fn resumes(out: &Path) -> [&str; 5] {
+    ["resume", out.to_str().unwrap(), "--quiet", "--checkpoint-every", "3"]
+}
+
+/// A finished run to hold others against.
+fn whole(dir: &Path) -> PathBuf {
+    let out = dir.join("whole");
+    succeeds(&trains(&out));
+    out
+}
+
+fn assert_same(whole: &Path, resumed: &Path) {
+    for name in REPEATED {
+        let [expected, found] = [whole, resumed].map(|dir| std::fs::read(dir.join(name)).unwrap());
+        assert!(expected == found, "{name} is another after {}", resumed.display());
+    }
+    let summary = |dir: &Path| {
+        let text = std::fs::read_to_string(dir.join("summary.json")).unwrap();
+        let mut summary: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
+        summary.retain(|key, _| !["seconds", "images_per_second", "milliseconds_per_step"].contains(&key.as_str()));
+        summary
+    };
+    assert_eq!(summary(whole), summary(resumed));
+    assert!(!resumed.join("checkpoints").exists(), "a finished run needs no checkpoints");
+}
+
+fn checkpoints(out: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(out.join("checkpoints")) else { return vec![] };
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "safetensors"));
+    files.sort();
+    files
+}
+
+/// A run that was killed once it had `count` checkpoints.
+fn killed(out: &Path, count: usize) {
+    let mut child = command(&trains(out)).spawn().unwrap();
+    while checkpoints(out).len() < count {
+        assert!(child.try_wait().unwrap().is_none(), "the run ended before it could be killed");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Kills runs at random instants, and those that go on with them, until so many kills have hit. `LERAC_KILLS` says how many.
+fn killed_at_any_instant() {
+    let wanted = std::env::var("LERAC_KILLS").map_or(8, |count| count.parse().expect("LERAC_KILLS is a number"));
+    let dir = tempfile::tempdir().unwrap();
+    let whole = whole(dir.path());
+    let mut rng = ChaCha8Rng::seed_from_u64(wanted);
+    let (mut kills, mut runs) = (0, 0);
+    while kills < wanted {
+        let out = dir.path().join(format!("run{runs}"));
+        runs += 1;
+        let mut arguments: Vec<String> = trains(&out).iter().map(ToString::to_string).collect();
+        while !out.join("summary.json").exists() {
+            let arguments_now: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let mut child: Child = command(&arguments_now).spawn().unwrap();
+            if kills < wanted {
+                std::thread::sleep(Duration::from_micros(rng.random_range(200_000..2_500_000)));
+                if child.try_wait().unwrap().is_none() {
+                    child.kill().unwrap();
+                    kills += 1;
+                    child.wait().unwrap();
+                }
+            }
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success() || output.status.code().is_none(), "{}", errors(&output));
+            // Killed before it wrote its options, it has to be begun again.
+            if out.join("config.toml").exists() {
+                arguments = resumes(&out).iter().map(ToString::to_string).collect();
+            }
+        }
+        assert_same(&whole, &out);
+    }
+}
+
+fn interrupted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, out) = (whole(dir.path()), dir.path().join("run"));
+    for signal in ["-INT", "-TERM"] {
+        let arguments = if signal == "-INT" { trains(&out) } else { resumes(&out).to_vec() };
+        let before = checkpoints(&out);
+        let child = command(&arguments).spawn().unwrap();
+        while checkpoints(&out) == before {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{}", errors(&output));
+        assert!(errors(&output).contains("interrupted after step") && errors(&output).contains("lerac resume"));
+    }
+    let refused = run(&trains(&out));
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(errors(&refused).contains("unfinished run"), "{}", errors(&refused));
+    succeeds(&resumes(&out));
+    assert_same(&whole, &out);
+    let again = run(&resumes(&out));
+    assert!(again.status.success() && String::from_utf8_lossy(&again.stdout).contains("finished"));
+}
+
+fn torn_checkpoints() {
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, out) = (whole(dir.path()), dir.path().join("run"));
+    killed(&out, 2);
+    let files = checkpoints(&out);
+    let mut bytes = std::fs::read(&files[1]).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    std::fs::write(&files[1], &bytes).unwrap();
+    let said = succeeds(&resumes(&out));
+    assert!(said.contains("not a whole checkpoint") && said.contains("the checkpoint before it is used"), "{said}");
+    assert_same(&whole, &out);
+
+    let out = dir.path().join("all");
+    killed(&out, 2);
+    for path in checkpoints(&out) {
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+    }
+    let refused = run(&resumes(&out));
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(errors(&refused).contains("not a whole checkpoint"), "{}", errors(&refused));
+    assert_eq!(checkpoints(&out).len(), 2, "what cannot be read is left where it is");
+}
+
+fn changed_options() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    killed(&out, 1);
+    let config = out.join("config.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("eta = 0.01\n", "eta = 0.02\n")).unwrap();
+    let refused = run(&resumes(&out));
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(errors(&refused).contains("eta: 0.01 there, 0.02 here"), "{}", errors(&refused));
+    succeeds(&[&resumes(&out)[..], &["--force"]].concat());
+    assert!(out.join("summary.json").exists());
+}
+
+fn two_processes() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let mut first = command(&trains(&out)).spawn().unwrap();
+    while checkpoints(&out).is_empty() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let second = run(&resumes(&out));
+    // The first may have ended meanwhile on a fast machine; then the second has nothing to do.
+    if first.try_wait().unwrap().is_none() {
+        assert_eq!(second.status.code(), Some(1));
+        assert!(errors(&second).contains(&format!("in use by process {}", first.id())), "{}", errors(&second));
+    }
+    assert!(first.wait().unwrap().success());
+}
+
+fn killed_comparison() {
+    let dir = tempfile::tempdir().unwrap();
+    let grid = ["compare", "--methods", "conventional,lerac", "--seeds", "2", "--out"];
+    let start = |out: &Path| command(&[&grid[..], &[out.to_str().unwrap()], &SHORT[1..]].concat()).spawn().unwrap();
+    let (whole, out) = (dir.path().join("whole"), dir.path().join("killed"));
+    assert!(start(&whole).wait().unwrap().success());
+    let mut child = start(&out);
+    // In the second run of the first seed.
+    while checkpoints(&out.join("lerac-seed0")).is_empty() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(start(&out).wait().unwrap().success());
+    for run in ["conventional-seed0", "lerac-seed0", "conventional-seed1", "lerac-seed1"] {
+        assert_same(&whole.join(run), &out.join(run));
+    }
+    let accuracies = |dir: &Path| {
+        let text = std::fs::read_to_string(dir.join("results.csv")).unwrap();
+        text.lines().map(|line| line.rsplit_once(',').unwrap().0.to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(accuracies(&whole), accuracies(&out), "all columns but the time");
+}
+
+/// The tests of this file.
+pub fn tests() -> Vec<Test> {
+    let mut tests = vec![
+        test("resuming: killed at any instant", |_| killed_at_any_instant()),
+        test("resuming: torn checkpoints", |_| torn_checkpoints()),
+        test("resuming: changed options", |_| changed_options()),
+        test("resuming: two processes", |_| two_processes()),
+        test("resuming: a killed comparison", |_| killed_comparison()),
+    ];
+    if cfg!(unix) {
+        tests.push(test("resuming: interrupted", |_| interrupted()));
+    }
+    tests
+}
