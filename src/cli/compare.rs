@@ -3,7 +3,7 @@
 use super::grid::{Grid, Run};
 use super::progress::Progress;
 use super::saving::SavingArgs;
-use super::{ConfigArgs, DeviceArgs, make_dir, print};
+use super::{ConfigArgs, DeviceArgs, make_dir, print, say};
 use crate::data::{self, Splits};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
@@ -62,7 +62,7 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
     let left = finished.iter().filter(|run| run.is_none()).count();
     let overall = Progress::overall(&bars, args.quiet, left as u64);
     if !args.quiet && left < runs.len() {
-        eprintln!("{} of {} runs are finished already in {}", runs.len() - left, runs.len(), args.out.display());
+        say(&format!("{} of {} runs are finished already in {}", runs.len() - left, runs.len(), args.out.display()));
     }
     let mut failures = vec![];
     for (run, finished) in runs.iter().zip(&mut finished).filter(|(_, finished)| finished.is_none()) {
@@ -73,7 +73,7 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
                 return Err(Error::Interrupted(message));
             }
             Err(error) => {
-                eprintln!("error: {}: {error}", run.title());
+                say(&format!("error: {}: {error}", run.title()));
                 failures.push(run.title());
             }
         }

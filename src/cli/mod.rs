@@ -66,7 +66,7 @@ impl DeviceArgs {
     fn open(&self) -> Result<Gpu> {
         let gpu = Gpu::open(&Options { adapter: self.choice(), ..Options::default() })?;
         if gpu.info().kind == AdapterKind::Software {
-            eprintln!("note: {} computes on the processor; a GPU is many times faster", gpu.info().name);
+            say(&format!("note: {} computes on the processor; a GPU is many times faster", gpu.info().name));
         }
         Ok(gpu)
     }
@@ -94,7 +94,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            say(&format!("error: {error}"));
             match error {
                 Error::Interrupted(_) => ExitCode::from(saving::INTERRUPTED),
                 _ => ExitCode::FAILURE,
@@ -112,6 +112,12 @@ fn table_of(report: &Report) -> String {
         table.add_row(row.iter().map(ToString::to_string));
     }
     table.to_string()
+}
+
+/// Says what happens, on standard error; a reader that has gone away is no error.
+fn say(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Prints results; a reader that has gone away is no error.

@@ -1,5 +1,6 @@
 //! A progress bar that hears a run.
 
+use super::say;
 use crate::curriculum::Layer;
 use crate::error::Result;
 use crate::study::RunDir;
@@ -61,7 +62,7 @@ impl Heard<'_> {
         if self.quiet {
             return;
         }
-        if self.bar.is_hidden() { eprintln!("{line}") } else { self.bar.println(line) }
+        if self.bar.is_hidden() { say(line) } else { self.bar.println(line) }
     }
 }
 

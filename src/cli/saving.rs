@@ -1,5 +1,6 @@
 //! Checkpoints, and what an interrupt does.
 
+use super::say;
 use crate::error::{Error, Result};
 use crate::study::Saving;
 use clap::Args;
@@ -32,7 +33,7 @@ impl SavingArgs {
             if flag.swap(true, Ordering::Relaxed) {
                 std::process::exit(INTERRUPTED.into());
             }
-            eprintln!("stopping after this step with a checkpoint; once more stops at once");
+            say("stopping after this step with a checkpoint; once more stops at once");
         };
         ctrlc::set_handler(handler).map_err(|error| Error::option("signals", format!("cannot be handled: {error}")))?;
         Ok(Saving { every: self.checkpoint_every, keep: self.keep_checkpoints as usize, stop })

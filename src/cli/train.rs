@@ -2,7 +2,7 @@
 
 use super::progress::Progress;
 use super::saving::SavingArgs;
-use super::{ConfigArgs, DeviceArgs, print, table_of};
+use super::{ConfigArgs, DeviceArgs, print, say, table_of};
 use crate::data::{self, Splits};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
@@ -68,13 +68,16 @@ pub(super) fn carry_out(
     let progress = Progress::new(&title, shown.quiet, &MultiProgress::new());
     let trained = fill(gpu, config, splits, opened, &config.method.to_string(), progress);
     let outcome = trained.map_err(|error| match error {
-        Error::Interrupted(where_) => {
-            Error::Interrupted(format!("{where_}; `lerac resume {}` goes on with it", out.display()))
+        Error::Interrupted(place) => {
+            Error::Interrupted(format!("{place}; `lerac resume {}` goes on with it", out.display()))
+        }
+        Error::Device(fault) if RunDir::can_be_resumed(out) => {
+            Error::Device(format!("{fault}; `lerac resume {}` goes on behind the last checkpoint", out.display()))
         }
         other => other,
     })?;
     if shown.profile {
-        eprintln!("{}", table_of(&bench::profile(gpu, outcome.session.program(), PROFILED)?));
+        say(&table_of(&bench::profile(gpu, outcome.session.program(), PROFILED)?));
     }
     print(&match shown.json {
         true => serde_json::to_string_pretty(&outcome.summary).expect("a summary is plain data"),
@@ -94,18 +97,18 @@ pub(super) fn fill<'g>(
 ) -> Result<Outcome<'g>> {
     let notes = std::mem::take(&mut dir.notes);
     let mut progress = progress.beside(&mut dir);
-    notes.iter().for_each(|note| eprintln!("note: {note}"));
+    notes.iter().for_each(|note| say(&format!("note: {note}")));
     let outcome = match &checkpoint {
         None => train::run(gpu, config, splits, &mut progress),
         Some(checkpoint) => {
             let standing = &checkpoint.standing;
             progress.say(&format!("goes on behind step {}", standing.step));
             if standing.adapter != gpu.info().name {
-                eprintln!(
+                say(&format!(
                     "note: the checkpoint was made on {}; on {} results agree up to rounding only",
                     standing.adapter,
                     gpu.info().name
-                );
+                ));
             }
             train::resume(gpu, config, splits, checkpoint, &mut progress)
         }

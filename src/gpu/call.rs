@@ -1,7 +1,7 @@
 //! Replaying kernels: one encoder, one compute pass, one submit.
 
 use super::{Access, BufferRange, Gpu, Kernel, kernel::Pipeline};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use std::sync::Arc;
 
 /// A kernel bound to its buffers with its grid: all that a replay needs.
@@ -21,6 +21,11 @@ impl Gpu {
     /// # Errors
     /// [`crate::error::Error::Device`] with the shader's name where the device refuses the kernel.
     pub fn call(&self, kernel: &Kernel, ranges: &[(BufferRange, Access)], grid: [u32; 3]) -> Result<Call> {
+        let refused = |why: String| Err(Error::Device(format!("{}: {why}", kernel.name())));
+        let most = self.limits().grid;
+        if grid.iter().any(|&groups| groups > most) {
+            return refused(format!("a grid of {grid:?} workgroups, this device launches {most} along a dimension"));
+        }
         let accesses: Vec<_> = ranges.iter().map(|(_, access)| *access).collect();
         let pipeline = self.pipeline(kernel, &accesses)?;
         let entries: Vec<_> = ranges
@@ -35,11 +40,16 @@ impl Gpu {
                 }),
             })
             .collect();
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let bind_group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(kernel.entry),
             layout: &pipeline.layout,
             entries: &entries,
         });
+        if let Some(error) = pollster::block_on(scope.pop()) {
+            let sizes: Vec<_> = ranges.iter().map(|(range, _)| range.bytes).collect();
+            return refused(format!("bindings of {sizes:?} bytes: {error}"));
+        }
         self.check()?;
         Ok(Call { pipeline, bind_group, grid })
     }

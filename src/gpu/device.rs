@@ -40,6 +40,11 @@ impl Faults {
         self.0.lock().expect("faults are only read and written").get_or_insert(text);
     }
 
+    /// Over what followed from it and may have been heard first.
+    fn keep_cause(&self, text: String) {
+        *self.0.lock().expect("faults are only read and written") = Some(text);
+    }
+
     pub(super) fn check(&self) -> Result<()> {
         match &*self.0.lock().expect("faults are only read and written") {
             None => Ok(()),
@@ -94,10 +99,8 @@ impl Gpu {
         let uncaptured = faults.clone();
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| uncaptured.keep(error.to_string())));
         let lost = faults.clone();
-        device.set_device_lost_callback(move |reason, message| {
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                lost.keep(format!("the device was lost ({message}); results since the last save are gone"));
-            }
+        device.set_device_lost_callback(move |_, message| {
+            lost.keep_cause(format!("the device was lost ({message}); what it held and nobody read is gone"));
         });
         Ok(Self { device, queue, faults, info, poison: options.poison, pipelines: Mutex::default() })
     }
@@ -162,6 +165,11 @@ impl Gpu {
         self.queue.write_buffer(&to.buffer.raw, to.offset + offset, bytes);
     }
 
+    /// Ends the device, as a driver does that loses it. Tests use it.
+    pub fn lose(&self) {
+        self.device.destroy();
+    }
+
     pub(super) fn pipeline(&self, kernel: &Kernel, accesses: &[Access]) -> Result<Arc<Pipeline>> {
         let key = (kernel.wgsl(), kernel.entry, accesses.to_vec());
         let mut pipelines = self.pipelines.lock().expect("compiling returns errors and does not panic");
@@ -174,6 +182,10 @@ impl Gpu {
     }
 
     pub(super) fn check(&self) -> Result<()> {
+        if self.faults.check().is_err() {
+            // A lost device says so when it is asked, after the errors that follow from it. Another error here would be one of those.
+            let _ = self.device.poll(wgpu::PollType::Poll);
+        }
         self.faults.check()
     }
 }

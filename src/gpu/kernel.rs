@@ -62,6 +62,11 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    /// File and function, for messages.
+    pub(super) fn name(&self) -> String {
+        format!("shaders/{}.wgsl, {}", self.shader.name, self.entry)
+    }
+
     /// The WGSL text that is compiled: a header of constants, then the file.
     pub fn wgsl(&self) -> String {
         let mut text = String::new();
@@ -139,9 +144,7 @@ impl Pipeline {
         });
         match pollster::block_on(scope.pop()) {
             None => Ok(Self { raw, layout }),
-            Some(error) => {
-                Err(Error::Device(format!("shaders/{}.wgsl, {}: {error}", kernel.shader.name, kernel.entry)))
-            }
+            Some(error) => Err(Error::Device(format!("{}: {error}", kernel.name()))),
         }
     }
 }

@@ -54,7 +54,7 @@ impl RunDir {
     /// [`Error::Io`] where the directory cannot be made or written; [`Error::Option`] where it holds a finished run, or one that can
     /// be resumed.
     pub fn create(dir: &Path, config: &Config, saving: Saving) -> Result<Self> {
-        if checkpoints::exist(dir)? && !Self::is_finished(dir) {
+        if Self::can_be_resumed(dir) {
             let dir = dir.display();
             let message =
                 format!("{dir} holds an unfinished run; `lerac resume {dir}` goes on with it, or choose another");
@@ -115,6 +115,11 @@ impl RunDir {
             _lock: lock,
         };
         Ok((run_dir, checkpoint))
+    }
+
+    /// Whether `dir` holds a run that ended early and left a checkpoint.
+    pub fn can_be_resumed(dir: &Path) -> bool {
+        !Self::is_finished(dir) && checkpoints::exist(dir).unwrap_or(false)
     }
 
     /// Whether `dir` holds a finished run.
@@ -204,7 +209,7 @@ impl Observer for RunDir {
     }
 
     fn wants_checkpoint(&self, step: u64) -> bool {
-        self.saving.every > 0 && step % self.saving.every == 0
+        self.saving.every > 0 && step.is_multiple_of(self.saving.every)
     }
 
     fn checkpoint(&mut self, mut checkpoint: Checkpoint) -> Result<()> {

@@ -288,7 +288,7 @@ fn loader(config: &Config, data: &Arc<Dataset>, division: &Division, step: u64) 
 /// [`Error::Option`] and [`Error::Capacity`] before the first step; [`Error::NonFinite`], [`Error::Device`] and
 /// [`Error::Interrupted`] during training; those of the observer.
 pub fn run<'g>(gpu: &'g Gpu, config: &Config, data: &Splits, observer: &mut dyn Observer) -> Result<Outcome<'g>> {
-    begin(gpu, config, data)?.to_the_end(gpu, observer)
+    begin(gpu, config, data)?.complete(gpu, observer)
 }
 
 /// Goes on behind a checkpoint, to the same results as [`run`] without a break.
@@ -304,11 +304,11 @@ pub fn resume<'g>(
 ) -> Result<Outcome<'g>> {
     let mut training = begin(gpu, config, data)?;
     training.put_back(checkpoint)?;
-    training.to_the_end(gpu, observer)
+    training.complete(gpu, observer)
 }
 
 impl<'g> Training<'g, '_> {
-    fn to_the_end(mut self, gpu: &Gpu, observer: &mut dyn Observer) -> Result<Outcome<'g>> {
+    fn complete(mut self, gpu: &Gpu, observer: &mut dyn Observer) -> Result<Outcome<'g>> {
         observer.begin(&self.session.plan(), self.session.layers(), self.steps)?;
         self.clock = Clock::from(self.clock.before);
         while self.session.time().step < self.steps {

@@ -2,7 +2,7 @@
 
 use crate::common::{Test, test};
 use lerac::error::Error;
-use lerac::gpu::Gpu;
+use lerac::gpu::{Access, AdapterChoice, Gpu, Kernel, Options, Shader};
 use lerac::nn::{self, Task};
 use lerac::tape::{Keep, Mode, Program, Storage, Tape};
 use lerac::train::Config;
@@ -61,11 +61,77 @@ fn an_empty_tape_runs(gpu: &Gpu) {
     gpu.wait().unwrap();
 }
 
+static DOUBLE: Shader = Shader {
+    name: "double",
+    source: "@group(0) @binding(0) var<storage, read_write> x: array<f32>;
+        @compute @workgroup_size(64) fn double(@builtin(global_invocation_id) id: vec3<u32>) { x[id.x] *= 2.0; }",
+};
+static BROKEN: Shader = Shader { name: "broken", source: "@compute @workgroup_size(64) fn broken() { nothing(); }" };
+
+fn kernel(shader: &'static Shader) -> Kernel {
+    Kernel { shader, entry: shader.name, constants: vec![] }
+}
+
+fn refused<T>(result: Result<T, Error>, parts: &[&str]) {
+    let Err(error) = result else { panic!("nothing was refused: {parts:?}") };
+    let text = error.to_string();
+    for part in parts {
+        assert!(text.contains(part), "{text:?} lacks {part:?}");
+    }
+}
+
+/// What a driver would refuse names the kernel, and leaves the device usable.
+fn faults_name_their_place(gpu: &Gpu) {
+    let x = gpu.buffer("x", 256).unwrap();
+    let bound = |bytes| vec![(x.range(0, bytes), Access::Write)];
+    refused(gpu.call(&kernel(&BROKEN), &bound(256), [1, 1, 1]), &["shaders/broken.wgsl, broken", "nothing"]);
+    let wide = gpu.call(&kernel(&DOUBLE), &bound(256), [1, 70_000, 1]);
+    refused(wide, &["shaders/double.wgsl, double", "70000", "65535"]);
+    let few = gpu.call(&kernel(&DOUBLE), &[(x.range(4, 16), Access::Write)], [1, 1, 1]);
+    refused(few, &["shaders/double.wgsl, double", "bindings of [16] bytes"]);
+    refused(gpu.buffer("a whole library", 1 << 50), &["a whole library", "1125899906842624 bytes", "--batch-size"]);
+    gpu.write(&x, 0, &[3f32; 64]);
+    gpu.run([&gpu.call(&kernel(&DOUBLE), &bound(256), [1, 1, 1]).unwrap()]).unwrap();
+    assert_eq!(gpu.read::<f32>(&x.whole()).unwrap(), [6.0; 64]);
+}
+
+fn a_lost_device_says_so(_: &Gpu) {
+    let gpu = Gpu::open(&Options { adapter: AdapterChoice::from_option(None), ..Options::default() }).unwrap();
+    let x = gpu.buffer("x", 256).unwrap();
+    let call = gpu.call(&kernel(&DOUBLE), &[(x.whole(), Access::Write)], [1, 1, 1]).unwrap();
+    gpu.lose();
+    let after = gpu.run([&call]).and_then(|()| gpu.read::<f32>(&x.whole()));
+    refused(after, &["lost"]);
+    refused(gpu.run([&call]), &["lost"]);
+}
+
+/// Under WebGPU's default limits a model runs or is refused before its first step, with what to do.
+fn every_model_fits_or_is_refused(gpu: &Gpu) {
+    for name in nn::NAMES {
+        for (batch_size, fits) in [(64, true), (1 << 14, false)] {
+            let task =
+                Task { image: [3, 32, 32], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 };
+            let options = Config::default().net_options();
+            let recorded = nn::record(&nn::named(name).unwrap(), &task, batch_size, Tape::new(Mode::Train), options);
+            match recorded.tape.check(&gpu.limits(), batch_size) {
+                Ok(()) => assert!(fits || name == "lenet", "{name} at {batch_size}"),
+                refusal => {
+                    assert!(!fits, "{name} at {batch_size}");
+                    refused(refusal, &["this device binds 128.0 MiB", "--batch-size", "or less fits"]);
+                }
+            }
+        }
+    }
+}
+
 /// The tests of this file.
 pub fn tests() -> Vec<Test> {
     vec![
         test("limits: a large batch is refused", a_large_batch_is_refused),
         test("limits: plans are what is allocated", plans_are_what_is_allocated),
         test("limits: an empty tape runs", an_empty_tape_runs),
+        test("limits: every model fits or is refused", every_model_fits_or_is_refused),
+        test("limits: faults name their place", faults_name_their_place),
+        test("limits: a lost device says so", a_lost_device_says_so),
     ]
 }

@@ -1,6 +1,12 @@
 //! Runs that end early, and go on to the bytes of runs that do not.
 
 use crate::common::{Test, test};
+use lerac::curriculum::Layer;
+use lerac::data::shapes;
+use lerac::error::Result;
+use lerac::gpu::{AdapterChoice, Gpu, Options};
+use lerac::study::{RunDir, Saving};
+use lerac::train::{Checkpoint, Config, EpochRecord, IntervalRecord, Observer, SessionPlan, resume, run};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -9,8 +15,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 /// Everything that a second run repeats; `speed.csv` alone is of its own time.
-const REPEATED: [&str; 6] =
-    ["config.toml", "metrics.csv", "layers.csv", "noise.csv", "predictions.csv", "model.safetensors"];
+const REPEATED: [&str; 5] = ["config.toml", "metrics.csv", "layers.csv", "predictions.csv", "model.safetensors"];
 
 /// A run of a second or two: two moments, dropout-free, measurements of noise, intervals that do not divide epochs.
 const SHORT: &[&str] = &[
@@ -48,7 +53,7 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
-fn run(arguments: &[&str]) -> Output {
+fn ended(arguments: &[&str]) -> Output {
     command(arguments).output().unwrap()
 }
 
@@ -57,7 +62,7 @@ fn errors(output: &Output) -> String {
 }
 
 fn succeeds(arguments: &[&str]) -> String {
-    let output = run(arguments);
+    let output = ended(arguments);
     assert!(output.status.success(), "{arguments:?}: {}", errors(&output));
     errors(&output)
 }
@@ -82,6 +87,9 @@ fn assert_same(whole: &Path, resumed: &Path) {
         let [expected, found] = [whole, resumed].map(|dir| std::fs::read(dir.join(name)).unwrap());
         assert!(expected == found, "{name} is another after {}", resumed.display());
     }
+    // Measured in some runs only.
+    let noise = |dir: &Path| std::fs::read(dir.join("noise.csv")).ok();
+    assert!(noise(whole) == noise(resumed), "noise.csv is another after {}", resumed.display());
     let summary = |dir: &Path| {
         let text = std::fs::read_to_string(dir.join("summary.json")).unwrap();
         let mut summary: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
@@ -159,12 +167,12 @@ fn interrupted() {
         assert_eq!(output.status.code(), Some(130), "{}", errors(&output));
         assert!(errors(&output).contains("interrupted after step") && errors(&output).contains("lerac resume"));
     }
-    let refused = run(&trains(&out));
+    let refused = ended(&trains(&out));
     assert_eq!(refused.status.code(), Some(1));
     assert!(errors(&refused).contains("unfinished run"), "{}", errors(&refused));
     succeeds(&resumes(&out));
     assert_same(&whole, &out);
-    let again = run(&resumes(&out));
+    let again = ended(&resumes(&out));
     assert!(again.status.success() && String::from_utf8_lossy(&again.stdout).contains("finished"));
 }
 
@@ -187,7 +195,7 @@ fn torn_checkpoints() {
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
     }
-    let refused = run(&resumes(&out));
+    let refused = ended(&resumes(&out));
     assert_eq!(refused.status.code(), Some(1));
     assert!(errors(&refused).contains("not a whole checkpoint"), "{}", errors(&refused));
     assert_eq!(checkpoints(&out).len(), 2, "what cannot be read is left where it is");
@@ -200,7 +208,7 @@ fn changed_options() {
     let config = out.join("config.toml");
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, text.replace("eta = 0.01\n", "eta = 0.02\n")).unwrap();
-    let refused = run(&resumes(&out));
+    let refused = ended(&resumes(&out));
     assert_eq!(refused.status.code(), Some(1));
     assert!(errors(&refused).contains("eta: 0.01 there, 0.02 here"), "{}", errors(&refused));
     succeeds(&[&resumes(&out)[..], &["--force"]].concat());
@@ -214,13 +222,72 @@ fn two_processes() {
     while checkpoints(&out).is_empty() {
         std::thread::sleep(Duration::from_millis(2));
     }
-    let second = run(&resumes(&out));
+    let second = ended(&resumes(&out));
     // The first may have ended meanwhile on a fast machine; then the second has nothing to do.
     if first.try_wait().unwrap().is_none() {
         assert_eq!(second.status.code(), Some(1));
         assert!(errors(&second).contains(&format!("in use by process {}", first.id())), "{}", errors(&second));
     }
     assert!(first.wait().unwrap().success());
+}
+
+/// Passes on to a run's directory what it hears, and takes the device away behind step 50.
+struct Losing<'a> {
+    dir: &'a mut RunDir,
+    gpu: &'a Gpu,
+}
+
+impl Observer for Losing<'_> {
+    fn begin(&mut self, plan: &SessionPlan, layers: &[Layer], steps: u64) -> Result<()> {
+        self.dir.begin(plan, layers, steps)
+    }
+
+    fn step(&mut self, step: u64) {
+        if step == 50 {
+            self.gpu.lose();
+        }
+    }
+
+    fn interval(&mut self, record: &IntervalRecord) -> Result<()> {
+        self.dir.interval(record)
+    }
+
+    fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
+        self.dir.epoch(record)
+    }
+
+    fn wants_checkpoint(&self, step: u64) -> bool {
+        step % 9 == 0
+    }
+
+    fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<()> {
+        self.dir.checkpoint(checkpoint)
+    }
+}
+
+fn a_lost_device() {
+    let open = || Gpu::open(&Options { adapter: AdapterChoice::from_option(None), ..Options::default() }).unwrap();
+    let config = Config { batch_size: 8, epochs: 2, log_every: 7, validation: 40, ..Config::default() };
+    let (data, dir) = (shapes(300, 100, 0), tempfile::tempdir().unwrap());
+    let (whole, out) = (dir.path().join("whole"), dir.path().join("lost"));
+    let finish = |gpu: &Gpu, out: &Path| {
+        let (mut run_dir, checkpoint) = RunDir::open(out, &config, Saving::default(), false).unwrap();
+        let outcome = match &checkpoint {
+            Some(checkpoint) => resume(gpu, &config, &data, checkpoint, &mut run_dir),
+            None => run(gpu, &config, &data, &mut run_dir),
+        };
+        run_dir.finish(&outcome.unwrap(), "conventional").unwrap();
+        checkpoint.map_or(0, |checkpoint| checkpoint.standing.step)
+    };
+    assert_eq!(finish(&open(), &whole), 0);
+    let gpu = open();
+    let mut run_dir = RunDir::create(&out, &config, Saving { keep: 2, ..Saving::default() }).unwrap();
+    let ended = run(&gpu, &config, &data, &mut Losing { dir: &mut run_dir, gpu: &gpu });
+    let message = ended.err().expect("a lost device ends the run").to_string();
+    assert!(message.contains("the device was lost"), "{message}");
+    drop(run_dir);
+    assert_eq!(finish(&open(), &out), 45, "the last checkpoint before the loss");
+    assert_same(&whole, &out);
 }
 
 fn killed_comparison() {
@@ -254,6 +321,7 @@ pub fn tests() -> Vec<Test> {
         test("resuming: torn checkpoints", |_| torn_checkpoints()),
         test("resuming: changed options", |_| changed_options()),
         test("resuming: two processes", |_| two_processes()),
+        test("resuming: a lost device", |_| a_lost_device()),
         test("resuming: a killed comparison", |_| killed_comparison()),
     ];
     if cfg!(unix) {
