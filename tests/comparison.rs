@@ -157,11 +157,9 @@ fn paired_differences_match_scipy() {
         0.20483276469913345,
         max_relative = 1e-6
     );
-    // The mean of five draws from -.01 .. .05 lies between these, and around the sample's.
+    // The 2.5 and 97.5 % of all 5^5 resamples' means; at 5 and 95 % it would be .006 to .038.
     let [low, high] = found.interval.unwrap();
-    assert!((-0.01..0.022).contains(&low) && (0.022..0.0501).contains(&high), "{low} to {high}");
-    // Deviation of a resampled mean: sqrt(mean square deviation / 5) = .0091; 1.96 of them to each side, about.
-    assert!((0.025..0.045).contains(&(high - low)), "{low} to {high}");
+    assert!((low - 0.002).abs() <= 0.002 && (high - 0.038).abs() <= 0.002, "{low} to {high}");
     assert_eq!(found, paired_difference(&a, &b), "the bootstrap draws from a fixed seed");
     let same = paired_difference(&[0.1, 0.2], &[0.1, 0.2]);
     assert_eq!((same.mean, same.p), (0.0, None));
@@ -198,6 +196,32 @@ fn the_verdict_says_what_is_more_than_chance() {
     let ((least, corrected), (most, same)) = (if p(1).0 < p(2).0 { p(1) } else { p(2) }, p(3));
     assert_relative_eq!(corrected.unwrap(), 3.0 * least, max_relative = 1e-12);
     assert_relative_eq!(same.unwrap(), most, max_relative = 1e-12);
+}
+
+#[test]
+fn predictions_are_pooled_over_the_seeds_that_methods_share() {
+    let with = |arm: &str, seed, right: [u8; 6]| Finished {
+        right: right.map(|r| r == 1).to_vec(),
+        ..run(arm, seed, 0.5, 1.0)
+    };
+    let comparison = compare(&[
+        with("a", 0, [1, 1, 1, 0, 0, 1]),
+        with("b", 0, [1, 0, 0, 0, 1, 1]),
+        with("b", 1, [1, 0, 1, 1, 1, 0]),
+        with("c", 1, [0, 0, 0, 1, 1, 1]),
+        with("a", 1, [1, 1, 0, 0, 1, 1]),
+    ]);
+    let pairs = comparison.pairs.iter();
+    let found: Vec<_> = pairs
+        .map(|pair| (pair.arms[0].as_str(), pair.arms[1].as_str(), pair.mcnemar.only_first, pair.mcnemar.only_second))
+        .collect();
+    // a against b over both seeds: 2 + 2 and 1 + 2 images; c has the second seed alone.
+    assert_eq!(found, [("a", "b", 4, 3), ("a", "c", 2, 1), ("b", "c", 2, 1)]);
+    // The second seed alone: 4, 4 and 3 right, of 2, 1, 1, 2, 3 and 2 methods: 2 (3 * 41 - 11^2) / (3 * 11 - 23).
+    let cochran = comparison.cochran.unwrap();
+    assert_relative_eq!(cochran.q, 0.4, max_relative = 1e-12);
+    // The chi-squared distribution of two degrees of freedom is exponential.
+    assert_relative_eq!(cochran.p, (-0.2f64).exp(), max_relative = 1e-9);
 }
 
 #[test]

@@ -95,6 +95,31 @@ fn controls_start_from_the_paper_and_end_at_eta() {
 }
 
 #[test]
+fn controls_are_halfway_where_they_should_be() {
+    let depths = [1, 2, 3, 4, 5];
+    let paper = || Paper::new(0.1, Range { first: 0.1, last: 1e-5 }, 2.0, &depths, Pace::Step).unwrap();
+    let start = [1.0, 1e-1, 1e-2, 1e-3, 1e-4f64];
+    let shuffled = paper().control(Control::Shuffled(3));
+    let shuffled = depths.map(|depth| shuffled.factor(time(0, 10), depth - 1));
+    let logarithmic = |s: f64| s + (1.0 - s) * (1.0 - ((1.0 + s) / 2.0).log(s));
+    let [a, b, c, d, e] = start.map(f64::sqrt);
+    for (control, expected) in [
+        (Control::Reversed, [e, d, c, b, a]),
+        (Control::Shuffled(3), shuffled.map(f64::sqrt)),
+        (Control::Uniform, [0.1; 5]),
+        (Control::Linear, start.map(|s| (s + 1.0) / 2.0)),
+        // Of a layer that is at eta from the start no logarithm can be divided by.
+        (Control::Logarithmic, start.map(|s| if s == 1.0 { 1.0 } else { logarithmic(s) })),
+    ] {
+        let changed = paper().control(control);
+        for (depth, expected) in depths.into_iter().zip(expected) {
+            let found = changed.factor(time(10, 10), depth - 1);
+            assert!((found / expected - 1.0).abs() <= 1e-12, "{control:?} depth {depth}: {found}, expected {expected}");
+        }
+    }
+}
+
+#[test]
 fn growths_have_their_closed_forms() {
     for s in [1e-8, 1e-3, 0.5, 1.0, 4.0] {
         let halfway = |growth: Growth| growth.between(s, 0.5);

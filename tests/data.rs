@@ -1,5 +1,5 @@
 //! Data sets read, refused, divided, ordered and batched. What needs files that are not part of the repository says so loudly
-//! where they are absent, and passes.
+//! where they are absent, and passes; with `REQUIRE_DATA=1` it fails for a set that the project's scripts install.
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -20,6 +20,13 @@ use tempfile::TempDir;
 /// Says so on standard error itself, since the test harness keeps what `eprintln` prints in a test that passes.
 fn skip(what: &str, why: &str) {
     std::io::stderr().write_all(format!("SKIP: {what} is not tested: {why}\n").as_bytes()).unwrap();
+}
+
+/// The same of a set that the project's scripts install: with `REQUIRE_DATA=1` its absence is a failure.
+fn skip_unless_required(what: &str, why: &str) {
+    let required = std::env::var("REQUIRE_DATA").is_ok_and(|value| value == "1");
+    assert!(!required, "{what} is absent, and REQUIRE_DATA=1 is set: {why}");
+    skip(what, why);
 }
 
 /// CIFAR-10 unpacked from `../shared/data` into the system's temporary directory, once; None, said loudly, where that cannot be.
@@ -137,7 +144,7 @@ fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> u64 {
 fn fashion_mnist_is_what_was_published() {
     let dir = Path::new("/usr/share/datasets/fashion-mnist");
     if !dir.is_dir() {
-        skip("Fashion-MNIST", "apt-get install dataset-fashion-mnist");
+        skip_unless_required("Fashion-MNIST", "sh scripts/ensure-data.sh");
         return;
     }
     let Splits { train, test } = data::open("fashion-mnist", Some(dir)).unwrap();

@@ -3,32 +3,55 @@
 
 mod common;
 
-use common::rows::{Row, rows};
+use common::rows::{Row, rows, spread};
+use lerac::ops::cross_entropy::{PADDING, reference};
+use lerac::tensor::Shape;
 
 fn loss(row: &Row, values: &[Vec<f64>], weights: &[f64]) -> f64 {
     (row.forward)(values).iter().zip(weights).map(|(y, w)| y * w).sum()
 }
 
+/// Step of the differences.
+const STEP: f64 = 1e-5;
+
+/// The central difference of `f` around `at`.
+fn difference(at: f64, mut f: impl FnMut(f64) -> f64) -> f64 {
+    (f(at + STEP) - f(at - STEP)) / (2.0 * STEP)
+}
+
+/// The larger of two errors; NaN is larger than all.
+fn worse(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::INFINITY } else { a.max(b) }
+}
+
+/// About 24 elements of a tensor, evenly spread: the step has no factor in common with any extent, so that each place along each
+/// dimension, such as each tap of a kernel, has its turn.
+fn sample(shape: &Shape) -> impl Iterator<Item = usize> {
+    fn common_factor(a: usize, b: usize) -> usize {
+        if b == 0 { a } else { common_factor(b, a % b) }
+    }
+    let coprime = |stride: &usize| shape.dims().iter().all(|&extent| common_factor(*stride, extent) == 1);
+    let stride = (shape.count().div_ceil(24)..).find(coprime).expect("there are primes enough");
+    (0..shape.count()).step_by(stride)
+}
+
 /// The largest error of a sample of derivatives, relative to the largest derivative of their operand.
 fn worst_error(row: &Row) -> f64 {
-    const STEP: f64 = 1e-5;
     let mut values = row.values();
     let weights = row.weights((row.forward)(&values).len());
     let gradients = (row.backward)(&values, &weights);
     assert_eq!(gradients.len(), values.len(), "a gradient per operand");
     let mut worst = 0.0;
-    for operand in 0..values.len() {
+    for (operand, shape) in row.inputs.iter().chain(&row.params).enumerate() {
         let scale = gradients[operand].iter().fold(1e-3f64, |m, g| m.max(g.abs()));
-        let stride = values[operand].len().div_ceil(24);
-        for i in (0..values[operand].len()).step_by(stride) {
+        for i in sample(shape) {
             let at = values[operand][i];
-            values[operand][i] = at + STEP;
-            let above = loss(row, &values, &weights);
-            values[operand][i] = at - STEP;
-            let below = loss(row, &values, &weights);
+            let found = difference(at, |value| {
+                values[operand][i] = value;
+                loss(row, &values, &weights)
+            });
             values[operand][i] = at;
-            let error = ((above - below) / (2.0 * STEP) - gradients[operand][i]).abs() / scale;
-            worst = if error <= worst { worst } else { error };
+            worst = worse(worst, (found - gradients[operand][i]).abs() / scale);
         }
     }
     worst
@@ -54,5 +77,52 @@ fn a_wrong_derivative_is_noticed() {
         });
         let error = worst_error(&row);
         assert!(error > 1e-5, "{}: error {error:e}", row.name);
+    }
+}
+
+#[test]
+fn samples_reach_every_tap() {
+    for shape in [[16, 3, 3, 3], [40, 16, 3, 3], [6, 1, 5, 5], [9, 3, 7, 7]] {
+        let [.., h, w] = shape;
+        let mut seen = [vec![false; h], vec![false; w]];
+        for i in sample(&shape.into()) {
+            seen[0][i / w % h] = true;
+            seen[1][i % w] = true;
+        }
+        assert!(seen.iter().flatten().all(|&seen| seen), "{shape:?}: {seen:?}");
+    }
+}
+
+#[test]
+fn one_nan_is_noticed_wherever_it_stands() {
+    for at in 0..7 {
+        let mut row = rows().into_iter().find(|row| row.name == "relu [7]").expect("a row of this name");
+        let right = std::mem::replace(&mut row.backward, Box::new(|_, _| vec![]));
+        row.backward = Box::new(move |values, dy| {
+            let mut gradients = right(values, dy);
+            gradients[0][at] = f64::NAN;
+            gradients
+        });
+        assert_eq!(worst_error(&row), f64::INFINITY, "NaN at {at}");
+    }
+}
+
+#[test]
+fn the_gradient_of_the_loss_is_the_derivative_of_its_mean() {
+    for (labels, k, smoothing) in
+        [(vec![0], 2, 0.0), (vec![4, 0, 2, 2], 5, 0.1), (vec![1, PADDING, 6, PADDING, 0], 7, 0.0), (vec![0, 2], 3, 0.3)]
+    {
+        let images = labels.iter().filter(|&&label| label != PADDING).count() as f64;
+        let mut z: Vec<f64> = spread(labels.len() * k, 3).iter().map(|v| 2.0 * v).collect();
+        let gradient = reference::backward(&z, &labels, smoothing);
+        for (i, gradient) in gradient.iter().enumerate() {
+            let at = z[i];
+            let found = difference(at, |value| {
+                z[i] = value;
+                reference::losses(&z, &labels, smoothing).iter().sum::<f64>() / images
+            });
+            z[i] = at;
+            assert!((found - gradient).abs() <= 1e-9, "{labels:?} {i}: {gradient}, differences say {found}");
+        }
     }
 }

@@ -1,9 +1,12 @@
-//! The shaders against the Rust that calls them, by naga's reflection and without a device: every kernel that a model or an
-//! optimiser launches parses and validates under its constants, and binds what the launch binds.
+//! The shaders against the Rust that calls them, by naga's reflection and without a device: every kernel that a model, a row of the
+//! op table, an optimiser or a bench launches parses and validates under its constants, and binds what the launch binds.
 
-use lerac::gpu::{Access, Kernel};
+mod common;
+
+use common::rows::rows;
+use lerac::gpu::{Access, Constant, Kernel, Shader};
 use lerac::nn::{self, NetOptions, Task};
-use lerac::tape::{Dispatch, Mode, Tape, Target};
+use lerac::tape::{Mode, Tape, Target};
 use naga::{AddressSpace, StorageAccess};
 use std::collections::HashSet;
 
@@ -16,16 +19,23 @@ fn parse(kernel: &Kernel) -> (naga::Module, naga::valid::ModuleInfo) {
     (module, info)
 }
 
+/// A kernel, how it sees each binding, and its grid.
+struct Launch<'k> {
+    kernel: &'k Kernel,
+    access: Vec<Access>,
+    grid: [u32; 3],
+}
+
 /// What an entry point reads and writes, by binding.
-fn check(dispatch: &Dispatch) {
-    let (module, info) = parse(&dispatch.kernel);
-    let what = format!("{}.{}", dispatch.kernel.shader.name, dispatch.kernel.entry);
-    let index = module.entry_points.iter().position(|entry| entry.name == dispatch.kernel.entry);
+fn check(launch: &Launch<'_>) {
+    let (module, info) = parse(launch.kernel);
+    let what = format!("{}.{}", launch.kernel.shader.name, launch.kernel.entry);
+    let index = module.entry_points.iter().position(|entry| entry.name == launch.kernel.entry);
     let index = index.unwrap_or_else(|| panic!("{what}: no such entry point"));
     let size = module.entry_points[index].workgroup_size;
     assert!(size.iter().product::<u32>() <= 256, "{what}: more than 256 invocations");
-    assert!(dispatch.grid.iter().all(|&groups| (1..=65_535).contains(&groups)), "{what}: grid {:?}", dispatch.grid);
-    let storage = dispatch.bindings.iter().filter(|binding| binding.access != Access::Uniform).count();
+    assert!(launch.grid.iter().all(|&groups| (1..=65_535).contains(&groups)), "{what}: grid {:?}", launch.grid);
+    let storage = launch.access.iter().filter(|&&access| access != Access::Uniform).count();
     assert!(storage <= 8, "{what}: {storage} storage buffers");
     let mut shared = 0;
     for (handle, variable) in module.global_variables.iter() {
@@ -45,15 +55,39 @@ fn check(dispatch: &Dispatch) {
             other => panic!("{what}: {other:?}"),
         };
         let bound =
-            dispatch.bindings.get(at.binding as usize).unwrap_or_else(|| panic!("{what}: nothing at {}", at.binding));
-        assert_eq!(bound.access, access, "{what}: binding {}, {:?}", at.binding, variable.name);
+            launch.access.get(at.binding as usize).unwrap_or_else(|| panic!("{what}: nothing at {}", at.binding));
+        assert_eq!(*bound, access, "{what}: binding {}, {:?}", at.binding, variable.name);
     }
     assert!(shared <= 16 << 10, "{what}: {shared} bytes of workgroup memory");
 }
 
-#[test]
-fn every_kernel_of_every_model_binds_what_its_shader_declares() {
-    let mut seen = HashSet::new();
+/// Kernels that were checked, by their text, and the entry points among them by file.
+#[derive(Default)]
+struct Checked {
+    kernels: HashSet<(String, &'static str)>,
+    entries: HashSet<(&'static str, &'static str)>,
+}
+
+impl Checked {
+    fn add(&mut self, launch: &Launch<'_>) {
+        let Kernel { shader, entry, .. } = launch.kernel;
+        self.entries.insert((shader.name, *entry));
+        if self.kernels.insert((launch.kernel.wgsl(), *entry)) {
+            check(launch);
+        }
+    }
+
+    /// All launches of a tape, forward and backward.
+    fn add_tape(&mut self, tape: &Tape) {
+        for (_, dispatch) in tape.forward().into_iter().chain(tape.backward()) {
+            let access = dispatch.bindings.iter().map(|binding| binding.access).collect();
+            self.add(&Launch { kernel: &dispatch.kernel, access, grid: dispatch.grid });
+        }
+    }
+}
+
+fn models() -> Checked {
+    let mut checked = Checked::default();
     for name in nn::NAMES {
         for (mode, blur) in [(Mode::Train, false), (Mode::Train, true), (Mode::Eval, true)] {
             let task =
@@ -61,17 +95,84 @@ fn every_kernel_of_every_model_binds_what_its_shader_declares() {
             for target in Target::ALL {
                 let tape = Tape::new(mode).with_target(target);
                 let recorded = nn::record(&nn::named(name).unwrap(), &task, 8, tape, NetOptions { blur });
-                for (_, dispatch) in recorded.tape.forward().into_iter().chain(recorded.tape.backward()) {
-                    if seen.insert((dispatch.kernel.wgsl(), dispatch.kernel.entry)) {
-                        check(&dispatch);
-                    }
-                }
+                checked.add_tape(&recorded.tape);
             }
         }
     }
-    let shaders: HashSet<_> = seen.iter().map(|(_, entry)| *entry).collect();
-    for entry in ["weight_partial", "backward_bias", "prepare", "reduce", "pack"] {
-        assert!(shaders.contains(entry), "no model launches {entry}");
+    checked
+}
+
+/// The entry points that a file declares.
+fn entries_of(shader: &'static Shader) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let name = |part: &'static str| part.split_once("fn ").and_then(|(_, rest)| rest.split('(').next());
+    shader.source.split("@compute").skip(1).map(move |part| (shader.name, name(part).expect("a function follows")))
+}
+
+#[test]
+fn every_kernel_of_every_model_binds_what_its_shader_declares() {
+    let seen = models().entries;
+    for entry in [
+        ("batch_norm", "prepare"),
+        ("blur", "backward_quads"),
+        ("blur", "forward_quads"),
+        ("conv2d", "backward_bias"),
+        ("conv2d", "pack"),
+        ("conv2d", "weight_partial"),
+        ("conv2d_spread", "forward"),
+        ("conv2d_wide", "forward"),
+        ("conv2d_wide", "weight_partial"),
+        ("cross_entropy", "reduce"),
+        ("max_pool", "forward_halves"),
+    ] {
+        assert!(seen.contains(&entry), "no model launches {entry:?}");
+    }
+}
+
+#[test]
+fn every_kernel_of_every_operation_binds_what_its_shader_declares() {
+    let mut checked = models();
+    for row in rows() {
+        Target::ALL.into_iter().for_each(|target| checked.add_tape(&row.tape(target).0));
+    }
+    for entry in lerac::ops::SHADERS.iter().flat_map(|shader| entries_of(shader)) {
+        assert!(checked.entries.contains(&entry), "nothing launches {entry:?}");
+    }
+}
+
+/// The launches that no tape holds, with what Rust binds in `optim/update.rs` and `study/bench/peaks.rs`.
+#[test]
+fn kernels_of_no_tape_bind_what_their_shaders_declare() {
+    use Access::{Read, Uniform, Write};
+    let mut checked = Checked::default();
+    let mut launch = |shader: &'static Shader, entry, constants: Vec<(&'static str, Constant)>, access: &[Access]| {
+        let kernel = Kernel { shader, entry, constants };
+        checked.add(&Launch { kernel: &kernel, access: access.to_vec(), grid: [1, 1, 1] });
+    };
+    let [update, clip] = lerac::optim::SHADERS else { panic!("two shaders of the optimisers") };
+    let one_moment = [Uniform, Write, Read, Read, Read, Read, Write, Write];
+    let two_moments = [&one_moment[..], &[Write]].concat();
+    for on in [false, true] {
+        let constants = || {
+            let switches = ["CLIP", "NESTEROV", "NORMS"].map(|name| (name, on.into()));
+            [&switches[..], &[("FIRST_BLOCK", 3u32.into())]].concat()
+        };
+        launch(update, "sgd", constants(), &one_moment);
+        ["adam", "adamw", "adamax"].into_iter().for_each(|rule| launch(update, rule, constants(), &two_moments));
+        launch(update, "layer_norms", constants(), &[Read, Read, Write]);
+    }
+    let sums = ["WORKGROUPS", "FIRST_SUM", "TOTAL_SUMS"].map(|name| (name, 5u32.into()));
+    launch(clip, "squares", sums.to_vec(), &[Read, Write]);
+    launch(clip, "finish", sums.to_vec(), &[Uniform, Read, Write]);
+    let mut shaders = vec![*update, *clip];
+    #[cfg(feature = "cli")]
+    {
+        let peak = &lerac::study::bench::SHADER;
+        launch(peak, "multiply_add", vec![], &[Write]);
+        launch(peak, "copy", vec![], &[Read, Write]);
+        shaders.push(peak);
+    }
+    for entry in shaders.drain(..).flat_map(entries_of) {
+        assert!(checked.entries.contains(&entry), "{entry:?} is not checked");
     }
 }
 
@@ -102,10 +203,19 @@ fn structs_lie_as_in_rust() {
         ("halted", offset_of!(Metrics, halted)),
         ("loss_whole", offset_of!(Metrics, loss_whole)),
     ];
+    // These are private: what their definitions in optim/update.rs say, a float each without gaps.
+    let floats = |names: &[&'static str]| names.iter().enumerate().map(|(i, &n)| (n, 4 * i)).collect::<Vec<_>>();
+    let step = floats(&["beta1", "beta2", "rest1", "rest2", "epsilon", "correction1", "correction2_sqrt", "max_norm"]);
+    let hyper = floats(&["learning_rate", "weight_decay"]);
     let expected = |list: &[(&str, usize)]| list.iter().map(|&(n, o)| (n.to_owned(), o as u32)).collect::<Vec<_>>();
     let mut checked = 0;
     for shader in lerac::ops::SHADERS.iter().chain(lerac::optim::SHADERS) {
-        for (name, layout) in [("Controls", expected(&controls)), ("Metrics", expected(&metrics))] {
+        for (name, layout) in [
+            ("Controls", expected(&controls)),
+            ("Metrics", expected(&metrics)),
+            ("Step", expected(&step)),
+            ("LayerHyper", expected(&hyper)),
+        ] {
             if !shader.source.contains(&format!("struct {name} ")) {
                 continue;
             }
@@ -117,7 +227,7 @@ fn structs_lie_as_in_rust() {
             checked += 1;
         }
     }
-    assert_eq!(checked, 5, "controls in three shaders, metrics in two");
+    assert_eq!(checked, 8, "controls in three shaders, metrics and step in two, layers in one");
 }
 
 #[test]

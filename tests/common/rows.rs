@@ -3,7 +3,7 @@
 
 use lerac::ops::batch_norm::{After, Norm};
 use lerac::ops::{self, conv2d, max_pool::Window};
-use lerac::tape::{Declared, Init, ParamId, Tape, Var};
+use lerac::tape::{Declared, Init, Mode, ParamId, Tape, Target, Var};
 use lerac::tensor::Shape;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -39,6 +39,29 @@ impl Row {
     pub fn values(&self) -> Vec<Vec<f64>> {
         let shapes = self.inputs.iter().chain(&self.params);
         shapes.enumerate().map(|(i, shape)| spread(shape.count(), i as u64)).collect()
+    }
+
+    /// The operation alone on a tape, its gradient seeded, with the kernels for `target`; x, and y.
+    pub fn tape(&self, target: Target) -> (Tape, Vec<Var>, Var) {
+        let mut tape = Tape::new(Mode::Train).with_target(target);
+        let leaf = |(i, shape): (usize, &Shape)| tape.leaf(&format!("x{i}"), shape.clone(), true);
+        let inputs: Vec<_> = self.inputs.iter().enumerate().map(leaf).collect();
+        let params = declare(&mut tape, &self.params);
+        let y = (self.record)(&mut tape, "op", &inputs, &params);
+        tape.seed_gradient(y);
+        (tape, inputs, y)
+    }
+
+    /// The targets, processors only where their kernels are others, each with what a test's name says of it.
+    pub fn targets(&self) -> Vec<(Target, &'static str)> {
+        let [gpu, processor] = Target::ALL.map(|target| {
+            let (tape, ..) = self.tape(target);
+            let dispatches = tape.forward().into_iter().chain(tape.backward());
+            dispatches.map(|(_, dispatch)| dispatch.kernel.wgsl() + dispatch.kernel.entry).collect::<Vec<_>>()
+        });
+        let mut targets = vec![(Target::Gpu, "")];
+        targets.extend((gpu != processor).then_some((Target::Processor, ", for processors")));
+        targets
     }
 
     /// Fixed weights for y: the loss is their sum of products.
@@ -335,6 +358,10 @@ pub fn rows() -> Vec<Row> {
         conv([1, 9, 2, 64], (3, 3), (2, 1, 1), false),
         conv([2, 3, 1, 40], (20, 3), (2, 1, 1), false),
         conv([2, 3, 6, 10], (4, 3), (2, 1, 1), false),
+        // Rows of 4 and 6 groups, and of 8 groups in and 4 out.
+        conv([2, 3, 5, 16], (9, 3), (1, 1, 1), false),
+        conv([2, 3, 3, 24], (9, 3), (1, 1, 1), true),
+        conv([2, 3, 6, 32], (9, 3), (2, 1, 1), false),
         conv([2, 3, 8, 4], (4, 3), (2, 1, 1), false),
         // Slices of several rows in the weight gradient, the last one partial.
         conv([5, 16, 31, 5], (40, 3), (1, 1, 1), false),

@@ -1,18 +1,16 @@
 //! For linear operations, <f(x), y> = <x, f*(y)>: the kernels' backward is the adjoint of the kernels' forward, whatever the
 //! references say.
 
-use crate::common::rows::{CONTROLS, Row, declare, rows, spread};
+use crate::common::rows::{CONTROLS, Row, rows, spread};
 use crate::common::{Test, test};
 use lerac::gpu::Gpu;
-use lerac::tape::{Mode, Program, Storage, Tape};
+use lerac::tape::{Program, Storage, Target};
+use std::sync::Arc;
 
-fn check(gpu: &Gpu, row: &Row) {
+fn check(gpu: &Gpu, row: &Row, target: Target) {
     let narrow = |values: Vec<f64>| values.into_iter().map(|v| v as f32).collect::<Vec<f32>>();
-    let mut tape = Tape::new(Mode::Train);
-    let x = tape.leaf("x", row.inputs[0].clone(), true);
-    let params = declare(&mut tape, &row.params);
-    let y = (row.record)(&mut tape, "op", &[x], &params);
-    tape.seed_gradient(y);
+    let (tape, inputs, y) = row.tape(target);
+    let x = inputs[0];
     let (x_count, y_count) = (tape.shape(x).count(), tape.shape(y).count());
     let storage = Storage::new(gpu, &tape).unwrap();
     let program = Program::new(gpu, tape, &storage).unwrap();
@@ -36,8 +34,15 @@ fn check(gpu: &Gpu, row: &Row) {
     assert!(difference <= 1e-6 * scale, "<f(x),y> and <x,f*(y)> differ by {difference:e} at a scale of {scale:e}");
 }
 
-/// A test per linear row.
+/// A test per linear row, and one more where the processor's kernels are others.
 pub fn tests() -> Vec<Test> {
-    let linear = rows().into_iter().filter(|row| row.linear);
-    linear.map(|row| test(format!("adjoint {}", row.name), move |gpu| check(gpu, &row))).collect()
+    let mut tests = vec![];
+    for row in rows().into_iter().filter(|row| row.linear) {
+        let row = Arc::new(row);
+        for (target, which) in row.targets() {
+            let row = row.clone();
+            tests.push(test(format!("adjoint {}{which}", row.name), move |gpu| check(gpu, &row, target)));
+        }
+    }
+    tests
 }

@@ -82,6 +82,61 @@ fn training_leaves_its_files() {
     assert!(refusal(&[&["train"], SHORT, &to].concat()).contains("--out"), "a finished run is not written over");
 }
 
+fn parsed(arguments: &[&str]) -> serde_json::Value {
+    serde_json::from_str(&stdout(arguments)).unwrap_or_else(|error| panic!("{arguments:?} prints no JSON: {error}"))
+}
+
+fn adapters_are_listed() {
+    let report = parsed(&["info", "--json"]);
+    let adapters = report["adapters"].as_array().unwrap();
+    let chosen = report["chosen"].as_u64().unwrap() as usize;
+    assert_eq!(adapters[chosen]["index"].as_u64(), report["chosen"].as_u64());
+    assert!(report["limits"]["binding_bytes"].as_u64().unwrap() >= 128 << 20, "{report}");
+    assert!(report["timestamps"].is_boolean() && report["version"].is_string(), "{report}");
+    let table = stdout(&["info"]);
+    assert!(table.contains(&format!("*{chosen}")) && table.contains("* is used"), "{table}");
+    let name = adapters[chosen]["name"].as_str().unwrap();
+    assert!(table.contains(&name[..name.len().min(12)]), "{table}");
+}
+
+fn results_and_profiles_are_printed() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let short =
+        ["--model", "lenet", "--train-images", "96", "--validation", "16", "--batch-size", "32", "--epochs", "1"];
+    let arguments = [&["train", "--json", "--profile", "--out", out.to_str().unwrap()], &short[..]].concat();
+    let output = lerac(&arguments);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let written: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("summary.json")).unwrap()).unwrap();
+    assert_eq!((printed["steps"].as_u64(), &printed), (Some(3), &written));
+    // A row for each of lenet's records in each direction.
+    for part in ["| conv1 ", "| pool2 ", "| fc3 ", "forward", "backward", "cross_entropy"] {
+        assert!(errors.contains(part), "the profile lacks {part:?}: {errors}");
+    }
+    assert!(!out.join("noise.csv").exists(), "noise is measured where it is asked for alone");
+}
+
+fn noise_is_written_and_drawn() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let noise = ["train", "--quiet", "--snr-every", "6", "--snr-batches", "2", "--out", out.to_str().unwrap()];
+    stdout(&[&noise[..], SHORT].concat());
+    let mut reader = csv::Reader::from_path(out.join("noise.csv")).unwrap();
+    assert_eq!(reader.headers().unwrap(), vec!["step", "epoch", "depth", "layer", "signal_to_noise"]);
+    let rows: Vec<(u64, f64, usize, String, f64)> = reader.deserialize().map(Result::unwrap).collect();
+    let layers = ["conv1", "conv2", "conv3", "linear"];
+    assert_eq!(rows.len(), 4 * layers.len());
+    // Before steps 0, 6, 12 and 18 of 20, ten an epoch.
+    for (i, (step, epoch, depth, layer, ratio)) in rows.into_iter().enumerate() {
+        assert_eq!((step, depth, layer.as_str()), (6 * (i / 4) as u64, i % 4 + 1, layers[i % 4]));
+        approx::assert_relative_eq!(epoch, step as f64 / 10.0);
+        assert!(ratio > 0.0 && ratio.is_finite(), "{layer} at step {step}: {ratio}");
+    }
+    assert!(image::open(out.join("noise.png")).unwrap().width() >= 1000);
+}
+
 fn comparing_pairs_its_seeds() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().to_str().unwrap();
@@ -218,8 +273,7 @@ fn benches_report() {
     let (csv, plot) = (dir.path().join("ops.csv"), dir.path().join("roofline.png"));
     let files = ["--csv", csv.to_str().unwrap(), "--plot", plot.to_str().unwrap()];
     let small = ["--batch-size", "2", "--runs", "1", "--json"];
-    let printed = stdout(&[&["bench", "ops", "--models", "cnn"], &small[..], &files].concat());
-    let report: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    let report = parsed(&[&["bench", "ops", "--models", "cnn"], &small[..], &files].concat());
     assert!(report["peaks"]["gflops"].as_f64().unwrap() > 0.0 && report["peaks"]["gbytes"].as_f64().unwrap() > 0.0);
     let rows = report["rows"].as_array().unwrap();
     let milliseconds = |rows: &[serde_json::Value]| rows.iter().map(|row| row["ms"].as_f64().unwrap()).sum::<f64>();
@@ -233,8 +287,7 @@ fn benches_report() {
     assert_eq!(lines, 1 + rows.len());
     assert!(image::open(plot).unwrap().width() >= 1000);
 
-    let printed = stdout(&[&["bench", "step", "--models", "lenet"], &small[..]].concat());
-    let report: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    let report = parsed(&[&["bench", "step", "--models", "lenet"], &small[..]].concat());
     let methods: Vec<_> =
         report["rows"].as_array().unwrap().iter().map(|row| row["method"].as_str().unwrap()).collect();
     assert_eq!(methods, ["conventional", "lerac", "cbs"]);
@@ -242,6 +295,35 @@ fn benches_report() {
     assert!(refusal(&["bench", "step", "--plot", "x.png"]).contains("--plot"));
     assert!(refusal(&["bench", "ops", "--models", "none"]).contains("--model"));
     assert!(refusal(&["bench", "step", "--runs", "0"]).contains("--runs"));
+}
+
+fn updates_are_timed() {
+    let number = |row: &serde_json::Value, key: &str| row[key].as_f64().unwrap_or_else(|| panic!("{key} of {row}"));
+    let report = parsed(&["bench", "update", "--runs", "1", "--json"]);
+    let rows = report["rows"].as_array().unwrap();
+    // Four rules, each alone, clipped and with norms, at five sizes.
+    assert_eq!(rows.len(), 4 * 3 * 5);
+    for row in rows {
+        let alone = !row["optimizer"].as_str().unwrap().contains(',');
+        assert!(number(row, "fused ms") > 0.0 && number(row, "GB/s") > 0.0, "{row}");
+        assert_eq!(row["per tensor ms"].is_number(), alone, "{row}");
+        if alone {
+            let ratio = number(row, "per tensor ms") / number(row, "fused ms");
+            approx::assert_relative_eq!(number(row, "per tensor / fused"), ratio, max_relative = 1e-9);
+        }
+    }
+
+    let report = parsed(&["bench", "layers", "--runs", "1", "--json"]);
+    let rows = report["rows"].as_array().unwrap();
+    let found: Vec<_> =
+        rows.iter().map(|r| (r["optimizer"].as_str().unwrap(), r["layers"].as_u64().unwrap())).collect();
+    let expected = ["sgd", "adam"].map(|name| [1, 10, 100, 1000].map(|layers| (name, layers)));
+    assert_eq!(found, expected.concat());
+    for row in rows {
+        // The ratio of the only pair.
+        let ratio = number(row, "a rate per layer ms") / number(row, "one rate ms");
+        approx::assert_relative_eq!(number(row, "ratio"), ratio, max_relative = 1e-9);
+    }
 }
 
 /// The tests of this file.
@@ -252,6 +334,10 @@ pub fn tests() -> Vec<Test> {
         test("commands: grids go on after a failure", |_| grids_go_on_after_a_failure()),
         test("commands: traces hold every tensor", |_| traces_hold_every_tensor()),
         test("commands: benches report", |_| benches_report()),
+        test("commands: updates are timed", |_| updates_are_timed()),
+        test("commands: adapters are listed", |_| adapters_are_listed()),
+        test("commands: results and profiles are printed", |_| results_and_profiles_are_printed()),
+        test("commands: noise is written and drawn", |_| noise_is_written_and_drawn()),
         test("commands: what cannot be trained is refused", |_| what_cannot_be_trained_is_refused()),
     ]
 }

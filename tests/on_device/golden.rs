@@ -7,7 +7,7 @@ use lerac::nn::{Conv, Net, NetOptions};
 use lerac::ops::cross_entropy::{METRICS, Metrics, cross_entropy};
 use lerac::ops::max_pool::Window;
 use lerac::optim::{Optimizer, Rule, Settings};
-use lerac::tape::{Controls, Mode, Program, Storage, Tape};
+use lerac::tape::{Controls, Mode, Program, Storage, Tape, Target};
 use safetensors::SafeTensors;
 
 /// Single precision through ten steps.
@@ -22,7 +22,7 @@ fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&v| f64::from(v)).collect()
 }
 
-fn replay(gpu: &Gpu, name: &str, rule: Rule) {
+fn replay(gpu: &Gpu, name: &str, rule: Rule, target: Target) {
     let path = format!("{}/tests/golden/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
     let bytes = std::fs::read(&path).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -31,7 +31,7 @@ fn replay(gpu: &Gpu, name: &str, rule: Rule) {
     let number = |key: &str| metadata[key].parse::<f64>().unwrap();
     let by_layer: std::collections::HashMap<String, f64> = serde_json::from_str(&metadata["rates"]).unwrap();
 
-    let mut tape = Tape::new(Mode::Train);
+    let mut tape = Tape::new(Mode::Train).with_target(target);
     let x = tape.leaf("images", [8, 3, 8, 8], false);
     let batch = tape.buffer("batch", 32);
     let mut net = Net::new(&mut tape, NetOptions::default());
@@ -98,7 +98,7 @@ fn replay(gpu: &Gpu, name: &str, rule: Rule) {
     }
 }
 
-/// A test per fixture.
+/// A test per fixture and target.
 pub fn tests() -> Vec<Test> {
     let named = |name: &str| Rule::named(name).expect("a rule of this name");
     let fixtures = [
@@ -109,8 +109,9 @@ pub fn tests() -> Vec<Test> {
         ("adamax", named("adamax")),
         ("smoothing", named("sgd")),
     ];
-    fixtures
-        .into_iter()
-        .map(|(name, rule)| test(format!("golden {name}"), move |gpu| replay(gpu, name, rule)))
-        .collect()
+    let targets = |(name, rule): (&'static str, Rule)| {
+        [(Target::Gpu, ""), (Target::Processor, ", for processors")]
+            .map(|(target, which)| test(format!("golden {name}{which}"), move |gpu| replay(gpu, name, rule, target)))
+    };
+    fixtures.into_iter().flat_map(targets).collect()
 }

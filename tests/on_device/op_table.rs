@@ -62,28 +62,14 @@ fn check(gpu: &Gpu, row: &Row, target: Target, uses: usize) {
     }
 }
 
-/// The kernels that a row launches for a target.
-fn kernels(row: &Row, target: Target) -> Vec<String> {
-    let mut tape = Tape::new(Mode::Train).with_target(target);
-    let inputs: Vec<_> =
-        row.inputs.iter().enumerate().map(|(i, shape)| tape.leaf(&format!("x{i}"), shape.clone(), true)).collect();
-    let params = declare(&mut tape, &row.params);
-    let y = (row.record)(&mut tape, "op", &inputs, &params);
-    tape.seed_gradient(y);
-    let dispatches = tape.forward().into_iter().chain(tape.backward());
-    dispatches.map(|(_, dispatch)| dispatch.kernel.wgsl() + dispatch.kernel.entry).collect()
-}
-
 /// A test per row, and one more where the processor's kernels are others.
 pub fn tests() -> Vec<Test> {
     let mut tests = vec![];
     for row in rows() {
         let row = Arc::new(row);
-        let differs = kernels(&row, Target::Gpu) != kernels(&row, Target::Processor);
-        for &target in if differs { &Target::ALL[..] } else { &Target::ALL[..1] } {
+        for (target, which) in row.targets() {
             let row = row.clone();
-            let name = if target == Target::Processor { ", for processors" } else { "" };
-            tests.push(test(format!("op_table {}{name}", row.name), move |gpu| {
+            tests.push(test(format!("op_table {}{which}", row.name), move |gpu| {
                 check(gpu, &row, target, 1);
                 check(gpu, &row, target, 2);
             }));

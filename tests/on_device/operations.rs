@@ -4,12 +4,12 @@ use crate::common::compare::assert_close;
 use crate::common::rows::spread;
 use crate::common::{Test, test};
 use lerac::gpu::Gpu;
-use lerac::nn::{Net, NetOptions};
+use lerac::nn::{self, Net, NetOptions, Recorded, Task};
 use lerac::ops::batch_norm::{self, After, Norm};
 use lerac::ops::cross_entropy::{self, METRICS, Metrics, PADDING};
 use lerac::ops::load_batch::{self, batch_words};
 use lerac::ops::{dropout, max_pool, relu};
-use lerac::tape::{Controls, Declared, Init, Mode, Program, Storage, Tape, Var};
+use lerac::tape::{Controls, Declared, Init, Mode, Program, Storage, Tape, Target, Var};
 
 fn narrow(values: &[f64]) -> Vec<f32> {
     values.iter().map(|&v| v as f32).collect()
@@ -126,13 +126,98 @@ fn the_first_of_equals_wins(gpu: &Gpu) {
     assert_eq!(dx, [3.0, 0.0, 0.0, 0.0]);
 }
 
+/// Bits, with every NaN the same.
+fn comparable(values: impl IntoIterator<Item = f32>) -> Vec<u32> {
+    values.into_iter().map(|v| if v.is_nan() { f32::NAN.to_bits() } else { v.to_bits() }).collect()
+}
+
+fn ties_and_nan_in_whole_planes(gpu: &Gpu) {
+    let shape = [2, 3, 32, 32];
+    let window = max_pool::Window::square(2);
+    let mut tape = Tape::new(Mode::Train);
+    let x = tape.leaf("x", shape, true);
+    let y = max_pool::max_pool(&mut tape, "pool", x, window);
+    tape.seed_gradient(y);
+    assert_eq!(tape.records()[0].forward[0].kernel.entry, "forward_halves");
+    let program = program(gpu, &tape);
+    // Three values, so that most windows have several winners, and a seventh of NaN, so that some have several of these too.
+    let order = spread(shape.iter().product(), 31).into_iter().zip(spread(shape.iter().product(), 32));
+    let values: Vec<f64> = order.map(|(v, n)| if n < -1.1 { f64::NAN } else { v.round() }).collect();
+    let dy = spread(values.len() / 4, 33);
+    gpu.write(program.value(x), 0, &narrow(&values));
+    gpu.write(program.gradient(y), 0, &narrow(&dy));
+    gpu.run(program.forward().iter().chain(program.backward())).unwrap();
+    let expected = max_pool::reference::forward(&values, 32, 32, window);
+    assert!(expected.iter().filter(|v| v.is_nan()).count() > 100);
+    assert_eq!(comparable(value(gpu, &program, y)), comparable(narrow(&expected)));
+    let dx: Vec<f32> = gpu.read(&program.gradient(x)).unwrap();
+    assert_eq!(comparable(dx), comparable(narrow(&max_pool::reference::backward(&values, &dy, 32, 32, window))));
+}
+
+/// Running statistics that are those of the batch, exactly: from 0, a step leaves a tenth of them behind, and the variance is
+/// unbiased there.
+fn batch_statistics(gpu: &Gpu, storage: &Storage, train: &Tape) {
+    for (declared, span) in storage.states().iter().zip(storage.state_layout.spans()) {
+        let (norm, which) = declared.name.rsplit_once('.').unwrap();
+        let [n, _, h, w] = train.shape(train.named(norm).unwrap()).nchw(norm);
+        let count = (n * h * w) as f32;
+        let scale = if which == "running_var" { 10.0 * (count - 1.0) / count } else { 10.0 };
+        let values: Vec<f32> = storage.state.read(gpu, span).unwrap().iter().map(|v| v * scale).collect();
+        storage.state.write(gpu, span, &values);
+    }
+}
+
+fn evaluation_is_training_under_the_same_statistics(gpu: &Gpu) {
+    const BATCH: usize = 6;
+    let task = Task { image: [3, 16, 16], classes: 10, mean: vec![0.4; 3], std: vec![0.3; 3], label_smoothing: 0.0 };
+    for (model, blur, target) in [
+        ("cnn", false, Target::Gpu),
+        ("cnn", true, Target::Processor),
+        ("resnet8", true, Target::Gpu),
+        ("resnet8", false, Target::Processor),
+    ] {
+        let record = |mode| {
+            let tape = Tape::new(mode).with_target(target);
+            nn::record(&nn::named(model).unwrap(), &task, BATCH, tape, NetOptions { blur })
+        };
+        let (train, eval) = (record(Mode::Train), record(Mode::Eval));
+        let storage = Storage::new(gpu, &train.tape).unwrap();
+        nn::initialise(gpu, &storage, 3);
+        for span in storage.state_layout.spans() {
+            storage.state.write(gpu, span, &vec![0.0; span.count]);
+        }
+        let bytes =
+            (0..batch_words([BATCH, 3, 16, 16]) as u32 - 2 * BATCH as u32).map(|i| i.wrapping_mul(2_654_435_761));
+        // Labels, then draws of an image as it is: neither flipped nor shifted.
+        let words: Vec<u32> = (0..BATCH as u32).chain([0x80_8000; BATCH]).chain(bytes).collect();
+        let logits = |recorded: &Recorded| {
+            let program = Program::new(gpu, recorded.tape.clone(), &storage).unwrap();
+            gpu.write(program.buffer(recorded.batch), 0, &words);
+            let controls = [Controls { sigma: 0.7, ..Controls::default() }];
+            gpu.write(program.buffer_named(lerac::tape::CONTROLS).unwrap(), 0, &controls);
+            gpu.write(program.buffer_named(METRICS).unwrap(), 0, &[Metrics::default()]);
+            gpu.run(program.forward()).unwrap();
+            value(gpu, &program, recorded.logits)
+        };
+        let trained: Vec<f64> = logits(&train).into_iter().map(f64::from).collect();
+        batch_statistics(gpu, &storage, &train.tape);
+        assert_close(&format!("{model}, blur {blur}, {target:?}"), &logits(&eval), &trained, 1e-5);
+    }
+}
+
 fn batch_norm_statistics(gpu: &Gpu) {
-    let shape = [4, 3, 5, 2];
+    // Planes that vec4 cross and planes of whole ones; channels for two workgroups; a single element per channel.
+    for shape in [[4, 3, 5, 2], [4, 3, 4, 2], [3, 70, 3, 1], [2, 130, 2, 2], [1, 5, 1, 1]] {
+        Target::ALL.into_iter().for_each(|target| statistics_of(gpu, shape, target));
+    }
+}
+
+fn statistics_of(gpu: &Gpu, shape: [usize; 4], target: Target) {
     let [n, c, h, w] = shape;
     let declared =
         |name: &str, init| Declared { name: name.into(), shape: [c].into(), init, layer: 0, norm_or_bias: true };
     let record = |mode| {
-        let mut tape = Tape::new(mode);
+        let mut tape = Tape::new(mode).with_target(target);
         let x = tape.leaf("x", shape, true);
         let norm = Norm {
             gamma: tape.parameter(declared("gamma", Init::Ones)),
@@ -149,13 +234,13 @@ fn batch_norm_statistics(gpu: &Gpu) {
     let storage = Storage::new(gpu, &train_tape).unwrap();
     let train = Program::new(gpu, train_tape, &storage).unwrap();
     let eval = Program::new(gpu, eval_tape, &storage).unwrap();
-    let (gamma, beta) = ([0.5f32, 1.5, -2.0], [0.1f32, -0.2, 0.3]);
+    let (gamma, beta) = (narrow(&spread(c, 7)), narrow(&spread(c, 8)));
     let spans = storage.layout.spans();
     storage.params.write(gpu, &spans[0], &gamma);
     storage.params.write(gpu, &spans[1], &beta);
     let states = storage.state_layout.spans();
-    storage.state.write(gpu, &states[0], &[0.0; 3]);
-    storage.state.write(gpu, &states[1], &[1.0; 3]);
+    storage.state.write(gpu, &states[0], &vec![0.0; c]);
+    storage.state.write(gpu, &states[1], &vec![1.0; c]);
 
     // A mean a thousand times the deviation: the sums are taken about a pivot.
     let values: Vec<f64> = spread(n * c * h * w, 9).iter().map(|v| f64::from((v * 0.5 + 500.0) as f32)).collect();
@@ -165,11 +250,11 @@ fn batch_norm_statistics(gpu: &Gpu) {
     let statistics = batch_norm::reference::forward(&values, &wide(&gamma), &wide(&beta), [n, c, h * w], 1e-5);
     let count = (n * h * w) as f64;
     let mean: Vec<_> = statistics.mean.iter().map(|m| 0.1 * m).collect();
-    let var: Vec<_> = statistics.var.iter().map(|v| 0.9 + 0.1 * v * count / (count - 1.0)).collect();
+    let var: Vec<_> = statistics.var.iter().map(|v| 0.9 + 0.1 * v * count / (count - 1.0).max(1.0)).collect();
     let read_mean = storage.state.read(gpu, &states[0]).unwrap();
     let read_var = storage.state.read(gpu, &states[1]).unwrap();
-    assert_close("running mean", &read_mean, &mean, 1e-6);
-    assert_close("running variance", &read_var, &var, 1e-5);
+    assert_close(&format!("running mean of {shape:?}, {target:?}"), &read_mean, &mean, 1e-6);
+    assert_close(&format!("running variance of {shape:?}, {target:?}"), &read_var, &var, 1e-5);
 
     let x_values = spread(n * c * h * w, 10);
     gpu.write(eval.value(eval_x), 0, &narrow(&x_values));
@@ -184,7 +269,7 @@ fn batch_norm_statistics(gpu: &Gpu) {
         [n, c, h * w],
         1e-5,
     );
-    assert_close("y in evaluation", &value(gpu, &eval, eval_y), &expected, 1e-5);
+    assert_close(&format!("y of {shape:?} in evaluation, {target:?}"), &value(gpu, &eval, eval_y), &expected, 1e-5);
 }
 
 fn dropout_masks(gpu: &Gpu) {
@@ -233,6 +318,11 @@ pub fn tests() -> Vec<Test> {
         test("operations cross_entropy at its extremes", cross_entropy_extremes),
         test("operations NaN passes", nan_passes),
         test("operations max_pool: the first of equals wins", the_first_of_equals_wins),
+        test("operations max_pool: ties and NaN in whole planes", ties_and_nan_in_whole_planes),
+        test(
+            "operations: evaluation is training under the same statistics",
+            evaluation_is_training_under_the_same_statistics,
+        ),
         test("operations batch_norm statistics and evaluation", batch_norm_statistics),
         test("operations dropout masks", dropout_masks),
     ]

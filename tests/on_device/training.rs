@@ -5,8 +5,9 @@ use lerac::curriculum::Range;
 use lerac::data::{Augmentation, HostBatch, Splits, shapes, split};
 use lerac::error::{Error, Result};
 use lerac::gpu::Gpu;
-use lerac::nn::{self, Task};
-use lerac::tape::Init;
+use lerac::nn::{self, Recorded, Task};
+use lerac::ops::cross_entropy::{METRICS, Metrics};
+use lerac::tape::{CONTROLS, Controls, Init, Mode, Program, Storage, Tape, Target};
 use lerac::train::{
     Config, EpochRecord, Method, NoiseRecord, Observer, Parts, ScheduleKind, Session, run, write_safetensors,
 };
@@ -59,12 +60,19 @@ fn equal_rates_are_plain_training(gpu: &Gpu) {
     assert_ne!(plain, bits(gpu, &Config { range: Some(unequal), ..lerac }));
 }
 
+fn task() -> Task {
+    Task { image: [3, 32, 32], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 }
+}
+
 fn session<'g>(gpu: &'g Gpu, model: &str, batch_size: usize) -> Session<'g> {
-    let config = Config { model: model.into(), ..config() };
-    let task = Task { image: [3, 32, 32], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 };
+    session_of(gpu, &Config { model: model.into(), batch_size, ..config() })
+}
+
+fn session_of<'g>(gpu: &'g Gpu, config: &Config) -> Session<'g> {
+    let (model, batch_size) = (config.model.as_str(), config.batch_size);
     let parts = Parts {
         model: &nn::named(model).unwrap(),
-        task: &task,
+        task: &task(),
         batch_size,
         net_options: config.net_options(),
         settings: config.settings().unwrap(),
@@ -120,22 +128,30 @@ fn an_evaluation_that_is_not_finite_is_an_error(gpu: &Gpu) {
 }
 
 fn the_best_epoch_is_kept(gpu: &Gpu) {
-    // A rate so high that accuracy falls again.
-    let config = Config { epochs: 4, eta: 0.5, ..config() };
-    let data = data();
+    // A last epoch at a rate so high that accuracy falls to chance.
+    let milestones = vec![3.0];
+    let config = Config { schedule: ScheduleKind::Step, milestones, gamma: 1e3, ..config() };
+    let config = Config { epochs: 4, eta: 0.05, batch_size: 32, validation: 80, ..config };
+    let data = shapes(400, 37, 5);
     let mut epochs = Epochs::default();
     let outcome = run(gpu, &config, &data, &mut epochs).unwrap();
     let accuracies: Vec<f64> = epochs.0.iter().map(|record| record.validation_accuracy.unwrap()).collect();
     let best = accuracies.iter().copied().fold(0.0, f64::max);
     let first = accuracies.iter().position(|&accuracy| accuracy == best).unwrap();
-    assert!(accuracies.iter().any(|&accuracy| accuracy < best), "all epochs are equally good: {accuracies:?}");
+    assert!(accuracies[3] < best, "the last epoch is the best: {accuracies:?}");
     assert_eq!(outcome.summary.best_epoch, first as u64 + 1, "{accuracies:?}");
     assert_eq!(outcome.summary.validation_accuracy, Some(best));
     let (_, validation) = split(data.train.len(), config.validation, config.seed).unwrap();
-    let batches = validation.chunks(16);
-    let batches = batches.map(|i| HostBatch::gather(&data.train, i, 16, || Augmentation::IDENTITY));
+    let batches = validation.chunks(32);
+    let batches = batches.map(|i| HostBatch::gather(&data.train, i, 32, || Augmentation::IDENTITY));
     let metrics = outcome.session.evaluate(batches).unwrap();
     assert_eq!(f64::from(metrics.top1) / f64::from(metrics.images), best, "the session holds the best epoch's weights");
+}
+
+fn a_blur_changes_what_is_learnt(gpu: &Gpu) {
+    let weights = |method| bits(gpu, &Config { method, epochs: 1, ..config() }).0;
+    assert_ne!(weights(Method::Cbs), weights(Method::Conventional));
+    assert_ne!(weights(Method::LeracCbs), weights(Method::Lerac));
 }
 
 fn cbs_is_evaluated_under_the_blur_it_trained_with(gpu: &Gpu) {
@@ -265,6 +281,71 @@ fn initial_values_follow_their_declarations(gpu: &Gpu) {
     assert!(drawn.len() > 8);
 }
 
+/// A model as [`session_of`] makes it, but with a buffer for each tensor.
+struct Unshared {
+    storage: Storage,
+    recorded: [Recorded; 2],
+    programs: [Program; 2],
+}
+
+impl Unshared {
+    fn new(gpu: &Gpu, config: &Config) -> Self {
+        let recorded = [Mode::Train, Mode::Eval].map(|mode| {
+            let tape = Tape::new(mode).with_target(Target::of(gpu.info()));
+            nn::record(&nn::named(&config.model).unwrap(), &task(), config.batch_size, tape, config.net_options())
+        });
+        let storage = Storage::new(gpu, &recorded[0].tape).unwrap();
+        let program = |recorded: &Recorded| Program::new(gpu, recorded.tape.clone(), &storage).unwrap();
+        let programs = [program(&recorded[0]), program(&recorded[1])];
+        Self { storage, recorded, programs }
+    }
+
+    /// Runs training's program or evaluation's on `session`'s weights of now, and returns its sums.
+    fn run(&self, gpu: &Gpu, session: &Session<'_>, which: usize, batch: &HostBatch, sigma: f64) -> Metrics {
+        let program = &self.programs[which];
+        for ((_, arena, span), values) in self.storage.tensors().zip(&session.snapshot().unwrap().tensors) {
+            arena.write(gpu, span, values);
+        }
+        let metrics = program.buffer_named(METRICS).unwrap();
+        let controls = Controls { sigma: sigma as f32, ..Controls::default() };
+        gpu.write(program.buffer(self.recorded[which].batch), 0, &batch.words);
+        gpu.write(program.buffer_named(CONTROLS).unwrap(), 0, &[controls]);
+        gpu.write(&metrics, 0, &[Metrics::default()]);
+        gpu.run(program.forward().iter().chain(program.backward())).unwrap();
+        gpu.read(&metrics).unwrap()[0]
+    }
+}
+
+fn shared_buffers_change_no_bit(gpu: &Gpu) {
+    let data = data();
+    let batch = |i: u32| HostBatch::gather(&data.train, &[2 * i, 2 * i + 1], 2, || Augmentation::IDENTITY);
+    for model in nn::NAMES.into_iter().filter(|&model| model != "resnet18") {
+        for method in [Method::Conventional, Method::Cbs] {
+            let config = Config { model: model.into(), method, batch_size: 2, ..config() };
+            let (mut session, unshared) = (session_of(gpu, &config), Unshared::new(gpu, &config));
+            // The second step finds in its buffers what the first one and the evaluation have left there.
+            for step in 0..2 {
+                let what = format!("{model} {method}, step {step}");
+                let expected = unshared.run(gpu, &session, 0, &batch(step), config.sigma);
+                session.step(&batch(step)).unwrap();
+                assert_eq!(session.training_metrics().unwrap(), expected, "{what}");
+                let gradients = |storage: &Storage| storage.grads.read_all(gpu, &storage.layout).unwrap();
+                for ((found, expected), declared) in gradients(session.storage())
+                    .iter()
+                    .zip(gradients(&unshared.storage))
+                    .zip(unshared.storage.parameters())
+                {
+                    assert!(found.iter().any(|&g| g != 0.0), "{what}: {} has no gradient", declared.name);
+                    let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+                    assert!(bits(found) == bits(&expected), "{what}: gradient of {}", declared.name);
+                }
+                let expected = unshared.run(gpu, &session, 1, &batch(7), config.sigma);
+                assert_eq!(session.evaluate(std::iter::once(batch(7))).unwrap(), expected, "{what}: evaluation");
+            }
+        }
+    }
+}
+
 fn every_model_takes_a_step(gpu: &Gpu) {
     let data = data().train;
     for model in nn::NAMES {
@@ -300,6 +381,8 @@ pub fn tests() -> Vec<Test> {
         test("training: a loss that breaks between readings is explained", a_loss_that_breaks_later_is_explained),
         test("training: an evaluation that is not finite is an error", an_evaluation_that_is_not_finite_is_an_error),
         test("training: the best epoch is kept", the_best_epoch_is_kept),
+        test("training: a blur changes what is learnt", a_blur_changes_what_is_learnt),
+        test("training: shared buffers change no bit", shared_buffers_change_no_bit),
         test("training: cbs is evaluated under its own blur", cbs_is_evaluated_under_the_blur_it_trained_with),
         test("training: epochs do not depend on intervals", epochs_do_not_depend_on_intervals),
         test("training: weights are saved by name", weights_are_saved_by_name),

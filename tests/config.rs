@@ -1,0 +1,109 @@
+//! What each option makes of a run: the curriculum of every method, and the optimiser's settings.
+
+use approx::assert_relative_eq;
+use lerac::curriculum::{Curriculum, Layer, Range, Time};
+use lerac::optim::{Rule, Settings};
+use lerac::train::{Config, Method, Preset};
+
+/// Three layers at a tenth of the rate each below the one before; growth until epoch 2; a blur that halves every epoch.
+fn config(method: Method) -> Config {
+    Config {
+        method,
+        eta: 0.1,
+        range: Some(Range { first: 0.1, last: 1e-3 }),
+        k: Some(2.0),
+        seed: 2,
+        sigma: 0.8,
+        sigma_decay: 0.5,
+        sigma_every: 1,
+        ..Config::default()
+    }
+}
+
+fn layers() -> Vec<Layer> {
+    (1..=3).map(|depth| Layer { name: format!("layer{depth}"), depth, block: depth }).collect()
+}
+
+fn at(curriculum: &dyn Curriculum, step: u64) -> [f64; 3] {
+    [0, 1, 2].map(|layer| curriculum.factor(Time { step, steps_per_epoch: 10 }, layer))
+}
+
+fn assert_factors(what: &str, found: [f64; 3], expected: [f64; 3]) {
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found / expected - 1.0).abs() <= 1e-12, "{what}: {found}, expected {expected}");
+    }
+}
+
+#[test]
+fn every_method_has_its_curriculum() {
+    let root = 0.1f64.sqrt();
+    let start = [1.0, 0.1, 0.01];
+    // s + (1 - s) (1 - ln((s + 1) / 2) / ln s) for s = .1 and .01.
+    let logarithmic = [1.0, 0.766_326_420_544_819_5, 0.853_129_232_168_737_4];
+    // The rates at the start and at k / 2.
+    let expected = [
+        (Method::Conventional, [1.0; 3], [1.0; 3]),
+        (Method::Lerac, start, [1.0, root, 0.1]),
+        // A decade per block and clf for the last; ten times as much after an epoch.
+        (Method::LeracReference, [1.0, 0.1, 1e-3], [1.0, 1.0, 1e-2]),
+        (Method::Cbs, [1.0; 3], [1.0; 3]),
+        (Method::LeracCbs, start, [1.0, root, 0.1]),
+        (Method::Reversed, [0.01, 0.1, 1.0], [0.1, root, 1.0]),
+        // As seed 2 deals them; seed 0 would deal .01, 1, .1.
+        (Method::Shuffled, [0.1, 1.0, 0.01], [root, 1.0, 0.1]),
+        (Method::Uniform, [0.1; 3], [root; 3]),
+        (Method::Linear, start, [1.0, 0.55, 0.505]),
+        (Method::Logarithmic, start, logarithmic),
+    ];
+    assert_eq!(expected.map(|(method, ..)| method), Method::ALL);
+    for (method, first, halfway) in expected {
+        let curriculum = config(method).curriculum(&layers()).unwrap();
+        assert_factors(&format!("{method} at the start"), at(curriculum.as_ref(), 0), first);
+        assert_factors(&format!("{method} halfway"), at(curriculum.as_ref(), 10), halfway);
+        let blurred = matches!(method, Method::Cbs | Method::LeracCbs);
+        let sigma = |step| curriculum.sigma(Time { step, steps_per_epoch: 10 });
+        assert_eq!((sigma(0), sigma(10)), (blurred.then_some(0.8), blurred.then_some(0.4)), "{method}");
+        assert_eq!(config(method).net_options().blur, blurred, "{method}");
+    }
+}
+
+#[test]
+fn the_preset_decides_for_lerac_alone() {
+    let with = |method, preset| Config { preset, ..config(method) }.curriculum(&layers()).unwrap();
+    for method in Method::ALL {
+        let (paper, reference) = (with(method, Preset::Paper), with(method, Preset::Reference));
+        let differs = at(paper.as_ref(), 0) != at(reference.as_ref(), 0);
+        assert_eq!(differs, matches!(method, Method::Lerac | Method::LeracCbs), "{method}");
+    }
+    let reference = with(Method::LeracReference, Preset::Paper);
+    assert_eq!(at(with(Method::Lerac, Preset::Reference).as_ref(), 10), at(reference.as_ref(), 10));
+}
+
+#[test]
+fn settings_are_what_was_asked_for() {
+    let asked = Config {
+        momentum: 0.8,
+        nesterov: true,
+        weight_decay: 1e-3,
+        spare_norm_and_bias: true,
+        clip_norm: Some(2.5),
+        ..Config::default()
+    };
+    let (beta1, beta2, epsilon) = (0.9, 0.999, 1e-8);
+    let rules = [
+        ("sgd", Rule::Sgd { momentum: 0.8, nesterov: true }),
+        ("adam", Rule::Adam { beta1, beta2, epsilon }),
+        ("adamw", Rule::AdamW { beta1, beta2, epsilon }),
+        ("adamax", Rule::Adamax { beta1, beta2, epsilon }),
+    ];
+    assert_eq!(rules.map(|(name, _)| name), Rule::NAMES);
+    for (name, rule) in rules {
+        let (weight_decay, clip_norm) = (1e-3, Some(2.5));
+        let expected = Settings { rule, weight_decay, spare_norm_and_bias: true, clip_norm, layer_norms: true };
+        assert_eq!(Config { optimizer: name.into(), ..asked.clone() }.settings().unwrap(), expected);
+    }
+    let usual = Config::default().settings().unwrap();
+    assert_relative_eq!(usual.weight_decay, 1e-4);
+    assert_eq!((usual.spare_norm_and_bias, usual.clip_norm), (false, None));
+    assert_eq!(usual.rule, Rule::Sgd { momentum: 0.9, nesterov: false });
+}

@@ -1,0 +1,145 @@
+//! Models as they are recorded, without a device: the blur of CBS, depths, initial values, and what a device has no room for.
+
+use lerac::error::Error;
+use lerac::gpu::Limits;
+use lerac::nn::{self, Conv, Net, NetOptions, Recorded, Task};
+use lerac::ops::conv2d;
+use lerac::tape::{Init, Mode, Operand, Record, Tape};
+
+fn recorded(model: &str, mode: Mode, blur: bool) -> Recorded {
+    let task = Task { image: [3, 32, 32], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 };
+    nn::record(&nn::named(model).unwrap(), &task, 2, Tape::new(mode), NetOptions { blur })
+}
+
+/// The operations that read a record's result in the forward pass.
+fn readers<'t>(tape: &'t Tape, record: &Record) -> Vec<&'t Record> {
+    let result = Operand::from(record.result.expect("a record in the middle of a model has a result"));
+    let reads = |other: &&Record| {
+        let mut bindings = other.forward.iter().flat_map(|dispatch| &dispatch.bindings);
+        other.name != record.name && bindings.any(|binding| binding.operand == result)
+    };
+    tape.records().iter().filter(reads).collect()
+}
+
+fn ops(records: &[&Record]) -> Vec<&'static str> {
+    records.iter().map(|record| record.op).collect()
+}
+
+#[test]
+fn a_blur_stands_between_each_convolution_but_1x1_and_its_norm() {
+    for model in nn::NAMES {
+        let next = if model == "lenet" { "relu" } else { "batch_norm" };
+        for (mode, blur) in [Mode::Train, Mode::Eval].into_iter().flat_map(|mode| [(mode, true), (mode, false)]) {
+            let tape = recorded(model, mode, blur).tape;
+            let (mut blurred, mut convolutions) = (0, 0);
+            for conv in tape.records().iter().filter(|record| record.op == "conv2d") {
+                let what = format!("{model} {mode:?} blur {blur}: {}", conv.name);
+                let weight = format!("{}.weight", conv.name);
+                let weight = tape.parameters().iter().find(|declared| declared.name == weight).unwrap();
+                let after = readers(&tape, conv);
+                convolutions += 1;
+                if blur && weight.shape.dims()[2] > 1 {
+                    assert_eq!(ops(&after), ["blur"], "{what}");
+                    assert_eq!(ops(&readers(&tape, after[0])), [next], "{what}");
+                    blurred += 1;
+                } else {
+                    assert_eq!(ops(&after), [next], "{what}");
+                }
+            }
+            // The residual networks have a 1x1 shortcut in each stage but the first.
+            let pointwise = match model {
+                "resnet8" | "resnet20" => 2,
+                "resnet18" => 3,
+                _ => 0,
+            };
+            assert_eq!(blurred, if blur { convolutions - pointwise } else { 0 }, "{model}");
+            assert_eq!(tape.records().iter().filter(|record| record.op == "blur").count(), blurred, "{model}");
+        }
+    }
+}
+
+#[test]
+fn a_shortcut_has_the_depth_of_its_block() {
+    for (model, shortcuts) in [("resnet8", 2), ("resnet20", 2), ("resnet18", 3)] {
+        let layers = recorded(model, Mode::Train, false).layers;
+        let place = |name: &str| {
+            let layer = layers.iter().find(|layer| layer.name == name).unwrap();
+            (layer.depth, layer.block)
+        };
+        for stage in 2..2 + shortcuts {
+            let block = format!("layer{stage}.0");
+            let shortcut = place(&format!("{block}.shortcut.0"));
+            assert_eq!(shortcut, place(&format!("{block}.conv1")), "{model} {block}");
+            let second = place(&format!("{block}.conv2"));
+            assert_eq!(second, (shortcut.0 + 1, shortcut.1), "{model} {block}: a shortcut takes no depth of its own");
+        }
+        assert_eq!(layers.iter().filter(|layer| layer.name.contains("shortcut")).count(), shortcuts);
+    }
+}
+
+#[test]
+fn initial_values_are_those_of_the_documentation() {
+    let of = |model: &str, name: &str| {
+        let tape = recorded(model, Mode::Train, false).tape;
+        tape.parameters().iter().chain(tape.states()).find(|declared| declared.name == name).unwrap().init
+    };
+    // sqrt(2 / (O KH KW)): 16 x 9, 64 x 9, 32 x 1, 6 x 25.
+    for (model, name, deviation) in [
+        ("resnet8", "conv1.weight", 0.117_851_130_197_757_93),
+        ("resnet8", "layer3.0.conv1.weight", 0.058_925_565_098_878_96),
+        ("resnet8", "layer2.0.shortcut.0.weight", 0.25),
+        ("lenet", "conv1.weight", 0.115_470_053_837_925_16),
+    ] {
+        let Init::Normal(found) = of(model, name) else { panic!("{name} is not normal") };
+        approx::assert_relative_eq!(found, deviation, max_relative = 1e-12);
+    }
+    // 1 / sqrt(C), C = 64 and 400.
+    for (model, layer, bound) in [("resnet8", "linear", 0.125), ("lenet", "fc1", 0.05)] {
+        for which in ["weight", "bias"] {
+            assert_eq!(of(model, &format!("{layer}.{which}")), Init::Uniform(bound), "{layer}.{which}");
+        }
+    }
+    let (zeros, ones) = (["bn1.bias", "bn1.running_mean"], ["bn1.weight", "bn1.running_var"]);
+    zeros.iter().for_each(|name| assert_eq!(of("resnet8", name), Init::Zeros, "{name}"));
+    ones.iter().for_each(|name| assert_eq!(of("resnet8", name), Init::Ones, "{name}"));
+    assert_eq!(of("lenet", "conv1.bias"), Init::Zeros);
+
+    // Each output sees one of two groups: 8 x 9 / 2.
+    let mut tape = Tape::new(Mode::Train);
+    let x = tape.leaf("x", [1, 4, 5, 5], false);
+    let options = conv2d::Options { groups: 2, ..Default::default() };
+    Net::new(&mut tape, NetOptions::default()).conv2d("conv", x, Conv { options, ..Conv::same3x3(8, 1) });
+    let Init::Normal(grouped) = tape.parameters()[0].init else { panic!("a convolution is normal") };
+    approx::assert_relative_eq!(grouped, 0.235_702_260_395_515_85, max_relative = 1e-12);
+}
+
+/// What a device with `binding_bytes` a binding and `grid` workgroups along a dimension says to `tape`, recorded at batch size 4.
+fn refusal(tape: &Tape, binding_bytes: u64, grid: u32) -> String {
+    let limits = Limits { binding_bytes, uniform_bytes: 64 << 10, buffer_bytes: 1 << 30, grid };
+    match tape.check(&limits, 4) {
+        Ok(()) => "fits".into(),
+        Err(Error::Capacity(message)) => message,
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[test]
+fn what_a_device_has_no_room_for_is_refused_by_name() {
+    // 4 x 64 floats in, 4 x 1,000 out, 64,000 floats of weights; tiles of 8 x 8 outputs, 64 a workgroup.
+    let mut tape = Tape::new(Mode::Train);
+    let x = tape.leaf("x", [4, 64], true);
+    Net::new(&mut tape, NetOptions::default()).linear("wide", x, 1000);
+    assert_eq!(refusal(&tape, 256_000, 65_535), "fits");
+    let activation = refusal(&tape, 8_000, 65_535);
+    assert!(activation.starts_with("wide needs") && activation.contains("--batch-size 2 or less fits"), "{activation}");
+    let none = refusal(&tape, 1_000, 65_535);
+    assert!(none.contains("no batch size fits; a smaller model or input does"), "{none}");
+    let parameter = refusal(&tape, 255_999, 65_535);
+    assert!(parameter.starts_with("wide.weight needs 0.2 MiB"), "{parameter}");
+    assert!(parameter.ends_with("a narrower model fits"), "{parameter}");
+    // The gradient of the bias takes a lane an output, 16 workgroups; that of the weights 1,000 tiles, 16 workgroups too.
+    assert_eq!(refusal(&tape, 256_000, 16), "fits");
+    let grid = refusal(&tape, 256_000, 15);
+    assert!(grid.starts_with("wide needs a grid of [16, 1, 1] workgroups at batch size 4"), "{grid}");
+    assert!(grid.contains("launches 15 along a dimension; a smaller --batch-size fits"), "{grid}");
+}
