@@ -45,6 +45,16 @@ fn help_names_every_command() {
     }
 }
 
+#[test]
+fn a_model_is_described() {
+    let table = stdout(&["info", "--model", "resnet18", "--data", "cifar100", "--batch-size", "8"]);
+    assert!(table.contains("resnet18 on cifar100: 11220132 parameters, 555.5 M multiply-adds"), "{table}");
+    assert!(table.contains("| 6     | 4     | layer2.0.shortcut.0 | [8,128,16,16] | 8448       | 2097152 "), "{table}");
+    let json: serde_json::Value = serde_json::from_str(&stdout(&["info", "--model", "cnn", "--json"])).unwrap();
+    assert_eq!((json["parameters"].as_u64(), json["layers"].as_array().unwrap().len()), (Some(24_346), 4));
+    assert_refused(&["info", "--model", "cnn", "--data", "cifar"], &["--data", "cifar10"]);
+}
+
 /// Every option at a value that is not its default.
 fn unusual() -> Config {
     Config {
@@ -55,6 +65,8 @@ fn unusual() -> Config {
         flip: true,
         shift: 4,
         model: "resnet8".into(),
+        init: Some("some/weights.safetensors".into()),
+        init_partial: true,
         method: Method::Lerac,
         epochs: 7,
         batch_size: 5,
@@ -232,6 +244,19 @@ fn a_broken_file_is_refused_with_its_line() {
     ] {
         let (_dir, path) = config(text);
         assert_refused(&["compare", "--config", &path], &parts);
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    for arguments in [PAPER.to_vec(), vec!["train", "--data", "nothing"]] {
+        let piped = || std::process::Stdio::piped();
+        let mut child =
+            Command::new(env!("CARGO_BIN_EXE_lerac")).args(&arguments).stdout(piped()).stderr(piped()).spawn().unwrap();
+        drop((child.stdout.take(), child.stderr.take()));
+        // A panic would end it with 101, a signal without a code.
+        let expected = if arguments[0] == "train" { 1 } else { 0 };
+        assert_eq!(child.wait().unwrap().code(), Some(expected), "{arguments:?}");
     }
 }
 

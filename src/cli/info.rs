@@ -1,8 +1,12 @@
 //! `lerac info`.
 
 use super::{DeviceArgs, print};
+use crate::curriculum::Layer;
+use crate::data;
 use crate::error::Result;
 use crate::gpu::{Gpu, Options, adapters, choose};
+use crate::nn::{self, NetOptions, Task};
+use crate::tape::{Keep, Mode, Tape};
 use clap::Args;
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 
@@ -11,13 +15,89 @@ use comfy_table::{Table, presets::ASCII_MARKDOWN};
 pub(super) struct InfoArgs {
     #[command(flatten)]
     device: DeviceArgs,
+    /// Describe a model instead, which needs no adapter
+    #[arg(long)]
+    model: Option<String>,
+    /// Data set whose images and classes the model is made for
+    #[arg(long, default_value = "shapes", requires = "model")]
+    data: String,
+    /// Images per step
+    #[arg(long, default_value_t = 64, requires = "model", value_parser = clap::value_parser!(u32).range(1..))]
+    batch_size: u32,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
+/// Prints the layers of a model with depth, parameters and work, and the bytes of a training step.
+fn describe(model: &str, args: &InfoArgs) -> Result<()> {
+    let batch_size = args.batch_size as usize;
+    let (image, classes) = data::form(&args.data)?;
+    let task = Task { image, classes, mean: vec![0.5; image[0]], std: vec![0.5; image[0]], label_smoothing: 0.0 };
+    let recorded = nn::record(&nn::named(model)?, &task, batch_size, Tape::new(Mode::Train), NetOptions::default());
+    let tape = &recorded.tape;
+    let rows = recorded.layers.iter().enumerate().map(|(i, layer)| {
+        let of_layer = tape.parameters().iter().filter(|declared| declared.layer == i);
+        let record = tape.records().iter().find(|record| record.name == layer.name);
+        let dispatches = record.map_or(&[][..], |record| &record.forward);
+        LayerLine {
+            layer,
+            parameters: of_layer.map(|declared| declared.shape.count()).sum(),
+            multiply_adds: dispatches.iter().map(|dispatch| dispatch.multiply_adds).sum::<u64>() / batch_size as u64,
+            output: record.and_then(|record| record.result).map(|var| tape.shape(var).to_string()),
+        }
+    });
+    let rows: Vec<LayerLine<'_>> = rows.collect();
+    let parameters: usize = rows.iter().map(|row| row.parameters).sum();
+    let multiply_adds: u64 = rows.iter().map(|row| row.multiply_adds).sum();
+    let kept = [recorded.batch.into(), recorded.logits.into()];
+    let plan = tape.plan(Keep::Only(&kept), &[]);
+    if args.json {
+        let report = serde_json::json!({
+            "model": model, "data": args.data, "batch_size": batch_size, "layers": rows, "parameters": parameters,
+            "multiply_adds_per_image": multiply_adds, "training_bytes": plan.total(), "plan": plan,
+        });
+        print(&serde_json::to_string_pretty(&report).expect("a report is plain data"));
+        return Ok(());
+    }
+    let mut table = Table::new();
+    table.load_style(ASCII_MARKDOWN);
+    table.set_header(["depth", "block", "layer", "output", "parameters", "multiply-adds per image"]);
+    for row in &rows {
+        table.add_row([
+            row.layer.depth.to_string(),
+            row.layer.block.to_string(),
+            row.layer.name.clone(),
+            row.output.clone().unwrap_or_default(),
+            row.parameters.to_string(),
+            row.multiply_adds.to_string(),
+        ]);
+    }
+    print(&format!(
+        "{table}\n{model} on {}: {parameters} parameters, {:.1} M multiply-adds forward per image; a training step of {batch_size} \
+         takes {:.1} MiB on the device, the optimiser's moments not counted",
+        args.data,
+        multiply_adds as f64 / 1e6,
+        plan.total() as f64 / f64::from(1 << 20)
+    ));
+    Ok(())
+}
+
+/// A row of a model's table.
+#[derive(serde::Serialize)]
+struct LayerLine<'l> {
+    #[serde(flatten)]
+    layer: &'l Layer,
+    parameters: usize,
+    multiply_adds: u64,
+    output: Option<String>,
+}
+
 /// Prints the adapters and the limits of the chosen one.
 pub(super) fn run(args: &InfoArgs) -> Result<()> {
+    if let Some(model) = &args.model {
+        return describe(model, args);
+    }
     let list = adapters();
     let chosen = choose(&list, &args.device.choice())?;
     let gpu = Gpu::open(&Options { adapter: args.device.choice(), ..Options::default() })?;

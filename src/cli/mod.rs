@@ -3,9 +3,11 @@
 
 mod bench;
 mod compare;
+mod eval;
 mod grid;
 mod info;
 mod options;
+mod predict;
 mod progress;
 mod recipes;
 mod resume;
@@ -43,6 +45,10 @@ enum Command {
     Resume(resume::ResumeArgs),
     /// Train under several methods with paired seeds and compare them
     Compare(Box<compare::CompareArgs>),
+    /// Read the test set with weights from a file
+    Eval(Box<eval::EvalArgs>),
+    /// Name what is on images, with weights from a file
+    Predict(Box<predict::PredictArgs>),
     /// Write training steps with all their tensors, for another program to check
     Trace(Box<trace::TraceArgs>),
     /// Time kernels, the update, whole steps or the loader on this device
@@ -88,6 +94,8 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(args, of_command),
         Command::Resume(args) => resume::run(args),
         Command::Compare(args) => compare::run(args, of_command),
+        Command::Eval(args) => eval::run(args, of_command),
+        Command::Predict(args) => predict::run(args, of_command),
         Command::Trace(args) => trace::run(args, of_command),
         Command::Bench(args) => bench::run(args),
     };

@@ -83,6 +83,10 @@ impl Observer for Heard<'_> {
         self.dir.begin(plan, layers, steps)
     }
 
+    fn skipped(&mut self, names: &[String]) {
+        say(&format!("note: not in the file of --init, and so at random values: {}", names.join(", ")));
+    }
+
     fn step(&mut self, step: u64) {
         self.bar.set_position(step);
     }

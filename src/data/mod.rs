@@ -126,6 +126,19 @@ pub fn open(name: &str, dir: Option<&Path>) -> Result<Splits> {
     }
 }
 
+/// C, H, W of the images of a set of [`NAMES`], and how many classes it has, without its files.
+///
+/// # Errors
+/// [`Error::Option`] for an unknown name.
+pub fn form(name: &str) -> Result<([usize; 3], usize)> {
+    match name {
+        "shapes" | "cifar10" => Ok(([3, 32, 32], 10)),
+        "cifar100" => Ok(([3, 32, 32], 100)),
+        "mnist" | "fashion-mnist" => Ok(([1, 28, 28], 10)),
+        _ => Err(unknown(name)),
+    }
+}
+
 /// The error for a name that is none of [`NAMES`], with the one that was probably meant.
 fn unknown(name: &str) -> Error {
     let plain = |name: &str| -> String { name.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect() };

@@ -133,8 +133,9 @@ impl RunDir {
     /// [`Error::Io`] where a file cannot be written.
     pub fn finish(self, outcome: &Outcome<'_>, method: &str) -> Result<()> {
         let session = &outcome.session;
-        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        let tensors = session.named(&session.snapshot()?, "");
+        let (snapshot, key) = (session.snapshot()?, |key: &str| key.to_owned());
+        let metadata = HashMap::from([(key("format"), key("pt")), (key("step"), snapshot.step.to_string())]);
+        let tensors = session.named(&snapshot, "");
         write_safetensors(&self.dir.join("model.safetensors"), &tensors, metadata)?;
         let predictions = outcome.predictions.iter().enumerate();
         let predictions =

@@ -21,6 +21,7 @@ pub fn trace(gpu: &Gpu, config: &Config, data: &Splits, steps: u64, dir: &Path) 
     if !(1..=all).contains(&steps) {
         return Err(Error::option("--steps", format!("expected 1 to {all}, the steps of the run, found {steps}")));
     }
+    begun.load_weights()?;
     std::fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
     let session = &mut begun.session;
     let write = |name: &str, tensors: &[Tensor]| write_safetensors(&dir.join(name), tensors, HashMap::new());

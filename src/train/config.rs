@@ -133,6 +133,13 @@ pub struct Config {
     /// Model: cnn, lenet, resnet8, resnet20 or resnet18
     #[cfg_attr(feature = "cli", arg(long, default_value = "cnn", help_heading = "Training"))]
     pub model: String,
+    /// Start from these weights (safetensors, names as in a PyTorch state dict) instead of random ones
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "Training"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<PathBuf>,
+    /// Take from --init what fits by name and shape, and say what does not: to train another head
+    #[cfg_attr(feature = "cli", arg(long, requires = "init", help_heading = "Training"))]
+    pub init_partial: bool,
     /// Training method
     #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "conventional", help_heading = "Training"))]
     pub method: Method,
@@ -264,6 +271,8 @@ impl Default for Config {
             flip: false,
             shift: 0,
             model: "cnn".into(),
+            init: None,
+            init_partial: false,
             method: Method::Conventional,
             epochs: 5,
             batch_size: 64,
@@ -320,6 +329,9 @@ impl Config {
         self.check_storable()?;
         drop(crate::nn::named(&self.model)?);
         self.settings()?;
+        if self.init_partial && self.init.is_none() {
+            return Err(Error::option("--init-partial", "needs --init FILE"));
+        }
         require("--epochs", self.epochs as f64, self.epochs > 0, "at least 1")?;
         require("--batch-size", self.batch_size as f64, (1..1 << 24).contains(&self.batch_size), "1 to 16777215")?;
         require("--log-every", self.log_every as f64, self.log_every > 0, "at least 1")?;
@@ -364,10 +376,12 @@ impl Config {
         if let Some((option, value)) = numbers.into_iter().find(|&(_, value)| i64::try_from(value).is_err()) {
             return Err(Error::option(option, format!("expected at most {}, found {value}", i64::MAX)));
         }
-        match self.data_dir.as_ref().is_none_or(|dir| dir.to_str().is_some()) {
-            true => Ok(()),
-            false => Err(Error::option("--data-dir", "expected a path in UTF-8")),
+        for (option, path) in [("--data-dir", &self.data_dir), ("--init", &self.init)] {
+            if path.as_ref().is_some_and(|path| path.to_str().is_none()) {
+                return Err(Error::option(option, "expected a path in UTF-8"));
+            }
         }
+        Ok(())
     }
 
     /// Epochs of curriculum: the option, or a fifth of all epochs.

@@ -10,6 +10,9 @@ pub use checkpoint::{BestEpoch, Checkpoint, Standing, Totals};
 pub use config::{Config, Method, Preset, ScheduleKind};
 pub use run::{EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, Summary, resume, run};
 pub use session::{MakeCurriculum, Parts, Session, SessionPlan, Snapshot};
-pub use weights::{Tensor, write_safetensors};
+pub use weights::{Tensor, read_safetensors, write_safetensors};
 #[cfg(feature = "cli")]
-pub(crate) use {run::begin, weights::write_whole};
+pub(crate) use {
+    run::{Training, begin},
+    weights::write_whole,
+};

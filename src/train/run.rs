@@ -1,6 +1,7 @@
 //! The loop: epochs, validation, the best epoch, and one reading of the test set.
 
 use super::session::Parts;
+use super::weights::read_safetensors;
 use super::{BestEpoch, Checkpoint, Config, Session, SessionPlan, Snapshot, Standing, Totals};
 use crate::curriculum::{Layer, Time};
 use crate::data::{Dataset, HostBatch, Loader, Splits, split};
@@ -110,6 +111,9 @@ pub struct Outcome<'g> {
 
 /// Hears what happens during a run. Each method has a default that does nothing.
 pub trait Observer {
+    /// These tensors stay at their random values, since the file of `--init` has none that fit.
+    fn skipped(&mut self, _names: &[String]) {}
+
     /// The run is about to begin.
     fn begin(&mut self, _plan: &SessionPlan, _layers: &[Layer], _steps: u64) -> Result<()> {
         Ok(())
@@ -204,6 +208,15 @@ pub(crate) struct Training<'g, 'c> {
     fingerprint: OnceCell<u32>,
 }
 
+/// What came of a file of weights.
+#[derive(Default)]
+pub(crate) struct Loaded {
+    /// The tensors that have none there.
+    pub(crate) skipped: Vec<String>,
+    /// The step that the file says it is from.
+    pub(crate) step: Option<u64>,
+}
+
 /// Seconds of training since the latest reading of the sums.
 struct Clock {
     before: f64,
@@ -288,7 +301,12 @@ fn loader(config: &Config, data: &Arc<Dataset>, division: &Division, step: u64) 
 /// [`Error::Option`] and [`Error::Capacity`] before the first step; [`Error::NonFinite`], [`Error::Device`] and
 /// [`Error::Interrupted`] during training; those of the observer.
 pub fn run<'g>(gpu: &'g Gpu, config: &Config, data: &Splits, observer: &mut dyn Observer) -> Result<Outcome<'g>> {
-    begin(gpu, config, data)?.complete(gpu, observer)
+    let mut training = begin(gpu, config, data)?;
+    let Loaded { skipped, .. } = training.load_weights()?;
+    if !skipped.is_empty() {
+        observer.skipped(&skipped);
+    }
+    training.complete(gpu, observer)
 }
 
 /// Goes on behind a checkpoint, to the same results as [`run`] without a break.
@@ -328,6 +346,17 @@ impl<'g> Training<'g, '_> {
             }
         }
         self.finish(gpu)
+    }
+
+    /// Puts the weights of `--init` into place.
+    pub(crate) fn load_weights(&mut self) -> Result<Loaded> {
+        let Some(path) = &self.config.init else { return Ok(Loaded::default()) };
+        let (tensors, metadata) = read_safetensors(path)?;
+        let skipped = self.session.load(&tensors, self.config.init_partial).map_err(|fault| {
+            let message = format!("{fault} ({}); --init-partial takes what fits", self.config.model);
+            Error::format(path, 0, message)
+        })?;
+        Ok(Loaded { skipped, step: metadata.get("step").and_then(|step| step.parse().ok()) })
     }
 
     /// One step; before it the signal-to-noise ratio where that is due, behind it a reading of the sums.
@@ -418,8 +447,7 @@ impl<'g> Training<'g, '_> {
         if let Some((_, snapshot)) = &self.best {
             self.session.restore(snapshot);
         }
-        let everything: Arc<[u32]> = (0..self.test.len() as u32).collect();
-        let (test, predicted) = self.evaluate("test", self.test.clone(), everything)?;
+        let (test, predicted) = self.read_test_set()?;
         let labels = self.test.labels.iter().map(|&label| u32::from(label));
         let (config, steps, seconds) = (self.config, self.steps, self.seconds);
         let best = self.best.as_ref().map(|(best, _)| *best);
@@ -440,6 +468,12 @@ impl<'g> Training<'g, '_> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         Ok(Outcome { summary, predictions: labels.zip(predicted).collect(), session: self.session })
+    }
+
+    /// The sums, and the predictions, over all test images.
+    pub(crate) fn read_test_set(&self) -> Result<(Metrics, Vec<u32>)> {
+        let everything: Arc<[u32]> = (0..self.test.len() as u32).collect();
+        self.evaluate("test", self.test.clone(), everything)
     }
 
     /// All of the run behind the latest step, of whose interval `interval_seconds` have passed.

@@ -11,7 +11,7 @@ use crate::optim::{LayerNorms, Optimizer, Settings};
 use crate::tape::{
     BufferId, CONTROLS, Controls, Declared, Keep, Mode, Operand, Plan, Program, Storage, Tape, Target, Var,
 };
-use crate::tensor::{Arena, Span};
+use crate::tensor::{Arena, Shape, Span};
 
 /// The bytes that a session takes on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -351,15 +351,34 @@ impl<'g> Session<'g> {
     /// [`Error::Device`] where the device fails.
     pub fn predict(&self, batches: impl Iterator<Item = HostBatch>) -> Result<(Metrics, Vec<u32>)> {
         let mut predictions = vec![];
-        let [n, classes] = self.eval.tape().shape(self.eval_logits).rows();
-        let logits = self.eval.value(self.eval_logits).part(0, 4 * (n * classes) as u64);
-        let metrics = self.evaluate_each(batches, |batch| {
-            let logits: Vec<f32> = self.gpu.read(&logits)?;
-            let filled = batch.words[..n].iter().filter(|&&label| label != IGNORED_LABEL).count();
-            predictions.extend(logits.chunks_exact(classes).take(filled).map(first_of_the_largest));
-            Ok(())
-        })?;
+        let metrics = self.evaluate_logits(batches, |logits| predictions.push(first_of_the_largest(logits)))?;
         Ok((metrics, predictions))
+    }
+
+    /// The logits `[K]` of each image.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the device fails.
+    pub fn logits(&self, batches: impl Iterator<Item = HostBatch>) -> Result<Vec<Vec<f32>>> {
+        let mut all = vec![];
+        self.evaluate_logits(batches, |logits| all.push(logits.to_vec()))?;
+        Ok(all)
+    }
+
+    /// Evaluates, and shows `see` the logits of each image.
+    fn evaluate_logits(
+        &self,
+        batches: impl Iterator<Item = HostBatch>,
+        mut see: impl FnMut(&[f32]),
+    ) -> Result<Metrics> {
+        let [n, classes] = self.eval.tape().shape(self.eval_logits).rows();
+        let range = self.eval.value(self.eval_logits).part(0, 4 * (n * classes) as u64);
+        self.evaluate_each(batches, |batch| {
+            let logits: Vec<f32> = self.gpu.read(&range)?;
+            let filled = batch.words[..n].iter().filter(|&&label| label != IGNORED_LABEL).count();
+            logits.chunks_exact(classes).take(filled).for_each(&mut see);
+            Ok(())
+        })
     }
 
     /// Evaluates, and calls `after` behind each batch.
@@ -435,6 +454,41 @@ impl<'g> Session<'g> {
         self.optimizer.set_steps(step);
         self.time.step = step;
         Ok(())
+    }
+
+    /// Overwrites weights and running statistics by the tensors of their names and returns the names of those that stay as they were.
+    /// Unless `partial`, all must be there, and no other.
+    ///
+    /// # Errors
+    /// The first tensor that is missing, of another shape, or too many.
+    pub fn load(&mut self, tensors: &[Tensor], partial: bool) -> std::result::Result<Vec<String>, String> {
+        let mut kept = vec![];
+        let declared: Vec<_> =
+            self.storage.tensors().map(|(declared, arena, span)| (declared.clone(), arena, *span)).collect();
+        let known = |tensor: &&Tensor| declared.iter().any(|(declared, ..)| declared.name == tensor.name);
+        if let (false, Some(tensor)) = (partial, tensors.iter().find(|tensor| !known(tensor))) {
+            return Err(format!("{} is in the file, but not in the model", tensor.name));
+        }
+        for (declared, arena, span) in &declared {
+            match tensors.iter().find(|tensor| tensor.name == declared.name) {
+                Some(tensor) if tensor.shape == declared.shape.dims() => arena.write(self.gpu, span, &tensor.values),
+                _ if partial => kept.push(declared.name.clone()),
+                Some(tensor) => {
+                    let found = Shape::from(tensor.shape.clone());
+                    return Err(format!("{} is {found} in the file, {} in the model", declared.name, declared.shape));
+                }
+                None => return Err(format!("the file has no {}", declared.name)),
+            }
+        }
+        match kept.len() == declared.len() {
+            true => Err("nothing in the file fits".to_owned()),
+            false => Ok(kept),
+        }
+    }
+
+    /// Says at which step evaluation is: a blur depends on it.
+    pub fn set_step(&mut self, step: u64) {
+        self.time.step = step;
     }
 
     /// A snapshot as it stood behind step `step`, its tensors found as in [`Session::set_state`].

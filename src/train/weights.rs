@@ -1,6 +1,7 @@
 //! Tensors as safetensors, names and shapes as in a PyTorch state dict, and files that are written whole or not at all.
 
 use crate::error::{Error, Result};
+use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -54,6 +55,34 @@ pub(crate) fn safetensors(tensors: &[Tensor], metadata: HashMap<String, String>)
         (name.as_str(), view.expect("a tensor's shape has as many elements as its values"))
     });
     serialize(views, Some(metadata)).expect("names are unique and shapes fit")
+}
+
+/// Reads a safetensors file's tensors and metadata. PyTorch's counters `num_batches_tracked`, which nothing here needs, are left out.
+///
+/// # Errors
+/// [`Error::Io`], or [`Error::Format`] for a file that is not whole, holds another type than F32, or numbers that are not finite.
+pub fn read_safetensors(path: &Path) -> Result<(Vec<Tensor>, HashMap<String, String>)> {
+    let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
+    let bad = |what: &dyn std::fmt::Display| Error::format(path, 0, format!("not a whole safetensors file: {what}"));
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| bad(&error))?;
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| bad(&error))?;
+    let mut tensors = vec![];
+    for (name, view) in file.tensors() {
+        if name.ends_with("num_batches_tracked") {
+            continue;
+        }
+        if view.dtype() != Dtype::F32 {
+            let message = format!("{name} is {:?}; convert it to F32 (in PyTorch: tensor.float())", view.dtype());
+            return Err(Error::format(path, 0, message));
+        }
+        let values: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
+        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+            let message = format!("{name} holds {} at element {at}; weights must be finite", values[at]);
+            return Err(Error::format(path, 0, message));
+        }
+        tensors.push(Tensor { name, shape: view.shape().to_vec(), values });
+    }
+    Ok((tensors, header.metadata().clone().unwrap_or_default()))
 }
 
 /// Writes tensors with `metadata`; PyTorch's loaders ask for `format = pt` there.

@@ -137,6 +137,73 @@ fn noise_is_written_and_drawn() {
     assert!(image::open(out.join("noise.png")).unwrap().width() >= 1000);
 }
 
+/// Weights go out and come back: the test set reads the same, an image is named as before, and what does not fit is refused.
+fn weights_are_read_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    // A blur that fades shows whether the step is known again.
+    let method = ["--method", "lerac-cbs", "--sigma-every", "1", "--sigma-decay", "0.5"];
+    stdout(&[&["train", "--quiet", "--out", out.to_str().unwrap()], &method[..], SHORT].concat());
+    let (config, weights) = (out.join("config.toml"), out.join("model.safetensors"));
+    let (config, weights) = (config.to_str().unwrap(), weights.to_str().unwrap());
+    let from = ["--config", config, "--init", weights];
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let found = json(&stdout(&[&["eval", "--json"], &from[..]].concat()));
+    let summary = json(&std::fs::read_to_string(out.join("summary.json")).unwrap());
+    for key in ["test_accuracy", "test_top5", "test_loss", "test_images"] {
+        assert_eq!(found[key], summary[key], "{key}");
+    }
+
+    let set = lerac::data::open("shapes", None).unwrap().test;
+    let predictions = std::fs::read_to_string(out.join("predictions.csv")).unwrap();
+    for (i, row) in predictions.lines().skip(1).take(3).enumerate() {
+        let picture = dir.path().join(format!("{i}.png"));
+        let at = |x: u32, y: u32, c: usize| set.image(i)[(c * 32 + y as usize) * 32 + x as usize];
+        let pixels = image::RgbImage::from_fn(32, 32, |x, y| image::Rgb([0, 1, 2].map(|c| at(x, y, c))));
+        pixels.save(&picture).unwrap();
+        let line =
+            json(&stdout(&[&["predict", picture.to_str().unwrap(), "--json", "--top", "2"], &from[..]].concat()));
+        let predicted: usize = row.rsplit(',').next().unwrap().parse().unwrap();
+        assert_eq!(line["classes"][0]["class"], set.classes[predicted]);
+        assert!(line["classes"][0]["probability"].as_f64() >= line["classes"][1]["probability"].as_f64());
+        assert_eq!(line["classes"].as_array().unwrap().len(), 2);
+    }
+
+    let again = dir.path().join("again");
+    let tuned = [&["train", "--quiet", "--out", again.to_str().unwrap(), "--init", weights], SHORT].concat();
+    stdout(&tuned);
+    let other = dir.path().join("other");
+    let more = ["train", "--quiet", "--out", other.to_str().unwrap(), "--init", weights, "--model", "resnet8"];
+    let message = refusal(&[&more[..], SHORT].concat());
+    assert!(message.contains(" is in the file, but not in the model (resnet8)"), "{message}");
+    assert!(message.contains("--init-partial"), "{message}");
+    let partial = lerac(&[&more[..], &["--init-partial"], SHORT].concat());
+    let said = String::from_utf8_lossy(&partial.stderr).into_owned();
+    assert!(partial.status.success() && said.contains("at random values: layer1.0.conv1.weight"), "{said}");
+
+    let refused = |name: &str, bytes: &[u8], parts: [&str; 2]| {
+        let file = dir.path().join(name);
+        std::fs::write(&file, bytes).unwrap();
+        let message = refusal(&["eval", "--config", config, "--init", file.to_str().unwrap()]);
+        for part in [name, parts[0], parts[1]] {
+            assert!(message.contains(part), "{message:?} lacks {part:?}");
+        }
+    };
+    let bytes = std::fs::read(weights).unwrap();
+    refused("short.safetensors", &bytes[..bytes.len() - 1], ["not a whole safetensors file", ""]);
+    let mut nan = bytes.clone();
+    let end = nan.len();
+    nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    refused("nan.safetensors", &nan, ["holds NaN at element", "must be finite"]);
+    let text = "conv1.weight";
+    let at = bytes.windows(text.len()).position(|window| window == text.as_bytes()).unwrap();
+    let mut renamed = bytes.clone();
+    renamed[at..at + text.len()].copy_from_slice(b"conv9.weight");
+    refused("renamed.safetensors", &renamed, ["conv9.weight is in the file, but not in the model", "cnn"]);
+    assert!(refusal(&["eval", "--config", config]).contains("--init"));
+    assert!(refusal(&[&["predict", weights], &from[..]].concat()).contains("not an image"));
+}
+
 fn comparing_pairs_its_seeds() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().to_str().unwrap();
@@ -330,6 +397,7 @@ fn updates_are_timed() {
 pub fn tests() -> Vec<Test> {
     vec![
         test("commands: training leaves its files and repeats", |_| training_leaves_its_files()),
+        test("commands: weights are read again", |_| weights_are_read_again()),
         test("commands: comparing pairs its seeds", |_| comparing_pairs_its_seeds()),
         test("commands: grids go on after a failure", |_| grids_go_on_after_a_failure()),
         test("commands: traces hold every tensor", |_| traces_hold_every_tensor()),

@@ -8,6 +8,7 @@ mod adjoint;
 mod commands;
 mod golden;
 mod limits;
+mod long_runs;
 mod op_table;
 mod operations;
 mod optimisers;
@@ -24,6 +25,7 @@ fn main() {
         golden::tests(),
         training::tests(),
         limits::tests(),
+        long_runs::tests(),
         #[cfg(feature = "cli")]
         commands::tests(),
         #[cfg(feature = "cli")]

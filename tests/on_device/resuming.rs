@@ -290,6 +290,34 @@ fn a_lost_device() {
     assert_same(&whole, &out);
 }
 
+/// A directory that is taken away, and a file that may not grow, as on a full disk.
+fn nowhere_to_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("gone");
+    let child = command(&trains(&out)).spawn().unwrap();
+    while checkpoints(&out).is_empty() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    while out.exists() {
+        // The run may put a file there in the same moment.
+        let _ = std::fs::remove_dir_all(&out);
+    }
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
+    assert!(errors(&output).contains(out.to_str().unwrap()), "{}", errors(&output));
+
+    let (whole, out) = (whole(dir.path()), dir.path().join("full"));
+    let limited = "trap '' XFSZ; ulimit -f 100; exec \"$0\" \"$@\"";
+    let mut shell = Command::new("sh");
+    let output = shell.args(["-c", limited, env!("CARGO_BIN_EXE_lerac")]).args(trains(&out)).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
+    assert!(errors(&output).contains("step-0000000003.safetensors: cannot write"), "{}", errors(&output));
+    let left: Vec<_> = std::fs::read_dir(out.join("checkpoints")).unwrap().collect();
+    assert!(left.is_empty(), "half a checkpoint stayed: {left:?}");
+    succeeds(&resumes(&out));
+    assert_same(&whole, &out);
+}
+
 fn killed_comparison() {
     let dir = tempfile::tempdir().unwrap();
     let grid = ["compare", "--methods", "conventional,lerac", "--seeds", "2", "--out"];
@@ -326,6 +354,7 @@ pub fn tests() -> Vec<Test> {
     ];
     if cfg!(unix) {
         tests.push(test("resuming: interrupted", |_| interrupted()));
+        tests.push(test("resuming: nowhere to write", |_| nowhere_to_write()));
     }
     tests
 }

@@ -2,7 +2,7 @@
 
 use crate::common::{Test, test};
 use lerac::curriculum::Range;
-use lerac::data::{Augmentation, HostBatch, Splits, shapes, split};
+use lerac::data::{Augmentation, Dataset, HostBatch, Splits, shapes, split};
 use lerac::error::{Error, Result};
 use lerac::gpu::Gpu;
 use lerac::nn::{self, Recorded, Task};
@@ -164,17 +164,32 @@ fn cbs_is_evaluated_under_the_blur_it_trained_with(gpu: &Gpu) {
     assert_eq!(accuracy(1), accuracy(2));
 }
 
+/// What no real data set is, but a user's may be.
+fn degenerate_data_are_defined(gpu: &Gpu) {
+    let config = Config { epochs: 1, eta: 0.01, ..config() };
+    let with = |config: &Config, change: &dyn Fn(&mut Dataset)| {
+        let mut data = data();
+        change(&mut data.train);
+        change(&mut data.test);
+        run(gpu, config, &data, &mut Silent).unwrap().summary
+    };
+    let only = with(&config, &|set| {
+        set.classes.truncate(1);
+        set.labels.fill(0);
+    });
+    assert_eq!((only.test_accuracy, only.test_loss, only.validation_accuracy), (1.0, 0.0, Some(1.0)));
+    let few = with(&config, &|set| set.labels.iter_mut().for_each(|label| *label %= 2));
+    assert!(few.test_loss.is_finite() && few.test_accuracy > 0.0, "{few:?}");
+    let black = with(&config, &|set| set.images.fill(0));
+    assert!(black.test_loss.is_finite(), "{black:?}");
+    let single = with(&Config { batch_size: 1, train_images: Some(20), ..config.clone() }, &|_| {});
+    assert!(single.test_loss.is_finite() && single.steps == 20, "{single:?}");
+}
+
 /// An epoch's sums are added up in integers, so that it does not matter when they are read.
 fn epochs_do_not_depend_on_intervals(gpu: &Gpu) {
-    struct Epochs(Vec<EpochRecord>);
-    impl Observer for Epochs {
-        fn epoch(&mut self, record: &EpochRecord) -> lerac::error::Result<()> {
-            self.0.push(*record);
-            Ok(())
-        }
-    }
     let losses = |log_every| {
-        let mut epochs = Epochs(vec![]);
+        let mut epochs = Epochs::default();
         run(gpu, &Config { log_every, ..config() }, &data(), &mut epochs).unwrap();
         epochs.0.iter().map(|record| (record.train_loss, record.train_accuracy)).collect::<Vec<_>>()
     };
@@ -384,6 +399,7 @@ pub fn tests() -> Vec<Test> {
         test("training: a blur changes what is learnt", a_blur_changes_what_is_learnt),
         test("training: shared buffers change no bit", shared_buffers_change_no_bit),
         test("training: cbs is evaluated under its own blur", cbs_is_evaluated_under_the_blur_it_trained_with),
+        test("training: degenerate data are defined", degenerate_data_are_defined),
         test("training: epochs do not depend on intervals", epochs_do_not_depend_on_intervals),
         test("training: weights are saved by name", weights_are_saved_by_name),
         test("training: noise is measured and leaves no trace", noise_is_measured_and_leaves_no_trace),

@@ -1,0 +1,81 @@
+//! `lerac predict`.
+
+use super::{ConfigArgs, DeviceArgs, eval, print};
+use crate::data::{self, Augmentation, Dataset, HostBatch};
+use crate::error::{Error, Result};
+use clap::{ArgMatches, Args};
+use image::ImageReader;
+use image::imageops::FilterType;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// Options of `lerac predict`.
+#[derive(Debug, Args)]
+pub(super) struct PredictArgs {
+    /// PNG or JPEG files; each is scaled to the size that the model knows
+    #[arg(required = true)]
+    images: Vec<PathBuf>,
+    /// Classes to name for each image
+    #[arg(long, default_value_t = 5)]
+    top: usize,
+    /// Print a JSON line per image
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+/// C planes of H rows of W bytes, grey where C is 1.
+fn planes(path: &Path, [c, h, w]: [usize; 3]) -> Result<Vec<u8>> {
+    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(Error::io(path, "open"))?;
+    let bad = |error: image::ImageError| Error::format(path, 0, format!("not an image that can be read: {error}"));
+    let image = reader.decode().map_err(bad)?.resize_exact(w as u32, h as u32, FilterType::Triangle);
+    Ok(match c {
+        1 => image.to_luma8().into_raw(),
+        _ => {
+            let pixels = image.to_rgb8().into_raw();
+            (0..c).flat_map(|channel| pixels.iter().skip(channel).step_by(3).copied().collect::<Vec<_>>()).collect()
+        }
+    })
+}
+
+/// exp(z) / sum exp(z).
+fn softmax(logits: &[f32]) -> Vec<f64> {
+    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let powers: Vec<f64> = logits.iter().map(|&z| f64::from(z - top).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    powers.iter().map(|power| power / sum).collect()
+}
+
+/// Prints the most probable classes of each image.
+pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
+    let config = args.config.resolve(matches)?;
+    config.check()?;
+    let splits = data::open(&config.data, config.data_dir.as_deref())?;
+    let known = &splits.test;
+    let bytes = args.images.iter().map(|path| planes(path, known.image)).collect::<Result<Vec<_>>>()?.concat();
+    let given = Dataset { images: bytes, labels: vec![0; args.images.len()], ..known.clone() };
+    let gpu = args.device.open()?;
+    let training = eval::loaded(&gpu, &config, &splits)?;
+    let indices: Vec<u32> = (0..given.len() as u32).collect();
+    let batches = indices.chunks(config.batch_size);
+    let batches = batches.map(|i| HostBatch::gather(&given, i, config.batch_size, || Augmentation::IDENTITY));
+    for (path, logits) in args.images.iter().zip(training.session.logits(batches)?) {
+        let mut classes: Vec<(f64, &String)> = softmax(&logits).into_iter().zip(&known.classes).collect();
+        classes.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+        classes.truncate(args.top);
+        print(&match args.json {
+            true => {
+                let classes = classes.iter().map(|(p, class)| json!({"class": class, "probability": p}));
+                json!({"image": path, "classes": classes.collect::<Vec<_>>()}).to_string()
+            }
+            false => {
+                let classes = classes.iter().map(|(p, class)| format!("{class} {:.1} %", 100.0 * p));
+                format!("{}: {}", path.display(), classes.collect::<Vec<_>>().join(", "))
+            }
+        });
+    }
+    Ok(())
+}

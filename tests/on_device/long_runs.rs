@@ -1,0 +1,62 @@
+//! A run of many steps takes no more memory than one of few. `LERAC_STEPS=20000` makes it long; how fast it was is said, not judged.
+
+use crate::common::{Test, test};
+use lerac::data::shapes;
+use lerac::gpu::Gpu;
+use lerac::train::{Config, Observer, run};
+use std::time::Instant;
+
+/// From here on memory must stay as it is.
+const WARM: u64 = 100;
+
+/// Memory of this process that is in use, bytes; on a software adapter the device's is part of it.
+fn resident() -> Option<f64> {
+    let pages: f64 = std::fs::read_to_string("/proc/self/statm").ok()?.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * 4096.0)
+}
+
+#[derive(Default)]
+struct Watch {
+    /// (step, seconds, bytes).
+    seen: Vec<(u64, f64, f64)>,
+    start: Option<Instant>,
+}
+
+impl Observer for Watch {
+    fn step(&mut self, step: u64) {
+        let seconds = self.start.get_or_insert_with(Instant::now).elapsed().as_secs_f64();
+        if let (0, Some(bytes)) = (step % 10, resident()) {
+            self.seen.push((step, seconds, bytes));
+        }
+    }
+}
+
+fn memory_stays_flat(gpu: &Gpu) {
+    let steps: u64 = std::env::var("LERAC_STEPS").map_or(600, |steps| steps.parse().expect("LERAC_STEPS is a number"));
+    let epochs = steps.div_ceil(100);
+    let config =
+        Config { model: "lenet".into(), batch_size: 4, epochs, eta: 1e-3, validation: 16, ..Config::default() };
+    let mut watch = Watch::default();
+    run(gpu, &config, &shapes(416, 16, 0), &mut watch).unwrap();
+    let Some(&(last, end, bytes)) = watch.seen.last() else {
+        eprintln!("memory is not known on this system");
+        return;
+    };
+    let at = |wanted: u64| *watch.seen.iter().find(|(step, ..)| *step >= wanted).unwrap();
+    let warm = at(WARM).2;
+    let part = ((last - WARM) / 4).min(1000);
+    let first = at(WARM + part).1 - at(WARM).1;
+    let speed = (end - at(last - part).1) / first;
+    println!(
+        "{last} steps: {:+.1} KiB of memory after step {WARM}, {:+.2} bytes a step; the last {part} steps took {speed:.3} times \
+         as long as the first",
+        (bytes - warm) / 1024.0,
+        (bytes - warm) / (last - WARM) as f64
+    );
+    assert!(bytes - warm <= f64::from(4 << 20), "{warm} bytes after {WARM} steps, {bytes} after {last}");
+}
+
+/// The tests of this file.
+pub fn tests() -> Vec<Test> {
+    vec![test("long runs: memory stays flat", memory_stays_flat)]
+}
