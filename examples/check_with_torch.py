@@ -77,12 +77,105 @@ class ResNet(nn.Module):
         return self.linear(x.mean((2, 3)))
 
 
+class Bottleneck(nn.Module):
+    def __init__(self, c, width, o, stride):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(c, width, 1, bias=False), nn.BatchNorm2d(width)
+        self.conv2, self.bn2 = nn.Conv2d(width, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width)
+        self.conv3, self.bn3 = nn.Conv2d(width, o, 1, bias=False), nn.BatchNorm2d(o)
+        if stride > 1 or c != o:
+            self.downsample = nn.Sequential(nn.Conv2d(c, o, 1, stride, bias=False), nn.BatchNorm2d(o))
+
+    def forward(self, x):
+        y = F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))))
+        return F.relu(self.bn3(self.conv3(y)) + (self.downsample(x) if hasattr(self, "downsample") else x))
+
+
+class LargeResNet(nn.Module):
+    """torchvision's, of bottlenecks."""
+
+    def __init__(self, channels, classes, blocks, widen):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(channels, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64)
+        c = 64
+        for stage, count in enumerate(blocks):
+            planes = 64 << stage
+            strides = [1 if stage == 0 else 2] + [1] * (count - 1)
+            ins = [c] + [4 * planes] * (count - 1)
+            layer = nn.Sequential(*[Bottleneck(i, widen * planes, 4 * planes, s) for i, s in zip(ins, strides)])
+            self.add_module(f"layer{stage + 1}", layer)
+            c = 4 * planes
+        self.fc = nn.Linear(c, classes)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
+        for stage in range(1, 5):
+            x = getattr(self, f"layer{stage}")(x)
+        return self.fc(x.mean((2, 3)))
+
+
+def hash32(v):
+    """PCG's output function on 32 bits, as shaders/dropout.wgsl has it."""
+    state = (v * 747796405 + 2891336453) & 0xFFFFFFFF
+    word = (((state >> ((state >> 28) + 4)) ^ state) * 277803737) & 0xFFFFFFFF
+    return (word >> 22) ^ word
+
+
+class Dropout(nn.Module):
+    """Keeps what lerac keeps: a pure function of seed, step, the dropout's number and the element's index."""
+
+    seed = step = count = 0
+
+    def __init__(self, p):
+        super().__init__()
+        Dropout.count += 1
+        self.p, self.salt = p, torch.tensor(Dropout.count)
+
+    def forward(self, x):
+        key = hash32(Dropout.step ^ hash32(Dropout.seed ^ hash32(self.salt)))
+        kept = hash32(torch.arange(x.numel()) ^ key) >= int(self.p * 2**32)
+        return x * kept.view_as(x) / (1 - self.p)
+
+
+class WideBlock(nn.Module):
+    def __init__(self, c, o, stride, p):
+        super().__init__()
+        self.bn1, self.conv1, self.dropout = nn.BatchNorm2d(c), nn.Conv2d(c, o, 3, 1, 1), Dropout(p)
+        self.bn2, self.conv2 = nn.BatchNorm2d(o), nn.Conv2d(o, o, 3, stride, 1)
+        self.shortcut = nn.Sequential(*([nn.Conv2d(c, o, 1, stride)] if stride > 1 or c != o else []))
+
+    def forward(self, x):
+        y = self.dropout(self.conv1(F.relu(self.bn1(x))))
+        return self.conv2(F.relu(self.bn2(y))) + self.shortcut(x)
+
+
+class WideResNet(nn.Module):
+    def __init__(self, channels, classes, depth, widen, p):
+        super().__init__()
+        blocks, c = (depth - 4) // 6, 16
+        self.conv1_initial = nn.Conv2d(channels, c, 3, 1, 1)
+        for stage, o in enumerate((16 * widen, 32 * widen, 64 * widen), 1):
+            strides = [1 if stage == 1 else 2] + [1] * (blocks - 1)
+            layer = nn.Sequential(*[WideBlock(o if i else c, o, s, p) for i, s in enumerate(strides)])
+            self.add_module(f"layer{stage}", layer)
+            c = o
+        self.bn1_final, self.linear = nn.BatchNorm2d(c, momentum=0.9), nn.Linear(c, classes)
+
+    def forward(self, x):
+        x = self.layer3(self.layer2(self.layer1(self.conv1_initial(x))))
+        return self.linear(F.relu(self.bn1_final(x)).mean((2, 3)))
+
+
 MODELS = {
     "cnn": lambda c, k, size: Cnn(c, k),
     "lenet": LeNet,
     "resnet8": lambda c, k, size: ResNet(c, k, "1", [16, 32, 64], 1),
     "resnet20": lambda c, k, size: ResNet(c, k, "1", [16, 32, 64], 3),
     "resnet18": lambda c, k, size: ResNet(c, k, "1_initial", [64, 128, 256, 512], 2),
+    "resnet50": lambda c, k, size: LargeResNet(c, k, [3, 4, 6, 3], 1),
+    "wide_resnet50_2": lambda c, k, size: LargeResNet(c, k, [3, 4, 6, 3], 2),
+    "wide_resnet52-2": lambda c, k, size: WideResNet(c, k, 52, 2, 0.3),
+    "wide_resnet28-10": lambda c, k, size: WideResNet(c, k, 28, 10, 0.3),
 }
 
 
@@ -111,7 +204,7 @@ def main(directory):
     config = trace["config"]
     weights = load_file(directory / "initial.safetensors")
     first = load_file(directory / "step-0001.safetensors")
-    classes = weights.get("linear.bias", weights.get("fc3.bias")).numel()
+    classes = next(weights[name].numel() for name in ("linear.bias", "fc3.bias", "fc.bias") if name in weights)
     model = MODELS[config["model"]](first["images"].shape[1], classes, first["images"].shape[2:])
     optimizer = optimizer_of(trace, model)
     sigma = None
@@ -133,6 +226,7 @@ def main(directory):
         step = load_file(directory / f"step-{record['step']:04}.safetensors")
         model.load_state_dict(weights | {k: v for k, v in model.state_dict().items() if k.endswith("num_batches_tracked")})
         sigma = record["sigma"]
+        Dropout.seed, Dropout.step = torch.tensor(config["seed"]), torch.tensor(record["step"] - 1)
         loss = F.cross_entropy(model(step["images"]), step["labels"].long(), label_smoothing=config["label-smoothing"])
         optimizer.zero_grad()
         loss.backward()

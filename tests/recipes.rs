@@ -1,6 +1,7 @@
 //! Every recipe against the table of the published experiments, and its loading by name.
 #![cfg(feature = "cli")]
 
+use lerac::curriculum::Ladder;
 use lerac::train::{Config, Method, ScheduleKind};
 use std::process::Command;
 
@@ -9,6 +10,7 @@ struct Published {
     recipe: &'static str,
     data: &'static str,
     model: &'static str,
+    ladder: Ladder,
     eta: f64,
     batch_size: usize,
     epochs: u64,
@@ -21,11 +23,12 @@ struct Published {
 }
 
 /// SGD with momentum 0.9 and weight decay 1e-4 throughout.
-const PUBLISHED: [Published; 2] = [
+const PUBLISHED: [Published; 4] = [
     Published {
         recipe: "resnet18-cifar10",
         data: "cifar10",
         model: "resnet18",
+        ladder: Ladder::Resnet,
         eta: 0.1,
         batch_size: 64,
         epochs: 200,
@@ -39,6 +42,7 @@ const PUBLISHED: [Published; 2] = [
         recipe: "resnet18-cifar100",
         data: "cifar100",
         model: "resnet18",
+        ladder: Ladder::Resnet,
         eta: 0.1,
         batch_size: 64,
         epochs: 200,
@@ -47,6 +51,34 @@ const PUBLISHED: [Published; 2] = [
         updates_per_epoch: 1,
         stop_lr: 0.11,
         tenth_at: [36, 66, 96],
+    },
+    Published {
+        recipe: "wide_resnet-cifar10",
+        data: "cifar10",
+        model: "wide_resnet52-2",
+        ladder: Ladder::WideResnet,
+        eta: 0.1,
+        batch_size: 64,
+        epochs: 200,
+        min_lr: 1e-7,
+        clf: 1e-5,
+        updates_per_epoch: 1,
+        stop_lr: 0.11,
+        tenth_at: [38, 68, 98],
+    },
+    Published {
+        recipe: "wide_resnet-cifar100",
+        data: "cifar100",
+        model: "wide_resnet52-2",
+        ladder: Ladder::WideResnet,
+        eta: 0.1,
+        batch_size: 64,
+        epochs: 200,
+        min_lr: 1e-7,
+        clf: 1e-5,
+        updates_per_epoch: 1,
+        stop_lr: 0.11,
+        tenth_at: [38, 68, 98],
     },
 ];
 
@@ -74,6 +106,7 @@ fn recipes_are_the_published_settings() {
             weight_decay: 1e-4,
             batch_size: row.batch_size,
             epochs: row.epochs,
+            ladder: row.ladder,
             min_lr: row.min_lr,
             clf: row.clf,
             updates_per_epoch: row.updates_per_epoch,
@@ -108,7 +141,11 @@ fn every_recipe_is_loaded_by_its_name_under_every_method() {
             let output = Command::new(env!("CARGO_BIN_EXE_lerac")).args(options).output().unwrap();
             assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
             let table = String::from_utf8(output.stdout).unwrap();
-            let layers = if recipe(&name).model == "resnet18" { 21 } else { 5 };
+            let layers = match recipe(&name).model.as_str() {
+                "resnet18" => 21,
+                "wide_resnet52-2" => 1 + 48 + 3 + 1,
+                _ => 5,
+            };
             assert_eq!(table.lines().count(), 2 + layers, "{table}");
         }
     }

@@ -13,7 +13,8 @@ macro_rules! recipes {
 }
 
 /// All of them.
-pub(super) const RECIPES: &[Recipe] = recipes!["shapes", "resnet18-cifar10", "resnet18-cifar100"];
+pub(super) const RECIPES: &[Recipe] =
+    recipes!["shapes", "resnet18-cifar10", "resnet18-cifar100", "wide_resnet-cifar10", "wide_resnet-cifar100"];
 
 /// Their names, for `--help`.
 pub(super) fn names() -> Vec<&'static str> {

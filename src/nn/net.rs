@@ -1,7 +1,7 @@
 //! Layers with parameters, named and counted as they are recorded.
 
 use crate::curriculum::Layer;
-use crate::ops::batch_norm::{After, Norm};
+use crate::ops::batch_norm::{After, MOMENTUM, Norm};
 use crate::ops::{self, conv2d, max_pool::Window};
 use crate::tape::{Declared, Init, ParamId, StateId, Tape, Var};
 use crate::tensor::Shape;
@@ -135,6 +135,17 @@ impl<'t> Net<'t> {
     /// Weights: Kaiming normal over the outputs (He et al. 2015, deviation sqrt(2 / (O KH KW / groups))), bias 0.
     pub fn conv2d(&mut self, name: &str, x: Var, conv: Conv) -> Var {
         self.begin_layer(name);
+        self.convolution(name, x, conv)
+    }
+
+    /// conv(relu(batch normalisation of x)), as pre-activation blocks have it: one layer, called as the convolution is.
+    pub fn norm_relu_conv(&mut self, norm: &str, name: &str, x: Var, conv: Conv) -> Var {
+        self.begin_layer(name);
+        let x = self.batch_norm_relu(norm, x);
+        self.convolution(name, x, conv)
+    }
+
+    fn convolution(&mut self, name: &str, x: Var, conv: Conv) -> Var {
         let Conv { channels, kernel, options, bias } = conv;
         let [_, c, _, _] = self.tape.shape(x).nchw(name);
         let fan_out = (channels * kernel * kernel / options.groups) as f64;
@@ -166,6 +177,7 @@ impl<'t> Net<'t> {
             beta: self.parameter(&format!("{name}.bias"), [c], Init::Zeros, true),
             running_mean: self.state(&format!("{name}.running_mean"), [c], Init::Zeros),
             running_var: self.state(&format!("{name}.running_var"), [c], Init::Ones),
+            momentum: MOMENTUM,
         }
     }
 

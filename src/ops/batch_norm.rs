@@ -15,7 +15,7 @@ pub static SHADER: Shader = shader!("batch_norm");
 /// Added to the variance.
 pub const EPSILON: f32 = 1e-5;
 
-/// Weight of a batch in the running statistics.
+/// The usual weight of a batch in the running statistics.
 pub const MOMENTUM: f32 = 0.1;
 
 /// Workgroups that the sums over a batch are spread over, if there are images enough: fills a GPU.
@@ -38,6 +38,8 @@ pub struct Norm {
     pub running_mean: StateId,
     /// Kept variance.
     pub running_var: StateId,
+    /// Weight of a batch in both; PyTorch's default is [`MOMENTUM`].
+    pub momentum: f32,
 }
 
 /// What follows the normalisation in the same pass over memory: y = relu(normalised x + residual).
@@ -83,7 +85,7 @@ pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm, after: After)
         ("IMAGES_PER_CHUNK", images_per_chunk.into()),
         ("QUADS", QUADS.into()),
         ("EPSILON", EPSILON.into()),
-        ("MOMENTUM", MOMENTUM.into()),
+        ("MOMENTUM", norm.momentum.into()),
         ("RESIDUAL", after.residual.is_some().into()),
         ("RELU", after.relu.into()),
     ];

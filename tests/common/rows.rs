@@ -1,7 +1,7 @@
 //! The op table: one row per operation and shape. The kernels are held against the references by it, the references against
 //! finite differences, and the benches time it.
 
-use lerac::ops::batch_norm::{After, Norm};
+use lerac::ops::batch_norm::{After, MOMENTUM, Norm};
 use lerac::ops::{self, conv2d, max_pool::Window};
 use lerac::tape::{Declared, Init, Mode, ParamId, Tape, Target, Var};
 use lerac::tensor::Shape;
@@ -234,7 +234,7 @@ fn batch_norm(shape: [usize; 4], relu: bool, residual: bool) -> Row {
                 tape.state(Declared { name, shape: [c].into(), init, layer: 0, norm_or_bias: true })
             };
             let (running_mean, running_var) = (state("mean", Init::Zeros), state("var", Init::Ones));
-            let norm = Norm { gamma: p[0], beta: p[1], running_mean, running_var };
+            let norm = Norm { gamma: p[0], beta: p[1], running_mean, running_var, momentum: MOMENTUM };
             let after = After { residual: residual.then(|| x[1]), relu };
             ops::batch_norm::batch_norm(tape, name, x[0], norm, after)
         }),

@@ -224,6 +224,7 @@ fn statistics_of(gpu: &Gpu, shape: [usize; 4], target: Target) {
             beta: tape.parameter(declared("beta", Init::Zeros)),
             running_mean: tape.state(declared("mean", Init::Zeros)),
             running_var: tape.state(declared("var", Init::Ones)),
+            momentum: batch_norm::MOMENTUM,
         };
         let y = batch_norm::batch_norm(&mut tape, "bn", x, norm, After::default());
         tape.seed_gradient(y);
