@@ -1,11 +1,14 @@
 //! Where options come from: a recipe, a file over it, the command line over both.
 
+use super::grid::Grid;
 use super::recipes;
+use crate::data::text;
 use crate::error::{Error, Result};
 use crate::train::Config;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use serde::{Serialize, de::DeserializeOwned};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// A run's options, and the files that can hold them.
@@ -32,35 +35,40 @@ const GRID: &str = "[grid]";
 
 impl Source {
     fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(Error::io(path, "read"))?;
-        Ok(Self { path: path.to_owned(), text })
+        Self::from_bytes(path, &bytes(path)?)
+    }
+
+    fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self> {
+        Ok(Self { path: path.to_owned(), text: text::utf8(path, bytes)?.to_owned() })
     }
 
     /// The bytes before and behind the line [`GRID`].
-    fn parts(&self) -> (&str, &str) {
-        let mut start = 0;
+    fn parts(&self) -> (Range<usize>, Range<usize>) {
+        let (mut start, all) = (0, self.text.len());
         for line in self.text.split_inclusive('\n') {
             let end = start + line.len();
             if line.split('#').next().is_some_and(|code| code.trim() == GRID) {
-                return (&self.text[..start], &self.text[end..]);
+                return (0..start, end..all);
             }
             start = end;
         }
-        (&self.text, "")
+        (0..all, all..all)
     }
 
-    /// `part` of the text as a table, whose keys must be those of `T`.
-    fn table<T: DeserializeOwned>(&self, part: &str) -> Result<toml::Table> {
-        let bad = |error: toml::de::Error| {
-            // The grid's part ends where the text does.
-            let before = if self.text.starts_with(part) { 0 } else { self.text.len() - part.len() };
-            let offset = before + error.span().map_or(0, |span| span.start);
-            let line = 1 + self.text[..offset].matches('\n').count();
-            Error::format(&self.path, offset as u64, format!("line {line}: {}", error.message()))
-        };
-        toml::from_str::<T>(part).map_err(bad)?;
-        toml::from_str(part).map_err(bad)
+    /// The options of a run, with the keys of [`Config`].
+    fn options(&self) -> Result<toml::Table> {
+        text::table::<Config>(&self.path, &self.text, self.parts().0)
     }
+
+    /// The options of a comparison, with the keys of `T`.
+    fn grid<T: DeserializeOwned>(&self) -> Result<toml::Table> {
+        text::table::<T>(&self.path, &self.text, self.parts().1)
+    }
+}
+
+/// A file's content.
+fn bytes(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(Error::io(path, "read"))
 }
 
 /// The options that a file holds.
@@ -68,9 +76,20 @@ impl Source {
 /// # Errors
 /// [`Error::Io`] and [`Error::Format`] for a file that cannot be read.
 pub(super) fn read(path: &Path) -> Result<Config> {
-    let source = Source::read(path)?;
-    let table = source.table::<Config>(&source.text)?;
-    Ok(table.try_into().expect("the table has just been read as such"))
+    Config::from_toml(path, &bytes(path)?)
+}
+
+impl Config {
+    /// The options in the bytes of a file for `--config`, and in its `[grid]`; `path` is for messages. Beyond 128 KiB it
+    /// takes up to 256 times their memory.
+    ///
+    /// # Errors
+    /// [`Error::Format`] with the place of what is no option, or no value of one.
+    pub fn from_toml_with_grid(path: &Path, bytes: &[u8]) -> Result<(Self, toml::Table)> {
+        let source = Source::from_bytes(path, bytes)?;
+        let (options, grid) = (source.options()?, source.grid::<Grid>()?);
+        Ok((options.try_into().expect("the table has just been read as such"), grid))
+    }
 }
 
 impl ConfigArgs {
@@ -87,7 +106,7 @@ impl ConfigArgs {
     /// [`Error::Io`] and [`Error::Format`] for a file that cannot be read.
     pub(super) fn resolve(&self, matches: &ArgMatches) -> Result<Config> {
         self.options.check_storable()?;
-        let tables = self.sources()?.iter().map(|source| source.table::<Config>(source.parts().0)).collect();
+        let tables = self.sources()?.iter().map(Source::options).collect();
         layered(tables, &self.options, matches)
     }
 
@@ -96,7 +115,7 @@ impl ConfigArgs {
     /// # Errors
     /// As [`ConfigArgs::resolve`].
     pub(super) fn resolve_grid<T: Serialize + DeserializeOwned>(&self, options: &T, matches: &ArgMatches) -> Result<T> {
-        let tables = self.sources()?.iter().map(|source| source.table::<T>(source.parts().1)).collect();
+        let tables = self.sources()?.iter().map(Source::grid::<T>).collect();
         layered(tables, options, matches)
     }
 }
@@ -107,13 +126,29 @@ fn layered<T: Serialize + DeserializeOwned>(
     options: &T,
     matches: &ArgMatches,
 ) -> Result<T> {
-    let mut merged = toml::Table::try_from(options).expect("every option has a TOML form");
+    let mut merged = toml::Table::try_from(options).map_err(|fault| too_large(options, &fault))?;
     let given = |key: &str| matches.value_source(&key.replace('-', "_")) == Some(ValueSource::CommandLine);
     merged.retain(|key, _| given(key));
+    if let Some((key, value)) = merged.iter().find(|(_, value)| !text::is_finite(value)) {
+        return Err(Error::option(format!("--{key}"), format!("expected a finite number, found {value}")));
+    }
     for table in tables?.into_iter().rev() {
         for (key, value) in table {
             merged.entry(key).or_insert(value);
         }
     }
     Ok(merged.try_into().expect("options that were valid apart are valid together"))
+}
+
+/// The error for the option whose whole number has no TOML form, which ends at 2^63.
+fn too_large(options: &impl Serialize, fault: &toml::ser::Error) -> Error {
+    let table = serde_json::to_value(options).unwrap_or_default();
+    let beyond = |value: &serde_json::Value| value.as_u64().filter(|&number| i64::try_from(number).is_err());
+    let found = table.as_object().into_iter().flatten().find_map(|(key, value)| Some((key, beyond(value)?)));
+    match found {
+        Some((key, number)) => {
+            Error::option(format!("--{key}"), format!("expected at most {}, found {number}", i64::MAX))
+        }
+        None => Error::option("options", fault.to_string()),
+    }
 }

@@ -1,7 +1,7 @@
 //! CIFAR-10 and CIFAR-100 in their binary layout: records of one label byte (CIFAR-100: coarse, then fine) and 3,072 bytes, planes
 //! R, G, B of 32x32.
 
-use super::{Dataset, Splits};
+use super::{Dataset, Splits, text};
 use crate::error::{Error, Result};
 use std::fs::File;
 use std::io::Read;
@@ -46,7 +46,7 @@ fn read_bytes(path: &Path, most: usize) -> Result<Vec<u8>> {
         let message = format!("expected at most {most} bytes, found {length}; is it the right file?");
         return Err(Error::format(path, most as u64, message));
     }
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(length as usize);
     file.take(length).read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
     Ok(bytes)
 }
@@ -56,45 +56,76 @@ fn class_names(path: &Path, count: usize) -> Result<Vec<String>> {
     if !path.exists() {
         return Ok((0..count).map(|i| format!("class {i}")).collect());
     }
-    let text = String::from_utf8(read_bytes(path, MOST_NAME_BYTES)?).map_err(|fault| {
-        let at = fault.utf8_error().valid_up_to();
-        Error::format(path, at as u64, format!("expected text, found byte {:#04x}", fault.as_bytes()[at]))
-    })?;
-    let names: Vec<String> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    let bytes = read_bytes(path, MOST_NAME_BYTES)?;
+    let lines = text::utf8(path, &bytes)?.lines();
+    let names: Vec<String> = lines.map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
     if names.len() != count {
         let message = format!("expected {count} class names, one per line, found {}", names.len());
-        return Err(Error::format(path, text.len() as u64, message));
+        return Err(Error::format(path, bytes.len() as u64, message));
     }
     Ok(names)
 }
 
-/// The images of several files, one after the other. A record's last label byte is the one that counts.
+/// The images of several files, one after the other.
 fn read_files(name: &str, dir: &Path, files: &[&str], label_bytes: usize, classes: &[String]) -> Result<Dataset> {
-    let (mut images, mut labels) = (Vec::new(), Vec::new());
+    let mut records = Records::default();
     for file in files {
         let path = dir.join(file);
-        let bytes = read_records(&path, label_bytes, classes.len())?;
-        for record in bytes.chunks_exact(label_bytes + PIXELS) {
-            labels.push(record[label_bytes - 1]);
-            images.extend_from_slice(&record[label_bytes..]);
-        }
+        let bytes = read_bytes(&path, MOST_RECORDS * (label_bytes + PIXELS))?;
+        records.append(&path, &bytes, label_bytes, classes.len())?;
     }
-    Ok(Dataset::new(name, IMAGE, classes.to_vec(), images, labels))
+    Ok(Dataset::new(name, IMAGE, classes.to_vec(), records.images, records.labels))
 }
 
-/// A file of whole records, every label in range.
-fn read_records(path: &Path, label_bytes: usize, classes: usize) -> Result<Vec<u8>> {
-    let record = label_bytes + PIXELS;
-    let bytes = read_bytes(path, MOST_RECORDS * record)?;
-    let rest = bytes.len() % record;
-    if bytes.is_empty() || rest != 0 {
-        let message = format!("expected records of {record} bytes, found {rest} at the end; fetch it again");
-        return Err(Error::format(path, (bytes.len() - rest) as u64, message));
+/// Images, and a label for each.
+#[derive(Default)]
+struct Records {
+    images: Vec<u8>,
+    labels: Vec<u8>,
+}
+
+impl Records {
+    /// Appends those of a file, which must be whole and every label in range. A record's last label byte is the one that counts.
+    fn append(&mut self, path: &Path, bytes: &[u8], label_bytes: usize, classes: usize) -> Result<()> {
+        let record = label_bytes + PIXELS;
+        let rest = bytes.len() % record;
+        if bytes.is_empty() || rest != 0 {
+            let message = format!("expected records of {record} bytes, found {rest} at the end; fetch it again");
+            return Err(Error::format(path, (bytes.len() - rest) as u64, message));
+        }
+        self.images.reserve_exact(bytes.len() / record * PIXELS);
+        self.labels.reserve_exact(bytes.len() / record);
+        for (i, record) in bytes.chunks_exact(record).enumerate() {
+            let label = record[label_bytes - 1];
+            if usize::from(label) >= classes {
+                let message = format!("expected a label below {classes}, found {label}; fetch it again");
+                return Err(Error::format(path, (i * record.len() + label_bytes - 1) as u64, message));
+            }
+            self.labels.push(label);
+            self.images.extend_from_slice(&record[label_bytes..]);
+        }
+        Ok(())
     }
-    let labels = bytes.chunks_exact(record).map(|record| record[label_bytes - 1]);
-    if let Some((i, label)) = labels.enumerate().find(|(_, label)| usize::from(*label) >= classes) {
-        let message = format!("expected a label below {classes}, found {label}");
-        return Err(Error::format(path, (i * record + label_bytes - 1) as u64, message));
-    }
-    Ok(bytes)
+}
+
+/// Images and labels in the bytes of a file of CIFAR-10, in as much memory as those bytes take; `path` is for messages.
+///
+/// # Errors
+/// [`Error::Format`] for a torn record or a label out of range.
+pub fn cifar10_records(path: &Path, bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {
+    records(path, bytes, 1, 10)
+}
+
+/// Images and fine labels in the bytes of a file of CIFAR-100, in as much memory as those bytes take; `path` is for messages.
+///
+/// # Errors
+/// As [`cifar10_records`].
+pub fn cifar100_records(path: &Path, bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {
+    records(path, bytes, 2, 100)
+}
+
+fn records(path: &Path, bytes: &[u8], label_bytes: usize, classes: usize) -> Result<(Vec<u8>, Vec<u8>)> {
+    let mut records = Records::default();
+    records.append(path, bytes, label_bytes, classes)?;
+    Ok((records.images, records.labels))
 }

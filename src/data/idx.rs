@@ -14,27 +14,38 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// No image set that fits this format is larger; a header that claims more is wrong.
 const MOST_BYTES: u64 = 4 << 30;
 
+/// What gzip may unfold to: this much, and so much a byte of it. Photographs take a half or a quarter less than their pixels,
+/// drawings a tenth to a thirtieth, labels in order a six-hundredth, but those are few; deflate itself ends at a 1,032nd, with
+/// which 4 MB of nothing ask for 4 GB of memory.
+const MOST_UNFOLDED: u64 = 16 << 20;
+const MOST_UNFOLDED_PER_BYTE: u64 = 64;
+
 /// The names of the file of training images; the other three are formed alike.
 pub(super) const FILES: [&str; 2] = ["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"];
 
 /// A file's content, decompressed where it begins as gzip does.
 struct Content<'a> {
     path: &'a Path,
-    reader: Box<dyn Read>,
+    reader: Box<dyn Read + 'a>,
     offset: u64,
+    /// The file's length.
+    length: u64,
+    /// What its content may come to.
+    most: u64,
 }
 
 impl<'a> Content<'a> {
-    fn open(path: &'a Path) -> Result<Self> {
-        let mut file = BufReader::new(File::open(path).map_err(Error::io(path, "open"))?);
+    fn new(path: &'a Path, mut file: impl BufRead + 'a, length: u64) -> Result<Self> {
         let compressed = file.fill_buf().map_err(Error::io(path, "read"))?.starts_with(&GZIP);
-        let reader: Box<dyn Read> = if compressed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-        Ok(Self { path, reader, offset: 0 })
+        let unfolded = MOST_UNFOLDED.saturating_add(MOST_UNFOLDED_PER_BYTE.saturating_mul(length));
+        let most = if compressed { unfolded.min(MOST_BYTES) } else { MOST_BYTES };
+        let reader: Box<dyn Read + 'a> = if compressed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+        Ok(Self { path, reader, offset: 0, length, most })
     }
 
     /// The next `most` bytes, or what is left. Memory grows with what is there, not with `most`.
     fn read(&mut self, most: u64) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(most.min(self.length) as usize);
         let outcome = self.reader.by_ref().take(most).read_to_end(&mut bytes);
         self.offset += bytes.len() as u64;
         outcome.map_err(|fault| self.explain(fault))?;
@@ -72,8 +83,8 @@ fn read_header<const D: usize>(content: &mut Content<'_>, magic: u32, what: &str
 }
 
 /// D extents, and as many bytes as their product.
-fn read<const D: usize>(path: &Path, magic: u32, what: &str) -> Result<([usize; D], Vec<u8>)> {
-    let mut content = Content::open(path)?;
+fn read<const D: usize>(mut content: Content<'_>, magic: u32, what: &str) -> Result<([usize; D], Vec<u8>)> {
+    let path = content.path;
     let extents: [u32; D] = read_header(&mut content, magic, what)?;
     let start = content.offset;
     let product = extents.iter().try_fold(1u64, |product, &extent| product.checked_mul(u64::from(extent)));
@@ -82,6 +93,14 @@ fn read<const D: usize>(path: &Path, magic: u32, what: &str) -> Result<([usize; 
             format!("expected 1 to {MOST_BYTES} bytes of {what}, the header says {extents:?}; fetch it again");
         return Err(Error::format(path, 4, message));
     };
+    if expected > content.most {
+        let (length, most) = (content.length, content.most);
+        let message = format!(
+            "expected at most {most} bytes of {what} in {length} bytes of gzip, the header says {extents:?}; fetch it again, or if \
+             it is right, unpack it with gunzip"
+        );
+        return Err(Error::format(path, 4, message));
+    }
     let bytes = content.read(expected + 1)?;
     let found = bytes.len() as u64;
     if found != expected {
@@ -92,12 +111,31 @@ fn read<const D: usize>(path: &Path, magic: u32, what: &str) -> Result<([usize; 
     Ok((extents.map(|extent| extent as usize), bytes))
 }
 
+/// A file and its length.
+fn open(path: &Path) -> Result<(BufReader<File>, u64)> {
+    let file = File::open(path).map_err(Error::io(path, "open"))?;
+    let length = file.metadata().map_err(Error::io(path, "read"))?.len();
+    Ok((BufReader::new(file), length))
+}
+
 /// N images of HxW, a byte per pixel: (extents, bytes).
 ///
 /// # Errors
 /// [`Error::Io`], or [`Error::Format`] for a wrong magic, impossible extents, damaged gzip, or a file too short or too long.
 pub fn read_images(path: &Path) -> Result<([usize; 3], Vec<u8>)> {
-    read(path, IMAGES, "images")
+    let (file, length) = open(path)?;
+    images_in(path, file, length)
+}
+
+/// The same from the content of a file of `length` bytes; `path` is for messages.
+///
+/// Beyond 128 KiB it takes memory for the bytes of a plain file once; of a compressed one three times 64 times its length and 16 MiB,
+/// whatever its header says and however far it unfolds.
+///
+/// # Errors
+/// As [`read_images`].
+pub fn images_in(path: &Path, content: impl BufRead, length: u64) -> Result<([usize; 3], Vec<u8>)> {
+    read(Content::new(path, content, length)?, IMAGES, "images")
 }
 
 /// N labels, each below `classes`.
@@ -105,7 +143,16 @@ pub fn read_images(path: &Path) -> Result<([usize; 3], Vec<u8>)> {
 /// # Errors
 /// As [`read_images`], and [`Error::Format`] for a label out of range.
 pub fn read_labels(path: &Path, classes: usize) -> Result<Vec<u8>> {
-    let ([_], labels) = read(path, LABELS, "labels")?;
+    let (file, length) = open(path)?;
+    labels_in(path, file, length, classes)
+}
+
+/// The same from the content of a file of `length` bytes, in as much memory as [`images_in`]; `path` is for messages.
+///
+/// # Errors
+/// As [`read_labels`].
+pub fn labels_in(path: &Path, content: impl BufRead, length: u64, classes: usize) -> Result<Vec<u8>> {
+    let ([_], labels) = read(Content::new(path, content, length)?, LABELS, "labels")?;
     match labels.iter().position(|&label| usize::from(label) >= classes) {
         None => Ok(labels),
         Some(at) => {

@@ -8,10 +8,11 @@ mod loader;
 mod random;
 mod shapes;
 mod split;
+pub(crate) mod text;
 
 pub use batch::{Augmentation, HostBatch, IGNORED_LABEL, epoch_order};
-pub use cifar::{read_cifar10, read_cifar100};
-pub use idx::{read_images, read_labels};
+pub use cifar::{cifar10_records, cifar100_records, read_cifar10, read_cifar100};
+pub use idx::{images_in, labels_in, read_images, read_labels};
 pub use loader::Loader;
 pub use shapes::shapes;
 pub use split::split;

@@ -1,5 +1,6 @@
 //! The checkpoints of a run in its directory: the latest few, of which the newest whole one counts.
 
+use super::tables::REMEDY;
 use crate::error::{Error, Result};
 use crate::train::{Checkpoint, write_whole};
 use std::fs;
@@ -56,9 +57,12 @@ pub(super) fn latest(run: &Path) -> Result<(Option<Checkpoint>, Vec<Error>)> {
             Err(error) => faults.push(error),
         }
     }
-    match faults.is_empty() {
-        true => Ok((None, faults)),
-        false => Err(faults.remove(0)),
+    match faults.into_iter().next() {
+        None => Ok((None, vec![])),
+        Some(Error::Format { path, offset, message }) => {
+            Err(Error::Format { path, offset, message: format!("{message}; no older one is whole, {REMEDY}") })
+        }
+        Some(other) => Err(other),
     }
 }
 

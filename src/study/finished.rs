@@ -1,10 +1,14 @@
 //! A finished run, read back from its directory.
 
-use super::tables::{self, LayerRow, MetricsRow, NoiseRow, PredictionRow, SpeedRow};
+use super::tables::{self, LayerRow, MetricsRow, NoiseRow, PredictionRow, REMEDY, SpeedRow};
+use crate::data::text;
 use crate::error::{Error, Result};
 use crate::train::{Config, Summary};
-use std::fs;
+use serde::de::DeserializeOwned;
+use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// What comparisons are made of.
 #[derive(Clone, Debug)]
@@ -44,25 +48,36 @@ pub struct LayerHistory {
     pub signal_to_noise: Vec<(f64, f64)>,
 }
 
-/// The layers of `layers.csv` and what `noise.csv`, which need not be there, knows of them.
-fn histories(dir: &Path) -> Result<Vec<LayerHistory>> {
+/// What happened to the layers of these rows, in the order in which they first appear.
+fn histories(rows: Vec<LayerRow>, noise: Vec<NoiseRow>) -> Vec<LayerHistory> {
     let mut histories: Vec<LayerHistory> = vec![];
-    for row in tables::read::<LayerRow>(&dir.join("layers.csv"))? {
-        let index = histories.iter().position(|history| history.name == row.layer).unwrap_or_else(|| {
-            histories.push(LayerHistory { name: row.layer, ..Default::default() });
+    let mut places = HashMap::new();
+    for row in rows {
+        let place = *places.entry(row.layer).or_insert_with_key(|name| {
+            histories.push(LayerHistory { name: name.clone(), ..Default::default() });
             histories.len() - 1
         });
-        histories[index].effective_rate.push((row.epoch, row.effective_rate));
+        histories[place].effective_rate.push((row.epoch, row.effective_rate));
     }
-    let noise = dir.join("noise.csv");
-    if noise.exists() {
-        for row in tables::read::<NoiseRow>(&noise)? {
-            if let Some(history) = histories.iter_mut().find(|history| history.name == row.layer) {
-                history.signal_to_noise.push((row.epoch, row.signal_to_noise));
-            }
+    for row in noise {
+        if let Some(&place) = places.get(&row.layer) {
+            histories[place].signal_to_noise.push((row.epoch, row.signal_to_noise));
         }
     }
-    Ok(histories)
+    histories
+}
+
+impl Config {
+    /// The options in the bytes of a TOML file such as `config.toml`; `path` is for messages. Beyond 128 KiB it takes up
+    /// to 256 times their memory.
+    ///
+    /// # Errors
+    /// [`Error::Format`] with the place of what is no option, or no value of one.
+    pub fn from_toml(path: &Path, bytes: &[u8]) -> Result<Self> {
+        let text = text::utf8(path, bytes)?;
+        let table = text::table::<Self>(path, text, 0..text.len())?;
+        Ok(table.try_into().expect("the table has just been read as such"))
+    }
 }
 
 impl Finished {
@@ -71,20 +86,40 @@ impl Finished {
     /// # Errors
     /// [`Error::Io`] and [`Error::Format`] for files that cannot be read; [`Error::Option`] where another run lies there.
     pub fn load(dir: &Path, arm: &str, config: &Config) -> Result<Option<Self>> {
-        let path = dir.join("summary.json");
-        if !path.exists() {
-            return Ok(None);
-        }
-        let bytes = fs::read(&path).map_err(Error::io(&path, "read"))?;
-        let summary: Summary = serde_json::from_slice(&bytes)
-            .map_err(|error| Error::format(&path, 0, format!("{error}; remove the run's directory to run it again")))?;
-        let path = dir.join("config.toml");
-        let text = fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
-        let made_by: Config = toml::from_str(&text).map_err(|error| Error::format(&path, 0, error.message()))?;
-        check_same(dir, &made_by, config)?;
-        let metrics: Vec<MetricsRow> = tables::read(&dir.join("metrics.csv"))?;
-        let speed: Vec<SpeedRow> = tables::read(&dir.join("speed.csv"))?;
-        let predictions: Vec<PredictionRow> = tables::read(&dir.join("predictions.csv"))?;
+        Self::load_from(dir, arm, config, |path| fs::read(path))
+    }
+
+    /// The same from files that `read` knows. Beyond 128 KiB it takes up to 64 times the memory of each table.
+    ///
+    /// # Errors
+    /// As [`Finished::load`].
+    pub fn load_from(
+        dir: &Path,
+        arm: &str,
+        config: &Config,
+        read: impl Fn(&Path) -> io::Result<Vec<u8>>,
+    ) -> Result<Option<Self>> {
+        let needed = |name: &str| {
+            let path = dir.join(name);
+            let bytes = read(&path).map_err(Error::io(&path, "read"))?;
+            Ok::<_, Error>((path, bytes))
+        };
+        let optional = |name: &str| match needed(name) {
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+            outcome => outcome.map(Some),
+        };
+        let Some((path, bytes)) = optional("summary.json")? else { return Ok(None) };
+        let summary: Summary = serde_json::from_slice(&bytes).map_err(|fault| {
+            let offset = text::place_in_json(&bytes, &fault);
+            Error::format(&path, offset as u64, format!("{fault}; {REMEDY}"))
+        })?;
+        let (path, bytes) = needed("config.toml")?;
+        check_same(dir, &Config::from_toml(&path, &bytes)?, config)?;
+        let metrics: Vec<MetricsRow> = rows(needed("metrics.csv")?)?;
+        let speed: Vec<SpeedRow> = rows(needed("speed.csv")?)?;
+        let predictions = predictions(needed("predictions.csv")?, summary.test_images)?;
+        let layers = rows(needed("layers.csv")?)?;
+        let noise = optional("noise.csv")?.map_or(Ok(vec![]), rows)?;
         let intervals = || metrics.iter().filter(|row| row.kind == "interval");
         let held_out = |value: fn(&MetricsRow) -> Option<f64>| {
             metrics.iter().filter_map(|row| Some((row.epoch, value(row)?))).collect()
@@ -99,9 +134,27 @@ impl Finished {
             images_per_second: speed.iter().map(|row| row.images_per_second).collect(),
             validation_loss: held_out(|row| row.validation_loss),
             validation_accuracy: held_out(|row| row.validation_accuracy),
-            layers: histories(dir)?,
+            layers: histories(layers, noise),
             right: predictions.iter().map(|row| row.label == row.prediction).collect(),
         }))
+    }
+}
+
+/// The rows of a table.
+fn rows<T: DeserializeOwned>((path, bytes): (PathBuf, Vec<u8>)) -> Result<Vec<T>> {
+    tables::rows(&path, &bytes)
+}
+
+/// The rows of `predictions.csv`, one for each of `images`: other runs' are paired with them.
+fn predictions((path, bytes): (PathBuf, Vec<u8>), images: u64) -> Result<Vec<PredictionRow>> {
+    let rows: Vec<PredictionRow> = tables::rows(&path, &bytes)?;
+    match rows.len() as u64 == images && rows.iter().enumerate().all(|(i, row)| row.image == i) {
+        true => Ok(rows),
+        false => {
+            let message =
+                format!("expected a row for each of {images} images in order, found {}; {REMEDY}", rows.len());
+            Err(Error::format(&path, bytes.len() as u64, message))
+        }
     }
 }
 
@@ -123,12 +176,16 @@ pub(super) fn check_same(dir: &Path, there: &Config, here: &Config) -> Result<()
 
 /// The options that two configurations set apart, as `key: there, here`.
 fn difference(there: &Config, here: &Config) -> String {
-    let table = |config: &Config| toml::Table::try_from(config).expect("a checked configuration has a TOML form");
+    // JSON, since a checkpoint may hold numbers that have no TOML form.
+    let table = |config: &Config| match serde_json::to_value(config) {
+        Ok(serde_json::Value::Object(table)) => table,
+        _ => Default::default(),
+    };
     let (there, here) = (table(there), table(here));
     let mut keys: Vec<_> = there.keys().chain(here.keys()).collect();
     keys.sort_unstable();
     keys.dedup();
-    let show = |value: Option<&toml::Value>| value.map_or("not set".to_owned(), ToString::to_string);
+    let show = |value: Option<&serde_json::Value>| value.map_or("not set".to_owned(), ToString::to_string);
     let differs = keys.into_iter().filter(|key| there.get(*key) != here.get(*key));
     let parts: Vec<_> =
         differs.map(|key| format!("{key}: {} there, {} here", show(there.get(key)), show(here.get(key)))).collect();

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 
+/// What to do where a file of a finished run has been damaged.
+pub(super) const REMEDY: &str = "remove the run's directory to run it again";
+
 /// A row of `metrics.csv`: of an interval, or of an epoch.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct MetricsRow {
@@ -120,10 +123,13 @@ pub(super) fn csv_of<T: Serialize>(rows: impl IntoIterator<Item = T>) -> Vec<u8>
 /// # Errors
 /// [`Error::Io`] where it cannot be read, [`Error::Format`] with the place of a row that is not of this kind.
 pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
-    let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
-    let mut reader = csv::Reader::from_reader(bytes.as_slice());
-    reader.deserialize().collect::<csv::Result<_>>().map_err(|error| {
+    rows(path, &fs::read(path).map_err(Error::io(path, "read"))?)
+}
+
+/// The same from the table's bytes; `path` is for messages.
+pub(super) fn rows<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<Vec<T>> {
+    csv::Reader::from_reader(bytes).deserialize().collect::<csv::Result<_>>().map_err(|error| {
         let offset = error.position().map_or(0, csv::Position::byte);
-        Error::format(path, offset, format!("{error}; remove the run's directory to run it again"))
+        Error::format(path, offset, format!("{error}; {REMEDY}"))
     })
 }

@@ -2,9 +2,10 @@
 
 use super::weights::safetensors;
 use super::{Config, Tensor};
+use crate::data::text;
 use crate::error::{Error, Result};
 use crate::ops::cross_entropy::Metrics;
-use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -109,40 +110,72 @@ impl Checkpoint {
         safetensors(&self.tensors, HashMap::from(metadata))
     }
 
-    /// Reads the file's bytes; `path` is for messages.
+    /// Reads the file's bytes; `path` is for messages. It takes memory for the tensors once, and 64 times that of the header; what
+    /// the header claims is held against the bytes that are there before anything is made of it.
     ///
     /// # Errors
     /// [`Error::Format`] for a file that is cut off, changed, or of another form.
     pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self> {
-        let bad = |message: String| Error::format(path, 0, message);
-        let broken = |what: &dyn std::fmt::Display| bad(format!("not a whole checkpoint: {what}"));
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| broken(&error))?;
-        let metadata = header.metadata().clone().unwrap_or_default();
-        let key = |key: &str| metadata.get(key).ok_or_else(|| broken(&format!("it has no {key}")));
-        let (text, expected) = (key(STANDING)?, key(CHECKSUM)?);
-        let file = SafeTensors::deserialize(bytes).map_err(|error| broken(&error))?;
-        let mut views = file.tensors();
-        views.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        let found = format!("{:08x}", checksum(text, views.iter().map(|(name, view)| (name.as_str(), view.data()))));
+        let broken =
+            |offset: usize, what: String| Error::format(path, offset as u64, format!("not a whole checkpoint: {what}"));
+        let Some((length, rest)) = bytes.split_first_chunk() else {
+            return Err(broken(
+                bytes.len(),
+                "expected 8 bytes with the header's length, the file ends here".to_owned(),
+            ));
+        };
+        let length = u64::from_le_bytes(*length);
+        let Some((header, data)) = usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length)) else {
+            return Err(broken(0, format!("expected a header of {length} bytes, the file has {} more", rest.len())));
+        };
+        let begin = bytes.len() - rest.len();
+        let metadata: Metadata = serde_json::from_slice(header)
+            .map_err(|fault| broken(begin + text::place_in_json(header, &fault), fault.to_string()))?;
+        if metadata.data_len() != data.len() {
+            let (expected, found) = (metadata.data_len(), data.len());
+            let message = format!("expected {expected} bytes of tensors behind the header, found {found}");
+            return Err(broken(begin + header.len() + expected.min(found), message));
+        }
+        let entries = metadata.metadata().as_ref();
+        let key = |key: &str| {
+            let value = entries.and_then(|entries| entries.get(key));
+            value.ok_or_else(|| broken(begin, format!("expected {key} in its metadata, found none")))
+        };
+        let (standing, expected) = (key(STANDING)?, key(CHECKSUM)?);
+        let names = metadata.offset_keys();
+        let mut tensors: Vec<_> = names
+            .iter()
+            .filter_map(|name| {
+                metadata.info(name).map(|info| (name, info, &data[info.data_offsets.0..info.data_offsets.1]))
+            })
+            .collect();
+        tensors.sort_unstable_by_key(|(name, ..)| *name);
+        let found = format!("{:08x}", checksum(standing, tensors.iter().map(|(name, _, data)| (name.as_str(), *data))));
         if found != *expected {
-            return Err(broken(&format!("its checksum is {found}, it should be {expected}")));
+            return Err(broken(begin, format!("its checksum is {found}, it should be {expected}")));
         }
         #[derive(Deserialize)]
         struct Format {
             format: u32,
         }
-        let Format { format } = serde_json::from_str(text).map_err(|error| broken(&error))?;
+        let bad = |fault: serde_json::Error| broken(begin, format!("{STANDING}: {fault}"));
+        let Format { format } = serde_json::from_str(standing).map_err(bad)?;
         if format != FORMAT {
-            return Err(bad(format!("a checkpoint of form {format}; this version of lerac reads form {FORMAT}")));
+            let message = format!("a checkpoint of form {format}; this version of lerac reads form {FORMAT}");
+            return Err(Error::format(path, begin as u64, message));
         }
-        let standing = serde_json::from_str(text).map_err(|error| broken(&error))?;
-        let tensor = |(name, view): (String, safetensors::tensor::TensorView<'_>)| match view.dtype() {
-            safetensors::Dtype::F32 => {
-                Ok(Tensor { name, shape: view.shape().to_vec(), values: bytemuck::pod_collect_to_vec(view.data()) })
+        let standing = serde_json::from_str(standing).map_err(bad)?;
+        let tensor = |(name, info, data): (&String, &TensorInfo, &[u8])| match info.dtype {
+            Dtype::F32 => {
+                let (name, shape) = (name.clone(), info.shape.clone());
+                Ok(Tensor { name, shape, values: bytemuck::pod_collect_to_vec(data) })
             }
-            other => Err(broken(&format!("{name} is {other:?}, not F32"))),
+            other => {
+                let offset = begin + header.len() + info.data_offsets.0;
+                Err(broken(offset, format!("expected {name:?} as F32, found {other:?}")))
+            }
         };
-        Ok(Self { standing, tensors: views.into_iter().map(tensor).collect::<Result<_>>()? })
+        Ok(Self { standing, tensors: tensors.into_iter().map(tensor).collect::<Result<_>>()? })
     }
 
     /// The values of the tensor called `name`, which must be `count`.
