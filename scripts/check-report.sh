@@ -47,6 +47,10 @@ for width in 1280 390; do
         echo "check-report: $report at $width pixels: $complaints" >&2
         exit 1
     fi
+    if ! [ "$(wc -c <"$profile/picture.png")" -gt 20000 ]; then
+        echo "check-report: $report shows next to nothing at $width pixels" >&2
+        exit 1
+    fi
     mv "$profile/picture.png" "$(dirname "$report")/report-$width.png"
     echo "check-report: $report opens at $width pixels"
 done

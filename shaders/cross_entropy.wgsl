@@ -90,7 +90,9 @@ fn reduce() {
     let sum = max(loss, 0.0);
     let fraction = u32((sum - floor(sum)) * 4294967296.0);
     metrics.loss_fraction += fraction;
-    metrics.loss_whole += u32(sum) + u32(metrics.loss_fraction < fraction);
+    // A sum beyond 2^32 stays there.
+    let whole = metrics.loss_whole + u32(min(sum, 4294967040.0)) + u32(metrics.loss_fraction < fraction);
+    metrics.loss_whole = select(whole, 0xffffffffu, whole < metrics.loss_whole);
 }
 
 @group(0) @binding(2) var<storage, read> totals: Metrics;

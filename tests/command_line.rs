@@ -199,6 +199,13 @@ fn wrong_options_are_refused_with_a_remedy() {
     assert_refused(&["schedule", "--plot", "/nowhere/rates.png"], &["/nowhere/rates.png"]);
     assert_refused(&["compare", "--seeds", "0"], &["--seeds"]);
     assert_refused(&["compare", "--seeds", "18446744073709551615"], &["--seeds"]);
+    for option in ["--batch-size", "--validation", "--train-images", "--snr-batches", "--seed", "--epochs"] {
+        assert_refused(&["schedule", option, "9223372036854775808"], &[option, "9223372036854775807"]);
+    }
+    assert_refused(&["compare", "--method", "lerac"], &["--method", "--methods"]);
+    assert_refused(&["compare", "--k", "1", "--ks", "1,2"], &["--k", "--ks"]);
+    assert_refused(&["train", "--init-partial"], &["--init-partial", "--init FILE"]);
+    assert_refused(&["info", "--model", "lenet", "--batch-size", "4294967295"], &["--batch-size", "1048576"]);
     assert_refused(&["train", "--recipe", "resnet7"], &["--recipe", "resnet18-cifar10"]);
     assert_refused(&["train", "--batch-size", "many"], &["--batch-size"]);
     assert_refused(&["fly"], &["fly"]);

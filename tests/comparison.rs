@@ -3,7 +3,7 @@
 
 use approx::assert_relative_eq;
 use lerac::study::statistics::{cochran, holm, mcnemar, mean_and_deviation, median, paired_difference};
-use lerac::study::{Comparison, Finished};
+use lerac::study::{Comparison, Finished, Reached};
 use lerac::train::Summary;
 
 fn run(arm: &str, seed: u64, test_accuracy: f64, milliseconds_per_step: f64) -> Finished {
@@ -20,6 +20,7 @@ fn run(arm: &str, seed: u64, test_accuracy: f64, milliseconds_per_step: f64) -> 
         images_per_second: 320.0,
         milliseconds_per_step,
         device_bytes: 1,
+        data_crc32: None,
         adapter: String::new(),
         version: String::new(),
     };
@@ -133,8 +134,13 @@ fn epochs_to_the_baseline_are_counted() {
         with("b", 1, &[0.5, 0.6, 0.6]),
     ]);
     // a ends at .5 and .7: it reaches .5 in epoch 2 itself; b reaches .5 at once and never .7.
-    assert_eq!(comparison.arms[0].reaches_baseline, Some((2, 2.5)));
-    assert_eq!(comparison.arms[1].reaches_baseline, Some((1, 1.0)));
+    let when = |arm: usize| comparison.arms[arm].reaches_baseline.unwrap();
+    assert_eq!(when(0), Reached { pairs: 2, reached: 2, epochs: Some(2.5) });
+    assert_eq!(when(1), Reached { pairs: 2, reached: 1, epochs: Some(1.0) });
+    let never = compare(&[with("a", 0, &[0.9]), with("b", 0, &[0.1])]);
+    assert_eq!(never.arms[1].reaches_baseline.unwrap(), Reached { pairs: 1, reached: 0, epochs: None });
+    let unasked = compare(&[with("a", 0, &[]), with("b", 0, &[])]);
+    assert_eq!(unasked.arms.iter().filter_map(|arm| arm.reaches_baseline).count(), 0, "without validation images");
 }
 
 #[test]

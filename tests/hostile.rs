@@ -1074,6 +1074,7 @@ mod with_the_command_line {
             images_per_second: 320.0,
             milliseconds_per_step: 100.0,
             device_bytes: 1,
+            data_crc32: None,
             adapter: "adapter".into(),
             version: "0.1.0".into(),
         }

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::study::{self, Comparison, Finished, Lock, RunDir, Saving, Setting, report, results_csv};
 use crate::train::write_whole;
+use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use indicatif::MultiProgress;
@@ -38,23 +39,41 @@ pub(super) struct CompareArgs {
 fn train(gpu: &Gpu, run: &Run, splits: &Splits, saving: Saving, progress: Progress) -> Result<Finished> {
     let opened = RunDir::open(&run.dir, &run.config, saving, false)?;
     super::train::fill(gpu, &run.config, splits, opened, &run.arm, progress)?;
-    let finished = Finished::load(&run.dir, &run.arm, &run.config)?;
+    let finished = Finished::load(&run.dir, &run.arm, &run.config, splits.fingerprint())?;
     finished.ok_or_else(|| Error::option("--out", format!("{} has vanished", run.dir.display())))
+}
+
+/// Options of one run that the grid has several of.
+///
+/// # Errors
+/// [`Error::Option`] for one that was given beside them.
+fn refuse_what_has_no_use(grid: &Grid, matches: &ArgMatches) -> Result<()> {
+    let given = |key: &str| matches.value_source(key) == Some(ValueSource::CommandLine);
+    let idle =
+        [("method", "methods", true), ("k", "ks", !grid.ks.is_empty()), ("range", "ranges", !grid.ranges.is_empty())];
+    match idle.into_iter().find(|&(one, _, idle)| idle && given(one)) {
+        Some((one, many, _)) => {
+            Err(Error::option(format!("--{one}"), format!("--{many} says what is compared; leave it out")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Trains under every method and seed and prints the table.
 pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
     let config = args.config.resolve(matches)?;
     let grid = args.config.resolve_grid(&args.grid, matches)?;
+    refuse_what_has_no_use(&grid, matches)?;
     let runs = grid.runs(&config, &args.out)?;
-    let mut finished = vec![];
-    for run in &runs {
-        finished.push(Finished::load(&run.dir, &run.arm, &run.config)?);
-    }
     let splits = data::open(&config.data, config.data_dir.as_deref())?;
     let gpu = args.device.open()?;
     make_dir(&args.out)?;
     let _lock = Lock::take(&args.out)?;
+    let fingerprint = splits.fingerprint();
+    let mut finished = vec![];
+    for run in &runs {
+        finished.push(Finished::load(&run.dir, &run.arm, &run.config, fingerprint)?);
+    }
     let saving = args.saving.start()?;
     write_whole(&args.out.join("compare.toml"), grid.file(&config).as_bytes())?;
 
@@ -75,6 +94,10 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
             Err(error) => {
                 say(&format!("error: {}: {error}", run.title()));
                 failures.push(run.title());
+                // A device that is lost is lost for the others too.
+                if matches!(error, Error::Device(_)) {
+                    break;
+                }
             }
         }
         overall.inc(1);
@@ -133,7 +156,11 @@ fn show(out: &Path, setting: &Setting<'_>, finished: &[Finished]) -> Result<()> 
 fn command_line() -> String {
     let quote = |argument: String| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+".contains(c);
-        if !argument.is_empty() && argument.chars().all(plain) { argument } else { format!("'{argument}'") }
+        if !argument.is_empty() && argument.chars().all(plain) {
+            argument
+        } else {
+            format!("'{}'", argument.replace('\'', "'\\''"))
+        }
     };
     let mut arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
     let program = arguments.next().unwrap_or_default();

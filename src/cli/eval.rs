@@ -27,6 +27,10 @@ pub(super) fn loaded<'g, 'c>(gpu: &'g Gpu, config: &'c Config, splits: &Splits) 
     }
     let mut training = begin(gpu, config, splits)?;
     let loaded = training.load_weights()?;
+    if let Some(name) = loaded.skipped.first() {
+        let message = format!("the file has no {name} of this shape, and random values predict nothing");
+        return Err(Error::option("--init-partial", message));
+    }
     // Where the file does not say, the run was over: a blur has faded as far as it does.
     training.session.set_step(loaded.step.unwrap_or(training.steps));
     Ok(training)

@@ -22,7 +22,7 @@ pub(super) struct InfoArgs {
     #[arg(long, default_value = "shapes", requires = "model")]
     data: String,
     /// Images per step
-    #[arg(long, default_value_t = 64, requires = "model", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 64, requires = "model", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     batch_size: u32,
     /// Print JSON
     #[arg(long)]

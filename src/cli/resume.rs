@@ -31,7 +31,12 @@ pub(super) struct ResumeArgs {
 pub(super) fn run(args: &ResumeArgs) -> Result<()> {
     let (dir, shown) = (&args.dir, args.dir.display());
     if RunDir::is_finished(dir) {
-        print(&format!("{shown} holds a finished run; nothing is left to do"));
+        RunDir::tidy(dir)?;
+        let summary = dir.join("summary.json");
+        print(&match args.shown.json {
+            true => std::fs::read_to_string(&summary).map_err(Error::io(&summary, "read"))?,
+            false => format!("{shown} holds a finished run; nothing is left to do"),
+        });
         return Ok(());
     }
     if dir.join("compare.toml").exists() {

@@ -1,11 +1,12 @@
 //! Checkpoints, and what an interrupt does.
 
-use super::say;
 use crate::error::{Error, Result};
 use crate::study::Saving;
 use clap::Args;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 /// The exit code after an interrupt, as a shell gives it.
 pub(super) const INTERRUPTED: u8 = 130;
@@ -22,20 +23,19 @@ pub(super) struct SavingArgs {
 }
 
 impl SavingArgs {
-    /// The settings, with a first interrupt (or a request to terminate) bound to their end, and a second one to the program's.
+    /// The settings, with a first interrupt (or a request to terminate) bound to the run's end, and a second one to the program's. A
+    /// hang-up stays as the system, or nohup, has it.
     ///
     /// # Errors
     /// [`Error::Option`] where the system has no such thing.
     pub(super) fn start(&self) -> Result<Saving> {
         let stop = Arc::new(AtomicBool::new(false));
-        let flag = stop.clone();
-        let handler = move || {
-            if flag.swap(true, Ordering::Relaxed) {
-                std::process::exit(INTERRUPTED.into());
-            }
-            say("stopping after this step with a checkpoint; once more stops at once");
-        };
-        ctrlc::set_handler(handler).map_err(|error| Error::option("signals", format!("cannot be handled: {error}")))?;
+        for signal in [SIGINT, SIGTERM] {
+            // In this order: the second signal finds the flag that the first one has set.
+            flag::register_conditional_shutdown(signal, INTERRUPTED.into(), stop.clone())
+                .and_then(|_| flag::register(signal, stop.clone()))
+                .map_err(|fault| Error::option("signals", format!("cannot be handled: {fault}")))?;
+        }
         Ok(Saving { every: self.checkpoint_every, keep: self.keep_checkpoints as usize, stop })
     }
 }

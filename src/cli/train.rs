@@ -39,7 +39,7 @@ pub(super) struct ShownArgs {
     quiet: bool,
     /// Print the result as JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
     /// Print where the time of a step goes, record by record, after training
     #[arg(long)]
     profile: bool,

@@ -80,6 +80,18 @@ pub struct Splits {
     pub test: Dataset,
 }
 
+impl Splits {
+    /// CRC-32 of all images and labels.
+    pub fn fingerprint(&self) -> u32 {
+        let mut hasher = crc32fast::Hasher::new();
+        for set in [&self.train, &self.test] {
+            hasher.update(&set.images);
+            hasher.update(&set.labels);
+        }
+        hasher.finalize()
+    }
+}
+
 /// The names that [`open`] knows.
 pub const NAMES: &[&str] = &["shapes", "fashion-mnist", "mnist", "cifar10", "cifar100"];
 

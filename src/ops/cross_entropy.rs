@@ -41,7 +41,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Sum of the losses of all images, exactly that of the batches' f32 losses but for what each has below 2^-32.
+    /// Sum of the losses of all images, exactly that of the batches' f32 losses but for what each has below 2^-32; no more than 2^32.
     pub fn loss(&self) -> f64 {
         f64::from(self.loss_whole) + f64::from(self.loss_fraction) / 2f64.powi(32)
     }

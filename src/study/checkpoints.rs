@@ -2,7 +2,7 @@
 
 use super::tables::REMEDY;
 use crate::error::{Error, Result};
-use crate::train::{Checkpoint, write_whole};
+use crate::train::{Checkpoint, sync_directory, write_whole};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -38,8 +38,13 @@ pub(super) fn exist(run: &Path) -> Result<bool> {
 pub(super) fn save(run: &Path, checkpoint: &Checkpoint, keep: usize) -> Result<()> {
     let folder = run.join(FOLDER);
     fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
-    write_whole(&folder.join(format!("step-{:010}.safetensors", checkpoint.standing.step)), &checkpoint.to_bytes())?;
-    let files = files(run)?;
+    // The names of the tables beside it have to last as long as it does.
+    sync_directory(&folder)?;
+    let written = folder.join(format!("step-{:010}.safetensors", checkpoint.standing.step));
+    write_whole(&written, &checkpoint.to_bytes())?;
+    // Newer ones, which were not whole, are written over when the run comes to their steps.
+    let mut files = files(run)?;
+    files.retain(|path| *path <= written);
     let old = files.len().saturating_sub(keep);
     files[..old].iter().try_for_each(|path| fs::remove_file(path).map_err(Error::io(path, "remove")))
 }

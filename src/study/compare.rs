@@ -25,12 +25,23 @@ pub struct ArmResult {
     /// Time per step relative to the baseline's: the median over all seeds and intervals, each paired with the same interval of the
     /// same seed; absent without a pair.
     pub relative_time: Option<f64>,
-    /// Seeds that reach the validation accuracy at which the baseline ends, and the median of the epochs they take.
-    pub reaches_baseline: Option<(usize, f64)>,
+    /// Whether and when it reaches the validation accuracy at which the baseline ends; absent without validation images or pairs.
+    pub reaches_baseline: Option<Reached>,
     /// Test accuracy against the baseline's with the same seed; absent for the baseline itself, and without a pair.
     pub against_baseline: Option<PairedDifference>,
     /// The p of that difference, corrected by Holm's method for the number of methods.
     pub corrected_p: Option<f64>,
+}
+
+/// When a method reaches an accuracy of the baseline's with the same seed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Reached {
+    /// Pairs of runs.
+    pub pairs: usize,
+    /// Those in which it is reached.
+    pub reached: usize,
+    /// Median of the epochs that they take.
+    pub epochs: Option<f64>,
 }
 
 /// Two methods on the pooled test predictions of all seeds.
@@ -76,13 +87,15 @@ fn pairs<'r>(first: &[&'r Finished], second: &[&'r Finished]) -> Vec<(&'r Finish
 
 /// Of the seeds of `pairs` how many of the second runs reach the validation accuracy at which the first ones end, and the median of
 /// the epochs until they do.
-fn reaches(pairs: &[(&Finished, &Finished)]) -> Option<(usize, f64)> {
+fn reaches(pairs: &[(&Finished, &Finished)]) -> Option<Reached> {
     let epochs = |(first, second): &(&Finished, &Finished)| {
         let &(_, wanted) = first.validation_accuracy.last()?;
-        second.validation_accuracy.iter().find(|(_, accuracy)| *accuracy >= wanted).map(|(epoch, _)| *epoch)
+        Some(second.validation_accuracy.iter().find(|(_, accuracy)| *accuracy >= wanted).map(|(epoch, _)| *epoch))
     };
-    let reached: Vec<f64> = pairs.iter().filter_map(epochs).collect();
-    (!reached.is_empty()).then(|| (reached.len(), median(&reached)))
+    let asked: Vec<Option<f64>> = pairs.iter().filter_map(epochs).collect();
+    let reached: Vec<f64> = asked.iter().flatten().copied().collect();
+    let epochs = (!reached.is_empty()).then(|| median(&reached));
+    (!asked.is_empty()).then_some(Reached { pairs: asked.len(), reached: reached.len(), epochs })
 }
 
 impl Comparison {

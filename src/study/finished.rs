@@ -81,12 +81,19 @@ impl Config {
 }
 
 impl Finished {
-    /// Reads the run in `dir` if it is finished, and was made by `config`.
+    /// Reads the run in `dir` if it is finished, and was made by `config` from images of the fingerprint `data`.
     ///
     /// # Errors
     /// [`Error::Io`] and [`Error::Format`] for files that cannot be read; [`Error::Option`] where another run lies there.
-    pub fn load(dir: &Path, arm: &str, config: &Config) -> Result<Option<Self>> {
-        Self::load_from(dir, arm, config, |path| fs::read(path))
+    pub fn load(dir: &Path, arm: &str, config: &Config, data: u32) -> Result<Option<Self>> {
+        let finished = Self::load_from(dir, arm, config, |path| fs::read(path))?;
+        match finished.as_ref().and_then(|run| run.summary.data_crc32) {
+            Some(found) if found != data => {
+                let message = "holds a run with other images; choose another directory or remove it";
+                Err(Error::option(dir.display().to_string(), message))
+            }
+            _ => Ok(finished),
+        }
     }
 
     /// The same from files that `read` knows. Beyond 128 KiB it takes up to 64 times the memory of each table.
@@ -167,11 +174,11 @@ pub(super) fn check_same(dir: &Path, there: &Config, here: &Config) -> Result<()
     if there == *here {
         return Ok(());
     }
-    let (dir, difference) = (dir.display(), difference(&there, here));
-    Err(Error::option(
-        "--out",
-        format!("{dir} holds a run with other options ({difference}); choose another directory or remove it"),
-    ))
+    let message = format!(
+        "holds a run with other options ({}); choose another directory, remove it, or go on all the same by `lerac resume --force`",
+        difference(&there, here)
+    );
+    Err(Error::option(dir.display().to_string(), message))
 }
 
 /// The options that two configurations set apart, as `key: there, here`.

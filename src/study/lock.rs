@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::Path;
 
 /// A directory that no other process may write to while this lives. The system lets go of it when the process ends, however it ends;
@@ -30,12 +30,11 @@ impl Lock {
         match locked {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let message = format!(
-                    "{} is in use by process {owner}; wait for it, end it, or choose another directory",
-                    dir.display()
-                );
-                return Err(Error::option("--out", message));
+                let message = format!("in use by process {owner}; wait for it, end it, or choose another directory");
+                return Err(Error::option(dir.display().to_string(), message));
             }
+            // Some file systems have no locks.
+            Err(TryLockError::Error(fault)) if fault.kind() == ErrorKind::Unsupported => {}
             Err(TryLockError::Error(source)) => return Err(Error::Io { path, action: "lock", source }),
         }
         let written = file.set_len(0).and_then(|()| file.rewind());

@@ -14,7 +14,7 @@ pub mod statistics;
 mod tables;
 mod trace;
 
-pub use compare::{ArmResult, Comparison, PairResult, results_csv};
+pub use compare::{ArmResult, Comparison, PairResult, Reached, results_csv};
 pub use finished::{Finished, LayerHistory};
 pub use lock::Lock;
 pub use pictures::pictures;

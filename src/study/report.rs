@@ -1,6 +1,6 @@
 //! `report.html`: one file that holds a whole comparison, without a script and without anything to load.
 
-use super::compare::by_arm;
+use super::compare::{Reached, by_arm};
 use super::{ArmResult, Comparison, Finished};
 use crate::error::{Error, Result};
 use crate::gpu::AdapterInfo;
@@ -156,7 +156,7 @@ fn picture(path: &Path, what: &str) -> Result<String> {
 fn results(html: &mut String, comparison: &Comparison) {
     html.push_str(
         "<div class=wide><table><tr><th>method<th class=n>seeds<th class=n>test accuracy, %<th class=n>sd<th class=n>against \
-         the baseline, points<th class=n>95 % interval<th class=n>p<th class=n>corrected p<th class=n>epochs to its final accuracy<th class=n>ms per \
+         the baseline, points<th class=n>95 % interval<th class=n>p<th class=n>corrected p<th class=n>epochs to the baseline's final validation accuracy<th class=n>ms per \
          step<th class=n>relative</tr>\n",
     );
     let dash = || "–".to_owned();
@@ -170,13 +170,11 @@ fn results(html: &mut String, comparison: &Comparison) {
             against.and_then(|d| d.interval).map_or_else(dash, |[l, h]| format!("{} to {}", points(l), points(h))),
             against.and_then(|d| d.p).map_or_else(dash, probability),
             arm.corrected_p.map_or_else(dash, probability),
-            arm.reaches_baseline.map_or_else(
-                || "never".to_owned(),
-                |(seeds, epochs)| match seeds == arm.seeds.len() {
-                    true => format!("{epochs}"),
-                    false => format!("{epochs} ({seeds} of {})", arm.seeds.len()),
-                },
-            ),
+            arm.reaches_baseline.map_or_else(dash, |when| match when {
+                Reached { epochs: None, .. } => "never".to_owned(),
+                Reached { epochs: Some(epochs), pairs, reached } if pairs == reached => format!("{epochs}"),
+                Reached { epochs: Some(epochs), pairs, reached } => format!("{epochs} ({reached} of {pairs})"),
+            }),
             format!("{:.1}", arm.milliseconds_per_step),
             arm.relative_time.map_or_else(dash, |ratio| format!("{ratio:.3}")),
         ];
@@ -288,7 +286,8 @@ pub fn report(setting: &Setting<'_>, comparison: &Comparison, finished: &[Finish
     html.push_str("<h2>Result</h2>\n");
     results(&mut html, comparison);
     html.push_str(
-        "<p class=faint>Test accuracy by the weights of the epoch that is best on the validation images; the test set is read once. \
+        "<p class=faint>Test accuracy by the weights of the epoch that is best on the validation images, of the last epoch where there are none; the test set \
+         is read once. \
          Every method has the same seeds, and with each of them the same initial weights, split and order of batches. The interval is \
          that of the mean over 10,000 bootstrap resamples of the paired differences, too narrow for fewer than about ten seeds; p is the \
          paired t-test's, and behind it the same after Holm's correction for the number of methods. Time is that of the \

@@ -11,7 +11,7 @@ use crate::train::{
     Checkpoint, Config, EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, SessionPlan, write_safetensors,
     write_whole,
 };
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -69,13 +69,13 @@ impl RunDir {
     /// # Errors
     /// As [`RunDir::create`], and [`Error::Option`] where the options differ; [`Error::Format`] where no checkpoint is whole.
     pub fn open(dir: &Path, config: &Config, saving: Saving, force: bool) -> Result<(Self, Option<Checkpoint>)> {
+        config.check_storable()?;
+        fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
+        let lock = Lock::take(dir)?;
         if Self::is_finished(dir) {
             let message = format!("{} holds a finished run; choose another directory or remove it", dir.display());
             return Err(Error::option("--out", message));
         }
-        config.check_storable()?;
-        fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
-        let lock = Lock::take(dir)?;
         let abandoned = lock.abandoned_by.iter();
         let mut notes: Vec<String> =
             abandoned.map(|owner| format!("process {owner} ended without finishing {}", dir.display())).collect();
@@ -86,8 +86,11 @@ impl RunDir {
         {
             finished::check_same(dir, &checkpoint.standing.config, config)?;
         }
-        let text = toml::to_string(config).expect("every option has a TOML form");
-        write_whole(&dir.join("config.toml"), text.as_bytes())?;
+        // Beside a checkpoint the file stays as it is, until its images are known to be the same.
+        if checkpoint.is_none() || force {
+            let text = toml::to_string(config).expect("every option has a TOML form");
+            write_whole(&dir.join("config.toml"), text.as_bytes())?;
+        }
         let bytes = |name: &str| checkpoint.as_ref().and_then(|c| c.standing.tables.get(name).copied());
         let table = |name: &str| match bytes(name) {
             Some(bytes) => Table::cut(dir.join(name), bytes),
@@ -127,14 +130,27 @@ impl RunDir {
         dir.join("summary.json").exists()
     }
 
+    fn tables(&self) -> impl Iterator<Item = (&'static str, &Table)> {
+        let always = [(METRICS, &self.metrics), (LAYERS, &self.layer_rows), (SPEED, &self.speed)];
+        always.into_iter().chain(self.noise.as_ref().map(|table| (NOISE, table)))
+    }
+
+    /// Removes what only an unfinished run needs from the directory of a finished one.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where that cannot be.
+    pub fn tidy(dir: &Path) -> Result<()> {
+        checkpoints::remove(dir)
+    }
+
     /// Writes weights, pictures and, once all else is there, the summary; then checkpoints have done their service.
     ///
     /// # Errors
     /// [`Error::Io`] where a file cannot be written.
     pub fn finish(self, outcome: &Outcome<'_>, method: &str) -> Result<()> {
         let session = &outcome.session;
-        let (snapshot, key) = (session.snapshot()?, |key: &str| key.to_owned());
-        let metadata = HashMap::from([(key("format"), key("pt")), (key("step"), snapshot.step.to_string())]);
+        let snapshot = session.snapshot()?;
+        let metadata = BTreeMap::from([("format", "pt".to_owned()), ("step", snapshot.step.to_string())]);
         let tensors = session.named(&snapshot, "");
         write_safetensors(&self.dir.join("model.safetensors"), &tensors, metadata)?;
         let predictions = outcome.predictions.iter().enumerate();
@@ -142,6 +158,10 @@ impl RunDir {
             csv_of(predictions.map(|(image, &(label, prediction))| PredictionRow { image, label, prediction }));
         write_whole(&self.dir.join("predictions.csv"), &predictions)?;
         run_pictures(&self.dir, method)?;
+        // The summary says that all is there, also after a loss of power.
+        for (_, table) in self.tables() {
+            table.sync()?;
+        }
         let json = serde_json::to_string_pretty(&outcome.summary).expect("a summary is plain data");
         write_whole(&self.dir.join("summary.json"), json.as_bytes())?;
         checkpoints::remove(&self.dir)
@@ -214,11 +234,8 @@ impl Observer for RunDir {
     }
 
     fn checkpoint(&mut self, mut checkpoint: Checkpoint) -> Result<()> {
-        let named = [(METRICS, Some(&self.metrics)), (LAYERS, Some(&self.layer_rows)), (SPEED, Some(&self.speed))];
-        for (name, table) in named.into_iter().chain([(NOISE, self.noise.as_ref())]) {
-            if let Some(table) = table {
-                checkpoint.standing.tables.insert(name.to_owned(), table.sync()?);
-            }
+        for (name, table) in self.tables() {
+            checkpoint.standing.tables.insert(name.to_owned(), table.sync()?);
         }
         checkpoints::save(&self.dir, &checkpoint, self.saving.keep.max(1))
     }

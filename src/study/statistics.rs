@@ -94,6 +94,9 @@ pub struct Cochran {
 pub fn cochran(right: &[Vec<bool>]) -> Option<Cochran> {
     let k = right.len();
     let images = right.first()?.len();
+    if right.iter().any(|right| right.len() != images) {
+        return None;
+    }
     let by_classifier: Vec<f64> = right.iter().map(|r| r.iter().filter(|&&r| r).count() as f64).collect();
     let by_image = (0..images).map(|i| right.iter().filter(|r| r[i]).count() as f64);
     let (mut total, mut squares) = (0.0, 0.0);

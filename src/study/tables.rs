@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
+use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// What to do where a file of a finished run has been damaged.
@@ -75,13 +76,13 @@ impl Table {
 
     /// The table as it was at `bytes` bytes, to be written further.
     pub(super) fn cut(path: PathBuf, bytes: u64) -> Result<Self> {
-        let file = OpenOptions::new().append(true).open(&path).map_err(Error::io(&path, "open"))?;
+        let mut file = OpenOptions::new().write(true).open(&path).map_err(Error::io(&path, "open"))?;
         let found = file.metadata().map_err(Error::io(&path, "read"))?.len();
         if found < bytes {
             let message = format!("{bytes} bytes were there at the checkpoint; something has shortened it");
             return Err(Error::format(&path, found, message));
         }
-        file.set_len(bytes).map_err(Error::io(&path, "write"))?;
+        file.set_len(bytes).and_then(|()| file.seek(SeekFrom::End(0))).map_err(Error::io(&path, "write"))?;
         let rows = csv::WriterBuilder::new().has_headers(bytes == 0).from_writer(file);
         Ok(Self { path, rows })
     }

@@ -24,7 +24,7 @@ pub fn trace(gpu: &Gpu, config: &Config, data: &Splits, steps: u64, dir: &Path) 
     begun.load_weights()?;
     std::fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
     let session = &mut begun.session;
-    let write = |name: &str, tensors: &[Tensor]| write_safetensors(&dir.join(name), tensors, HashMap::new());
+    let write = |name: &str, tensors: &[Tensor]| write_safetensors(&dir.join(name), tensors, Default::default());
     write("initial.safetensors", &tensors(gpu, session, "", Which::All)?)?;
     let mut records = vec![];
     for step in 1..=steps {

@@ -7,11 +7,8 @@ use crate::error::{Error, Result};
 use crate::ops::cross_entropy::Metrics;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
-
-/// The form of the file; others are refused.
-const FORMAT: u32 = 1;
 
 /// The keys of the file's metadata.
 const STANDING: &str = "lerac_checkpoint";
@@ -53,7 +50,7 @@ pub struct Standing {
     pub adapter: String,
     /// The run's options.
     pub config: Config,
-    /// CRC-32 of the training images and labels.
+    /// CRC-32 of all images and labels, those of the test set too.
     pub data: u32,
     /// Steps done.
     pub step: u64,
@@ -91,8 +88,8 @@ fn checksum<'t>(standing: &str, tensors: impl Iterator<Item = (&'t str, &'t [u8]
 }
 
 impl Checkpoint {
-    /// What goes into [`Standing::format`].
-    pub const FORMAT: u32 = FORMAT;
+    /// The form of the file; others are refused.
+    pub const FORMAT: u32 = 1;
 
     /// Names a tensor as one of the best epoch.
     pub fn of_best(name: &str) -> String {
@@ -106,8 +103,8 @@ impl Checkpoint {
             self.tensors.iter().map(|t| (t.name.as_str(), bytemuck::cast_slice::<f32, u8>(&t.values))).collect();
         by_name.sort_unstable();
         let checksum = checksum(&standing, by_name.into_iter());
-        let metadata = [(STANDING.to_owned(), standing), (CHECKSUM.to_owned(), format!("{checksum:08x}"))];
-        safetensors(&self.tensors, HashMap::from(metadata))
+        let metadata = [(STANDING, standing), (CHECKSUM, format!("{checksum:08x}"))];
+        safetensors(&self.tensors, BTreeMap::from(metadata))
     }
 
     /// Reads the file's bytes; `path` is for messages. It takes memory for the tensors once, and 64 times that of the header; what
@@ -160,8 +157,8 @@ impl Checkpoint {
         }
         let bad = |fault: serde_json::Error| broken(begin, format!("{STANDING}: {fault}"));
         let Format { format } = serde_json::from_str(standing).map_err(bad)?;
-        if format != FORMAT {
-            let message = format!("a checkpoint of form {format}; this version of lerac reads form {FORMAT}");
+        if format != Self::FORMAT {
+            let message = format!("a checkpoint of form {format}; this version of lerac reads form {}", Self::FORMAT);
             return Err(Error::format(path, begin as u64, message));
         }
         let standing = serde_json::from_str(standing).map_err(bad)?;

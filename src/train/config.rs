@@ -130,7 +130,7 @@ pub struct Config {
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, help_heading = "Data"))]
     pub shift: u8,
 
-    /// Model: cnn, lenet, resnet8, resnet20 or resnet18
+    /// Model: cnn, lenet, resnet8, resnet20, resnet18, wide_resnet52-2, ...; a wrong name lists all
     #[cfg_attr(feature = "cli", arg(long, default_value = "cnn", help_heading = "Training"))]
     pub model: String,
     /// Start from these weights (safetensors, names as in a PyTorch state dict) instead of random ones
@@ -138,7 +138,7 @@ pub struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<PathBuf>,
     /// Take from --init what fits by name and shape, and say what does not: to train another head
-    #[cfg_attr(feature = "cli", arg(long, requires = "init", help_heading = "Training"))]
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "Training"))]
     pub init_partial: bool,
     /// Training method
     #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "conventional", help_heading = "Training"))]
@@ -366,6 +366,10 @@ impl Config {
     pub fn check_storable(&self) -> Result<()> {
         let numbers = [
             ("--seed", self.seed),
+            ("--batch-size", self.batch_size as u64),
+            ("--validation", self.validation as u64),
+            ("--train-images", self.train_images.unwrap_or(0) as u64),
+            ("--snr-batches", self.snr_batches),
             ("--epochs", self.epochs),
             ("--log-every", self.log_every),
             ("--snr-every", self.snr_every),

@@ -14,5 +14,5 @@ pub use weights::{Tensor, read_safetensors, write_safetensors};
 #[cfg(feature = "cli")]
 pub(crate) use {
     run::{Training, begin},
-    weights::write_whole,
+    weights::{sync_directory, write_whole},
 };

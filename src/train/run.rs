@@ -11,7 +11,6 @@ use crate::nn::{self, Task};
 use crate::ops::cross_entropy::Metrics;
 use crate::optim::LayerNorms;
 use serde::{Deserialize, Serialize};
-use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -93,6 +92,8 @@ pub struct Summary {
     pub milliseconds_per_step: f64,
     /// Bytes on the device.
     pub device_bytes: u64,
+    /// CRC-32 of all images and labels; absent in summaries of before it was kept.
+    pub data_crc32: Option<u32>,
     /// The adapter's name.
     pub adapter: String,
     /// Version of lerac.
@@ -205,7 +206,7 @@ pub(crate) struct Training<'g, 'c> {
     totals: Totals,
     seconds: f64,
     clock: Clock,
-    fingerprint: OnceCell<u32>,
+    fingerprint: u32,
 }
 
 /// What came of a file of weights.
@@ -240,6 +241,7 @@ impl Clock {
 /// [`Error::Option`] and [`Error::Capacity`].
 pub(crate) fn begin<'g, 'c>(gpu: &'g Gpu, config: &'c Config, data: &Splits) -> Result<Training<'g, 'c>> {
     config.check()?;
+    let fingerprint = data.fingerprint();
     let test = Arc::new(data.test.clone());
     let data = Arc::new(data.train.clone());
     let division = divide(config, &data)?;
@@ -256,8 +258,8 @@ pub(crate) fn begin<'g, 'c>(gpu: &'g Gpu, config: &'c Config, data: &Splits) -> 
         label_smoothing: config.label_smoothing,
     };
     let steps_per_epoch = (division.train.len() / config.batch_size) as u64;
-    if steps_per_epoch.saturating_mul(config.epochs) > u64::from(u32::MAX) {
-        let message = format!("{} epochs of {steps_per_epoch} steps are more than 4294967295 steps", config.epochs);
+    if steps_per_epoch.saturating_mul(config.epochs) > i32::MAX as u64 {
+        let message = format!("{} epochs of {steps_per_epoch} steps are more than 2147483647 steps", config.epochs);
         return Err(Error::option("--epochs", message));
     }
     let parts = Parts {
@@ -285,7 +287,7 @@ pub(crate) fn begin<'g, 'c>(gpu: &'g Gpu, config: &'c Config, data: &Splits) -> 
         totals: Totals::default(),
         seconds: 0.0,
         clock: Clock::from(0.0),
-        fingerprint: OnceCell::new(),
+        fingerprint,
     })
 }
 
@@ -337,6 +339,8 @@ impl<'g> Training<'g, '_> {
             }
             let stops = observer.wants_to_stop();
             if stops || observer.wants_checkpoint(step) {
+                // The steps that are on their way count as training.
+                gpu.wait()?;
                 let seconds = self.clock.seconds();
                 observer.checkpoint(self.checkpoint(gpu, seconds)?)?;
                 self.clock = Clock::from(seconds);
@@ -353,8 +357,8 @@ impl<'g> Training<'g, '_> {
         let Some(path) = &self.config.init else { return Ok(Loaded::default()) };
         let (tensors, metadata) = read_safetensors(path)?;
         let skipped = self.session.load(&tensors, self.config.init_partial).map_err(|fault| {
-            let message = format!("{fault} ({}); --init-partial takes what fits", self.config.model);
-            Error::format(path, 0, message)
+            let remedy = if self.config.init_partial { "" } else { "; --init-partial takes what fits" };
+            Error::format(path, 0, format!("{fault} ({}){remedy}", self.config.model))
         })?;
         Ok(Loaded { skipped, step: metadata.get("step").and_then(|step| step.parse().ok()) })
     }
@@ -464,6 +468,7 @@ impl<'g> Training<'g, '_> {
             images_per_second: (steps * config.batch_size as u64) as f64 / seconds,
             milliseconds_per_step: 1e3 * seconds / steps as f64,
             device_bytes: self.session.plan().total(),
+            data_crc32: Some(self.fingerprint),
             adapter: gpu.info().name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
@@ -487,7 +492,7 @@ impl<'g> Training<'g, '_> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             adapter: gpu.info().name.clone(),
             config: self.config.clone(),
-            data: self.fingerprint(),
+            data: self.fingerprint,
             step: self.session.time().step,
             best: self.best.as_ref().map(|(best, _)| *best),
             totals: self.totals,
@@ -501,7 +506,7 @@ impl<'g> Training<'g, '_> {
 
     fn put_back(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         let standing = &checkpoint.standing;
-        if standing.data != self.fingerprint() {
+        if standing.data != self.fingerprint {
             let message = format!("the images of {} are not those that the checkpoint was made with", self.data.name);
             return Err(Error::option("resume", message));
         }
@@ -522,17 +527,6 @@ impl<'g> Training<'g, '_> {
         Ok(())
     }
 
-    fn fingerprint(&self) -> u32 {
-        *self.fingerprint.get_or_init(|| {
-            let mut hasher = crc32fast::Hasher::new();
-            for set in [&self.data, &self.test] {
-                hasher.update(&set.images);
-                hasher.update(&set.labels);
-            }
-            hasher.finalize()
-        })
-    }
-
     fn batches_of_epoch(&self, epoch: u64) -> impl Iterator<Item = HostBatch> {
         let (config, order) = (self.config, &self.division.train);
         HostBatch::of_epoch(&self.data, order, config.batch_size, config.augmentation(), config.seed, epoch)
@@ -545,8 +539,8 @@ impl<'g> Training<'g, '_> {
         let (metrics, predictions) = self.session.predict(Loader::evaluation(data, indices, self.config.batch_size))?;
         if metrics.halted != 0 {
             return Err(Error::NonFinite(format!(
-                "the loss over the {part} images is not finite after step {}: the last updates have driven the weights out of \
-                 bounds. Nothing was saved; try a lower --eta, --clip-norm 1, or a longer --warmup-epochs",
+                "the loss over the {part} images is not finite after step {}: the weights are out of bounds. In training try a lower \
+                 --eta, --clip-norm 1, or a longer --warmup-epochs",
                 self.session.time().step
             )));
         }

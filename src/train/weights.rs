@@ -2,10 +2,11 @@
 
 use crate::error::{Error, Result};
 use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, TensorView, serialize};
-use std::collections::HashMap;
+use safetensors::tensor::Dtype;
+use serde_json::json;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 /// A tensor by name.
@@ -34,27 +35,38 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     sync_directory(path)
 }
 
-/// Makes the name of a new file as lasting as its content; only Unix knows how.
-fn sync_directory(path: &Path) -> Result<()> {
-    match path.parent() {
-        Some(dir) if cfg!(unix) => {
-            let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-            File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::io(dir, "write"))
-        }
-        _ => Ok(()),
+/// Makes the name of a new file or folder as lasting as its content; only Unix knows how.
+pub(crate) fn sync_directory(path: &Path) -> Result<()> {
+    let Some(dir) = path.parent().filter(|_| cfg!(unix)) else { return Ok(()) };
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    match File::open(dir).and_then(|dir| dir.sync_all()) {
+        // Some file systems have no such thing.
+        Err(fault) if matches!(fault.kind(), ErrorKind::Unsupported | ErrorKind::InvalidInput) => Ok(()),
+        synced => synced.map_err(Error::io(dir, "write")),
     }
 }
 
-/// The bytes of a safetensors file.
+/// The bytes of a safetensors file. The crate's own writer puts metadata in an order that differs from run to run.
 ///
 /// # Panics
 /// If two tensors have one name, or a shape has another number of elements than there are values.
-pub(crate) fn safetensors(tensors: &[Tensor], metadata: HashMap<String, String>) -> Vec<u8> {
-    let views = tensors.iter().map(|Tensor { name, shape, values }| {
-        let view = TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values));
-        (name.as_str(), view.expect("a tensor's shape has as many elements as its values"))
-    });
-    serialize(views, Some(metadata)).expect("names are unique and shapes fit")
+pub(crate) fn safetensors(tensors: &[Tensor], metadata: BTreeMap<&str, String>) -> Vec<u8> {
+    let mut header = BTreeMap::from([("__metadata__", json!(metadata))]);
+    let mut end = 0;
+    for Tensor { name, shape, values } in tensors {
+        assert_eq!(shape.iter().product::<usize>(), values.len(), "{name}: elements of its shape, and values");
+        let begin = end;
+        end += size_of_val(values.as_slice());
+        let entry = json!({"dtype": "F32", "shape": shape, "data_offsets": [begin, end]});
+        assert!(header.insert(name, entry).is_none(), "{name}: two tensors have this name");
+    }
+    let mut header = serde_json::to_vec(&header).expect("a header is plain data");
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let mut bytes = Vec::with_capacity(8 + header.len() + end);
+    bytes.extend((header.len() as u64).to_le_bytes());
+    bytes.extend(header);
+    tensors.iter().for_each(|tensor| bytes.extend(bytemuck::cast_slice::<f32, u8>(&tensor.values)));
+    bytes
 }
 
 /// Reads a safetensors file's tensors and metadata. PyTorch's counters `num_batches_tracked`, which nothing here needs, are left out.
@@ -89,6 +101,6 @@ pub fn read_safetensors(path: &Path) -> Result<(Vec<Tensor>, HashMap<String, Str
 ///
 /// # Errors
 /// [`Error::Io`] where the file cannot be written.
-pub fn write_safetensors(path: &Path, tensors: &[Tensor], metadata: HashMap<String, String>) -> Result<()> {
+pub fn write_safetensors(path: &Path, tensors: &[Tensor], metadata: BTreeMap<&str, String>) -> Result<()> {
     write_whole(path, &safetensors(tensors, metadata))
 }

@@ -201,6 +201,8 @@ fn weights_are_read_again() {
     renamed[at..at + text.len()].copy_from_slice(b"conv9.weight");
     refused("renamed.safetensors", &renamed, ["conv9.weight is in the file, but not in the model", "cnn"]);
     assert!(refusal(&["eval", "--config", config]).contains("--init"));
+    let head = ["eval", "--config", config, "--init", weights, "--model", "resnet8", "--init-partial"];
+    assert!(refusal(&head).contains("random values predict nothing"));
     assert!(refusal(&[&["predict", weights], &from[..]].concat()).contains("not an image"));
 }
 

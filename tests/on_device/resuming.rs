@@ -17,13 +17,13 @@ use std::time::Duration;
 /// Everything that a second run repeats; `speed.csv` alone is of its own time.
 const REPEATED: [&str; 5] = ["config.toml", "metrics.csv", "layers.csv", "predictions.csv", "model.safetensors"];
 
-/// A run of a second or two: two moments, dropout-free, measurements of noise, intervals that do not divide epochs.
+/// A run of a few seconds: two moments, a blur that fades, varied images, measurements of noise, intervals that do not divide epochs.
 const SHORT: &[&str] = &[
     "train",
     "--model",
     "cnn",
     "--method",
-    "lerac",
+    "lerac-cbs",
     "--optimizer",
     "adam",
     "--eta",
@@ -41,6 +41,11 @@ const SHORT: &[&str] = &[
     "--snr-every",
     "25",
     "--snr-batches",
+    "2",
+    "--sigma-every",
+    "1",
+    "--flip",
+    "--shift",
     "2",
     "--quiet",
     "--checkpoint-every",
@@ -181,10 +186,12 @@ fn torn_checkpoints() {
     let (whole, out) = (whole(dir.path()), dir.path().join("run"));
     killed(&out, 2);
     let files = checkpoints(&out);
-    let mut bytes = std::fs::read(&files[1]).unwrap();
+    // A kill between writing and removing leaves three.
+    let newest = files.last().unwrap();
+    let mut bytes = std::fs::read(newest).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0x10;
-    std::fs::write(&files[1], &bytes).unwrap();
+    std::fs::write(newest, &bytes).unwrap();
     let said = succeeds(&resumes(&out));
     assert!(said.contains("not a whole checkpoint") && said.contains("the checkpoint before it is used"), "{said}");
     assert_same(&whole, &out);
@@ -198,7 +205,7 @@ fn torn_checkpoints() {
     let refused = ended(&resumes(&out));
     assert_eq!(refused.status.code(), Some(1));
     assert!(errors(&refused).contains("not a whole checkpoint"), "{}", errors(&refused));
-    assert_eq!(checkpoints(&out).len(), 2, "what cannot be read is left where it is");
+    assert!(checkpoints(&out).len() >= 2, "what cannot be read is left where it is");
 }
 
 fn changed_options() {
@@ -321,7 +328,9 @@ fn nowhere_to_write() {
 fn killed_comparison() {
     let dir = tempfile::tempdir().unwrap();
     let grid = ["compare", "--methods", "conventional,lerac", "--seeds", "2", "--out"];
-    let start = |out: &Path| command(&[&grid[..], &[out.to_str().unwrap()], &SHORT[1..]].concat()).spawn().unwrap();
+    let shared: Vec<&str> =
+        SHORT[1..].iter().copied().filter(|word| !["--method", "lerac-cbs"].contains(word)).collect();
+    let start = |out: &Path| command(&[&grid[..], &[out.to_str().unwrap()], &shared].concat()).spawn().unwrap();
     let (whole, out) = (dir.path().join("whole"), dir.path().join("killed"));
     assert!(start(&whole).wait().unwrap().success());
     let mut child = start(&out);
