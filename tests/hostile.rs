@@ -386,7 +386,7 @@ fn check_error(error: &Error, input: &[u8], limit: Limit) -> String {
             assert!(!message.is_empty(), "{text}: no message");
         }
         // Whole options of another run.
-        Error::Option { option, message } => assert!(option == "--out" && message.contains("other options"), "{text}"),
+        Error::Option { option, message } => assert!(option == "dir" && message.contains("other options"), "{text}"),
         _ => panic!("{text}: neither the file nor an option is at fault"),
     }
     text

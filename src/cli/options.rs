@@ -126,7 +126,7 @@ fn layered<T: Serialize + DeserializeOwned>(
     options: &T,
     matches: &ArgMatches,
 ) -> Result<T> {
-    let mut merged = toml::Table::try_from(options).map_err(|fault| too_large(options, &fault))?;
+    let mut merged = toml::Table::try_from(options).expect("every option has a TOML form");
     let given = |key: &str| matches.value_source(&key.replace('-', "_")) == Some(ValueSource::CommandLine);
     merged.retain(|key, _| given(key));
     if let Some((key, value)) = merged.iter().find(|(_, value)| !text::is_finite(value)) {
@@ -138,17 +138,4 @@ fn layered<T: Serialize + DeserializeOwned>(
         }
     }
     Ok(merged.try_into().expect("options that were valid apart are valid together"))
-}
-
-/// The error for the option whose whole number has no TOML form, which ends at 2^63.
-fn too_large(options: &impl Serialize, fault: &toml::ser::Error) -> Error {
-    let table = serde_json::to_value(options).unwrap_or_default();
-    let beyond = |value: &serde_json::Value| value.as_u64().filter(|&number| i64::try_from(number).is_err());
-    let found = table.as_object().into_iter().flatten().find_map(|(key, value)| Some((key, beyond(value)?)));
-    match found {
-        Some((key, number)) => {
-            Error::option(format!("--{key}"), format!("expected at most {}, found {number}", i64::MAX))
-        }
-        None => Error::option("options", fault.to_string()),
-    }
 }
