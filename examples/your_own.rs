@@ -1,14 +1,13 @@
 //! Your own model and your own curriculum: a two-layer network whose last layer wakes up halfway.
 //! Run it with `cargo run --release --example your_own`.
 
-use lerac::curriculum::{Curriculum, Layer, Schedule, Shape, Time};
+use lerac::curriculum::{Curriculum, Layer, Time};
 use lerac::data::{Augmentation, Loader, shapes};
 use lerac::error::Result;
 use lerac::gpu::{Gpu, Options};
-use lerac::nn::{Conv, Model, NetOptions, Task};
+use lerac::nn::{Conv, Model, Task};
 use lerac::ops::max_pool::Window;
-use lerac::optim::{Rule, Settings};
-use lerac::train::{Parts, Session};
+use lerac::train::{Config, Parts, Session};
 use std::sync::Arc;
 
 /// The deepest layer learns at a tenth of the common rate in the first epoch.
@@ -26,43 +25,32 @@ fn main() -> Result<()> {
     let gpu = Gpu::open(&Options::default())?;
     let model: Model = Box::new(|net, x, classes| {
         let x = net.conv2d("conv", x, Conv::same3x3(12, 2));
-        let x = net.batch_norm("bn", x);
-        let x = net.relu("relu", x);
+        let x = net.batch_norm_relu("bn", x);
         let x = net.max_pool("pool", x, Window::square(4));
         net.linear("linear", x, classes)
     });
     let task = Task { image: [3, 32, 32], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 };
     let late = |layers: &[Layer]| Ok(Box::new(LateClassifier { last: layers.len() - 1 }) as Box<dyn Curriculum>);
-    let mut session = Session::new(
-        &gpu,
-        &Parts {
-            model: &model,
-            task: &task,
-            batch_size: 50,
-            net_options: NetOptions::default(),
-            settings: Settings {
-                rule: Rule::named("adam")?,
-                weight_decay: 0.0,
-                spare_norm_and_bias: false,
-                clip_norm: None,
-                layer_norms: false,
-            },
-            schedule: Schedule { eta: 0.003, shape: Shape::Constant, warmup_epochs: 0.0 },
-            curriculum: &late,
-            steps_per_epoch: 40,
-            seed: 0,
-        },
-    )?;
+    let config = Config { optimizer: "adam".into(), eta: 0.003, ..Config::default() };
+    let parts = Parts {
+        model: &model,
+        task: &task,
+        batch_size: 50,
+        net_options: config.net_options(),
+        settings: config.settings()?,
+        schedule: config.common_rate()?,
+        curriculum: &late,
+        steps_per_epoch: 40,
+        seed: 0,
+    };
+    let mut session = Session::new(&gpu, &parts)?;
     let (train, indices) = (Arc::new(shapes(2000, 1, 0).train), (0..2000).collect());
     for batch in Loader::training(train, indices, 50, Augmentation::default(), 0, 0).take(120) {
         session.step(&batch)?;
         if session.time().step % 40 == 0 {
             let sums = session.training_metrics()?;
-            println!(
-                "epoch {}: accuracy {:.3}",
-                session.time().epochs(),
-                f64::from(sums.top1) / f64::from(sums.images)
-            );
+            let accuracy = f64::from(sums.top1) / f64::from(sums.images);
+            println!("epoch {}: accuracy {accuracy:.3}", session.time().epochs());
         }
     }
     Ok(())
