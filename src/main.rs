@@ -3,5 +3,14 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Mesa's device-selection layer says `error: XDG_RUNTIME_DIR is invalid` on machines without a desktop, once for every adapter
+    // list, and there is nothing for it to select.
+    if std::env::var_os("NODEVICE_SELECT").is_none() {
+        // SAFETY: no other thread runs yet.
+        #[allow(unsafe_code)]
+        unsafe {
+            std::env::set_var("NODEVICE_SELECT", "1");
+        }
+    }
     lerac::cli::main()
 }

@@ -552,7 +552,7 @@ fn gzip_files() {
     let parse = |file: &[u8]| match (read_images(file), read_labels(file)) {
         (Ok(images), _) => Ok((Some(images), None)),
         (_, Ok(labels)) => Ok((None, Some(labels))),
-        (Err(fault), Err(other)) => Err(if file.len() % 2 == 0 { fault } else { other }),
+        (Err(fault), Err(other)) => Err(if file.len().is_multiple_of(2) { fault } else { other }),
     };
     run(Subject { name: "gzip", seeds, tokens: vec![], limit: GZIP, file }, parse, |(images, labels)| {
         images.into_iter().for_each(check_images);

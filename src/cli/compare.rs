@@ -30,7 +30,7 @@ pub(super) struct CompareArgs {
     /// is not run again
     #[arg(long, default_value = "out/compare")]
     out: PathBuf,
-    /// Print the result alone
+    /// No progress: print the result, and notes on standard error
     #[arg(long)]
     quiet: bool,
 }

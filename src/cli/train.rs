@@ -34,7 +34,7 @@ pub(super) struct TrainArgs {
 /// What is printed of a run.
 #[derive(Debug, Args)]
 pub(super) struct ShownArgs {
-    /// Print the result alone
+    /// No progress: print the result, and notes on standard error
     #[arg(long)]
     quiet: bool,
     /// Print the result as JSON

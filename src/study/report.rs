@@ -118,26 +118,24 @@ impl Comparison {
         let difference = arm.against_baseline.as_ref()?;
         let side = if difference.mean < 0.0 { "below" } else { "above" };
         let gap = format!("{} is {} points {side} {}", arm.arm, per_cent(difference.mean.abs()), self.baseline);
-        Some(match (difference.interval, difference.p, arm.corrected_p) {
-            (Some([low, high]), Some(p), Some(corrected)) => {
+        Some(match (difference.p, arm.corrected_p) {
+            (Some(p), Some(corrected)) => {
                 let verdict = match (is_significant(arm), difference.mean > 0.0) {
                     (true, true) => "significantly better",
                     (true, false) => "significantly worse",
                     (false, _) => "no significant difference",
                 };
+                let interval = difference.interval.map_or(String::new(), |[low, high]| {
+                    format!("95 % interval {} to {}, ", points(low), points(high))
+                });
                 let corrected = match corrected > p {
                     true => format!(", corrected {}", p_in_words(corrected)),
                     false => String::new(),
                 };
-                format!(
-                    "{gap} (95 % interval {} to {}, paired t-test {}{corrected}, {} seeds): {verdict}.",
-                    points(low),
-                    points(high),
-                    p_in_words(p),
-                    difference.pairs
-                )
+                let (p, pairs) = (p_in_words(p), difference.pairs);
+                format!("{gap} ({interval}paired t-test {p}{corrected}, {pairs} seeds): {verdict}.")
             }
-            (Some(_), ..) => format!("{gap} with every seed alike."),
+            _ if difference.pairs > 1 => format!("{gap} with every seed alike."),
             _ => format!("{gap}; one seed says nothing about chance: --seeds 5 or more would."),
         })
     }
@@ -289,7 +287,7 @@ pub fn report(setting: &Setting<'_>, comparison: &Comparison, finished: &[Finish
         "<p class=faint>Test accuracy by the weights of the epoch that is best on the validation images, of the last epoch where there are none; the test set \
          is read once. \
          Every method has the same seeds, and with each of them the same initial weights, split and order of batches. The interval is \
-         that of the mean over 10,000 bootstrap resamples of the paired differences, too narrow for fewer than about ten seeds; p is the \
+         that of the mean over 10,000 bootstrap resamples of the paired differences, from five seeds on, and too narrow for fewer than about ten; p is the \
          paired t-test's, and behind it the same after Holm's correction for the number of methods. Time is that of the \
          training steps alone; relative to the baseline it is the median over the intervals of all seeds, each against the same \
          interval of the same seed; other work on the machine shows in it.</p>\n",

@@ -9,6 +9,9 @@ use statrs::distribution::{Binomial, ChiSquared, ContinuousCDF, DiscreteCDF, Stu
 /// Resamples of the bootstrap.
 const RESAMPLES: usize = 10_000;
 
+/// Pairs that the bootstrap asks for.
+const FEWEST_RESAMPLED: usize = 5;
+
 /// Discordant pairs below which McNemar's test is exact.
 const FEW: usize = 25;
 
@@ -35,7 +38,8 @@ pub struct PairedDifference {
     pub pairs: usize,
     /// Its mean.
     pub mean: f64,
-    /// 95 % percentile interval of the mean over 10,000 bootstrap resamples of the pairs; absent for one pair.
+    /// 95 % percentile interval of the mean over 10,000 bootstrap resamples of the pairs; absent for fewer than five pairs, which say
+    /// too little of how they scatter.
     pub interval: Option<[f64; 2]>,
     /// Two-sided p of the paired t-test; absent for one pair, or where all differences are equal.
     pub p: Option<f64>,
@@ -53,7 +57,7 @@ pub fn paired_difference(a: &[f64], b: &[f64]) -> PairedDifference {
         let distribution = StudentsT::new(0.0, 1.0, n as f64 - 1.0).expect("one degree of freedom or more");
         2.0 * distribution.cdf(-t.abs())
     });
-    let interval = (n > 1).then(|| {
+    let interval = (n >= FEWEST_RESAMPLED).then(|| {
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         let mut resample = || (0..n).map(|_| differences[rng.random_range(0..n)]).sum::<f64>() / n as f64;
         let mut means: Vec<f64> = (0..RESAMPLES).map(|_| resample()).collect();

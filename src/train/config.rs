@@ -130,7 +130,8 @@ pub struct Config {
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, help_heading = "Data"))]
     pub shift: u8,
 
-    /// Model: cnn, lenet, resnet8, resnet20, resnet18, wide_resnet52-2, ...; a wrong name lists all
+    /// Model: cnn, lenet, resnet8, resnet20, resnet18, resnet18-imagenet, resnet34, resnet50, wide_resnet50_2, wide_resnet52-2 or
+    /// wide_resnet28-10
     #[cfg_attr(feature = "cli", arg(long, default_value = "cnn", help_heading = "Training"))]
     pub model: String,
     /// Start from these weights (safetensors, names as in a PyTorch state dict) instead of random ones

@@ -214,7 +214,8 @@ pub(crate) struct Training<'g, 'c> {
 pub(crate) struct Loaded {
     /// The tensors that have none there.
     pub(crate) skipped: Vec<String>,
-    /// The step that the file says it is from.
+    /// The step that the file says it is from; evaluation asks for it.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
     pub(crate) step: Option<u64>,
 }
 

@@ -264,7 +264,7 @@ impl Observer for Losing<'_> {
     }
 
     fn wants_checkpoint(&self, step: u64) -> bool {
-        step % 9 == 0
+        step.is_multiple_of(9)
     }
 
     fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<()> {
