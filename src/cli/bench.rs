@@ -26,6 +26,9 @@ enum What {
     Loader,
 }
 
+/// A median needs no more.
+const MOST_RUNS: usize = 100_000;
+
 /// Options of `lerac bench`.
 #[derive(Debug, Args)]
 pub(super) struct BenchArgs {
@@ -65,8 +68,8 @@ pub(super) fn run(args: &BenchArgs) -> Result<()> {
     let config = Config { batch_size: args.batch_size, ..Config::default() };
     config.check()?;
     args.models.iter().try_for_each(|model| nn::named(model).map(drop))?;
-    if args.runs == 0 {
-        return Err(Error::option("--runs", "expected at least 1, found 0"));
+    if !(1..=MOST_RUNS).contains(&args.runs) {
+        return Err(Error::option("--runs", format!("expected 1 to {MOST_RUNS}, found {}", args.runs)));
     }
     if args.plot.is_some() && args.what != What::Ops {
         return Err(Error::option("--plot", "only `lerac bench ops` draws a roofline"));

@@ -72,6 +72,7 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
     let fingerprint = splits.fingerprint();
     let mut finished = vec![];
     for run in &runs {
+        RunDir::check_options(&run.dir, &run.config)?;
         finished.push(Finished::load(&run.dir, &run.arm, &run.config, fingerprint)?);
     }
     let saving = args.saving.start()?;

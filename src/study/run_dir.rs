@@ -125,6 +125,21 @@ impl RunDir {
         !Self::is_finished(dir) && checkpoints::exist(dir).unwrap_or(false)
     }
 
+    /// Whether what lies in `dir`, if anything does, is the run that `config` makes.
+    ///
+    /// # Errors
+    /// [`Error::Option`] with every option that differs; [`Error::Io`] and [`Error::Format`] where they cannot be read.
+    pub fn check_options(dir: &Path, config: &Config) -> Result<()> {
+        let path = dir.join("config.toml");
+        match path.exists() {
+            true => {
+                let bytes = fs::read(&path).map_err(Error::io(&path, "read"))?;
+                finished::check_same(dir, &Config::from_toml(&path, &bytes)?, config)
+            }
+            false => Ok(()),
+        }
+    }
+
     /// Whether `dir` holds a finished run.
     pub fn is_finished(dir: &Path) -> bool {
         dir.join("summary.json").exists()

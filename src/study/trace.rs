@@ -32,6 +32,9 @@ pub fn trace(gpu: &Gpu, config: &Config, data: &Splits, steps: u64, dir: &Path) 
         let batch = begun.loader.next().ok_or_else(|| Error::Device("the loader's thread has ended".into()))?;
         session.step(&batch)?;
         let metrics = session.training_metrics()?;
+        if metrics.halted != 0 {
+            return Err(session.explain(step - 1, &batch)?);
+        }
         let mut found = tensors(gpu, session, "gradient.", Which::Gradients)?;
         found.extend(tensors(gpu, session, "after.", Which::All)?);
         found.push(images(gpu, session)?);

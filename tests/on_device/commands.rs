@@ -332,6 +332,7 @@ fn traces_hold_every_tensor() {
         assert_ne!(after(&first), after(&second), "{name}");
         assert_eq!(first.tensor(&format!("gradient.{name}")).is_ok(), parameters.contains(&name), "{name}");
     }
+    assert!(refusal(&[&options[..], &["--steps", "4", "--eta", "1e30"], &to].concat()).contains("not finite at step"));
     for steps in ["0", "9"] {
         assert!(refusal(&[&options[..], &["--steps", steps], &to].concat()).contains("expected 1 to 8"));
     }
@@ -363,7 +364,9 @@ fn benches_report() {
     assert!(stdout(&["bench", "loader", "--runs", "1"]).contains("images/s"));
     assert!(refusal(&["bench", "step", "--plot", "x.png"]).contains("--plot"));
     assert!(refusal(&["bench", "ops", "--models", "none"]).contains("--model"));
-    assert!(refusal(&["bench", "step", "--runs", "0"]).contains("--runs"));
+    for runs in ["0", "18446744073709551615"] {
+        assert!(refusal(&["bench", "step", "--runs", runs]).contains("--runs"));
+    }
 }
 
 fn updates_are_timed() {
