@@ -268,6 +268,35 @@ fn a_reader_that_goes_away_is_no_error() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_full_output_is_an_error() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lerac"));
+    let output = command.args(PAPER).stdout(full).stderr(std::process::Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("standard output: cannot write"));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_link_to_a_picture_stays_a_link() {
+    let dir = tempfile::tempdir().unwrap();
+    let (link, target) = (dir.path().join("link.png"), dir.path().join("target.png"));
+    std::fs::write(&target, "old").unwrap();
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    stdout(&[PAPER, &["--plot", link.to_str().unwrap()]].concat());
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink() && image::open(&target).is_ok());
+    // What is no file is written to as it is.
+    let (pipe, copy) = (dir.path().join("pipe"), dir.path().join("copy.png"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let script = "cat \"$0\" >\"$1\"";
+    let mut reader = Command::new("sh").args(["-c", script]).args([&pipe, &copy]).spawn().unwrap();
+    stdout(&[PAPER, &["--plot", pipe.to_str().unwrap()]].concat());
+    assert!(reader.wait().unwrap().success() && image::open(&copy).is_ok());
+    assert!(!std::fs::metadata(&pipe).unwrap().is_file());
+}
+
+#[test]
 fn without_an_adapter_it_says_what_to_install() {
     // A Vulkan loader that is told of no driver finds none; on other systems the adapter stays.
     let empty = tempfile::tempdir().unwrap();

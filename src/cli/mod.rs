@@ -85,6 +85,9 @@ fn make_dir(dir: &Path) -> Result<()> {
 
 /// Parses the arguments, runs the command, and reports an error if there is one.
 pub fn main() -> ExitCode {
+    // A limit on the size of files is then an error like a full disk, and no signal. Where that cannot be, it stays one.
+    #[cfg(unix)]
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Default::default());
     let matches = Cli::command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let (_, of_command) = matches.subcommand().expect("clap demands a command");
@@ -130,6 +133,12 @@ fn say(text: &str) {
 
 /// Prints results; a reader that has gone away is no error.
 fn print(text: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stdout(), "{text}");
+    use std::io::{ErrorKind, Write, stdout};
+    match writeln!(stdout(), "{text}").and_then(|()| stdout().flush()) {
+        Err(fault) if fault.kind() != ErrorKind::BrokenPipe => {
+            say(&format!("error: standard output: cannot write: {fault}"));
+            std::process::exit(1);
+        }
+        _ => {}
+    }
 }

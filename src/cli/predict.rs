@@ -3,6 +3,7 @@
 use super::{ConfigArgs, DeviceArgs, eval, print};
 use crate::data::{self, Augmentation, Dataset, HostBatch};
 use crate::error::{Error, Result};
+use crate::train::Config;
 use clap::{ArgMatches, Args};
 use image::ImageReader;
 use image::imageops::FilterType;
@@ -51,7 +52,8 @@ fn softmax(logits: &[f32]) -> Vec<f64> {
 
 /// Prints the most probable classes of each image.
 pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
-    let config = args.config.resolve(matches)?;
+    // How many images it was trained on does not matter here.
+    let config = Config { train_images: None, ..args.config.resolve(matches)? };
     config.check()?;
     let splits = data::open(&config.data, config.data_dir.as_deref())?;
     let known = &splits.test;

@@ -31,10 +31,10 @@ pub(super) struct ResumeArgs {
 pub(super) fn run(args: &ResumeArgs) -> Result<()> {
     let (dir, shown) = (&args.dir, args.dir.display());
     if RunDir::is_finished(dir) {
+        let summary = RunDir::summary(dir)?;
         RunDir::tidy(dir)?;
-        let summary = dir.join("summary.json");
         print(&match args.shown.json {
-            true => std::fs::read_to_string(&summary).map_err(Error::io(&summary, "read"))?,
+            true => serde_json::to_string_pretty(&summary).expect("a summary is plain data"),
             false => format!("{shown} holds a finished run; nothing is left to do"),
         });
         return Ok(());

@@ -116,10 +116,7 @@ impl Finished {
             outcome => outcome.map(Some),
         };
         let Some((path, bytes)) = optional("summary.json")? else { return Ok(None) };
-        let summary: Summary = serde_json::from_slice(&bytes).map_err(|fault| {
-            let offset = text::place_in_json(&bytes, &fault);
-            Error::format(&path, offset as u64, format!("{fault}; {REMEDY}"))
-        })?;
+        let summary = summary(&path, &bytes)?;
         let (path, bytes) = needed("config.toml")?;
         check_same(dir, &Config::from_toml(&path, &bytes)?, config)?;
         let metrics: Vec<MetricsRow> = rows(needed("metrics.csv")?)?;
@@ -145,6 +142,14 @@ impl Finished {
             right: predictions.iter().map(|row| row.label == row.prediction).collect(),
         }))
     }
+}
+
+/// The numbers in the bytes of a `summary.json`.
+pub(super) fn summary(path: &Path, bytes: &[u8]) -> Result<Summary> {
+    serde_json::from_slice(bytes).map_err(|fault| {
+        let offset = text::place_in_json(bytes, &fault);
+        Error::format(path, offset as u64, format!("{fault}; {REMEDY}"))
+    })
 }
 
 /// The rows of a table.

@@ -8,8 +8,8 @@ use super::{checkpoints, finished};
 use crate::curriculum::Layer;
 use crate::error::{Error, Result};
 use crate::train::{
-    Checkpoint, Config, EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, SessionPlan, write_safetensors,
-    write_whole,
+    Checkpoint, Config, EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, SessionPlan, Summary,
+    write_safetensors, write_whole,
 };
 use std::collections::BTreeMap;
 use std::fs;
@@ -148,6 +148,15 @@ impl RunDir {
     fn tables(&self) -> impl Iterator<Item = (&'static str, &Table)> {
         let always = [(METRICS, &self.metrics), (LAYERS, &self.layer_rows), (SPEED, &self.speed)];
         always.into_iter().chain(self.noise.as_ref().map(|table| (NOISE, table)))
+    }
+
+    /// The summary of the finished run in `dir`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and [`Error::Format`] where it cannot be read.
+    pub fn summary(dir: &Path) -> Result<Summary> {
+        let path = dir.join("summary.json");
+        finished::summary(&path, &fs::read(&path).map_err(Error::io(&path, "read"))?)
     }
 
     /// Removes what only an unfinished run needs from the directory of a finished one.

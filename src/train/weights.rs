@@ -5,7 +5,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
@@ -20,8 +20,18 @@ pub struct Tensor {
     pub values: Vec<f32>,
 }
 
-/// Writes a file whole or not at all: to a temporary name beside it, then by renaming. It is on the disk when this returns.
+/// Writes a file whole or not at all: to a temporary name beside it, then by renaming. It is on the disk when this returns. Where a link
+/// leads to it, the link stays; what is no file, such as a pipe, is written to as it is.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let target = fs::canonicalize(path);
+    let path = target.as_deref().unwrap_or(path);
+    if fs::metadata(path).is_ok_and(|data| !data.is_file() && !data.is_dir()) {
+        return OpenOptions::new()
+            .write(true)
+            .open(path)
+            .and_then(|mut it| it.write_all(bytes))
+            .map_err(Error::io(path, "write"));
+    }
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".part");
     let temporary = Path::new(&temporary);
