@@ -38,8 +38,7 @@ pub(super) fn loaded<'g, 'c>(gpu: &'g Gpu, config: &'c Config, splits: &Splits) 
 
 /// Prints loss and accuracy over the test set.
 pub(super) fn run(args: &EvalArgs, matches: &ArgMatches) -> Result<()> {
-    // How many images it was trained on does not matter here.
-    let config = Config { train_images: None, ..args.config.resolve(matches)? };
+    let config = args.config.resolve(matches)?;
     config.check()?;
     let splits = data::open(&config.data, config.data_dir.as_deref())?;
     let gpu = args.device.open()?;

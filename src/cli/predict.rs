@@ -3,7 +3,6 @@
 use super::{ConfigArgs, DeviceArgs, eval, print};
 use crate::data::{self, Augmentation, Dataset, HostBatch};
 use crate::error::{Error, Result};
-use crate::train::Config;
 use clap::{ArgMatches, Args};
 use image::ImageReader;
 use image::imageops::FilterType;
@@ -52,8 +51,7 @@ fn softmax(logits: &[f32]) -> Vec<f64> {
 
 /// Prints the most probable classes of each image.
 pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
-    // How many images it was trained on does not matter here.
-    let config = Config { train_images: None, ..args.config.resolve(matches)? };
+    let config = args.config.resolve(matches)?;
     config.check()?;
     let splits = data::open(&config.data, config.data_dir.as_deref())?;
     let known = &splits.test;
