@@ -39,7 +39,7 @@ pub(super) struct CompareArgs {
 fn train(gpu: &Gpu, run: &Run, splits: &Splits, saving: Saving, progress: Progress) -> Result<Finished> {
     let opened = RunDir::open(&run.dir, &run.config, saving, false)?;
     super::train::fill(gpu, &run.config, splits, opened, &run.arm, progress)?;
-    let finished = Finished::load(&run.dir, &run.arm, &run.config, splits.fingerprint())?;
+    let finished = Finished::load(&run.dir, &run.arm, &run.config, None)?;
     finished.ok_or_else(|| Error::option("--out", format!("{} has vanished", run.dir.display())))
 }
 
@@ -72,11 +72,15 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
     let fingerprint = splits.fingerprint();
     let mut finished = vec![];
     for run in &runs {
-        RunDir::check_options(&run.dir, &run.config)?;
-        finished.push(Finished::load(&run.dir, &run.arm, &run.config, fingerprint)?);
+        let loaded = Finished::load(&run.dir, &run.arm, &run.config, Some(fingerprint))?;
+        if loaded.is_none() {
+            RunDir::check_options(&run.dir, &run.config)?;
+        }
+        finished.push(loaded);
     }
     let saving = args.saving.start()?;
-    write_whole(&args.out.join("compare.toml"), grid.file(&config).as_bytes())?;
+    let file = grid.file(&config);
+    write_whole(&args.out.join("compare.toml"), file.as_bytes())?;
 
     let bars = MultiProgress::new();
     let left = finished.iter().filter(|run| run.is_none()).count();
@@ -112,7 +116,7 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
         let setting = Setting {
             config: &config,
             baseline: &runs[0].arm,
-            file: grid.file(&config),
+            file,
             command: command_line(),
             adapter: gpu.info(),
             failures: &failures,

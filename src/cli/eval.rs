@@ -43,8 +43,7 @@ pub(super) fn run(args: &EvalArgs, matches: &ArgMatches) -> Result<()> {
     let splits = data::open(&config.data, config.data_dir.as_deref())?;
     let gpu = args.device.open()?;
     let (sums, _) = loaded(&gpu, &config, &splits)?.read_test_set()?;
-    let images = f64::from(sums.images.max(1));
-    let (loss, top1, top5) = (sums.loss() / images, f64::from(sums.top1) / images, f64::from(sums.top5) / images);
+    let (loss, top1, top5) = (sums.mean_loss(), sums.accuracy(), sums.top5_accuracy());
     print(&match args.json {
         true => {
             json!({"test_accuracy": top1, "test_top5": top5, "test_loss": loss, "test_images": sums.images}).to_string()

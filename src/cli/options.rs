@@ -35,7 +35,7 @@ const GRID: &str = "[grid]";
 
 impl Source {
     fn read(path: &Path) -> Result<Self> {
-        Self::from_bytes(path, &bytes(path)?)
+        Self::from_bytes(path, &std::fs::read(path).map_err(Error::io(path, "read"))?)
     }
 
     fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self> {
@@ -64,19 +64,6 @@ impl Source {
     fn grid<T: DeserializeOwned>(&self) -> Result<toml::Table> {
         text::table::<T>(&self.path, &self.text, self.parts().1)
     }
-}
-
-/// A file's content.
-fn bytes(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(Error::io(path, "read"))
-}
-
-/// The options that a file holds.
-///
-/// # Errors
-/// [`Error::Io`] and [`Error::Format`] for a file that cannot be read.
-pub(super) fn read(path: &Path) -> Result<Config> {
-    Config::from_toml(path, &bytes(path)?)
 }
 
 impl Config {

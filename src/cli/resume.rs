@@ -1,10 +1,11 @@
 //! `lerac resume`.
 
 use super::saving::SavingArgs;
-use super::{DeviceArgs, options, print, train};
+use super::{DeviceArgs, print, train};
 use crate::data;
 use crate::error::{Error, Result};
 use crate::study::RunDir;
+use crate::train::Config;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -49,7 +50,7 @@ pub(super) fn run(args: &ResumeArgs) -> Result<()> {
     if !file.exists() {
         return Err(Error::option("resume", format!("{shown} holds no run: there is no config.toml in it")));
     }
-    let mut config = options::read(&file)?;
+    let mut config = Config::read(&file)?;
     if args.data_dir.is_some() {
         config.data_dir.clone_from(&args.data_dir);
     }

@@ -45,6 +45,26 @@ impl Metrics {
     pub fn loss(&self) -> f64 {
         f64::from(self.loss_whole) + f64::from(self.loss_fraction) / 2f64.powi(32)
     }
+
+    /// `sum` per image; 0 of none.
+    fn per_image(&self, sum: f64) -> f64 {
+        sum / f64::from(self.images.max(1))
+    }
+
+    /// Mean loss of an image.
+    pub fn mean_loss(&self) -> f64 {
+        self.per_image(self.loss())
+    }
+
+    /// Part of the images whose label has the largest logit.
+    pub fn accuracy(&self) -> f64 {
+        self.per_image(self.top1.into())
+    }
+
+    /// Part of the images whose label is among the five largest logits.
+    pub fn top5_accuracy(&self) -> f64 {
+        self.per_image(self.top5.into())
+    }
 }
 
 /// Appends the loss of logits z `[N,K]` under the labels that are the first N words of `batch`. Backward starts here.

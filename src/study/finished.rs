@@ -68,6 +68,14 @@ fn histories(rows: Vec<LayerRow>, noise: Vec<NoiseRow>) -> Vec<LayerHistory> {
 }
 
 impl Config {
+    /// The options in a file such as `config.toml`.
+    ///
+    /// # Errors
+    /// [`Error::Io`], and as [`Config::from_toml`].
+    pub fn read(path: &Path) -> Result<Self> {
+        Self::from_toml(path, &fs::read(path).map_err(Error::io(path, "read"))?)
+    }
+
     /// The options in the bytes of a TOML file such as `config.toml`; `path` is for messages. Beyond 128 KiB it takes up
     /// to 256 times their memory.
     ///
@@ -81,14 +89,15 @@ impl Config {
 }
 
 impl Finished {
-    /// Reads the run in `dir` if it is finished, and was made by `config` from images of the fingerprint `data`.
+    /// Reads the run in `dir` if it is finished, and was made by `config` from images of the fingerprint `data` where that is
+    /// given.
     ///
     /// # Errors
     /// [`Error::Io`] and [`Error::Format`] for files that cannot be read; [`Error::Option`] where another run lies there.
-    pub fn load(dir: &Path, arm: &str, config: &Config, data: u32) -> Result<Option<Self>> {
+    pub fn load(dir: &Path, arm: &str, config: &Config, data: Option<u32>) -> Result<Option<Self>> {
         let finished = Self::load_from(dir, arm, config, |path| fs::read(path))?;
-        match finished.as_ref().and_then(|run| run.summary.data_crc32) {
-            Some(found) if found != data => {
+        match (finished.as_ref().and_then(|run| run.summary.data_crc32), data) {
+            (Some(found), Some(data)) if found != data => {
                 let message = "holds a run with other images; choose another directory or remove it";
                 Err(Error::option(dir.display().to_string(), message))
             }

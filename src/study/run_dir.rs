@@ -132,10 +132,7 @@ impl RunDir {
     pub fn check_options(dir: &Path, config: &Config) -> Result<()> {
         let path = dir.join("config.toml");
         match path.exists() {
-            true => {
-                let bytes = fs::read(&path).map_err(Error::io(&path, "read"))?;
-                finished::check_same(dir, &Config::from_toml(&path, &bytes)?, config)
-            }
+            true => finished::check_same(dir, &Config::read(&path)?, config),
             false => Ok(()),
         }
     }

@@ -3,7 +3,6 @@
 use crate::data::{IGNORED_LABEL, Splits};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::tensor::Arena;
 use crate::train::{Config, Session, Tensor, begin, write_safetensors, write_whole};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -25,7 +24,7 @@ pub fn trace(gpu: &Gpu, config: &Config, data: &Splits, steps: u64, dir: &Path) 
     std::fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
     let session = &mut begun.session;
     let write = |name: &str, tensors: &[Tensor]| write_safetensors(&dir.join(name), tensors, Default::default());
-    write("initial.safetensors", &tensors(gpu, session, "", Which::All)?)?;
+    write("initial.safetensors", &session.named(&session.snapshot()?, ""))?;
     let mut records = vec![];
     for step in 1..=steps {
         let (rates, sigma) = (session.rates(), session.sigma());
@@ -35,8 +34,8 @@ pub fn trace(gpu: &Gpu, config: &Config, data: &Splits, steps: u64, dir: &Path) 
         if metrics.halted != 0 {
             return Err(session.explain(step - 1, &batch)?);
         }
-        let mut found = tensors(gpu, session, "gradient.", Which::Gradients)?;
-        found.extend(tensors(gpu, session, "after.", Which::All)?);
+        let mut found = gradients(gpu, session)?;
+        found.extend(session.named(&session.snapshot()?, "after."));
         found.push(images(gpu, session)?);
         let labels = batch.words[..config.batch_size].iter().take_while(|&&label| label != IGNORED_LABEL);
         let labels: Vec<f32> = labels.map(|&label| label as f32).collect();
@@ -45,7 +44,7 @@ pub fn trace(gpu: &Gpu, config: &Config, data: &Splits, steps: u64, dir: &Path) 
         let names = session.layers().iter().map(|layer| layer.name.clone());
         records.push(json!({
             "step": step,
-            "loss": metrics.loss() / f64::from(metrics.images),
+            "loss": metrics.mean_loss(),
             "sigma": sigma,
             "learning_rates": names.zip(rates).collect::<HashMap<_, _>>(),
         }));
@@ -73,26 +72,16 @@ fn description(gpu: &Gpu, config: &Config, session: &Session<'_>, steps: Vec<Val
     })
 }
 
-enum Which {
-    /// Trained and kept tensors.
-    All,
-    /// Gradients of the trained ones.
-    Gradients,
-}
-
-fn tensors(gpu: &Gpu, session: &Session<'_>, prefix: &str, which: Which) -> Result<Vec<Tensor>> {
+/// Of every trained tensor, `gradient.` before its name.
+fn gradients(gpu: &Gpu, session: &Session<'_>) -> Result<Vec<Tensor>> {
     let storage = session.storage();
-    let read = |(declared, arena, span): (&crate::tape::Declared, &Arena, &crate::tensor::Span)| {
-        let name = format!("{prefix}{}", declared.name);
-        Ok(Tensor { name, shape: declared.shape.dims().to_vec(), values: arena.read(gpu, span)? })
-    };
-    match which {
-        Which::All => storage.tensors().map(read).collect(),
-        Which::Gradients => {
-            let spans = storage.parameters().iter().zip(storage.layout.spans());
-            spans.map(|(declared, span)| read((declared, &storage.grads, span))).collect()
-        }
-    }
+    let values = storage.grads.read_all(gpu, &storage.layout)?;
+    let named = storage.parameters().iter().zip(values).map(|(declared, values)| Tensor {
+        name: format!("gradient.{}", declared.name),
+        shape: declared.shape.dims().to_vec(),
+        values,
+    });
+    Ok(named.collect())
 }
 
 /// The batch as the first layer sees it.

@@ -162,14 +162,6 @@ impl Totals {
     }
 }
 
-fn part(count: u32, of: u32) -> f64 {
-    f64::from(count) / f64::from(of.max(1))
-}
-
-fn mean_loss(metrics: &Metrics) -> f64 {
-    metrics.loss() / f64::from(metrics.images.max(1))
-}
-
 /// Which images a run trains and validates on.
 struct Division {
     train: Arc<[u32]>,
@@ -410,9 +402,9 @@ impl<'g> Training<'g, '_> {
         observer.interval(&IntervalRecord {
             step: self.session.time().step,
             epoch: self.session.time().epochs(),
-            train_loss: mean_loss(&sums),
-            train_accuracy: part(sums.top1, sums.images),
-            train_top5: part(sums.top5, sums.images),
+            train_loss: sums.mean_loss(),
+            train_accuracy: sums.accuracy(),
+            train_top5: sums.top5_accuracy(),
             images_per_second: f64::from(sums.images) / elapsed,
             rates,
             norms: self.session.layer_norms()?,
@@ -428,14 +420,14 @@ impl<'g> Training<'g, '_> {
             true => None,
             false => Some(self.evaluate("validation", self.data.clone(), self.division.validation.clone())?.0),
         };
-        let accuracy = validation.as_ref().map(|metrics| part(metrics.top1, metrics.images));
+        let accuracy = validation.as_ref().map(Metrics::accuracy);
         let totals = std::mem::take(&mut self.totals);
         observer.epoch(&EpochRecord {
             epoch,
             step,
             train_loss: totals.loss / totals.images as f64,
             train_accuracy: totals.top1 as f64 / totals.images as f64,
-            validation_loss: validation.as_ref().map(mean_loss),
+            validation_loss: validation.as_ref().map(Metrics::mean_loss),
             validation_accuracy: accuracy,
         })?;
         if let Some(accuracy) = accuracy
@@ -457,9 +449,9 @@ impl<'g> Training<'g, '_> {
         let (config, steps, seconds) = (self.config, self.steps, self.seconds);
         let best = self.best.as_ref().map(|(best, _)| *best);
         let summary = Summary {
-            test_accuracy: part(test.top1, test.images),
-            test_top5: part(test.top5, test.images),
-            test_loss: mean_loss(&test),
+            test_accuracy: test.accuracy(),
+            test_top5: test.top5_accuracy(),
+            test_loss: test.mean_loss(),
             test_images: u64::from(test.images),
             validation_accuracy: best.map(|best| best.accuracy),
             best_epoch: best.map_or(config.epochs, |best| best.epoch),
