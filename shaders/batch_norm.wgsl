@@ -1,19 +1,23 @@
 // Over the M = N*H*W elements of a channel, in training:
 //   mean = sum(x) / M,  var = sum((x - mean)^2) / M,  xhat = (x - mean) / sqrt(var + EPSILON)
-//   y = act(gamma xhat + beta + residual); act is relu where RELU, residual is there where RESIDUAL
+//   y = act(gamma xhat + beta + residual); act is max(0, .) where RELU, also min(6, .) where RELU6; residual is there where RESIDUAL
 //   running = (1 - MOMENTUM) running + MOMENTUM (mean, var M/(M-1))
-//   g = dy where y > 0, else 0 (all of dy without RELU);  dresidual = g
+//   g = dy where act has a slope, else 0;  dresidual = g
 //   dbeta = sum(g),  dgamma = sum(g xhat),  dx = gamma / sqrt(var + EPSILON) (g - dbeta/M - xhat dgamma/M)
-// In evaluation mean and var are the running ones. x, residual, y: [N,C,H,W], padded to whole vec4; gamma, beta, running: [C].
+// In evaluation mean and var are the running ones. residual, y: [N,C,H,W], x: [N,XC,H,W], of which the first C channels are read, all
+// padded to whole vec4; gamma, beta, running: [C]. A residual is there only where XC = C.
 //
 // `partial` and `backward_partial`: a workgroup per channel and chunk of images; lanes stride over the chunk, then a tree adds
 // the 64 lanes in a fixed order. `partial_alone` and `backward_partial_alone`: an invocation per channel and chunk, for processors,
 // whose drivers pay for each barrier. The sums are of x - x[0,c,0,0], which keeps them accurate where the mean is large.
 // `finish`, `backward_finish`, `prepare`: an invocation per channel adds the chunks in order.
-// `forward`, `backward`, `backward_residual`: an invocation owns QUADS vec4.
+// `forward`, `backward`, `backward_residual`: an invocation owns QUADS vec4 of what it writes. dx beyond the first C channels is 0.
 
 const LANES: u32 = 64u;
 const COUNT: u32 = (N * C * PLANE + 3u) / 4u;
+const X_COUNT: u32 = (N * XC * PLANE + 3u) / 4u;
+// Elements of an image of x that are not read.
+const SKIPPED: u32 = (XC - C) * PLANE;
 // Whether each vec4 lies in one plane.
 const ALIGNED: bool = PLANE % 4u == 0u;
 
@@ -50,7 +54,7 @@ fn sums_of(c: u32, chunk: u32, start: u32, stride: u32) -> vec2<f32> {
     var squares = vec4(0.0);
     let last = min((chunk + 1u) * IMAGES_PER_CHUNK, N);
     for (var n = chunk * IMAGES_PER_CHUNK; n < last; n++) {
-        let plane = (n * C + c) * PLANE;
+        let plane = (n * XC + c) * PLANE;
         for (var i = plane / 4u + start; i < (plane + PLANE + 3u) / 4u; i += stride) {
             let v = within(x[i] - offset, i, plane, plane + PLANE);
             sum += v;
@@ -114,26 +118,51 @@ fn prepare(@builtin(global_invocation_id) id: vec3<u32>) {
 @group(0) @binding(2) var<storage, read> residual: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
 
-fn channel_of(element: u32) -> u32 { return (element / PLANE) % C; }
+fn elements(i: u32) -> vec4<u32> { return 4u * i + vec4(0u, 1u, 2u, 3u); }
 
-// v, which is vec4 i of x, by its channel's scale and shift.
-fn normalised(v: vec4<f32>, i: u32) -> vec4<f32> {
-    let a = affine[channel_of(4u * i)];
+// The channel of each element of vec4 i of a tensor of that many channels.
+fn channels_of(i: u32, channels: u32) -> vec4<u32> { return (elements(i) / PLANE) % channels; }
+
+// v, of these channels, by their scale and shift.
+fn normalised(v: vec4<f32>, group: vec4<u32>) -> vec4<f32> {
+    let a = affine[group.x];
     if ALIGNED { return v * a.z + a.w; }
-    let b = affine[channel_of(4u * i + 1u)];
-    let c = affine[channel_of(4u * i + 2u)];
-    let d = affine[channel_of(4u * i + 3u)];
+    let b = affine[group.y];
+    let c = affine[group.z];
+    let d = affine[group.w];
     return v * vec4(a.z, b.z, c.z, d.z) + vec4(a.w, b.w, c.w, d.w);
+}
+
+// What of x belongs to vec4 i of y.
+fn x_of(i: u32) -> vec4<f32> {
+    if SKIPPED == 0u { return x[i]; }
+    if ALIGNED { return x[i + 4u * i / (C * PLANE) * SKIPPED / 4u]; }
+    let at = elements(i) + elements(i) / (C * PLANE) * SKIPPED;
+    return vec4(x[at.x / 4u][at.x % 4u], x[at.y / 4u][at.y % 4u], x[at.z / 4u][at.z % 4u], x[at.w / 4u][at.w % 4u]);
+}
+
+fn activation(v: vec4<f32>) -> vec4<f32> {
+    var y = v;
+    if RELU { y = select(y, vec4(0.0), y <= vec4(0.0)); }
+    if RELU6 { y = select(y, vec4(6.0), y >= vec4(6.0)); }
+    return y;
+}
+
+// g where the activation that gave y has a slope. NaN passes.
+fn through_activation(g: vec4<f32>, y: vec4<f32>) -> vec4<f32> {
+    var passed = g;
+    if RELU { passed = select(passed, vec4(0.0), y <= vec4(0.0)); }
+    if RELU6 { passed = select(passed, vec4(0.0), y >= vec4(6.0)); }
+    return passed;
 }
 
 @compute @workgroup_size(LANES)
 fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let first = (id.x + id.y * groups.x * LANES) * QUADS;
     for (var i = first; i < min(first + QUADS, COUNT); i++) {
-        var v = normalised(x[i], i);
+        var v = normalised(x_of(i), channels_of(i, C));
         if RESIDUAL { v += residual[i]; }
-        if RELU { v = select(v, vec4(0.0), v <= vec4(0.0)); }
-        y[i] = v;
+        y[i] = activation(v);
     }
 }
 
@@ -141,12 +170,19 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
 @group(0) @binding(3) var<storage, read> result: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> backward_partials: array<vec2<f32>>;
 
-// dy before the activation; v is vec4 i of x. Without a residual the sign of y follows from v and needs no load.
+// What of dy belongs to vec4 i of x; anything where x is not read.
+fn dy_of(i: u32) -> vec4<f32> {
+    if SKIPPED == 0u { return dy[i]; }
+    if ALIGNED { return dy[i - 4u * i / (XC * PLANE) * SKIPPED / 4u]; }
+    let at = elements(i) - elements(i) / (XC * PLANE) * SKIPPED;
+    return vec4(dy[at.x / 4u][at.x % 4u], dy[at.y / 4u][at.y % 4u], dy[at.z / 4u][at.z % 4u], dy[at.w / 4u][at.w % 4u]);
+}
+
+// dy before the activation; v is vec4 i of x. Without a residual y follows from v and needs no load.
 fn before_activation(v: vec4<f32>, i: u32) -> vec4<f32> {
-    if !RELU { return dy[i]; }
-    var after = vec4(0.0);
-    if RESIDUAL { after = result[i]; } else { after = normalised(v, i); }
-    return select(dy[i], vec4(0.0), after <= vec4(0.0));
+    if RESIDUAL { return through_activation(dy[i], result[i]); }
+    if RELU || RELU6 { return through_activation(dy_of(i), normalised(v, channels_of(i, XC))); }
+    return dy_of(i);
 }
 
 fn backward_sums_of(c: u32, chunk: u32, start: u32, stride: u32) -> vec2<f32> {
@@ -155,7 +191,7 @@ fn backward_sums_of(c: u32, chunk: u32, start: u32, stride: u32) -> vec2<f32> {
     var products = vec4(0.0);
     let last = min((chunk + 1u) * IMAGES_PER_CHUNK, N);
     for (var n = chunk * IMAGES_PER_CHUNK; n < last; n++) {
-        let plane = (n * C + c) * PLANE;
+        let plane = (n * XC + c) * PLANE;
         for (var i = plane / 4u + start; i < (plane + PLANE + 3u) / 4u; i += stride) {
             let v = x[i];
             let g = within(before_activation(v, i), i, plane, plane + PLANE);
@@ -178,7 +214,8 @@ fn backward_partial_alone(@builtin(global_invocation_id) id: vec3<u32>) {
     backward_partials[id.x] = backward_sums_of(id.x % C, id.x / C, 0u, 1u);
 }
 
-// A slope is (of_dy, of_x, constant, nothing): dx = of_dy g + of_x x + constant.
+// A slope is (of_dy, of_x, constant, mean): dx = of_dy g + of_x (x - mean) + constant. The difference is taken first, since a large mean
+// would swallow what it is there for.
 @group(0) @binding(0) var<storage, read> gradient_sums: array<vec2<f32>>;
 @group(0) @binding(2) var<storage, read_write> dgamma: array<f32>;
 @group(0) @binding(3) var<storage, read_write> dbeta: array<f32>;
@@ -191,13 +228,12 @@ fn backward_finish(@builtin(global_invocation_id) id: vec3<u32>) {
     var sum = vec2(0.0);
     for (var chunk = 0u; chunk < CHUNKS; chunk++) { sum += gradient_sums[chunk * C + c]; }
     let by = affine[c];
-    let mean = by.x;
     let inverse_deviation = by.y;
     let scale = by.z;
     let of_gamma = sum.y * inverse_deviation;
     let count = f32(N * PLANE);
     let of_x = -scale * inverse_deviation * of_gamma / count;
-    slopes[c] = vec4(scale, of_x, -scale * sum.x / count - of_x * mean, 0.0);
+    slopes[c] = vec4(scale, of_x, -scale * sum.x / count, by.x);
     if ACCUMULATE {
         dgamma[c] += of_gamma;
         dbeta[c] += sum.x;
@@ -213,16 +249,23 @@ fn backward_finish(@builtin(global_invocation_id) id: vec3<u32>) {
 @compute @workgroup_size(LANES)
 fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let first = (id.x + id.y * groups.x * LANES) * QUADS;
-    for (var i = first; i < min(first + QUADS, COUNT); i++) {
+    for (var i = first; i < min(first + QUADS, X_COUNT); i++) {
+        let group = channels_of(i, XC);
+        if ALIGNED && group.x >= C {
+            if !ACCUMULATE { dx[i] = vec4(0.0); }
+            continue;
+        }
         let v = x[i];
         let before = before_activation(v, i);
-        let a = slope[channel_of(4u * i)];
-        var g = a.x * before + a.y * v + a.z;
+        let a = slope[group.x];
+        var g = a.x * before + a.y * (v - a.w) + a.z;
         if !ALIGNED {
-            let b = slope[channel_of(4u * i + 1u)];
-            let c = slope[channel_of(4u * i + 2u)];
-            let d = slope[channel_of(4u * i + 3u)];
-            g = vec4(a.x, b.x, c.x, d.x) * before + vec4(a.y, b.y, c.y, d.y) * v + vec4(a.z, b.z, c.z, d.z);
+            let b = slope[group.y];
+            let c = slope[group.z];
+            let d = slope[group.w];
+            let centred = v - vec4(a.w, b.w, c.w, d.w);
+            g = vec4(a.x, b.x, c.x, d.x) * before + vec4(a.y, b.y, c.y, d.y) * centred + vec4(a.z, b.z, c.z, d.z);
+            g = select(vec4(0.0), g, group < vec4(C));
         }
         if ACCUMULATE { g += dx[i]; }
         dx[i] = g;
@@ -237,8 +280,7 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
 fn backward_residual(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let first = (id.x + id.y * groups.x * LANES) * QUADS;
     for (var i = first; i < min(first + QUADS, COUNT); i++) {
-        var g = gradient[i];
-        if RELU { g = select(g, vec4(0.0), activated[i] <= vec4(0.0)); }
+        var g = through_activation(gradient[i], activated[i]);
         if ACCUMULATE { g += dresidual[i]; }
         dresidual[i] = g;
     }

@@ -7,7 +7,9 @@ use lerac::ops::conv2d;
 use lerac::tape::{Init, Mode, Operand, Record, Tape};
 
 fn recorded(model: &str, mode: Mode, blur: bool) -> Recorded {
-    let task = Task { image: [3, 32, 32], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 };
+    let side = nn::usual_side(model);
+    let task =
+        Task { image: [3, side, side], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 };
     nn::record(&nn::named(model).unwrap(), &task, 2, Tape::new(mode), NetOptions { blur })
 }
 
@@ -31,6 +33,7 @@ fn a_blur_stands_between_each_convolution_but_1x1_and_its_norm() {
         // Of the pre-activation form a block's last convolution is read by a sum, its first by a dropout.
         let next = match model {
             "lenet" => &["relu"][..],
+            "densenet121" | "densenet121-imagenet" => &["concat", "batch_norm", "mean_pool"],
             "wide_resnet52-2" | "wide_resnet28-10" => &["dropout", "add", "batch_norm", "conv2d"],
             _ => &["batch_norm"],
         };
@@ -55,7 +58,10 @@ fn a_blur_stands_between_each_convolution_but_1x1_and_its_norm() {
             // The residual networks have a 1x1 shortcut in each stage but the first, in that too where it widens; bottlenecks two more in
             // each of their 16 blocks.
             let pointwise = match model {
-                "cnn" | "lenet" => 0,
+                "cnn" | "lenet" | "vgg11_bn" | "vgg11_bn-imagenet" => 0,
+                // One in each of 58 layers and 3 transitions; two in each of 17 blocks but the first, and the last convolution.
+                "densenet121" | "densenet121-imagenet" => 58 + 3,
+                "mobilenet_v2" | "mobilenet_v2-imagenet" => 2 * 17 - 1 + 1,
                 "resnet8" | "resnet20" => 2,
                 "resnet50" | "wide_resnet50_2" => 4 + 32,
                 _ => 3,
@@ -78,6 +84,10 @@ fn parameters_are_as_many_as_elsewhere() {
         ("resnet34", 224, 1000, 21_797_672),
         ("resnet50", 224, 1000, 25_557_032),
         ("wide_resnet50_2", 224, 1000, 68_883_240),
+        ("densenet121-imagenet", 224, 1000, 7_978_856),
+        ("vgg11_bn-imagenet", 224, 1000, 132_868_840),
+        ("mobilenet_v2-imagenet", 224, 1000, 3_504_872),
+        ("mobilenet_v2", 32, 1000, 3_504_872),
     ] {
         let task =
             Task { image: [3, size, size], classes, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 };
@@ -154,15 +164,21 @@ fn refusal(tape: &Tape, binding_bytes: u64, grid: u32) -> String {
 
 #[test]
 fn what_a_device_has_no_room_for_is_refused_by_name() {
-    // 4 x 64 floats in, 4 x 1,000 out, 64,000 floats of weights; tiles of 8 x 8 outputs, 64 a workgroup.
+    // 4 x 1,000 floats in and out.
     let mut tape = Tape::new(Mode::Train);
-    let x = tape.leaf("x", [4, 64], true);
-    Net::new(&mut tape, NetOptions::default()).linear("wide", x, 1000);
-    assert_eq!(refusal(&tape, 256_000, 65_535), "fits");
+    let x = tape.leaf("x", [4, 1000], true);
+    Net::new(&mut tape, NetOptions::default()).relu("wide", x);
+    assert_eq!(refusal(&tape, 16_000, 65_535), "fits");
     let activation = refusal(&tape, 8_000, 65_535);
     assert!(activation.starts_with("wide needs") && activation.contains("--batch-size 2 or less fits"), "{activation}");
     let none = refusal(&tape, 1_000, 65_535);
     assert!(none.contains("no batch size fits; a smaller model or input does"), "{none}");
+
+    // 4 x 64 floats in, 64,000 floats of weights; tiles of 8 x 8 outputs, 64 a workgroup.
+    let mut tape = Tape::new(Mode::Train);
+    let x = tape.leaf("x", [4, 64], true);
+    Net::new(&mut tape, NetOptions::default()).linear("wide", x, 1000);
+    assert_eq!(refusal(&tape, 256_000, 65_535), "fits");
     let parameter = refusal(&tape, 255_999, 65_535);
     assert!(parameter.starts_with("wide.weight needs 0.2 MiB"), "{parameter}");
     assert!(parameter.ends_with("a narrower model fits"), "{parameter}");

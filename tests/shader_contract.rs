@@ -90,8 +90,14 @@ fn models() -> Checked {
     let mut checked = Checked::default();
     for name in nn::NAMES {
         for (mode, blur) in [(Mode::Train, false), (Mode::Train, true), (Mode::Eval, true)] {
-            let task =
-                Task { image: [3, 32, 32], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.1 };
+            let side = nn::usual_side(name);
+            let task = Task {
+                image: [3, side, side],
+                classes: 10,
+                mean: vec![0.5; 3],
+                std: vec![0.5; 3],
+                label_smoothing: 0.1,
+            };
             for target in Target::ALL {
                 let tape = Tape::new(mode).with_target(target);
                 let recorded = nn::record(&nn::named(name).unwrap(), &task, 8, tape, NetOptions { blur });

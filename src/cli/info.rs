@@ -34,7 +34,8 @@ fn describe(model: &str, args: &InfoArgs) -> Result<()> {
     let batch_size = args.batch_size as usize;
     let (image, classes) = data::form(&args.data)?;
     let task = Task { image, classes, mean: vec![0.5; image[0]], std: vec![0.5; image[0]], label_smoothing: 0.0 };
-    let recorded = nn::record(&nn::named(model)?, &task, batch_size, Tape::new(Mode::Train), NetOptions::default());
+    let model_for = nn::named_for(model, [image[1], image[2]])?;
+    let recorded = nn::record(&model_for, &task, batch_size, Tape::new(Mode::Train), NetOptions::default());
     let tape = &recorded.tape;
     let rows = recorded.layers.iter().enumerate().map(|(i, layer)| {
         let of_layer = tape.parameters().iter().filter(|declared| declared.layer == i);

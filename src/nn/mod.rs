@@ -6,7 +6,7 @@ mod models;
 mod net;
 
 pub use init::initialise;
-pub use models::{NAMES, named, smallest_image};
+pub use models::{NAMES, named, named_for, usual_side};
 pub use net::{Conv, Net, NetOptions};
 
 use crate::curriculum::Layer;

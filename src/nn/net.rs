@@ -1,7 +1,7 @@
 //! Layers with parameters, named and counted as they are recorded.
 
 use crate::curriculum::Layer;
-use crate::ops::batch_norm::{After, MOMENTUM, Norm};
+use crate::ops::batch_norm::{Activation, After, MOMENTUM, Norm};
 use crate::ops::{self, conv2d, max_pool::Window};
 use crate::tape::{Declared, Init, ParamId, StateId, Tape, Var};
 use crate::tensor::Shape;
@@ -140,8 +140,15 @@ impl<'t> Net<'t> {
 
     /// conv(relu(batch normalisation of x)), as pre-activation blocks have it: one layer, called as the convolution is.
     pub fn norm_relu_conv(&mut self, norm: &str, name: &str, x: Var, conv: Conv) -> Var {
+        let [_, channels, _, _] = self.tape.shape(x).nchw(name);
+        self.norm_relu_conv_of_first(channels, norm, name, x, conv)
+    }
+
+    /// The same of the first `channels` of x, as dense blocks have it.
+    pub fn norm_relu_conv_of_first(&mut self, channels: usize, norm: &str, name: &str, x: Var, conv: Conv) -> Var {
         self.begin_layer(name);
-        let x = self.batch_norm_relu(norm, x);
+        let declared = self.norm(norm, channels);
+        let x = self.normalise(norm, x, declared, After { activation: Activation::Relu, residual: None });
         self.convolution(name, x, conv)
     }
 
@@ -159,29 +166,34 @@ impl<'t> Net<'t> {
 
     /// Batch normalisation, part of the current layer. gamma 1, beta 0.
     pub fn batch_norm(&mut self, name: &str, x: Var) -> Var {
-        let norm = self.norm(name, x);
-        self.normalise(name, x, norm, After::default())
+        self.batch_norm_then(name, x, After::default())
     }
 
     /// relu(batch normalisation of x), in one pass over memory.
     pub fn batch_norm_relu(&mut self, name: &str, x: Var) -> Var {
-        let norm = self.norm(name, x);
-        self.normalise(name, x, norm, After { relu: true, residual: None })
+        self.batch_norm_then(name, x, After { activation: Activation::Relu, residual: None })
     }
 
-    /// Declares what a batch normalisation of `x` trains and keeps, in the current layer; [`Net::normalise`] may follow later.
-    pub fn norm(&mut self, name: &str, x: Var) -> Norm {
-        let [_, c, _, _] = self.tape.shape(x).nchw(name);
+    /// Batch normalisation of x and what comes after it, in one pass over memory; part of the current layer.
+    pub fn batch_norm_then(&mut self, name: &str, x: Var, after: After) -> Var {
+        let [_, channels, _, _] = self.tape.shape(x).nchw(name);
+        let norm = self.norm(name, channels);
+        self.normalise(name, x, norm, after)
+    }
+
+    /// Declares what a batch normalisation of so many channels trains and keeps, in the current layer; [`Net::normalise`] may
+    /// follow later.
+    pub fn norm(&mut self, name: &str, channels: usize) -> Norm {
         Norm {
-            gamma: self.parameter(&format!("{name}.weight"), [c], Init::Ones, true),
-            beta: self.parameter(&format!("{name}.bias"), [c], Init::Zeros, true),
-            running_mean: self.state(&format!("{name}.running_mean"), [c], Init::Zeros),
-            running_var: self.state(&format!("{name}.running_var"), [c], Init::Ones),
+            gamma: self.parameter(&format!("{name}.weight"), [channels], Init::Ones, true),
+            beta: self.parameter(&format!("{name}.bias"), [channels], Init::Zeros, true),
+            running_mean: self.state(&format!("{name}.running_mean"), [channels], Init::Zeros),
+            running_var: self.state(&format!("{name}.running_var"), [channels], Init::Ones),
             momentum: MOMENTUM,
         }
     }
 
-    /// Batch normalisation of x and what comes after it, in one pass over memory.
+    /// Batch normalisation, declared before, of the first channels of x, and what comes after it.
     pub fn normalise(&mut self, name: &str, x: Var, norm: Norm, after: After) -> Var {
         let full = self.name(name);
         ops::batch_norm::batch_norm(self.tape, &full, x, norm, after)
@@ -208,6 +220,18 @@ impl<'t> Net<'t> {
     pub fn add(&mut self, name: &str, a: Var, b: Var) -> Var {
         let full = self.name(name);
         ops::add::add(self.tape, &full, a, b)
+    }
+
+    /// A tensor `[N,C,H,W]` that [`Net::put`] fills by and by.
+    pub fn room(&mut self, name: &str, shape: [usize; 4]) -> Var {
+        let full = self.name(name);
+        ops::concat::room(self.tape, &full, shape)
+    }
+
+    /// Copies `part` to the channels from `first` on of `whole`.
+    pub fn put(&mut self, name: &str, whole: Var, first: usize, part: Var) {
+        let full = self.name(name);
+        ops::concat::put(self.tape, &full, whole, first, part);
     }
 
     /// Maximum over windows.

@@ -2,12 +2,14 @@
 //! statistics with momentum 0.1, the biased variance to normalise and the unbiased one to keep.
 //!
 //! Training: mean and variance of the batch; y = gamma (x - mean) / sqrt(var + epsilon) + beta.
-//! In the same pass a residual may be added and a ReLU applied.
+//! In the same pass a residual may be added and an activation applied. x may have more channels than gamma: then the first ones are
+//! normalised, which is how the layers of a dense block read what those before them have added to one tensor.
 //! Evaluation: the same with the running mean and variance. A batch with one element per channel keeps variance 0.
 
 use super::{Kernels, LANES, WIDE_LANES, shader};
 use crate::gpu::Shader;
 use crate::tape::{Mode, Operand, ParamId, Record, StateId, Tape, Target, Var, linear_grid};
+use crate::tensor::Shape;
 
 /// `shaders/batch_norm.wgsl`.
 pub static SHADER: Shader = shader!("batch_norm");
@@ -42,34 +44,45 @@ pub struct Norm {
     pub momentum: f32,
 }
 
-/// What follows the normalisation in the same pass over memory: y = relu(normalised x + residual).
-#[derive(Clone, Copy, Debug, Default)]
-pub struct After {
-    /// Added, of the shape of x.
-    pub residual: Option<Var>,
-    /// Whether negative values become 0.
-    pub relu: bool,
+/// A function of each element.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Activation {
+    /// The element.
+    #[default]
+    Identity,
+    /// max(0, element).
+    Relu,
+    /// min(6, max(0, element)) (Howard et al. 2017); no slope at 0 and 6, as in PyTorch.
+    Relu6,
 }
 
-/// Appends the normalisation of x `[N,C,H,W]` and what comes after it.
+/// What follows the normalisation in the same pass over memory: y = activation(normalised x + residual).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct After {
+    /// Added, of the shape of y.
+    pub residual: Option<Var>,
+    /// Applied last.
+    pub activation: Activation,
+}
+
+/// Appends the normalisation of x `[N,XC,H,W]` and what comes after it; y `[N,C,H,W]`, C <= XC, with C elements in gamma and beta.
 ///
 /// # Panics
-/// If gamma or beta do not have C elements, or the residual has another shape than x.
+/// If gamma and beta differ, or have more elements than x has channels, or the residual has another shape than x.
 pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm, after: After) -> Var {
-    let shape = tape.shape(x).clone();
-    let [n, c, h, w] = shape.nchw(name);
+    let x_shape = tape.shape(x).clone();
+    let [n, x_channels, h, w] = x_shape.nchw(name);
+    let c = tape.declared(norm.gamma).shape.count();
     for param in [norm.gamma, norm.beta] {
         let declared = tape.declared(param);
-        assert!(
-            declared.shape.dims() == [c],
-            "{name}: C is {c} in x {shape} but {} is {}",
-            declared.name,
-            declared.shape
-        );
+        let fits = declared.shape.dims() == [c] && c <= x_channels;
+        assert!(fits, "{name}: C is {x_channels} in x {x_shape} but {} is {}", declared.name, declared.shape);
     }
+    let shape = Shape::from([n, c, h, w]);
     // Where there is no residual, x stands at its binding unread.
     let residual = after.residual.unwrap_or(x);
-    assert!(tape.shape(residual) == &shape, "{name}: x is {shape} but the residual is {}", tape.shape(residual));
+    let fits = after.residual.is_none() || (tape.shape(residual) == &shape && c == x_channels);
+    assert!(fits, "{name}: x is {x_shape} but the residual is {}", tape.shape(residual));
     let plane = h * w;
     let (spread, entries) = match tape.target() {
         Target::Gpu => (SUM_WORKGROUPS, ["partial", "backward_partial"]),
@@ -80,6 +93,7 @@ pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm, after: After)
     let constants = vec![
         ("N", n.into()),
         ("C", c.into()),
+        ("XC", x_channels.into()),
         ("PLANE", plane.into()),
         ("CHUNKS", chunks.into()),
         ("IMAGES_PER_CHUNK", images_per_chunk.into()),
@@ -87,10 +101,12 @@ pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm, after: After)
         ("EPSILON", EPSILON.into()),
         ("MOMENTUM", norm.momentum.into()),
         ("RESIDUAL", after.residual.is_some().into()),
-        ("RELU", after.relu.into()),
+        ("RELU", (after.activation != Activation::Identity).into()),
+        ("RELU6", (after.activation == Activation::Relu6).into()),
     ];
     let kernels = Kernels { shader: &SHADER, constants };
-    let elementwise = linear_grid(shape.count().div_ceil(4).div_ceil(QUADS), LANES);
+    let elementwise = |shape: &Shape| linear_grid(shape.count().div_ceil(4).div_ceil(QUADS), LANES);
+    let [of_x, of_y] = [elementwise(&x_shape), elementwise(&shape)];
     let per_channel = [c.div_ceil(LANES) as u32, 1, 1];
     let per_chunk = match tape.target() {
         Target::Gpu => [c as u32, chunks as u32, 1],
@@ -103,7 +119,7 @@ pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm, after: After)
     let (gamma, beta) = (Operand::from(norm.gamma).read(), Operand::from(norm.beta).read());
     let (mean, var) = (Operand::from(norm.running_mean).write(), Operand::from(norm.running_var).write());
     let bindings = vec![x_in, channels.read(), residual_in, Operand::from(y).write()];
-    let apply = kernels.dispatch("forward", bindings, elementwise);
+    let apply = kernels.dispatch("forward", bindings, of_y);
     if tape.mode() == Mode::Eval {
         let bindings = vec![x_in, x_in, gamma, beta, mean, var, channels.write()];
         let forward = vec![kernels.dispatch("prepare", bindings, per_channel), apply];
@@ -126,11 +142,11 @@ pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm, after: After)
         vec![kernels.dispatch(entries[1], sums, per_chunk), kernels.dispatch("backward_finish", finish, per_channel)];
     if tape.needs_gradient(x) {
         let bindings = vec![x_in, channels.read(), dy, y_in, slopes.read(), Operand::Gradient(x).write()];
-        backward.push(kernels.dispatch("backward", bindings, elementwise));
+        backward.push(kernels.dispatch("backward", bindings, of_x));
     }
     if let Some(residual) = after.residual.filter(|&residual| tape.needs_gradient(residual)) {
         let bindings = vec![y_in, dy, Operand::Gradient(residual).write()];
-        backward.push(kernels.dispatch("backward_residual", bindings, elementwise));
+        backward.push(kernels.dispatch("backward_residual", bindings, of_y));
     }
     tape.record(Record { name: name.into(), op: "batch_norm", result: Some(y), forward, backward });
     y
@@ -138,6 +154,31 @@ pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm, after: After)
 
 /// The same in f64.
 pub mod reference {
+    use super::Activation;
+
+    /// Every element through `activation`; NaN stays NaN.
+    pub fn activate(x: &[f64], activation: Activation) -> Vec<f64> {
+        let of = |v: f64| match activation {
+            Activation::Identity => v,
+            Activation::Relu if v <= 0.0 => 0.0,
+            Activation::Relu6 if v <= 0.0 => 0.0,
+            Activation::Relu6 if v >= 6.0 => 6.0,
+            Activation::Relu | Activation::Relu6 => v,
+        };
+        x.iter().map(|&v| of(v)).collect()
+    }
+
+    /// dx of `x` before the activation.
+    pub fn activate_backward(x: &[f64], dy: &[f64], activation: Activation) -> Vec<f64> {
+        let slope = |v: f64| match activation {
+            Activation::Identity => 1.0,
+            Activation::Relu if v <= 0.0 => 0.0,
+            Activation::Relu6 if v <= 0.0 || v >= 6.0 => 0.0,
+            Activation::Relu | Activation::Relu6 => 1.0,
+        };
+        x.iter().zip(dy).map(|(&v, &g)| slope(v) * g).collect()
+    }
+
     /// Result of a forward pass in training.
     pub struct Forward {
         /// `[N,C,H,W]`.

@@ -4,6 +4,7 @@
 pub mod add;
 pub mod batch_norm;
 pub mod blur;
+pub mod concat;
 pub mod conv2d;
 pub mod cross_entropy;
 pub mod dropout;
@@ -38,6 +39,7 @@ pub const SHADERS: &[&Shader] = &[
     &add::SHADER,
     &batch_norm::SHADER,
     &blur::SHADER,
+    &concat::SHADER,
     &conv2d::SHADER,
     &conv2d::WIDE_SHADER,
     &conv2d::SPREAD_SHADER,

@@ -52,6 +52,16 @@ impl Tape {
     /// [`Error::Capacity`] naming the tensor, its size, the limit and the remedy.
     pub fn check(&self, limits: &Limits, batch_size: usize) -> Result<()> {
         let limit = limits.binding_bytes.min(limits.buffer_bytes);
+        let large = self.parameters.iter().map(|p| (&p.name, p.shape.bytes().next_multiple_of(1024)));
+        if let Some((name, bytes)) = large.max_by_key(|&(_, bytes)| bytes)
+            && bytes > limit
+        {
+            return Err(Error::Capacity(format!(
+                "{name} needs {}, this device binds {}; a narrower model fits",
+                mebibytes(bytes),
+                mebibytes(limit)
+            )));
+        }
         let activations = self.activations.iter().map(|a| (&a.name, a.shape.bytes().next_multiple_of(16)));
         let buffers = self.buffers.iter().map(|b| (&b.name, b.bytes));
         if let Some((name, bytes)) = activations.chain(buffers).max_by_key(|&(_, bytes)| bytes)
@@ -80,15 +90,7 @@ impl Tape {
                 dispatch.grid, limits.grid
             )));
         }
-        let large = self.parameters.iter().map(|p| (&p.name, p.shape.bytes().next_multiple_of(1024)));
-        match large.max_by_key(|&(_, bytes)| bytes) {
-            Some((name, bytes)) if bytes > limit => Err(Error::Capacity(format!(
-                "{name} needs {}, this device binds {}; a narrower model fits",
-                mebibytes(bytes),
-                mebibytes(limit)
-            ))),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }
 

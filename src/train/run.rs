@@ -238,11 +238,7 @@ pub(crate) fn begin<'g, 'c>(gpu: &'g Gpu, config: &'c Config, data: &Splits) -> 
     let test = Arc::new(data.test.clone());
     let data = Arc::new(data.train.clone());
     let division = divide(config, &data)?;
-    let ([_, h, w], smallest) = (data.image, nn::smallest_image(&config.model));
-    if h.min(w) < smallest {
-        let message = format!("{} needs images of at least {smallest}x{smallest}, found {h}x{w}", config.model);
-        return Err(Error::option("--model", message));
-    }
+    let [_, h, w] = data.image;
     let task = Task {
         image: data.image,
         classes: data.classes.len(),
@@ -256,7 +252,7 @@ pub(crate) fn begin<'g, 'c>(gpu: &'g Gpu, config: &'c Config, data: &Splits) -> 
         return Err(Error::option("--epochs", message));
     }
     let parts = Parts {
-        model: &nn::named(&config.model)?,
+        model: &nn::named_for(&config.model, [h, w])?,
         task: &task,
         batch_size: config.batch_size,
         net_options: config.net_options(),

@@ -1,7 +1,7 @@
 //! The op table: one row per operation and shape. The kernels are held against the references by it, the references against
 //! finite differences, and the benches time it.
 
-use lerac::ops::batch_norm::{After, MOMENTUM, Norm};
+use lerac::ops::batch_norm::{Activation, After, MOMENTUM, Norm};
 use lerac::ops::{self, conv2d, max_pool::Window};
 use lerac::tape::{Declared, Init, Mode, ParamId, Tape, Target, Var};
 use lerac::tensor::Shape;
@@ -32,13 +32,16 @@ pub struct Row {
     pub linear: bool,
     /// Multiply-adds of the forward pass, for benches; 0 where bytes count.
     pub multiply_adds: u64,
+    /// How large the values are.
+    pub gain: f64,
 }
 
 impl Row {
     /// Fixed values for inputs and parameters: distinct and evenly spread, so that no maximum is close and nothing lies near 0.
     pub fn values(&self) -> Vec<Vec<f64>> {
         let shapes = self.inputs.iter().chain(&self.params);
-        shapes.enumerate().map(|(i, shape)| spread(shape.count(), i as u64)).collect()
+        let large = |v: f64| f64::from((v * self.gain) as f32);
+        shapes.enumerate().map(|(i, shape)| spread(shape.count(), i as u64).into_iter().map(large).collect()).collect()
     }
 
     /// The operation alone on a tape, its gradient seeded, with the kernels for `target`; x, and y.
@@ -100,6 +103,7 @@ fn relu(shape: Shape) -> Row {
         backward: Box::new(|v, dy| vec![ops::relu::reference::backward(&v[0], dy)]),
         linear: false,
         multiply_adds: 0,
+        gain: 1.0,
     }
 }
 
@@ -116,6 +120,7 @@ fn add(shape: Shape) -> Row {
         }),
         linear: false,
         multiply_adds: 0,
+        gain: 1.0,
     }
 }
 
@@ -130,6 +135,7 @@ fn max_pool(shape: [usize; 4], window: Window) -> Row {
         backward: Box::new(move |v, dy| vec![ops::max_pool::reference::backward(&v[0], dy, h, w, window)]),
         linear: false,
         multiply_adds: 0,
+        gain: 1.0,
     }
 }
 
@@ -153,6 +159,7 @@ fn mean_pool(shape: [usize; 4], kernel: usize, stride: usize) -> Row {
         backward: Box::new(move |_, dy| vec![ops::mean_pool::reference::backward(dy, n * c, [h, w], window, stride)]),
         linear: true,
         multiply_adds: 0,
+        gain: 1.0,
     }
 }
 
@@ -168,6 +175,7 @@ fn blur(shape: [usize; 4]) -> Row {
         backward: Box::new(move |_, dy| vec![ops::blur::reference::forward(dy, h, w, sigma)]),
         linear: true,
         multiply_adds: 0,
+        gain: 1.0,
     }
 }
 
@@ -183,6 +191,7 @@ fn dropout(shape: Shape, p: f64) -> Row {
         backward: Box::new(move |_, dy| vec![apply(dy)]),
         linear: true,
         multiply_adds: 0,
+        gain: 1.0,
     }
 }
 
@@ -200,32 +209,35 @@ fn linear(n: usize, c: usize, o: usize) -> Row {
         }),
         linear: false,
         multiply_adds: (n * c * o) as u64,
+        gain: 1.0,
     }
 }
 
-/// The normalisation alone, with a ReLU, or with a residual and a ReLU.
-fn batch_norm(shape: [usize; 4], relu: bool, residual: bool) -> Row {
-    let [n, c, h, w] = shape;
+/// The normalisation of the first `c` channels alone, with an activation, or with a residual before it.
+fn batch_norm_of_first(c: usize, shape: [usize; 4], activation: Activation, residual: bool) -> Row {
+    let [n, channels, h, w] = shape;
     let extent = [n, c, h * w];
+    let rows = [c * h * w, (channels - c) * h * w];
     let epsilon = f64::from(ops::batch_norm::EPSILON);
     // Operands: x, the residual where there is one, gamma, beta.
     let first = usize::from(residual) + 1;
-    let forward = move |v: &[Vec<f64>]| {
-        let mut y = ops::batch_norm::reference::forward(&v[0], &v[first], &v[first + 1], extent, epsilon).y;
-        if residual {
-            y = ops::add::reference::forward(&y, &v[1]);
-        }
-        if relu { ops::relu::reference::forward(&y) } else { y }
+    let read = move |x: &[f64]| ops::concat::reference::backward(x, rows).0;
+    let before = move |v: &[Vec<f64>]| {
+        let y = ops::batch_norm::reference::forward(&read(&v[0]), &v[first], &v[first + 1], extent, epsilon).y;
+        if residual { ops::add::reference::forward(&y, &v[1]) } else { y }
     };
+    let forward = move |v: &[Vec<f64>]| ops::batch_norm::reference::activate(&before(v), activation);
     let backward = move |v: &[Vec<f64>], dy: &[f64]| {
-        let g = if relu { ops::relu::reference::backward(&forward(v), dy) } else { dy.to_vec() };
-        let (dx, dgamma, dbeta) = ops::batch_norm::reference::backward(&v[0], &v[first], &g, extent, epsilon);
+        let g = ops::batch_norm::reference::activate_backward(&before(v), dy, activation);
+        let (dx, dgamma, dbeta) = ops::batch_norm::reference::backward(&read(&v[0]), &v[first], &g, extent, epsilon);
+        let dx = ops::concat::reference::forward(&dx, &vec![0.0; n * rows[1]], rows);
         let dresidual = residual.then_some(g);
         [Some(dx), dresidual, Some(dgamma), Some(dbeta)].into_iter().flatten().collect()
     };
-    let after = format!("{}{}", if residual { " + residual" } else { "" }, if relu { ", relu" } else { "" });
+    let of = if c < channels { format!(" first {c}") } else { String::new() };
+    let after = if residual { " + residual" } else { "" };
     Row {
-        name: format!("batch_norm {shape:?}{after}"),
+        name: format!("batch_norm {shape:?}{of}{after}, {activation:?}"),
         inputs: vec![shape.into(); first],
         params: vec![[c].into(), [c].into()],
         record: Box::new(move |tape, name, x, p| {
@@ -235,13 +247,44 @@ fn batch_norm(shape: [usize; 4], relu: bool, residual: bool) -> Row {
             };
             let (running_mean, running_var) = (state("mean", Init::Zeros), state("var", Init::Ones));
             let norm = Norm { gamma: p[0], beta: p[1], running_mean, running_var, momentum: MOMENTUM };
-            let after = After { residual: residual.then(|| x[1]), relu };
+            let after = After { residual: residual.then(|| x[1]), activation };
             ops::batch_norm::batch_norm(tape, name, x[0], norm, after)
         }),
         forward: Box::new(forward),
         backward: Box::new(backward),
         linear: false,
         multiply_adds: 0,
+        // Large enough to pass 6.
+        gain: if activation == Activation::Relu6 { 6.0 } else { 1.0 },
+    }
+}
+
+/// The same of all channels.
+fn batch_norm(shape: [usize; 4], activation: Activation, residual: bool) -> Row {
+    batch_norm_of_first(shape[1], shape, activation, residual)
+}
+
+/// Two parts, one behind the other.
+fn concat([n, c, h, w]: [usize; 4], more: usize) -> Row {
+    let extents = [c * h * w, more * h * w];
+    Row {
+        name: format!("concat {:?} and {more} channels", [n, c, h, w]),
+        inputs: vec![[n, c, h, w].into(), [n, more, h, w].into()],
+        params: vec![],
+        record: Box::new(move |tape, name, x, _| {
+            let whole = ops::concat::room(tape, name, [n, c + more, h, w]);
+            ops::concat::put(tape, "first", whole, 0, x[0]);
+            ops::concat::put(tape, "second", whole, c, x[1]);
+            whole
+        }),
+        forward: Box::new(move |v| ops::concat::reference::forward(&v[0], &v[1], extents)),
+        backward: Box::new(move |_, dy| {
+            let (da, db) = ops::concat::reference::backward(dy, extents);
+            vec![da, db]
+        }),
+        linear: false,
+        multiply_adds: 0,
+        gain: 1.0,
     }
 }
 
@@ -270,11 +313,13 @@ fn conv(x: [usize; 4], (o, k): (usize, usize), (stride, padding, groups): (usize
         }),
         linear: !bias,
         multiply_adds: (x[0] * o * oh * ow * w[1] * k * k) as u64,
+        gain: 1.0,
     }
 }
 
 /// All rows: small, odd and awkward.
 pub fn rows() -> Vec<Row> {
+    use Activation::{Identity, Relu, Relu6};
     let window = |kernel, stride, padding| Window { kernel, stride, padding };
     vec![
         relu([1].into()),
@@ -314,18 +359,27 @@ pub fn rows() -> Vec<Row> {
         // Work enough for processors' kernels, with tiles that are cut off.
         linear(3, 1024, 2736),
         linear(130, 260, 256),
-        batch_norm([2, 3, 4, 4], false, false),
-        batch_norm([3, 5, 7, 3], false, false),
-        batch_norm([2, 1, 1, 3], false, false),
-        batch_norm([16, 4, 9, 9], false, false),
-        batch_norm([5, 70, 2, 2], false, false),
-        batch_norm([3, 5, 7, 3], true, false),
-        batch_norm([2, 6, 4, 4], true, false),
-        batch_norm([3, 5, 3, 3], true, true),
-        batch_norm([2, 3, 8, 4], true, true),
-        batch_norm([2, 3, 3, 4], false, true),
+        batch_norm([2, 3, 4, 4], Identity, false),
+        batch_norm([3, 5, 7, 3], Identity, false),
+        batch_norm([2, 1, 1, 3], Identity, false),
+        batch_norm([16, 4, 9, 9], Identity, false),
+        batch_norm([5, 70, 2, 2], Identity, false),
+        batch_norm([3, 5, 7, 3], Relu, false),
+        batch_norm([2, 6, 4, 4], Relu, false),
+        batch_norm([3, 5, 3, 3], Relu, true),
+        batch_norm([2, 3, 8, 4], Relu, true),
+        batch_norm([2, 3, 3, 4], Identity, true),
+        batch_norm([2, 5, 4, 2], Relu6, false),
+        batch_norm([3, 4, 3, 3], Relu6, true),
+        batch_norm_of_first(3, [2, 5, 4, 4], Identity, false),
+        batch_norm_of_first(4, [3, 7, 3, 3], Relu, false),
+        batch_norm_of_first(1, [5, 2, 1, 1], Identity, false),
+        batch_norm_of_first(33, [20, 40, 2, 5], Relu6, false),
+        concat([2, 3, 4, 4], 2),
+        concat([3, 4, 3, 5], 3),
+        concat([1, 1, 1, 1], 1),
         // Three chunks of four images, the last one partial.
-        batch_norm([10, 130, 3, 1], false, false),
+        batch_norm([10, 130, 3, 1], Identity, false),
         conv([1, 1, 1, 1], (1, 1), (1, 0, 1), false),
         conv([2, 3, 8, 8], (16, 3), (1, 1, 1), false),
         conv([1, 3, 7, 5], (5, 3), (1, 1, 1), true),
@@ -370,15 +424,16 @@ pub fn rows() -> Vec<Row> {
 
 /// The shapes of `cnn` at batch 64 on 3x32x32, for benches: too large for the f64 references to be quick.
 pub fn large_rows() -> Vec<Row> {
+    use Activation::{Identity, Relu};
     vec![
         relu([64, 16, 32, 32].into()),
         add([64, 16, 32, 32].into()),
         max_pool([64, 16, 32, 32], Window::square(2)),
         mean_pool([64, 64, 8, 8], 0, 1),
         blur([64, 16, 32, 32]),
-        batch_norm([64, 16, 32, 32], false, false),
-        batch_norm([64, 16, 32, 32], true, false),
-        batch_norm([64, 16, 32, 32], true, true),
+        batch_norm([64, 16, 32, 32], Identity, false),
+        batch_norm([64, 16, 32, 32], Relu, false),
+        batch_norm([64, 16, 32, 32], Relu, true),
         linear(512, 512, 512),
         conv([64, 3, 32, 32], (16, 3), (1, 1, 1), false),
         conv([64, 16, 32, 32], (32, 3), (1, 1, 1), false),

@@ -2,7 +2,7 @@
 
 use super::conv_bn_relu;
 use crate::nn::{Conv, Model, Net};
-use crate::ops::batch_norm::After;
+use crate::ops::batch_norm::{Activation, After};
 use crate::ops::{conv2d, max_pool::Window};
 use crate::tape::Var;
 
@@ -82,9 +82,9 @@ fn shortcut(net: &mut Net, name: &str, x: Var, channels: usize, stride: usize) -
 fn basic(net: &mut Net, x: Var, channels: usize, stride: usize, name: &str) -> Var {
     let y = conv_bn_relu(net, "1", x, Conv::same3x3(channels, stride));
     let y = net.conv2d("conv2", y, Conv::same3x3(channels, 1));
-    let norm = net.norm("bn2", y);
+    let norm = net.norm("bn2", channels);
     let residual = Some(shortcut(net, name, x, channels, stride));
-    net.normalise("bn2", y, norm, After { residual, relu: true })
+    net.normalise("bn2", y, norm, After { residual, activation: Activation::Relu })
 }
 
 /// relu(bn3(conv3(relu(bn2(conv2(relu(bn1(conv1(x)))))))) + shortcut(x)), of which conv2 strides, as in torchvision.
@@ -92,7 +92,7 @@ fn bottleneck(net: &mut Net, x: Var, channels: usize, width: usize, stride: usiz
     let y = conv_bn_relu(net, "1", x, Conv::pointwise(width, 1));
     let y = conv_bn_relu(net, "2", y, Conv::same3x3(width, stride));
     let y = net.conv2d("conv3", y, Conv::pointwise(4 * channels, 1));
-    let norm = net.norm("bn3", y);
+    let norm = net.norm("bn3", 4 * channels);
     let residual = Some(shortcut(net, "downsample", x, 4 * channels, stride));
-    net.normalise("bn3", y, norm, After { residual, relu: true })
+    net.normalise("bn3", y, norm, After { residual, activation: Activation::Relu })
 }

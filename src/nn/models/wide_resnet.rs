@@ -2,7 +2,7 @@
 //! convolutions with bias, and dropout between the two of a block.
 
 use crate::nn::{Conv, Model, Net};
-use crate::ops::batch_norm::{After, Norm};
+use crate::ops::batch_norm::{Activation, After, Norm};
 use crate::tape::Var;
 
 /// The published code's weight of a batch in the last norm's running statistics.
@@ -24,8 +24,8 @@ pub(super) fn wide_resnet(depth: usize, widen: usize, dropout: f64) -> Model {
                 x = net.block(&name, |net| block(net, x, channels, stride, dropout));
             }
         }
-        let norm = Norm { momentum: LAST_MOMENTUM, ..net.norm("bn1_final", x) };
-        let x = net.normalise("bn1_final", x, norm, After { residual: None, relu: true });
+        let norm = Norm { momentum: LAST_MOMENTUM, ..net.norm("bn1_final", 64 * widen) };
+        let x = net.normalise("bn1_final", x, norm, After { residual: None, activation: Activation::Relu });
         let x = net.global_mean_pool("pool", x);
         net.linear("linear", x, classes)
     })

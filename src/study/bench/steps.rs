@@ -27,7 +27,7 @@ const COLUMNS: [&str; 9] = [
 pub fn session<'g>(gpu: &'g Gpu, config: &Config) -> Result<(Session<'g>, HostBatch)> {
     let task = Task { image: [3, 32, 32], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 };
     let parts = Parts {
-        model: &nn::named(&config.model)?,
+        model: &nn::named_for(&config.model, [32, 32])?,
         task: &task,
         batch_size: config.batch_size,
         net_options: config.net_options(),
