@@ -4,7 +4,7 @@
 
 Each step starts from the weights that lerac had, so that differences do not add up; moments are carried along. A difference is
 the norm of (found - expected) over that of what PyTorch makes in f64. lerac, which computes in f32, may differ by 2e-2, or by four times as
-much as PyTorch in f32 does. Needs torch and safetensors; ends with 1 beyond that."""
+much as PyTorch in f32 does. Needs torch and safetensors, and torchvision for the models that are its own; ends with 1 beyond that."""
 
 import json
 import sys
@@ -80,43 +80,6 @@ class ResNet(nn.Module):
         return self.linear(x.mean((2, 3)))
 
 
-class Bottleneck(nn.Module):
-    def __init__(self, c, width, o, stride):
-        super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(c, width, 1, bias=False), nn.BatchNorm2d(width)
-        self.conv2, self.bn2 = nn.Conv2d(width, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width)
-        self.conv3, self.bn3 = nn.Conv2d(width, o, 1, bias=False), nn.BatchNorm2d(o)
-        if stride > 1 or c != o:
-            self.downsample = nn.Sequential(nn.Conv2d(c, o, 1, stride, bias=False), nn.BatchNorm2d(o))
-
-    def forward(self, x):
-        y = F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))))
-        return F.relu(self.bn3(self.conv3(y)) + (self.downsample(x) if hasattr(self, "downsample") else x))
-
-
-class LargeResNet(nn.Module):
-    """torchvision's, of bottlenecks."""
-
-    def __init__(self, channels, classes, blocks, widen):
-        super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(channels, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64)
-        c = 64
-        for stage, count in enumerate(blocks):
-            planes = 64 << stage
-            strides = [1 if stage == 0 else 2] + [1] * (count - 1)
-            ins = [c] + [4 * planes] * (count - 1)
-            layer = nn.Sequential(*[Bottleneck(i, widen * planes, 4 * planes, s) for i, s in zip(ins, strides)])
-            self.add_module(f"layer{stage + 1}", layer)
-            c = 4 * planes
-        self.fc = nn.Linear(c, classes)
-
-    def forward(self, x):
-        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
-        for stage in range(1, 5):
-            x = getattr(self, f"layer{stage}")(x)
-        return self.fc(x.mean((2, 3)))
-
-
 def hash32(v):
     """PCG's output function on 32 bits, as shaders/dropout.wgsl has it."""
     state = (v * 747796405 + 2891336453) & 0xFFFFFFFF
@@ -169,17 +132,60 @@ class WideResNet(nn.Module):
         return self.linear(F.relu(self.bn1_final(x)).mean((2, 3)))
 
 
+def torchvision_model(name, channels, classes, adapt=None):
+    """torchvision's network of this name, for so many channels, after `adapt`, with lerac's dropout."""
+    from torchvision import models
+
+    model = getattr(models, name)(num_classes=classes)
+    if adapt:
+        adapt(model, classes)
+    first, stem = next((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d))
+    if channels != stem.in_channels:
+        changed = nn.Conv2d(channels, stem.out_channels, stem.kernel_size, stem.stride, stem.padding, bias=stem.bias is not None)
+        model.set_submodule(first, changed)
+    for place, module in list(model.named_modules()):
+        if isinstance(module, nn.Dropout):
+            model.set_submodule(place, Dropout(module.p))
+    return model
+
+
+def small_densenet(model, _classes):
+    model.features.conv0 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+    del model.features.pool0
+
+
+def small_vgg(model, classes):
+    model.avgpool, model.classifier = nn.AdaptiveAvgPool2d(1), nn.Linear(512, classes)
+
+
+def small_mobilenet(model, _classes):
+    for conv in (model.features[0][0], model.features[2].conv[1][0]):
+        conv.stride = (1, 1)
+
+
 MODELS = {
     "cnn": lambda c, k, size: Cnn(c, k),
     "lenet": LeNet,
     "resnet8": lambda c, k, size: ResNet(c, k, "1", [16, 32, 64], 1),
     "resnet20": lambda c, k, size: ResNet(c, k, "1", [16, 32, 64], 3),
     "resnet18": lambda c, k, size: ResNet(c, k, "1_initial", [64, 128, 256, 512], 2),
-    "resnet50": lambda c, k, size: LargeResNet(c, k, [3, 4, 6, 3], 1),
-    "wide_resnet50_2": lambda c, k, size: LargeResNet(c, k, [3, 4, 6, 3], 2),
+    "resnet18-imagenet": lambda c, k, size: torchvision_model("resnet18", c, k),
+    "resnet34": lambda c, k, size: torchvision_model("resnet34", c, k),
+    "resnet50": lambda c, k, size: torchvision_model("resnet50", c, k),
+    "wide_resnet50_2": lambda c, k, size: torchvision_model("wide_resnet50_2", c, k),
     "wide_resnet52-2": lambda c, k, size: WideResNet(c, k, 52, 2, 0.3),
     "wide_resnet28-10": lambda c, k, size: WideResNet(c, k, 28, 10, 0.3),
+    "densenet121": lambda c, k, size: torchvision_model("densenet121", c, k, small_densenet),
+    "densenet121-imagenet": lambda c, k, size: torchvision_model("densenet121", c, k),
+    "vgg11_bn": lambda c, k, size: torchvision_model("vgg11_bn", c, k, small_vgg),
+    "vgg11_bn-imagenet": lambda c, k, size: torchvision_model("vgg11_bn", c, k),
+    "mobilenet_v2": lambda c, k, size: torchvision_model("mobilenet_v2", c, k, small_mobilenet),
+    "mobilenet_v2-imagenet": lambda c, k, size: torchvision_model("mobilenet_v2", c, k),
 }
+
+
+# The bias of the last layer, by which the classes are counted.
+LAST_BIASES = ("linear.bias", "fc3.bias", "fc.bias", "classifier.bias", "classifier.1.bias", "classifier.6.bias")
 
 
 def blur(y, sigma):
@@ -207,7 +213,7 @@ class Replay:
 
     def __init__(self, trace, weights, images, dtype):
         Dropout.count = 0
-        classes = next(weights[name].numel() for name in ("linear.bias", "fc3.bias", "fc.bias") if name in weights)
+        classes = next(weights[name].numel() for name in LAST_BIASES if name in weights)
         self.config, self.dtype, self.sigma = trace["config"], dtype, None
         self.model = MODELS[self.config["model"]](images.shape[1], classes, images.shape[2:]).to(dtype)
         self.optimizer = optimizer_of(trace, self.model)

@@ -36,6 +36,7 @@ fn main() -> Result<()> {
         model: &model,
         task: &task,
         batch_size: 50,
+        micro_batch: 50,
         net_options: config.net_options(),
         settings: config.settings()?,
         schedule: config.common_rate()?,

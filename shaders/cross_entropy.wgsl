@@ -1,5 +1,5 @@
 // loss[n] = logsumexp_k(z[n,k]) - sum_k t[k] z[n,k],   t = (1 - SMOOTHING) onehot(label) + SMOOTHING / K.
-// dz[n,k] = (softmax(z[n])[k] - t[k]) / images, images = rows with a label (a padding row's label is 0xffffffff).
+// dz[n,k] = (softmax(z[n])[k] - t[k]) / (PASSES images), images = rows with a label (a padding row's label is 0xffffffff).
 // z: [N,K], labels: the first N words of the batch. Over the calls, metrics sums up loss, hits and images.
 // A hit in the top 1 (5) means that fewer than 1 (5) classes come before the label, equal logits in class order; NaN never hits.
 
@@ -8,12 +8,12 @@ struct Metrics {
     top1: u32,
     top5: u32,
     images: u32,
-    batch_images: u32,    // of the latest batch alone
+    batch_images: u32,    // of the latest pass alone
     halted: u32,          // 1 + the first step whose loss is not finite; 0: none
     loss_whole: u32,      // the whole part of that sum
 }
 
-struct Controls { step: u32, seed: u32, sigma: f32, reserved: u32 }
+struct Controls { step: u32, seed: u32, sigma: f32, pass_index: u32 }
 
 const PADDING: u32 = 0xffffffffu;
 
@@ -107,7 +107,7 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     let s = softmax(n);
     for (var k = 0u; k < K; k++) {
         let wanted = select(0.0, 1.0 - SMOOTHING, k == label) + SMOOTHING / f32(K);
-        var g = (exp(z[n * K + k] - s.top) / s.sum - wanted) / f32(totals.batch_images);
+        var g = (exp(z[n * K + k] - s.top) / s.sum - wanted) / f32(PASSES * totals.batch_images);
         if label == PADDING { g = 0.0; }
         if ACCUMULATE { g += dz[n * K + k]; }
         dz[n * K + k] = g;

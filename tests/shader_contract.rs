@@ -198,7 +198,7 @@ fn structs_lie_as_in_rust() {
         ("step", offset_of!(Controls, step)),
         ("seed", offset_of!(Controls, seed)),
         ("sigma", offset_of!(Controls, sigma)),
-        ("reserved", offset_of!(Controls, reserved)),
+        ("pass_index", offset_of!(Controls, pass)),
     ];
     let metrics = [
         ("loss_fraction", offset_of!(Metrics, loss_fraction)),

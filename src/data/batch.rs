@@ -96,6 +96,20 @@ impl HostBatch {
         self.count = indices.len();
     }
 
+    /// Part `index` of this batch of `capacity` places, cut in parts of `places` each, as a batch of its own.
+    ///
+    /// # Panics
+    /// If there is no such part.
+    pub fn part(&self, index: usize, places: usize, capacity: usize, image_bytes: usize) -> Self {
+        let range = index * places..(index + 1) * places;
+        let mut words = [&self.words[range.clone()], &self.words[capacity..][range.clone()]].concat();
+        let bytes: &[u8] = &bytemuck::cast_slice(&self.words[2 * capacity..])[range.start * image_bytes..];
+        words.resize(2 * places + (places * image_bytes).div_ceil(4), 0);
+        let pixels: &mut [u8] = bytemuck::cast_slice_mut(&mut words[2 * places..]);
+        pixels[..places * image_bytes].copy_from_slice(&bytes[..places * image_bytes]);
+        Self { words, count: self.count.saturating_sub(range.start).min(places) }
+    }
+
     /// The whole batches of an epoch, in order; what is left over at the end is not visited in this epoch.
     pub fn of_epoch<'a>(
         data: &'a Dataset,

@@ -1,7 +1,8 @@
 //! Softmax cross-entropy with label smoothing, its gradient, and the hits.
 //!
 //! `loss[n]` = logsumexp_k(`z[n,k]`) - sum_k `t[k]` `z[n,k]` with t = (1 - e) onehot(label) + e / K, as PyTorch's `CrossEntropyLoss`;
-//! dz = (softmax(z) - t) / images: the gradient of the mean over the batch. Rows labelled [`PADDING`] count for nothing.
+//! dz = (softmax(z) - t) / images: the gradient of the mean over the batch; where that is cut in passes, over all of them. Rows labelled
+//! [`PADDING`] count for nothing.
 
 use super::{Kernels, LANES, shader};
 use crate::gpu::Shader;
@@ -30,7 +31,7 @@ pub struct Metrics {
     pub top5: u32,
     /// Images seen.
     pub images: u32,
-    /// Images of the latest batch alone.
+    /// Images of the latest pass alone.
     pub batch_images: u32,
     /// 1 + the first step whose loss was not finite; 0 if there is none.
     pub halted: u32,
@@ -77,7 +78,8 @@ pub fn cross_entropy(tape: &mut Tape, name: &str, z: Var, batch: BufferId, smoot
     let rows = tape.buffer(&format!("{name}.rows"), 8 * n as u64);
     let metrics = tape.buffer(METRICS, size_of::<Metrics>() as u64);
     let controls = tape.controls();
-    let constants = vec![("N", n.into()), ("K", k.into()), ("SMOOTHING", (smoothing as f32).into())];
+    let smoothing = (smoothing as f32).into();
+    let constants = vec![("N", n.into()), ("K", k.into()), ("SMOOTHING", smoothing), ("PASSES", tape.passes().into())];
     let kernels = Kernels { shader: &SHADER, constants };
     let grid = linear_grid(n, LANES);
     let (z_in, labels) = (Operand::from(z).read(), Operand::from(batch).read());

@@ -20,14 +20,17 @@ pub fn dropout(tape: &mut Tape, name: &str, x: Var, p: f64, salt: u32) -> Var {
         return x;
     }
     let shape = tape.shape(x).clone();
+    let [n, per_image] = shape.rows();
     let grid = linear_grid(shape.count(), LANES);
-    let y = tape.result(name, shape, &[x], false);
     let controls = Operand::from(tape.controls()).uniform();
     let constants = vec![
         ("SALT", salt.into()),
+        ("N", n.into()),
+        ("PER_IMAGE", per_image.into()),
         ("DROP_BELOW", reference::threshold(p).into()),
         ("SCALE", (1.0 / (1.0 - p) as f32).into()),
     ];
+    let y = tape.result(name, shape, &[x], false);
     let kernels = Kernels { shader: &SHADER, constants };
     let bindings = vec![controls, Operand::from(x).read(), Operand::from(y).write()];
     let forward = vec![kernels.dispatch("forward", bindings, grid)];

@@ -126,8 +126,8 @@ pub struct Controls {
     pub seed: u32,
     /// Standard deviation of the blur of CBS, pixels.
     pub sigma: f32,
-    /// Nothing; fills 16 bytes.
-    pub reserved: u32,
+    /// Passes of this step done before this one.
+    pub pass: u32,
 }
 
 /// The name of the uniform that holds [`Controls`].
@@ -138,6 +138,7 @@ pub const CONTROLS: &str = "controls";
 pub struct Tape {
     mode: Mode,
     target: Target,
+    passes: usize,
     activations: Vec<Activation>,
     buffers: Vec<Scratch>,
     parameters: Vec<Declared>,
@@ -152,6 +153,7 @@ impl Tape {
         Self {
             mode,
             target: Target::default(),
+            passes: 1,
             activations: vec![],
             buffers: vec![],
             parameters: vec![],
@@ -165,6 +167,17 @@ impl Tape {
     pub fn with_target(self, target: Target) -> Self {
         assert!(self.records.is_empty(), "what is recorded already was chosen for {:?}", self.target);
         Self { target, ..self }
+    }
+
+    /// The same, still empty, for steps of so many passes, each over an equal part of the batch: their gradients are added up.
+    pub fn with_passes(self, passes: usize) -> Self {
+        assert!(self.records.is_empty() && passes > 0, "what is recorded already was for {} passes", self.passes);
+        Self { passes, ..self }
+    }
+
+    /// How many passes a step has.
+    pub fn passes(&self) -> usize {
+        self.passes
     }
 
     /// What kernels are chosen for.
@@ -292,10 +305,23 @@ impl Tape {
     /// # Panics
     /// If a parameter gets no gradient at all: the model declares it but does not use it.
     pub fn backward(&self) -> Vec<(usize, Dispatch)> {
+        self.backward_after(vec![])
+    }
+
+    /// The same in the later passes of a step, which add to the parameters' gradients of the first.
+    ///
+    /// # Panics
+    /// As [`Tape::backward`].
+    pub fn backward_again(&self) -> Vec<(usize, Dispatch)> {
+        self.backward_after((0..self.parameters.len()).map(|i| Operand::ParameterGradient(ParamId(i))).collect())
+    }
+
+    /// Where `written` gradients are there already.
+    fn backward_after(&self, mut written: Vec<Operand>) -> Vec<(usize, Dispatch)> {
         if self.mode == Mode::Eval {
             return vec![];
         }
-        let mut written: Vec<Operand> = self.seeded.iter().map(|&var| Operand::Gradient(var)).collect();
+        written.extend(self.seeded.iter().map(|&var| Operand::Gradient(var)));
         let mut dispatches = vec![];
         for (i, record) in self.records.iter().enumerate().rev() {
             if record.result.is_some_and(|result| !written.contains(&Operand::Gradient(result))) {

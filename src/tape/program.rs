@@ -26,6 +26,7 @@ pub struct Program {
     slots: Vec<Buffer>,
     forward: Vec<Call>,
     backward: Vec<Call>,
+    backward_again: Vec<Call>,
     /// Of each call of `forward`, then of each call of `backward`.
     launches: Vec<Launch>,
 }
@@ -70,9 +71,13 @@ impl Program {
             }
         };
         let launches = forward.iter().map(launch(false)).chain(backward.iter().map(launch(true))).collect();
-        let mut program = Self { tape, placement, slots, forward: vec![], backward: vec![], launches };
+        let mut program =
+            Self { tape, placement, slots, forward: vec![], backward: vec![], backward_again: vec![], launches };
         program.forward = program.bind(gpu, storage, &forward)?;
         program.backward = program.bind(gpu, storage, &backward)?;
+        if program.tape.passes() > 1 {
+            program.backward_again = program.bind(gpu, storage, &program.tape.backward_again())?;
+        }
         Ok(program)
     }
 
@@ -116,6 +121,16 @@ impl Program {
     /// The backward calls in order.
     pub fn backward(&self) -> &[Call] {
         &self.backward
+    }
+
+    /// The calls of pass `pass` of a step, forward and backward.
+    ///
+    /// # Panics
+    /// If a step has no such pass.
+    pub fn pass(&self, pass: usize) -> impl Iterator<Item = &Call> {
+        assert!(pass < self.tape.passes(), "a step has {} passes, there is none of index {pass}", self.tape.passes());
+        let backward = if pass == 0 { &self.backward } else { &self.backward_again };
+        self.forward.iter().chain(backward)
     }
 
     fn range(&self, slot: Option<usize>, name: &str, bytes: u64) -> BufferRange {

@@ -150,6 +150,11 @@ pub struct Config {
     /// Images per step
     #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().batch_size, help_heading = "Training"))]
     pub batch_size: usize,
+    /// Images computed at a time, for devices with little memory; divides the batch. Their gradients are added up, so that a step is the
+    /// same but for batch norm, which sees these images alone [default: the batch]
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "Training"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub micro_batch: Option<usize>,
     /// Seed of initial weights, split, batch order, augmentation and dropout
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, help_heading = "Training"))]
     pub seed: u64,
@@ -277,6 +282,7 @@ impl Default for Config {
             method: Method::Conventional,
             epochs: 5,
             batch_size: 64,
+            micro_batch: None,
             seed: 0,
             log_every: 20,
             snr_every: 0,
@@ -334,6 +340,11 @@ impl Config {
             return Err(Error::option("--init-partial", "needs --init FILE"));
         }
         require("--epochs", self.epochs as f64, self.epochs > 0, "at least 1")?;
+        if let Some(micro) = self.micro_batch {
+            let divides = micro > 0 && self.batch_size.is_multiple_of(micro);
+            let wanted = format!("a divisor of the batch size, {}", self.batch_size);
+            require("--micro-batch", micro as f64, divides, &wanted)?;
+        }
         require("--batch-size", self.batch_size as f64, (1..1 << 24).contains(&self.batch_size), "1 to 16777215")?;
         require("--log-every", self.log_every as f64, self.log_every > 0, "at least 1")?;
         let batches = self.snr_batches;

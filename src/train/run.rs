@@ -255,6 +255,7 @@ pub(crate) fn begin<'g, 'c>(gpu: &'g Gpu, config: &'c Config, data: &Splits) -> 
         model: &nn::named_for(&config.model, [h, w])?,
         task: &task,
         batch_size: config.batch_size,
+        micro_batch: config.micro_batch.unwrap_or(config.batch_size),
         net_options: config.net_options(),
         settings: config.settings()?,
         schedule: config.common_rate()?,

@@ -4,7 +4,7 @@ use super::Tensor;
 use crate::curriculum::{self, Curriculum, Layer, Schedule, Time};
 use crate::data::{HostBatch, IGNORED_LABEL};
 use crate::error::{Error, Result};
-use crate::gpu::{BufferRange, Gpu};
+use crate::gpu::{BufferRange, Call, Gpu};
 use crate::nn::{self, Model, NetOptions, Task};
 use crate::ops::cross_entropy::{METRICS, Metrics};
 use crate::optim::{LayerNorms, Optimizer, Settings};
@@ -12,6 +12,7 @@ use crate::tape::{
     BufferId, CONTROLS, Controls, Declared, Keep, Mode, Operand, Plan, Program, Storage, Tape, Target, Var,
 };
 use crate::tensor::{Arena, Shape, Span};
+use std::borrow::Cow;
 
 /// The bytes that a session takes on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -46,6 +47,8 @@ pub struct Session<'g> {
     time: Time,
     seed: u64,
     plan: SessionPlan,
+    batch_size: usize,
+    image_bytes: usize,
 }
 
 /// Weights and running statistics as they stood after a step.
@@ -82,6 +85,8 @@ pub struct Parts<'a> {
     pub task: &'a Task,
     /// Images per step.
     pub batch_size: usize,
+    /// Images per pass, of which a step has as many as it takes; divides the batch size. Batch norm sees the images of a pass alone.
+    pub micro_batch: usize,
     /// What the method asks of the network.
     pub net_options: NetOptions,
     /// The optimiser.
@@ -102,11 +107,12 @@ impl<'g> Session<'g> {
     /// # Errors
     /// [`Error::Capacity`] where it does not fit, [`Error::Option`] for a curriculum that cannot be.
     pub fn new(gpu: &'g Gpu, parts: &Parts<'_>) -> Result<Self> {
-        let tape = |mode| Tape::new(mode).with_target(Target::of(gpu.info()));
-        let record = |mode| nn::record(parts.model, parts.task, parts.batch_size, tape(mode), parts.net_options);
+        let passes = parts.batch_size / parts.micro_batch;
+        let tape = |mode| Tape::new(mode).with_target(Target::of(gpu.info())).with_passes(passes);
+        let record = |mode| nn::record(parts.model, parts.task, parts.micro_batch, tape(mode), parts.net_options);
         let train = record(Mode::Train);
         let curriculum = (parts.curriculum)(&train.layers)?;
-        train.tape.check(&gpu.limits(), parts.batch_size)?;
+        train.tape.check(&gpu.limits(), parts.micro_batch)?;
         let eval = record(Mode::Eval);
         // What the host writes, what it reads, and what lasts from step to step.
         let kept = |recorded: &nn::Recorded| {
@@ -148,6 +154,8 @@ impl<'g> Session<'g> {
             curriculum,
             time: Time { step: 0, steps_per_epoch: parts.steps_per_epoch },
             seed: parts.seed,
+            batch_size: parts.batch_size,
+            image_bytes: parts.task.image.iter().product(),
             plan,
             storage,
             train,
@@ -199,20 +207,40 @@ impl<'g> Session<'g> {
         self.curriculum.sigma(self.time)
     }
 
-    /// One training step: one submission, not waited for.
+    /// One training step: one submission for each pass, not waited for.
     ///
     /// # Errors
     /// [`Error::Device`] where the device fails.
     pub fn step(&mut self, batch: &HostBatch) -> Result<()> {
-        self.write_inputs(&self.train, self.batches[0], batch, self.time);
         self.optimizer.prepare(self.gpu, &self.rates());
-        self.gpu.run(self.train.forward().iter().chain(self.train.backward()).chain(self.optimizer.calls()))?;
+        self.differentiate(batch, self.optimizer.calls())?;
         self.time.step += 1;
         Ok(())
     }
 
-    fn write_inputs(&self, program: &Program, id: BufferId, batch: &HostBatch, time: Time) {
+    /// The gradients of `batch`, and behind the last pass `then`.
+    fn differentiate<'c>(&'c self, batch: &HostBatch, then: impl IntoIterator<Item = &'c Call>) -> Result<()> {
+        let passes = self.train.tape().passes();
+        let mut then = Some(then);
+        for pass in 0..passes {
+            self.write_inputs(&self.train, self.batches[0], batch, self.time, pass);
+            let then = if pass + 1 == passes { then.take() } else { None };
+            self.gpu.run(self.train.pass(pass).chain(then.into_iter().flatten()))?;
+        }
+        Ok(())
+    }
+
+    /// The part of a batch that a pass takes.
+    fn part<'b>(&self, batch: &'b HostBatch, pass: usize) -> Cow<'b, HostBatch> {
+        match self.train.tape().passes() {
+            1 => Cow::Borrowed(batch),
+            passes => Cow::Owned(batch.part(pass, self.batch_size / passes, self.batch_size, self.image_bytes)),
+        }
+    }
+
+    fn write_inputs(&self, program: &Program, id: BufferId, batch: &HostBatch, time: Time, pass: usize) {
         let buffer = program.buffer(id);
+        let batch = self.part(batch, pass);
         assert!(
             buffer.bytes().abs_diff(4 * batch.words.len() as u64) < 16,
             "a batch of {} words for a buffer of {} bytes: it was gathered for another batch size",
@@ -224,7 +252,7 @@ impl<'g> Session<'g> {
             step: time.step as u32,
             seed: self.seed as u32 ^ (self.seed >> 32) as u32,
             sigma: self.curriculum.sigma(time).unwrap_or(1.0) as f32,
-            reserved: 0,
+            pass: pass as u32,
         };
         self.gpu.write(program.buffer_named(CONTROLS).expect("the loss reads the controls"), 0, &[controls]);
     }
@@ -274,8 +302,7 @@ impl<'g> Session<'g> {
         let mut squares = vec![0.0; self.layers.len()];
         let mut count = 0.0;
         for batch in batches {
-            self.write_inputs(&self.train, self.batches[0], &batch, self.time);
-            gpu.run(self.train.forward().iter().chain(self.train.backward()))?;
+            self.differentiate(&batch, [])?;
             let gradients = storage.grads.read_all(gpu, &storage.layout)?;
             for ((sum, gradient), declared) in sums.iter_mut().zip(&gradients).zip(storage.parameters()) {
                 for (sum, &g) in sum.iter_mut().zip(gradient) {
@@ -315,8 +342,7 @@ impl<'g> Session<'g> {
     /// [`Error::Device`] where the device fails.
     pub fn explain(&mut self, step: u64, batch: &HostBatch) -> Result<Error> {
         self.time.step = step;
-        self.write_inputs(&self.train, self.batches[0], batch, self.time);
-        self.gpu.run(self.train.forward().iter().chain(self.train.backward()))?;
+        self.differentiate(batch, [])?;
         let gradients = self.storage.grads.read_all(self.gpu, &self.storage.layout)?;
         let rates = self.rates();
         let broken = self.storage.parameters().iter().zip(&gradients).find(|(_, g)| g.iter().any(|v| !v.is_finite()));
@@ -381,7 +407,7 @@ impl<'g> Session<'g> {
         })
     }
 
-    /// Evaluates, and calls `after` behind each batch.
+    /// Evaluates, and calls `after` behind each pass with what it evaluated.
     fn evaluate_each(
         &self,
         batches: impl Iterator<Item = HostBatch>,
@@ -390,9 +416,11 @@ impl<'g> Session<'g> {
         self.clear_metrics(&self.eval);
         let time = Time { step: self.time.step.saturating_sub(1), ..self.time };
         for (i, batch) in batches.enumerate() {
-            self.write_inputs(&self.eval, self.batches[1], &batch, time);
-            self.gpu.run(self.eval.forward())?;
-            after(&batch)?;
+            for pass in 0..self.train.tape().passes() {
+                self.write_inputs(&self.eval, self.batches[1], &batch, time, pass);
+                self.gpu.run(self.eval.forward())?;
+                after(&self.part(&batch, pass))?;
+            }
             // Batches on their way take memory: no more than a few.
             if i % 8 == 7 {
                 self.gpu.wait()?;

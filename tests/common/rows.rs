@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 /// sigma of the blur, seed and step of dropout: what the rows' references assume.
-pub const CONTROLS: lerac::tape::Controls = lerac::tape::Controls { step: 3, seed: 7, sigma: 0.8, reserved: 0 };
+pub const CONTROLS: lerac::tape::Controls = lerac::tape::Controls { step: 3, seed: 7, sigma: 0.8, pass: 0 };
 
 type Record = Box<dyn Fn(&mut Tape, &str, &[Var], &[ParamId]) -> Var + Send + Sync>;
 type Forward = Box<dyn Fn(&[Vec<f64>]) -> Vec<f64> + Send + Sync>;

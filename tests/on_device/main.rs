@@ -12,6 +12,7 @@ mod long_runs;
 mod op_table;
 mod operations;
 mod optimisers;
+mod parity;
 #[cfg(feature = "cli")]
 mod resuming;
 mod training;
@@ -23,6 +24,7 @@ fn main() {
         operations::tests(),
         optimisers::tests(),
         golden::tests(),
+        parity::tests(),
         training::tests(),
         limits::tests(),
         long_runs::tests(),

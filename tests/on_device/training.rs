@@ -1,11 +1,12 @@
 //! Whole runs: reproducible to the bit, equal rates equal plain training, evaluation counts every image, a broken loss is explained.
 
+use crate::common::compare::assert_close;
 use crate::common::{Test, test};
 use lerac::curriculum::Range;
 use lerac::data::{Augmentation, Dataset, HostBatch, Splits, shapes, split};
 use lerac::error::{Error, Result};
 use lerac::gpu::Gpu;
-use lerac::nn::{self, Recorded, Task};
+use lerac::nn::{self, Conv, Model, Recorded, Task};
 use lerac::ops::cross_entropy::{METRICS, Metrics};
 use lerac::tape::{CONTROLS, Controls, Init, Mode, Program, Storage, Tape, Target};
 use lerac::train::{
@@ -74,6 +75,7 @@ fn session_of<'g>(gpu: &'g Gpu, config: &Config) -> Session<'g> {
         model: &nn::named(model).unwrap(),
         task: &task(),
         batch_size,
+        micro_batch: config.micro_batch.unwrap_or(batch_size),
         net_options: config.net_options(),
         settings: config.settings().unwrap(),
         schedule: config.common_rate().unwrap(),
@@ -82,6 +84,55 @@ fn session_of<'g>(gpu: &'g Gpu, config: &Config) -> Session<'g> {
         seed: 0,
     };
     Session::new(gpu, &parts).unwrap()
+}
+
+/// Without batch norm a step is the same however many passes it has: gradients, dropout's masks, and evaluation, of a part of a batch too.
+fn passes_are_a_batch(gpu: &Gpu) {
+    let model: Model = Box::new(|net, x, classes| {
+        let x = net.conv2d("conv", x, Conv { bias: true, ..Conv::same3x3(5, 2) });
+        let x = net.relu("relu", x);
+        let x = net.dropout("dropout", x, 0.4);
+        net.linear("linear", x, classes)
+    });
+    let data = data().train;
+    let train = |micro_batch: usize| {
+        let config = Config { eta: 0.05, label_smoothing: 0.1, ..config() };
+        let parts = Parts {
+            model: &model,
+            task: &task(),
+            batch_size: 12,
+            micro_batch,
+            net_options: config.net_options(),
+            settings: config.settings().unwrap(),
+            schedule: config.common_rate().unwrap(),
+            curriculum: &|layers| config.curriculum(layers),
+            steps_per_epoch: 4,
+            seed: 3,
+        };
+        let mut session = Session::new(gpu, &parts).unwrap();
+        let batch = |first: u32, count: u32| {
+            let indices: Vec<u32> = (first..first + count).collect();
+            HostBatch::gather(&data, &indices, 12, || Augmentation::IDENTITY)
+        };
+        (0..3).for_each(|step| session.step(&batch(12 * step, 12)).unwrap());
+        let trained = session.training_metrics().unwrap();
+        let (evaluated, predictions) = session.predict([batch(0, 12), batch(12, 7)].into_iter()).unwrap();
+        assert_eq!((trained.images, evaluated.images, predictions.len()), (36, 19, 19));
+        let tensors = session.snapshot().unwrap().tensors;
+        (tensors, [trained.mean_loss(), evaluated.mean_loss()], predictions)
+    };
+    let (whole, losses, predictions) = train(12);
+    for micro_batch in [4, 3, 1] {
+        let (tensors, found, classes) = train(micro_batch);
+        assert_eq!(classes, predictions, "{micro_batch}");
+        for (loss, expected) in found.into_iter().zip(losses) {
+            approx::assert_relative_eq!(loss, expected, max_relative = 1e-5);
+        }
+        for (found, expected) in tensors.iter().zip(&whole) {
+            let expected: Vec<f64> = expected.iter().map(|&v| v.into()).collect();
+            assert_close(&format!("in passes of {micro_batch}"), found, &expected, 1e-5);
+        }
+    }
 }
 
 fn evaluation_counts_every_image(gpu: &Gpu) {
@@ -390,6 +441,7 @@ pub fn tests() -> Vec<Test> {
     vec![
         test("training gives the same bytes twice", same_bytes_twice),
         test("training at equal rates is plain training, bit for bit", equal_rates_are_plain_training),
+        test("training: passes are a batch", passes_are_a_batch),
         test("training: evaluation counts every image once", evaluation_counts_every_image),
         test("training: a loss that is not finite is explained", a_broken_loss_is_explained),
         test("training: small models take a step", small_models_take_a_step),

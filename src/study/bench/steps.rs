@@ -30,6 +30,7 @@ pub fn session<'g>(gpu: &'g Gpu, config: &Config) -> Result<(Session<'g>, HostBa
         model: &nn::named_for(&config.model, [32, 32])?,
         task: &task,
         batch_size: config.batch_size,
+        micro_batch: config.micro_batch.unwrap_or(config.batch_size),
         net_options: config.net_options(),
         settings: config.settings()?,
         schedule: config.common_rate()?,
