@@ -60,6 +60,11 @@ fn unusual() -> Config {
     Config {
         data: "cifar100".into(),
         data_dir: Some("some/where".into()),
+        image_size: Some(48),
+        resize: Some(56),
+        class_list: Some("some/classes.txt".into()),
+        cache: Some("some/cache".into()),
+        skip_bad: true,
         train_images: Some(12),
         validation: 3,
         flip: true,
