@@ -47,7 +47,7 @@ fn main() -> Result<()> {
     let mut session = Session::new(&gpu, &parts)?;
     let (train, indices) = (Arc::new(shapes(2000, 1, 0).train), (0..2000).collect());
     for batch in Loader::training(train, indices, 50, Augmentation::default(), 0, 0).take(120) {
-        session.step(&batch)?;
+        session.step(&batch?)?;
         if session.time().step % 40 == 0 {
             let sums = session.training_metrics()?;
             let accuracy = f64::from(sums.top1) / f64::from(sums.images);

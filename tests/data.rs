@@ -9,48 +9,23 @@ use proptest::prelude::*;
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use tempfile::TempDir;
 
-// ---- help ----
+#[path = "common/cifar.rs"]
+mod cifar;
+use cifar::{cifar10_cache, skip};
 
-/// Says so on standard error itself, since the test harness keeps what `eprintln` prints in a test that passes.
-fn skip(what: &str, why: &str) {
-    std::io::stderr().write_all(format!("SKIP: {what} is not tested: {why}\n").as_bytes()).unwrap();
-}
+// ---- help ----
 
 /// The same of a set that the project's scripts install: with `REQUIRE_DATA=1` its absence is a failure.
 fn skip_unless_required(what: &str, why: &str) {
     let required = std::env::var("REQUIRE_DATA").is_ok_and(|value| value == "1");
     assert!(!required, "{what} is absent, and REQUIRE_DATA=1 is set: {why}");
     skip(what, why);
-}
-
-/// CIFAR-10 unpacked from `../shared/data` into the system's temporary directory, once; None, said loudly, where that cannot be.
-fn cifar10_cache() -> Option<PathBuf> {
-    let cache = std::env::temp_dir().join("lerac-cifar-10");
-    let batches = cache.join("cifar-10-batches-bin");
-    if batches.is_dir() {
-        return Some(batches);
-    }
-    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/cifar-10-binary.tar.xz");
-    if !archive.is_file() {
-        skip("CIFAR-10", &format!("{} is absent", archive.display()));
-        return None;
-    }
-    let unpacked = TempDir::with_prefix("lerac-cifar-10-").expect("the temporary directory is writable");
-    let tar = Command::new("tar").arg("-xJf").arg(&archive).arg("-C").arg(unpacked.path()).status();
-    if !tar.as_ref().is_ok_and(|status| status.success()) {
-        skip("CIFAR-10", &format!("tar cannot unpack {} ({tar:?})", archive.display()));
-        return None;
-    }
-    // Another process may have been first; then its copy is as good and this one is deleted.
-    let _ = fs::rename(unpacked.path(), &cache);
-    assert!(batches.is_dir(), "{} holds no cifar-10-batches-bin", archive.display());
-    Some(batches)
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -105,6 +80,11 @@ fn assert_format_error<T>(outcome: Result<T>, file: &str, offset: u64, parts: &[
     }
 }
 
+/// All images of a set in memory.
+fn bytes(data: &Dataset) -> &[u8] {
+    data.images.bytes().expect("it is in memory")
+}
+
 fn class_counts(data: &Dataset) -> Vec<usize> {
     let mut counts = vec![0; data.classes.len()];
     data.labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
@@ -115,7 +95,7 @@ fn class_counts(data: &Dataset) -> Vec<usize> {
 fn channel_means(data: &Dataset) -> Vec<f64> {
     let [channels, height, width] = data.image;
     let mut sums = vec![0u64; channels];
-    for (plane, bytes) in data.images.chunks_exact(height * width).enumerate() {
+    for (plane, bytes) in bytes(data).chunks_exact(height * width).enumerate() {
         sums[plane % channels] += bytes.iter().map(|&byte| u64::from(byte)).sum::<u64>();
     }
     sums.iter().map(|&sum| sum as f64 / (data.len() * height * width) as f64 / 255.0).collect()
@@ -125,8 +105,8 @@ fn channel_means(data: &Dataset) -> Vec<f64> {
 fn numbered(count: u8) -> Dataset {
     let mut data = data::shapes(0, 0, 0).train;
     data.image = [1, 2, 3];
-    data.images = (0..count).flat_map(|i| [i; 6]).collect();
-    data.labels = (0..count).map(|i| i % 10).collect();
+    data.images = (0..count).flat_map(|i| [i; 6]).collect::<Vec<u8>>().into();
+    data.labels = (0..count).map(|i| u16::from(i % 10)).collect();
     data
 }
 
@@ -150,7 +130,7 @@ fn fashion_mnist_is_what_was_published() {
     let Splits { train, test } = data::open("fashion-mnist", Some(dir)).unwrap();
     assert_eq!((train.image, test.image), ([1, 28, 28], [1, 28, 28]));
     assert_eq!((train.len(), test.len()), (60_000, 10_000));
-    assert_eq!((train.images.len(), test.images.len()), (60_000 * 784, 10_000 * 784));
+    assert_eq!((bytes(&train).len(), bytes(&test).len()), (60_000 * 784, 10_000 * 784));
     assert_eq!(class_counts(&train), [6000; 10]);
     assert_eq!(class_counts(&test), [1000; 10]);
     let mean = channel_means(&train)[0];
@@ -258,8 +238,8 @@ fn a_set_of_idx_files_is_opened() {
     let dir = directory(&idx_set());
     let Splits { train, test } = data::open("mnist", Some(dir.path())).unwrap();
     assert_eq!((train.len(), train.image, train.labels.as_slice()), (3, [1, 2, 3], [7, 0, 9].as_slice()));
-    assert_eq!(train.image(1), [6, 7, 8, 9, 10, 11]);
-    assert_eq!((test.len(), test.labels.as_slice(), test.image(0)), (1, [4].as_slice(), [5; 6].as_slice()));
+    assert_eq!(train.image(1).unwrap(), [6, 7, 8, 9, 10, 11]);
+    assert_eq!((test.len(), test.labels.as_slice(), test.image(0).unwrap()), (1, [4].as_slice(), vec![5; 6]));
     assert_eq!((train.mean, train.std, train.name), (vec![0.5], vec![0.5], "mnist".to_owned()));
 }
 
@@ -312,7 +292,8 @@ fn cifar100_gives_fine_labels() {
         (test.labels.as_slice(), test.classes[42].as_str(), test.classes.len()),
         ([42].as_slice(), "name 42", 100)
     );
-    assert_eq!((train.image(1)[0], train.image(1)[1024], train.image(1)[3071]), (20, 1, 2));
+    let second = train.image(1).unwrap();
+    assert_eq!((second[0], second[1024], second[3071]), (20, 1, 2));
     assert_eq!((train.mean, train.std, train.name), (vec![0.5; 3], vec![0.5; 3], "cifar100".to_owned()));
 }
 
@@ -341,7 +322,7 @@ fn cifar10_labels_go_to_nine() {
     let dir = directory(&files);
     let Splits { train, test } = data::open("cifar10", Some(dir.path())).unwrap();
     assert_eq!((train.labels.as_slice(), test.labels.as_slice()), ([0, 1, 2, 3, 4].as_slice(), [9].as_slice()));
-    assert_eq!((0..5).map(|i| train.image(i)[0]).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    assert_eq!((0..5).map(|i| train.image(i).unwrap()[0]).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
     assert_eq!(train.classes[3], "class 3");
     fs::write(dir.path().join(&names[4]), record(&[10], 0)).unwrap();
     assert_format_error(
@@ -370,7 +351,7 @@ fn every_name_is_known_and_others_are_answered_with_a_hint() {
     assert!(hint("CIFAR-100").ends_with("did you mean cifar100?"), "{}", hint("CIFAR-100"));
     assert!(hint("FashionMNIST").ends_with("did you mean fashion-mnist?"), "{}", hint("FashionMNIST"));
     assert!(hint("shape").ends_with("did you mean shapes?"), "{}", hint("shape"));
-    for name in ["imagenet", "", "--"] {
+    for name in ["celeba", "", "--"] {
         assert!(hint(name).starts_with("--data: ") && hint(name).ends_with(&data::NAMES.join(", ")), "{}", hint(name));
     }
 }
@@ -407,7 +388,7 @@ fn a_folder_of_the_sets_own_goes_before_its_parent() {
         ("mnist/t10k-labels-idx1-ubyte", idx(&[0x801, 1], &[2])),
     ]);
     let dir = directory(&files);
-    assert_eq!(data::open("mnist", Some(dir.path())).unwrap().train.images, [77]);
+    assert_eq!(data::open("mnist", Some(dir.path())).unwrap().train.image(0).unwrap(), [77]);
     assert_eq!(data::open("fashion-mnist", Some(dir.path())).unwrap().train.len(), 3);
 }
 
@@ -445,6 +426,7 @@ fn survive(bytes: &[u8]) {
     let _ = data::read_cifar100(dir.path());
     let names = directory(&[("fine_label_names.txt", bytes.to_vec())]);
     let _ = data::read_cifar100(names.path());
+    let _ = data::read_image(&file);
 }
 
 #[test]
@@ -567,7 +549,7 @@ proptest! {
     #[test]
     fn a_batch_holds_its_images(indices in proptest::collection::vec(0..50u32, 0..9), spare in 0..3usize) {
         let (data, capacity) = (numbered(50), indices.len() + spare);
-        let batch = HostBatch::gather(&data, &indices, capacity, || 7);
+        let batch = HostBatch::gather(&data, &indices, capacity, || 7).unwrap();
         let (labels, rest) = batch.words.split_at(capacity);
         let (draws, pixels) = rest.split_at(capacity);
         prop_assert_eq!(batch.count, indices.len());
@@ -589,10 +571,10 @@ proptest! {
 fn shapes_are_the_same_everywhere() {
     const PINNED: (u64, u64) = (0x76b0_35b5_9dc3_0252, 0x11eb_1808_43d8_fa1b);
     let Splits { train, test } = data::shapes(40, 20, 7);
-    let sum = |data: &Dataset| fnv1a(data.images.iter().chain(&data.labels).copied());
+    let sum = |data: &Dataset| fnv1a(bytes(data).iter().copied().chain(data.labels.iter().map(|&label| label as u8)));
     assert_eq!((sum(&train), sum(&test)), PINNED, "the drawing has changed");
     assert_ne!(data::shapes(40, 20, 8).train.images, train.images);
-    assert_ne!(train.images[..20 * 3072], test.images);
+    assert_ne!(bytes(&train)[..20 * 3072], *bytes(&test));
 }
 
 #[test]
@@ -602,10 +584,10 @@ fn shapes_are_balanced_shuffled_and_distinct() {
     assert_eq!((class_counts(&train), class_counts(&test)), (vec![400; 10], vec![100; 10]));
     assert!(class_counts(&data::shapes(17, 3, 1).train).iter().all(|&count| count == 1 || count == 2));
     for start in (0..4000).step_by(1000) {
-        let seen: HashSet<u8> = train.labels[start..start + 100].iter().copied().collect();
+        let seen: HashSet<u16> = train.labels[start..start + 100].iter().copied().collect();
         assert_eq!(seen.len(), 10, "classes are missing from images {start} to {}", start + 100);
     }
-    let images: HashSet<&[u8]> = train.images.chunks_exact(3072).chain(test.images.chunks_exact(3072)).collect();
+    let images: HashSet<&[u8]> = bytes(&train).chunks_exact(3072).chain(bytes(&test).chunks_exact(3072)).collect();
     assert_eq!(images.len(), 5000);
 }
 
@@ -660,15 +642,15 @@ fn a_draw_belongs_to_its_image() {
 #[test]
 #[should_panic(expected = "3 images do not fit a batch of 2")]
 fn more_images_than_places_are_refused() {
-    HostBatch::gather(&numbered(5), &[0, 1, 2], 2, || 0);
+    let _ = HostBatch::gather(&numbered(5), &[0, 1, 2], 2, || 0);
 }
 
 #[test]
 fn a_filled_batch_keeps_nothing_of_the_one_before() {
     let data = numbered(9);
-    let mut batch = HostBatch::gather(&data, &[8, 7, 6, 5], 4, || 7);
-    batch.fill(&data, &[1], 4, |image| 100 + image);
-    let fresh = HostBatch::gather(&data, &[1], 4, || 101);
+    let mut batch = HostBatch::gather(&data, &[8, 7, 6, 5], 4, || 7).unwrap();
+    batch.fill(&data, &[1], 4, |image| 100 + image).unwrap();
+    let fresh = HostBatch::gather(&data, &[1], 4, || 101).unwrap();
     assert_eq!(batch, fresh);
 }
 
@@ -699,26 +681,26 @@ fn the_training_loader_gives_what_gathering_gives() {
         let chunks: Vec<Vec<u32>> = order.chunks_exact(7).map(<[u32]>::to_vec).collect();
         chunks.into_iter().map(move |chunk| {
             let mut draws = chunk.iter().map(|&i| draw(i)).collect::<Vec<_>>().into_iter();
-            HostBatch::gather(&data, &chunk, 7, || draws.next().unwrap())
+            HostBatch::gather(&data, &chunk, 7, || draws.next().unwrap()).unwrap()
         })
     });
     let direct: Vec<HostBatch> = direct.collect();
     assert_eq!(direct.len(), 3 * (40 / 7));
     let loader = Loader::training(data.clone(), indices.clone(), 7, augmentation, 11, 3 * 5);
-    assert_eq!(loader.take(direct.len()).collect::<Vec<_>>(), direct);
+    assert_eq!(loader.take(direct.len()).map(Result::unwrap).collect::<Vec<_>>(), direct);
     // Within an epoch, too.
     let later = Loader::training(data.clone(), indices.clone(), 7, augmentation, 11, 3 * 5 + 7);
-    assert_eq!(later.take(direct.len() - 7).collect::<Vec<_>>(), direct[7..]);
+    assert_eq!(later.take(direct.len() - 7).map(Result::unwrap).collect::<Vec<_>>(), direct[7..]);
     let epochs = (3..6).flat_map(|epoch| HostBatch::of_epoch(&data, &indices, 7, augmentation, 11, epoch));
-    assert_eq!(epochs.collect::<Vec<_>>(), direct);
+    assert_eq!(epochs.map(Result::unwrap).collect::<Vec<_>>(), direct);
 }
 
 #[test]
 fn the_evaluation_loader_gives_everything_once_in_order() {
     let data = Arc::new(numbered(20));
     let indices: Arc<[u32]> = all(&data).into();
-    let batches: Vec<HostBatch> = Loader::evaluation(data.clone(), indices.clone(), 8).collect();
-    let direct = indices.chunks(8).map(|chunk| HostBatch::gather(&data, chunk, 8, || Augmentation::IDENTITY));
+    let batches: Vec<HostBatch> = Loader::evaluation(data.clone(), indices.clone(), 8).map(Result::unwrap).collect();
+    let direct = indices.chunks(8).map(|chunk| HostBatch::gather(&data, chunk, 8, || Augmentation::IDENTITY).unwrap());
     assert_eq!(batches, direct.collect::<Vec<_>>());
     assert_eq!(batches.iter().map(|batch| batch.count).collect::<Vec<_>>(), [8, 8, 4]);
     assert_eq!(batches[2].words[4..8], [IGNORED_LABEL; 4]);
@@ -730,11 +712,11 @@ fn spent_batches_are_filled_again() {
     let data = Arc::new(numbered(40));
     let indices: Arc<[u32]> = all(&data).into();
     let loader = || Loader::training(data.clone(), indices.clone(), 8, Augmentation::default(), 0, 0);
-    let expected: Vec<HostBatch> = loader().take(200).collect();
+    let expected: Vec<HostBatch> = loader().take(200).map(Result::unwrap).collect();
     let mut recycling = loader();
     let mut places = HashSet::new();
     for batch in &expected {
-        let found = recycling.next().unwrap();
+        let found = recycling.next().unwrap().unwrap();
         assert_eq!(&found, batch);
         places.insert(found.words.as_ptr() as usize);
         recycling.recycle(found);
@@ -750,10 +732,10 @@ fn dropping_a_loader_ends_its_thread() {
         let indices: Arc<[u32]> = all(&data).into();
         for taken in [0, 1, 7] {
             let mut loader = Loader::training(data.clone(), indices.clone(), 8, Augmentation::default(), 0, 0);
-            (0..taken).for_each(|_| drop(loader.next().unwrap()));
+            (0..taken).for_each(|_| drop(loader.next().unwrap().unwrap()));
             drop(loader);
             let mut loader = Loader::evaluation(data.clone(), indices.clone(), 1);
-            (0..taken).for_each(|_| drop(loader.next().unwrap()));
+            (0..taken).for_each(|_| drop(loader.next().unwrap().unwrap()));
             drop(loader);
         }
         assert_eq!(Arc::strong_count(&data), 1, "a thread still holds the data");

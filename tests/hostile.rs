@@ -681,6 +681,10 @@ fn cifar100() {
 fn full_config() -> Config {
     Config {
         data_dir: Some("data/sets".into()),
+        image_size: Some(48),
+        resize: Some(56),
+        class_list: Some("classes.txt".into()),
+        cache: Some("cache".into()),
         train_images: Some(512),
         method: Method::LeracCbs,
         clip_norm: Some(1.5),

@@ -1,7 +1,8 @@
 //! `lerac bench`.
 
+use super::progress::open_data;
 use super::{DeviceArgs, print, table_of};
-use crate::data;
+use crate::data::Source;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::nn;
@@ -46,6 +47,12 @@ pub(super) struct BenchArgs {
     /// Directory that holds its files
     #[arg(long)]
     data_dir: Option<PathBuf>,
+    /// Image folders: side of the square that images are brought to [default: 64]
+    #[arg(long)]
+    image_size: Option<usize>,
+    /// Image folders: decode every image once, into this file, and time reading that
+    #[arg(long)]
+    cache: Option<PathBuf>,
     /// Images per step
     #[arg(long, default_value_t = 64)]
     batch_size: usize,
@@ -75,7 +82,9 @@ pub(super) fn run(args: &BenchArgs) -> Result<()> {
         return Err(Error::option("--plot", "only `lerac bench ops` draws a roofline"));
     }
     if args.what == What::Loader {
-        let splits = data::open(&args.data, args.data_dir.as_deref())?;
+        let (name, dir) = (args.data.as_str(), args.data_dir.as_deref());
+        let (image_size, cache) = (args.image_size, args.cache.as_deref());
+        let splits = open_data(&Source { name, dir, image_size, cache, ..Source::default() }, false)?;
         return show(args, None, &bench::loader(&splits.train, args.batch_size, args.runs)?);
     }
     let gpu = args.device.open()?;

@@ -1,10 +1,10 @@
 //! `lerac compare`.
 
 use super::grid::{Grid, Run};
-use super::progress::Progress;
+use super::progress::{Progress, open_data};
 use super::saving::SavingArgs;
 use super::{ConfigArgs, DeviceArgs, make_dir, print, say};
-use crate::data::{self, Splits};
+use crate::data::Splits;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::study::{self, Comparison, Finished, Lock, RunDir, Saving, Setting, report, results_csv};
@@ -65,7 +65,7 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
     let grid = args.config.resolve_grid(&args.grid, matches)?;
     refuse_what_has_no_use(&grid, matches)?;
     let runs = grid.runs(&config, &args.out)?;
-    let splits = data::open(&config.data, config.data_dir.as_deref())?;
+    let splits = open_data(&config.source(), args.quiet)?;
     let gpu = args.device.open()?;
     make_dir(&args.out)?;
     let _lock = Lock::take(&args.out)?;

@@ -1,7 +1,8 @@
 //! `lerac eval`.
 
+use super::progress::open_data;
 use super::{ConfigArgs, DeviceArgs, print};
-use crate::data::{self, Splits};
+use crate::data::Splits;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::train::{Config, Training, begin};
@@ -40,7 +41,7 @@ pub(super) fn loaded<'g, 'c>(gpu: &'g Gpu, config: &'c Config, splits: &Splits) 
 pub(super) fn run(args: &EvalArgs, matches: &ArgMatches) -> Result<()> {
     let config = args.config.resolve(matches)?;
     config.check()?;
-    let splits = data::open(&config.data, config.data_dir.as_deref())?;
+    let splits = open_data(&config.source(), false)?;
     let gpu = args.device.open()?;
     let (sums, _) = loaded(&gpu, &config, &splits)?.read_test_set()?;
     let (loss, top1, top5) = (sums.mean_loss(), sums.accuracy(), sums.top5_accuracy());

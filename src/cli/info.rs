@@ -2,13 +2,14 @@
 
 use super::{DeviceArgs, print};
 use crate::curriculum::Layer;
-use crate::data;
+use crate::data::Source;
 use crate::error::Result;
 use crate::gpu::{Gpu, Options, adapters, choose};
 use crate::nn::{self, NetOptions, Task};
 use crate::tape::{Keep, Mode, Tape};
 use clap::Args;
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
+use std::path::PathBuf;
 
 /// Options of `lerac info`.
 #[derive(Debug, Args)]
@@ -21,6 +22,15 @@ pub(super) struct InfoArgs {
     /// Data set whose images and classes the model is made for
     #[arg(long, default_value = "shapes", requires = "model")]
     data: String,
+    /// Directory of its files, which imagefolder needs
+    #[arg(long, requires = "model")]
+    data_dir: Option<PathBuf>,
+    /// Image folders: side of the square that images are brought to [default: 64]
+    #[arg(long, requires = "model")]
+    image_size: Option<usize>,
+    /// imagefolder: use the classes alone that this file names
+    #[arg(long, requires = "model")]
+    class_list: Option<PathBuf>,
     /// Images per step
     #[arg(long, default_value_t = 64, requires = "model", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     batch_size: u32,
@@ -32,7 +42,14 @@ pub(super) struct InfoArgs {
 /// Prints the layers of a model with depth, parameters and work, and the bytes of a training step.
 fn describe(model: &str, args: &InfoArgs) -> Result<()> {
     let batch_size = args.batch_size as usize;
-    let (image, classes) = data::form(&args.data)?;
+    let source = Source {
+        name: &args.data,
+        dir: args.data_dir.as_deref(),
+        image_size: args.image_size,
+        class_list: args.class_list.as_deref(),
+        ..Source::default()
+    };
+    let (image, classes) = source.form()?;
     let task = Task { image, classes, mean: vec![0.5; image[0]], std: vec![0.5; image[0]], label_smoothing: 0.0 };
     let model_for = nn::named_for(model, [image[1], image[2]])?;
     let recorded = nn::record(&model_for, &task, batch_size, Tape::new(Mode::Train), NetOptions::default());

@@ -1,18 +1,16 @@
 //! `lerac predict`.
 
 use super::{ConfigArgs, DeviceArgs, eval, print};
-use crate::data::{self, Augmentation, Dataset, HostBatch};
-use crate::error::{Error, Result};
+use crate::data::{Augmentation, Dataset, HostBatch, Source, read_image};
+use crate::error::Result;
 use clap::{ArgMatches, Args};
-use image::ImageReader;
-use image::imageops::FilterType;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Options of `lerac predict`.
 #[derive(Debug, Args)]
 pub(super) struct PredictArgs {
-    /// PNG or JPEG files; each is scaled to the size that the model knows
+    /// PNG or JPEG files; each is scaled and cropped as the images of --data are
     #[arg(required = true)]
     images: Vec<PathBuf>,
     /// Classes to name for each image
@@ -27,20 +25,6 @@ pub(super) struct PredictArgs {
     device: DeviceArgs,
 }
 
-/// C planes of H rows of W bytes, grey where C is 1.
-fn planes(path: &Path, [c, h, w]: [usize; 3]) -> Result<Vec<u8>> {
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(Error::io(path, "open"))?;
-    let bad = |error: image::ImageError| Error::format(path, 0, format!("not an image that can be read: {error}"));
-    let image = reader.decode().map_err(bad)?.resize_exact(w as u32, h as u32, FilterType::Triangle);
-    Ok(match c {
-        1 => image.to_luma8().into_raw(),
-        _ => {
-            let pixels = image.to_rgb8().into_raw();
-            (0..c).flat_map(|channel| pixels.iter().skip(channel).step_by(3).copied().collect::<Vec<_>>()).collect()
-        }
-    })
-}
-
 /// exp(z) / sum exp(z).
 fn softmax(logits: &[f32]) -> Vec<f64> {
     let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -53,10 +37,12 @@ fn softmax(logits: &[f32]) -> Vec<f64> {
 pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
     let config = args.config.resolve(matches)?;
     config.check()?;
-    let splits = data::open(&config.data, config.data_dir.as_deref())?;
+    // Of the set's own images none is read.
+    let splits = Source { cache: None, skip_bad: false, ..config.source() }.open(&mut |_| ())?;
     let known = &splits.test;
-    let bytes = args.images.iter().map(|path| planes(path, known.image)).collect::<Result<Vec<_>>>()?.concat();
-    let given = Dataset { images: bytes, labels: vec![0; args.images.len()], ..known.clone() };
+    let bytes = args.images.iter().map(|path| Ok(known.frame().fit(&read_image(path)?)));
+    let bytes = bytes.collect::<Result<Vec<_>>>()?.concat();
+    let given = Dataset { images: bytes.into(), labels: vec![0; args.images.len()], ..known.clone() };
     let gpu = args.device.open()?;
     let training = eval::loaded(&gpu, &config, &splits)?;
     let indices: Vec<u32> = (0..given.len() as u32).collect();

@@ -2,6 +2,7 @@
 
 use super::say;
 use crate::curriculum::Layer;
+use crate::data::{News, Source, Splits};
 use crate::error::Result;
 use crate::study::RunDir;
 use crate::train::{Checkpoint, EpochRecord, IntervalRecord, NoiseRecord, Observer, SessionPlan};
@@ -28,6 +29,20 @@ fn bar(bars: &MultiProgress, quiet: bool, length: u64, template: &str) -> Progre
     };
     bar.set_style(ProgressStyle::with_template(template).expect("the template is well-formed"));
     bar
+}
+
+/// Opens a data set; notes are said, and a bar shows the images that are decoded, where there is a terminal.
+pub(super) fn open_data(source: &Source<'_>, quiet: bool) -> Result<Splits> {
+    let bar = bar(&MultiProgress::new(), quiet, 0, "decoding {bar:30} {pos}/{len} images ETA {eta}");
+    let opened = source.open(&mut |news| match news {
+        News::Note(note) => bar.suspend(|| say(&format!("note: {note}"))),
+        News::Decoded { done, all } => {
+            bar.set_length(all as u64);
+            bar.set_position(done as u64);
+        }
+    });
+    bar.finish_and_clear();
+    opened
 }
 
 impl Progress {

@@ -1,8 +1,8 @@
 //! `lerac resume`.
 
+use super::progress::open_data;
 use super::saving::SavingArgs;
 use super::{DeviceArgs, print, train};
-use crate::data;
 use crate::error::{Error, Result};
 use crate::study::RunDir;
 use crate::train::Config;
@@ -55,7 +55,7 @@ pub(super) fn run(args: &ResumeArgs) -> Result<()> {
         config.data_dir.clone_from(&args.data_dir);
     }
     config.check()?;
-    let splits = data::open(&config.data, config.data_dir.as_deref())?;
+    let splits = open_data(&config.source(), args.shown.quiet)?;
     let gpu = args.device.open()?;
     let opened = RunDir::open(dir, &config, args.saving.start()?, args.force)?;
     train::carry_out(&gpu, &config, &splits, opened, dir, &args.shown)

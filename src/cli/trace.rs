@@ -1,7 +1,7 @@
 //! `lerac trace`.
 
+use super::progress::open_data;
 use super::{ConfigArgs, DeviceArgs, print};
-use crate::data;
 use crate::error::Result;
 use crate::study;
 use clap::{ArgMatches, Args};
@@ -26,7 +26,7 @@ pub(super) struct TraceArgs {
 pub(super) fn run(args: &TraceArgs, matches: &ArgMatches) -> Result<()> {
     let config = args.config.resolve(matches)?;
     config.check()?;
-    let splits = data::open(&config.data, config.data_dir.as_deref())?;
+    let splits = open_data(&config.source(), false)?;
     let gpu = args.device.open()?;
     study::trace(&gpu, &config, &splits, args.steps, &args.out)?;
     let out = args.out.display();

@@ -1,9 +1,9 @@
 //! `lerac train`.
 
-use super::progress::Progress;
+use super::progress::{Progress, open_data};
 use super::saving::SavingArgs;
 use super::{ConfigArgs, DeviceArgs, print, say, table_of};
-use crate::data::{self, Splits};
+use crate::data::Splits;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::study::{RunDir, bench};
@@ -36,7 +36,7 @@ pub(super) struct TrainArgs {
 pub(super) struct ShownArgs {
     /// No progress: print the result, and notes on standard error
     #[arg(long)]
-    quiet: bool,
+    pub(super) quiet: bool,
     /// Print the result as JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -49,7 +49,7 @@ pub(super) struct ShownArgs {
 pub(super) fn run(args: &TrainArgs, matches: &ArgMatches) -> Result<()> {
     let config = args.config.resolve(matches)?;
     config.check()?;
-    let splits = data::open(&config.data, config.data_dir.as_deref())?;
+    let splits = open_data(&config.source(), args.shown.quiet)?;
     let gpu = args.device.open()?;
     let dir = RunDir::create(&args.out, &config, args.saving.start()?)?;
     carry_out(&gpu, &config, &splits, (dir, None), &args.out, &args.shown)

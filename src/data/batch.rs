@@ -1,7 +1,9 @@
 //! Batches as pure functions of (seed, epoch).
 
-use super::Dataset;
+use super::images::in_parallel;
 use super::random::{Stream, generator};
+use super::{Dataset, Images};
+use crate::error::Result;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -65,19 +67,30 @@ pub struct HostBatch {
 impl HostBatch {
     /// The batch of the images `indices`, in a batch of `capacity` places.
     ///
+    /// # Errors
+    /// Those of image files.
+    ///
     /// # Panics
     /// If there are more images than places.
-    pub fn gather(data: &Dataset, indices: &[u32], capacity: usize, mut draws: impl FnMut() -> u32) -> Self {
+    pub fn gather(data: &Dataset, indices: &[u32], capacity: usize, mut draws: impl FnMut() -> u32) -> Result<Self> {
         let mut batch = Self::default();
-        batch.fill(data, indices, capacity, |_| draws());
-        batch
+        batch.fill(data, indices, capacity, |_| draws()).map(|()| batch)
     }
 
     /// The same in the words that the batch already has; `draw` is asked once for each image, by its index.
     ///
+    /// # Errors
+    /// Those of image files; the batch is then good for nothing but filling it again.
+    ///
     /// # Panics
     /// If there are more images than places.
-    pub fn fill(&mut self, data: &Dataset, indices: &[u32], capacity: usize, draw: impl FnMut(u32) -> u32) {
+    pub fn fill(
+        &mut self,
+        data: &Dataset,
+        indices: &[u32],
+        capacity: usize,
+        draw: impl FnMut(u32) -> u32,
+    ) -> Result<()> {
         assert!(indices.len() <= capacity, "{} images do not fit a batch of {capacity}", indices.len());
         let (words, bytes) = (&mut self.words, data.image_bytes());
         words.clear();
@@ -87,13 +100,17 @@ impl HostBatch {
         words.resize(2 * capacity, Augmentation::IDENTITY);
         words.resize(2 * capacity + (capacity * bytes).div_ceil(4), 0);
         let pixels: &mut [u8] = bytemuck::cast_slice_mut(&mut words[2 * capacity..]);
-        for (place, &i) in pixels.chunks_exact_mut(bytes).zip(indices) {
-            place.copy_from_slice(data.image(i as usize));
+        let mut places = pixels.chunks_exact_mut(bytes).zip(indices);
+        match data.images {
+            // What is decoded is worth a thread; what is copied is not.
+            Images::Files(_) => in_parallel(places, |(place, &i)| data.images.read(i as usize, place))?,
+            _ => places.try_for_each(|(place, &i)| data.images.read(i as usize, place))?,
         }
         if cfg!(target_endian = "big") {
             words[2 * capacity..].iter_mut().for_each(|word| *word = word.swap_bytes());
         }
         self.count = indices.len();
+        Ok(())
     }
 
     /// Part `index` of this batch of `capacity` places, cut in parts of `places` each, as a batch of its own.
@@ -118,13 +135,12 @@ impl HostBatch {
         augmentation: Augmentation,
         seed: u64,
         epoch: u64,
-    ) -> impl Iterator<Item = Self> + use<'a> {
+    ) -> impl Iterator<Item = Result<Self>> + use<'a> {
         let order = epoch_order(indices, seed, epoch);
         let mut draw = augmentation.draws(seed, epoch);
         (0..order.len() / size).map(move |i| {
             let mut batch = Self::default();
-            batch.fill(data, &order[i * size..(i + 1) * size], size, &mut draw);
-            batch
+            batch.fill(data, &order[i * size..(i + 1) * size], size, &mut draw).map(|()| batch)
         })
     }
 }

@@ -24,7 +24,7 @@ pub fn read_cifar10(dir: &Path) -> Result<Splits> {
     let classes = class_names(&dir.join("batches.meta.txt"), 10)?;
     let training: Vec<_> = (1..=5).map(|i| format!("data_batch_{i}.bin")).collect();
     let training: Vec<_> = training.iter().map(String::as_str).collect();
-    let read = |files: &[&str]| read_files("cifar10", dir, files, 1, &classes);
+    let read = |files: &[&str]| read_files("cifar10", dir, files, CIFAR10, &classes);
     Ok(Splits { train: read(&training)?, test: read(&["test_batch.bin"])? })
 }
 
@@ -34,7 +34,17 @@ pub fn read_cifar10(dir: &Path) -> Result<Splits> {
 /// As [`read_cifar10`].
 pub fn read_cifar100(dir: &Path) -> Result<Splits> {
     let classes = class_names(&dir.join("fine_label_names.txt"), 100)?;
-    let read = |files: &[&str]| read_files("cifar100", dir, files, 2, &classes);
+    let read = |files: &[&str]| read_files("cifar100", dir, files, FINE, &classes);
+    Ok(Splits { train: read(&["train.bin"])?, test: read(&["test.bin"])? })
+}
+
+/// Reads `cifar-100-binary`, with the coarse labels: 20 classes.
+///
+/// # Errors
+/// As [`read_cifar10`].
+pub fn read_cifar100_coarse(dir: &Path) -> Result<Splits> {
+    let classes = class_names(&dir.join("coarse_label_names.txt"), 20)?;
+    let read = |files: &[&str]| read_files("cifar100-coarse", dir, files, COARSE, &classes);
     Ok(Splits { train: read(&["train.bin"])?, test: read(&["test.bin"])? })
 }
 
@@ -66,13 +76,24 @@ fn class_names(path: &Path, count: usize) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// The label bytes of a record, and which of them counts.
+#[derive(Clone, Copy)]
+struct Labels {
+    bytes: usize,
+    place: usize,
+}
+
+const CIFAR10: Labels = Labels { bytes: 1, place: 0 };
+const COARSE: Labels = Labels { bytes: 2, place: 0 };
+const FINE: Labels = Labels { bytes: 2, place: 1 };
+
 /// The images of several files, one after the other.
-fn read_files(name: &str, dir: &Path, files: &[&str], label_bytes: usize, classes: &[String]) -> Result<Dataset> {
+fn read_files(name: &str, dir: &Path, files: &[&str], labels: Labels, classes: &[String]) -> Result<Dataset> {
     let mut records = Records::default();
     for file in files {
         let path = dir.join(file);
-        let bytes = read_bytes(&path, MOST_RECORDS * (label_bytes + PIXELS))?;
-        records.append(&path, &bytes, label_bytes, classes.len())?;
+        let bytes = read_bytes(&path, MOST_RECORDS * (labels.bytes + PIXELS))?;
+        records.append(&path, &bytes, labels, classes.len())?;
     }
     Ok(Dataset::new(name, IMAGE, classes.to_vec(), records.images, records.labels))
 }
@@ -85,9 +106,9 @@ struct Records {
 }
 
 impl Records {
-    /// Appends those of a file, which must be whole and every label in range. A record's last label byte is the one that counts.
-    fn append(&mut self, path: &Path, bytes: &[u8], label_bytes: usize, classes: usize) -> Result<()> {
-        let record = label_bytes + PIXELS;
+    /// Appends those of a file, which must be whole and every label in range.
+    fn append(&mut self, path: &Path, bytes: &[u8], kind: Labels, classes: usize) -> Result<()> {
+        let record = kind.bytes + PIXELS;
         let rest = bytes.len() % record;
         if bytes.is_empty() || rest != 0 {
             let message = format!("expected records of {record} bytes, found {rest} at the end; fetch it again");
@@ -96,13 +117,13 @@ impl Records {
         self.images.reserve_exact(bytes.len() / record * PIXELS);
         self.labels.reserve_exact(bytes.len() / record);
         for (i, record) in bytes.chunks_exact(record).enumerate() {
-            let label = record[label_bytes - 1];
+            let label = record[kind.place];
             if usize::from(label) >= classes {
                 let message = format!("expected a label below {classes}, found {label}; fetch it again");
-                return Err(Error::format(path, (i * record.len() + label_bytes - 1) as u64, message));
+                return Err(Error::format(path, (i * record.len() + kind.place) as u64, message));
             }
             self.labels.push(label);
-            self.images.extend_from_slice(&record[label_bytes..]);
+            self.images.extend_from_slice(&record[kind.bytes..]);
         }
         Ok(())
     }
@@ -113,7 +134,7 @@ impl Records {
 /// # Errors
 /// [`Error::Format`] for a torn record or a label out of range.
 pub fn cifar10_records(path: &Path, bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {
-    records(path, bytes, 1, 10)
+    records(path, bytes, CIFAR10, 10)
 }
 
 /// Images and fine labels in the bytes of a file of CIFAR-100, in as much memory as those bytes take; `path` is for messages.
@@ -121,11 +142,11 @@ pub fn cifar10_records(path: &Path, bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> 
 /// # Errors
 /// As [`cifar10_records`].
 pub fn cifar100_records(path: &Path, bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {
-    records(path, bytes, 2, 100)
+    records(path, bytes, FINE, 100)
 }
 
-fn records(path: &Path, bytes: &[u8], label_bytes: usize, classes: usize) -> Result<(Vec<u8>, Vec<u8>)> {
+fn records(path: &Path, bytes: &[u8], labels: Labels, classes: usize) -> Result<(Vec<u8>, Vec<u8>)> {
     let mut records = Records::default();
-    records.append(path, bytes, label_bytes, classes)?;
+    records.append(path, bytes, labels, classes)?;
     Ok((records.images, records.labels))
 }

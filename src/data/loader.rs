@@ -1,6 +1,7 @@
 //! A thread that keeps the next batches ready.
 
 use super::{Augmentation, Dataset, HostBatch, epoch_order};
+use crate::error::Result;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -8,26 +9,28 @@ use std::thread::{self, JoinHandle};
 /// Batches that wait, at most.
 const AHEAD: usize = 4;
 
-/// An iterator over batches that are made ahead by a thread. Dropping it ends the thread.
+/// An iterator over batches that are made ahead by a thread; after an image file's error it ends. Dropping it ends the thread.
 #[derive(Debug)]
 pub struct Loader {
-    batches: Option<Receiver<HostBatch>>,
+    batches: Option<Receiver<Result<HostBatch>>>,
     spent: Sender<HostBatch>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// The thread's ends of both channels.
 struct Worker {
-    batches: SyncSender<HostBatch>,
+    batches: SyncSender<Result<HostBatch>>,
     spent: Receiver<HostBatch>,
 }
 
 impl Worker {
-    /// Sends the batch that `fill` makes, in a spent one's memory where there is one; false once the loader is gone.
-    fn send(&self, fill: impl FnOnce(&mut HostBatch)) -> bool {
+    /// Sends the batch that `fill` makes, in a spent one's memory where there is one, or what went wrong; false once that, or the
+    /// loader, is gone.
+    fn send(&self, fill: impl FnOnce(&mut HostBatch) -> Result<()>) -> bool {
         let mut batch = self.spent.try_recv().unwrap_or_default();
-        fill(&mut batch);
-        self.batches.send(batch).is_ok()
+        let filled = fill(&mut batch);
+        let goes_on = filled.is_ok();
+        self.batches.send(filled.map(|()| batch)).is_ok() && goes_on
     }
 }
 
@@ -91,9 +94,9 @@ impl Loader {
 }
 
 impl Iterator for Loader {
-    type Item = HostBatch;
+    type Item = Result<HostBatch>;
 
-    fn next(&mut self) -> Option<HostBatch> {
+    fn next(&mut self) -> Option<Result<HostBatch>> {
         self.batches.as_ref()?.recv().ok()
     }
 }

@@ -16,6 +16,8 @@ pub(super) enum Stream {
     TrainShapes,
     /// The drawn test images.
     TestShapes,
+    /// Which faces are for the test.
+    Faces,
 }
 
 impl Stream {
@@ -27,6 +29,7 @@ impl Stream {
             Self::Split => u64::MAX,
             Self::TrainShapes => 0,
             Self::TestShapes => 1,
+            Self::Faces => u64::MAX - 1,
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::curriculum::{
     self, Cbs, Control, Conventional, Curriculum, Granularity, Ladder, Layer, Pace, Paper, Range, Schedule,
 };
-use crate::data::Augmentation;
+use crate::data::{Augmentation, Source};
 use crate::error::{Error, Result};
 use crate::nn::NetOptions;
 use crate::optim::{Rule, Settings};
@@ -109,13 +109,33 @@ pub enum ScheduleKind {
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
-    /// Data set: shapes, fashion-mnist, mnist, cifar10 or cifar100
+    /// Data set: shapes, fashion-mnist, mnist, cifar10, cifar100, cifar100-coarse, imagefolder, tiny-imagenet, food-101 or
+    /// utkface-gender
     #[cfg_attr(feature = "cli", arg(long, default_value = "shapes", help_heading = "Data"))]
     pub data: String,
     /// Directory that holds its files [default: LERAC_DATA, then the usual places]
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
+    /// Image folders: side of the square that images are brought to [default: 64]
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_size: Option<usize>,
+    /// Image folders: shorter side of an image before it is cropped to that square [default: the same]
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resize: Option<usize>,
+    /// imagefolder: use the classes alone that this file names, one directory a line
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_list: Option<PathBuf>,
+    /// Image folders: decode every image once, into this file, and read it from then on
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<PathBuf>,
+    /// Image folders: look at every image first, and leave bad ones out with a warning
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
+    pub skip_bad: bool,
     /// Train on this many images only, chosen by the seed [default: all]
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -272,6 +292,11 @@ impl Default for Config {
         Self {
             data: "shapes".into(),
             data_dir: None,
+            image_size: None,
+            resize: None,
+            class_list: None,
+            cache: None,
+            skip_bad: false,
             train_images: None,
             validation: 1000,
             flip: false,
@@ -381,6 +406,8 @@ impl Config {
             ("--batch-size", self.batch_size as u64),
             ("--validation", self.validation as u64),
             ("--train-images", self.train_images.unwrap_or(0) as u64),
+            ("--image-size", self.image_size.unwrap_or(0) as u64),
+            ("--resize", self.resize.unwrap_or(0) as u64),
             ("--snr-batches", self.snr_batches),
             ("--epochs", self.epochs),
             ("--log-every", self.log_every),
@@ -392,7 +419,13 @@ impl Config {
         if let Some((option, value)) = numbers.into_iter().find(|&(_, value)| i64::try_from(value).is_err()) {
             return Err(Error::option(option, format!("expected at most {}, found {value}", i64::MAX)));
         }
-        for (option, path) in [("--data-dir", &self.data_dir), ("--init", &self.init)] {
+        let paths = [
+            ("--data-dir", &self.data_dir),
+            ("--class-list", &self.class_list),
+            ("--cache", &self.cache),
+            ("--init", &self.init),
+        ];
+        for (option, path) in paths {
             if path.as_ref().is_some_and(|path| path.to_str().is_none()) {
                 return Err(Error::option(option, "expected a path in UTF-8"));
             }
@@ -498,6 +531,19 @@ impl Config {
     /// What the method asks of the model.
     pub fn net_options(&self) -> NetOptions {
         NetOptions { blur: self.method.has_blur() }
+    }
+
+    /// Which data set, and how its files are read.
+    pub fn source(&self) -> Source<'_> {
+        Source {
+            name: &self.data,
+            dir: self.data_dir.as_deref(),
+            image_size: self.image_size,
+            resize: self.resize,
+            class_list: self.class_list.as_deref(),
+            cache: self.cache.as_deref(),
+            skip_bad: self.skip_bad,
+        }
     }
 
     /// How training images are varied.

@@ -360,7 +360,7 @@ impl<'g> Training<'g, '_> {
             self.measure_noise(observer)?;
         }
         let rates = self.session.rates();
-        let batch = self.loader.next().ok_or_else(|| Error::Device("the loader's thread has ended".into()))?;
+        let batch = self.loader.next().ok_or_else(|| Error::Device("the loader's thread has ended".into()))??;
         self.session.step(&batch)?;
         self.loader.recycle(batch);
         let step = before.step + 1;
@@ -517,7 +517,7 @@ impl<'g> Training<'g, '_> {
         Ok(())
     }
 
-    fn batches_of_epoch(&self, epoch: u64) -> impl Iterator<Item = HostBatch> {
+    fn batches_of_epoch(&self, epoch: u64) -> impl Iterator<Item = Result<HostBatch>> {
         let (config, order) = (self.config, &self.division.train);
         HostBatch::of_epoch(&self.data, order, config.batch_size, config.augmentation(), config.seed, epoch)
     }
@@ -551,6 +551,6 @@ impl<'g> Training<'g, '_> {
         }
         let (step, steps_per_epoch) = (u64::from(metrics.halted - 1), self.session.time().steps_per_epoch);
         let batch = self.batches_of_epoch(step / steps_per_epoch).nth((step % steps_per_epoch) as usize);
-        Err(self.session.explain(step, &batch.expect("the step was done with this batch"))?)
+        Err(self.session.explain(step, &batch.expect("the step was done with this batch")?)?)
     }
 }

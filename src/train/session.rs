@@ -295,14 +295,14 @@ impl<'g> Session<'g> {
     ///
     /// # Errors
     /// [`Error::Device`] where the device fails.
-    pub fn signal_to_noise(&mut self, batches: impl Iterator<Item = HostBatch>) -> Result<Vec<f64>> {
+    pub fn signal_to_noise(&mut self, batches: impl Iterator<Item = Result<HostBatch>>) -> Result<Vec<f64>> {
         let (storage, gpu) = (&self.storage, self.gpu);
         let kept = storage.state.read_all(gpu, &storage.state_layout)?;
         let mut sums: Vec<Vec<f64>> = storage.layout.spans().iter().map(|span| vec![0.0; span.count]).collect();
         let mut squares = vec![0.0; self.layers.len()];
         let mut count = 0.0;
         for batch in batches {
-            self.differentiate(&batch, [])?;
+            self.differentiate(&batch?, [])?;
             let gradients = storage.grads.read_all(gpu, &storage.layout)?;
             for ((sum, gradient), declared) in sums.iter_mut().zip(&gradients).zip(storage.parameters()) {
                 for (sum, &g) in sum.iter_mut().zip(gradient) {
@@ -366,8 +366,8 @@ impl<'g> Session<'g> {
     /// that the weights are from.
     ///
     /// # Errors
-    /// [`Error::Device`] where the device fails.
-    pub fn evaluate(&self, batches: impl Iterator<Item = HostBatch>) -> Result<Metrics> {
+    /// [`Error::Device`] where the device fails; those of `batches`.
+    pub fn evaluate(&self, batches: impl Iterator<Item = Result<HostBatch>>) -> Result<Metrics> {
         self.evaluate_each(batches, |_| Ok(()))
     }
 
@@ -375,7 +375,7 @@ impl<'g> Session<'g> {
     ///
     /// # Errors
     /// [`Error::Device`] where the device fails.
-    pub fn predict(&self, batches: impl Iterator<Item = HostBatch>) -> Result<(Metrics, Vec<u32>)> {
+    pub fn predict(&self, batches: impl Iterator<Item = Result<HostBatch>>) -> Result<(Metrics, Vec<u32>)> {
         let mut predictions = vec![];
         let metrics = self.evaluate_logits(batches, |logits| predictions.push(first_of_the_largest(logits)))?;
         Ok((metrics, predictions))
@@ -385,7 +385,7 @@ impl<'g> Session<'g> {
     ///
     /// # Errors
     /// [`Error::Device`] where the device fails.
-    pub fn logits(&self, batches: impl Iterator<Item = HostBatch>) -> Result<Vec<Vec<f32>>> {
+    pub fn logits(&self, batches: impl Iterator<Item = Result<HostBatch>>) -> Result<Vec<Vec<f32>>> {
         let mut all = vec![];
         self.evaluate_logits(batches, |logits| all.push(logits.to_vec()))?;
         Ok(all)
@@ -394,7 +394,7 @@ impl<'g> Session<'g> {
     /// Evaluates, and shows `see` the logits of each image.
     fn evaluate_logits(
         &self,
-        batches: impl Iterator<Item = HostBatch>,
+        batches: impl Iterator<Item = Result<HostBatch>>,
         mut see: impl FnMut(&[f32]),
     ) -> Result<Metrics> {
         let [n, classes] = self.eval.tape().shape(self.eval_logits).rows();
@@ -410,12 +410,13 @@ impl<'g> Session<'g> {
     /// Evaluates, and calls `after` behind each pass with what it evaluated.
     fn evaluate_each(
         &self,
-        batches: impl Iterator<Item = HostBatch>,
+        batches: impl Iterator<Item = Result<HostBatch>>,
         mut after: impl FnMut(&HostBatch) -> Result<()>,
     ) -> Result<Metrics> {
         self.clear_metrics(&self.eval);
         let time = Time { step: self.time.step.saturating_sub(1), ..self.time };
         for (i, batch) in batches.enumerate() {
+            let batch = batch?;
             for pass in 0..self.train.tape().passes() {
                 self.write_inputs(&self.eval, self.batches[1], &batch, time, pass);
                 self.gpu.run(self.eval.forward())?;

@@ -158,7 +158,8 @@ fn weights_are_read_again() {
     let predictions = std::fs::read_to_string(out.join("predictions.csv")).unwrap();
     for (i, row) in predictions.lines().skip(1).take(3).enumerate() {
         let picture = dir.path().join(format!("{i}.png"));
-        let at = |x: u32, y: u32, c: usize| set.image(i)[(c * 32 + y as usize) * 32 + x as usize];
+        let bytes = set.image(i).unwrap();
+        let at = |x: u32, y: u32, c: usize| bytes[(c * 32 + y as usize) * 32 + x as usize];
         let pixels = image::RgbImage::from_fn(32, 32, |x, y| image::Rgb([0, 1, 2].map(|c| at(x, y, c))));
         pixels.save(&picture).unwrap();
         let line =
@@ -204,6 +205,75 @@ fn weights_are_read_again() {
     let head = ["eval", "--config", config, "--init", weights, "--model", "resnet8", "--init-partial"];
     assert!(refusal(&head).contains("random values predict nothing"));
     assert!(refusal(&[&["predict", weights], &from[..]].concat()).contains("not an image"));
+}
+
+/// Two classes of PNG images of several sizes, light above or below, as folders.
+fn folder() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (part, count) in [("train", 24), ("val", 6)] {
+        for (class, light) in [("above", 0), ("below", 1)] {
+            let folder = dir.path().join(part).join(class);
+            std::fs::create_dir_all(&folder).unwrap();
+            for i in 0..count {
+                let (width, height) = (20 + i, 40 - i);
+                let image = image::RgbImage::from_fn(width, height, |x, y| {
+                    let bright = (2 * y >= height) == (light == 1);
+                    image::Rgb([if bright { 200 + x as u8 } else { 2 * i as u8 }; 3])
+                });
+                let name = if i % 2 == 0 { "png" } else { "jpg" };
+                image.save(folder.join(format!("{i}.{name}"))).unwrap();
+            }
+        }
+    }
+    dir
+}
+
+/// Every command that takes images takes those of folders: with a cache and without to the same bytes.
+fn folders_are_trained_on() {
+    let dir = folder();
+    let root = dir.path().to_str().unwrap();
+    let (out, cached, cache) = (format!("{root}/run"), format!("{root}/cached"), format!("{root}/cache"));
+    let data = ["--data", "imagefolder", "--data-dir", root, "--image-size", "16"];
+    let short =
+        ["--epochs", "4", "--batch-size", "8", "--validation", "8", "--model", "cnn", "--eta", "0.05", "--flip"];
+    let options = [&data[..], &short].concat();
+    stdout(&[&["train", "--quiet", "--out", &out], &options[..]].concat());
+    stdout(&[&["train", "--quiet", "--out", &cached, "--cache", &cache], &options[..]].concat());
+    let read = |dir: &str, name: &str| std::fs::read(Path::new(dir).join(name)).unwrap();
+    for name in ["metrics.csv", "predictions.csv"] {
+        assert!(read(&out, name) == read(&cached, name), "{name} differs with a cache");
+    }
+    let (config, weights) = (format!("{out}/config.toml"), format!("{out}/model.safetensors"));
+    let from = ["--config", config.as_str(), "--init", &weights];
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let found = json(&stdout(&[&["eval", "--json"], &from[..]].concat()));
+    assert_eq!(found["test_images"].as_u64(), Some(12));
+    let predictions = String::from_utf8(read(&out, "predictions.csv")).unwrap();
+    // The first image of the test set, as the set itself reads it and as `predict` does.
+    let picture = format!("{root}/val/above/0.png");
+    let line = json(&stdout(&[&["predict", picture.as_str(), "--json"], &from[..]].concat()));
+    let class = ["above", "below"][predictions.lines().nth(1).unwrap().ends_with(",1") as usize];
+    assert_eq!(line["classes"][0]["class"], class);
+
+    let table = stdout(&[&["info", "--model", "cnn"], &data[..]].concat());
+    assert!(table.contains("cnn on imagefolder: "), "{table}");
+    let grid = format!("{root}/grid");
+    let compared = [&["compare", "--quiet", "--methods", "conventional,lerac", "--out", &grid], &options[..]].concat();
+    assert!(stdout(&compared).contains("12 test images"));
+    let speed =
+        json(&stdout(&[&["bench", "loader", "--runs", "1", "--batch-size", "8", "--json"], &data[..]].concat()));
+    assert_eq!(speed["rows"][0]["data"], "imagefolder");
+
+    // A bad image is told with its file, or is left out.
+    std::fs::write(format!("{root}/train/above/30.jpg"), b"no image").unwrap();
+    let bad = format!("{root}/bad");
+    let again = [&["train", "--quiet", "--out", &bad], &options[..]].concat();
+    let message = refusal(&again);
+    assert!(message.contains("train/above/30.jpg") && message.contains("PNG or JPEG"), "{message}");
+    let skipped = format!("{root}/skipped");
+    let output = lerac(&[&["train", "--quiet", "--out", &skipped, "--skip-bad"], &options[..]].concat());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.contains("1 of 61 images are bad and left out"), "{said}");
 }
 
 fn comparing_pairs_its_seeds() {
@@ -403,6 +473,7 @@ pub fn tests() -> Vec<Test> {
     vec![
         test("commands: training leaves its files and repeats", |_| training_leaves_its_files()),
         test("commands: weights are read again", |_| weights_are_read_again()),
+        test("commands: folders are trained on", |_| folders_are_trained_on()),
         test("commands: comparing pairs its seeds", |_| comparing_pairs_its_seeds()),
         test("commands: grids go on after a failure", |_| grids_go_on_after_a_failure()),
         test("commands: traces hold every tensor", |_| traces_hold_every_tensor()),

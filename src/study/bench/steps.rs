@@ -42,7 +42,7 @@ pub fn session<'g>(gpu: &'g Gpu, config: &Config) -> Result<(Session<'g>, HostBa
     let session = Session::new(gpu, &parts)?;
     let indices: Vec<u32> = (0..config.batch_size as u32).collect();
     let images = shapes(config.batch_size, 1, 0).train;
-    let batch = HostBatch::gather(&images, &indices, config.batch_size, || Augmentation::IDENTITY);
+    let batch = HostBatch::gather(&images, &indices, config.batch_size, || Augmentation::IDENTITY)?;
     Ok((session, batch))
 }
 

@@ -1,0 +1,91 @@
+//! Where the bytes of a data set's images are: in memory, in image files that are decoded when they are asked for, or in a file
+//! that holds them decoded.
+
+use super::cache::Cached;
+use super::folder::Files;
+use super::image_file::read_image;
+use crate::error::Result;
+use std::num::NonZero;
+use std::sync::Mutex;
+use std::thread;
+
+/// N images of one form.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Images {
+    /// Each C planes of H rows of W bytes.
+    Memory(Vec<u8>),
+    /// A file each.
+    Files(Files),
+    /// Those of files, decoded once.
+    Cached(Cached),
+}
+
+impl From<Vec<u8>> for Images {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Memory(bytes)
+    }
+}
+
+impl Images {
+    /// The bytes of all of them, where they are in memory.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Memory(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// Puts the bytes of one image in its place.
+    ///
+    /// # Errors
+    /// Those of its file.
+    pub(super) fn read(&self, index: usize, place: &mut [u8]) -> Result<()> {
+        match self {
+            Self::Memory(bytes) => place.copy_from_slice(&bytes[index * place.len()..][..place.len()]),
+            Self::Files(files) => place.copy_from_slice(&files.frame.fit(&read_image(&files.path(index))?)),
+            Self::Cached(cached) => cached.read(index, place)?,
+        }
+        Ok(())
+    }
+
+    /// Adds to a checksum what tells these images from others: their bytes; of files the names, the sizes and the form that they are
+    /// brought to.
+    pub(super) fn hash(&self, hasher: &mut crc32fast::Hasher) {
+        match self {
+            Self::Memory(bytes) => hasher.update(bytes),
+            Self::Files(files) => files.hash(hasher, false),
+            Self::Cached(cached) => cached.files.hash(hasher, false),
+        }
+    }
+}
+
+/// Does `work` for each of `items` on all cores. Of several faults it returns that of the first item, whichever was done first.
+///
+/// # Errors
+/// Those of `work`.
+pub(super) fn in_parallel<T: Send>(
+    items: impl Iterator<Item = T> + Send,
+    work: impl Fn(T) -> Result<()> + Sync,
+) -> Result<()> {
+    let items = Mutex::new(items.enumerate());
+    let fault = Mutex::new(None);
+    let take = || items.lock().expect("taking an item does not panic").next();
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some((i, item)) = take() {
+                    let Err(error) = work(item) else { continue };
+                    let mut first = fault.lock().expect("keeping a fault does not panic");
+                    if first.as_ref().is_none_or(|(earlier, _)| i < *earlier) {
+                        *first = Some((i, error));
+                    }
+                }
+            });
+        }
+    });
+    match fault.into_inner().expect("keeping a fault does not panic") {
+        Some((_, error)) => Err(error),
+        None => Ok(()),
+    }
+}

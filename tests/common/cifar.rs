@@ -1,0 +1,36 @@
+//! CIFAR-10 for the tests that want real images.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+/// Says so on standard error itself, since the test harness keeps what `eprintln` prints in a test that passes.
+pub fn skip(what: &str, why: &str) {
+    std::io::stderr().write_all(format!("SKIP: {what} is not tested: {why}\n").as_bytes()).unwrap();
+}
+
+/// CIFAR-10 unpacked from `../shared/data` into the system's temporary directory, once; None, said loudly, where that cannot be.
+pub fn cifar10_cache() -> Option<PathBuf> {
+    let cache = std::env::temp_dir().join("lerac-cifar-10");
+    let batches = cache.join("cifar-10-batches-bin");
+    if batches.is_dir() {
+        return Some(batches);
+    }
+    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/cifar-10-binary.tar.xz");
+    if !archive.is_file() {
+        skip("CIFAR-10", &format!("{} is absent", archive.display()));
+        return None;
+    }
+    let unpacked = TempDir::with_prefix("lerac-cifar-10-").expect("the temporary directory is writable");
+    let tar = Command::new("tar").arg("-xJf").arg(&archive).arg("-C").arg(unpacked.path()).status();
+    if !tar.as_ref().is_ok_and(|status| status.success()) {
+        skip("CIFAR-10", &format!("tar cannot unpack {} ({tar:?})", archive.display()));
+        return None;
+    }
+    // Another process may have been first; then its copy is as good and this one is deleted.
+    let _ = fs::rename(unpacked.path(), &cache);
+    assert!(batches.is_dir(), "{} holds no cifar-10-batches-bin", archive.display());
+    Some(batches)
+}
