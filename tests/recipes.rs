@@ -22,64 +22,44 @@ struct Published {
     tenth_at: [u64; 3],
 }
 
-/// SGD with momentum 0.9 and weight decay 1e-4 throughout.
+/// What the rows share, the first of them. SGD with momentum 0.9 and weight decay 1e-4 throughout.
+const RESNET18_CIFAR10: Published = Published {
+    recipe: "resnet18-cifar10",
+    data: "cifar10",
+    model: "resnet18",
+    ladder: Ladder::Resnet,
+    eta: 0.1,
+    batch_size: 64,
+    epochs: 200,
+    min_lr: 1e-5,
+    clf: 1e-3,
+    updates_per_epoch: 1,
+    stop_lr: 0.11,
+    tenth_at: [35, 65, 95],
+};
+
+const WIDE_RESNET_CIFAR10: Published = Published {
+    recipe: "wide_resnet-cifar10",
+    model: "wide_resnet52-2",
+    ladder: Ladder::WideResnet,
+    min_lr: 1e-7,
+    clf: 1e-5,
+    tenth_at: [38, 68, 98],
+    ..RESNET18_CIFAR10
+};
+
 const PUBLISHED: [Published; 4] = [
-    Published {
-        recipe: "resnet18-cifar10",
-        data: "cifar10",
-        model: "resnet18",
-        ladder: Ladder::Resnet,
-        eta: 0.1,
-        batch_size: 64,
-        epochs: 200,
-        min_lr: 1e-5,
-        clf: 1e-3,
-        updates_per_epoch: 1,
-        stop_lr: 0.11,
-        tenth_at: [35, 65, 95],
-    },
+    RESNET18_CIFAR10,
     Published {
         recipe: "resnet18-cifar100",
         data: "cifar100",
-        model: "resnet18",
-        ladder: Ladder::Resnet,
-        eta: 0.1,
-        batch_size: 64,
-        epochs: 200,
         min_lr: 1e-6,
         clf: 1e-5,
-        updates_per_epoch: 1,
-        stop_lr: 0.11,
         tenth_at: [36, 66, 96],
+        ..RESNET18_CIFAR10
     },
-    Published {
-        recipe: "wide_resnet-cifar10",
-        data: "cifar10",
-        model: "wide_resnet52-2",
-        ladder: Ladder::WideResnet,
-        eta: 0.1,
-        batch_size: 64,
-        epochs: 200,
-        min_lr: 1e-7,
-        clf: 1e-5,
-        updates_per_epoch: 1,
-        stop_lr: 0.11,
-        tenth_at: [38, 68, 98],
-    },
-    Published {
-        recipe: "wide_resnet-cifar100",
-        data: "cifar100",
-        model: "wide_resnet52-2",
-        ladder: Ladder::WideResnet,
-        eta: 0.1,
-        batch_size: 64,
-        epochs: 200,
-        min_lr: 1e-7,
-        clf: 1e-5,
-        updates_per_epoch: 1,
-        stop_lr: 0.11,
-        tenth_at: [38, 68, 98],
-    },
+    WIDE_RESNET_CIFAR10,
+    Published { recipe: "wide_resnet-cifar100", data: "cifar100", ..WIDE_RESNET_CIFAR10 },
 ];
 
 /// Recipes that no experiment of the published code stands behind.

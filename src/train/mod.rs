@@ -2,13 +2,15 @@
 
 mod checkpoint;
 mod config;
+mod records;
 mod run;
 mod session;
 mod weights;
 
 pub use checkpoint::{BestEpoch, Checkpoint, Standing, Totals};
 pub use config::{Config, Method, Preset, ScheduleKind};
-pub use run::{EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, Summary, resume, run};
+pub use records::{EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, Summary};
+pub use run::{resume, run};
 pub use session::{MakeCurriculum, Parts, Session, SessionPlan, Snapshot};
 pub use weights::{Tensor, read_safetensors, write_safetensors};
 #[cfg(feature = "cli")]
