@@ -91,6 +91,7 @@ fn unusual() -> Config {
         schedule: ScheduleKind::Step,
         milestones: vec![1.5, 3.0],
         gamma: 0.3,
+        patience: 4,
         final_rate: 1e-5,
         warmup_epochs: 0.5,
         preset: Preset::Reference,
@@ -215,6 +216,107 @@ fn wrong_options_are_refused_with_a_remedy() {
     assert_refused(&["train", "--recipe", "resnet7"], &["--recipe", "resnet18-cifar10"]);
     assert_refused(&["train", "--batch-size", "many"], &["--batch-size"]);
     assert_refused(&["fly"], &["fly"]);
+}
+
+#[test]
+fn numbers_are_checked_whatever_the_method() {
+    for [option, value, part] in [
+        ["--k", "-1", "more than 0 epochs, found -1"],
+        ["--sigma", "-3", "positive"],
+        ["--sigma-decay", "2", "up to 1"],
+        ["--sigma-every", "0", "at least 1"],
+        ["--min-lr", "0", "positive"],
+        ["--clf", "-1", "positive"],
+        ["--stop-lr", "0", "positive"],
+        ["--updates-per-epoch", "0", "at least 1"],
+        ["--stop-update-epoch", "0", "at least 1"],
+        ["--gamma", "0", "positive"],
+        ["--final-rate", "-1", "0, or"],
+        ["--clip-norm", "0", "positive"],
+        ["--milestones", "-1,2", "above 0"],
+        ["--train-images", "0", "at least 1, found 0"],
+        ["--batch-size", "9007199254740993", "found 9007199254740993"],
+        ["--shift", "200", "127"],
+        ["--shift", "300", "127"],
+    ] {
+        assert_refused(&["schedule", "--method", "conventional", option, value], &[option, part]);
+    }
+}
+
+#[test]
+fn negative_numbers_are_values() {
+    let of_run = [
+        "--train-images",
+        "--validation",
+        "--epochs",
+        "--batch-size",
+        "--seed",
+        "--log-every",
+        "--snr-every",
+        "--snr-batches",
+        "--patience",
+        "--updates-per-epoch",
+        "--stop-update-epoch",
+        "--sigma-every",
+        "--steps-per-epoch",
+    ];
+    let of_run = of_run.map(|option| ("schedule", option));
+    let others = [("trace", "--steps"), ("train", "--checkpoint-every"), ("predict", "--top")];
+    for (command, option) in of_run.into_iter().chain(others) {
+        let named = ["'-1'", &format!("'{option} <"), "expected a whole number from 0 to 9223372036854775807"];
+        assert_refused(&[command, option, "-1"], &named);
+    }
+    for (command, option) in [("compare", "--seeds"), ("train", "--keep-checkpoints"), ("schedule", "--shift")] {
+        assert_refused(&[command, option, "-1"], &["'-1'", &format!("'{option} <"), "-1 is not in"]);
+    }
+}
+
+#[test]
+fn rates_that_no_device_holds_are_refused() {
+    let reference = ["schedule", "--method", "lerac-reference"];
+    for (arguments, option) in [
+        (vec!["schedule", "--method", "lerac", "--range", "1e300..1e-300"], "--range"),
+        (vec!["schedule", "--method", "lerac", "--range", "1e-1..1e-300"], "--range"),
+        (vec!["schedule", "--eta", "1e300"], "--eta"),
+        (vec!["schedule", "--eta", "1e-300"], "--eta"),
+        ([&reference[..], &["--clf", "1e-300"]].concat(), "--clf"),
+        ([&reference[..], &["--stop-lr", "1e300"]].concat(), "--stop-lr"),
+        (vec!["schedule", "--schedule", "step", "--milestones", "1,2", "--gamma", "1e-100"], "--gamma"),
+        (vec!["schedule", "--schedule", "step", "--milestones", "1,2", "--gamma", "1e100"], "--gamma"),
+    ] {
+        assert_refused(&arguments, &[option, "positive learning rate", "1.2e-38 to 3.4e38"]);
+    }
+    let far = stdout(&["schedule", "--method", "lerac", "--range", "3e38..2e-38"]);
+    assert!(far.contains("3.00e38") && far.contains("2.00e-38") && !far.contains("inf"), "{far}");
+}
+
+#[test]
+fn schedules_ask_for_what_they_need() {
+    assert_refused(&["schedule", "--schedule", "step"], &["--milestones", "30,60"]);
+    assert_refused(&["schedule", "--schedule", "plateau"], &["--schedule", "validation accuracies", "layers.csv"]);
+    let plateau = ["train", "--schedule", "plateau"];
+    assert_refused(&[&plateau[..], &["--validation", "0"]].concat(), &["--schedule", "--validation 0"]);
+    assert_refused(&[&plateau[..], &["--gamma", "1"]].concat(), &["--gamma", "below 1"]);
+}
+
+#[test]
+fn grids_blame_the_option_that_is_wrong() {
+    let lerac = ["compare", "--methods", "lerac"];
+    for (more, option) in [
+        (["--methods", "lerac,lerac"], "--methods"),
+        (["--ks", "1,1"], "--ks"),
+        (["--ks", "0"], "--ks"),
+        (["--ks", "-1,2"], "--ks"),
+        (["--ks", "1,99"], "--ks"),
+        (["--ranges", "1e-1..1e-2,1e-1..1e-2"], "--ranges"),
+    ] {
+        let arguments: Vec<&str> = match more[0] {
+            "--methods" => vec!["compare", more[0], more[1]],
+            _ => [&lerac[..], &more].concat(),
+        };
+        assert_refused(&arguments, &[&format!("error: {option}: ")]);
+    }
+    assert_refused(&["bench", "step", "--models", "none"], &["error: --models: ", "resnet8"]);
 }
 
 fn config(text: &str) -> (tempfile::TempDir, String) {

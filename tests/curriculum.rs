@@ -2,8 +2,8 @@
 
 use approx::assert_relative_eq;
 use lerac::curriculum::{
-    Blurred, Cbs, Control, Conventional, Curriculum, Granularity, Growth, Ladder, Layer, Pace, Paper, Range, Reference,
-    ReferenceOptions, Schedule, Shape, Time, depths, rates,
+    Blurred, Cbs, Control, Conventional, Curriculum, Granularity, Growth, Ladder, Layer, Pace, Paper, Plateau, Range,
+    Reference, ReferenceOptions, Schedule, Shape, Time, depths, rates,
 };
 use proptest::prelude::*;
 
@@ -286,6 +286,37 @@ fn schedules_have_their_corner_values() {
     for (at, expected) in [(0, 0.005), (9, 0.05), (19, 0.1), (20, 0.1)] {
         assert_relative_eq!(warm.rate(time(at, 10)), expected, max_relative = 1e-12);
     }
+}
+
+/// What PyTorch 2.15's `ReduceLROnPlateau(mode="max", factor=, patience=, min_lr=)` makes of the rate after each epoch.
+#[test]
+fn a_plateau_is_pytorchs() {
+    let accuracies = [0.3, 0.5, 0.50004, 0.5, 0.6, 0.6, 0.6, 0.6, 0.59, 0.61, 0.61, 0.61, 0.61, 0.61, 0.61].to_vec();
+    let rates = vec![
+        0.1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.025, 0.025, 0.0125, 0.0125, 0.0125, 0.00625, 0.00625, 0.003125, 0.003125,
+    ];
+    let zero = vec![0.0, 0.0, 0.0, 0.1, 0.1, 0.1];
+    for (gamma, patience, floor, accuracies, expected) in [
+        (0.5, 1, 0.0, accuracies, rates),
+        (0.1, 0, 3e-3, zero, vec![0.1, 0.01, 0.003, 0.003, 0.003, 0.003]),
+        // The last change would be below 1e-8.
+        (0.1, 0, 0.0, vec![0.2; 9], vec![0.1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-8]),
+    ] {
+        let shape = Shape::Plateau(Plateau::new(gamma, patience, floor));
+        let mut schedule = Schedule { eta: 0.1, shape: shape.clone(), warmup_epochs: 0.0 };
+        assert_eq!(schedule.rate(time(0, 10)), 0.1);
+        for (accuracy, expected) in accuracies.into_iter().zip(expected) {
+            schedule.hear(accuracy);
+            assert_relative_eq!(schedule.rate(time(999, 10)), expected, max_relative = 1e-12);
+            // Another one goes on from there.
+            let mut other = Schedule { shape: shape.clone(), ..schedule.clone() };
+            other.set_plateau(schedule.plateau().unwrap());
+            assert_eq!(other, schedule);
+        }
+    }
+    let mut constant = Schedule { eta: 0.1, shape: Shape::Constant, warmup_epochs: 0.0 };
+    (0..20).for_each(|_| constant.hear(0.1));
+    assert_eq!((constant.rate(time(0, 10)), constant.plateau()), (0.1, None));
 }
 
 #[test]

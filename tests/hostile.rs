@@ -5,9 +5,10 @@
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use lerac::curriculum::PlateauState;
 use lerac::data;
 use lerac::error::{Error, Result};
-use lerac::train::{BestEpoch, Checkpoint, Config, Method, Standing, Tensor, Totals};
+use lerac::train::{BestEpoch, Checkpoint, Config, Method, Standing, Tensor, Totals, Written};
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
@@ -717,11 +718,15 @@ fn checkpoint(best: bool) -> Checkpoint {
         data: 0xdead_beef,
         step: 40,
         best: best.then_some(BestEpoch { epoch: 1, step: 20, accuracy: 0.1 + 0.2 }),
+        plateau: best.then_some(PlateauState { factor: 0.1 * 0.1, best: Some(1.0 / 3.0), bad_epochs: 2 }),
         totals: Totals { loss: 1.0 / 3.0, top1: 3, images: 64 },
         sums: Default::default(),
         seconds: 1.25,
         interval_seconds: 1e-3,
-        tables: BTreeMap::from([("metrics.csv".into(), 100), ("layers.csv".into(), 200)]),
+        tables: BTreeMap::from([
+            ("metrics.csv".into(), Written { bytes: 100, crc32: 7 }),
+            ("layers.csv".into(), Written { bytes: 200, crc32: u32::MAX }),
+        ]),
     };
     Checkpoint { standing, tensors }
 }
@@ -1027,14 +1032,15 @@ mod with_the_command_line {
 
     #[test]
     fn such_numbers_are_refused_on_the_command_line_too() {
-        let refusal = |option: &str, value: &str| {
+        let refusal = |option: &str, value: &str, code: i32| {
             let program = Command::new(env!("CARGO_BIN_EXE_lerac")).args(["schedule", option, value]).output().unwrap();
-            assert_eq!(program.status.code(), Some(1));
+            assert_eq!(program.status.code(), Some(code));
             String::from_utf8(program.stderr).unwrap()
         };
-        assert_eq!(refusal("--min-lr", "nan"), "error: --min-lr: expected a finite number, found nan\n");
-        let expected = format!("error: --validation: expected at most {}, found {}\n", i64::MAX, u64::MAX);
-        assert_eq!(refusal("--validation", &u64::MAX.to_string()), expected);
+        assert_eq!(refusal("--min-lr", "nan", 1), "error: --min-lr: expected a finite number, found nan\n");
+        let expected = format!("expected a whole number from 0 to {}", i64::MAX);
+        let found = refusal("--validation", &u64::MAX.to_string(), 2);
+        assert!(found.contains("--validation") && found.contains(&expected), "{found}");
     }
 
     /// A checkpoint may hold such numbers, and be held against other options.
@@ -1059,7 +1065,8 @@ mod with_the_command_line {
     const SPEED: &str = "step,images_per_second\n5,100.5\n10,1e3\n";
     const PREDICTIONS: &str = "image,label,prediction\n0,1,1\n1,2,3\n2,4,4\n";
     const LAYERS: &str = "step,epoch,depth,layer,learning_rate,gradient_norm,update_norm,weight_norm,effective_rate\n\
-        4,0.4,0,conv1,0.1,1.0,0.5,2.0,0.25\n4,0.4,1,\"head, last\",0.1,1.0,0.5,2.0,0.25\n9,0.9,0,conv1,0.1,1.0,0.5,2.0,0.25\n";
+        4,0.4,0,conv1,0.1,1.0,0.5,2.0,0.25\n4,0.4,1,\"head, last\",0.1,1.0,0.5,2.0,0.25\n9,0.9,0,conv1,0.1,1.0,0.5,2.0,0.25\n\
+        9,0.9,1,\"head, last\",0.1,1.0,0.5,2.0,0.25\n";
     const NOISE: &str = "step,epoch,depth,layer,signal_to_noise\n5,0.5,0,conv1,0.75\n5,0.5,1,\"head, last\",0.5\n";
     const NAMES: [&str; 7] =
         ["summary.json", "config.toml", "metrics.csv", "speed.csv", "predictions.csv", "layers.csv", "noise.csv"];
@@ -1084,15 +1091,19 @@ mod with_the_command_line {
         }
     }
 
+    fn config_of_run() -> Config {
+        Config { snr_every: 5, ..full_config() }
+    }
+
     fn run_files() -> [Vec<u8>; 7] {
         let summary = serde_json::to_string_pretty(&summary()).unwrap();
-        let config = toml_of(&full_config());
+        let config = toml_of(&config_of_run());
         [&summary, &config, METRICS, SPEED, PREDICTIONS, LAYERS, NOISE].map(|text| text.as_bytes().to_vec())
     }
 
     /// What is made of a run's directory of which file `changed` holds `bytes`.
     fn load(files: &[Vec<u8>; 7], changed: usize, bytes: &[u8]) -> Result<Finished> {
-        let config = full_config();
+        let config = config_of_run();
         let read = |path: &Path| {
             let place = NAMES.iter().position(|name| path == Path::new("dir").join(name));
             let place = place.ok_or_else(|| IoError::from(ErrorKind::NotFound))?;
@@ -1166,5 +1177,43 @@ mod with_the_command_line {
                 "{message}"
             );
         }
+    }
+
+    /// What a finished run cannot have left, each with the file and a part of the message.
+    #[test]
+    fn tables_must_be_of_a_finished_run() {
+        let files = run_files();
+        load(&files, 2, METRICS.as_bytes()).unwrap();
+        let header = |text: &str| format!("{}\n", text.lines().next().unwrap());
+        let (row, end) = ("holds a number that no run writes", "rows up to step 10");
+        for (file, text, part) in [
+            (2, header(METRICS), end),
+            (2, METRICS.replace("epoch,10", "epoch,5"), end),
+            (2, METRICS.replace("interval,10,1.0,2.1,0.25,,\n", ""), end),
+            (2, METRICS.replace("2.1,", "NaN,"), "row 2 holds"),
+            (2, METRICS.replace("0.25", "1.5"), row),
+            (2, METRICS.replace("2.0,0.3", "inf,0.3"), "row 3 holds"),
+            (2, METRICS.replace("2.0,0.3", "2.0,0.4"), "the validation accuracy of summary.json"),
+            (3, header(SPEED), "a row for each interval"),
+            (3, SPEED.replace("\n5,", "\n6,"), "a row for each interval"),
+            (3, SPEED.replace("100.5", "0"), "row 1 holds"),
+            (3, SPEED.replace("100.5", "NaN"), row),
+            (4, PREDICTIONS.replace("0,1,1", "0,1,2"), "1 of 3 images are right here, 0.6666"),
+            (5, header(LAYERS), "a row of each layer"),
+            (5, LAYERS.replacen("9,0.9,0,conv1,0.1,1.0,0.5,2.0,0.25\n", "", 1), "a row of each layer"),
+            (5, LAYERS.replacen("1.0,0.5", "NaN,0.5", 1), "row 1 holds"),
+            (5, LAYERS.replacen("2.0,0.25", "2.0,NaN", 1), row),
+            (6, header(NOISE), "rows of every layer"),
+            (6, NOISE.replace("5,0.5,0,conv1,0.75\n", ""), "rows of every layer"),
+            (6, NOISE.replace("0.75", "NaN"), row),
+        ] {
+            let message = load(&files, file, text.as_bytes()).unwrap_err().to_string();
+            let place = format!("dir/{}, byte ", NAMES[file]);
+            assert!(message.starts_with(&place) && message.contains(part), "{message:?} lacks {part:?}: {text}");
+            assert!(message.contains("remove the run's directory"), "{message}");
+        }
+        // Norms beyond f32 are infinite, and their quotient no number: a run may end like this.
+        let beyond = LAYERS.replacen("1.0,0.5,2.0,0.25", "inf,inf,inf,NaN", 1);
+        load(&files, 5, beyond.as_bytes()).unwrap();
     }
 }

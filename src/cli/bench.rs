@@ -8,7 +8,7 @@ use crate::gpu::Gpu;
 use crate::nn;
 use crate::study::bench::{self, Cell, Peaks, Report};
 use crate::study::plots::{self, Panel, Series};
-use crate::train::Config;
+use crate::train::{Config, whole};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 
@@ -54,10 +54,10 @@ pub(super) struct BenchArgs {
     #[arg(long)]
     cache: Option<PathBuf>,
     /// Images per step
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 64, value_parser = whole::<usize>)]
     batch_size: usize,
     /// Timed runs, of which the median counts
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = 7, value_parser = whole::<usize>)]
     runs: usize,
     /// Print JSON
     #[arg(long)]
@@ -74,7 +74,10 @@ pub(super) struct BenchArgs {
 pub(super) fn run(args: &BenchArgs) -> Result<()> {
     let config = Config { batch_size: args.batch_size, ..Config::default() };
     config.check()?;
-    args.models.iter().try_for_each(|model| nn::named(model).map(drop))?;
+    args.models.iter().try_for_each(|model| nn::named(model).map(drop)).map_err(|error| match error {
+        Error::Option { message, .. } => Error::option("--models", message),
+        other => other,
+    })?;
     if !(1..=MOST_RUNS).contains(&args.runs) {
         return Err(Error::option("--runs", format!("expected 1 to {MOST_RUNS}, found {}", args.runs)));
     }

@@ -2,12 +2,11 @@
 
 use super::progress::open_data;
 use super::{ConfigArgs, DeviceArgs, print};
-use crate::data::Splits;
-use crate::error::{Error, Result};
-use crate::gpu::Gpu;
-use crate::train::{Config, Training, begin};
+use crate::error::Result;
+use crate::train::{read_test_set, trained};
 use clap::{ArgMatches, Args};
 use serde_json::json;
+use std::sync::Arc;
 
 /// Options of `lerac eval`.
 #[derive(Debug, Args)]
@@ -21,29 +20,14 @@ pub(super) struct EvalArgs {
     json: bool,
 }
 
-/// The model of `config` with the weights of `--init`, as it stood when they were saved.
-pub(super) fn loaded<'g, 'c>(gpu: &'g Gpu, config: &'c Config, splits: &Splits) -> Result<Training<'g, 'c>> {
-    if config.init.is_none() {
-        return Err(Error::option("--init", "expected the file of weights, such as model.safetensors of a run"));
-    }
-    let mut training = begin(gpu, config, splits)?;
-    let loaded = training.load_weights()?;
-    if let Some(name) = loaded.skipped.first() {
-        let message = format!("the file has no {name} of this shape, and random values predict nothing");
-        return Err(Error::option("--init-partial", message));
-    }
-    // Where the file does not say, the run was over: a blur has faded as far as it does.
-    training.session.set_step(loaded.step.unwrap_or(training.steps));
-    Ok(training)
-}
-
 /// Prints loss and accuracy over the test set.
 pub(super) fn run(args: &EvalArgs, matches: &ArgMatches) -> Result<()> {
     let config = args.config.resolve(matches)?;
     config.check()?;
     let splits = open_data(&config.source(), false)?;
     let gpu = args.device.open()?;
-    let (sums, _) = loaded(&gpu, &config, &splits)?.read_test_set()?;
+    let session = trained(&gpu, &config, &splits)?;
+    let (sums, _) = read_test_set(&session, Arc::new(splits.test), config.batch_size)?;
     let (loss, top1, top5) = (sums.mean_loss(), sums.accuracy(), sums.top5_accuracy());
     print(&match args.json {
         true => {

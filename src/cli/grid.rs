@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::train::{Config, Method};
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 /// Enough for every interval, and few enough for a list of runs.
@@ -18,14 +19,14 @@ pub(super) struct Grid {
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Grid::default().methods, help_heading = "Grid")]
     pub(super) methods: Vec<Method>,
     /// Number of seeds, from --seed on; every method gets the same
-    #[arg(long, default_value_t = Grid::default().seeds, help_heading = "Grid")]
+    #[arg(long, default_value_t = Grid::default().seeds, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_SEEDS)), help_heading = "Grid")]
     pub(super) seeds: u32,
     /// Values of --k, each of which makes a method of its own of every method that has one
-    #[arg(long, value_delimiter = ',', help_heading = "Grid")]
+    #[arg(long, allow_hyphen_values = true, value_delimiter = ',', help_heading = "Grid")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) ks: Vec<f64>,
     /// Values of --range, likewise
-    #[arg(long, value_delimiter = ',', help_heading = "Grid")]
+    #[arg(long, allow_hyphen_values = true, value_delimiter = ',', help_heading = "Grid")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) ranges: Vec<Range>,
 }
@@ -49,6 +50,12 @@ impl Run {
     pub(super) fn title(&self) -> String {
         format!("{} seed {}", self.arm, self.config.seed)
     }
+}
+
+/// Whether each of `values` is there once.
+fn only_once<T: PartialEq + Display>(option: &str, values: &[T]) -> Result<()> {
+    let twice = (1..values.len()).find(|&i| values[..i].contains(&values[i]));
+    twice.map_or(Ok(()), |i| Err(Error::option(option, format!("{} is named twice; once will do", values[i]))))
 }
 
 impl Grid {
@@ -90,14 +97,24 @@ impl Grid {
         if self.methods.is_empty() {
             return Err(Error::option("--methods", "expected at least one"));
         }
+        only_once("--methods", &self.methods)?;
+        only_once("--ks", &self.ks)?;
+        only_once("--ranges", &self.ranges)?;
+        // What one run calls --k is one of --ks here.
+        let of_grid = |error: Error| match error {
+            Error::Option { option, message } if option == "--k" && !self.ks.is_empty() => {
+                Error::option("--ks", message)
+            }
+            Error::Option { option, message } if option == "--range" && !self.ranges.is_empty() => {
+                Error::option("--ranges", message)
+            }
+            other => other,
+        };
         let arms = self.arms(config);
-        if let Some(i) = (1..arms.len()).find(|&i| arms[..i].iter().any(|arm| arm.0 == arms[i].0)) {
-            return Err(Error::option("--methods", format!("{} is named twice; once will do", arms[i].0)));
-        }
         let run = |seed: u32, (arm, config): &(String, Config)| {
             let config = Config { seed: config.seed.wrapping_add(seed.into()), ..config.clone() };
             let dir = out.join(format!("{}-seed{}", arm.replace(' ', "-").replace('=', ""), config.seed));
-            config.check().map(|()| Run { arm: arm.clone(), config, dir })
+            config.check().map_err(of_grid).map(|()| Run { arm: arm.clone(), config, dir })
         };
         (0..self.seeds).flat_map(|seed| arms.iter().map(move |arm| run(seed, arm))).collect()
     }

@@ -117,7 +117,7 @@ pub(super) fn run(args: &InfoArgs) -> Result<()> {
         return describe(model, args);
     }
     let list = adapters();
-    let chosen = choose(&list, &args.device.choice())?;
+    let chosen = choose(&list, &args.device.choice()).map_err(|error| args.device.blamed(error))?;
     let gpu = Gpu::open(&Options { adapter: args.device.choice(), ..Options::default() })?;
     if args.json {
         let report = serde_json::json!({

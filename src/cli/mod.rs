@@ -68,9 +68,20 @@ impl DeviceArgs {
         AdapterChoice::from_option(self.adapter.as_deref())
     }
 
+    /// Says where a wish for an adapter comes from, if it is not the option.
+    fn blamed(&self, error: Error) -> Error {
+        match error {
+            Error::Adapter(message) if self.adapter.is_none() => {
+                Error::Adapter(message.replacen("--adapter ", "LERAC_ADAPTER=", 1))
+            }
+            other => other,
+        }
+    }
+
     /// Opens the adapter and says so where it is a software one.
     fn open(&self) -> Result<Gpu> {
-        let gpu = Gpu::open(&Options { adapter: self.choice(), ..Options::default() })?;
+        let opened = Gpu::open(&Options { adapter: self.choice(), ..Options::default() });
+        let gpu = opened.map_err(|error| self.blamed(error))?;
         if gpu.info().kind == AdapterKind::Software {
             say(&format!("note: {} computes on the processor; a GPU is many times faster", gpu.info().name));
         }
@@ -83,12 +94,22 @@ fn make_dir(dir: &Path) -> Result<()> {
     std::fs::create_dir_all(dir).map_err(Error::io(dir, "create"))
 }
 
+/// What clap knows of the options: a number below 0 is a value, for which the option then says what it expects, and no other option.
+fn command() -> clap::Command {
+    Cli::command().mut_subcommands(|command| {
+        command.mut_args(|arg| {
+            let takes_values = arg.get_action().takes_values();
+            arg.allow_negative_numbers(takes_values)
+        })
+    })
+}
+
 /// Parses the arguments, runs the command, and reports an error if there is one.
 pub fn main() -> ExitCode {
     // A limit on the size of files is then an error like a full disk, and no signal. Where that cannot be, it stays one.
     #[cfg(unix)]
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Default::default());
-    let matches = Cli::command().get_matches();
+    let matches = command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let (_, of_command) = matches.subcommand().expect("clap demands a command");
     let result = match &cli.command {

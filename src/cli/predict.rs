@@ -1,8 +1,9 @@
 //! `lerac predict`.
 
-use super::{ConfigArgs, DeviceArgs, eval, print};
+use super::{ConfigArgs, DeviceArgs, print};
 use crate::data::{Augmentation, Dataset, HostBatch, Source, read_image};
 use crate::error::Result;
+use crate::train::{trained, whole};
 use clap::{ArgMatches, Args};
 use serde_json::json;
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ pub(super) struct PredictArgs {
     #[arg(required = true)]
     images: Vec<PathBuf>,
     /// Classes to name for each image
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = whole::<usize>)]
     top: usize,
     /// Print a JSON line per image
     #[arg(long)]
@@ -44,11 +45,11 @@ pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
     let bytes = bytes.collect::<Result<Vec<_>>>()?.concat();
     let given = Dataset { images: bytes.into(), labels: vec![0; args.images.len()], ..known.clone() };
     let gpu = args.device.open()?;
-    let training = eval::loaded(&gpu, &config, &splits)?;
+    let session = trained(&gpu, &config, &splits)?;
     let indices: Vec<u32> = (0..given.len() as u32).collect();
     let batches = indices.chunks(config.batch_size);
     let batches = batches.map(|i| HostBatch::gather(&given, i, config.batch_size, || Augmentation::IDENTITY));
-    for (path, logits) in args.images.iter().zip(training.session.logits(batches)?) {
+    for (path, logits) in args.images.iter().zip(session.logits(batches)?) {
         let mut classes: Vec<(f64, &String)> = softmax(&logits).into_iter().zip(&known.classes).collect();
         classes.sort_by(|(a, _), (b, _)| b.total_cmp(a));
         classes.truncate(args.top);

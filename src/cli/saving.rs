@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::study::Saving;
+use crate::train::whole;
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -15,7 +16,7 @@ pub(super) const INTERRUPTED: u8 = 130;
 #[derive(Debug, Args)]
 pub(super) struct SavingArgs {
     /// Steps between checkpoints, from which an ended run goes on; 0 for none but that of an interrupted run
-    #[arg(long, default_value_t = 1000, help_heading = "Checkpoints")]
+    #[arg(long, default_value_t = 1000, value_parser = whole::<u64>, help_heading = "Checkpoints")]
     checkpoint_every: u64,
     /// Checkpoints that are kept
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Checkpoints")]

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::nn::{self, Task};
 use crate::study::plots::{self, HeatMap};
 use crate::tape::{Mode, Tape};
-use crate::train::{Config, Method};
+use crate::train::{Config, Method, ScheduleKind, whole};
 use clap::{ArgMatches, Args};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ pub(super) struct ScheduleArgs {
     #[command(flatten)]
     config: ConfigArgs,
     /// Steps in an epoch
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = whole::<u64>)]
     steps_per_epoch: u64,
     /// Write every step's rates here, as step,epoch,depth,layer,learning_rate
     #[arg(long)]
@@ -55,6 +55,10 @@ pub(super) fn run(args: &ScheduleArgs, matches: &ArgMatches) -> Result<()> {
     config.check()?;
     if args.steps_per_epoch == 0 {
         return Err(Error::option("--steps-per-epoch", "expected at least 1, found 0"));
+    }
+    if config.schedule == ScheduleKind::Plateau {
+        let message = "the rates of a plateau depend on validation accuracies; layers.csv of a run holds them";
+        return Err(Error::option("--schedule", message));
     }
     let layers = layers_of(&config)?;
     let (curriculum, schedule) = (config.curriculum(&layers)?, config.common_rate()?);

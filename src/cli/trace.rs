@@ -4,6 +4,7 @@ use super::progress::open_data;
 use super::{ConfigArgs, DeviceArgs, print};
 use crate::error::Result;
 use crate::study;
+use crate::train::whole;
 use clap::{ArgMatches, Args};
 use std::path::PathBuf;
 
@@ -15,7 +16,7 @@ pub(super) struct TraceArgs {
     #[command(flatten)]
     device: DeviceArgs,
     /// Steps to write
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = whole::<u64>)]
     steps: u64,
     /// Directory for the tensors and trace.json
     #[arg(long, default_value = "out/trace")]

@@ -1,12 +1,13 @@
 //! Beside the tower: learning rates as pure functions of time, in f64, without a device.
 //!
 //! The rate of layer j at time t is eta(t) * factor_j(t): a [`Schedule`] gives the common rate eta(t), a [`Curriculum`] the
-//! layer's own factor. Time is counted in fractional epochs.
+//! layer's own factor. Time is counted in fractional epochs. A plateau alone also hears the validation accuracy.
 
 mod cbs;
 mod controls;
 mod conventional;
 mod paper;
+mod plateau;
 mod reference;
 mod schedule;
 
@@ -14,10 +15,25 @@ pub use cbs::Cbs;
 pub use controls::{Control, Growth};
 pub use conventional::Conventional;
 pub use paper::{Pace, Paper, Range};
+pub use plateau::{Plateau, PlateauState};
 pub use reference::{Ladder, Options as ReferenceOptions, Reference};
 pub use schedule::{Schedule, Shape};
 
+use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
+
+/// The learning rates that a device can hold with full precision: those of f32.
+pub const RATES: RangeInclusive<f64> = f32::MIN_POSITIVE as f64..=f32::MAX as f64;
+
+/// Whether the device can hold `rate`, which `option` asks for.
+///
+/// # Errors
+/// [`Error::Option`] where it cannot.
+pub(crate) fn check_rate(option: &str, rate: f64) -> Result<()> {
+    let message = || format!("expected a positive learning rate that f32 holds (1.2e-38 to 3.4e38), found {rate:?}");
+    RATES.contains(&rate).then_some(()).ok_or_else(|| Error::option(option, message()))
+}
 
 /// A layer as a model declares it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

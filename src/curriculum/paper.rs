@@ -1,7 +1,7 @@
 //! Learning Rate Curriculum as the paper defines it.
 
 use super::controls::Growth;
-use super::{Curriculum, Time};
+use super::{Curriculum, RATES, Time, check_rate};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -25,8 +25,8 @@ impl FromStr for Range {
         let (first, last) = text.split_once("..").ok_or_else(|| format!("{example}, found {text:?}"))?;
         let number = |part: &str| part.trim().parse::<f64>().map_err(|_| format!("{example}; {part:?} is no number"));
         let (first, last) = (number(first)?, number(last)?);
-        if !(first > 0.0 && last > 0.0 && first.is_finite() && last.is_finite()) {
-            return Err(format!("expected positive learning rates, found {text}"));
+        if ![first, last].iter().all(|rate| RATES.contains(rate)) {
+            return Err(format!("expected positive learning rates that f32 holds (1.2e-38 to 3.4e38), found {text}"));
         }
         if first < last {
             return Err(format!(
@@ -93,12 +93,10 @@ impl Paper {
     /// # Errors
     /// [`Error::Option`] unless eta, the range and k are positive and the range descends.
     pub fn new(eta: f64, range: Range, k: f64, depths: &[usize], pace: Pace) -> Result<Self> {
-        let positive = |option: &str, value: f64| match value > 0.0 && value.is_finite() {
-            true => Ok(()),
-            false => Err(Error::option(option, format!("expected a positive number, found {value}"))),
-        };
-        positive("--eta", eta)?;
-        positive("--k", k)?;
+        check_rate("--eta", eta)?;
+        if !(k > 0.0 && k.is_finite()) {
+            return Err(Error::option("--k", format!("expected more than 0 epochs, found {k}")));
+        }
         // Also checks a range that was not parsed.
         let range: Range = range.to_string().parse().map_err(|message: String| Error::option("--range", message))?;
         let deepest = depths.iter().copied().max().unwrap_or(1);

@@ -1,6 +1,6 @@
 //! Learning Rate Curriculum as the published code (CroitoruAlin/LeRaC, 6d3fdb8) computes it, float rounding included.
 
-use super::{Curriculum, Time};
+use super::{Curriculum, Time, check_rate};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -54,22 +54,19 @@ impl Reference {
     /// The ladder for layers at block `depths` (ranked from 1: the stem first, the classifier last).
     ///
     /// # Errors
-    /// [`Error::Option`] unless all rates and the number of updates are positive.
+    /// [`Error::Option`] unless the device can hold all rates, and the number of updates is positive.
     pub fn new(options: Options, depths: &[usize]) -> Result<Self> {
-        let rates = [
-            ("--eta", options.eta),
-            ("--min-lr", options.min_lr),
-            ("--clf", options.clf),
-            ("--stop-lr", options.stop_lr),
-        ];
-        if let Some((option, value)) = rates.into_iter().find(|(_, value)| !(*value > 0.0 && value.is_finite())) {
-            return Err(Error::option(option, format!("expected a positive number, found {value}")));
+        let rates = [("--eta", options.eta), ("--min-lr", options.min_lr), ("--stop-lr", options.stop_lr)];
+        rates.into_iter().try_for_each(|(option, rate)| check_rate(option, rate))?;
+        if !(options.clf > 0.0 && options.clf.is_finite()) {
+            return Err(Error::option("--clf", format!("expected a positive factor, found {}", options.clf)));
         }
         if options.updates_per_epoch == 0 {
             return Err(Error::option("--updates-per-epoch", "expected at least 1, found 0"));
         }
         let deepest = depths.iter().copied().max().unwrap_or(1);
         let by_depth = initial_rates(&options, deepest);
+        by_depth.iter().try_for_each(|&rate| check_rate("--min-lr and --clf, as initial rates", rate))?;
         let mut rates: Vec<f64> = depths.iter().map(|&depth| by_depth[depth - 1]).collect();
         let mut ladder = vec![];
         loop {

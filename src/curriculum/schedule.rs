@@ -1,6 +1,6 @@
 //! The common learning rate.
 
-use super::Time;
+use super::{Plateau, PlateauState, Time};
 use std::f64::consts::PI;
 
 /// How the common rate changes, as a factor of eta; t in epochs.
@@ -23,9 +23,11 @@ pub enum Shape {
         /// Last factor.
         floor: f64,
     },
+    /// What the validation accuracy makes of it.
+    Plateau(Plateau),
 }
 
-/// eta(t) = eta * shape(t) * min(1, (t + one step) / warm-up).
+/// eta(t) = eta * shape(t) * min(1, (t + one step) / warm-up). All of it is known beforehand, but for a plateau.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
     /// The common rate that all layers share in the end.
@@ -42,6 +44,7 @@ impl Schedule {
         let t = time.epochs();
         let shape = match &self.shape {
             Shape::Constant => 1.0,
+            Shape::Plateau(plateau) => plateau.state.factor,
             Shape::Step { milestones, gamma } => {
                 gamma.powi(milestones.iter().filter(|&&milestone| milestone <= t).count() as i32)
             }
@@ -56,5 +59,27 @@ impl Schedule {
         let next = Time { step: time.step + 1, ..time }.epochs();
         let warmup = if next < self.warmup_epochs { next / self.warmup_epochs } else { 1.0 };
         self.eta * shape * warmup
+    }
+
+    /// An epoch has ended with this validation accuracy, which matters to a plateau alone.
+    pub fn hear(&mut self, validation_accuracy: f64) {
+        if let Shape::Plateau(plateau) = &mut self.shape {
+            plateau.hear(validation_accuracy, self.eta);
+        }
+    }
+
+    /// What a plateau has seen so far.
+    pub fn plateau(&self) -> Option<PlateauState> {
+        match &self.shape {
+            Shape::Plateau(plateau) => Some(plateau.state),
+            _ => None,
+        }
+    }
+
+    /// Goes on from what a plateau had seen.
+    pub fn set_plateau(&mut self, state: PlateauState) {
+        if let Shape::Plateau(plateau) = &mut self.shape {
+            plateau.state = state;
+        }
     }
 }

@@ -4,6 +4,7 @@ use super::tables::REMEDY;
 use crate::error::{Error, Result};
 use crate::train::{Checkpoint, sync_directory, write_whole};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The folder of a run's directory that holds them.
@@ -12,11 +13,12 @@ const FOLDER: &str = "checkpoints";
 /// The files in `run`'s directory, the oldest first.
 fn files(run: &Path) -> Result<Vec<PathBuf>> {
     let folder = run.join(FOLDER);
-    if !folder.is_dir() {
-        return Ok(vec![]);
-    }
+    let entries = match fs::read_dir(&folder) {
+        Err(fault) if fault.kind() == ErrorKind::NotFound => return Ok(vec![]),
+        entries => entries.map_err(Error::io(&folder, "read"))?,
+    };
     let mut files = vec![];
-    for entry in fs::read_dir(&folder).map_err(Error::io(&folder, "read"))? {
+    for entry in entries {
         let path = entry.map_err(Error::io(&folder, "read"))?.path();
         if path.extension().is_some_and(|extension| extension == "safetensors") {
             files.push(path);

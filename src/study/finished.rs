@@ -127,13 +127,42 @@ impl Finished {
         let Some((path, bytes)) = optional("summary.json")? else { return Ok(None) };
         let summary = summary(&path, &bytes)?;
         let (path, bytes) = needed("config.toml")?;
-        check_same(dir, &Config::from_toml(&path, &bytes)?, config)?;
-        let metrics: Vec<MetricsRow> = rows(needed("metrics.csv")?)?;
-        let speed: Vec<SpeedRow> = rows(needed("speed.csv")?)?;
-        let predictions = predictions(needed("predictions.csv")?, summary.test_images)?;
-        let layers = rows(needed("layers.csv")?)?;
-        let noise = optional("noise.csv")?.map_or(Ok(vec![]), rows)?;
+        check_same(dir, &Config::from_toml(&path, &bytes)?, config, "choose another directory or remove it")?;
+        let metrics = rows(needed("metrics.csv")?, MetricsRow::is_sound)?;
+        let speed = rows(needed("speed.csv")?, SpeedRow::is_sound)?;
+        let predictions = predictions(needed("predictions.csv")?, &summary)?;
+        let layers = rows(needed("layers.csv")?, LayerRow::is_sound)?;
+        let noise = match config.snr_every {
+            0 => vec![],
+            _ => rows(needed("noise.csv")?, NoiseRow::is_sound)?,
+        };
         let intervals = || metrics.iter().filter(|row| row.kind == "interval");
+        let count = intervals().count();
+        let layers = histories(layers, noise);
+        let demand = |name: &str, holds: bool, expected: &str| match holds {
+            true => Ok(()),
+            false => Err(Error::format(&dir.join(name), 0, format!("expected {expected}; {REMEDY}"))),
+        };
+        let steps = summary.steps;
+        let to_the_end =
+            is_last(intervals(), steps) && is_last(metrics.iter().filter(|row| row.kind == "epoch"), steps);
+        demand("metrics.csv", to_the_end, &format!("rows up to step {steps}, the last of summary.json"))?;
+        let is_best = |row: &MetricsRow| {
+            let (epoch, accuracy) = (summary.best_epoch as f64, summary.validation_accuracy);
+            row.kind == "epoch" && row.epoch == epoch && row.validation_accuracy == accuracy
+        };
+        demand(
+            "metrics.csv",
+            metrics.iter().any(is_best),
+            "the validation accuracy of summary.json in the row of its best epoch",
+        )?;
+        let timed = speed.iter().map(|row| row.step).eq(intervals().map(|row| row.step));
+        demand("speed.csv", timed, "a row for each interval of metrics.csv")?;
+        let rated = !layers.is_empty() && layers.iter().all(|layer| layer.effective_rate.len() == count);
+        demand("layers.csv", rated, "a row of each layer for each interval of metrics.csv")?;
+        let measured = |layer: &LayerHistory| layer.signal_to_noise.len();
+        let even = layers.iter().all(|layer| measured(layer) == measured(&layers[0]));
+        demand("noise.csv", even && (config.snr_every == 0 || measured(&layers[0]) > 0), "rows of every layer")?;
         let held_out = |value: fn(&MetricsRow) -> Option<f64>| {
             metrics.iter().filter_map(|row| Some((row.epoch, value(row)?))).collect()
         };
@@ -147,7 +176,7 @@ impl Finished {
             images_per_second: speed.iter().map(|row| row.images_per_second).collect(),
             validation_loss: held_out(|row| row.validation_loss),
             validation_accuracy: held_out(|row| row.validation_accuracy),
-            layers: histories(layers, noise),
+            layers,
             right: predictions.iter().map(|row| row.label == row.prediction).collect(),
         }))
     }
@@ -161,37 +190,52 @@ pub(super) fn summary(path: &Path, bytes: &[u8]) -> Result<Summary> {
     })
 }
 
-/// The rows of a table.
-fn rows<T: DeserializeOwned>((path, bytes): (PathBuf, Vec<u8>)) -> Result<Vec<T>> {
-    tables::rows(&path, &bytes)
-}
-
-/// The rows of `predictions.csv`, one for each of `images`: other runs' are paired with them.
-fn predictions((path, bytes): (PathBuf, Vec<u8>), images: u64) -> Result<Vec<PredictionRow>> {
-    let rows: Vec<PredictionRow> = tables::rows(&path, &bytes)?;
-    match rows.len() as u64 == images && rows.iter().enumerate().all(|(i, row)| row.image == i) {
-        true => Ok(rows),
-        false => {
-            let message =
-                format!("expected a row for each of {images} images in order, found {}; {REMEDY}", rows.len());
-            Err(Error::format(&path, bytes.len() as u64, message))
+/// The rows of a table, all of them `sound`.
+fn rows<T: DeserializeOwned>((path, bytes): (PathBuf, Vec<u8>), sound: fn(&T) -> bool) -> Result<Vec<T>> {
+    let rows = tables::rows(&path, &bytes)?;
+    match rows.iter().position(|row| !sound(row)) {
+        None => Ok(rows),
+        Some(place) => {
+            let before = bytes.split_inclusive(|&byte| byte == b'\n').take(1 + place);
+            let offset: usize = before.map(<[u8]>::len).sum();
+            let message = format!("row {} holds a number that no run writes; {REMEDY}", 1 + place);
+            Err(Error::format(&path, offset as u64, message))
         }
     }
+}
+
+/// Whether these rows end with step `step`.
+fn is_last<'r>(rows: impl Iterator<Item = &'r MetricsRow>, step: u64) -> bool {
+    rows.last().is_some_and(|row| row.step == step)
+}
+
+/// The rows of `predictions.csv`, one for each image of the test set, since other runs' are paired with them, and as many of them right
+/// as the summary says.
+fn predictions((path, bytes): (PathBuf, Vec<u8>), summary: &Summary) -> Result<Vec<PredictionRow>> {
+    let rows: Vec<PredictionRow> = tables::rows(&path, &bytes)?;
+    let bad = |message: String| Error::format(&path, bytes.len() as u64, format!("{message}; {REMEDY}"));
+    let images = summary.test_images;
+    if rows.len() as u64 != images || rows.iter().enumerate().any(|(i, row)| row.image != i) {
+        return Err(bad(format!("expected a row for each of {images} images in order, found {}", rows.len())));
+    }
+    let right = rows.iter().filter(|row| row.label == row.prediction).count();
+    if right as f64 / images.max(1) as f64 != summary.test_accuracy {
+        let accuracy = summary.test_accuracy;
+        return Err(bad(format!("{right} of {images} images are right here, {accuracy} of them in summary.json")));
+    }
+    Ok(rows)
 }
 
 /// Whether a run in `dir` that was made by `there` is the one that `here` makes, wherever its data may lie.
 ///
 /// # Errors
-/// [`Error::Option`] with every option that differs.
-pub(super) fn check_same(dir: &Path, there: &Config, here: &Config) -> Result<()> {
+/// [`Error::Option`] with every option that differs, and `remedy`.
+pub(super) fn check_same(dir: &Path, there: &Config, here: &Config, remedy: &str) -> Result<()> {
     let there = Config { data_dir: here.data_dir.clone(), ..there.clone() };
     if there == *here {
         return Ok(());
     }
-    let message = format!(
-        "holds a run with other options ({}); choose another directory, remove it, or go on all the same by `lerac resume --force`",
-        difference(&there, here)
-    );
+    let message = format!("holds a run with other options ({}); {remedy}", difference(&there, here));
     Err(Error::option(dir.display().to_string(), message))
 }
 

@@ -8,8 +8,8 @@ use super::{checkpoints, finished};
 use crate::curriculum::Layer;
 use crate::error::{Error, Result};
 use crate::train::{
-    Checkpoint, Config, EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, SessionPlan, Summary,
-    write_safetensors, write_whole,
+    Checkpoint, Config, EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, STEP, STEPS_PER_EPOCH,
+    SessionPlan, Summary, write_safetensors, write_whole,
 };
 use std::collections::BTreeMap;
 use std::fs;
@@ -46,6 +46,12 @@ const METRICS: &str = "metrics.csv";
 const LAYERS: &str = "layers.csv";
 const SPEED: &str = "speed.csv";
 const NOISE: &str = "noise.csv";
+
+/// What to do where `dir` holds an unfinished run with other options.
+fn remedy(dir: &Path) -> String {
+    let dir = dir.display();
+    format!("choose another directory, remove it, or go on all the same by `lerac resume {dir} --force`")
+}
 
 impl RunDir {
     /// Makes `dir` for a new run and writes its configuration.
@@ -84,20 +90,20 @@ impl RunDir {
         if let Some(checkpoint) = &checkpoint
             && !force
         {
-            finished::check_same(dir, &checkpoint.standing.config, config)?;
+            finished::check_same(dir, &checkpoint.standing.config, config, &remedy(dir))?;
         }
         // Beside a checkpoint the file stays as it is, until its images are known to be the same.
         if checkpoint.is_none() || force {
             let text = toml::to_string(config).expect("every option has a TOML form");
             write_whole(&dir.join("config.toml"), text.as_bytes())?;
         }
-        let bytes = |name: &str| checkpoint.as_ref().and_then(|c| c.standing.tables.get(name).copied());
-        let table = |name: &str| match bytes(name) {
-            Some(bytes) => Table::cut(dir.join(name), bytes),
+        let written = |name: &str| checkpoint.as_ref().and_then(|c| c.standing.tables.get(name).copied());
+        let table = |name: &str| match written(name) {
+            Some(written) => Table::cut(dir.join(name), written),
             None => Table::create(dir.join(name)),
         };
-        let noise = match bytes(NOISE) {
-            Some(bytes) => Some(Table::cut(dir.join(NOISE), bytes)?),
+        let noise = match written(NOISE) {
+            Some(written) => Some(Table::cut(dir.join(NOISE), written)?),
             None => {
                 let path = dir.join(NOISE);
                 if path.exists() {
@@ -132,7 +138,7 @@ impl RunDir {
     pub fn check_options(dir: &Path, config: &Config) -> Result<()> {
         let path = dir.join("config.toml");
         match path.exists() {
-            true => finished::check_same(dir, &Config::read(&path)?, config),
+            true => finished::check_same(dir, &Config::read(&path)?, config, &remedy(dir)),
             false => Ok(()),
         }
     }
@@ -171,9 +177,11 @@ impl RunDir {
     pub fn finish(self, outcome: &Outcome<'_>, method: &str) -> Result<()> {
         let session = &outcome.session;
         let snapshot = session.snapshot()?;
-        let metadata = BTreeMap::from([("format", "pt".to_owned()), ("step", snapshot.step.to_string())]);
+        let steps_per_epoch = session.time().steps_per_epoch.to_string();
+        let metadata =
+            [("format", "pt".to_owned()), (STEP, snapshot.step.to_string()), (STEPS_PER_EPOCH, steps_per_epoch)];
         let tensors = session.named(&snapshot, "");
-        write_safetensors(&self.dir.join("model.safetensors"), &tensors, metadata)?;
+        write_safetensors(&self.dir.join("model.safetensors"), &tensors, BTreeMap::from(metadata))?;
         let predictions = outcome.predictions.iter().enumerate();
         let predictions =
             csv_of(predictions.map(|(image, &(label, prediction))| PredictionRow { image, label, prediction }));

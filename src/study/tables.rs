@@ -1,14 +1,20 @@
 //! The tables of a run: a row type per file, written row by row and read back whole.
 
 use crate::error::{Error, Result};
+use crate::train::Written;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
-use std::io::{Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// What to do where a file of a finished run has been damaged.
 pub(super) const REMEDY: &str = "remove the run's directory to run it again";
+
+/// Whether `value` is finite and not below 0.
+fn is_measure(value: f64) -> bool {
+    value >= 0.0 && value.is_finite()
+}
 
 /// A row of `metrics.csv`: of an interval, or of an epoch.
 #[derive(Debug, Serialize, Deserialize)]
@@ -20,6 +26,15 @@ pub(super) struct MetricsRow {
     pub(super) train_accuracy: f64,
     pub(super) validation_loss: Option<f64>,
     pub(super) validation_accuracy: Option<f64>,
+}
+
+impl MetricsRow {
+    /// Whether a run may have written it.
+    pub(super) fn is_sound(&self) -> bool {
+        let losses = [Some(self.train_loss), self.validation_loss].into_iter().flatten();
+        let mut parts = [Some(self.train_accuracy), self.validation_accuracy].into_iter().flatten();
+        losses.chain([self.epoch]).all(is_measure) && parts.all(|part| (0.0..=1.0).contains(&part))
+    }
 }
 
 /// A row of `layers.csv`: what the last step of an interval did to a layer.
@@ -36,6 +51,17 @@ pub(super) struct LayerRow {
     pub(super) effective_rate: f64,
 }
 
+impl LayerRow {
+    /// Whether a run may have written it. A norm beyond f32 is infinite, the quotient of two such is no number.
+    pub(super) fn is_sound(&self) -> bool {
+        let Self { gradient_norm, update_norm, weight_norm, .. } = *self;
+        let without_bounds = update_norm.is_infinite() && weight_norm.is_infinite();
+        [self.epoch, self.learning_rate].into_iter().all(is_measure)
+            && [gradient_norm, update_norm, weight_norm].iter().all(|norm| *norm >= 0.0)
+            && (self.effective_rate >= 0.0 || without_bounds)
+    }
+}
+
 /// A row of `noise.csv`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct NoiseRow {
@@ -46,11 +72,25 @@ pub(super) struct NoiseRow {
     pub(super) signal_to_noise: f64,
 }
 
+impl NoiseRow {
+    /// Whether a run may have written it.
+    pub(super) fn is_sound(&self) -> bool {
+        is_measure(self.epoch) && is_measure(self.signal_to_noise)
+    }
+}
+
 /// A row of `speed.csv`, the one table that no second run repeats.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct SpeedRow {
     pub(super) step: u64,
     pub(super) images_per_second: f64,
+}
+
+impl SpeedRow {
+    /// Whether a run may have written it.
+    pub(super) fn is_sound(&self) -> bool {
+        is_measure(self.images_per_second) && self.images_per_second > 0.0
+    }
 }
 
 /// A row of `predictions.csv`.
@@ -61,29 +101,62 @@ pub(super) struct PredictionRow {
     pub(super) prediction: u32,
 }
 
+/// A file, and what was written of it.
+struct Summed {
+    file: File,
+    bytes: u64,
+    crc32: crc32fast::Hasher,
+}
+
+impl Write for Summed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.file.write(bytes)?;
+        self.crc32.update(&bytes[..count]);
+        self.bytes += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
 /// A table being written.
 pub(super) struct Table {
     path: PathBuf,
-    rows: csv::Writer<File>,
+    rows: csv::Writer<Summed>,
 }
 
 impl Table {
     /// An empty table, over one that may be there.
     pub(super) fn create(path: PathBuf) -> Result<Self> {
         let file = File::create(&path).map_err(Error::io(&path, "create"))?;
-        Ok(Self { rows: csv::Writer::from_writer(file), path })
+        let rows = csv::Writer::from_writer(Summed { file, bytes: 0, crc32: Default::default() });
+        Ok(Self { path, rows })
     }
 
-    /// The table as it was at `bytes` bytes, to be written further.
-    pub(super) fn cut(path: PathBuf, bytes: u64) -> Result<Self> {
-        let mut file = OpenOptions::new().write(true).open(&path).map_err(Error::io(&path, "open"))?;
-        let found = file.metadata().map_err(Error::io(&path, "read"))?.len();
-        if found < bytes {
-            let message = format!("{bytes} bytes were there at the checkpoint; something has shortened it");
-            return Err(Error::format(&path, found, message));
+    /// The table as it was at a checkpoint, to be written further.
+    pub(super) fn cut(path: PathBuf, Written { bytes, crc32 }: Written) -> Result<Self> {
+        let mut file = OpenOptions::new().read(true).write(true).open(&path).map_err(Error::io(&path, "open"))?;
+        let mut there = vec![];
+        (&mut file).take(bytes).read_to_end(&mut there).map_err(Error::io(&path, "read"))?;
+        let changed = |message: String| {
+            let remedy = "put the file back as it was, or remove the run's directory to run it again";
+            Error::format(&path, there.len() as u64, format!("{message}; {remedy}"))
+        };
+        if (there.len() as u64) < bytes {
+            return Err(changed(format!("{bytes} bytes were there at the checkpoint; something has shortened it")));
+        }
+        let found = crc32fast::hash(&there);
+        if found != crc32 {
+            let message = format!(
+                "the {bytes} bytes up to here are not those of the checkpoint (CRC-32 {found:08x}, not {crc32:08x})"
+            );
+            return Err(changed(message));
         }
         file.set_len(bytes).and_then(|()| file.seek(SeekFrom::End(0))).map_err(Error::io(&path, "write"))?;
-        let rows = csv::WriterBuilder::new().has_headers(bytes == 0).from_writer(file);
+        let summed = Summed { file, bytes, crc32: crc32fast::Hasher::new_with_initial(crc32) };
+        let rows = csv::WriterBuilder::new().has_headers(bytes == 0).from_writer(summed);
         Ok(Self { path, rows })
     }
 
@@ -95,10 +168,11 @@ impl Table {
         self.rows.flush().map_err(Error::io(&self.path, "write"))
     }
 
-    /// Puts all rows on the disk; its size then, bytes.
-    pub(super) fn sync(&self) -> Result<u64> {
-        let file = self.rows.get_ref();
-        file.sync_all().and_then(|()| file.metadata()).map(|data| data.len()).map_err(Error::io(&self.path, "write"))
+    /// Puts all rows on the disk.
+    pub(super) fn sync(&self) -> Result<Written> {
+        let Summed { file, bytes, crc32 } = self.rows.get_ref();
+        file.sync_all().map_err(Error::io(&self.path, "write"))?;
+        Ok(Written { bytes: *bytes, crc32: crc32.clone().finalize() })
     }
 }
 

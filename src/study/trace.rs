@@ -3,7 +3,7 @@
 use crate::data::{IGNORED_LABEL, Splits};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::train::{Config, Session, Tensor, begin, write_safetensors, write_whole};
+use crate::train::{Config, ScheduleKind, Session, Tensor, begin, load_weights, write_safetensors, write_whole};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::Path;
@@ -20,7 +20,13 @@ pub fn trace(gpu: &Gpu, config: &Config, data: &Splits, steps: u64, dir: &Path) 
     if !(1..=all).contains(&steps) {
         return Err(Error::option("--steps", format!("expected 1 to {all}, the steps of the run, found {steps}")));
     }
-    begun.load_weights()?;
+    let epoch = begun.session.time().steps_per_epoch;
+    if config.schedule == ScheduleKind::Plateau && steps > epoch {
+        let message =
+            format!("a plateau needs validation after each epoch, which a trace does without: at most {epoch}");
+        return Err(Error::option("--steps", message));
+    }
+    load_weights(&mut begun.session, config)?;
     std::fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
     let session = &mut begun.session;
     let write = |name: &str, tensors: &[Tensor]| write_safetensors(&dir.join(name), tensors, Default::default());

@@ -2,6 +2,7 @@
 
 use super::weights::safetensors;
 use super::{Config, Tensor};
+use crate::curriculum::PlateauState;
 use crate::data::text;
 use crate::error::{Error, Result};
 use crate::ops::cross_entropy::Metrics;
@@ -39,6 +40,15 @@ pub struct Totals {
     pub images: u64,
 }
 
+/// A table's bytes at a checkpoint: how many, and the CRC-32 over them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    /// How many.
+    pub bytes: u64,
+    /// CRC-32.
+    pub crc32: u32,
+}
+
 /// Where a run stands, beside its tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Standing {
@@ -56,6 +66,8 @@ pub struct Standing {
     pub step: u64,
     /// The best epoch, if one has ended.
     pub best: Option<BestEpoch>,
+    /// What a plateau schedule has seen.
+    pub plateau: Option<PlateauState>,
     /// The current epoch's sums.
     pub totals: Totals,
     /// The current interval's sums.
@@ -64,8 +76,8 @@ pub struct Standing {
     pub seconds: f64,
     /// Seconds of training steps in the current interval.
     pub interval_seconds: f64,
-    /// Sizes of the run's tables when they held all rows up to here, bytes.
-    pub tables: BTreeMap<String, u64>,
+    /// The run's tables as they held all rows up to here.
+    pub tables: BTreeMap<String, Written>,
 }
 
 /// Where a run stands, with its tensors.
@@ -89,7 +101,7 @@ fn checksum<'t>(standing: &str, tensors: impl Iterator<Item = (&'t str, &'t [u8]
 
 impl Checkpoint {
     /// The form of the file; others are refused.
-    pub const FORMAT: u32 = 1;
+    pub const FORMAT: u32 = 2;
 
     /// Names a tensor as one of the best epoch.
     pub fn of_best(name: &str) -> String {

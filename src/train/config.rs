@@ -1,13 +1,15 @@
 //! All options of a run, as the command line, a TOML file and `DIR/config.toml` hold them.
 
 use crate::curriculum::{
-    self, Cbs, Control, Conventional, Curriculum, Granularity, Ladder, Layer, Pace, Paper, Range, Schedule,
+    self, Blurred, Cbs, Control, Conventional, Curriculum, Granularity, Ladder, Layer, Pace, Paper, Plateau, Range,
+    Reference, ReferenceOptions, Schedule,
 };
 use crate::data::{Augmentation, Source};
 use crate::error::{Error, Result};
 use crate::nn::NetOptions;
 use crate::optim::{Rule, Settings};
 use serde::{Deserialize, Serialize};
+use std::fmt::Display;
 use std::path::PathBuf;
 
 /// Training methods, and the controls that LeRaC is held against.
@@ -102,6 +104,8 @@ pub enum ScheduleKind {
     Step,
     /// Half a cosine from eta to the final rate.
     Cosine,
+    /// Times gamma whenever the validation accuracy has not grown for more than --patience epochs.
+    Plateau,
 }
 
 /// All options of a run.
@@ -118,11 +122,11 @@ pub struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
     /// Image folders: side of the square that images are brought to [default: 64]
-    #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<usize>, help_heading = "Data"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_size: Option<usize>,
     /// Image folders: shorter side of an image before it is cropped to that square [default: the same]
-    #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<usize>, help_heading = "Data"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resize: Option<usize>,
     /// imagefolder: use the classes alone that this file names, one directory a line
@@ -137,17 +141,17 @@ pub struct Config {
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
     pub skip_bad: bool,
     /// Train on this many images only, chosen by the seed [default: all]
-    #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<usize>, help_heading = "Data"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_images: Option<usize>,
     /// Images held out of the training set to choose the epoch; 0 keeps the last epoch
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().validation, help_heading = "Data"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<usize>, default_value_t = Config::default().validation, help_heading = "Data"))]
     pub validation: usize,
     /// Flip half of the training images left to right
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
     pub flip: bool,
     /// Shift training images by up to this many pixels each way
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, help_heading = "Data"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = clap::value_parser!(u8).range(..=127), default_value_t = 0, help_heading = "Data"))]
     pub shift: u8,
 
     /// Model: cnn, lenet, resnet8, resnet20, resnet18, resnet18-imagenet, resnet34, resnet50, wide_resnet50_2, wide_resnet52-2 or
@@ -165,77 +169,74 @@ pub struct Config {
     #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "conventional", help_heading = "Training"))]
     pub method: Method,
     /// Epochs to train
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().epochs, help_heading = "Training"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = Config::default().epochs, help_heading = "Training"))]
     pub epochs: u64,
     /// Images per step
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().batch_size, help_heading = "Training"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<usize>, default_value_t = Config::default().batch_size, help_heading = "Training"))]
     pub batch_size: usize,
     /// Images computed at a time, for devices with little memory; divides the batch. Their gradients are added up, so that a step is the
     /// same but for batch norm, which sees these images alone [default: the batch]
-    #[cfg_attr(feature = "cli", arg(long, help_heading = "Training"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<usize>, help_heading = "Training"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub micro_batch: Option<usize>,
     /// Seed of initial weights, split, batch order, augmentation and dropout
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, help_heading = "Training"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = 0, help_heading = "Training"))]
     pub seed: u64,
     /// Steps between readings of loss and accuracy
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().log_every, help_heading = "Training"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = Config::default().log_every, help_heading = "Training"))]
     pub log_every: u64,
     /// Steps between measurements of each layer's gradient signal-to-noise ratio; 0 for none
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, help_heading = "Training"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = 0, help_heading = "Training"))]
     pub snr_every: u64,
     /// Batches that such a measurement takes
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().snr_batches, help_heading = "Training"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = Config::default().snr_batches, help_heading = "Training"))]
     pub snr_batches: u64,
 
     /// Common learning rate
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().eta, allow_negative_numbers = true, help_heading = "Optimiser"))]
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().eta, help_heading = "Optimiser"))]
     pub eta: f64,
     /// Optimiser: sgd, adam, adamw or adamax
     #[cfg_attr(feature = "cli", arg(long, default_value = "sgd", help_heading = "Optimiser"))]
     pub optimizer: String,
     /// Momentum of sgd
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().momentum, allow_negative_numbers = true, help_heading = "Optimiser"))]
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().momentum, help_heading = "Optimiser"))]
     pub momentum: f64,
     /// Nesterov momentum for sgd
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Optimiser"))]
     pub nesterov: bool,
     /// Weight decay
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().weight_decay, allow_negative_numbers = true, help_heading = "Optimiser"))]
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().weight_decay, help_heading = "Optimiser"))]
     pub weight_decay: f64,
     /// No weight decay on biases and on the parameters of norms
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Optimiser"))]
     pub spare_norm_and_bias: bool,
     /// Scale gradients down to this global norm [default: never]
-    #[cfg_attr(feature = "cli", arg(long, allow_negative_numbers = true, help_heading = "Optimiser"))]
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "Optimiser"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
     /// Label smoothing of the loss
-    #[cfg_attr(
-        feature = "cli",
-        arg(long, default_value_t = 0.0, allow_negative_numbers = true, help_heading = "Optimiser")
-    )]
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, help_heading = "Optimiser"))]
     pub label_smoothing: f64,
     /// Shape of the common rate
     #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "constant", help_heading = "Optimiser"))]
     pub schedule: ScheduleKind,
     /// Epochs at which the step schedule multiplies by gamma
-    #[cfg_attr(feature = "cli", arg(long, value_delimiter = ',', help_heading = "Optimiser"))]
-    pub milestones: Vec<f64>,
-    /// Factor of the step schedule
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().gamma, allow_negative_numbers = true, help_heading = "Optimiser"))]
-    pub gamma: f64,
-    /// Where the cosine schedule ends
     #[cfg_attr(
         feature = "cli",
-        arg(long, default_value_t = 0.0, allow_negative_numbers = true, help_heading = "Optimiser")
+        arg(long, allow_hyphen_values = true, value_delimiter = ',', help_heading = "Optimiser")
     )]
+    pub milestones: Vec<f64>,
+    /// Factor of the step and plateau schedules
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().gamma, help_heading = "Optimiser"))]
+    pub gamma: f64,
+    /// Epochs without a better validation accuracy that the plateau schedule waits
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().patience, value_parser = whole::<u64>, help_heading = "Optimiser"))]
+    pub patience: u64,
+    /// Where the cosine schedule ends, and how low a plateau goes
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, help_heading = "Optimiser"))]
     pub final_rate: f64,
     /// Epochs over which the common rate first grows from 0
-    #[cfg_attr(
-        feature = "cli",
-        arg(long, default_value_t = 0.0, allow_negative_numbers = true, help_heading = "Optimiser")
-    )]
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, help_heading = "Optimiser"))]
     pub warmup_epochs: f64,
 
     /// LeRaC after the paper or after the published code
@@ -246,7 +247,7 @@ pub struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub range: Option<Range>,
     /// Epochs until all layers have the common rate [default: a fifth of the epochs]
-    #[cfg_attr(feature = "cli", arg(long, allow_negative_numbers = true, help_heading = "LeRaC"))]
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "LeRaC"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub k: Option<f64>,
     /// What has a rate of its own
@@ -259,31 +260,31 @@ pub struct Config {
     #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "resnet", help_heading = "LeRaC"))]
     pub ladder: Ladder,
     /// reference: no block starts far below this rate
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().min_lr, allow_negative_numbers = true, help_heading = "LeRaC"))]
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().min_lr, help_heading = "LeRaC"))]
     pub min_lr: f64,
     /// reference: the classifier starts at eta times this
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().clf, allow_negative_numbers = true, help_heading = "LeRaC"))]
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().clf, help_heading = "LeRaC"))]
     pub clf: f64,
     /// reference: a rate is multiplied by ten while the result stays below this [default: 1.1 eta]
-    #[cfg_attr(feature = "cli", arg(long, allow_negative_numbers = true, help_heading = "LeRaC"))]
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "LeRaC"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_lr: Option<f64>,
     /// reference: multiplications per epoch
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = 1, help_heading = "LeRaC"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = 1, help_heading = "LeRaC"))]
     pub updates_per_epoch: u64,
     /// reference: rates grow until the epoch before this one, counted from 1 [default: to the end]
-    #[cfg_attr(feature = "cli", arg(long, help_heading = "LeRaC"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, help_heading = "LeRaC"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_update_epoch: Option<u64>,
 
     /// Standard deviation of the blur at the start, pixels
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = 1.0, allow_negative_numbers = true, help_heading = "CBS"))]
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 1.0, help_heading = "CBS"))]
     pub sigma: f64,
     /// Factor of sigma
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().sigma_decay, allow_negative_numbers = true, help_heading = "CBS"))]
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().sigma_decay, help_heading = "CBS"))]
     pub sigma_decay: f64,
     /// Epochs between multiplications of sigma
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().sigma_every, help_heading = "CBS"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = Config::default().sigma_every, help_heading = "CBS"))]
     pub sigma_every: u64,
 }
 
@@ -323,6 +324,7 @@ impl Default for Config {
             schedule: ScheduleKind::Constant,
             milestones: vec![],
             gamma: 0.1,
+            patience: 10,
             final_rate: 0.0,
             warmup_epochs: 0.0,
             preset: Preset::Paper,
@@ -343,17 +345,27 @@ impl Default for Config {
     }
 }
 
-/// Whether `value` lies within bounds; NaN does not.
-fn require(option: &str, value: f64, within: bool, expected: &str) -> Result<()> {
-    if within && value.is_finite() {
-        Ok(())
-    } else {
-        Err(Error::option(option, format!("expected {expected}, found {value}")))
+/// A whole number of the command line; the fault says what is expected, also behind a minus or of too many digits.
+#[cfg(feature = "cli")]
+pub(crate) fn whole<T: TryFrom<i64>>(text: &str) -> Result<T, String> {
+    let number = text.parse().ok().filter(|number: &i64| *number >= 0).and_then(|number| T::try_from(number).ok());
+    number.ok_or_else(|| format!("expected a whole number from 0 to {}", i64::MAX))
+}
+
+/// Whether `value` is one that `option` can have.
+fn require(option: &str, value: impl Display, within: bool, expected: &str) -> Result<()> {
+    match within {
+        true => Ok(()),
+        false => Err(Error::option(option, format!("expected {expected}, found {value}"))),
     }
 }
 
+fn is_positive(value: f64) -> bool {
+    value > 0.0 && value.is_finite()
+}
+
 impl Config {
-    /// Checks every option that can be checked without data and device.
+    /// Checks every option that can be checked without data and device, also those that the method does not use.
     ///
     /// # Errors
     /// [`Error::Option`] naming the option, what was expected and what was found.
@@ -364,36 +376,51 @@ impl Config {
         if self.init_partial && self.init.is_none() {
             return Err(Error::option("--init-partial", "needs --init FILE"));
         }
-        require("--epochs", self.epochs as f64, self.epochs > 0, "at least 1")?;
-        if let Some(micro) = self.micro_batch {
-            let divides = micro > 0 && self.batch_size.is_multiple_of(micro);
-            let wanted = format!("a divisor of the batch size, {}", self.batch_size);
-            require("--micro-batch", micro as f64, divides, &wanted)?;
-        }
-        require("--batch-size", self.batch_size as f64, (1..1 << 24).contains(&self.batch_size), "1 to 16777215")?;
-        require("--log-every", self.log_every as f64, self.log_every > 0, "at least 1")?;
-        let batches = self.snr_batches;
-        require("--snr-batches", batches as f64, (2..=1024).contains(&batches), "2 to 1024")?;
-        require("--shift", f64::from(self.shift), self.shift <= 127, "at most 127 pixels")?;
-        require("--eta", self.eta, self.eta > 0.0, "a positive learning rate")?;
-        require("--weight-decay", self.weight_decay, self.weight_decay >= 0.0, "0 or more")?;
+        self.check_counts()?;
+        curriculum::check_rate("--eta", self.eta)?;
+        let decays = self.weight_decay >= 0.0 && self.weight_decay.is_finite();
+        require("--weight-decay", self.weight_decay, decays, "0 or more")?;
         require("--momentum", self.momentum, (0.0..1.0).contains(&self.momentum), "0 <= momentum < 1")?;
         let smoothing = self.label_smoothing;
         require("--label-smoothing", smoothing, (0.0..1.0).contains(&smoothing), "0 <= smoothing < 1")?;
         let clip = self.clip_norm.unwrap_or(1.0);
-        require("--clip-norm", clip, clip > 0.0, "a positive norm")?;
+        require("--clip-norm", clip, is_positive(clip), "a positive norm")?;
+        // Without layers, curricula check their options alone.
+        self.paper(&[])?;
+        self.reference(&[])?;
+        self.blur()?;
         if self.method.has_ramp() && (self.preset == Preset::Paper || !self.is_lerac()) {
             let (k, epochs) = (self.k(), self.epochs as f64);
-            require("--k", k, k > 0.0, "more than 0 epochs")?;
             if k > epochs {
                 let message =
                     format!("{k} epochs of curriculum do not fit --epochs {epochs}; --k {epochs} or less does");
                 return Err(Error::option("--k", message));
             }
         }
-        self.common_rate()?;
-        // Without layers, a curriculum checks its options alone.
-        self.curriculum(&[]).map(drop)
+        if self.schedule == ScheduleKind::Plateau && self.validation == 0 {
+            let message = "plateau follows the validation accuracy, which --validation 0 does without";
+            return Err(Error::option("--schedule", message));
+        }
+        self.common_rate().map(drop)
+    }
+
+    fn check_counts(&self) -> Result<()> {
+        for (option, count) in [
+            ("--train-images", self.train_images.unwrap_or(1) as u64),
+            ("--epochs", self.epochs),
+            ("--log-every", self.log_every),
+            ("--stop-update-epoch", self.stop_update_epoch.unwrap_or(1)),
+        ] {
+            require(option, count, count > 0, "at least 1")?;
+        }
+        require("--batch-size", self.batch_size, (1..1 << 24).contains(&self.batch_size), "1 to 16777215")?;
+        if let Some(micro) = self.micro_batch {
+            let divides = micro > 0 && self.batch_size.is_multiple_of(micro);
+            let wanted = format!("a divisor of the batch size, {}", self.batch_size);
+            require("--micro-batch", micro, divides, &wanted)?;
+        }
+        require("--snr-batches", self.snr_batches, (2..=1024).contains(&self.snr_batches), "2 to 1024")?;
+        require("--shift", self.shift, self.shift <= 127, "at most 127 pixels")
     }
 
     /// Whether the options can be written as TOML, whose whole numbers are signed and whose text is UTF-8.
@@ -412,6 +439,7 @@ impl Config {
             ("--epochs", self.epochs),
             ("--log-every", self.log_every),
             ("--snr-every", self.snr_every),
+            ("--patience", self.patience),
             ("--updates-per-epoch", self.updates_per_epoch),
             ("--stop-update-epoch", self.stop_update_epoch.unwrap_or(0)),
             ("--sigma-every", self.sigma_every),
@@ -461,19 +489,33 @@ impl Config {
     /// # Errors
     /// [`Error::Option`] for impossible milestones, factors or rates.
     pub fn common_rate(&self) -> Result<Schedule> {
-        require("--final-rate", self.final_rate, (0.0..=self.eta).contains(&self.final_rate), "0 to eta")?;
-        require("--gamma", self.gamma, self.gamma > 0.0, "a positive factor")?;
-        require("--warmup-epochs", self.warmup_epochs, self.warmup_epochs >= 0.0, "0 or more epochs")?;
+        let (eta, last, gamma) = (self.eta, self.final_rate, self.gamma);
+        let within = last == 0.0 || (curriculum::RATES.contains(&last) && last <= eta);
+        require("--final-rate", last, within, "0, or a learning rate up to eta")?;
+        require("--gamma", gamma, is_positive(gamma), "a positive factor")?;
+        let warms = self.warmup_epochs >= 0.0 && self.warmup_epochs.is_finite();
+        require("--warmup-epochs", self.warmup_epochs, warms, "0 or more epochs")?;
         let mut before = 0.0;
         for &milestone in &self.milestones {
-            require("--milestones", milestone, milestone > before, "epochs above 0 in ascending order")?;
+            let within = milestone > before && milestone.is_finite();
+            require("--milestones", milestone, within, "epochs above 0 in ascending order")?;
             before = milestone;
         }
         let shape = match self.schedule {
             ScheduleKind::Constant => curriculum::Shape::Constant,
-            ScheduleKind::Step => curriculum::Shape::Step { milestones: self.milestones.clone(), gamma: self.gamma },
-            ScheduleKind::Cosine => {
-                curriculum::Shape::Cosine { epochs: self.epochs as f64, floor: self.final_rate / self.eta }
+            ScheduleKind::Step if self.milestones.is_empty() => {
+                let message = "the step schedule needs the epochs at which the rate falls, e.g. --milestones 30,60";
+                return Err(Error::option("--milestones", message));
+            }
+            ScheduleKind::Step => {
+                let end = eta * gamma.powi(self.milestones.len() as i32);
+                curriculum::check_rate("--gamma, as the rate behind the last milestone", end)?;
+                curriculum::Shape::Step { milestones: self.milestones.clone(), gamma }
+            }
+            ScheduleKind::Cosine => curriculum::Shape::Cosine { epochs: self.epochs as f64, floor: last / eta },
+            ScheduleKind::Plateau => {
+                require("--gamma", gamma, gamma < 1.0, "a factor below 1 with --schedule plateau")?;
+                curriculum::Shape::Plateau(Plateau::new(gamma, self.patience, last))
             }
         };
         Ok(Schedule { eta: self.eta, shape, warmup_epochs: self.warmup_epochs })
@@ -489,13 +531,12 @@ impl Config {
     /// # Errors
     /// [`Error::Option`] for rates that are not positive or a range the wrong way round.
     pub fn curriculum(&self, layers: &[Layer]) -> Result<Box<dyn Curriculum>> {
-        let cbs = || Cbs::new(self.sigma, self.sigma_decay, self.sigma_every);
         Ok(match self.method {
             Method::Conventional => Box::new(Conventional),
-            Method::Cbs => Box::new(cbs()?),
+            Method::Cbs => Box::new(self.blur()?),
             Method::Lerac => self.lerac(self.preset, layers)?,
             Method::LeracReference => self.lerac(Preset::Reference, layers)?,
-            Method::LeracCbs => Box::new(curriculum::Blurred { rates: self.lerac(self.preset, layers)?, blur: cbs()? }),
+            Method::LeracCbs => Box::new(Blurred { rates: self.lerac(self.preset, layers)?, blur: self.blur()? }),
             Method::Reversed => Box::new(self.paper(layers)?.control(Control::Reversed)),
             Method::Shuffled => Box::new(self.paper(layers)?.control(Control::Shuffled(self.seed))),
             Method::Uniform => Box::new(self.paper(layers)?.control(Control::Uniform)),
@@ -507,24 +548,30 @@ impl Config {
     fn lerac(&self, preset: Preset, layers: &[Layer]) -> Result<Box<dyn Curriculum>> {
         match preset {
             Preset::Paper => Ok(Box::new(self.paper(layers)?)),
-            Preset::Reference => {
-                let options = curriculum::ReferenceOptions {
-                    ladder: self.ladder,
-                    eta: self.eta,
-                    min_lr: self.min_lr,
-                    clf: self.clf,
-                    stop_lr: self.stop_lr.unwrap_or(1.1 * self.eta),
-                    updates_per_epoch: self.updates_per_epoch,
-                    stop_update_epoch: self.stop_update_epoch.unwrap_or(u64::MAX),
-                };
-                let depths = curriculum::depths(layers, Granularity::Block);
-                Ok(Box::new(curriculum::Reference::new(options, &depths)?))
-            }
+            Preset::Reference => Ok(Box::new(self.reference(layers)?)),
         }
     }
 
+    fn blur(&self) -> Result<Cbs> {
+        Cbs::new(self.sigma, self.sigma_decay, self.sigma_every)
+    }
+
+    fn reference(&self, layers: &[Layer]) -> Result<Reference> {
+        let options = ReferenceOptions {
+            ladder: self.ladder,
+            eta: self.eta,
+            min_lr: self.min_lr,
+            clf: self.clf,
+            stop_lr: self.stop_lr.unwrap_or((1.1 * self.eta).min(f32::MAX.into())),
+            updates_per_epoch: self.updates_per_epoch,
+            stop_update_epoch: self.stop_update_epoch.unwrap_or(u64::MAX),
+        };
+        Reference::new(options, &curriculum::depths(layers, Granularity::Block))
+    }
+
     fn paper(&self, layers: &[Layer]) -> Result<Paper> {
-        let range = self.range.unwrap_or(Range { first: self.eta, last: self.eta * 1e-4 });
+        let last = (self.eta * 1e-4).max(f32::MIN_POSITIVE.into());
+        let range = self.range.unwrap_or(Range { first: self.eta, last });
         Paper::new(self.eta, range, self.k(), &curriculum::depths(layers, self.granularity), self.pace)
     }
 

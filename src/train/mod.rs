@@ -2,12 +2,14 @@
 
 mod checkpoint;
 mod config;
+mod evaluation;
 mod records;
 mod run;
 mod session;
+mod setting;
 mod weights;
 
-pub use checkpoint::{BestEpoch, Checkpoint, Standing, Totals};
+pub use checkpoint::{BestEpoch, Checkpoint, Standing, Totals, Written};
 pub use config::{Config, Method, Preset, ScheduleKind};
 pub use records::{EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, Summary};
 pub use run::{resume, run};
@@ -15,6 +17,8 @@ pub use session::{MakeCurriculum, Parts, Session, SessionPlan, Snapshot};
 pub use weights::{Tensor, read_safetensors, write_safetensors};
 #[cfg(feature = "cli")]
 pub(crate) use {
-    run::{Training, begin},
+    config::whole,
+    evaluation::{STEP, STEPS_PER_EPOCH, load_weights, read_test_set, trained},
+    run::begin,
     weights::{sync_directory, write_whole},
 };

@@ -1,16 +1,15 @@
 //! The loop: epochs, validation, the best epoch, and one reading of the test set.
 
-use super::session::Parts;
-use super::weights::read_safetensors;
+use super::evaluation::{evaluate, load_weights, read_test_set};
+use super::setting::{Division, divide, session};
 use super::{
     BestEpoch, Checkpoint, Config, EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, Session, Snapshot,
     Standing, Summary, Totals,
 };
 use crate::curriculum::Time;
-use crate::data::{Dataset, HostBatch, Loader, Splits, split};
+use crate::data::{Dataset, HostBatch, Loader, Splits};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::nn::{self, Task};
 use crate::ops::cross_entropy::Metrics;
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,28 +22,6 @@ impl Totals {
     }
 }
 
-/// Which images a run trains and validates on.
-struct Division {
-    train: Arc<[u32]>,
-    validation: Arc<[u32]>,
-}
-
-fn divide(config: &Config, data: &Dataset) -> Result<Division> {
-    let (mut train, validation) = split(data.len(), config.validation, config.seed)?;
-    if let Some(wanted) = config.train_images {
-        if wanted > train.len() {
-            let message = format!("{wanted} images were asked for, {} are left after validation", train.len());
-            return Err(Error::option("--train-images", message));
-        }
-        train.truncate(wanted);
-    }
-    if train.len() < config.batch_size {
-        let message = format!("{} does not fit into {} training images", config.batch_size, train.len());
-        return Err(Error::option("--batch-size", message));
-    }
-    Ok(Division { train: train.into(), validation: validation.into() })
-}
-
 /// A run between two steps.
 pub(crate) struct Training<'g, 'c> {
     pub(crate) session: Session<'g>,
@@ -54,22 +31,12 @@ pub(crate) struct Training<'g, 'c> {
     test: Arc<Dataset>,
     division: Division,
     /// In all epochs.
-    pub(crate) steps: u64,
+    steps: u64,
     best: Option<(BestEpoch, Snapshot)>,
     totals: Totals,
     seconds: f64,
     clock: Clock,
     fingerprint: u32,
-}
-
-/// What came of a file of weights.
-#[derive(Default)]
-pub(crate) struct Loaded {
-    /// The tensors that have none there.
-    pub(crate) skipped: Vec<String>,
-    /// The step that the file says it is from; evaluation asks for it.
-    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
-    pub(crate) step: Option<u64>,
 }
 
 /// Seconds of training since the latest reading of the sums.
@@ -99,32 +66,16 @@ pub(crate) fn begin<'g, 'c>(gpu: &'g Gpu, config: &'c Config, data: &Splits) -> 
     let test = Arc::new(data.test.clone());
     let data = Arc::new(data.train.clone());
     let division = divide(config, &data)?;
-    let [_, h, w] = data.image;
-    let task = Task {
-        image: data.image,
-        classes: data.classes.len(),
-        mean: data.mean.clone(),
-        std: data.std.clone(),
-        label_smoothing: config.label_smoothing,
-    };
+    if division.train.len() < config.batch_size {
+        let message = format!("{} does not fit into {} training images", config.batch_size, division.train.len());
+        return Err(Error::option("--batch-size", message));
+    }
     let steps_per_epoch = (division.train.len() / config.batch_size) as u64;
     if steps_per_epoch.saturating_mul(config.epochs) > i32::MAX as u64 {
         let message = format!("{} epochs of {steps_per_epoch} steps are more than 2147483647 steps", config.epochs);
         return Err(Error::option("--epochs", message));
     }
-    let parts = Parts {
-        model: &nn::named_for(&config.model, [h, w])?,
-        task: &task,
-        batch_size: config.batch_size,
-        micro_batch: config.micro_batch.unwrap_or(config.batch_size),
-        net_options: config.net_options(),
-        settings: config.settings()?,
-        schedule: config.common_rate()?,
-        curriculum: &|layers| config.curriculum(layers),
-        steps_per_epoch,
-        seed: config.seed,
-    };
-    let session = Session::new(gpu, &parts)?;
+    let session = session(gpu, config, &data, steps_per_epoch)?;
     let loader = loader(config, &data, &division, 0);
     Ok(Training {
         session,
@@ -155,7 +106,7 @@ fn loader(config: &Config, data: &Arc<Dataset>, division: &Division, step: u64) 
 /// [`Error::Interrupted`] during training; those of the observer.
 pub fn run<'g>(gpu: &'g Gpu, config: &Config, data: &Splits, observer: &mut dyn Observer) -> Result<Outcome<'g>> {
     let mut training = begin(gpu, config, data)?;
-    let Loaded { skipped, .. } = training.load_weights()?;
+    let skipped = load_weights(&mut training.session, config)?;
     if !skipped.is_empty() {
         observer.skipped(&skipped);
     }
@@ -201,17 +152,6 @@ impl<'g> Training<'g, '_> {
             }
         }
         self.finish(gpu)
-    }
-
-    /// Puts the weights of `--init` into place.
-    pub(crate) fn load_weights(&mut self) -> Result<Loaded> {
-        let Some(path) = &self.config.init else { return Ok(Loaded::default()) };
-        let (tensors, metadata) = read_safetensors(path)?;
-        let skipped = self.session.load(&tensors, self.config.init_partial).map_err(|fault| {
-            let remedy = if self.config.init_partial { "" } else { "; --init-partial takes what fits" };
-            Error::format(path, 0, format!("{fault} ({}){remedy}", self.config.model))
-        })?;
-        Ok(Loaded { skipped, step: metadata.get("step").and_then(|step| step.parse().ok()) })
     }
 
     /// One step; before it the signal-to-noise ratio where that is due, behind it a reading of the sums.
@@ -276,7 +216,10 @@ impl<'g> Training<'g, '_> {
         let epoch = step / steps_per_epoch;
         let validation = match self.division.validation.is_empty() {
             true => None,
-            false => Some(self.evaluate("validation", self.data.clone(), self.division.validation.clone())?.0),
+            false => {
+                let (data, indices) = (self.data.clone(), self.division.validation.clone());
+                Some(evaluate(&self.session, "validation", data, indices, self.config.batch_size)?.0)
+            }
         };
         let accuracy = validation.as_ref().map(Metrics::accuracy);
         let totals = std::mem::take(&mut self.totals);
@@ -288,6 +231,9 @@ impl<'g> Training<'g, '_> {
             validation_loss: validation.as_ref().map(Metrics::mean_loss),
             validation_accuracy: accuracy,
         })?;
+        if let Some(accuracy) = accuracy {
+            self.session.hear(accuracy);
+        }
         if let Some(accuracy) = accuracy
             && self.best.as_ref().is_none_or(|(best, _)| accuracy > best.accuracy)
         {
@@ -302,7 +248,7 @@ impl<'g> Training<'g, '_> {
         if let Some((_, snapshot)) = &self.best {
             self.session.restore(snapshot);
         }
-        let (test, predicted) = self.read_test_set()?;
+        let (test, predicted) = read_test_set(&self.session, self.test.clone(), self.config.batch_size)?;
         let labels = self.test.labels.iter().map(|&label| u32::from(label));
         let (config, steps, seconds) = (self.config, self.steps, self.seconds);
         let best = self.best.as_ref().map(|(best, _)| *best);
@@ -326,12 +272,6 @@ impl<'g> Training<'g, '_> {
         Ok(Outcome { summary, predictions: labels.zip(predicted).collect(), session: self.session })
     }
 
-    /// The sums, and the predictions, over all test images.
-    pub(crate) fn read_test_set(&self) -> Result<(Metrics, Vec<u32>)> {
-        let everything: Arc<[u32]> = (0..self.test.len() as u32).collect();
-        self.evaluate("test", self.test.clone(), everything)
-    }
-
     /// All of the run behind the latest step, of whose interval `interval_seconds` have passed.
     fn checkpoint(&self, gpu: &Gpu, interval_seconds: f64) -> Result<Checkpoint> {
         let mut tensors = self.session.state()?;
@@ -346,6 +286,7 @@ impl<'g> Training<'g, '_> {
             data: self.fingerprint,
             step: self.session.time().step,
             best: self.best.as_ref().map(|(best, _)| *best),
+            plateau: self.session.plateau(),
             totals: self.totals,
             sums: self.session.peek_metrics()?,
             seconds: self.seconds,
@@ -370,6 +311,9 @@ impl<'g> Training<'g, '_> {
             let values = |name: &str, count| checkpoint.values(&Checkpoint::of_best(name), count);
             self.best = Some((best, self.session.snapshot_of(best.step, values)?));
         }
+        if let Some(plateau) = standing.plateau {
+            self.session.set_plateau(plateau);
+        }
         self.session.put_metrics(standing.sums);
         self.totals = standing.totals;
         self.seconds = standing.seconds;
@@ -381,27 +325,6 @@ impl<'g> Training<'g, '_> {
     fn batches_of_epoch(&self, epoch: u64) -> impl Iterator<Item = Result<HostBatch>> {
         let (config, order) = (self.config, &self.division.train);
         HostBatch::of_epoch(&self.data, order, config.batch_size, config.augmentation(), config.seed, epoch)
-    }
-
-    /// The sums, and the predictions, over the images `indices` of the set called `part`, every one of which must have been seen and
-    /// have a finite loss.
-    fn evaluate(&self, part: &str, data: Arc<Dataset>, indices: Arc<[u32]>) -> Result<(Metrics, Vec<u32>)> {
-        let expected = indices.len();
-        let (metrics, predictions) = self.session.predict(Loader::evaluation(data, indices, self.config.batch_size))?;
-        if metrics.halted != 0 {
-            return Err(Error::NonFinite(format!(
-                "the loss over the {part} images is not finite after step {}: the weights are out of bounds. In training try a lower \
-                 --eta, --clip-norm 1, or a longer --warmup-epochs",
-                self.session.time().step
-            )));
-        }
-        if metrics.images as usize != expected {
-            return Err(Error::Device(format!(
-                "the loader's thread ended after {} of {expected} {part} images",
-                metrics.images
-            )));
-        }
-        Ok((metrics, predictions))
     }
 
     /// The sums of an interval, or what broke, found by replaying the step whose loss was not finite.

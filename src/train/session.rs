@@ -1,7 +1,7 @@
 //! A model on a device, ready to be trained and evaluated.
 
 use super::Tensor;
-use crate::curriculum::{self, Curriculum, Layer, Schedule, Time};
+use crate::curriculum::{self, Curriculum, Layer, PlateauState, Schedule, Time};
 use crate::data::{HostBatch, IGNORED_LABEL};
 use crate::error::{Error, Result};
 use crate::gpu::{BufferRange, Call, Gpu};
@@ -200,6 +200,21 @@ impl<'g> Session<'g> {
     /// The learning rate of each layer for the next step.
     pub fn rates(&self) -> Vec<f64> {
         curriculum::rates(self.curriculum.as_ref(), &self.schedule, self.time, self.layers.len())
+    }
+
+    /// An epoch has ended with this validation accuracy, on which the rates of a plateau depend.
+    pub fn hear(&mut self, validation_accuracy: f64) {
+        self.schedule.hear(validation_accuracy);
+    }
+
+    /// What a plateau has seen so far.
+    pub fn plateau(&self) -> Option<PlateauState> {
+        self.schedule.plateau()
+    }
+
+    /// Goes on from what a plateau had seen.
+    pub fn set_plateau(&mut self, state: PlateauState) {
+        self.schedule.set_plateau(state);
     }
 
     /// Standard deviation of the blur of the next step, pixels, where the method blurs.
@@ -515,9 +530,9 @@ impl<'g> Session<'g> {
         }
     }
 
-    /// Says at which step evaluation is: a blur depends on it.
-    pub fn set_step(&mut self, step: u64) {
-        self.time.step = step;
+    /// Says when evaluation is: a blur depends on it.
+    pub fn set_time(&mut self, time: Time) {
+        self.time = time;
     }
 
     /// A snapshot as it stood behind step `step`, its tensors found as in [`Session::set_state`].

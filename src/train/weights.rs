@@ -49,7 +49,7 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 pub(crate) fn sync_directory(path: &Path) -> Result<()> {
     let Some(dir) = path.parent().filter(|_| cfg!(unix)) else { return Ok(()) };
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-    match File::open(dir).and_then(|dir| dir.sync_all()) {
+    match File::open(dir).map_err(Error::io(dir, "open"))?.sync_all() {
         // Some file systems have no such thing.
         Err(fault) if matches!(fault.kind(), ErrorKind::Unsupported | ErrorKind::InvalidInput) => Ok(()),
         synced => synced.map_err(Error::io(dir, "write")),

@@ -153,6 +153,10 @@ fn weights_are_read_again() {
     for key in ["test_accuracy", "test_top5", "test_loss", "test_images"] {
         assert_eq!(found[key], summary[key], "{key}");
     }
+    // A batch may be larger than the training set was; the blur is that of the weights' step all the same.
+    let batches = json(&stdout(&[&["eval", "--json", "--batch-size", "500"], &from[..]].concat()));
+    let loss = |value: &serde_json::Value| value["test_loss"].as_f64().unwrap();
+    approx::assert_relative_eq!(loss(&batches), loss(&summary), max_relative = 1e-5);
 
     let set = lerac::data::open("shapes", None).unwrap().test;
     let predictions = std::fs::read_to_string(out.join("predictions.csv")).unwrap();
@@ -162,13 +166,19 @@ fn weights_are_read_again() {
         let at = |x: u32, y: u32, c: usize| bytes[(c * 32 + y as usize) * 32 + x as usize];
         let pixels = image::RgbImage::from_fn(32, 32, |x, y| image::Rgb([0, 1, 2].map(|c| at(x, y, c))));
         pixels.save(&picture).unwrap();
-        let line =
-            json(&stdout(&[&["predict", picture.to_str().unwrap(), "--json", "--top", "2"], &from[..]].concat()));
+        let predict = ["predict", picture.to_str().unwrap(), "--json", "--top", "2", "--batch-size", "500"];
+        let line = json(&stdout(&[&predict[..], &from].concat()));
         let predicted: usize = row.rsplit(',').next().unwrap().parse().unwrap();
         assert_eq!(line["classes"][0]["class"], set.classes[predicted]);
         assert!(line["classes"][0]["probability"].as_f64() >= line["classes"][1]["probability"].as_f64());
         assert_eq!(line["classes"].as_array().unwrap().len(), 2);
     }
+
+    let (cut, mut jpeg) = (dir.path().join("cut.jpg"), std::io::Cursor::new(vec![]));
+    image::open(dir.path().join("0.png")).unwrap().write_to(&mut jpeg, image::ImageFormat::Jpeg).unwrap();
+    std::fs::write(&cut, &jpeg.get_ref()[..jpeg.get_ref().len() - 2]).unwrap();
+    let message = refusal(&[&["predict", cut.to_str().unwrap()], &from[..]].concat());
+    assert!(message.contains("cut.jpg, byte ") && message.contains("the marker that ends a JPEG image"), "{message}");
 
     let again = dir.path().join("again");
     let tuned = [&["train", "--quiet", "--out", again.to_str().unwrap(), "--init", weights], SHORT].concat();
@@ -321,7 +331,13 @@ fn comparing_pairs_its_seeds() {
     };
     assert_eq!(accuracies(&before), accuracies(&read("compare.json")));
     let other = refusal(&[&arguments[..], SHORT, &["--eta", "0.01"]].concat());
-    assert!(other.contains("other options (eta: 0.1 there, 0.01 here)"), "{other}");
+    assert!(other.contains("other options (eta: 0.1 there, 0.01 here); choose another"), "{other}");
+    assert!(!other.contains("--force"), "a finished run cannot be resumed: {other}");
+
+    let table = dir.path().join("cbs-seed0/layers.csv");
+    std::fs::write(&table, "").unwrap();
+    let emptied = refusal(&[&arguments[..], SHORT].concat());
+    assert!(emptied.contains("cbs-seed0/layers.csv, byte 0: expected a row of each layer"), "{emptied}");
 }
 
 fn what_cannot_be_trained_is_refused() {
@@ -338,6 +354,14 @@ fn what_cannot_be_trained_is_refused() {
     refused(&["--validation", "4000"], "--validation");
     refused(&["--adapter", "no such card"], "no such card");
     refused(&["--adapter", "99"], "99");
+    let wish = Command::new(env!("CARGO_BIN_EXE_lerac")).arg("info").env("LERAC_ADAPTER", "no such card").output();
+    let wish = String::from_utf8(wish.unwrap().stderr).unwrap();
+    assert!(wish.contains("LERAC_ADAPTER=\"no such card\": no such adapter") && !wish.contains("--adapter"), "{wish}");
+    let (taken, file) = (dir.path().join("taken"), dir.path().join("taken/checkpoints"));
+    std::fs::create_dir(&taken).unwrap();
+    std::fs::write(&file, "").unwrap();
+    let message = refusal(&["train", "--out", taken.to_str().unwrap()]);
+    assert!(message.contains("taken/checkpoints: cannot read: Not a directory"), "{message}");
     refused(&["--eta", "1e30", "--train-images", "640", "--log-every", "1"], "the loss is not finite at step");
     std::fs::write(dir.path().join("file"), "").unwrap();
     let under_file = dir.path().join("file/run");
@@ -433,7 +457,7 @@ fn benches_report() {
     assert_eq!(methods, ["conventional", "lerac", "cbs"]);
     assert!(stdout(&["bench", "loader", "--runs", "1"]).contains("images/s"));
     assert!(refusal(&["bench", "step", "--plot", "x.png"]).contains("--plot"));
-    assert!(refusal(&["bench", "ops", "--models", "none"]).contains("--model"));
+    assert!(refusal(&["bench", "ops", "--models", "none"]).contains("--models"));
     for runs in ["0", "18446744073709551615"] {
         assert!(refusal(&["bench", "step", "--runs", runs]).contains("--runs"));
     }

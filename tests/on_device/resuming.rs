@@ -115,8 +115,13 @@ fn checkpoints(out: &Path) -> Vec<PathBuf> {
 
 /// A run that was killed once it had `count` checkpoints.
 fn killed(out: &Path, count: usize) {
+    killed_once(out, |checkpoints| checkpoints.len() >= count);
+}
+
+/// A run that was killed once its checkpoints were such.
+fn killed_once(out: &Path, reached: impl Fn(&[PathBuf]) -> bool) {
     let mut child = command(&trains(out)).spawn().unwrap();
-    while checkpoints(out).len() < count {
+    while !reached(&checkpoints(out)) {
         assert!(child.try_wait().unwrap().is_none(), "the run ended before it could be killed");
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -208,6 +213,36 @@ fn torn_checkpoints() {
     assert!(checkpoints(&out).len() >= 2, "what cannot be read is left where it is");
 }
 
+/// A table that was changed, shortened or taken away below the checkpoint.
+fn damaged_tables() {
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, out) = (whole(dir.path()), dir.path().join("run"));
+    // Every table has rows from step 7 on.
+    killed_once(&out, |files| files.last().is_some_and(|path| path.ends_with("step-0000000012.safetensors")));
+    let refused = |path: &Path, part: &str| {
+        let output = ended(&resumes(&out));
+        assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
+        let place = path.to_str().unwrap();
+        assert!(errors(&output).contains(place) && errors(&output).contains(part), "{}", errors(&output));
+    };
+    for name in ["metrics.csv", "layers.csv", "speed.csv", "noise.csv"] {
+        let path = out.join(name);
+        let bytes = std::fs::read(&path).unwrap();
+        let mut changed = bytes.clone();
+        let digit = changed.iter().position(u8::is_ascii_digit).unwrap();
+        changed[digit] ^= 1;
+        std::fs::write(&path, changed).unwrap();
+        refused(&path, "are not those of the checkpoint");
+        std::fs::write(&path, &bytes[..40]).unwrap();
+        refused(&path, "something has shortened it; put the file back");
+        std::fs::remove_file(&path).unwrap();
+        refused(&path, "cannot open");
+        std::fs::write(&path, bytes).unwrap();
+    }
+    succeeds(&resumes(&out));
+    assert_same(&whole, &out);
+}
+
 fn changed_options() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
@@ -217,7 +252,10 @@ fn changed_options() {
     std::fs::write(&config, text.replace("eta = 0.01\n", "eta = 0.02\n")).unwrap();
     let refused = ended(&resumes(&out));
     assert_eq!(refused.status.code(), Some(1));
-    assert!(errors(&refused).contains("eta: 0.01 there, 0.02 here"), "{}", errors(&refused));
+    let remedy = format!("go on all the same by `lerac resume {} --force`", out.display());
+    for part in ["eta: 0.01 there, 0.02 here", &remedy] {
+        assert!(errors(&refused).contains(part), "{}", errors(&refused));
+    }
     succeeds(&[&resumes(&out)[..], &["--force"]].concat());
     assert!(out.join("summary.json").exists());
 }
@@ -356,6 +394,7 @@ pub fn tests() -> Vec<Test> {
     let mut tests = vec![
         test("resuming: killed at any instant", |_| killed_at_any_instant()),
         test("resuming: torn checkpoints", |_| torn_checkpoints()),
+        test("resuming: damaged tables", |_| damaged_tables()),
         test("resuming: changed options", |_| changed_options()),
         test("resuming: two processes", |_| two_processes()),
         test("resuming: a lost device", |_| a_lost_device()),

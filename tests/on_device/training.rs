@@ -2,7 +2,7 @@
 
 use crate::common::compare::assert_close;
 use crate::common::{Test, test};
-use lerac::curriculum::Range;
+use lerac::curriculum::{PlateauState, Range, Time, rates};
 use lerac::data::{Augmentation, Dataset, HostBatch, Splits, shapes, split};
 use lerac::error::{Error, Result};
 use lerac::gpu::Gpu;
@@ -10,7 +10,8 @@ use lerac::nn::{self, Conv, Model, Recorded, Task};
 use lerac::ops::cross_entropy::{METRICS, Metrics};
 use lerac::tape::{CONTROLS, Controls, Init, Mode, Program, Storage, Tape, Target};
 use lerac::train::{
-    Config, EpochRecord, Method, NoiseRecord, Observer, Parts, ScheduleKind, Session, run, write_safetensors,
+    Checkpoint, Config, EpochRecord, IntervalRecord, Method, NoiseRecord, Observer, Outcome, Parts, ScheduleKind,
+    Session, resume, run, write_safetensors,
 };
 
 struct Silent;
@@ -197,6 +198,64 @@ fn the_best_epoch_is_kept(gpu: &Gpu) {
     let batches = batches.map(|i| HostBatch::gather(&data.train, i, 32, || Augmentation::IDENTITY));
     let metrics = outcome.session.evaluate(batches).unwrap();
     assert_eq!(f64::from(metrics.top1) / f64::from(metrics.images), best, "the session holds the best epoch's weights");
+}
+
+/// Keeps what it hears, and a checkpoint every five steps.
+#[derive(Default)]
+struct Kept {
+    rates: Vec<(u64, Vec<f64>)>,
+    epochs: Vec<EpochRecord>,
+    checkpoints: Vec<Checkpoint>,
+}
+
+impl Observer for Kept {
+    fn interval(&mut self, record: &IntervalRecord) -> Result<()> {
+        self.rates.push((record.step - 1, record.rates.clone()));
+        Ok(())
+    }
+
+    fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
+        self.epochs.push(*record);
+        Ok(())
+    }
+
+    fn wants_checkpoint(&self, step: u64) -> bool {
+        step.is_multiple_of(5)
+    }
+
+    fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<()> {
+        self.checkpoints.push(checkpoint);
+        Ok(())
+    }
+}
+
+/// Rates fall where accuracies say so, times each layer's factor, and go on from any checkpoint as they would have.
+fn a_plateau_follows_the_validation_accuracy(gpu: &Gpu) {
+    let schedule = ScheduleKind::Plateau;
+    let config = Config { method: Method::Lerac, schedule, patience: 0, gamma: 0.5, epochs: 6, ..config() };
+    let (data, mut kept) = (data(), Kept::default());
+    let weights = |outcome: Outcome<'_>| outcome.session.snapshot().unwrap();
+    let outcome = run(gpu, &config, &data, &mut kept).unwrap();
+    let layers = outcome.session.layers();
+    let (curriculum, mut common) = (config.curriculum(layers).unwrap(), config.common_rate().unwrap());
+    for epoch in &kept.epochs {
+        for (step, found) in kept.rates.iter().filter(|(step, _)| step / 6 + 1 == epoch.epoch) {
+            let time = Time { step: *step, steps_per_epoch: 6 };
+            assert_eq!(found, &rates(curriculum.as_ref(), &common, time, layers.len()), "step {step}");
+        }
+        common.hear(epoch.validation_accuracy.unwrap());
+    }
+    let falls = |state: &PlateauState| state.factor < 1.0;
+    assert!(kept.checkpoints.iter().any(|c| c.standing.plateau.as_ref().is_some_and(falls)), "no rate fell in time");
+    let whole = weights(outcome);
+    for checkpoint in &kept.checkpoints {
+        let checkpoint = Checkpoint::from_bytes("checkpoint".as_ref(), &checkpoint.to_bytes()).unwrap();
+        let mut again = Kept::default();
+        let resumed = resume(gpu, &config, &data, &checkpoint, &mut again).unwrap();
+        let step = checkpoint.standing.step;
+        assert!(kept.rates.ends_with(&again.rates), "other rates behind step {step}");
+        assert!(weights(resumed) == whole, "other weights behind step {step}");
+    }
 }
 
 fn a_blur_changes_what_is_learnt(gpu: &Gpu) {
@@ -449,6 +508,7 @@ pub fn tests() -> Vec<Test> {
         test("training: a loss that breaks between readings is explained", a_loss_that_breaks_later_is_explained),
         test("training: an evaluation that is not finite is an error", an_evaluation_that_is_not_finite_is_an_error),
         test("training: the best epoch is kept", the_best_epoch_is_kept),
+        test("training: a plateau follows the validation accuracy", a_plateau_follows_the_validation_accuracy),
         test("training: a blur changes what is learnt", a_blur_changes_what_is_learnt),
         test("training: shared buffers change no bit", shared_buffers_change_no_bit),
         test("training: cbs is evaluated under its own blur", cbs_is_evaluated_under_the_blur_it_trained_with),

@@ -1,0 +1,107 @@
+//! Weights out of a file, and what a model makes of whole sets of images.
+
+use super::weights::read_safetensors;
+use super::{Config, Session};
+use crate::data::{Dataset, Loader};
+use crate::error::{Error, Result};
+use crate::ops::cross_entropy::Metrics;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+#[cfg(feature = "cli")]
+use {
+    super::setting::{divide, session},
+    crate::curriculum::Time,
+    crate::data::Splits,
+    crate::gpu::Gpu,
+};
+
+/// Keys of a file of weights that say when they were saved.
+#[cfg(feature = "cli")]
+pub(crate) const STEP: &str = "step";
+#[cfg(feature = "cli")]
+pub(crate) const STEPS_PER_EPOCH: &str = "steps_per_epoch";
+
+/// Puts the weights of `--init`, if there are any, into place; the tensors that the file does not have.
+pub(crate) fn load_weights(session: &mut Session<'_>, config: &Config) -> Result<Vec<String>> {
+    config.init.as_deref().map_or(Ok(vec![]), |path| Ok(load(session, config, path)?.0))
+}
+
+/// Puts the weights of a file into place; the tensors that it does not have, and its metadata.
+fn load(session: &mut Session<'_>, config: &Config, path: &Path) -> Result<(Vec<String>, HashMap<String, String>)> {
+    let (tensors, metadata) = read_safetensors(path)?;
+    let skipped = session.load(&tensors, config.init_partial).map_err(|fault| {
+        let remedy = if config.init_partial { "" } else { "; --init-partial takes what fits" };
+        Error::format(path, 0, format!("{fault} ({}){remedy}", config.model))
+    })?;
+    Ok((skipped, metadata))
+}
+
+/// The model of `config` with the weights of `--init`, as it stood when they were saved.
+///
+/// # Errors
+/// [`Error::Option`], [`Error::Capacity`], and those of the file.
+#[cfg(feature = "cli")]
+pub(crate) fn trained<'g>(gpu: &'g Gpu, config: &Config, data: &Splits) -> Result<Session<'g>> {
+    let Some(path) = &config.init else {
+        return Err(Error::option("--init", "expected the file of weights, such as model.safetensors of a run"));
+    };
+    let mut session = session(gpu, config, &data.train, 1)?;
+    let (skipped, metadata) = load(&mut session, config, path)?;
+    if let Some(name) = skipped.first() {
+        let message = format!("the file has no {name} of this shape, and random values predict nothing");
+        return Err(Error::option("--init-partial", message));
+    }
+    let number = |key: &str| metadata.get(key).and_then(|number| number.parse::<u64>().ok());
+    // Where the file does not say, an epoch had the steps that the options make, and the run was over: a blur has faded as far as it
+    // does.
+    let steps_per_epoch = match number(STEPS_PER_EPOCH) {
+        Some(steps) => steps,
+        None => (divide(config, &data.train)?.train.len() / config.batch_size) as u64,
+    };
+    let steps_per_epoch = steps_per_epoch.max(1);
+    let step = number(STEP).unwrap_or(steps_per_epoch.saturating_mul(config.epochs));
+    session.set_time(Time { step, steps_per_epoch });
+    Ok(session)
+}
+
+/// The sums, and the predictions, over all of the test set.
+///
+/// # Errors
+/// As [`evaluate`].
+pub(crate) fn read_test_set(
+    session: &Session<'_>,
+    test: Arc<Dataset>,
+    batch_size: usize,
+) -> Result<(Metrics, Vec<u32>)> {
+    let everything: Arc<[u32]> = (0..test.len() as u32).collect();
+    evaluate(session, "test", test, everything, batch_size)
+}
+
+/// The sums, and the predictions, over the images `indices` of the set called `part`, every one of which must have been seen and have a
+/// finite loss.
+///
+/// # Errors
+/// [`Error::NonFinite`] and [`Error::Device`].
+pub(super) fn evaluate(
+    session: &Session<'_>,
+    part: &str,
+    data: Arc<Dataset>,
+    indices: Arc<[u32]>,
+    batch_size: usize,
+) -> Result<(Metrics, Vec<u32>)> {
+    let expected = indices.len();
+    let (metrics, predictions) = session.predict(Loader::evaluation(data, indices, batch_size))?;
+    if metrics.halted != 0 {
+        return Err(Error::NonFinite(format!(
+            "the loss over the {part} images is not finite after step {}: the weights are out of bounds. In training try a lower \
+             --eta, --clip-norm 1, or a longer --warmup-epochs",
+            session.time().step
+        )));
+    }
+    if metrics.images as usize != expected {
+        let seen = metrics.images;
+        return Err(Error::Device(format!("the loader's thread ended after {seen} of {expected} {part} images")));
+    }
+    Ok((metrics, predictions))
+}

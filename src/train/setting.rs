@@ -1,0 +1,59 @@
+//! What a run's options make of the images and of the device.
+
+use super::session::Parts;
+use super::{Config, Session};
+use crate::data::{Dataset, split};
+use crate::error::{Error, Result};
+use crate::gpu::Gpu;
+use crate::nn::{self, Task};
+use std::sync::Arc;
+
+/// Which images a run trains and validates on.
+pub(super) struct Division {
+    pub(super) train: Arc<[u32]>,
+    pub(super) validation: Arc<[u32]>,
+}
+
+/// Divides the images.
+///
+/// # Errors
+/// [`Error::Option`] where there are not as many as asked for.
+pub(super) fn divide(config: &Config, data: &Dataset) -> Result<Division> {
+    let (mut train, validation) = split(data.len(), config.validation, config.seed)?;
+    if let Some(wanted) = config.train_images {
+        if wanted > train.len() {
+            let message = format!("{wanted} images were asked for, {} are left after validation", train.len());
+            return Err(Error::option("--train-images", message));
+        }
+        train.truncate(wanted);
+    }
+    Ok(Division { train: train.into(), validation: validation.into() })
+}
+
+/// The session of a model for images such as those of `data`.
+///
+/// # Errors
+/// [`Error::Option`] and [`Error::Capacity`].
+pub(super) fn session<'g>(gpu: &'g Gpu, config: &Config, data: &Dataset, steps_per_epoch: u64) -> Result<Session<'g>> {
+    let [_, h, w] = data.image;
+    let task = Task {
+        image: data.image,
+        classes: data.classes.len(),
+        mean: data.mean.clone(),
+        std: data.std.clone(),
+        label_smoothing: config.label_smoothing,
+    };
+    let parts = Parts {
+        model: &nn::named_for(&config.model, [h, w])?,
+        task: &task,
+        batch_size: config.batch_size,
+        micro_batch: config.micro_batch.unwrap_or(config.batch_size),
+        net_options: config.net_options(),
+        settings: config.settings()?,
+        schedule: config.common_rate()?,
+        curriculum: &|layers| config.curriculum(layers),
+        steps_per_epoch,
+        seed: config.seed,
+    };
+    Session::new(gpu, &parts)
+}
