@@ -1203,8 +1203,8 @@ mod with_the_command_line {
             (5, LAYERS.replacen("9,0.9,0,conv1,0.1,1.0,0.5,2.0,0.25\n", "", 1), "a row of each layer"),
             (5, LAYERS.replacen("1.0,0.5", "NaN,0.5", 1), "row 1 holds"),
             (5, LAYERS.replacen("2.0,0.25", "2.0,NaN", 1), row),
-            (6, header(NOISE), "rows of every layer"),
-            (6, NOISE.replace("5,0.5,0,conv1,0.75\n", ""), "rows of every layer"),
+            (6, header(NOISE), "as many rows of each layer"),
+            (6, NOISE.replace("5,0.5,0,conv1,0.75\n", ""), "as many rows of each layer"),
             (6, NOISE.replace("0.75", "NaN"), row),
         ] {
             let message = load(&files, file, text.as_bytes()).unwrap_err().to_string();

@@ -136,33 +136,13 @@ impl Finished {
             0 => vec![],
             _ => rows(needed("noise.csv")?, NoiseRow::is_sound)?,
         };
-        let intervals = || metrics.iter().filter(|row| row.kind == "interval");
-        let count = intervals().count();
         let layers = histories(layers, noise);
-        let demand = |name: &str, holds: bool, expected: &str| match holds {
-            true => Ok(()),
-            false => Err(Error::format(&dir.join(name), 0, format!("expected {expected}; {REMEDY}"))),
-        };
-        let steps = summary.steps;
-        let to_the_end =
-            is_last(intervals(), steps) && is_last(metrics.iter().filter(|row| row.kind == "epoch"), steps);
-        demand("metrics.csv", to_the_end, &format!("rows up to step {steps}, the last of summary.json"))?;
-        let is_best = |row: &MetricsRow| {
-            let (epoch, accuracy) = (summary.best_epoch as f64, summary.validation_accuracy);
-            row.kind == "epoch" && row.epoch == epoch && row.validation_accuracy == accuracy
-        };
-        demand(
-            "metrics.csv",
-            metrics.iter().any(is_best),
-            "the validation accuracy of summary.json in the row of its best epoch",
-        )?;
-        let timed = speed.iter().map(|row| row.step).eq(intervals().map(|row| row.step));
-        demand("speed.csv", timed, "a row for each interval of metrics.csv")?;
-        let rated = !layers.is_empty() && layers.iter().all(|layer| layer.effective_rate.len() == count);
-        demand("layers.csv", rated, "a row of each layer for each interval of metrics.csv")?;
+        check_agreement(dir, &summary, &metrics, &speed, &layers)?;
         let measured = |layer: &LayerHistory| layer.signal_to_noise.len();
         let even = layers.iter().all(|layer| measured(layer) == measured(&layers[0]));
-        demand("noise.csv", even && (config.snr_every == 0 || measured(&layers[0]) > 0), "rows of every layer")?;
+        let as_asked = (config.snr_every > 0) == (measured(&layers[0]) > 0);
+        demand(dir, "noise.csv", even && as_asked, "as many rows of each layer")?;
+        let intervals = || metrics.iter().filter(|row| row.kind == "interval");
         let held_out = |value: fn(&MetricsRow) -> Option<f64>| {
             metrics.iter().filter_map(|row| Some((row.epoch, value(row)?))).collect()
         };
@@ -180,6 +160,39 @@ impl Finished {
             right: predictions.iter().map(|row| row.label == row.prediction).collect(),
         }))
     }
+}
+
+/// Refuses the file called `name` unless what is `expected` of it holds.
+fn demand(dir: &Path, name: &str, holds: bool, expected: &str) -> Result<()> {
+    match holds {
+        true => Ok(()),
+        false => Err(Error::format(&dir.join(name), 0, format!("expected {expected}; {REMEDY}"))),
+    }
+}
+
+/// Whether tables and summary tell of one run, from its first interval to its last.
+fn check_agreement(
+    dir: &Path,
+    summary: &Summary,
+    metrics: &[MetricsRow],
+    speed: &[SpeedRow],
+    layers: &[LayerHistory],
+) -> Result<()> {
+    let of_kind = |kind: &'static str| metrics.iter().filter(move |row| row.kind == kind);
+    let (intervals, epochs) = (|| of_kind("interval"), || of_kind("epoch"));
+    let steps = summary.steps;
+    let ends =
+        [intervals().next_back(), epochs().next_back()].into_iter().all(|row| row.is_some_and(|row| row.step == steps));
+    demand(dir, "metrics.csv", ends, &format!("rows up to step {steps}, the last of summary.json"))?;
+    let best = (summary.best_epoch as f64, summary.validation_accuracy);
+    let has_best = epochs().any(|row| (row.epoch, row.validation_accuracy) == best);
+    let expected = "the validation accuracy of summary.json in the row of its best epoch";
+    demand(dir, "metrics.csv", has_best, expected)?;
+    let timed = speed.iter().map(|row| row.step).eq(intervals().map(|row| row.step));
+    demand(dir, "speed.csv", timed, "a row for each interval of metrics.csv")?;
+    let count = intervals().count();
+    let rated = !layers.is_empty() && layers.iter().all(|layer| layer.effective_rate.len() == count);
+    demand(dir, "layers.csv", rated, "a row of each layer for each interval of metrics.csv")
 }
 
 /// The numbers in the bytes of a `summary.json`.
@@ -202,11 +215,6 @@ fn rows<T: DeserializeOwned>((path, bytes): (PathBuf, Vec<u8>), sound: fn(&T) ->
             Err(Error::format(&path, offset as u64, message))
         }
     }
-}
-
-/// Whether these rows end with step `step`.
-fn is_last<'r>(rows: impl Iterator<Item = &'r MetricsRow>, step: u64) -> bool {
-    rows.last().is_some_and(|row| row.step == step)
 }
 
 /// The rows of `predictions.csv`, one for each image of the test set, since other runs' are paired with them, and as many of them right
