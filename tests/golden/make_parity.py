@@ -47,7 +47,7 @@ SIZES = {
     "densenet121": (16, 4),
     "densenet121-imagenet": (64, 4),
     "vgg11_bn": (32, 4),
-    "mobilenet_v2": (16, 8),
+    "mobilenet_v2": (32, 4),
     "mobilenet_v2-imagenet": (64, 8),
 }
 TRAINED = ("resnet18", "densenet121")

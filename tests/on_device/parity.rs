@@ -247,7 +247,7 @@ pub fn tests() -> Vec<Test> {
         ("densenet121", [16, 4]),
         ("densenet121-imagenet", [64, 4]),
         ("vgg11_bn", [32, 4]),
-        ("mobilenet_v2", [16, 8]),
+        ("mobilenet_v2", [32, 4]),
         ("mobilenet_v2-imagenet", [64, 8]),
     ];
     let modes = modes.map(|(model, size)| test(format!("parity {model}"), move |gpu| both_modes(gpu, model, size)));
