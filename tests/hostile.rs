@@ -759,6 +759,8 @@ fn full_config() -> Config {
         resize: Some(56),
         class_list: Some("classes.txt".into()),
         cache: Some("cache".into()),
+        random_resized_crop: Some(0.25),
+        jitter: vec![0.5, 0.25, 0.0],
         train_images: Some(512),
         method: Method::LeracCbs,
         clip_norm: Some(1.5),

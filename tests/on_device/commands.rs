@@ -271,7 +271,8 @@ fn folders_are_trained_on() {
     let message = refusal(&again);
     assert!(message.contains("train/above/30.jpg") && message.contains("PNG or JPEG"), "{message}");
     let skipped = format!("{root}/skipped");
-    let output = lerac(&[&["train", "--quiet", "--out", &skipped, "--skip-bad"], &options[..]].concat());
+    let varied = ["--random-resized-crop", "0.3", "--jitter", "0.2,0.2,0.2", "--cutout", "4", "--normalise", "data"];
+    let output = lerac(&[&["train", "--quiet", "--out", &skipped, "--skip-bad"], &options[..], &varied].concat());
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && said.contains("1 of 61 images are bad and left out"), "{said}");
 }
