@@ -98,7 +98,7 @@ pub fn read_image(path: &Path) -> Result<RgbImage> {
 /// [`Error::Format`] for bytes of another format, or that are cut off or damaged, or that unfold to more than the limit.
 pub fn decode_image(path: &Path, bytes: &[u8]) -> Result<RgbImage> {
     let bad = |fault: &dyn std::fmt::Display| {
-        Error::format(path, 0, format!("not a PNG or JPEG image that can be read: {fault}; fetch or convert it again"))
+        Error::format(path, 0, format!("not an image that can be read (PNG or JPEG): {fault}; fetch or convert it again"))
     };
     if bytes.starts_with(&[0xff, 0xd8]) && !ends_as_jpeg(bytes) {
         let message = "expected the marker that ends a JPEG image, the file ends here; fetch it again";

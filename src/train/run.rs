@@ -239,6 +239,10 @@ pub(crate) fn begin<'g, 'c>(gpu: &'g Gpu, config: &'c Config, data: &Splits) -> 
     let data = Arc::new(data.train.clone());
     let division = divide(config, &data)?;
     let [_, h, w] = data.image;
+    if usize::from(config.cutout) > h.min(w) {
+        let message = format!("{} pixels are more than images of {h}x{w} have; {} do", config.cutout, h.min(w));
+        return Err(Error::option("--cutout", message));
+    }
     let task = Task {
         image: data.image,
         classes: data.classes.len(),

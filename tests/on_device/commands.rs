@@ -337,6 +337,8 @@ fn what_cannot_be_trained_is_refused() {
     refused(&["--batch-size", "3000", "--model", "resnet20"], "or less fits");
     refused(&["--train-images", "100000"], "--train-images");
     refused(&["--validation", "4000"], "--validation");
+    refused(&["--cutout", "33"], "--cutout: 33 pixels are more than images of 32x32");
+    refused(&["--data", "imagefolder", "--data-dir", "/nowhere"], "--data-dir: there is no directory /nowhere");
     refused(&["--adapter", "no such card"], "no such card");
     refused(&["--adapter", "99"], "99");
     refused(&["--eta", "1e30", "--train-images", "640", "--log-every", "1"], "the loss is not finite at step");
