@@ -2,6 +2,7 @@
 #![cfg(feature = "cli")]
 
 use lerac::curriculum::{Granularity, Ladder, Pace};
+use lerac::data::Normalise;
 use lerac::train::{Config, Method, Preset, ScheduleKind};
 use std::path::Path;
 use std::process::{Command, Output};
@@ -69,6 +70,10 @@ fn unusual() -> Config {
         validation: 3,
         flip: true,
         shift: 4,
+        normalise: Normalise::Imagenet,
+        random_resized_crop: Some(0.25),
+        jitter: vec![0.4, 0.3, 0.2],
+        cutout: 8,
         model: "resnet8".into(),
         init: Some("some/weights.safetensors".into()),
         init_partial: true,
@@ -121,6 +126,16 @@ fn every_option_survives_its_file() {
     let text = toml::to_string(&unusual).unwrap();
     assert_eq!(toml::from_str::<Config>(&text).unwrap(), self::unusual());
     self::unusual().check().unwrap();
+    for (change, option) in [
+        (Config { jitter: vec![0.1, 0.2], ..Config::default() }, "--jitter"),
+        (Config { jitter: vec![0.1, 0.2, 1.5], ..Config::default() }, "--jitter"),
+        (Config { random_resized_crop: Some(0.0), ..Config::default() }, "--random-resized-crop"),
+        (Config { random_resized_crop: Some(f64::NAN), ..Config::default() }, "--random-resized-crop"),
+        (Config { cutout: 1025, ..Config::default() }, "--cutout"),
+    ] {
+        let text = change.check().unwrap_err().to_string();
+        assert!(text.starts_with(option) && text.contains("expected"), "{text}");
+    }
     let too_large = Config { seed: u64::MAX, ..Config::default() };
     assert!(too_large.check().unwrap_err().to_string().starts_with("--seed"));
     for milestones in [vec![2.0, 1.0], vec![-1.0], vec![0.0], vec![1.0, 1.0], vec![f64::NAN]] {

@@ -537,7 +537,7 @@ proptest! {
 
     #[test]
     fn draws_stay_in_range(flip in any::<bool>(), shift in any::<u8>(), seed in any::<u64>(), epoch in any::<u64>(), image in any::<u32>()) {
-        let augmentation = Augmentation { flip, shift };
+        let augmentation = Augmentation { flip, shift, ..Augmentation::default() };
         let draw = augmentation.draws(seed, epoch)(image);
         let most = i32::from(shift.min(127));
         prop_assert_eq!(draw & 0xff00_00fe, 0);
@@ -614,7 +614,7 @@ fn orders_differ_by_epoch_and_by_seed() {
 
 #[test]
 fn a_draw_belongs_to_its_image() {
-    let augmentation = Augmentation { flip: true, shift: 4 };
+    let augmentation = Augmentation { flip: true, shift: 4, ..Augmentation::default() };
     let mut forward = augmentation.draws(3, 5);
     let mut backward = augmentation.draws(3, 5);
     let drawn: Vec<u32> = (0..1000).map(&mut forward).collect();
@@ -673,7 +673,7 @@ fn in_time(work: impl FnOnce() + Send + 'static) {
 fn the_training_loader_gives_what_gathering_gives() {
     let data = Arc::new(numbered(50));
     let indices: Arc<[u32]> = (0..50).filter(|i| i % 5 != 0).collect();
-    let augmentation = Augmentation { flip: true, shift: 2 };
+    let augmentation = Augmentation { flip: true, shift: 2, ..Augmentation::default() };
     let direct = (3..6).flat_map(|epoch| {
         let order = data::epoch_order(&indices, 11, epoch);
         let data = data.clone();

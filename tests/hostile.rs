@@ -116,6 +116,10 @@ const IDX: Limit = Limit { multiple: 1, constant: SMALL };
 const GZIP: Limit = Limit { multiple: 3 * 64, constant: 3 * 16 * MIB + SMALL };
 /// CIFAR: the images and labels.
 const CIFAR: Limit = Limit { multiple: 1, constant: SMALL };
+/// Lists of image folders: a name of a byte is a string and a place in a set.
+const LISTS: Limit = Limit { multiple: 128, constant: SMALL };
+/// Image files: whatever a header may claim below the decoder's limit, as coefficients, as pixels, as RGB, and turned.
+const PICTURE: Limit = Limit { multiple: 16, constant: 5 * 256 * MIB };
 /// Checkpoints: numbers of a shape take two bytes there and many more as JSON that is being sorted out.
 const CHECKPOINT: Limit = Limit { multiple: 64, constant: SMALL };
 /// TOML: its keys are short and its trees are not.
@@ -676,6 +680,76 @@ fn cifar100() {
     });
 }
 
+// ---- image folders ----
+
+/// The first byte says which list the rest is.
+#[test]
+fn lists_of_image_folders() {
+    let lists: [&[u8]; 5] = [
+        b"apple_pie\nwaffles\n",
+        b"val_0.JPEG\tn03444034\t0\t32\t44\t62\nval_1.JPEG\tn04067472\t52\t55\t57\t59\n",
+        b"apple_pie/1005649\napple_pie/1011328\nwaffles/9\n",
+        b"n01443537\tgoldfish, Carassius auratus\nn01629819\tEuropean fire salamander\n",
+        b"61_1_3_20170109142408075.jpg.chip.jpg",
+    ];
+    let seeds = lists.iter().enumerate().map(|(i, list)| [&[i as u8], *list].concat()).collect();
+    let words =
+        ["\t", "/", "..", "\r\n", "\n\n", "\0", "\\", "_", "-1", "\u{80}", "n01443537", "waffles", "val_0.JPEG"];
+    let subject =
+        Subject { name: "lists of image folders", seeds, tokens: tokens(&words), limit: LISTS, file: <[u8]>::to_vec };
+    let inside = |name: &String| assert!(Path::new(name).components().count() == 1 && Path::new(name).is_relative());
+    let parse = |input: &[u8]| {
+        let path = Path::new(FILE);
+        let (list, bytes) = input.split_first().unwrap_or((&0, &[]));
+        match list % 5 {
+            0 => data::names_in(path, bytes).map(|names| names.iter().for_each(inside)),
+            1 => data::validation_annotations_in(path, bytes)
+                .map(|pairs| pairs.iter().for_each(|(image, class)| [image, class].into_iter().for_each(inside))),
+            2 => data::image_list_in(path, bytes)
+                .map(|pairs| pairs.iter().for_each(|(class, image)| [class, image].into_iter().for_each(inside))),
+            3 => data::words_in(path, bytes).map(drop),
+            _ => data::face_in(path, &String::from_utf8_lossy(bytes))
+                .map(|face| assert!(face.age <= 116 && face.gender <= 1)),
+        }
+    };
+    run(subject, parse, drop);
+}
+
+#[test]
+fn the_densest_lists_are_read_in_bounds() {
+    let many = |line: &dyn Fn(usize) -> String| (0..JUST_OVER).map(line).collect::<String>();
+    let path = Path::new(FILE);
+    let names = many(&|i| format!("{i:x}\n"));
+    let (outcome, peak) = measured(|| data::names_in(path, names.as_bytes()));
+    assert_eq!(outcome.unwrap().len(), JUST_OVER);
+    LISTS.assert("names", names.len(), peak);
+    let images = many(&|i| format!("{i:x}/1\n"));
+    let (outcome, peak) = measured(|| data::image_list_in(path, images.as_bytes()));
+    assert_eq!(outcome.unwrap().len(), JUST_OVER);
+    LISTS.assert("images", images.len(), peak);
+    let annotations = many(&|i| format!("{i:x}\t1\n"));
+    let (outcome, peak) = measured(|| data::validation_annotations_in(path, annotations.as_bytes()));
+    assert_eq!(outcome.unwrap().len(), JUST_OVER);
+    LISTS.assert("annotations", annotations.len(), peak);
+}
+
+#[test]
+fn image_files() {
+    let image = image::RgbImage::from_fn(24, 17, |x, y| image::Rgb([(x * 9) as u8, (y * 13) as u8, (x * y) as u8]));
+    let encoded = |format| {
+        let mut bytes = std::io::Cursor::new(vec![]);
+        image.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    };
+    let seeds = vec![encoded(image::ImageFormat::Png), encoded(image::ImageFormat::Jpeg)];
+    let subject = Subject { name: "image files", seeds, tokens: vec![], limit: PICTURE, file: <[u8]>::to_vec };
+    let parse = |bytes: &[u8]| data::decode_image(Path::new(FILE), bytes);
+    run(subject, parse, |image| {
+        let frame = data::Frame { image: [3, 8, 8], shorter: 8 };
+        assert_eq!(frame.fit(&image).len(), 3 * 64);
+    });
+}
+
 // ---- checkpoints ----
 
 /// Every option set to something else than nothing.
@@ -686,6 +760,8 @@ fn full_config() -> Config {
         resize: Some(56),
         class_list: Some("classes.txt".into()),
         cache: Some("cache".into()),
+        random_resized_crop: Some(0.25),
+        jitter: vec![0.5, 0.25, 0.0],
         train_images: Some(512),
         method: Method::LeracCbs,
         clip_norm: Some(1.5),

@@ -13,8 +13,18 @@ macro_rules! recipes {
 }
 
 /// All of them.
-pub(super) const RECIPES: &[Recipe] =
-    recipes!["shapes", "resnet18-cifar10", "resnet18-cifar100", "wide_resnet-cifar10", "wide_resnet-cifar100"];
+pub(super) const RECIPES: &[Recipe] = recipes![
+    "shapes",
+    "resnet18-cifar10",
+    "resnet18-cifar100",
+    "resnet18-tiny_imagenet",
+    "resnet18-imagenet_200",
+    "resnet18-food_101",
+    "wide_resnet-cifar10",
+    "wide_resnet-cifar100",
+    "wide_resnet-tiny_imagenet",
+    "wide_resnet-food_101"
+];
 
 /// Their names, for `--help`.
 pub(super) fn names() -> Vec<&'static str> {

@@ -2,6 +2,7 @@
 
 use super::images::in_parallel;
 use super::random::{Stream, generator};
+use super::vary::Variation;
 use super::{Dataset, Images};
 use crate::error::Result;
 use rand::RngExt;
@@ -19,12 +20,18 @@ pub fn epoch_order(indices: &[u32], seed: u64, epoch: u64) -> Vec<u32> {
 }
 
 /// Random changes of training images. The default changes nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Augmentation {
     /// Mirror half of the images left to right.
     pub flip: bool,
     /// Shift by up to this many pixels each way, black moving in; at most 127.
     pub shift: u8,
+    /// Scale a random part of an image to the whole, of this part of its area at least.
+    pub random_resized_crop: Option<f64>,
+    /// Change brightness, contrast and saturation by factors up to so far from 1.
+    pub jitter: [f32; 3],
+    /// Cut out a square of so many pixels; it takes the colour that normalises to 0.
+    pub cutout: u16,
 }
 
 impl Augmentation {
@@ -38,7 +45,7 @@ impl Augmentation {
     pub fn draws(self, seed: u64, epoch: u64) -> impl FnMut(u32) -> u32 {
         let mut rng = generator(seed, Stream::Augmentation { epoch });
         move |image| {
-            if self == Self::default() {
+            if !self.flip && self.shift == 0 {
                 return Self::IDENTITY;
             }
             rng.set_word_pos(u128::from(image) * Self::WORDS_PER_IMAGE);
@@ -91,6 +98,18 @@ impl HostBatch {
         capacity: usize,
         draw: impl FnMut(u32) -> u32,
     ) -> Result<()> {
+        self.fill_varied(data, indices, capacity, draw, None)
+    }
+
+    /// The same with what the host changes in an epoch.
+    pub(super) fn fill_varied(
+        &mut self,
+        data: &Dataset,
+        indices: &[u32],
+        capacity: usize,
+        draw: impl FnMut(u32) -> u32,
+        variation: Option<Variation>,
+    ) -> Result<()> {
         assert!(indices.len() <= capacity, "{} images do not fit a batch of {capacity}", indices.len());
         let (words, bytes) = (&mut self.words, data.image_bytes());
         words.clear();
@@ -101,10 +120,11 @@ impl HostBatch {
         words.resize(2 * capacity + (capacity * bytes).div_ceil(4), 0);
         let pixels: &mut [u8] = bytemuck::cast_slice_mut(&mut words[2 * capacity..]);
         let mut places = pixels.chunks_exact_mut(bytes).zip(indices);
-        match data.images {
-            // What is decoded is worth a thread; what is copied is not.
-            Images::Files(_) => in_parallel(places, |(place, &i)| data.images.read(i as usize, place))?,
-            _ => places.try_for_each(|(place, &i)| data.images.read(i as usize, place))?,
+        match (variation, &data.images) {
+            // What is decoded or changed is worth a thread; what is copied is not.
+            (Some(variation), _) => in_parallel(places, |(place, &i)| variation.read(data, i, place))?,
+            (None, Images::Files(_)) => in_parallel(places, |(place, &i)| data.images.read(i as usize, place))?,
+            (None, _) => places.try_for_each(|(place, &i)| data.images.read(i as usize, place))?,
         }
         if cfg!(target_endian = "big") {
             words[2 * capacity..].iter_mut().for_each(|word| *word = word.swap_bytes());
@@ -137,10 +157,11 @@ impl HostBatch {
         epoch: u64,
     ) -> impl Iterator<Item = Result<Self>> + use<'a> {
         let order = epoch_order(indices, seed, epoch);
-        let mut draw = augmentation.draws(seed, epoch);
+        let (mut draw, variation) = (augmentation.draws(seed, epoch), augmentation.variation(seed, epoch));
         (0..order.len() / size).map(move |i| {
             let mut batch = Self::default();
-            batch.fill(data, &order[i * size..(i + 1) * size], size, &mut draw).map(|()| batch)
+            let chunk = &order[i * size..(i + 1) * size];
+            batch.fill_varied(data, chunk, size, &mut draw, variation).map(|()| batch)
         })
     }
 }

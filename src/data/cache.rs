@@ -5,7 +5,6 @@
 //! and not mapped into memory: what another program does to the file is then an error here and no signal.
 
 use super::folder::Files;
-use super::image_file::read_image;
 use super::images::in_parallel;
 use super::source::News;
 use crate::error::{Error, Result};
@@ -249,7 +248,7 @@ fn decode_all(
         let here = start..all.min(start + CHUNK);
         let found = Mutex::new(vec![]);
         in_parallel(here.clone().zip(pixels.chunks_exact_mut(bytes)), |(i, place)| {
-            match read_image(&files.path(i)) {
+            match files.read(i) {
                 Ok(image) => place.copy_from_slice(&files.frame.fit(&image)),
                 Err(error) if skip_bad => found.lock().expect("keeping a fault does not panic").push((i as u32, error)),
                 Err(error) => return Err(error),

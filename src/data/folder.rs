@@ -1,9 +1,10 @@
 //! Image files in folders, and how the folders of known sets are laid out.
 
 use super::annotations::{face_in, image_list_in, names_in, validation_annotations_in, words_in};
-use super::image_file::Frame;
+use super::image_file::{Frame, read_image};
 use super::random::{Stream, generator};
 use crate::error::{Error, Result};
+use image::RgbImage;
 use rand::seq::SliceRandom;
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -51,6 +52,11 @@ impl Files {
     /// C*H*W.
     pub(super) fn image_bytes(&self) -> usize {
         self.frame.image.iter().product()
+    }
+
+    /// An image as it is in its file.
+    pub(super) fn read(&self, index: usize) -> Result<RgbImage> {
+        read_image(&self.path(index))
     }
 
     pub(super) fn path(&self, index: usize) -> PathBuf {

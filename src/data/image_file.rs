@@ -60,7 +60,7 @@ impl Frame {
 }
 
 /// The image with these sides, smoothed where it shrinks; as it was where it has them already.
-fn resized(image: &RgbImage, width: u32, height: u32) -> RgbImage {
+pub(super) fn resized(image: &RgbImage, width: u32, height: u32) -> RgbImage {
     match image.dimensions() == (width, height) {
         true => image.clone(),
         false => imageops::resize(image, width, height, FilterType::Triangle),
@@ -68,7 +68,7 @@ fn resized(image: &RgbImage, width: u32, height: u32) -> RgbImage {
 }
 
 /// Planes of one byte a pixel: R, G and B, or grey.
-fn planes(image: &RgbImage, channels: usize) -> Vec<u8> {
+pub(super) fn planes(image: &RgbImage, channels: usize) -> Vec<u8> {
     match channels {
         1 => imageops::grayscale(image).into_raw(),
         _ => (0..channels).flat_map(|c| image.as_raw().iter().skip(c).step_by(3).copied()).collect(),
@@ -92,13 +92,17 @@ pub fn read_image(path: &Path) -> Result<RgbImage> {
 }
 
 /// The same from the bytes of a PNG or JPEG file; `path` is for messages. What the header claims is held against a limit of 256 MiB
-/// before memory is asked for.
+/// before memory is asked for; of what is below it, decoding may take five times as much.
 ///
 /// # Errors
 /// [`Error::Format`] for bytes of another format, or that are cut off or damaged, or that unfold to more than the limit.
 pub fn decode_image(path: &Path, bytes: &[u8]) -> Result<RgbImage> {
     let bad = |fault: &dyn std::fmt::Display| {
-        Error::format(path, 0, format!("not a PNG or JPEG image that can be read: {fault}; fetch or convert it again"))
+        Error::format(
+            path,
+            0,
+            format!("not an image that can be read (PNG or JPEG): {fault}; fetch or convert it again"),
+        )
     };
     if bytes.starts_with(&[0xff, 0xd8]) && !ends_as_jpeg(bytes) {
         let message = "expected the marker that ends a JPEG image, the file ends here; fetch it again";
@@ -111,7 +115,8 @@ pub fn decode_image(path: &Path, bytes: &[u8]) -> Result<RgbImage> {
     reader.limits(limits.clone());
     let mut decoder = reader.into_decoder().map_err(|fault| bad(&fault))?;
     let (width, height) = decoder.dimensions();
-    limits.reserve(decoder.total_bytes()).map_err(|_| {
+    let unfolded = decoder.total_bytes().max(3 * u64::from(width) * u64::from(height));
+    limits.reserve(unfolded).map_err(|_| {
         let message = format!("{width}x{height} pixels, more than {MOST_BYTES} bytes, are no image to train on");
         Error::format(path, 0, message)
     })?;

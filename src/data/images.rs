@@ -3,7 +3,6 @@
 
 use super::cache::Cached;
 use super::folder::Files;
-use super::image_file::read_image;
 use crate::error::Result;
 use std::num::NonZero;
 use std::sync::Mutex;
@@ -42,7 +41,7 @@ impl Images {
     pub(super) fn read(&self, index: usize, place: &mut [u8]) -> Result<()> {
         match self {
             Self::Memory(bytes) => place.copy_from_slice(&bytes[index * place.len()..][..place.len()]),
-            Self::Files(files) => place.copy_from_slice(&files.frame.fit(&read_image(&files.path(index))?)),
+            Self::Files(files) => place.copy_from_slice(&files.frame.fit(&files.read(index)?)),
             Self::Cached(cached) => cached.read(index, place)?,
         }
         Ok(())

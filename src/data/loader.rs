@@ -60,9 +60,9 @@ impl Loader {
             let mut done = (step % steps_per_epoch) as usize;
             for epoch in step / steps_per_epoch.. {
                 let order = epoch_order(&indices, seed, epoch);
-                let mut draw = augmentation.draws(seed, epoch);
+                let (mut draw, variation) = (augmentation.draws(seed, epoch), augmentation.variation(seed, epoch));
                 for chunk in order.chunks_exact(batch_size).skip(std::mem::take(&mut done)) {
-                    if !worker.send(|batch| batch.fill(&data, chunk, batch_size, &mut draw)) {
+                    if !worker.send(|batch| batch.fill_varied(&data, chunk, batch_size, &mut draw, variation)) {
                         return;
                     }
                 }

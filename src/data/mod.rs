@@ -15,6 +15,7 @@ mod shapes;
 mod source;
 mod split;
 pub(crate) mod text;
+mod vary;
 
 pub use annotations::{Face, face_in, image_list_in, names_in, validation_annotations_in, words_in};
 pub use batch::{Augmentation, HostBatch, IGNORED_LABEL, epoch_order};
@@ -26,8 +27,11 @@ pub use loader::Loader;
 pub use shapes::shapes;
 pub use source::{NAMES, News, Source, open};
 pub use split::split;
+pub use vary::{Crop, Jitter, Variation};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use images::in_parallel;
+use serde::{Deserialize, Serialize};
 
 /// Labelled images of one form.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,8 +54,28 @@ pub struct Dataset {
     pub shorter: usize,
 }
 
-/// Mean and deviation of every channel of every set, as in LeRaC's published code: x -> (x - 0.5) / 0.5, from -1 to 1.
+/// How images are normalised: x -> (x - mean) / deviation by channel, where a byte of 255 is 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalise {
+    /// Both 0.5, so that x goes from -1 to 1: what LeRaC's published code does.
+    #[default]
+    Half,
+    /// Those of ImageNet, as torchvision's weights want it.
+    Imagenet,
+    /// Those of the set's own training images.
+    Data,
+}
+
+/// Mean and deviation of [`Normalise::Half`].
 const CENTRE: f32 = 0.5;
+
+/// Those of [`Normalise::Imagenet`], from torchvision's documentation.
+const IMAGENET: [[f32; 3]; 2] = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]];
+
+/// Images that are read at once where all are looked at.
+const CHUNK: usize = 256;
 
 impl Dataset {
     /// A set in memory, with labels that fit its classes.
@@ -91,6 +115,27 @@ impl Dataset {
         Frame { image: self.image, shorter: self.shorter }
     }
 
+    /// Mean and deviation of each channel over all images, in parts of 255; no deviation is below a 255th.
+    fn statistics(&self) -> Result<[Vec<f32>; 2]> {
+        let (bytes, [c, h, w]) = (self.image_bytes(), self.image);
+        let (mut sums, mut squares) = (vec![0u64; c], vec![0u64; c]);
+        let mut chunk = vec![0; CHUNK.min(self.len()) * bytes];
+        for start in (0..self.len()).step_by(CHUNK) {
+            let here = start..self.len().min(start + CHUNK);
+            let filled = here.len() * bytes;
+            in_parallel(here.zip(chunk.chunks_exact_mut(bytes)), |(i, place)| self.images.read(i, place))?;
+            for (plane, values) in chunk[..filled].chunks_exact(h * w).enumerate() {
+                sums[plane % c] += values.iter().map(|&byte| u64::from(byte)).sum::<u64>();
+                squares[plane % c] += values.iter().map(|&byte| u64::from(byte).pow(2)).sum::<u64>();
+            }
+        }
+        let count = (self.len() * h * w) as f64;
+        let mean = |sum: &u64| *sum as f64 / count;
+        let deviation = |(sum, square): (&u64, &u64)| (mean(square) - mean(sum).powi(2)).max(0.0).sqrt().max(1.0);
+        let deviations = sums.iter().zip(&squares).map(|both| (deviation(both) / 255.0) as f32).collect();
+        Ok([sums.iter().map(|sum| (mean(sum) / 255.0) as f32).collect(), deviations])
+    }
+
     /// The bytes of one image.
     ///
     /// # Errors
@@ -111,6 +156,26 @@ pub struct Splits {
 }
 
 impl Splits {
+    /// Sets both parts' mean and deviation.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for ImageNet's of images that are not red, green and blue; those of image files.
+    fn normalise(&mut self, by: Normalise) -> Result<()> {
+        let [mean, std] = match by {
+            Normalise::Half => return Ok(()),
+            Normalise::Imagenet if self.train.image[0] == 3 => IMAGENET.map(|values| values.to_vec()),
+            Normalise::Imagenet => {
+                let message = format!("imagenet is for images in colour, {}'s are grey", self.train.name);
+                return Err(Error::option("--normalise", message));
+            }
+            Normalise::Data => self.train.statistics()?,
+        };
+        for set in [&mut self.train, &mut self.test] {
+            (set.mean, set.std) = (mean.clone(), std.clone());
+        }
+        Ok(())
+    }
+
     /// CRC-32 of all images and labels; of images in files, of their names, sizes, and the form that they are brought to: a file that
     /// was changed and is as long as before is not noticed.
     pub fn fingerprint(&self) -> u32 {

@@ -10,6 +10,8 @@ pub(super) enum Stream {
     Order { epoch: u64 },
     /// The augmentations of an epoch.
     Augmentation { epoch: u64 },
+    /// What the host changes of an epoch's images.
+    Variation { epoch: u64 },
     /// Which images are held out.
     Split,
     /// The drawn training images.
@@ -21,11 +23,12 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// Epochs take two numbers each. The drawn shapes share those of epoch 0, since their bytes are pinned and must not change.
+    /// Epochs take two numbers each, and one of the upper half. The drawn shapes share those of epoch 0, since their bytes are pinned and must not change.
     fn number(self) -> u64 {
         match self {
             Self::Order { epoch } => epoch << 1,
             Self::Augmentation { epoch } => epoch << 1 | 1,
+            Self::Variation { epoch } => 1 << 63 | epoch,
             Self::Split => u64::MAX,
             Self::TrainShapes => 0,
             Self::TestShapes => 1,

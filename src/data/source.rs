@@ -4,7 +4,7 @@ use super::cache::{Cached, check};
 use super::find::Wanted;
 use super::folder::{Files, Layout, Part, food101, imagefolder, tiny_imagenet, utkface_gender};
 use super::image_file::Frame;
-use super::{Dataset, Images, Splits, cifar, idx, shapes};
+use super::{Dataset, Images, Normalise, Splits, cifar, idx, shapes};
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -81,13 +81,15 @@ pub enum News<'n> {
     },
 }
 
-/// Which data set, and how its image files are read. All but name and directory are for image folders alone.
+/// Which data set, and how its images are read. All but name, directory and normalisation are for image folders alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Source<'s> {
     /// One of [`NAMES`].
     pub name: &'s str,
     /// The directory of its files; where it is absent, `LERAC_DATA` or one of the usual places.
     pub dir: Option<&'s Path>,
+    /// Mean and deviation.
+    pub normalise: Normalise,
     /// Side of the square that every image is brought to; 64 where it is absent.
     pub image_size: Option<usize>,
     /// Shorter side of an image before it is cropped to that square; the same where it is absent.
@@ -116,6 +118,11 @@ impl Source<'_> {
     /// [`Error::Option`] for an unknown name, an option that the set has no use for, or where no file is found, with every place looked
     /// at; [`Error::Format`] and [`Error::Io`] for files that cannot be used.
     pub fn open(&self, news: &mut dyn FnMut(News<'_>)) -> Result<Splits> {
+        let mut splits = self.open_plain(news)?;
+        splits.normalise(self.normalise).map(|()| splits)
+    }
+
+    fn open_plain(&self, news: &mut dyn FnMut(News<'_>)) -> Result<Splits> {
         let (name, dir) = (self.name, self.dir);
         if !self.is_folder() {
             self.refuse_what_has_no_use()?;

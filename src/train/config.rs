@@ -4,7 +4,7 @@ use crate::curriculum::{
     self, Blurred, Cbs, Control, Conventional, Curriculum, Granularity, Ladder, Layer, Pace, Paper, Plateau, Range,
     Reference, ReferenceOptions, Schedule,
 };
-use crate::data::{Augmentation, Source};
+use crate::data::{Augmentation, Normalise, Source};
 use crate::error::{Error, Result};
 use crate::nn::NetOptions;
 use crate::optim::{Rule, Settings};
@@ -140,6 +140,9 @@ pub struct Config {
     /// Image folders: look at every image first, and leave bad ones out with a warning
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
     pub skip_bad: bool,
+    /// Mean and deviation that images are normalised by: 0.5 both, ImageNet's, or those of the training images
+    #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "half", help_heading = "Data"))]
+    pub normalise: Normalise,
     /// Train on this many images only, chosen by the seed [default: all]
     #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<usize>, help_heading = "Data"))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -153,6 +156,19 @@ pub struct Config {
     /// Shift training images by up to this many pixels each way
     #[cfg_attr(feature = "cli", arg(long, value_parser = clap::value_parser!(u8).range(..=127), default_value_t = 0, help_heading = "Data"))]
     pub shift: u8,
+    /// Scale a random part of each training image to the whole, of this part of its area at least; 0.08 is usual
+    #[cfg_attr(feature = "cli", arg(long, allow_negative_numbers = true, help_heading = "Data"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub random_resized_crop: Option<f64>,
+    /// Change brightness, contrast and saturation of training images by factors up to so far from 1: three numbers
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, value_delimiter = ',', allow_negative_numbers = true, help_heading = "Data")
+    )]
+    pub jitter: Vec<f64>,
+    /// Cut a square of so many pixels out of training images
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, help_heading = "Data"))]
+    pub cutout: u16,
 
     /// Model: cnn, lenet, resnet8, resnet20, resnet18, resnet18-imagenet, resnet34, resnet50, wide_resnet50_2, wide_resnet52-2 or
     /// wide_resnet28-10
@@ -298,10 +314,14 @@ impl Default for Config {
             class_list: None,
             cache: None,
             skip_bad: false,
+            normalise: Normalise::Half,
             train_images: None,
             validation: 1000,
             flip: false,
             shift: 0,
+            random_resized_crop: None,
+            jitter: vec![],
+            cutout: 0,
             model: "cnn".into(),
             init: None,
             init_partial: false,
@@ -377,6 +397,7 @@ impl Config {
             return Err(Error::option("--init-partial", "needs --init FILE"));
         }
         self.check_counts()?;
+        self.check_augmentation()?;
         curriculum::check_rate("--eta", self.eta)?;
         let decays = self.weight_decay >= 0.0 && self.weight_decay.is_finite();
         require("--weight-decay", self.weight_decay, decays, "0 or more")?;
@@ -421,6 +442,19 @@ impl Config {
         }
         require("--snr-batches", self.snr_batches, (2..=1024).contains(&self.snr_batches), "2 to 1024")?;
         require("--shift", self.shift, self.shift <= 127, "at most 127 pixels")
+    }
+
+    fn check_augmentation(&self) -> Result<()> {
+        let least = self.random_resized_crop.unwrap_or(1.0);
+        require("--random-resized-crop", least, least > 0.0 && least <= 1.0, "more than 0 and at most 1")?;
+        if !matches!(self.jitter.len(), 0 | 3) {
+            let message = format!("expected BRIGHTNESS,CONTRAST,SATURATION, found {} numbers", self.jitter.len());
+            return Err(Error::option("--jitter", message));
+        }
+        for &strength in &self.jitter {
+            require("--jitter", strength, (0.0..=1.0).contains(&strength), "numbers from 0 to 1")?;
+        }
+        require("--cutout", self.cutout, self.cutout <= 1024, "at most 1024 pixels")
     }
 
     /// Whether the options can be written as TOML, whose whole numbers are signed and whose text is UTF-8.
@@ -585,6 +619,7 @@ impl Config {
         Source {
             name: &self.data,
             dir: self.data_dir.as_deref(),
+            normalise: self.normalise,
             image_size: self.image_size,
             resize: self.resize,
             class_list: self.class_list.as_deref(),
@@ -595,6 +630,12 @@ impl Config {
 
     /// How training images are varied.
     pub fn augmentation(&self) -> Augmentation {
-        Augmentation { flip: self.flip, shift: self.shift }
+        Augmentation {
+            flip: self.flip,
+            shift: self.shift,
+            random_resized_crop: self.random_resized_crop,
+            jitter: std::array::from_fn(|i| self.jitter.get(i).map_or(0.0, |&strength| strength as f32)),
+            cutout: self.cutout,
+        }
     }
 }

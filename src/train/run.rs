@@ -70,6 +70,11 @@ pub(crate) fn begin<'g, 'c>(gpu: &'g Gpu, config: &'c Config, data: &Splits) -> 
         let message = format!("{} does not fit into {} training images", config.batch_size, division.train.len());
         return Err(Error::option("--batch-size", message));
     }
+    let [_, h, w] = data.image;
+    if usize::from(config.cutout) > h.min(w) {
+        let message = format!("{} pixels are more than images of {h}x{w} have; {} do", config.cutout, h.min(w));
+        return Err(Error::option("--cutout", message));
+    }
     let steps_per_epoch = (division.train.len() / config.batch_size) as u64;
     if steps_per_epoch.saturating_mul(config.epochs) > i32::MAX as u64 {
         let message = format!("{} epochs of {steps_per_epoch} steps are more than 2147483647 steps", config.epochs);

@@ -281,7 +281,8 @@ fn folders_are_trained_on() {
     let message = refusal(&again);
     assert!(message.contains("train/above/30.jpg") && message.contains("PNG or JPEG"), "{message}");
     let skipped = format!("{root}/skipped");
-    let output = lerac(&[&["train", "--quiet", "--out", &skipped, "--skip-bad"], &options[..]].concat());
+    let varied = ["--random-resized-crop", "0.3", "--jitter", "0.2,0.2,0.2", "--cutout", "4", "--normalise", "data"];
+    let output = lerac(&[&["train", "--quiet", "--out", &skipped, "--skip-bad"], &options[..], &varied].concat());
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && said.contains("1 of 61 images are bad and left out"), "{said}");
 }
@@ -352,6 +353,8 @@ fn what_cannot_be_trained_is_refused() {
     refused(&["--batch-size", "3000", "--model", "resnet20"], "or less fits");
     refused(&["--train-images", "100000"], "--train-images");
     refused(&["--validation", "4000"], "--validation");
+    refused(&["--cutout", "33"], "--cutout: 33 pixels are more than images of 32x32");
+    refused(&["--data", "imagefolder", "--data-dir", "/nowhere"], "--data-dir: there is no directory /nowhere");
     refused(&["--adapter", "no such card"], "no such card");
     refused(&["--adapter", "99"], "99");
     let wish = Command::new(env!("CARGO_BIN_EXE_lerac")).arg("info").env("LERAC_ADAPTER", "no such card").output();

@@ -22,8 +22,11 @@ pub fn loader(data: &Dataset, batch_size: usize, runs: usize) -> Result<Report> 
     let batches_of_run = if matches!(data.images, Images::Files(_)) { BATCHES_OF_FILES } else { BATCHES };
     let data = Arc::new(data.clone());
     let indices: Arc<[u32]> = (0..data.len() as u32).collect();
+    let none = Augmentation::default();
+    let moved = Augmentation { flip: true, shift: 4, ..none };
+    let varied = Augmentation { random_resized_crop: Some(0.08), jitter: [0.4; 3], cutout: 8, ..none };
     for (name, augmentation) in
-        [("none", Augmentation { flip: false, shift: 0 }), ("flip, shift 4", Augmentation { flip: true, shift: 4 })]
+        [("none", none), ("flip, shift 4", moved), ("random resized crop, jitter, cutout 8", varied)]
     {
         let mut batches = Loader::training(data.clone(), indices.clone(), batch_size, augmentation, 0, 0);
         let seconds = Seconds::of(runs, || {

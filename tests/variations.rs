@@ -1,0 +1,206 @@
+//! What the host changes of training images, and what they are normalised by.
+
+use image::{Rgb, RgbImage, imageops};
+use lerac::data::{self, Augmentation, Crop, Dataset, HostBatch, Jitter, Loader, Normalise, Source};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+fn all_changes() -> Augmentation {
+    Augmentation { flip: true, shift: 3, random_resized_crop: Some(0.2), jitter: [0.4, 0.5, 0.6], cutout: 9 }
+}
+
+/// The bytes of each image of an epoch under these changes, in batches of this size.
+fn epoch(data: &Dataset, size: usize, augmentation: Augmentation, seed: u64, epoch: u64) -> HashMap<u32, Vec<u8>> {
+    let indices: Vec<u32> = (0..data.len() as u32).collect();
+    let order = data::epoch_order(&indices, seed, epoch);
+    let batches = HostBatch::of_epoch(data, &indices, size, augmentation, seed, epoch);
+    let mut images = HashMap::new();
+    for (chunk, batch) in order.chunks_exact(size).zip(batches) {
+        let bytes: Vec<u8> = batch.unwrap().words[2 * size..].iter().flat_map(|word| word.to_le_bytes()).collect();
+        images.extend(chunk.iter().copied().zip(bytes.chunks_exact(data.image_bytes()).map(<[u8]>::to_vec)));
+    }
+    images
+}
+
+#[test]
+fn a_change_belongs_to_its_image() {
+    let data = data::shapes(48, 1, 0).train;
+    let first = epoch(&data, 4, all_changes(), 3, 5);
+    assert_eq!(first.len(), 48);
+    assert_eq!(first, epoch(&data, 16, all_changes(), 3, 5), "the size of a batch changes images");
+    for (seed, number) in [(3, 6), (4, 5)] {
+        let other = epoch(&data, 4, all_changes(), seed, number);
+        assert!(first.iter().all(|(i, bytes)| other[i] != *bytes), "seed {seed}, epoch {number}");
+    }
+    // Whatever is trained on beside them.
+    let few = HostBatch::of_epoch(&data, &[7], 1, all_changes(), 3, 5).next().unwrap().unwrap();
+    let bytes: Vec<u8> = few.words[2..].iter().flat_map(|word| word.to_le_bytes()).collect();
+    assert_eq!(bytes, first[&7]);
+    // The device's draws stay what they are without the host's.
+    let moved = Augmentation { flip: true, shift: 3, ..Augmentation::default() };
+    assert!((0..100).all(|i| moved.draws(3, 5)(i) == all_changes().draws(3, 5)(i)));
+    // The loader's thread does the same.
+    let (data, indices) = (Arc::new(data), (0..48).collect::<Arc<[u32]>>());
+    let mut loader = Loader::training(data.clone(), indices.clone(), 16, all_changes(), 3, 15);
+    let direct = HostBatch::of_epoch(&data, &indices, 16, all_changes(), 3, 5);
+    direct.for_each(|batch| assert_eq!(loader.next().unwrap().unwrap(), batch.unwrap()));
+}
+
+#[test]
+fn settings_that_change_nothing_change_no_bit() {
+    let data = data::shapes(32, 1, 0).train;
+    let plain = epoch(&data, 8, Augmentation::default(), 1, 2);
+    (0..32).for_each(|i| assert_eq!(plain[&i], data.image(i as usize).unwrap()));
+    // All of a square is itself.
+    let whole = Augmentation { random_resized_crop: Some(1.0), ..Augmentation::default() };
+    assert_eq!(epoch(&data, 8, whole, 1, 2), plain);
+    assert_eq!(Augmentation::default().variation(1, 2), None);
+    let mut image = data.image(0).unwrap();
+    for order in [[0, 1, 2], [2, 1, 0]] {
+        Jitter { factors: [1.0; 3], order }.apply(&mut image, 3);
+        assert_eq!(image, data.image(0).unwrap());
+    }
+    for one in [
+        Augmentation { random_resized_crop: Some(0.9), ..Augmentation::default() },
+        Augmentation { jitter: [0.0, 0.3, 0.0], ..Augmentation::default() },
+        Augmentation { cutout: 1, ..Augmentation::default() },
+    ] {
+        assert_ne!(epoch(&data, 8, one, 1, 2), plain, "{one:?}");
+    }
+}
+
+#[test]
+fn parts_are_drawn_as_by_torchvision() {
+    let least = 0.3;
+    let variation =
+        Augmentation { random_resized_crop: Some(least), ..Augmentation::default() }.variation(0, 0).unwrap();
+    let parts: Vec<Crop> = (0..4000).map(|i| variation.crop(i, 400, 300).unwrap()).collect();
+    let mut areas = 0.0;
+    for part in &parts {
+        assert!(part.x + part.width <= 400 && part.y + part.height <= 300, "{part:?}");
+        let (w, h) = (f64::from(part.width), f64::from(part.height));
+        let (area, ratio) = (w * h / 120_000.0, w / h);
+        assert!(area > least - 0.01 && (0.74..1.35).contains(&ratio), "{part:?}");
+        areas += area;
+    }
+    // Uniform from 0.3 to 1 but for draws that do not fit, of which most are large: 0.5486 over 200,000 draws of Python's generator.
+    let mean = areas / 4000.0;
+    assert!((0.5366..0.5606).contains(&mean), "{mean}");
+    let lefts = parts.iter().filter(|part| 2 * part.x < 400 - part.width).count();
+    assert!((1750..2250).contains(&lefts), "{lefts} of 4000 lie left");
+    assert!(parts.iter().map(|part| (part.x, part.y)).collect::<HashSet<_>>().len() > 3000);
+    // What never fits is taken from the centre, as 4:3 or 3:4.
+    let whole = Augmentation { random_resized_crop: Some(1.0), ..Augmentation::default() }.variation(0, 0).unwrap();
+    assert_eq!(whole.crop(1, 1000, 30), Some(Crop { x: 480, y: 0, width: 40, height: 30 }));
+    assert_eq!(whole.crop(1, 30, 1000), Some(Crop { x: 0, y: 480, width: 30, height: 40 }));
+    assert_eq!(whole.crop(1, 1, 1), Some(Crop { x: 0, y: 0, width: 1, height: 1 }));
+}
+
+#[test]
+fn colours_change_as_by_torchvision() {
+    // Two pixels of three planes: (100, 50, 200) and (0, 250, 10), grey 82 and 148.
+    let image = [100, 0, 50, 250, 200, 10];
+    let changed = |which: usize, factor: f32| {
+        let (mut bytes, mut factors) = (image, [1.0; 3]);
+        factors[which] = factor;
+        Jitter { factors, order: [0, 1, 2] }.apply(&mut bytes, 3);
+        bytes
+    };
+    assert_eq!(changed(0, 0.5), [50, 0, 25, 125, 100, 5]);
+    assert_eq!(changed(0, 2.0), [200, 0, 100, 255, 255, 20]);
+    assert_eq!(changed(1, 0.0), [115; 6]);
+    assert_eq!(changed(1, 0.5), [108, 58, 83, 183, 158, 63]);
+    assert_eq!(changed(2, 0.0), [82, 148, 82, 148, 82, 148]);
+    assert_eq!(changed(2, 0.5), [91, 74, 66, 199, 141, 79]);
+    // The order counts: what was cut off at 255 stays cut off.
+    let both = |order| {
+        let mut bytes = image;
+        Jitter { factors: [2.0, 0.5, 1.0], order }.apply(&mut bytes, 3);
+        bytes
+    };
+    assert_ne!(both([0, 1, 2]), both([1, 0, 2]));
+    // Grey has no saturation.
+    let mut grey = [10, 200];
+    Jitter { factors: [1.0, 1.0, 0.0], order: [0, 1, 2] }.apply(&mut grey, 1);
+    assert_eq!(grey, [10, 200]);
+
+    let variation = Augmentation { jitter: [0.4, 0.0, 1.0], ..Augmentation::default() }.variation(9, 1).unwrap();
+    let drawn: Vec<Jitter> = (0..3000).map(|i| variation.jitter(i).unwrap()).collect();
+    let mean = |which: usize| drawn.iter().map(|jitter| f64::from(jitter.factors[which])).sum::<f64>() / 3000.0;
+    assert!((mean(0) - 1.0).abs() < 0.02 && mean(1) == 1.0 && (mean(2) - 1.0).abs() < 0.04);
+    assert!(drawn.iter().all(|jitter| (0.6..=1.4).contains(&jitter.factors[0]) && jitter.factors[2] >= 0.0));
+    assert!(drawn.iter().any(|jitter| jitter.factors[0] < 0.62) && drawn.iter().any(|jitter| jitter.factors[0] > 1.38));
+    let mut orders = HashMap::new();
+    drawn.iter().for_each(|jitter| *orders.entry(jitter.order).or_insert(0) += 1);
+    assert!(orders.len() == 6 && orders.values().all(|count| (400..600).contains(count)), "{orders:?}");
+}
+
+#[test]
+fn squares_are_cut_out() {
+    let augmentation = Augmentation { cutout: 9, ..Augmentation::default() };
+    let variation = augmentation.variation(2, 4).unwrap();
+    let data = data::shapes(64, 1, 0).train;
+    for (i, bytes) in epoch(&data, 8, augmentation, 2, 4) {
+        let hole = variation.cutout(i, 32, 32).unwrap();
+        let original = data.image(i as usize).unwrap();
+        for (at, (&found, &was)) in bytes.iter().zip(&original).enumerate() {
+            let (x, y) = ((at % 32) as u32, (at / 32 % 32) as u32);
+            let inside = (hole.x..hole.x + hole.width).contains(&x) && (hole.y..hole.y + hole.height).contains(&y);
+            assert_eq!(found, if inside { 128 } else { was }, "image {i} at {x}, {y}");
+        }
+    }
+    let holes: Vec<Crop> = (0..4000).map(|i| variation.cutout(i, 32, 20).unwrap()).collect();
+    assert!(holes.iter().all(|hole| hole.x + hole.width <= 32 && hole.y + hole.height <= 20));
+    // The centre is anywhere: 24 of 32 columns leave room for all of the square.
+    let whole = holes.iter().filter(|hole| hole.width == 9).count();
+    assert!((2850..3150).contains(&whole), "{whole} of 4000");
+    assert!(holes.iter().all(|hole| hole.width >= 4 && hole.width <= 9 && hole.height >= 4));
+    assert_eq!(holes.iter().map(|hole| hole.x).collect::<HashSet<_>>().len(), 32 - 4);
+}
+
+#[test]
+fn a_part_of_a_file_is_taken_from_all_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let picture = RgbImage::from_fn(90, 60, |x, y| Rgb([(x * 2) as u8, (y * 4) as u8, (x + y) as u8]));
+    for part in ["train/a", "val/a"] {
+        std::fs::create_dir_all(dir.path().join(part)).unwrap();
+        picture.save(dir.path().join(part).join("1.png")).unwrap();
+    }
+    let source = Source { name: "imagefolder", dir: Some(dir.path()), image_size: Some(16), ..Source::default() };
+    let data = source.open(&mut |_| ()).unwrap().train;
+    let augmentation = Augmentation { random_resized_crop: Some(0.08), ..Augmentation::default() };
+    for number in 0..5 {
+        let found = &epoch(&data, 1, augmentation, 0, number)[&0];
+        let crop = augmentation.variation(0, number).unwrap().crop(0, 90, 60).unwrap();
+        let part = imageops::crop_imm(&picture, crop.x, crop.y, crop.width, crop.height).to_image();
+        let part = imageops::resize(&part, 16, 16, imageops::FilterType::Triangle);
+        let planes: Vec<u8> = (0..3).flat_map(|c| part.pixels().map(move |pixel| pixel.0[c])).collect();
+        assert_eq!(*found, planes);
+    }
+    // A cache holds the centre square alone.
+    let cache = dir.path().join("cache");
+    let cached = Source { cache: Some(&cache), ..source }.open(&mut |_| ()).unwrap().train;
+    assert_ne!(epoch(&cached, 1, augmentation, 0, 0), epoch(&data, 1, augmentation, 0, 0));
+}
+
+#[test]
+fn images_are_normalised_by_what_was_asked_for() {
+    let open = |name, normalise| Source { name, normalise, ..Source::default() }.open(&mut |_| ());
+    let half = open("shapes", Normalise::Half).unwrap();
+    assert_eq!((&half.train.mean, &half.test.std), (&vec![0.5; 3], &vec![0.5; 3]));
+    let imagenet = open("shapes", Normalise::Imagenet).unwrap();
+    assert_eq!((imagenet.train.mean, imagenet.test.std), (vec![0.485, 0.456, 0.406], vec![0.229, 0.224, 0.225]));
+    let own = open("shapes", Normalise::Data).unwrap();
+    assert_eq!((&own.train.mean, &own.train.std), (&own.test.mean, &own.test.std));
+    let bytes = own.train.images.bytes().unwrap();
+    for c in 0..3 {
+        let plane = || bytes.chunks_exact(1024).skip(c).step_by(3).flatten().map(|&byte| f64::from(byte) / 255.0);
+        let count = (own.train.len() * 1024) as f64;
+        let mean = plane().sum::<f64>() / count;
+        let deviation = (plane().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
+        assert!((f64::from(own.train.mean[c]) - mean).abs() < 1e-6, "{mean}");
+        assert!((f64::from(own.train.std[c]) - deviation).abs() < 1e-6, "{deviation}");
+    }
+    // The fingerprint is of the images, not of what is made of them.
+    assert_eq!(own.fingerprint(), half.fingerprint());
+}
