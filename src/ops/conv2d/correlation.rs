@@ -158,6 +158,18 @@ impl Correlation {
         order.into_iter().filter(applies).collect()
     }
 
+    /// The kernel for channels by themselves that stores whole vec4 where it can, and its grid.
+    fn depthwise(&self) -> (&'static Shader, &'static str, [u32; 3]) {
+        let ([c, h, w], [_, oh, ow]) = (self.input, self.output);
+        let (entry, rows, columns) = match self.dilation {
+            2 if w.is_multiple_of(4) && ow == 2 * w => ("forward_spread", h, w),
+            _ if ow.is_multiple_of(4) => ("forward_quads", oh, ow),
+            _ => ("forward", oh, ow),
+        };
+        let strips = self.n * c * rows.div_ceil(STRIP) * columns.div_ceil(4);
+        (&DEPTHWISE_SHADER, entry, linear_grid(strips, LANES))
+    }
+
     /// Correlates `x` with `w` into `y`, by the variant in force for this `part` of the convolution; those of registers pack the
     /// weights first.
     pub(super) fn dispatches(
@@ -172,8 +184,10 @@ impl Correlation {
         let (task, variant) = tape.choose(self.task(part), self.variants(tape.target()));
         let [_, oh, ow] = self.output;
         let o_tiles = self.o_tiles() as u32;
-        let (shader, grid) = match variant {
-            Variant::Registers => (&SHADER, over(linear_grid(self.n * oh * ow.div_ceil(COLUMNS), LANES), o_tiles)),
+        let (shader, entry, grid) = match variant {
+            Variant::Registers => {
+                (&SHADER, "forward", over(linear_grid(self.n * oh * ow.div_ceil(COLUMNS), LANES), o_tiles))
+            }
             Variant::Wide => {
                 let (groups, shader) = self.wide().expect("chosen where it applies");
                 let (all, [_, h, w]) = match self.dilation {
@@ -181,16 +195,13 @@ impl Correlation {
                     _ => (SPREAD_GROUPS, self.input),
                 };
                 let tiles = self.n * h.div_ceil(all / groups) * (w / 4 / groups);
-                (shader, over(linear_grid(tiles, WIDE_LANES), o_tiles))
+                (shader, "forward", over(linear_grid(tiles, WIDE_LANES), o_tiles))
             }
             Variant::Shared => {
                 let tiles = (self.n * oh * ow).div_ceil(SHARED_COLUMNS);
-                (&SHARED_SHADER, over(linear_grid(tiles, 1), self.shared_rows() as u32))
+                (&SHARED_SHADER, "forward", over(linear_grid(tiles, 1), self.shared_rows() as u32))
             }
-            Variant::Depthwise => {
-                let strips = self.n * self.output[0] * oh.div_ceil(STRIP) * ow.div_ceil(4);
-                (&DEPTHWISE_SHADER, linear_grid(strips, LANES))
-            }
+            Variant::Depthwise => self.depthwise(),
         };
         let mut dispatches = vec![];
         let weights = match variant {
@@ -204,7 +215,7 @@ impl Correlation {
             }
         };
         let bindings = vec![x.read(), weights.read(), y.write(), bias.read()];
-        let product = self.kernels(shader, (1, 1)).dispatch("forward", bindings, grid);
+        let product = self.kernels(shader, (1, 1)).dispatch(entry, bindings, grid);
         dispatches.push(product.with_work(self.multiply_adds).of_task(task));
         dispatches
     }
