@@ -1,8 +1,7 @@
 //! Which of its kernels an operation uses where it has several for the same work.
 
-use super::{Dispatch, Record, Tape};
+use super::{Dispatch, Mode, Record, Tape, Target};
 use crate::error::{Error, Result};
-use crate::tape::Mode;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -23,6 +22,15 @@ pub enum Variant {
 impl Variant {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Registers, Self::Wide, Self::Shared, Self::Depthwise];
+
+    /// Whether it can be the best on a target: a GPU spills the sums of a wide kernel, and on a processor every barrier costs more than
+    /// what shared tiles save (Mesa 22.3.6 llvmpipe: hundreds of times slower).
+    pub fn suits(self, target: Target) -> bool {
+        match target {
+            Target::Gpu => self != Self::Wide,
+            Target::Processor => self != Self::Shared,
+        }
+    }
 }
 
 impl std::fmt::Display for Variant {
@@ -59,6 +67,13 @@ pub struct Task {
     pub chosen: Variant,
 }
 
+impl Task {
+    /// What the target usually takes.
+    pub fn usual(&self) -> Variant {
+        self.variants[0]
+    }
+}
+
 /// A task on a tape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TaskId(usize);
@@ -81,6 +96,12 @@ impl Tape {
     /// All tasks, in order of recording.
     pub fn tasks(&self) -> impl Iterator<Item = (TaskId, &Task)> {
         self.tasks.iter().enumerate().map(|(i, task)| (TaskId(i), task))
+    }
+
+    /// Multiply-adds of a task.
+    pub fn multiply_adds(&self, task: TaskId) -> u64 {
+        let dispatches = self.records.iter().flat_map(|record| record.forward.iter().chain(&record.backward));
+        dispatches.filter(|dispatch| dispatch.task == Some(task)).map(|dispatch| dispatch.multiply_adds).sum()
     }
 
     /// Whether each choice is one of its task's variants. Choices for tasks that this tape does not have do no harm.

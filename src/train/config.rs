@@ -7,6 +7,7 @@ use crate::data::{Augmentation, Source};
 use crate::error::{Error, Result};
 use crate::nn::NetOptions;
 use crate::optim::{Rule, Settings};
+use crate::tape::Choices;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -285,6 +286,11 @@ pub struct Config {
     /// Epochs between multiplications of sigma
     #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().sigma_every, help_heading = "CBS"))]
     pub sigma_every: u64,
+
+    /// Kernels other than the usual ones, as `lerac tune` found them; a part of the options, since they add in another order.
+    #[cfg_attr(feature = "cli", arg(skip))]
+    #[serde(skip_serializing_if = "Choices::is_empty")]
+    pub kernels: Choices,
 }
 
 impl Default for Config {
@@ -339,6 +345,7 @@ impl Default for Config {
             sigma: 1.0,
             sigma_decay: 0.9,
             sigma_every: 5,
+            kernels: Choices::default(),
         }
     }
 }

@@ -262,6 +262,7 @@ pub(crate) fn begin<'g, 'c>(gpu: &'g Gpu, config: &'c Config, data: &Splits) -> 
         curriculum: &|layers| config.curriculum(layers),
         steps_per_epoch,
         seed: config.seed,
+        kernels: &config.kernels,
     };
     let session = Session::new(gpu, &parts)?;
     let loader = loader(config, &data, &division, 0);

@@ -82,6 +82,7 @@ fn session_of<'g>(gpu: &'g Gpu, config: &Config) -> Session<'g> {
         curriculum: &|layers| config.curriculum(layers),
         steps_per_epoch: 4,
         seed: 0,
+        kernels: &config.kernels,
     };
     Session::new(gpu, &parts).unwrap()
 }
