@@ -158,10 +158,11 @@ fn pair(plane: u32, h: u32, w: u32) -> Pair {
 fn forward_spread(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = id.x + id.y * groups.x * 64u;
     let strips = (H + STRIP - 1u) / STRIP;
-    let image_channel = i / (W / 4u * strips);
+    let quads = (W + 3u) / 4u;
+    let image_channel = i / (quads * strips);
     if image_channel >= N * C { return; }
-    let w = i % (W / 4u) * 4u;
-    let first = i / (W / 4u) % strips * STRIP;
+    let w = i % quads * 4u;
+    let first = i / quads % strips * STRIP;
     let plane = image_channel * H * W;
     let taps = taps_of(image_channel % C);
     var v = pair(plane, first, w);

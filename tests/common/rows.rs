@@ -354,6 +354,7 @@ pub fn rows() -> Vec<Row> {
         mean_pool([2, 1, 6, 5], 3, 1),
         mean_pool([1, 2, 7, 7], 2, 3),
         mean_pool([3, 5, 7, 6], 0, 1),
+        mean_pool([2, 33, 4, 6], 0, 1),
         mean_pool([1, 1, 1, 1], 0, 1),
         blur([2, 3, 8, 8]),
         blur([1, 2, 5, 3]),
@@ -431,12 +432,17 @@ pub fn rows() -> Vec<Row> {
         conv([2, 3, 3, 24], (9, 3), (1, 1, 1), true),
         conv([2, 3, 6, 32], (9, 3), (2, 1, 1), false),
         conv([2, 3, 8, 4], (4, 3), (2, 1, 1), false),
+        // Weights that fill more than a uniform buffer, in both directions.
+        conv([1, 60, 2, 4], (40, 3), (1, 1, 1), false),
+        conv([1, 60, 2, 8], (40, 3), (2, 1, 1), false),
         // For channels by themselves: rows cut off and whole, strips, strides, slices of several columns in the weight gradient.
         conv([2, 5, 9, 11], (5, 3), (1, 1, 5), true),
         conv([2, 3, 17, 8], (3, 3), (1, 1, 3), false),
         conv([1, 4, 10, 12], (4, 3), (2, 1, 4), true),
         conv([2, 3, 7, 5], (3, 3), (2, 1, 3), false),
         conv([3, 2, 8, 6], (2, 3), (2, 1, 2), false),
+        conv([2, 4, 20, 16], (4, 3), (2, 1, 4), true),
+        conv([1, 3, 7, 24], (3, 3), (2, 1, 3), false),
         conv([65, 140, 2, 2], (140, 3), (1, 1, 140), false),
         conv([2, 5, 1, 1], (5, 3), (2, 1, 5), false),
         // For shared tiles: several tiles of rows, of columns and of terms, the last one partial.

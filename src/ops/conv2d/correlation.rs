@@ -3,7 +3,7 @@
 use super::{DEPTHWISE_SHADER, Geometry, SHADER, SHARED_SHADER, SPREAD_SHADER, WIDE_SHADER};
 use crate::gpu::{Constant, Shader};
 use crate::ops::{Kernels, LANES, WIDE_LANES};
-use crate::tape::{Dispatch, Operand, ParamId, Tape, Target, Variant, linear_grid};
+use crate::tape::{Binding, Dispatch, Operand, ParamId, Tape, Target, Variant, linear_grid};
 
 /// Output channels of an invocation; `O_TILE` in the shader.
 pub const O_TILE: usize = 8;
@@ -16,6 +16,9 @@ const GROUPS: usize = 8;
 
 /// The same of the kernel for spread out gradients.
 const SPREAD_GROUPS: usize = 2;
+
+/// What a uniform buffer holds at most.
+const UNIFORM_BYTES: usize = 64 << 10;
 
 /// Rows and columns of the result of a workgroup of the kernel with shared tiles.
 const SHARED_ROWS: usize = 32;
@@ -135,11 +138,17 @@ impl Correlation {
             ("GROUPS", self.groups.into()),
             ("TRANSPOSED", self.transposed.into()),
             ("BIAS", self.bias.into()),
+            ("NEAR", self.near().into()),
             ("GROUPS_PER_ROW", self.wide().map_or(1, |(groups, _)| groups).into()),
             ("SLICES", slices.into()),
             ("PER_SLICE", per_slice.into()),
         ];
         Kernels { shader, constants }
+    }
+
+    /// How many vec4 of the packed weights the wide kernels see as a uniform buffer: all that WebGPU's default limit grants.
+    fn near(&self) -> usize {
+        (self.packed() / 4).min(UNIFORM_BYTES / 16)
     }
 
     /// Variants that apply, the target's usual one first.
@@ -214,7 +223,10 @@ impl Correlation {
                 packed
             }
         };
-        let bindings = vec![x.read(), weights.read(), y.write(), bias.read()];
+        let mut bindings = vec![x.read(), weights.read(), y.write(), bias.read()];
+        if variant == Variant::Wide {
+            bindings.push(Binding { window: Some((0, 16 * self.near() as u64)), ..weights.uniform() });
+        }
         let product = self.kernels(shader, (1, 1)).dispatch(entry, bindings, grid);
         dispatches.push(product.with_work(self.multiply_adds).of_task(task));
         dispatches
