@@ -1,5 +1,5 @@
-//! Times the op table on this machine's adapter: rows of the shapes of `cnn` at batch 64, forward and backward, the medians of
-//! seven runs. `cargo bench --bench op_table [PART OF A NAME]`.
+//! Times the op table on this machine's adapter: rows of the shapes of `cnn` at batch 64, in every way to compute them, forward and
+//! backward, the medians of seven runs. `cargo bench --bench op_table [PART OF A NAME]`.
 
 #[allow(dead_code)]
 #[path = "../tests/common/rows.rs"]
@@ -7,7 +7,7 @@ mod rows;
 
 use lerac::error::Result;
 use lerac::gpu::{Call, Gpu, Options};
-use lerac::tape::{Mode, Program, Storage, Tape, Target};
+use lerac::tape::{Program, Storage, Tape};
 use rows::Row;
 use std::time::Instant;
 
@@ -26,13 +26,8 @@ fn median(gpu: &Gpu, calls: &[Call]) -> Result<f64> {
     Ok(seconds[seconds.len() / 2])
 }
 
-fn time(gpu: &Gpu, row: &Row) -> Result<()> {
-    let mut tape = Tape::new(Mode::Train).with_target(Target::of(gpu.info()));
-    let inputs: Vec<_> =
-        row.inputs.iter().enumerate().map(|(i, shape)| tape.leaf(&format!("x{i}"), shape.clone(), true)).collect();
-    let params = rows::declare(&mut tape, &row.params);
-    let y = (row.record)(&mut tape, "op", &inputs, &params);
-    tape.seed_gradient(y);
+fn time(gpu: &Gpu, row: &Row, (tape, which): (Tape, String)) -> Result<()> {
+    let (tape, ..) = row.on(tape);
     let storage = Storage::new(gpu, &tape)?;
     let program = Program::new(gpu, tape, &storage)?;
     let (forward, backward) = (median(gpu, program.forward())?, median(gpu, program.backward())?);
@@ -41,8 +36,8 @@ fn time(gpu: &Gpu, row: &Row) -> Result<()> {
         n => format!("{:.1} GFLOP/s", 2e-9 * n as f64 / seconds),
     };
     println!(
-        "{:<72} {:>8.2} ms {:>14} {:>8.2} ms {:>14}",
-        row.name,
+        "{:<80} {:>8.2} ms {:>14} {:>8.2} ms {:>14}",
+        row.name.clone() + &which,
         1e3 * forward,
         rate(row.multiply_adds, forward),
         1e3 * backward,
@@ -54,6 +49,9 @@ fn time(gpu: &Gpu, row: &Row) -> Result<()> {
 fn main() -> Result<()> {
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     let gpu = Gpu::open(&Options::default())?;
-    println!("{}\n{:<72} {:>26} {:>26}", gpu.info().name, "row", "forward", "backward");
-    rows::large_rows().iter().filter(|row| row.name.contains(&wanted)).try_for_each(|row| time(&gpu, row))
+    println!("{}\n{:<80} {:>26} {:>26}", gpu.info().name, "row", "forward", "backward");
+    let rows = rows::large_rows();
+    let ways = rows.iter().flat_map(|row| row.ways().into_iter().map(move |way| (row, way)));
+    let wanted = ways.filter(|(row, (_, which))| (row.name.clone() + which).contains(&wanted));
+    wanted.into_iter().try_for_each(|(row, way)| time(&gpu, row, way))
 }

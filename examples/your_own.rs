@@ -43,6 +43,7 @@ fn main() -> Result<()> {
         curriculum: &late,
         steps_per_epoch: 40,
         seed: 0,
+        kernels: &config.kernels,
     };
     let mut session = Session::new(&gpu, &parts)?;
     let (train, indices) = (Arc::new(shapes(2000, 1, 0).train), (0..2000).collect());

@@ -20,6 +20,14 @@ const COLUMN_TILES: u32 = OW4 / GROUPS_PER_ROW;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 
+// The same weights where a uniform buffer holds them all: there a load at one address for all costs a fifth.
+@group(0) @binding(4) var<uniform> near: array<vec4<f32>, NEAR>;
+
+fn weights(i: u32) -> vec4<f32> {
+    if NEAR == GROUPS * O_TILES * C_GROUP * KH * KW * 2u { return near[i]; }
+    return tiles[i];
+}
+
 // vec4 `w4` of row h, which is 0 outside of the plane that begins at `plane`.
 fn quad(plane: u32, h: u32, w4: u32) -> vec4<f32> {
     return select(vec4(0.0), x[plane + h * W4 + w4], h < H);
@@ -167,19 +175,19 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
             let odd = Groups(s0.odd, s1.odd, s2.odd, s3.odd, s4.odd, s5.odd, s6.odd, s7.odd);
             if KW == 3u {
                 let v = lefts(origin, odd);
-                low = add(low, tiles[tap], v);
-                high = add(high, tiles[tap + 1u], v);
+                low = add(low, weights(tap), v);
+                high = add(high, weights(tap + 1u), v);
                 tap += 2u;
             }
             let middle =
                 Groups(s0.middle, s1.middle, s2.middle, s3.middle, s4.middle, s5.middle, s6.middle, s7.middle);
-            low = add(low, tiles[tap], middle);
-            high = add(high, tiles[tap + 1u], middle);
+            low = add(low, weights(tap), middle);
+            high = add(high, weights(tap + 1u), middle);
             tap += 2u;
             if KW == 3u {
                 let v = rights(origin, odd);
-                low = add(low, tiles[tap], v);
-                high = add(high, tiles[tap + 1u], v);
+                low = add(low, weights(tap), v);
+                high = add(high, weights(tap + 1u), v);
                 tap += 2u;
             }
         }

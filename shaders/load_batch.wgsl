@@ -22,3 +22,31 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     let byte = (words[2u * N + source / 4u] >> (8u * (source % 4u))) & 255u;
     x[i] = (select(0.0, f32(byte) / 255.0, inside) - MEAN[c]) / STD[c];
 }
+
+@group(0) @binding(1) var<storage, read_write> quads: array<vec4<f32>>;
+
+// The same where W is a multiple of 4: an invocation owns four columns, whose bytes lie in two words.
+@compute @workgroup_size(64)
+fn forward_quads(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = id.x + id.y * groups.x * 64u;
+    if i >= N * C * H * W / 4u { return; }
+    let plane = 4u * i / (H * W);
+    let c = plane % C;
+    let draw = words[N + plane / C];
+    let is_flipped = (draw & 1u) == 1u;
+    let column = 4u * i % W;
+    let h = i32(4u * i / W % H + ((draw >> 16u) & 255u)) - 128;
+    // The leftmost of the four in the image as it lies in memory.
+    let w = i32(select(column, W - 4u - column, is_flipped) + ((draw >> 8u) & 255u)) - 128;
+    let columns = vec4(w) + vec4(0, 1, 2, 3);
+    let inside = vec4(h >= 0 && h < i32(H)) & (columns >= vec4(0)) & (columns < vec4(i32(W)));
+    let row = 2u * N + (plane * H + u32(clamp(h, 0, i32(H) - 1))) * W / 4u;
+    let last = (W - 1u) / 4u;
+    let low = words[row + min(u32(max(w, 0)) / 4u, last)];
+    let high = words[row + min(u32(max(w + 3, 0)) / 4u, last)];
+    let from_high = vec4<bool>(columns / 4 != vec4(max(w, 0) / 4));
+    let word = select(vec4(low), vec4(high), from_high);
+    let bytes = (word >> (8u * (vec4<u32>(columns) % 4u))) & vec4(255u);
+    let v = (select(vec4(0.0), vec4<f32>(bytes) / 255.0, inside) - MEAN[c]) / STD[c];
+    quads[i] = select(v, v.wzyx, is_flipped);
+}

@@ -41,3 +41,15 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     if ACCUMULATE { g += y[i]; }
     y[i] = g;
 }
+
+@group(0) @binding(1) var<storage, read_write> quads: array<vec4<f32>>;
+
+// The same where one window covers the plane, and the plane is whole vec4: an invocation owns four dx.
+@compute @workgroup_size(64)
+fn backward_quads(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = id.x + id.y * groups.x * 64u;
+    if i >= PLANES * H * W / 4u { return; }
+    var g = vec4(x[4u * i / (H * W)] / f32(KH * KW));
+    if ACCUMULATE { g += quads[i]; }
+    quads[i] = g;
+}

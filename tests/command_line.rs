@@ -3,6 +3,7 @@
 
 use lerac::curriculum::{Granularity, Ladder, Pace};
 use lerac::data::Normalise;
+use lerac::tape::{Choices, Variant};
 use lerac::train::{Config, Method, Preset, ScheduleKind};
 use std::path::Path;
 use std::process::{Command, Output};
@@ -54,6 +55,19 @@ fn a_model_is_described() {
     let json: serde_json::Value = serde_json::from_str(&stdout(&["info", "--model", "cnn", "--json"])).unwrap();
     assert_eq!((json["parameters"].as_u64(), json["layers"].as_array().unwrap().len()), (Some(24_346), 4));
     assert_refused(&["info", "--model", "cnn", "--data", "cifar"], &["--data", "cifar10"]);
+}
+
+#[test]
+fn impossible_tuning_is_refused() {
+    for seconds in ["-1", "nan", "1e9"] {
+        assert_refused(&["tune", "--seconds", seconds], &["--seconds", "expected 0 to 1000000"]);
+    }
+    assert_refused(&["tune", "--model", "cnm"], &["--model", "cnn"]);
+    assert_refused(&["tune", "--data", "cifar"], &["--data", "cifar10"]);
+    assert_refused(&["tune", "--batch-size", "0"], &["--batch-size"]);
+    assert_refused(&["train", "--tune", "--tuned"], &["--tuned"]);
+    assert_refused(&["bench", "step", "--variants"], &["--variants", "bench ops"]);
+    assert_refused(&["bench", "ops", "--variants", "--plot", "x.png"], &["--variants", "roofline"]);
 }
 
 /// Every option at a value that is not its default.
@@ -113,6 +127,7 @@ fn unusual() -> Config {
         sigma: 1.5,
         sigma_decay: 0.7,
         sigma_every: 2,
+        kernels: Choices([("linear forward [5,64] x [64,100]".to_owned(), Variant::Shared)].into()),
     }
 }
 

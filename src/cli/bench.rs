@@ -6,11 +6,12 @@ use crate::data::Source;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::nn;
-use crate::study::bench::{self, Cell, Peaks, Report};
+use crate::study::bench::{self, Cell, Effort, Peaks, Report, Subject};
 use crate::study::plots::{self, Panel, Series};
 use crate::train::{Config, whole};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -41,6 +42,9 @@ pub(super) struct BenchArgs {
     /// Models of `step`, and of `ops` the first of them [default: cnn,resnet8,resnet20; resnet20]
     #[arg(long, value_delimiter = ',')]
     models: Vec<String>,
+    /// With `ops`: every kernel that convolutions and linear layers can choose from, side by side
+    #[arg(long)]
+    variants: bool,
     /// Data set of `loader`, as `lerac train` knows them
     #[arg(long, default_value = "shapes")]
     data: String,
@@ -84,6 +88,9 @@ pub(super) fn run(args: &BenchArgs) -> Result<()> {
     if args.plot.is_some() && args.what != What::Ops {
         return Err(Error::option("--plot", "only `lerac bench ops` draws a roofline"));
     }
+    if args.variants && (args.what != What::Ops || args.plot.is_some()) {
+        return Err(Error::option("--variants", "only `lerac bench ops` has them, and no roofline of them"));
+    }
     if args.what == What::Loader {
         let (name, dir) = (args.data.as_str(), args.data_dir.as_deref());
         let (image_size, cache) = (args.image_size, args.cache.as_deref());
@@ -95,6 +102,12 @@ pub(super) fn run(args: &BenchArgs) -> Result<()> {
     let report = match args.what {
         What::Ops => {
             let model = args.models.first().map_or("resnet20", String::as_str);
+            if args.variants {
+                let task = bench::task();
+                let subject = Subject { model: &nn::named(model)?, task: &task, batch_size: args.batch_size };
+                let measured = subject.measure(&gpu, Effort { all: true, time: Duration::MAX }, |_, _, _| ())?;
+                return show(args, Some((&gpu, &peaks)), &bench::variants(&measured, &peaks));
+            }
             let (session, _) = bench::session(&gpu, &Config { model: model.to_owned(), ..config })?;
             let report = bench::ops(&gpu, session.program(), args.runs, &peaks)?;
             if let Some(path) = &args.plot {

@@ -15,6 +15,7 @@ mod saving;
 mod schedule;
 mod trace;
 mod train;
+mod tune;
 
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterChoice, AdapterKind, Gpu, Options};
@@ -53,6 +54,8 @@ enum Command {
     Trace(Box<trace::TraceArgs>),
     /// Time kernels, the update, whole steps or the loader on this device
     Bench(bench::BenchArgs),
+    /// Measure which kernels a model is fastest with on this device, for `lerac train --tuned`
+    Tune(tune::TuneArgs),
 }
 
 /// Which device to use.
@@ -122,6 +125,7 @@ pub fn main() -> ExitCode {
         Command::Predict(args) => predict::run(args, of_command),
         Command::Trace(args) => trace::run(args, of_command),
         Command::Bench(args) => bench::run(args),
+        Command::Tune(args) => tune::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -45,6 +45,13 @@ pub(super) fn open_data(source: &Source<'_>, quiet: bool) -> Result<Splits> {
     opened
 }
 
+/// A bar titled `title` that counts what is done of how much.
+pub(super) fn counter(title: &str, quiet: bool) -> ProgressBar {
+    let bar = bar(&MultiProgress::new(), quiet, 0, "{prefix} {bar:30} {pos}/{len} {msg}");
+    bar.set_prefix(title.to_owned());
+    bar
+}
+
 impl Progress {
     /// A bar titled `title`; with `quiet` nothing is shown, and without a terminal only the epochs.
     pub(super) fn new(title: &str, quiet: bool, bars: &MultiProgress) -> Self {

@@ -2,7 +2,7 @@
 
 use super::progress::{Progress, open_data};
 use super::saving::SavingArgs;
-use super::{ConfigArgs, DeviceArgs, print, say, table_of};
+use super::{ConfigArgs, DeviceArgs, print, say, table_of, tune};
 use crate::data::Splits;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
@@ -26,6 +26,12 @@ pub(super) struct TrainArgs {
     saving: SavingArgs,
     #[command(flatten)]
     shown: ShownArgs,
+    /// First measure which kernels are fastest here, for 3 seconds at most, and train with them; config.toml says which
+    #[arg(long, conflicts_with = "tuned")]
+    tune: bool,
+    /// Train with the kernels that `lerac tune` found
+    #[arg(long)]
+    tuned: bool,
     /// Directory for tables, pictures, checkpoints, summary and weights
     #[arg(long, default_value = "out/train")]
     out: PathBuf,
@@ -47,10 +53,13 @@ pub(super) struct ShownArgs {
 
 /// Trains one model.
 pub(super) fn run(args: &TrainArgs, matches: &ArgMatches) -> Result<()> {
-    let config = args.config.resolve(matches)?;
+    let mut config = args.config.resolve(matches)?;
     config.check()?;
     let splits = open_data(&config.source(), args.shown.quiet)?;
     let gpu = args.device.open()?;
+    if args.tune || args.tuned {
+        config.kernels = tune::kernels(&gpu, &config, args.tune, args.shown.quiet)?;
+    }
     let dir = RunDir::create(&args.out, &config, args.saving.start()?)?;
     carry_out(&gpu, &config, &splits, (dir, None), &args.out, &args.shown)
 }

@@ -3,7 +3,7 @@
 
 use super::{Kernels, LANES, WIDE_LANES, shader};
 use crate::gpu::{Constant, Shader};
-use crate::tape::{Dispatch, Operand, ParamId, Record, Tape, Target, Var, linear_grid};
+use crate::tape::{Dispatch, Mode, Operand, ParamId, Record, Tape, Target, Var, Variant, linear_grid};
 
 /// `shaders/linear.wgsl`.
 pub static SHADER: Shader = shader!("linear");
@@ -11,11 +11,18 @@ pub static SHADER: Shader = shader!("linear");
 /// `shaders/linear_wide.wgsl`.
 pub static WIDE_SHADER: Shader = shader!("linear_wide");
 
+/// `shaders/linear_shared.wgsl`.
+pub static SHARED_SHADER: Shader = shader!("linear_shared");
+
 /// Outputs along each side of an invocation's tile; `TILE` in the shader.
 pub const TILE: usize = 8;
 
 /// The same of the wide kernel.
 pub const WIDE_TILE: usize = 16;
+
+/// Rows and columns of a workgroup of the kernel with shared tiles. On GPUs it is usual where the result fills one.
+const SHARED_ROWS: usize = 32;
+const SHARED_COLUMNS: usize = 128;
 
 /// Multiply-adds from which on the wide kernel is worth the second that a processor's driver takes to compile it (Mesa llvmpipe).
 const WIDE_WORK: usize = 1 << 23;
@@ -29,11 +36,11 @@ struct Product {
 }
 
 impl Product {
-    /// Whether the wide kernel applies: it reads and writes whole vec4, and there is work enough.
+    /// Whether the wide kernel applies: it reads and writes whole vec4.
     fn is_wide(&self) -> bool {
-        let [m, n, k] = self.extent;
+        let n = self.extent[1];
         let vectors = |[m, n]: [usize; 2]| (m == 1 && n.is_multiple_of(4)) || (n == 1 && m.is_multiple_of(4));
-        vectors(self.a_strides) && vectors(self.b_strides) && n.is_multiple_of(4) && m * n * k >= WIDE_WORK
+        vectors(self.a_strides) && vectors(self.b_strides) && n.is_multiple_of(4)
     }
 
     fn kernels(&self, shader: &'static Shader) -> Kernels {
@@ -51,17 +58,32 @@ impl Product {
         Kernels { shader, constants }
     }
 
-    /// Computes c from a and b; where there is no bias, b stands at its binding unread.
-    fn dispatch(&self, target: Target, a: Operand, b: Operand, c: Operand, bias: Operand) -> Dispatch {
-        let (shader, tile, lanes) = match target {
-            Target::Processor if self.is_wide() => (&WIDE_SHADER, WIDE_TILE, WIDE_LANES),
-            _ => (&SHADER, TILE, LANES),
-        };
+    /// Variants that apply, the target's usual one first.
+    fn variants(&self, target: Target) -> Vec<Variant> {
         let [m, n, k] = self.extent;
-        let grid = linear_grid(m.div_ceil(tile) * n.div_ceil(tile), lanes);
-        self.kernels(shader)
-            .dispatch("product", vec![a.read(), b.read(), c.write(), bias.read()], grid)
-            .with_work(m * n * k)
+        let order = match target {
+            Target::Processor if m * n * k >= WIDE_WORK => [Variant::Wide, Variant::Registers, Variant::Shared],
+            Target::Gpu if m >= SHARED_ROWS && n >= SHARED_COLUMNS => {
+                [Variant::Shared, Variant::Registers, Variant::Wide]
+            }
+            _ => [Variant::Registers, Variant::Wide, Variant::Shared],
+        };
+        order.into_iter().filter(|&variant| variant != Variant::Wide || self.is_wide()).collect()
+    }
+
+    /// Computes c from a and b, by the variant in force for this `part` of the layer; where there is no bias, b stands at its binding
+    /// unread.
+    fn dispatch(&self, tape: &mut Tape, part: &str, a: Operand, b: Operand, c: Operand, bias: Operand) -> Dispatch {
+        let [m, n, k] = self.extent;
+        let (task, variant) = tape.choose(format!("linear {part} [{m},{k}] x [{k},{n}]"), self.variants(tape.target()));
+        let tiles = |rows: usize, columns: usize| m.div_ceil(rows) * n.div_ceil(columns);
+        let (shader, grid) = match variant {
+            Variant::Wide => (&WIDE_SHADER, linear_grid(tiles(WIDE_TILE, WIDE_TILE), WIDE_LANES)),
+            Variant::Shared => (&SHARED_SHADER, linear_grid(tiles(SHARED_ROWS, SHARED_COLUMNS), 1)),
+            Variant::Registers | Variant::Depthwise => (&SHADER, linear_grid(tiles(TILE, TILE), LANES)),
+        };
+        let bindings = vec![a.read(), b.read(), c.write(), bias.read()];
+        self.kernels(shader).dispatch("product", bindings, grid).with_work(m * n * k).of_task(task)
     }
 }
 
@@ -78,18 +100,21 @@ pub fn linear(tape: &mut Tape, name: &str, x: Var, w: ParamId, bias: ParamId) ->
     let y = tape.result(name, [n, o], &[x], true);
 
     let forward = Product { bias: true, extent: [n, o, c], a_strides: [c, 1], b_strides: [1, c] };
-    let forward = vec![forward.dispatch(tape.target(), x.into(), w.into(), y.into(), bias.into())];
+    let forward = vec![forward.dispatch(tape, "forward", x.into(), w.into(), y.into(), bias.into())];
 
-    let dy = Operand::Gradient(y);
-    let of_w = Product { bias: false, extent: [o, c, n], a_strides: [1, o], b_strides: [c, 1] };
-    let mut backward = vec![of_w.dispatch(tape.target(), dy, x.into(), Operand::ParameterGradient(w), x.into())];
-    // The bias kernel reads `a` as [M,N] and writes `c`; `b` stands at its binding unread.
-    let of_bias = Product { bias: false, extent: [n, o, 1], a_strides: [o, 1], b_strides: [1, 1] };
-    let bindings = vec![dy.read(), Operand::from(w).read(), Operand::ParameterGradient(bias).write()];
-    backward.push(of_bias.kernels(&SHADER).dispatch("backward_bias", bindings, [o.div_ceil(LANES) as u32, 1, 1]));
-    if tape.needs_gradient(x) {
-        let of_x = Product { bias: false, extent: [n, c, o], a_strides: [o, 1], b_strides: [c, 1] };
-        backward.push(of_x.dispatch(tape.target(), dy, w.into(), Operand::Gradient(x), w.into()));
+    let mut backward = vec![];
+    if tape.mode() == Mode::Train {
+        let dy = Operand::Gradient(y);
+        let of_w = Product { bias: false, extent: [o, c, n], a_strides: [1, o], b_strides: [c, 1] };
+        backward.push(of_w.dispatch(tape, "dw", dy, x.into(), Operand::ParameterGradient(w), x.into()));
+        // The bias kernel reads `a` as [M,N] and writes `c`; `b` stands at its binding unread.
+        let of_bias = Product { bias: false, extent: [n, o, 1], a_strides: [o, 1], b_strides: [1, 1] };
+        let bindings = vec![dy.read(), Operand::from(w).read(), Operand::ParameterGradient(bias).write()];
+        backward.push(of_bias.kernels(&SHADER).dispatch("backward_bias", bindings, [o.div_ceil(LANES) as u32, 1, 1]));
+        if tape.needs_gradient(x) {
+            let of_x = Product { bias: false, extent: [n, c, o], a_strides: [o, 1], b_strides: [c, 1] };
+            backward.push(of_x.dispatch(tape, "dx", dy, w.into(), Operand::Gradient(x), w.into()));
+        }
     }
     tape.record(Record { name: name.into(), op: "linear", result: Some(y), forward, backward });
     y

@@ -31,7 +31,12 @@ pub fn load_batch(tape: &mut Tape, name: &str, batch: BufferId, images: [usize; 
     let x = tape.leaf(name, images, false);
     let kernels = Kernels { shader: &SHADER, constants };
     let bindings = vec![Operand::from(batch).read(), Operand::from(x).write()];
-    let forward = vec![kernels.dispatch("forward", bindings, linear_grid(n * c * h * w, LANES))];
+    let elements = n * c * h * w;
+    let (entry, count) = match w.is_multiple_of(4) {
+        true => ("forward_quads", elements / 4),
+        false => ("forward", elements),
+    };
+    let forward = vec![kernels.dispatch(entry, bindings, linear_grid(count, LANES))];
     tape.record(Record { name: name.into(), op: "load_batch", result: Some(x), forward, backward: vec![] });
     x
 }

@@ -42,7 +42,12 @@ fn pool(tape: &mut Tape, name: &str, x: Var, [kh, kw]: [usize; 2], stride: usize
     let mut backward = vec![];
     if tape.needs_gradient(x) {
         let bindings = vec![Operand::Gradient(y).read(), Operand::Gradient(x).write()];
-        backward.push(kernels.dispatch("backward", bindings, linear_grid(n * c * h * w, LANES)));
+        let elements = n * c * h * w;
+        let (entry, count) = match [kh, kw] == [h, w] && (h * w).is_multiple_of(4) {
+            true => ("backward_quads", elements / 4),
+            false => ("backward", elements),
+        };
+        backward.push(kernels.dispatch(entry, bindings, linear_grid(count, LANES)));
     }
     tape.record(Record { name: name.into(), op: "mean_pool", result: Some(y), forward, backward });
     y

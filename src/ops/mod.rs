@@ -43,10 +43,13 @@ pub const SHADERS: &[&Shader] = &[
     &conv2d::SHADER,
     &conv2d::WIDE_SHADER,
     &conv2d::SPREAD_SHADER,
+    &conv2d::SHARED_SHADER,
+    &conv2d::DEPTHWISE_SHADER,
     &cross_entropy::SHADER,
     &dropout::SHADER,
     &linear::SHADER,
     &linear::WIDE_SHADER,
+    &linear::SHARED_SHADER,
     &load_batch::SHADER,
     &max_pool::SHADER,
     &mean_pool::SHADER,
@@ -62,6 +65,6 @@ struct Kernels {
 impl Kernels {
     fn dispatch(&self, entry: &'static str, bindings: Vec<Binding>, grid: [u32; 3]) -> Dispatch {
         let kernel = Kernel { shader: self.shader, entry, constants: self.constants.clone() };
-        Dispatch { kernel, bindings, grid, multiply_adds: 0 }
+        Dispatch { kernel, bindings, grid, multiply_adds: 0, task: None }
     }
 }

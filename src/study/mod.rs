@@ -4,6 +4,7 @@ pub mod bench;
 mod checkpoints;
 mod compare;
 mod finished;
+mod kernel_cache;
 mod lock;
 mod pictures;
 pub mod plots;
@@ -16,6 +17,7 @@ mod trace;
 
 pub use compare::{ArmResult, Comparison, PairResult, Reached, results_csv};
 pub use finished::{Finished, LayerHistory};
+pub use kernel_cache::KernelCache;
 pub use lock::Lock;
 pub use pictures::pictures;
 pub use report::{Setting, report};

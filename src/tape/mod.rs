@@ -4,12 +4,14 @@
 //! [`Program`] is a tape bound to a device and to the [`Storage`] of its parameters; several programs (training,
 //! evaluation) may share one storage.
 
+mod choices;
 mod placement;
 mod plan;
 mod program;
 mod record;
 mod storage;
 
+pub use choices::{Choices, Task, TaskId, Variant};
 pub use placement::Keep;
 pub use plan::Plan;
 pub use program::{Launch, Program};
@@ -139,6 +141,8 @@ pub struct Tape {
     mode: Mode,
     target: Target,
     passes: usize,
+    choices: Choices,
+    tasks: Vec<Task>,
     activations: Vec<Activation>,
     buffers: Vec<Scratch>,
     parameters: Vec<Declared>,
@@ -154,6 +158,8 @@ impl Tape {
             mode,
             target: Target::default(),
             passes: 1,
+            choices: Choices::default(),
+            tasks: vec![],
             activations: vec![],
             buffers: vec![],
             parameters: vec![],

@@ -83,8 +83,12 @@ impl Tape {
         let padded = |bytes: u64| bytes.next_multiple_of(16);
         let values = self.activations.iter().enumerate();
         let values = values.map(|(i, a)| (Operand::Value(super::Var(i)), padded(a.shape.bytes())));
-        let wanted = self.activations.iter().enumerate().filter(|(_, a)| a.needs_gradient && has_gradients);
-        let gradients = wanted.map(|(i, a)| (Operand::Gradient(super::Var(i)), padded(a.shape.bytes())));
+        // A pass of some dispatches alone may use a gradient and have no backward.
+        let used = |operand: Operand| launches.iter().any(|d| d.bindings.iter().any(|b| b.operand == operand));
+        let gradients = self.activations.iter().enumerate();
+        let gradients = gradients.map(|(i, a)| (Operand::Gradient(super::Var(i)), a));
+        let wanted = gradients.filter(|(gradient, a)| a.needs_gradient && has_gradients || used(*gradient));
+        let gradients = wanted.map(|(gradient, a)| (gradient, padded(a.shape.bytes())));
         let buffers = self.buffers.iter().enumerate().map(|(i, b)| (Operand::Buffer(super::BufferId(i)), b.bytes));
         let life = |(operand, bytes)| {
             let uses = |dispatch: &&&Dispatch| dispatch.bindings.iter().any(|binding| binding.operand == operand);

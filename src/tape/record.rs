@@ -1,6 +1,6 @@
 //! Work as data: what a record holds.
 
-use super::{BufferId, ParamId, StateId, Var};
+use super::{BufferId, ParamId, StateId, TaskId, Var};
 use crate::gpu::{Access, Constant, Kernel};
 use std::fmt;
 
@@ -88,6 +88,8 @@ pub struct Dispatch {
     pub grid: [u32; 3],
     /// Multiply-adds that its result is made of; 0 where bytes are what counts.
     pub multiply_adds: u64,
+    /// What it is a part of, where that has variants.
+    pub task: Option<TaskId>,
 }
 
 /// What a launch has to do at least.
@@ -110,6 +112,11 @@ impl Dispatch {
     /// The same, known to make so many multiply-adds.
     pub fn with_work(self, multiply_adds: usize) -> Self {
         Self { multiply_adds: multiply_adds as u64, ..self }
+    }
+
+    /// The same, part of this task.
+    pub fn of_task(self, task: TaskId) -> Self {
+        Self { task: Some(task), ..self }
     }
 
     /// Whether the gradients that this dispatch writes hold something already; marks them as written.

@@ -8,6 +8,7 @@ use crate::data::{Augmentation, Normalise, Source};
 use crate::error::{Error, Result};
 use crate::nn::NetOptions;
 use crate::optim::{Rule, Settings};
+use crate::tape::Choices;
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -302,6 +303,11 @@ pub struct Config {
     /// Epochs between multiplications of sigma
     #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = Config::default().sigma_every, help_heading = "CBS"))]
     pub sigma_every: u64,
+
+    /// Kernels other than the usual ones, as `lerac tune` found them; a part of the options, since they add in another order.
+    #[cfg_attr(feature = "cli", arg(skip))]
+    #[serde(skip_serializing_if = "Choices::is_empty")]
+    pub kernels: Choices,
 }
 
 impl Default for Config {
@@ -361,6 +367,7 @@ impl Default for Config {
             sigma: 1.0,
             sigma_decay: 0.9,
             sigma_every: 5,
+            kernels: Choices::default(),
         }
     }
 }
@@ -493,6 +500,11 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// Images computed at a time: the option, or the batch.
+    pub fn images_per_pass(&self) -> usize {
+        self.micro_batch.unwrap_or(self.batch_size)
     }
 
     /// Epochs of curriculum: the option, or a fifth of all epochs.

@@ -9,7 +9,7 @@ use crate::nn::{self, Model, NetOptions, Task};
 use crate::ops::cross_entropy::{METRICS, Metrics};
 use crate::optim::{LayerNorms, Optimizer, Settings};
 use crate::tape::{
-    BufferId, CONTROLS, Controls, Declared, Keep, Mode, Operand, Plan, Program, Storage, Tape, Target, Var,
+    BufferId, CONTROLS, Choices, Controls, Declared, Keep, Mode, Operand, Plan, Program, Storage, Tape, Target, Var,
 };
 use crate::tensor::{Arena, Shape, Span};
 use std::borrow::Cow;
@@ -99,19 +99,25 @@ pub struct Parts<'a> {
     pub steps_per_epoch: u64,
     /// Seed of initial weights and dropout.
     pub seed: u64,
+    /// Kernels other than the usual ones.
+    pub kernels: &'a Choices,
 }
 
 impl<'g> Session<'g> {
     /// Records the model for training and evaluation, checks that it fits the device, compiles it and draws its weights.
     ///
     /// # Errors
-    /// [`Error::Capacity`] where it does not fit, [`Error::Option`] for a curriculum that cannot be.
+    /// [`Error::Capacity`] where it does not fit, [`Error::Option`] for a curriculum, or a kernel, that cannot be.
     pub fn new(gpu: &'g Gpu, parts: &Parts<'_>) -> Result<Self> {
         let passes = parts.batch_size / parts.micro_batch;
-        let tape = |mode| Tape::new(mode).with_target(Target::of(gpu.info())).with_passes(passes);
+        let tape = |mode| {
+            let tape = Tape::new(mode).with_target(Target::of(gpu.info())).with_passes(passes);
+            tape.with_choices(parts.kernels.clone())
+        };
         let record = |mode| nn::record(parts.model, parts.task, parts.micro_batch, tape(mode), parts.net_options);
         let train = record(Mode::Train);
         let curriculum = (parts.curriculum)(&train.layers)?;
+        train.tape.check_choices()?;
         train.tape.check(&gpu.limits(), parts.micro_batch)?;
         let eval = record(Mode::Eval);
         // What the host writes, what it reads, and what lasts from step to step.

@@ -47,13 +47,14 @@ pub(super) fn session<'g>(gpu: &'g Gpu, config: &Config, data: &Dataset, steps_p
         model: &nn::named_for(&config.model, [h, w])?,
         task: &task,
         batch_size: config.batch_size,
-        micro_batch: config.micro_batch.unwrap_or(config.batch_size),
+        micro_batch: config.images_per_pass(),
         net_options: config.net_options(),
         settings: config.settings()?,
         schedule: config.common_rate()?,
         curriculum: &|layers| config.curriculum(layers),
         steps_per_epoch,
         seed: config.seed,
+        kernels: &config.kernels,
     };
     Session::new(gpu, &parts)
 }

@@ -3,7 +3,7 @@
 
 use lerac::ops::batch_norm::{Activation, After, MOMENTUM, Norm};
 use lerac::ops::{self, conv2d, max_pool::Window};
-use lerac::tape::{Declared, Init, Mode, ParamId, Tape, Target, Var};
+use lerac::tape::{Choices, Declared, Init, Mode, ParamId, Tape, Target, Var, Variant};
 use lerac::tensor::Shape;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -44,9 +44,8 @@ impl Row {
         shapes.enumerate().map(|(i, shape)| spread(shape.count(), i as u64).into_iter().map(large).collect()).collect()
     }
 
-    /// The operation alone on a tape, its gradient seeded, with the kernels for `target`; x, and y.
-    pub fn tape(&self, target: Target) -> (Tape, Vec<Var>, Var) {
-        let mut tape = Tape::new(Mode::Train).with_target(target);
+    /// The operation alone on `tape`, which is empty, its gradient seeded; x, and y.
+    pub fn on(&self, mut tape: Tape) -> (Tape, Vec<Var>, Var) {
         let leaf = |(i, shape): (usize, &Shape)| tape.leaf(&format!("x{i}"), shape.clone(), true);
         let inputs: Vec<_> = self.inputs.iter().enumerate().map(leaf).collect();
         let params = declare(&mut tape, &self.params);
@@ -55,16 +54,29 @@ impl Row {
         (tape, inputs, y)
     }
 
-    /// The targets, processors only where their kernels are others, each with what a test's name says of it.
-    pub fn targets(&self) -> Vec<(Target, &'static str)> {
-        let [gpu, processor] = Target::ALL.map(|target| {
-            let (tape, ..) = self.tape(target);
+    /// An empty tape for each way to compute the row, with what a test's name says of it: one per variant of its tasks, or per target
+    /// where that has kernels of its own.
+    pub fn ways(&self) -> Vec<(Tape, String)> {
+        let [gpu, processor] = Target::ALL.map(|target| Tape::new(Mode::Train).with_target(target));
+        let usual = self.on(gpu.clone()).0;
+        let of_variant = |variant: Variant| {
+            let tasks = usual.tasks().map(|(_, task)| task).filter(|task| task.variants.contains(&variant));
+            let choices = Choices(tasks.map(|task| (task.name.clone(), variant)).collect());
+            (!choices.is_empty()).then(|| (gpu.clone().with_choices(choices), format!(", {variant}")))
+        };
+        let ways: Vec<_> = Variant::ALL.into_iter().filter_map(of_variant).collect();
+        if !ways.is_empty() {
+            return ways;
+        }
+        let kernels = |tape: &Tape| {
+            let tape = self.on(tape.clone()).0;
             let dispatches = tape.forward().into_iter().chain(tape.backward());
             dispatches.map(|(_, dispatch)| dispatch.kernel.wgsl() + dispatch.kernel.entry).collect::<Vec<_>>()
-        });
-        let mut targets = vec![(Target::Gpu, "")];
-        targets.extend((gpu != processor).then_some((Target::Processor, ", for processors")));
-        targets
+        };
+        match kernels(&gpu) == kernels(&processor) {
+            true => vec![(gpu, String::new())],
+            false => vec![(gpu, String::new()), (processor, ", for processors".into())],
+        }
     }
 
     /// Fixed weights for y: the loss is their sum of products.
@@ -342,6 +354,7 @@ pub fn rows() -> Vec<Row> {
         mean_pool([2, 1, 6, 5], 3, 1),
         mean_pool([1, 2, 7, 7], 2, 3),
         mean_pool([3, 5, 7, 6], 0, 1),
+        mean_pool([2, 33, 4, 6], 0, 1),
         mean_pool([1, 1, 1, 1], 0, 1),
         blur([2, 3, 8, 8]),
         blur([1, 2, 5, 3]),
@@ -356,9 +369,11 @@ pub fn rows() -> Vec<Row> {
         linear(9, 65, 10),
         linear(64, 64, 10),
         linear(3, 130, 17),
-        // Work enough for processors' kernels, with tiles that are cut off.
+        // For processors, with tiles that are cut off.
         linear(3, 1024, 2736),
         linear(130, 260, 256),
+        // Several shared tiles along each side, cut off.
+        linear(70, 37, 300),
         batch_norm([2, 3, 4, 4], Identity, false),
         batch_norm([3, 5, 7, 3], Identity, false),
         batch_norm([2, 1, 1, 3], Identity, false),
@@ -417,6 +432,22 @@ pub fn rows() -> Vec<Row> {
         conv([2, 3, 3, 24], (9, 3), (1, 1, 1), true),
         conv([2, 3, 6, 32], (9, 3), (2, 1, 1), false),
         conv([2, 3, 8, 4], (4, 3), (2, 1, 1), false),
+        // Weights that fill more than a uniform buffer, in both directions.
+        conv([1, 60, 2, 4], (40, 3), (1, 1, 1), false),
+        conv([1, 60, 2, 8], (40, 3), (2, 1, 1), false),
+        // For channels by themselves: rows cut off and whole, strips, strides, slices of several columns in the weight gradient.
+        conv([2, 5, 9, 11], (5, 3), (1, 1, 5), true),
+        conv([2, 3, 17, 8], (3, 3), (1, 1, 3), false),
+        conv([1, 4, 10, 12], (4, 3), (2, 1, 4), true),
+        conv([2, 3, 7, 5], (3, 3), (2, 1, 3), false),
+        conv([3, 2, 8, 6], (2, 3), (2, 1, 2), false),
+        conv([2, 4, 20, 16], (4, 3), (2, 1, 4), true),
+        conv([1, 3, 7, 24], (3, 3), (2, 1, 3), false),
+        conv([65, 140, 2, 2], (140, 3), (1, 1, 140), false),
+        conv([2, 5, 1, 1], (5, 3), (2, 1, 5), false),
+        // For shared tiles: several tiles of rows, of columns and of terms, the last one partial.
+        conv([3, 15, 8, 9], (70, 3), (1, 1, 1), true),
+        conv([2, 70, 6, 5], (66, 1), (1, 0, 2), false),
         // Slices of several rows in the weight gradient, the last one partial.
         conv([5, 16, 31, 5], (40, 3), (1, 1, 1), false),
     ]
@@ -440,6 +471,7 @@ pub fn large_rows() -> Vec<Row> {
         conv([64, 32, 16, 16], (64, 3), (2, 1, 1), false),
         conv([64, 64, 8, 8], (64, 3), (1, 1, 1), false),
         conv([64, 32, 16, 16], (64, 1), (2, 0, 1), false),
-        conv([64, 32, 16, 16], (32, 3), (1, 1, 32), false),
+        conv([64, 32, 32, 32], (32, 3), (1, 1, 32), false),
+        conv([64, 96, 16, 16], (96, 3), (2, 1, 96), false),
     ]
 }

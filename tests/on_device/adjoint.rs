@@ -4,12 +4,12 @@
 use crate::common::rows::{CONTROLS, Row, rows, spread};
 use crate::common::{Test, test};
 use lerac::gpu::Gpu;
-use lerac::tape::{Program, Storage, Target};
+use lerac::tape::{Program, Storage, Tape};
 use std::sync::Arc;
 
-fn check(gpu: &Gpu, row: &Row, target: Target) {
+fn check(gpu: &Gpu, row: &Row, tape: &Tape) {
     let narrow = |values: Vec<f64>| values.into_iter().map(|v| v as f32).collect::<Vec<f32>>();
-    let (tape, inputs, y) = row.tape(target);
+    let (tape, inputs, y) = row.on(tape.clone());
     let x = inputs[0];
     let (x_count, y_count) = (tape.shape(x).count(), tape.shape(y).count());
     let storage = Storage::new(gpu, &tape).unwrap();
@@ -34,14 +34,14 @@ fn check(gpu: &Gpu, row: &Row, target: Target) {
     assert!(difference <= 1e-6 * scale, "<f(x),y> and <x,f*(y)> differ by {difference:e} at a scale of {scale:e}");
 }
 
-/// A test per linear row, and one more where the processor's kernels are others.
+/// A test per linear row and way to compute it.
 pub fn tests() -> Vec<Test> {
     let mut tests = vec![];
     for row in rows().into_iter().filter(|row| row.linear) {
         let row = Arc::new(row);
-        for (target, which) in row.targets() {
+        for (tape, which) in row.ways() {
             let row = row.clone();
-            tests.push(test(format!("adjoint {}{which}", row.name), move |gpu| check(gpu, &row, target)));
+            tests.push(test(format!("adjoint {}{which}", row.name), move |gpu| check(gpu, &row, &tape)));
         }
     }
     tests

@@ -16,6 +16,8 @@ mod parity;
 #[cfg(feature = "cli")]
 mod resuming;
 mod training;
+#[cfg(feature = "cli")]
+mod tuning;
 
 fn main() {
     let parts = vec![
@@ -32,6 +34,8 @@ fn main() {
         commands::tests(),
         #[cfg(feature = "cli")]
         resuming::tests(),
+        #[cfg(feature = "cli")]
+        tuning::tests(),
     ];
     common::run_on_device(parts.into_iter().flatten().collect())
 }

@@ -5,17 +5,16 @@ use crate::common::compare::assert_close;
 use crate::common::rows::{CONTROLS, Row, declare, rows};
 use crate::common::{Test, test};
 use lerac::gpu::Gpu;
-use lerac::tape::{Mode, Program, Storage, Tape, Target};
+use lerac::tape::{Program, Storage, Tape};
 use std::sync::Arc;
 
 /// f32 rounding over sums of a few thousand terms.
 const TOLERANCE: f64 = 2e-6;
 
-/// Runs, with the kernels for `target`, `uses` uses of the row's operation on the same operands, added up, and compares y and all gradients with `uses` times
-/// the reference: once stores every gradient, twice also adds to it.
-fn check(gpu: &Gpu, row: &Row, target: Target, uses: usize) {
+/// Runs, on the empty `tape` that chooses the kernels, `uses` uses of the row's operation on the same operands, added up, and compares
+/// y and all gradients with `uses` times the reference: once stores every gradient, twice also adds to it.
+fn check(gpu: &Gpu, row: &Row, mut tape: Tape, uses: usize) {
     let values = row.values();
-    let mut tape = Tape::new(Mode::Train).with_target(target);
     let inputs: Vec<_> =
         row.inputs.iter().enumerate().map(|(i, shape)| tape.leaf(&format!("x{i}"), shape.clone(), true)).collect();
     let params = declare(&mut tape, &row.params);
@@ -62,16 +61,16 @@ fn check(gpu: &Gpu, row: &Row, target: Target, uses: usize) {
     }
 }
 
-/// A test per row, and one more where the processor's kernels are others.
+/// A test per row and way to compute it.
 pub fn tests() -> Vec<Test> {
     let mut tests = vec![];
     for row in rows() {
         let row = Arc::new(row);
-        for (target, which) in row.targets() {
+        for (tape, which) in row.ways() {
             let row = row.clone();
             tests.push(test(format!("op_table {}{which}", row.name), move |gpu| {
-                check(gpu, &row, target, 1);
-                check(gpu, &row, target, 2);
+                check(gpu, &row, tape.clone(), 1);
+                check(gpu, &row, tape.clone(), 2);
             }));
         }
     }

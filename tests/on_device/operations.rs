@@ -25,7 +25,7 @@ fn value(gpu: &Gpu, program: &Program, var: Var) -> Vec<f32> {
 }
 
 fn load_batch(gpu: &Gpu) {
-    for images in [[3, 3, 5, 7], [1, 1, 1, 1], [4, 2, 6, 4]] {
+    for images in [[3, 3, 5, 7], [1, 1, 1, 1], [4, 2, 6, 4], [4, 3, 4, 12]] {
         let [n, c, h, w] = images;
         let (mean, std) = (&[0.5, 0.4, 0.3][..c], &[0.5, 0.25, 0.2][..c]);
         let mut tape = Tape::new(Mode::Train);

@@ -76,13 +76,14 @@ fn session_of<'g>(gpu: &'g Gpu, config: &Config) -> Session<'g> {
         model: &nn::named(model).unwrap(),
         task: &task(),
         batch_size,
-        micro_batch: config.micro_batch.unwrap_or(batch_size),
+        micro_batch: config.images_per_pass(),
         net_options: config.net_options(),
         settings: config.settings().unwrap(),
         schedule: config.common_rate().unwrap(),
         curriculum: &|layers| config.curriculum(layers),
         steps_per_epoch: 4,
         seed: 0,
+        kernels: &config.kernels,
     };
     Session::new(gpu, &parts).unwrap()
 }

@@ -1,9 +1,9 @@
 //! The correlation that gives y of x and, with w flipped and its channels exchanged, dx of dy.
 
-use super::{Geometry, SHADER, SPREAD_SHADER, WIDE_SHADER};
+use super::{DEPTHWISE_SHADER, Geometry, SHADER, SHARED_SHADER, SPREAD_SHADER, WIDE_SHADER};
 use crate::gpu::{Constant, Shader};
 use crate::ops::{Kernels, LANES, WIDE_LANES};
-use crate::tape::{BufferId, Dispatch, Operand, ParamId, Target, linear_grid};
+use crate::tape::{Binding, Dispatch, Operand, ParamId, Tape, Target, Variant, linear_grid};
 
 /// Output channels of an invocation; `O_TILE` in the shader.
 pub const O_TILE: usize = 8;
@@ -16,6 +16,19 @@ const GROUPS: usize = 8;
 
 /// The same of the kernel for spread out gradients.
 const SPREAD_GROUPS: usize = 2;
+
+/// What a uniform buffer holds at most.
+const UNIFORM_BYTES: usize = 64 << 10;
+
+/// Rows and columns of the result of a workgroup of the kernel with shared tiles.
+const SHARED_ROWS: usize = 32;
+pub(super) const SHARED_COLUMNS: usize = 128;
+
+/// Output channels of a group from which on GPUs use it: fewer fill too little of the rows.
+const SHARED_CHANNELS: usize = 24;
+
+/// Rows of an invocation of the kernel for channels by themselves.
+const STRIP: usize = 8;
 
 /// A correlation as the shaders compute it.
 pub(super) struct Correlation {
@@ -71,6 +84,24 @@ impl Correlation {
         self.o_tiles() * O_TILE * self.input[0] / self.groups * self.kernel[0] * self.kernel[1]
     }
 
+    /// Tiles of rows of the kernel with shared tiles, over all groups.
+    pub(super) fn shared_rows(&self) -> usize {
+        self.groups * (self.output[0] / self.groups).div_ceil(SHARED_ROWS)
+    }
+
+    /// Whether each channel is a group by itself, and the kernel for that applies.
+    pub(super) fn is_depthwise(&self) -> bool {
+        let alone = self.groups == self.input[0] && self.groups == self.output[0];
+        alone && self.kernel[0] == 3 && self.padding == 1 && self.stride * self.dilation <= 2
+    }
+
+    /// The name of the task that a part of a convolution is.
+    pub(super) fn task(&self, part: &str) -> String {
+        let Self { n, input: [c, h, w], output: [o, ..], kernel: [kh, kw], groups, padding, .. } = self;
+        let step = self.stride * self.dilation;
+        format!("conv2d {part} [{n},{c},{h},{w}] -> {o}, {kh}x{kw}/{step}, padding {padding}, groups {groups}")
+    }
+
     /// Groups of four columns that lie in a row of the tile of a processor's kernel, and the kernel; `None` where none applies.
     pub(super) fn wide(&self) -> Option<(usize, &'static Shader)> {
         let [k, _] = self.kernel;
@@ -107,6 +138,7 @@ impl Correlation {
             ("GROUPS", self.groups.into()),
             ("TRANSPOSED", self.transposed.into()),
             ("BIAS", self.bias.into()),
+            ("NEAR", self.near().into()),
             ("GROUPS_PER_ROW", self.wide().map_or(1, |(groups, _)| groups).into()),
             ("SLICES", slices.into()),
             ("PER_SLICE", per_slice.into()),
@@ -114,39 +146,94 @@ impl Correlation {
         Kernels { shader, constants }
     }
 
-    /// Packs the weights and correlates `x` with them into `y`.
+    /// How many vec4 of the packed weights the wide kernels see as a uniform buffer: all that WebGPU's default limit grants.
+    fn near(&self) -> usize {
+        (self.packed() / 4).min(UNIFORM_BYTES / 16)
+    }
+
+    /// Variants that apply, the target's usual one first.
+    pub(super) fn variants(&self, target: Target) -> Vec<Variant> {
+        let small = self.output[0] / self.groups < SHARED_CHANNELS;
+        let order = match target {
+            Target::Processor => [Variant::Depthwise, Variant::Wide, Variant::Registers, Variant::Shared],
+            Target::Gpu if small => [Variant::Depthwise, Variant::Registers, Variant::Shared, Variant::Wide],
+            Target::Gpu => [Variant::Depthwise, Variant::Shared, Variant::Registers, Variant::Wide],
+        };
+        let applies = |variant: &Variant| match variant {
+            Variant::Depthwise => self.is_depthwise(),
+            Variant::Wide => self.wide().is_some(),
+            Variant::Registers | Variant::Shared => true,
+        };
+        order.into_iter().filter(applies).collect()
+    }
+
+    /// The kernel for channels by themselves that stores whole vec4 where it can, and its grid.
+    fn depthwise(&self) -> (&'static Shader, &'static str, [u32; 3]) {
+        let ([c, h, w], [_, oh, ow]) = (self.input, self.output);
+        let (entry, rows, columns) = match self.dilation {
+            2 if w.is_multiple_of(4) && ow == 2 * w => ("forward_spread", h, w),
+            _ if ow.is_multiple_of(4) => ("forward_quads", oh, ow),
+            _ => ("forward", oh, ow),
+        };
+        let strips = self.n * c * rows.div_ceil(STRIP) * columns.div_ceil(4);
+        (&DEPTHWISE_SHADER, entry, linear_grid(strips, LANES))
+    }
+
+    /// Correlates `x` with `w` into `y`, by the variant in force for this `part` of the convolution; those of registers pack the
+    /// weights first.
     pub(super) fn dispatches(
         &self,
-        target: Target,
+        tape: &mut Tape,
+        (name, part): (&str, &str),
         x: Operand,
         w: ParamId,
-        packed: BufferId,
         y: Operand,
         bias: Operand,
-    ) -> [Dispatch; 2] {
-        let packed = Operand::from(packed);
+    ) -> Vec<Dispatch> {
+        let (task, variant) = tape.choose(self.task(part), self.variants(tape.target()));
         let [_, oh, ow] = self.output;
-        let (shader, [columns, rows, _]) = match (target, self.wide()) {
-            (Target::Processor, Some((groups, shader))) => {
+        let o_tiles = self.o_tiles() as u32;
+        let (shader, entry, grid) = match variant {
+            Variant::Registers => {
+                (&SHADER, "forward", over(linear_grid(self.n * oh * ow.div_ceil(COLUMNS), LANES), o_tiles))
+            }
+            Variant::Wide => {
+                let (groups, shader) = self.wide().expect("chosen where it applies");
                 let (all, [_, h, w]) = match self.dilation {
                     1 => (GROUPS, self.output),
                     _ => (SPREAD_GROUPS, self.input),
                 };
                 let tiles = self.n * h.div_ceil(all / groups) * (w / 4 / groups);
-                (shader, linear_grid(tiles, WIDE_LANES))
+                (shader, "forward", over(linear_grid(tiles, WIDE_LANES), o_tiles))
             }
-            _ => (&SHADER, linear_grid(self.n * oh * ow.div_ceil(COLUMNS), LANES)),
+            Variant::Shared => {
+                let tiles = (self.n * oh * ow).div_ceil(SHARED_COLUMNS);
+                (&SHARED_SHADER, "forward", over(linear_grid(tiles, 1), self.shared_rows() as u32))
+            }
+            Variant::Depthwise => self.depthwise(),
         };
-        let grid = [columns, rows, self.o_tiles() as u32];
-        [
-            self.kernels(&SHADER, (1, 1)).dispatch(
-                "pack",
-                vec![Operand::from(w).read(), packed.write()],
-                linear_grid(self.packed(), LANES),
-            ),
-            self.kernels(shader, (1, 1))
-                .dispatch("forward", vec![x.read(), packed.read(), y.write(), bias.read()], grid)
-                .with_work(self.multiply_adds),
-        ]
+        let mut dispatches = vec![];
+        let weights = match variant {
+            Variant::Shared | Variant::Depthwise => Operand::from(w),
+            Variant::Registers | Variant::Wide => {
+                let packed = Operand::from(tape.buffer(&format!("{name}.{part}.packed"), 4 * self.packed() as u64));
+                let bindings = vec![Operand::from(w).read(), packed.write()];
+                let grid = linear_grid(self.packed(), LANES);
+                dispatches.push(self.kernels(&SHADER, (1, 1)).dispatch("pack", bindings, grid).of_task(task));
+                packed
+            }
+        };
+        let mut bindings = vec![x.read(), weights.read(), y.write(), bias.read()];
+        if variant == Variant::Wide {
+            bindings.push(Binding { window: Some((0, 16 * self.near() as u64)), ..weights.uniform() });
+        }
+        let product = self.kernels(shader, (1, 1)).dispatch(entry, bindings, grid);
+        dispatches.push(product.with_work(self.multiply_adds).of_task(task));
+        dispatches
     }
+}
+
+/// A grid of `columns`, once for each of `tiles`.
+fn over([x, y, _]: [u32; 3], tiles: u32) -> [u32; 3] {
+    [x, y, tiles]
 }

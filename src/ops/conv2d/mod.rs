@@ -12,9 +12,8 @@ mod weight_gradient;
 
 use super::shader;
 use crate::gpu::Shader;
-use crate::tape::{Operand, ParamId, Record, Tape, Var};
+use crate::tape::{Mode, Operand, ParamId, Record, Tape, Var};
 use correlation::Correlation;
-use weight_gradient::WeightGradient;
 
 /// `shaders/conv2d.wgsl`.
 pub static SHADER: Shader = shader!("conv2d");
@@ -24,6 +23,12 @@ pub static WIDE_SHADER: Shader = shader!("conv2d_wide");
 
 /// `shaders/conv2d_spread.wgsl`.
 pub static SPREAD_SHADER: Shader = shader!("conv2d_spread");
+
+/// `shaders/conv2d_shared.wgsl`.
+pub static SHARED_SHADER: Shader = shader!("conv2d_shared");
+
+/// `shaders/conv2d_depthwise.wgsl`.
+pub static DEPTHWISE_SHADER: Shader = shader!("conv2d_depthwise");
 
 pub use correlation::O_TILE;
 
@@ -105,23 +110,20 @@ pub fn conv2d(tape: &mut Tape, name: &str, x: Var, w: ParamId, bias: Option<Para
     let geometry = Geometry::new(name, tape.shape(x).nchw(name), dims, options);
     let y = tape.result(name, geometry.y(), &[x], true);
 
-    let forward = Correlation::forward(&geometry, bias.is_some());
-    let packed = tape.buffer(&format!("{name}.packed"), 4 * forward.packed() as u64);
     // Where there is no bias, the weights stand at its binding unread.
     let bias_in = Operand::from(bias.unwrap_or(w));
-    let forward = forward.dispatches(tape.target(), x.into(), w, packed, y.into(), bias_in).to_vec();
+    let forward = Correlation::forward(&geometry, bias.is_some());
+    let forward = forward.dispatches(tape, (name, "forward"), x.into(), w, y.into(), bias_in);
 
-    let dy = Operand::Gradient(y);
-    let gradient = WeightGradient::of(&geometry, tape.target());
-    let partials = tape.buffer(&format!("{name}.slices"), 4 * gradient.partials() as u64);
-    let mut backward = gradient.dispatches(x.into(), dy, partials, w).to_vec();
-    if let Some(bias) = bias {
-        backward.push(gradient.of_bias(dy, bias));
-    }
-    if tape.needs_gradient(x) {
-        let of_x = Correlation::of_gradient(&geometry);
-        let packed = tape.buffer(&format!("{name}.packed_transposed"), 4 * of_x.packed() as u64);
-        backward.extend(of_x.dispatches(tape.target(), dy, w, packed, Operand::Gradient(x), w.into()));
+    let mut backward = vec![];
+    if tape.mode() == Mode::Train {
+        let dy = Operand::Gradient(y);
+        backward.extend(weight_gradient::dispatches(tape, name, &geometry, x.into(), dy, w));
+        backward.extend(bias.map(|bias| weight_gradient::of_bias(&geometry, dy, bias)));
+        if tape.needs_gradient(x) {
+            let of_x = Correlation::of_gradient(&geometry);
+            backward.extend(of_x.dispatches(tape, (name, "dx"), dy, w, Operand::Gradient(x), w.into()));
+        }
     }
     tape.record(Record { name: name.into(), op: "conv2d", result: Some(y), forward, backward });
     y

@@ -1,10 +1,10 @@
 //! dw and dbias. dw sums over all pixels of a batch: slices of them side by side, added in a fixed order.
 
-use super::correlation::Correlation;
-use super::{Geometry, SHADER, WIDE_SHADER};
+use super::correlation::{Correlation, SHARED_COLUMNS};
+use super::{DEPTHWISE_SHADER, Geometry, SHADER, SHARED_SHADER, WIDE_SHADER};
 use crate::gpu::Shader;
 use crate::ops::{LANES, WIDE_LANES};
-use crate::tape::{BufferId, Dispatch, Operand, ParamId, Target, linear_grid};
+use crate::tape::{Dispatch, Operand, ParamId, Tape, Variant, linear_grid};
 
 /// Rows and columns of taps of an invocation.
 const TAPS: usize = 3;
@@ -19,16 +19,11 @@ const INVOCATIONS: usize = 4096;
 /// The same of the wide kernel: enough to keep the cores of a processor equally busy.
 const WIDE_INVOCATIONS: usize = 1024;
 
-/// How the sum is spread over invocations.
-pub(super) struct WeightGradient {
-    correlation: Correlation,
-    shader: &'static Shader,
-    /// How many there are, and the rows (of the wide kernel: images) in each.
-    slices: (usize, usize),
-    grid: [u32; 3],
-    weights: usize,
-    multiply_adds: usize,
-}
+/// Workgroups of the kernel with shared tiles, likewise.
+const SHARED_WORKGROUPS: usize = 512;
+
+/// Terms that it adds at a time; `DEPTH` in the shader.
+const SHARED_DEPTH: usize = 8;
 
 /// Divides `all` into slices of equal length but the last, about as many as there should be: (slices, length).
 fn divide(all: usize, wanted: usize) -> (usize, usize) {
@@ -36,54 +31,58 @@ fn divide(all: usize, wanted: usize) -> (usize, usize) {
     (all.div_ceil(length), length)
 }
 
-impl WeightGradient {
-    pub(super) fn of(g: &Geometry, target: Target) -> Self {
-        let correlation = Correlation::forward(g, false);
-        let c_group = g.input[0] / g.options.groups;
-        // Of a 1x1 kernel an invocation takes as many channels as it has taps otherwise.
-        let taps = if g.kernel[0] == 1 { TAPS * TAPS } else { 1 };
-        let (shader, slices, grid) = match (target, correlation.wide()) {
-            (Target::Processor, Some(_)) => {
-                let per_slice = correlation.o_tiles() * c_group.div_ceil(WIDE_CHANNELS * taps);
-                let slices = divide(g.n, WIDE_INVOCATIONS / per_slice);
-                (&WIDE_SHADER, slices, linear_grid(slices.0 * per_slice, WIDE_LANES))
-            }
-            _ => {
-                let k_tiles = g.kernel[0].div_ceil(TAPS);
-                let per_slice = correlation.o_tiles() * c_group.div_ceil(taps) * k_tiles * k_tiles;
-                let slices = divide(g.n * g.output[1], INVOCATIONS / per_slice);
-                (&SHADER, slices, linear_grid(slices.0 * per_slice, LANES))
-            }
-        };
-        Self { correlation, shader, slices, grid, weights: g.weights(), multiply_adds: g.multiply_adds() }
-    }
+/// How a variant spreads the sum: its file, how many slices there are and how long they are (rows; of the wide kernel images, of the
+/// one with shared tiles eight pixels, of the one for channels by themselves four columns), and its grid.
+fn spread(g: &Geometry, correlation: &Correlation, variant: Variant) -> (&'static Shader, (usize, usize), [u32; 3]) {
+    let [o, oh, ow] = g.output;
+    let c_group = g.input[0] / g.options.groups;
+    // Of a 1x1 kernel an invocation takes as many channels as it has taps otherwise.
+    let taps = if g.kernel[0] == 1 { TAPS * TAPS } else { 1 };
+    let (shader, all, per_slice, invocations, lanes) = match variant {
+        Variant::Registers => {
+            let k_tiles = g.kernel[0].div_ceil(TAPS);
+            let per_slice = correlation.o_tiles() * c_group.div_ceil(taps) * k_tiles * k_tiles;
+            (&SHADER, g.n * oh, per_slice, INVOCATIONS, LANES)
+        }
+        Variant::Wide => {
+            let per_slice = correlation.o_tiles() * c_group.div_ceil(WIDE_CHANNELS * taps);
+            (&WIDE_SHADER, g.n, per_slice, WIDE_INVOCATIONS, WIDE_LANES)
+        }
+        Variant::Shared => {
+            let terms = c_group * g.kernel[0] * g.kernel[1];
+            let per_slice = correlation.shared_rows() * terms.div_ceil(SHARED_COLUMNS);
+            (&SHARED_SHADER, (g.n * oh * ow).div_ceil(SHARED_DEPTH), per_slice, SHARED_WORKGROUPS, 1)
+        }
+        Variant::Depthwise => (&DEPTHWISE_SHADER, g.n * ow.div_ceil(4), o, INVOCATIONS, LANES),
+    };
+    let slices = divide(all, invocations / per_slice);
+    (shader, slices, linear_grid(slices.0 * per_slice, lanes))
+}
 
-    /// Elements of all slices.
-    pub(super) fn partials(&self) -> usize {
-        self.slices.0 * self.weights
-    }
+/// The slices of the sum over `dy` and `x`, then their sum into the gradient of `w`.
+pub(super) fn dispatches(
+    tape: &mut Tape,
+    name: &str,
+    g: &Geometry,
+    x: Operand,
+    dy: Operand,
+    w: ParamId,
+) -> [Dispatch; 2] {
+    let correlation = Correlation::forward(g, false);
+    let (task, variant) = tape.choose(correlation.task("dw"), correlation.variants(tape.target()));
+    let (shader, slices, grid) = spread(g, &correlation, variant);
+    let partials = Operand::from(tape.buffer(&format!("{name}.slices"), 4 * (slices.0 * g.weights()) as u64));
+    let partial = correlation.kernels(shader, slices);
+    let partial = partial.dispatch("weight_partial", vec![x.read(), dy.read(), partials.write()], grid);
+    let bindings = vec![partials.read(), Operand::ParameterGradient(w).write()];
+    let reduce = correlation.kernels(&SHADER, slices);
+    let reduce = reduce.dispatch("weight_reduce", bindings, linear_grid(g.weights(), LANES));
+    [partial.with_work(g.multiply_adds()).of_task(task), reduce.of_task(task)]
+}
 
-    /// The slices of `dy` and `x` into `partials`, then their sum into the gradient of `w`.
-    pub(super) fn dispatches(&self, x: Operand, dy: Operand, partials: BufferId, w: ParamId) -> [Dispatch; 2] {
-        let partials = Operand::from(partials);
-        let bindings = vec![partials.read(), Operand::ParameterGradient(w).write()];
-        [
-            self.correlation
-                .kernels(self.shader, self.slices)
-                .dispatch("weight_partial", vec![x.read(), dy.read(), partials.write()], self.grid)
-                .with_work(self.multiply_adds),
-            self.correlation.kernels(&SHADER, self.slices).dispatch(
-                "weight_reduce",
-                bindings,
-                linear_grid(self.weights, LANES),
-            ),
-        ]
-    }
-
-    /// The sum of `dy` over all pixels into the gradient of `bias`.
-    pub(super) fn of_bias(&self, dy: Operand, bias: ParamId) -> Dispatch {
-        let bindings = vec![dy.read(), Operand::ParameterGradient(bias).write()];
-        let channels = self.correlation.output[0] as u32;
-        self.correlation.kernels(&SHADER, (1, 1)).dispatch("backward_bias", bindings, [channels, 1, 1])
-    }
+/// The sum of `dy` over all pixels into the gradient of `bias`.
+pub(super) fn of_bias(g: &Geometry, dy: Operand, bias: ParamId) -> Dispatch {
+    let bindings = vec![dy.read(), Operand::ParameterGradient(bias).write()];
+    let kernels = Correlation::forward(g, false).kernels(&SHADER, (1, 1));
+    kernels.dispatch("backward_bias", bindings, [g.output[0] as u32, 1, 1])
 }

@@ -7,14 +7,16 @@ mod peaks;
 mod report;
 mod steps;
 mod updates;
+mod variants;
 
 pub use layers::layers;
 pub use loader::loader;
 pub use ops::{ops, profile};
 pub use peaks::{Peaks, SHADER};
 pub use report::{Cell, Report};
-pub use steps::{session, steps};
+pub use steps::{session, steps, task};
 pub use updates::updates;
+pub use variants::{Effort, Measured, Subject, variants, winners};
 
 use crate::error::Result;
 use crate::gpu::{Call, Gpu};

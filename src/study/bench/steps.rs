@@ -20,23 +20,29 @@ const COLUMNS: [&str; 9] = [
     "MiB on the device",
 ];
 
+/// What models are timed on: images of 3x32x32, ten classes.
+pub fn task() -> Task {
+    Task { image: [3, 32, 32], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 }
+}
+
 /// A session of `config`'s model on drawn images of 3x32x32, and a batch for it.
 ///
 /// # Errors
 /// As [`Session::new`].
 pub fn session<'g>(gpu: &'g Gpu, config: &Config) -> Result<(Session<'g>, HostBatch)> {
-    let task = Task { image: [3, 32, 32], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 };
+    let task = task();
     let parts = Parts {
         model: &nn::named_for(&config.model, [32, 32])?,
         task: &task,
         batch_size: config.batch_size,
-        micro_batch: config.micro_batch.unwrap_or(config.batch_size),
+        micro_batch: config.images_per_pass(),
         net_options: config.net_options(),
         settings: config.settings()?,
         schedule: config.common_rate()?,
         curriculum: &|layers| config.curriculum(layers),
         steps_per_epoch: 10,
         seed: 0,
+        kernels: &config.kernels,
     };
     // First what refuses a batch that does not fit the device.
     let session = Session::new(gpu, &parts)?;

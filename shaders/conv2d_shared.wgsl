@@ -1,0 +1,232 @@
+// The convolutions of conv2d.wgsl as matrix products for GPUs, never unrolled in memory (implicit GEMM):
+// `forward`: y[o,p] = bias[o] + sum over k of w[o,k] X[k,p]; `weight_partial`: dw[o,k] = sum over a slice of p of dy[o,p] X[k,p],
+// with p = (n,oh,ow), k = (c,kh,kw), c and o within their group, X[k,p] = x[n,c,oh*S+kh-PAD,ow*S+kw-PAD].
+// dx is `forward` of dy, spread out by S (DILATION), with w flipped and its channels exchanged (TRANSPOSED).
+// x: [N,C,H,W], w: [O,C/GROUPS,KH,KW], y: [N,O,OH,OW]; any stride, padding, kernel and groups.
+//
+// A workgroup of 128 owns 32 rows (o) x 128 columns (p, or k) of the result, an invocation 4 x 8 of them: columns lie 16 apart, so that
+// neighbours store to neighbouring places. Eight terms of the sum at a time go through workgroup memory, as vec4 of four terms each;
+// the next eight are on their way to registers while these are multiplied, and a second buffer takes them: one barrier per eight terms.
+// Occupancy: 2 x (32 + 128) x 8 floats are 10,240 bytes of workgroup memory; 32 sums, 16 + 16 operands, 12 staged numbers and addresses
+// are about 96 registers. A multiprocessor with 64 Ki registers holds five such workgroups, 20 waves of 32. Per four terms an invocation
+// loads 12 vec4 from workgroup memory for 128 multiply-adds. Below 24 output channels a group leaves much of the 32 rows empty.
+
+const ROWS: u32 = 32u;
+const COLUMNS: u32 = 128u;
+const DEPTH: u32 = 8u;
+const C_GROUP: u32 = C / GROUPS;
+const O_GROUP: u32 = O / GROUPS;
+const O_TILES: u32 = (O_GROUP + ROWS - 1u) / ROWS;
+const PLANE: u32 = OH * OW;
+const TAPS: u32 = KH * KW;
+const TERMS: u32 = C_GROUP * TAPS;
+
+// [buffer][four terms][row], [buffer][four terms][column].
+var<workgroup> shared_rows: array<vec4<f32>, 128>;
+var<workgroup> shared_columns: array<vec4<f32>, 512>;
+
+// What an invocation brings to workgroup memory: of the first 64 a part of the rows, of all a column.
+struct Staged { row: vec4<f32>, first: vec4<f32>, second: vec4<f32> }
+
+fn put(buffer: u32, lane: u32, staged: Staged) {
+    if lane < 64u { shared_rows[(buffer * 2u + lane % 2u) * ROWS + lane / 2u] = staged.row; }
+    shared_columns[buffer * 2u * COLUMNS + lane] = staged.first;
+    shared_columns[(buffer * 2u + 1u) * COLUMNS + lane] = staged.second;
+}
+
+// Sums of four rows (columns of the matrices) at the first and the last four columns of an invocation.
+struct Sums { low: mat4x4<f32>, high: mat4x4<f32> }
+
+fn four_columns(at: u32) -> mat4x4<f32> {
+    return mat4x4(shared_columns[at], shared_columns[at + 16u], shared_columns[at + 32u], shared_columns[at + 48u]);
+}
+
+// Adds eight terms.
+fn multiply(buffer: u32, lane: u32, sums: Sums) -> Sums {
+    var s = sums;
+    for (var four = 0u; four < 2u; four++) {
+        let row = (buffer * 2u + four) * ROWS + lane / 16u * 4u;
+        let column = (buffer * 2u + four) * COLUMNS + lane % 16u;
+        let r0 = shared_rows[row];
+        let r1 = shared_rows[row + 1u];
+        let r2 = shared_rows[row + 2u];
+        let r3 = shared_rows[row + 3u];
+        let low = four_columns(column);
+        s.low += mat4x4(r0 * low, r1 * low, r2 * low, r3 * low);
+        let high = four_columns(column + 64u);
+        s.high += mat4x4(r0 * high, r1 * high, r2 * high, r3 * high);
+    }
+    return s;
+}
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> w: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+
+// Element (h, w) of a plane whose elements lie DILATION apart, 0 between and around them.
+fn spread(plane: u32, h: i32, w: i32) -> f32 {
+    let d = i32(DILATION);
+    let inside = h >= 0 && h < i32(H) * d && w >= 0 && w < i32(W) * d && h % d == 0 && w % d == 0;
+    return select(0.0, x[plane + u32((h / d) * i32(W) + w / d)], inside);
+}
+
+// A pixel of y: where its first tap sees x, and whether there is such a pixel.
+struct Pixel { planes: u32, h: i32, w: i32, is_there: bool }
+
+fn pixel(p: u32, group: u32, end: u32) -> Pixel {
+    let h = i32(p / OW % OH * S) - i32(PAD);
+    let w = i32(p % OW * S) - i32(PAD);
+    return Pixel((p / PLANE * C + group * C_GROUP) * H * W, h, w, p < end);
+}
+
+// X[k,p]; 0 beyond the last term or pixel.
+fn seen(at: Pixel, k: u32) -> f32 {
+    let v = spread(at.planes + k / TAPS * H * W, at.h + i32(k % TAPS / KW), at.w + i32(k % KW));
+    return select(0.0, v, at.is_there && k < TERMS);
+}
+
+fn seen_of_terms(at: Pixel, k: u32) -> vec4<f32> {
+    return vec4(seen(at, k), seen(at, k + 1u), seen(at, k + 2u), seen(at, k + 3u));
+}
+
+fn weight(group: u32, o: u32, k: u32) -> f32 {
+    var at = (group * O_GROUP + o) * TERMS + k;
+    if TRANSPOSED { at = ((group * C_GROUP + k / TAPS) * O_GROUP + o) * TAPS + TAPS - 1u - k % TAPS; }
+    return select(0.0, w[at], o < O_GROUP && k < TERMS);
+}
+
+fn staged_forward(lane: u32, group: u32, o: u32, at: Pixel, k: u32) -> Staged {
+    var row = vec4(0.0);
+    if lane < 64u {
+        let first = k + lane % 2u * 4u;
+        let own = o + lane / 2u;
+        row = vec4(
+            weight(group, own, first),
+            weight(group, own, first + 1u),
+            weight(group, own, first + 2u),
+            weight(group, own, first + 3u),
+        );
+    }
+    return Staged(row, seen_of_terms(at, k), seen_of_terms(at, k + 4u));
+}
+
+// Four channels at pixel p.
+fn store(group: u32, o: u32, p: u32, sums: vec4<f32>) {
+    if p >= N * PLANE { return; }
+    for (var i = 0u; i < 4u && o + i < O_GROUP; i++) {
+        let channel = group * O_GROUP + o + i;
+        let at = (p / PLANE * O + channel) * PLANE + p % PLANE;
+        var v = sums[i];
+        if BIAS { v += bias[channel]; }
+        if ACCUMULATE { v += y[at]; }
+        y[at] = v;
+    }
+}
+
+@compute @workgroup_size(128)
+fn forward(
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(workgroup_id) id: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    let tile = id.x + id.y * groups.x;
+    if tile >= (N * PLANE + COLUMNS - 1u) / COLUMNS { return; }
+    let group = id.z / O_TILES;
+    let o = id.z % O_TILES * ROWS;
+    let at = pixel(tile * COLUMNS + lane, group, N * PLANE);
+
+    var sums = Sums();
+    put(0u, lane, staged_forward(lane, group, o, at, 0u));
+    for (var k = 0u; k < TERMS; k += DEPTH) {
+        workgroupBarrier();
+        var next = Staged();
+        if k + DEPTH < TERMS { next = staged_forward(lane, group, o, at, k + DEPTH); }
+        sums = multiply(k / DEPTH % 2u, lane, sums);
+        put((k / DEPTH + 1u) % 2u, lane, next);
+    }
+    let low = transpose(sums.low);
+    let high = transpose(sums.high);
+    let row = o + lane / 16u * 4u;
+    let column = tile * COLUMNS + lane % 16u;
+    for (var i = 0u; i < 4u; i++) {
+        store(group, row, column + 16u * i, low[i]);
+        store(group, row, column + 64u + 16u * i, high[i]);
+    }
+}
+
+@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(2) var<storage, read_write> partials: array<f32>;
+
+const TERM_TILES: u32 = (TERMS + COLUMNS - 1u) / COLUMNS;
+
+fn gradient(group: u32, o: u32, p: u32, end: u32) -> f32 {
+    let at = (p / PLANE * O + group * O_GROUP + o) * PLANE + p % PLANE;
+    return select(0.0, dy[at], o < O_GROUP && p < end);
+}
+
+fn staged_weight(lane: u32, group: u32, o: u32, k: u32, p: u32, end: u32) -> Staged {
+    var row = vec4(0.0);
+    if lane < 64u {
+        let first = p + lane % 2u * 4u;
+        let own = o + lane / 2u;
+        row = vec4(
+            gradient(group, own, first, end),
+            gradient(group, own, first + 1u, end),
+            gradient(group, own, first + 2u, end),
+            gradient(group, own, first + 3u, end),
+        );
+    }
+    return Staged(row, seen_at_pixels(group, k, p, end), seen_at_pixels(group, k, p + 4u, end));
+}
+
+fn seen_at_pixels(group: u32, k: u32, p: u32, end: u32) -> vec4<f32> {
+    return vec4(
+        seen(pixel(p, group, end), k),
+        seen(pixel(p + 1u, group, end), k),
+        seen(pixel(p + 2u, group, end), k),
+        seen(pixel(p + 3u, group, end), k),
+    );
+}
+
+// Of four channels at term k.
+fn keep(slice: u32, group: u32, o: u32, k: u32, sums: vec4<f32>) {
+    if k >= TERMS { return; }
+    for (var i = 0u; i < 4u && o + i < O_GROUP; i++) {
+        partials[(slice * O + group * O_GROUP + o + i) * TERMS + k] = sums[i];
+    }
+}
+
+@compute @workgroup_size(128)
+fn weight_partial(
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(workgroup_id) id: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    let i = id.x + id.y * groups.x;
+    let slice = i / (GROUPS * O_TILES * TERM_TILES);
+    if slice >= SLICES { return; }
+    let group = i / (O_TILES * TERM_TILES) % GROUPS;
+    let o = i / TERM_TILES % O_TILES * ROWS;
+    let term = i % TERM_TILES * COLUMNS;
+    let start = slice * PER_SLICE * DEPTH;
+    let end = min(start + PER_SLICE * DEPTH, N * PLANE);
+
+    var sums = Sums();
+    put(0u, lane, staged_weight(lane, group, o, term + lane, start, end));
+    for (var p = start; p < end; p += DEPTH) {
+        workgroupBarrier();
+        var next = Staged();
+        if p + DEPTH < end { next = staged_weight(lane, group, o, term + lane, p + DEPTH, end); }
+        sums = multiply((p - start) / DEPTH % 2u, lane, sums);
+        put(((p - start) / DEPTH + 1u) % 2u, lane, next);
+    }
+    let low = transpose(sums.low);
+    let high = transpose(sums.high);
+    let row = o + lane / 16u * 4u;
+    let column = term + lane % 16u;
+    for (var i = 0u; i < 4u; i++) {
+        keep(slice, group, row, column + 16u * i, low[i]);
+        keep(slice, group, row, column + 64u + 16u * i, high[i]);
+    }
+}

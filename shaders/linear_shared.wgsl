@@ -1,0 +1,104 @@
+// The products of linear.wgsl for GPUs: c[m,n] = sum over k of A(m,k) B(k,n) (+ bias[n]), with A(m,k) = a[m*A_M + k*A_K] and
+// B(k,n) = b[k*B_K + n*B_N].
+// A workgroup of 128 owns 32 rows x 128 columns of c, an invocation 4 x 8 of them, with tiles, double buffer and occupancy as
+// conv2d_shared.wgsl has them: 10,240 bytes of workgroup memory and about 96 registers, five workgroups where there are 64 Ki registers.
+
+const ROWS: u32 = 32u;
+const COLUMNS: u32 = 128u;
+const DEPTH: u32 = 8u;
+
+@group(0) @binding(0) var<storage, read> a: array<f32>;
+@group(0) @binding(1) var<storage, read> b: array<f32>;
+@group(0) @binding(2) var<storage, read_write> c: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+
+// [buffer][four terms][row], [buffer][four terms][column].
+var<workgroup> shared_rows: array<vec4<f32>, 128>;
+var<workgroup> shared_columns: array<vec4<f32>, 512>;
+
+// What an invocation brings to workgroup memory: of the first 64 a part of the rows, of all a column.
+struct Staged { row: vec4<f32>, first: vec4<f32>, second: vec4<f32> }
+
+// Neighbours read neighbouring places, whichever stride is 1.
+fn row_of(lane: u32) -> u32 { return select(lane / 2u, lane % ROWS, A_M == 1u); }
+fn four_of(lane: u32) -> u32 { return select(lane % 2u, lane / ROWS, A_M == 1u); }
+
+fn element_of_a(m: u32, k: u32) -> f32 { return select(0.0, a[m * A_M + k * A_K], m < M && k < K); }
+fn element_of_b(k: u32, n: u32) -> f32 { return select(0.0, b[k * B_K + n * B_N], n < N && k < K); }
+
+fn terms_of_b(k: u32, n: u32) -> vec4<f32> {
+    return vec4(element_of_b(k, n), element_of_b(k + 1u, n), element_of_b(k + 2u, n), element_of_b(k + 3u, n));
+}
+
+fn staged(lane: u32, m: u32, n: u32, k: u32) -> Staged {
+    var row = vec4(0.0);
+    if lane < 64u {
+        let own = m + row_of(lane);
+        let at = k + 4u * four_of(lane);
+        row = vec4(element_of_a(own, at), element_of_a(own, at + 1u), element_of_a(own, at + 2u), element_of_a(own, at + 3u));
+    }
+    return Staged(row, terms_of_b(k, n + lane), terms_of_b(k + 4u, n + lane));
+}
+
+fn put(buffer: u32, lane: u32, staged: Staged) {
+    if lane < 64u { shared_rows[(buffer * 2u + four_of(lane)) * ROWS + row_of(lane)] = staged.row; }
+    shared_columns[buffer * 2u * COLUMNS + lane] = staged.first;
+    shared_columns[(buffer * 2u + 1u) * COLUMNS + lane] = staged.second;
+}
+
+fn four_columns(at: u32) -> mat4x4<f32> {
+    return mat4x4(shared_columns[at], shared_columns[at + 16u], shared_columns[at + 32u], shared_columns[at + 48u]);
+}
+
+// Four columns of row m, 16 apart.
+fn store(m: u32, n: u32, sums: vec4<f32>) {
+    for (var i = 0u; i < 4u; i++) {
+        let column = n + 16u * i;
+        if m < M && column < N {
+            var v = sums[i];
+            if BIAS { v += bias[column]; }
+            if ACCUMULATE { v += c[m * N + column]; }
+            c[m * N + column] = v;
+        }
+    }
+}
+
+@compute @workgroup_size(128)
+fn product(
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(workgroup_id) id: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    let tile = id.x + id.y * groups.x;
+    let tiles_n = (N + COLUMNS - 1u) / COLUMNS;
+    let m = tile / tiles_n * ROWS;
+    let n = tile % tiles_n * COLUMNS;
+    if m >= M { return; }
+    var low = mat4x4<f32>();
+    var high = mat4x4<f32>();
+    put(0u, lane, staged(lane, m, n, 0u));
+    for (var k = 0u; k < K; k += DEPTH) {
+        workgroupBarrier();
+        var next = Staged();
+        if k + DEPTH < K { next = staged(lane, m, n, k + DEPTH); }
+        for (var four = 0u; four < 2u; four++) {
+            let half = k / DEPTH % 2u * 2u + four;
+            let row = half * ROWS + lane / 16u * 4u;
+            let r0 = shared_rows[row];
+            let r1 = shared_rows[row + 1u];
+            let r2 = shared_rows[row + 2u];
+            let r3 = shared_rows[row + 3u];
+            let left = four_columns(half * COLUMNS + lane % 16u);
+            low += mat4x4(r0 * left, r1 * left, r2 * left, r3 * left);
+            let right = four_columns(half * COLUMNS + lane % 16u + 64u);
+            high += mat4x4(r0 * right, r1 * right, r2 * right, r3 * right);
+        }
+        put((k / DEPTH + 1u) % 2u, lane, next);
+    }
+    let row = m + lane / 16u * 4u;
+    let column = n + lane % 16u;
+    for (var i = 0u; i < 4u; i++) {
+        store(row + i, column, low[i]);
+        store(row + i, column + 64u, high[i]);
+    }
+}

@@ -1,0 +1,291 @@
+//! Which kernels are measured, what is kept of it, and what a run makes of that.
+
+use crate::common::{Test, test};
+use lerac::gpu::Gpu;
+use lerac::nn::{self, Conv, Model, Net, Task};
+use lerac::study::KernelCache;
+use lerac::study::bench::{Effort, Measured, Subject};
+use lerac::tape::{Choices, Target, Variant};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+fn task() -> Task {
+    Task { image: [3, 8, 8], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 }
+}
+
+/// Two convolutions of one shape, a depthwise one, and a linear layer.
+fn model() -> Model {
+    Box::new(|net: &mut Net, x, classes| {
+        let mut x = net.conv2d("conv1", x, Conv::same3x3(8, 1));
+        x = net.conv2d("conv2", x, Conv::same3x3(8, 1));
+        x = net.conv2d("conv3", x, Conv::same3x3(8, 1));
+        let mut depthwise = Conv::same3x3(8, 2);
+        depthwise.options.groups = 8;
+        x = net.conv2d("conv4", x, depthwise);
+        net.linear("linear", x, classes)
+    })
+}
+
+/// `see` with what is tuned.
+fn with_subject<T>(see: impl FnOnce(&Subject<'_>) -> T) -> T {
+    see(&Subject { model: &model(), task: &task(), batch_size: 2 })
+}
+
+const ALL: Effort = Effort { all: false, time: Duration::MAX };
+
+fn tasks_are_measured(gpu: &Gpu) {
+    let mut heard = vec![];
+    let measured =
+        with_subject(|s| s.measure(gpu, ALL, |done, all, name| heard.push((done, all, name.to_owned())))).unwrap();
+    // Forward and dw of four shapes, dx of all but the first, which needs none.
+    assert_eq!(measured.len(), 3 * 4 - 1, "{measured:#?}");
+    let of = |name: &str| measured.iter().find(|m| m.task == name).unwrap_or_else(|| panic!("{measured:#?}"));
+    let twice = of("conv2d dw [2,8,8,8] -> 8, 3x3/1, padding 1, groups 1");
+    assert_eq!((twice.count, twice.multiply_adds), (2, 2 * 64 * 8 * 8 * 9));
+    let depthwise = of("conv2d dx [2,8,4,4] -> 8, 3x3/2, padding 1, groups 8");
+    assert_eq!(depthwise.usual, Variant::Depthwise);
+    let target = Target::of(gpu.info());
+    for m in &measured {
+        assert!(m.seconds[0].0 == m.usual && (m.seconds.len() > 1 || m.task.starts_with("linear")), "{m:?}");
+        assert!(m.seconds.iter().all(|(variant, s)| variant.suits(target) && *s > 0.0 && s.is_finite()), "{m:?}");
+        assert!(m.of(m.winner().unwrap()).unwrap() <= m.of(m.usual).unwrap(), "{m:?}");
+    }
+    // The most work first: that of the pair, twice.
+    assert!(heard[0].2.contains("[2,8,8,8] -> 8, 3x3/1") && heard[0].1 == 11, "{heard:?}");
+    assert_eq!(heard.last().unwrap(), &(11, 11, String::new()));
+}
+
+fn time_is_kept(gpu: &Gpu) {
+    let effort = Effort { all: false, time: Duration::ZERO };
+    let measured = with_subject(|s| s.measure(gpu, effort, |_, _, _| ())).unwrap();
+    assert!(measured.len() == 11 && measured.iter().all(|m| m.seconds.is_empty() && m.winner().is_none()));
+}
+
+fn noise_is_no_winner(_: &Gpu) {
+    let measured = |other| Measured {
+        task: String::new(),
+        count: 1,
+        multiply_adds: 1,
+        usual: Variant::Wide,
+        seconds: vec![(Variant::Wide, 1.0), (Variant::Registers, other)],
+    };
+    let winner = |other| measured(other).winner().unwrap();
+    assert_eq!([0.9, 0.99, 1.5].map(winner), [Variant::Registers, Variant::Wide, Variant::Wide]);
+}
+
+const DX: &str = "conv2d dx [2,8,4,4] -> 8, 3x3/2, padding 1, groups 8";
+const LINEAR: &str = "linear forward [2,128] x [128,10]";
+
+/// A cache file in `dir` that holds two winners, of which one is the usual kernel.
+fn kept(gpu: &Gpu, dir: &Path) -> KernelCache {
+    let mut cache = KernelCache::read(&dir.join("new/kernels.json")).unwrap();
+    let winners = [(DX.to_owned(), Variant::Registers), (LINEAR.to_owned(), Variant::Registers)];
+    cache.add(gpu.info(), Choices(winners.into()));
+    cache.write().unwrap();
+    KernelCache::read(&dir.join("new/kernels.json")).unwrap()
+}
+
+fn the_cache_keeps_winners(gpu: &Gpu) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut cache = kept(gpu, dir.path());
+    let tape = with_subject(|s| s.tape(gpu, Choices::default()));
+    let expected = Choices([(DX.to_owned(), Variant::Registers)].into());
+    assert_eq!(cache.choices(gpu.info(), &tape), Some(expected.clone()));
+    assert_eq!(std::fs::read_dir(dir.path().join("new")).unwrap().count(), 1, "nothing is left beside the file");
+    // What has no such variant, or is not there, is not taken.
+    let more = [(LINEAR.to_owned(), Variant::Depthwise), ("linear forward [1,1] x [1,1]".to_owned(), Variant::Shared)];
+    cache.add(gpu.info(), Choices(more.into()));
+    assert_eq!(cache.choices(gpu.info(), &tape), Some(expected));
+    let other = nn::named("cnn").unwrap();
+    let task = Task { image: [3, 32, 32], ..task() };
+    let other = Subject { model: &other, task: &task, batch_size: 3 }.tape(gpu, Choices::default());
+    assert_eq!(cache.choices(gpu.info(), &other), None);
+}
+
+fn stale_winners_are_not_taken(gpu: &Gpu) {
+    let dir = tempfile::tempdir().unwrap();
+    let tape = with_subject(|s| s.tape(gpu, Choices::default()));
+    kept(gpu, dir.path());
+    let path = dir.path().join("new/kernels.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let driver = serde_json::to_string(&gpu.info().driver).unwrap();
+    let version = format!("\"{} ", env!("CARGO_PKG_VERSION"));
+    for (from, to) in [(driver.as_str(), "\"another\""), (&version, "\"0.0.1 "), ("\"Vulkan\"", "\"Glide\"")] {
+        assert!(text.contains(from), "{text} lacks {from}");
+        std::fs::write(&path, text.replace(from, to)).unwrap();
+        let mut cache = KernelCache::read(&path).unwrap();
+        assert_eq!(cache.choices(gpu.info(), &tape), None, "{to}");
+        // New winners take the place of those of the same hardware, and stand beside others.
+        cache.add(gpu.info(), Choices::default());
+        cache.write().unwrap();
+        let devices: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        assert_eq!(devices.as_array().unwrap().len(), if to == "\"Glide\"" { 2 } else { 1 });
+    }
+}
+
+fn a_corrupt_cache_is_named(_: &Gpu) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("kernels.json");
+    for text in [
+        "",
+        "[",
+        "{}",
+        "[{\"adapter\": 1}]",
+        "\u{0}",
+        "[{\"adapter\":\"a\",\"backend\":\"b\",\"driver\":\"c\",\"lerac\":\"d\",\"kernels\":{\"t\":\"fast\"}}]",
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let message = KernelCache::read(&path).unwrap_err().to_string();
+        assert!(message.contains("kernels.json, byte") && message.contains("remove the file"), "{text:?}: {message}");
+    }
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    let message = KernelCache::read(&path).unwrap_err().to_string();
+    assert!(message.contains("kernels.json: cannot read"), "{message}");
+}
+
+fn choices_are_in_force(gpu: &Gpu) {
+    let with = |variant| with_subject(|s| s.tape(gpu, Choices([(DX.to_owned(), variant)].into())));
+    for (variant, file) in [
+        (Variant::Registers, "conv2d"),
+        (Variant::Wide, "conv2d_spread"),
+        (Variant::Shared, "conv2d_shared"),
+        (Variant::Depthwise, "conv2d_depthwise"),
+    ] {
+        let tape = with(variant);
+        let id = tape.tasks().find(|(_, task)| task.name == DX).unwrap().0;
+        let refusal = tape.check_choices();
+        // Rows of four have no wide kernel of stride 2 here.
+        let applies = tape.tasks().any(|(_, task)| task.name == DX && task.variants.contains(&variant));
+        assert_eq!(refusal.is_ok(), applies, "{variant}");
+        if applies {
+            let only = tape.only(id).forward();
+            assert_eq!(only.last().unwrap().1.kernel.shader.name, file);
+        } else {
+            assert!(refusal.unwrap_err().to_string().starts_with("kernels: \"conv2d dx"), "{variant}");
+        }
+    }
+    assert!(
+        with_subject(|s| s.tape(gpu, Choices([("linear forward [9,9] x [9,9]".to_owned(), Variant::Wide)].into())))
+            .check_choices()
+            .is_ok()
+    );
+    let message = with_subject(|s| s.tape(gpu, Choices([(LINEAR.to_owned(), Variant::Depthwise)].into())))
+        .check_choices()
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("has no variant depthwise, only registers"), "{message}");
+}
+
+/// `lerac` with its cache in `dir`.
+fn lerac(dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lerac"));
+    command.args(arguments).env("LERAC_CACHE", dir.join("cache")).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// What a call prints, or says where it fails.
+fn said(dir: &Path, arguments: &[&str], code: i32) -> String {
+    let output = lerac(dir, arguments).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(code) && !errors.contains("panicked"), "{arguments:?}: {errors}");
+    if code == 0 { String::from_utf8(output.stdout).unwrap() } else { errors }
+}
+
+const SHORT: &[&str] = &[
+    "--train-images",
+    "320",
+    "--validation",
+    "80",
+    "--batch-size",
+    "8",
+    "--log-every",
+    "20",
+    "--epochs",
+    "3",
+    "--quiet",
+];
+
+fn a_tuned_run_repeats_without_the_cache(_: &Gpu) {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+    let train =
+        |more: &[&str], out: &str, code| said(dir, &[&["train"], SHORT, more, &["--out", &path(out)]].concat(), code);
+
+    let refusal = train(&["--tuned"], "none", 1);
+    assert!(
+        refusal.contains("lerac tune --model cnn --data shapes --batch-size 8") && !dir.join("none").exists(),
+        "{refusal}"
+    );
+    let tuned = said(dir, &["tune", "--batch-size", "8", "--seconds", "600", "--json"], 0);
+    let tuned: serde_json::Value = serde_json::from_str(&tuned).unwrap();
+    let rows = tuned["rows"].as_array().unwrap();
+    assert!(rows.len() == 11 && rows.iter().all(|row| row["ratio"].as_f64().unwrap() >= 1.0), "{tuned}");
+    let cache = dir.join("cache/kernels.json");
+    assert_eq!(tuned["cache"].as_str(), cache.to_str());
+
+    // As if others had won.
+    let mut devices: serde_json::Value = serde_json::from_slice(&std::fs::read(&cache).unwrap()).unwrap();
+    for row in rows {
+        let other = if row["usual"] == "registers" { "shared" } else { "registers" };
+        devices[0]["kernels"][row["task"].as_str().unwrap()] = other.into();
+    }
+    std::fs::write(&cache, devices.to_string()).unwrap();
+    let mut child =
+        lerac(dir, &[&["train"], SHORT, &["--tuned", "--checkpoint-every", "3", "--out", &path("killed")]].concat());
+    let mut child = child.spawn().unwrap();
+    while std::fs::read_dir(dir.join("killed/checkpoints")).map_or(0, Iterator::count) < 2 {
+        assert!(child.try_wait().unwrap().is_none(), "it has ended by itself");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    train(&["--tuned"], "tuned", 0);
+    let config = std::fs::read_to_string(dir.join("tuned/config.toml")).unwrap();
+    assert!(
+        config.split("[kernels]").nth(1).unwrap().lines().filter(|line| line.contains(" = ")).count() == 11,
+        "{config}"
+    );
+
+    std::fs::write(&cache, "torn").unwrap();
+    for arguments in [&["train", "--tuned", "--out", &path("torn")][..], &["tune"]] {
+        let refusal = said(dir, arguments, 1);
+        assert!(refusal.contains("kernels.json, byte") && refusal.contains("remove the file"), "{refusal}");
+    }
+    let bytes = |run: &str| std::fs::read(dir.join(run).join("model.safetensors")).unwrap();
+    said(dir, &["resume", &path("killed"), "--quiet"], 0);
+    said(dir, &["train", "--quiet", "--config", &path("tuned/config.toml"), "--out", &path("again")], 0);
+    train(&[], "usual", 0);
+    assert!(
+        bytes("tuned") == bytes("again") && bytes("tuned") == bytes("killed"),
+        "the same kernels give the same bytes"
+    );
+    assert!(bytes("tuned") != bytes("usual"), "other kernels add in another order");
+    let broken = config.replacen("= \"registers\"", "= \"depthwise\"", 1);
+    std::fs::write(dir.join("broken.toml"), broken).unwrap();
+    let refusal = said(dir, &["train", "--config", &path("broken.toml"), "--out", &path("broken")], 1);
+    assert!(refusal.contains("kernels: \"") && refusal.contains("no variant depthwise"), "{refusal}");
+}
+
+fn a_short_tuning_says_what_is_left(_: &Gpu) {
+    let dir = tempfile::tempdir().unwrap();
+    let table = said(dir.path(), &["tune", "--model", "lenet", "--batch-size", "2", "--seconds", "0"], 0);
+    assert!(table.contains("no time left") && table.contains("--seconds") && table.contains("kernels.json"), "{table}");
+}
+
+/// The tests of this file.
+pub fn tests() -> Vec<Test> {
+    vec![
+        test("tuning measures every task once", tasks_are_measured),
+        test("tuning keeps its time", time_is_kept),
+        test("tuning takes noise for no winner", noise_is_no_winner),
+        test("tuning keeps winners in a file", the_cache_keeps_winners),
+        test("tuning takes no stale winners", stale_winners_are_not_taken),
+        test("tuning names a corrupt file", a_corrupt_cache_is_named),
+        test("tuning decides what runs", choices_are_in_force),
+        test("tuning leaves runs that repeat", a_tuned_run_repeats_without_the_cache),
+        test("tuning says what it left", a_short_tuning_says_what_is_left),
+    ]
+}
