@@ -16,6 +16,7 @@ mod schedule;
 mod trace;
 mod train;
 
+use crate::cache_dir::cache_dir;
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterChoice, AdapterKind, Gpu, Options};
 use crate::study::bench::Report;
@@ -80,7 +81,7 @@ impl DeviceArgs {
 
     /// Opens the adapter and says so where it is a software one.
     fn open(&self) -> Result<Gpu> {
-        let opened = Gpu::open(&Options { adapter: self.choice(), ..Options::default() });
+        let opened = Gpu::open(&Options { adapter: self.choice(), cache: cache_dir(), ..Options::default() });
         let gpu = opened.map_err(|error| self.blamed(error))?;
         if gpu.info().kind == AdapterKind::Software {
             say(&format!("note: {} computes on the processor; a GPU is many times faster", gpu.info().name));

@@ -10,7 +10,7 @@ mod updates;
 
 pub use layers::layers;
 pub use loader::loader;
-pub use ops::{ops, profile};
+pub use ops::{can_profile, ops, profile};
 pub use peaks::{Peaks, SHADER};
 pub use report::{Cell, Report};
 pub use steps::{session, steps};
