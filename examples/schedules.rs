@@ -11,7 +11,7 @@ fn main() -> Result<()> {
     println!("epoch  layer 1   layer 2   layer 3   layer 4");
     for step in 0..=10 {
         let time = Time { step, steps_per_epoch: 2 };
-        let row: Vec<_> = rates(&curriculum, &schedule, time, 4).iter().map(|rate| format!("{rate:.2e}")).collect();
+        let row: Vec<_> = rates(&curriculum, &schedule, time, 4).map(|rate| format!("{rate:.2e}")).collect();
         println!("{:5}  {}", time.epochs(), row.join("   "));
     }
     Ok(())

@@ -1,6 +1,6 @@
 // What the device can do at most, for benches to be held against.
 // `multiply_add`: an invocation makes 512 x 64 multiply-adds on 16 independent vec4, without a load.
-// `copy`: an invocation moves one vec4.
+// `copy`: an invocation moves 16 vec4, eight neighbours 128 bytes at once and those behind them next, as the update does.
 
 @group(0) @binding(0) var<storage, read_write> y: array<vec4<f32>>;
 
@@ -26,6 +26,9 @@ fn multiply_add(@builtin(global_invocation_id) id: vec3<u32>) {
 
 @compute @workgroup_size(256)
 fn copy(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = id.x + id.y * groups.x * 256u;
-    if i < arrayLength(&copied) { copied[i] = source[i]; }
+    let at = id.x + id.y * groups.x * 256u;
+    for (var k = 0u; k < 16u; k++) {
+        let i = (at / 8u) * 128u + k * 8u + at % 8u;
+        if i < arrayLength(&copied) { copied[i] = source[i]; }
+    }
 }

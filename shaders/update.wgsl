@@ -5,9 +5,11 @@
 //   adamw    p -= lr wd p;  then as adam without decay
 //   adamax   g += wd p;  m as adam;  v = max(b2 v, |g| + eps);  p -= lr / (1 - b1^t) m / v
 // as PyTorch defines them. params, grads, first, second: one window of an arena, blocks of 256 floats (64 vec4).
-// An invocation owns one vec4; 64 neighbours share a block and so a layer. Once a loss was not finite nothing changes any more.
-// With NORMS each block leaves the sums of g^2 (before weight decay), of the squared change (before p rounds it) and of p^2 (before
-// the change) behind, added by a tree in a fixed order; `layer_norms` adds those of each layer in order, an invocation a layer.
+// A row of 64 neighbours owns a run: up to MOST_BLOCKS blocks of one layer, as many vec4 per invocation. Once a loss was not finite
+// nothing changes any more.
+// With NORMS each invocation leaves the sums of g^2 (before weight decay), of the squared change (before p rounds it) and of p^2
+// (before the change) over its run behind, so that no invocation waits for another: a barrier costs more than the update itself on
+// llvmpipe. `layer_norms` adds those of each layer in a fixed order, a workgroup a layer.
 
 struct Step {
     beta1: f32,             // momentum for sgd
@@ -22,6 +24,8 @@ struct Step {
 
 struct LayerHyper { learning_rate: f32, weight_decay: f32 }
 
+struct Run { first_block: u32, blocks: u32, layer: u32 }
+
 struct Metrics { loss_fraction: u32, top1: u32, top5: u32, images: u32, batch_images: u32, halted: u32, loss_whole: u32 }
 
 const NO_DECAY: u32 = 0x80000000u;
@@ -29,18 +33,17 @@ const NO_DECAY: u32 = 0x80000000u;
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(1) var<storage, read_write> params: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> grads: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> block_layer: array<u32>;
+@group(0) @binding(3) var<storage, read> runs: array<Run>;
 @group(0) @binding(4) var<storage, read> layer_hyper: array<LayerHyper>;
 @group(0) @binding(5) var<storage, read> metrics: Metrics;
-// The factor of clipping, then a vec4 of sums for each block.
+// The factor of clipping, then a vec4 of sums for each invocation of each run.
 @group(0) @binding(6) var<storage, read_write> sums: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> first: array<vec4<f32>>;
 @group(0) @binding(8) var<storage, read_write> second: array<vec4<f32>>;
 
-fn hyper_of(i: u32) -> LayerHyper {
-    let entry = block_layer[i / 64u];
-    var hyper = layer_hyper[entry & ~NO_DECAY];
-    if (entry & NO_DECAY) != 0u { hyper.weight_decay = 0.0; }
+fn hyper_of(run: Run) -> LayerHyper {
+    var hyper = layer_hyper[run.layer & ~NO_DECAY];
+    if (run.layer & NO_DECAY) != 0u { hyper.weight_decay = 0.0; }
     return hyper;
 }
 
@@ -50,27 +53,27 @@ fn gradient(i: u32) -> vec4<f32> {
     return g;
 }
 
-fn idle(i: u32) -> bool {
-    return i >= arrayLength(&params) || metrics.halted != 0u;
+// The run of an invocation: none beyond the last, nor once a loss was not finite.
+fn run_of(row: u32) -> Run {
+    if row >= arrayLength(&runs) || metrics.halted != 0u { return Run(0u, 0u, 0u); }
+    return runs[row];
 }
 
-var<workgroup> lanes: array<vec4<f32>, 256>;
+// The k-th vec4 of an invocation. Eight neighbours read 128 bytes at once, and the bytes behind them next: whole cache lines for a
+// GPU, and a stream for a processor.
+fn place(run: Run, lane: u32, k: u32) -> u32 {
+    return run.first_block * 64u + ((lane / 8u) * run.blocks + k) * 8u + lane % 8u;
+}
 
 fn squares(g: vec4<f32>, change: vec4<f32>, p: vec4<f32>) -> vec4<f32> {
     return vec4(dot(g, g), dot(change, change), dot(p, p), 0.0);
 }
 
-fn sum_block(i: u32, lane: u32, own: vec4<f32>) {
-    lanes[lane] = own;
-    for (var width = 32u; width > 0u; width /= 2u) {
-        workgroupBarrier();
-        if lane % 64u < width { lanes[lane] += lanes[lane + width]; }
-    }
-    if lane % 64u == 0u && i < arrayLength(&params) { sums[1u + FIRST_BLOCK + i / 64u] = lanes[lane]; }
+fn leave(row: u32, lane: u32, own: vec4<f32>) {
+    if row < arrayLength(&runs) { sums[1u + (FIRST_RUN + row) * 64u + lane] = own; }
 }
 
-fn sgd_step(i: u32) -> vec4<f32> {
-    let hyper = hyper_of(i);
+fn sgd_step(i: u32, hyper: LayerHyper) -> vec4<f32> {
     let p = params[i];
     let raw = gradient(i);
     let g = raw + hyper.weight_decay * p;
@@ -84,15 +87,15 @@ fn sgd_step(i: u32) -> vec4<f32> {
 }
 
 @compute @workgroup_size(256)
-fn sgd(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let i = id.x + id.y * groups.x * 256u;
+fn sgd(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let at = id.x + id.y * groups.x * 256u;
+    let run = run_of(at / 64u);
+    let hyper = hyper_of(run);
     var own = vec4(0.0);
-    if !idle(i) { own = sgd_step(i); }
-    if NORMS { sum_block(i, lane, own); }
+    for (var k = 0u; k < min(run.blocks, MOST_BLOCKS); k++) {
+        own += sgd_step(place(run, at % 64u, k), hyper);
+    }
+    if NORMS { leave(at / 64u, at % 64u, own); }
 }
 
 fn adam_direction(i: u32, g: vec4<f32>) -> vec4<f32> {
@@ -103,8 +106,7 @@ fn adam_direction(i: u32, g: vec4<f32>) -> vec4<f32> {
     return m / step.correction1 / (sqrt(v) / step.correction2_sqrt + step.epsilon);
 }
 
-fn adam_step(i: u32) -> vec4<f32> {
-    let hyper = hyper_of(i);
+fn adam_step(i: u32, hyper: LayerHyper) -> vec4<f32> {
     let p = params[i];
     let g = gradient(i);
     let change = hyper.learning_rate * adam_direction(i, g + hyper.weight_decay * p);
@@ -113,19 +115,18 @@ fn adam_step(i: u32) -> vec4<f32> {
 }
 
 @compute @workgroup_size(256)
-fn adam(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let i = id.x + id.y * groups.x * 256u;
+fn adam(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let at = id.x + id.y * groups.x * 256u;
+    let run = run_of(at / 64u);
+    let hyper = hyper_of(run);
     var own = vec4(0.0);
-    if !idle(i) { own = adam_step(i); }
-    if NORMS { sum_block(i, lane, own); }
+    for (var k = 0u; k < min(run.blocks, MOST_BLOCKS); k++) {
+        own += adam_step(place(run, at % 64u, k), hyper);
+    }
+    if NORMS { leave(at / 64u, at % 64u, own); }
 }
 
-fn adamw_step(i: u32) -> vec4<f32> {
-    let hyper = hyper_of(i);
+fn adamw_step(i: u32, hyper: LayerHyper) -> vec4<f32> {
     let p = params[i];
     let g = gradient(i);
     let decay = hyper.learning_rate * hyper.weight_decay;
@@ -135,19 +136,18 @@ fn adamw_step(i: u32) -> vec4<f32> {
 }
 
 @compute @workgroup_size(256)
-fn adamw(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let i = id.x + id.y * groups.x * 256u;
+fn adamw(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let at = id.x + id.y * groups.x * 256u;
+    let run = run_of(at / 64u);
+    let hyper = hyper_of(run);
     var own = vec4(0.0);
-    if !idle(i) { own = adamw_step(i); }
-    if NORMS { sum_block(i, lane, own); }
+    for (var k = 0u; k < min(run.blocks, MOST_BLOCKS); k++) {
+        own += adamw_step(place(run, at % 64u, k), hyper);
+    }
+    if NORMS { leave(at / 64u, at % 64u, own); }
 }
 
-fn adamax_step(i: u32) -> vec4<f32> {
-    let hyper = hyper_of(i);
+fn adamax_step(i: u32, hyper: LayerHyper) -> vec4<f32> {
     let p = params[i];
     let raw = gradient(i);
     let g = raw + hyper.weight_decay * p;
@@ -161,28 +161,38 @@ fn adamax_step(i: u32) -> vec4<f32> {
 }
 
 @compute @workgroup_size(256)
-fn adamax(
-    @builtin(global_invocation_id) id: vec3<u32>,
+fn adamax(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let at = id.x + id.y * groups.x * 256u;
+    let run = run_of(at / 64u);
+    let hyper = hyper_of(run);
+    var own = vec4(0.0);
+    for (var k = 0u; k < min(run.blocks, MOST_BLOCKS); k++) {
+        own += adamax_step(place(run, at % 64u, k), hyper);
+    }
+    if NORMS { leave(at / 64u, at % 64u, own); }
+}
+
+@group(0) @binding(0) var<storage, read> run_sums: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> all_runs: array<Run>;
+@group(0) @binding(2) var<storage, read_write> layer_sums: array<vec4<f32>>;
+
+var<workgroup> lanes: array<vec4<f32>, 64>;
+
+@compute @workgroup_size(64)
+fn layer_norms(
+    @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let i = id.x + id.y * groups.x * 256u;
-    var own = vec4(0.0);
-    if !idle(i) { own = adamax_step(i); }
-    if NORMS { sum_block(i, lane, own); }
-}
-
-@group(0) @binding(0) var<storage, read> block_sums: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> layer_of_block: array<u32>;
-@group(0) @binding(2) var<storage, read_write> layer_sums: array<vec4<f32>>;
-
-@compute @workgroup_size(64)
-fn layer_norms(@builtin(global_invocation_id) id: vec3<u32>) {
-    let layer = id.x;
-    if layer >= arrayLength(&layer_sums) { return; }
+    let layer = group.x + group.y * groups.x;
     var sum = vec4(0.0);
-    for (var block = 0u; block < arrayLength(&layer_of_block); block++) {
-        if (layer_of_block[block] & ~NO_DECAY) == layer { sum += block_sums[1u + block]; }
+    for (var run = 0u; run < arrayLength(&all_runs); run++) {
+        if (all_runs[run].layer & ~NO_DECAY) == layer { sum += run_sums[1u + run * 64u + lane]; }
     }
-    layer_sums[layer] = sum;
+    lanes[lane] = sum;
+    for (var width = 32u; width > 0u; width /= 2u) {
+        workgroupBarrier();
+        if lane < width { lanes[lane] += lanes[lane + width]; }
+    }
+    if lane == 0u && layer < arrayLength(&layer_sums) { layer_sums[layer] = lanes[0]; }
 }

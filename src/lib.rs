@@ -12,9 +12,10 @@
 //! | 4 | [`tape`] | records, replay, memory plan |
 //! | 3 | [`tensor`] | shapes, layouts, arenas |
 //! | 2 | [`gpu`] | the only place that knows wgpu |
-//! | 1 | [`error`] | the one error |
+//! | 1 | [`error`], [`mod@cache_dir`] | the one error; where files lie that only save time |
 //! | beside | [`curriculum`], [`data`] | learning rates and images, without a device |
 
+pub mod cache_dir;
 pub mod curriculum;
 pub mod data;
 pub mod error;

@@ -331,7 +331,7 @@ fn depths_are_ranked_without_gaps() {
 fn rates_are_the_schedule_times_the_factor() {
     let paper = Paper::new(0.1, Range { first: 0.1, last: 1e-3 }, 2.0, &[1, 2], Pace::Step).unwrap();
     let schedule = Schedule { eta: 0.1, shape: Shape::Step { milestones: vec![1.0], gamma: 0.5 }, warmup_epochs: 0.0 };
-    let found = rates(&paper, &schedule, time(10, 10), 2);
+    let found: Vec<f64> = rates(&paper, &schedule, time(10, 10), 2).collect();
     assert_relative_eq!(found[0], 0.05, max_relative = 1e-12);
     assert_relative_eq!(found[1], 0.005, max_relative = 1e-12);
 }

@@ -4,8 +4,9 @@
 use std::path::{Path, PathBuf};
 
 /// Each module with its floor. `lib.rs` stands above the house and may name everything.
-const FLOORS: [(&str, u32); 11] = [
+const FLOORS: [(&str, u32); 12] = [
     ("error", 1),
+    ("cache_dir", 1),
     ("gpu", 2),
     ("tensor", 3),
     ("tape", 4),

@@ -167,13 +167,14 @@ fn kernels_of_no_tape_bind_what_their_shaders_declare() {
     for on in [false, true] {
         let constants = || {
             let switches = ["CLIP", "NESTEROV", "NORMS"].map(|name| (name, on.into()));
-            [&switches[..], &[("FIRST_BLOCK", 3u32.into())]].concat()
+            let numbers = ["MOST_BLOCKS", "FIRST_RUN"].map(|name| (name, 3u32.into()));
+            [switches.to_vec(), numbers.to_vec()].concat()
         };
         launch(update, "sgd", constants(), &one_moment);
         ["adam", "adamw", "adamax"].into_iter().for_each(|rule| launch(update, rule, constants(), &two_moments));
         launch(update, "layer_norms", constants(), &[Read, Read, Write]);
     }
-    let sums = ["WORKGROUPS", "FIRST_SUM", "TOTAL_SUMS"].map(|name| (name, 5u32.into()));
+    let sums = ["WORKGROUPS", "FIRST_GROUP"].map(|name| (name, 5u32.into()));
     launch(clip, "squares", sums.to_vec(), &[Read, Write]);
     launch(clip, "finish", sums.to_vec(), &[Uniform, Read, Write]);
     let mut shaders = vec![*update, *clip];
@@ -216,10 +217,11 @@ fn structs_lie_as_in_rust() {
         ("halted", offset_of!(Metrics, halted)),
         ("loss_whole", offset_of!(Metrics, loss_whole)),
     ];
-    // These are private: what their definitions in optim/update.rs say, a float each without gaps.
-    let floats = |names: &[&'static str]| names.iter().enumerate().map(|(i, &n)| (n, 4 * i)).collect::<Vec<_>>();
-    let step = floats(&["beta1", "beta2", "rest1", "rest2", "epsilon", "correction1", "correction2_sqrt", "max_norm"]);
-    let hyper = floats(&["learning_rate", "weight_decay"]);
+    // These are private: what their definitions in optim/update.rs say, four bytes each without gaps.
+    let words = |names: &[&'static str]| names.iter().enumerate().map(|(i, &n)| (n, 4 * i)).collect::<Vec<_>>();
+    let step = words(&["beta1", "beta2", "rest1", "rest2", "epsilon", "correction1", "correction2_sqrt", "max_norm"]);
+    let hyper = words(&["learning_rate", "weight_decay"]);
+    let run = words(&["first_block", "blocks", "layer"]);
     let expected = |list: &[(&str, usize)]| list.iter().map(|&(n, o)| (n.to_owned(), o as u32)).collect::<Vec<_>>();
     let mut checked = 0;
     for shader in lerac::ops::SHADERS.iter().chain(lerac::optim::SHADERS) {
@@ -228,6 +230,7 @@ fn structs_lie_as_in_rust() {
             ("Metrics", expected(&metrics)),
             ("Step", expected(&step)),
             ("LayerHyper", expected(&hyper)),
+            ("Run", expected(&run)),
         ] {
             if !shader.source.contains(&format!("struct {name} ")) {
                 continue;
@@ -240,7 +243,7 @@ fn structs_lie_as_in_rust() {
             checked += 1;
         }
     }
-    assert_eq!(checked, 8, "controls in three shaders, metrics and step in two, layers in one");
+    assert_eq!(checked, 9, "controls in three shaders, metrics and step in two, layers and runs in one");
 }
 
 #[test]
@@ -254,7 +257,7 @@ fn constants_are_the_same_in_both_languages() {
     has("linear", format!("const TILE: u32 = {}u;", lerac::ops::linear::TILE));
     has("linear_wide", format!("const TILE: u32 = {}u;", lerac::ops::linear::WIDE_TILE));
     has("update", format!("const NO_DECAY: u32 = {:#x}u;", lerac::optim::NO_DECAY));
-    has("update", format!("block_layer[i / {}u]", lerac::tensor::BLOCK / 4));
+    has("update", format!("run.first_block * {}u", lerac::tensor::BLOCK / 4));
     has("cross_entropy", format!("const PADDING: u32 = {:#x}u;", lerac::ops::cross_entropy::PADDING));
     assert_eq!(lerac::ops::cross_entropy::PADDING, lerac::data::IGNORED_LABEL);
 }

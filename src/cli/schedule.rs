@@ -67,7 +67,7 @@ pub(super) fn run(args: &ScheduleArgs, matches: &ArgMatches) -> Result<()> {
         return Err(Error::option("--steps-per-epoch", "expected at most 4294967295 steps in all epochs"));
     }
     let time = |step| Time { step, steps_per_epoch: args.steps_per_epoch };
-    let at = |step| rates(curriculum.as_ref(), &schedule, time(step), layers.len());
+    let at = |step| rates(curriculum.as_ref(), &schedule, time(step), layers.len()).collect::<Vec<_>>();
     let sample = |most: u64| (0..=steps).step_by(steps.div_ceil(most).max(1) as usize);
 
     let mut table = Table::new();

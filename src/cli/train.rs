@@ -73,6 +73,9 @@ pub(super) fn carry_out(
     out: &Path,
     shown: &ShownArgs,
 ) -> Result<()> {
+    if shown.profile {
+        bench::can_profile(gpu)?;
+    }
     let title = format!("{} {} on {}", config.model, config.method, config.data);
     let progress = Progress::new(&title, shown.quiet, &MultiProgress::new());
     let trained = fill(gpu, config, splits, opened, &config.method.to_string(), progress);
@@ -86,7 +89,8 @@ pub(super) fn carry_out(
         other => other,
     })?;
     if shown.profile {
-        say(&table_of(&bench::profile(gpu, outcome.session.program(), PROFILED)?));
+        let (program, update) = (outcome.session.program(), outcome.session.optimizer().calls());
+        say(&table_of(&bench::profile(gpu, program, update, PROFILED)?));
     }
     print(&match shown.json {
         true => serde_json::to_string_pretty(&outcome.summary).expect("a summary is plain data"),

@@ -121,7 +121,12 @@ pub fn depths(layers: &[Layer], granularity: Granularity) -> Vec<usize> {
 }
 
 /// The learning rate of each of `layers` layers.
-pub fn rates(curriculum: &dyn Curriculum, schedule: &Schedule, time: Time, layers: usize) -> Vec<f64> {
+pub fn rates(
+    curriculum: &dyn Curriculum,
+    schedule: &Schedule,
+    time: Time,
+    layers: usize,
+) -> impl ExactSizeIterator<Item = f64> {
     let common = schedule.rate(time);
-    (0..layers).map(|layer| common * curriculum.factor(time, layer)).collect()
+    (0..layers).map(move |layer| common * curriculum.factor(time, layer))
 }

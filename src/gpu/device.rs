@@ -1,10 +1,14 @@
 //! An open device: limits, buffers, the pipeline cache, and faults that the driver reports late.
 
 use super::kernel::Pipeline;
+use super::pipeline_cache::PipelineCache;
 use super::{Access, AdapterChoice, AdapterInfo, Buffer, BufferRange, Kernel, adapter};
 use crate::error::{Error, Result};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// How to open a device.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +20,8 @@ pub struct Options {
     /// Fill fresh buffers with NaN. Tests use it. (Guard words behind them would prove nothing: a binding ends with its range, and
     /// what a kernel writes behind it lands nowhere or on the last element, which a comparison with the reference sees.)
     pub poison: bool,
+    /// Directory for what the driver has compiled, where the driver gives it out; none keeps nothing.
+    pub cache: Option<PathBuf>,
 }
 
 /// The limits that matter to a plan.
@@ -58,6 +64,10 @@ const POISON: u32 = 0x7fc0_dead;
 
 type PipelineKey = (String, &'static str, Vec<Access>);
 
+fn key(kernel: &Kernel, accesses: &[Access]) -> PipelineKey {
+    (kernel.wgsl(), kernel.entry, accesses.to_vec())
+}
+
 /// An open device.
 pub struct Gpu {
     pub(super) device: wgpu::Device,
@@ -66,6 +76,7 @@ pub struct Gpu {
     info: AdapterInfo,
     poison: bool,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
+    pub(super) cache: Option<PipelineCache>,
 }
 
 impl std::fmt::Debug for Gpu {
@@ -89,7 +100,7 @@ impl Gpu {
         }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("lerac"),
-            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+            required_features: adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE),
             required_limits: limits,
             ..Default::default()
         };
@@ -102,7 +113,8 @@ impl Gpu {
         device.set_device_lost_callback(move |_, message| {
             lost.keep_cause(format!("the device was lost ({message}); what it held and nobody read is gone"));
         });
-        Ok(Self { device, queue, faults, info, poison: options.poison, pipelines: Mutex::default() })
+        let cache = options.cache.as_deref().and_then(|dir| PipelineCache::open(&device, &adapter.get_info(), dir));
+        Ok(Self { device, queue, faults, info, poison: options.poison, pipelines: Mutex::default(), cache })
     }
 
     /// What is known of the adapter.
@@ -170,15 +182,47 @@ impl Gpu {
         self.device.destroy();
     }
 
-    pub(super) fn pipeline(&self, kernel: &Kernel, accesses: &[Access]) -> Result<Arc<Pipeline>> {
-        let key = (kernel.wgsl(), kernel.entry, accesses.to_vec());
-        let mut pipelines = self.pipelines.lock().expect("compiling returns errors and does not panic");
-        if let Some(pipeline) = pipelines.get(&key) {
-            return Ok(pipeline.clone());
+    /// Compiles what is not compiled yet of `kernels`, each with the accesses of its bindings: equal ones once, on as many threads as
+    /// the processor runs at once. Drivers that compile at the first launch instead gain nothing (Mesa's llvmpipe).
+    ///
+    /// # Errors
+    /// [`Error::Device`] with the shader's name where the device refuses a kernel.
+    pub fn compile<'k>(&self, kernels: impl IntoIterator<Item = (&'k Kernel, Vec<Access>)>) -> Result<()> {
+        let keyed = kernels.into_iter().map(|(kernel, accesses)| (key(kernel, &accesses), kernel));
+        let distinct: HashMap<PipelineKey, &Kernel> = keyed.collect();
+        let wanted: Vec<_> = distinct.into_iter().filter(|(key, _)| !self.compiled().contains_key(key)).collect();
+        if wanted.is_empty() {
+            return Ok(());
         }
-        let pipeline = Arc::new(Pipeline::compile(self, kernel, accesses)?);
-        pipelines.insert(key, pipeline.clone());
-        Ok(pipeline)
+        let next = AtomicUsize::new(0);
+        let work = || {
+            while let Some((key, kernel)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let pipeline = Pipeline::compile(self, kernel, &key.2)?;
+                self.compiled().insert(key.clone(), Arc::new(pipeline));
+            }
+            Ok(())
+        };
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(wanted.len());
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            workers
+                .into_iter()
+                .try_for_each(|worker| worker.join().expect("compiling returns errors and does not panic"))
+        })?;
+        self.cache.iter().for_each(PipelineCache::save);
+        Ok(())
+    }
+
+    pub(super) fn pipeline(&self, kernel: &Kernel, accesses: &[Access]) -> Result<Arc<Pipeline>> {
+        let key = key(kernel, accesses);
+        if !self.compiled().contains_key(&key) {
+            self.compile([(kernel, accesses.to_vec())])?;
+        }
+        Ok(self.compiled()[&key].clone())
+    }
+
+    fn compiled(&self) -> MutexGuard<'_, HashMap<PipelineKey, Arc<Pipeline>>> {
+        self.pipelines.lock().expect("the table is only read and written")
     }
 
     pub(super) fn check(&self) -> Result<()> {

@@ -140,7 +140,7 @@ impl Pipeline {
                 zero_initialize_workgroup_memory: false,
                 ..Default::default()
             },
-            cache: None,
+            cache: gpu.cache.as_ref().map(|cache| &cache.raw),
         });
         match pollster::block_on(scope.pop()) {
             None => Ok(Self { raw, layout }),

@@ -8,6 +8,7 @@ mod buffer;
 mod call;
 mod device;
 mod kernel;
+mod pipeline_cache;
 mod readback;
 
 pub use adapter::{AdapterChoice, AdapterInfo, AdapterKind, adapters, choose};

@@ -12,14 +12,21 @@ static CLIP: Shader = Shader { name: "clip", source: include_str!("../../shaders
 /// Every shader of the optimisers, for checks that need no device.
 pub const SHADERS: &[&Shader] = &[&UPDATE, &CLIP];
 
-/// In an entry of `block_layer`: the block is spared weight decay. The other bits are the layer.
+/// In the layer of a [`Run`]: its blocks are spared weight decay. The other bits are the layer.
 pub const NO_DECAY: u32 = 1 << 31;
 
-/// Invocations in a workgroup of the update: four blocks. 64 stream about 10 % slower on llvmpipe.
+/// Invocations in a workgroup of the update: four rows. 64 stream about 10 % slower on llvmpipe.
 const LANES: usize = 256;
 
-/// Floats that a workgroup of `clip.squares` sums.
-const FLOATS_PER_SUM: usize = 4096;
+/// Invocations that own a run together: a vec4 each of a block.
+const ROW: usize = BLOCK / 4;
+
+/// Blocks of a run at most. On llvmpipe 1 takes 1.7 times as long as 16; more would leave a small model too few rows to fill a GPU.
+const MOST_BLOCKS: usize = 16;
+
+/// Floats that a workgroup of `clip.squares` sums, and its invocations, which leave a sum each.
+const FLOATS_PER_CLIP: usize = 4096;
+const CLIP_LANES: usize = 64;
 
 /// Where the layer table starts behind the step's own numbers: the offset alignment of every WebGPU device.
 const TABLE_OFFSET: usize = 256;
@@ -44,6 +51,15 @@ struct Step {
 struct LayerHyper {
     learning_rate: f32,
     weight_decay: f32,
+}
+
+/// Blocks of one layer, one after the other in a window, that a row of invocations updates.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+struct Run {
+    first_block: u32,
+    blocks: u32,
+    layer: u32,
 }
 
 /// What the latest step did to a layer: L2 norms over all of its parameters.
@@ -74,7 +90,7 @@ pub struct Optimizer {
     table_buffer: Buffer,
     moments: Vec<Arena>,
     calls: Vec<Call>,
-    /// The sum over each layer's blocks, and where it goes.
+    /// The sum over each layer's runs, and where it goes.
     norms: Option<(Call, Buffer)>,
 }
 
@@ -98,9 +114,10 @@ impl Optimizer {
         let table_buffer = gpu.buffer("layer table", table.len() as u64)?;
         let mut optimizer =
             Self { settings, layers, step: 0, table, table_buffer, moments, calls: vec![], norms: None };
-        // The factor of clipping, then the sums of each block of all windows.
-        let blocks: usize = if settings.layer_norms { storage.layout.windows().iter().sum() } else { 0 };
-        let sums = gpu.buffer("update sums", 16 * (1 + blocks as u64))?;
+        // The factor of clipping, then the sums of each invocation of all windows.
+        let runs: usize = optimizer.runs(storage).iter().map(Vec::len).sum();
+        let summed = if settings.layer_norms { runs * ROW } else { 0 };
+        let sums = gpu.buffer("update sums", 16 * (1 + summed as u64))?;
         if settings.clip_norm.is_some() {
             optimizer.calls = optimizer.clip_calls(gpu, storage, &sums)?;
         }
@@ -124,42 +141,46 @@ impl Optimizer {
             Rule::Adamax { .. } => ("adamax", false),
         };
         let table = self.table_buffer.range(TABLE_OFFSET as u64, (self.table.len() - TABLE_OFFSET) as u64);
-        let update = |(window, block_layer): (usize, Vec<u32>)| {
-            let blocks = gpu.buffer("block layers", 4 * block_layer.len() as u64)?;
-            gpu.write(&blocks, 0, &block_layer);
-            let first_block: usize = storage.layout.windows()[..window].iter().sum();
+        let mut first_run = 0;
+        let update = |(window, runs): (usize, Vec<Run>)| {
+            let table_of_runs = gpu.buffer("runs", size_of_val(&runs[..]) as u64)?;
+            gpu.write(&table_of_runs, 0, &runs);
             let constants = vec![
                 ("CLIP", self.settings.clip_norm.is_some().into()),
                 ("NESTEROV", nesterov.into()),
                 ("NORMS", self.settings.layer_norms.into()),
-                ("FIRST_BLOCK", if self.settings.layer_norms { first_block.into() } else { 0u32.into() }),
+                ("MOST_BLOCKS", MOST_BLOCKS.into()),
+                // Without norms all windows share a pipeline.
+                ("FIRST_RUN", if self.settings.layer_norms { first_run } else { 0usize }.into()),
             ];
+            first_run += runs.len();
             let kernel = Kernel { shader: &UPDATE, entry, constants };
             let mut ranges = vec![
                 (self.step_range(), Access::Uniform),
                 (storage.params.windows()[window].whole(), Access::Write),
                 (storage.grads.windows()[window].whole(), Access::Read),
-                (blocks.whole(), Access::Read),
+                (table_of_runs.whole(), Access::Read),
                 (table.clone(), Access::Read),
                 (metrics.clone(), Access::Read),
                 (sums.whole(), Access::Write),
             ];
             ranges.extend(self.moments.iter().map(|moment| (moment.windows()[window].whole(), Access::Write)));
-            gpu.call(&kernel, &ranges, linear_grid(block_layer.len() * BLOCK / 4, LANES))
+            gpu.call(&kernel, &ranges, linear_grid(runs.len() * ROW, LANES))
         };
-        self.block_layers(storage).into_iter().enumerate().map(update).collect()
+        self.runs(storage).into_iter().enumerate().map(update).collect()
     }
 
     fn norm_call(&self, gpu: &Gpu, storage: &Storage, sums: &Buffer) -> Result<(Call, Buffer)> {
-        let layer_of_block = self.block_layers(storage).concat();
-        let blocks = gpu.buffer("layer of each block", 4 * layer_of_block.len() as u64)?;
-        gpu.write(&blocks, 0, &layer_of_block);
+        let runs = self.runs(storage).concat();
+        let all_runs = gpu.buffer("runs of all windows", size_of_val(&runs[..]) as u64)?;
+        gpu.write(&all_runs, 0, &runs);
         let layers = gpu.buffer("layer sums", 16 * self.layers as u64)?;
         let off = |name| (name, false.into());
-        let constants = vec![off("CLIP"), off("NESTEROV"), off("NORMS"), ("FIRST_BLOCK", 0u32.into())];
+        let none = |name| (name, 0u32.into());
+        let constants = vec![off("CLIP"), off("NESTEROV"), off("NORMS"), none("MOST_BLOCKS"), none("FIRST_RUN")];
         let kernel = Kernel { shader: &UPDATE, entry: "layer_norms", constants };
-        let ranges = [(sums.whole(), Access::Read), (blocks.whole(), Access::Read), (layers.whole(), Access::Write)];
-        Ok((gpu.call(&kernel, &ranges, linear_grid(self.layers, 64))?, layers))
+        let ranges = [(sums.whole(), Access::Read), (all_runs.whole(), Access::Read), (layers.whole(), Access::Write)];
+        Ok((gpu.call(&kernel, &ranges, linear_grid(self.layers, 1))?, layers))
     }
 
     /// The norms of the latest step by layer; none where [`Settings::layer_norms`] is off.
@@ -175,30 +196,30 @@ impl Optimizer {
         Ok(sums.iter().map(norms).collect())
     }
 
-    /// For each window, the layer of each block, with [`NO_DECAY`] where it is spared weight decay.
-    fn block_layers(&self, storage: &Storage) -> Vec<Vec<u32>> {
-        let mut windows: Vec<Vec<u32>> = storage.layout.windows().iter().map(|_| vec![]).collect();
+    /// For each window, its blocks cut into runs of one layer.
+    fn runs(&self, storage: &Storage) -> Vec<Vec<Run>> {
+        let mut windows: Vec<Vec<Run>> = storage.layout.windows().iter().map(|_| vec![]).collect();
         for (declared, span) in storage.parameters().iter().zip(storage.layout.spans()) {
             let spared = self.settings.spare_norm_and_bias && declared.norm_or_bias;
-            let entry = declared.layer as u32 | if spared { NO_DECAY } else { 0 };
-            windows[span.window].extend(std::iter::repeat_n(entry, span.blocks()));
+            let layer = declared.layer as u32 | if spared { NO_DECAY } else { 0 };
+            let blocks = span.block..span.block + span.blocks();
+            windows[span.window].extend(blocks.clone().step_by(MOST_BLOCKS).map(|first| {
+                let blocks = MOST_BLOCKS.min(blocks.end - first) as u32;
+                Run { first_block: first as u32, blocks, layer }
+            }));
         }
         windows
     }
 
     fn clip_calls(&self, gpu: &Gpu, storage: &Storage, scale: &Buffer) -> Result<Vec<Call>> {
         let workgroups: Vec<_> =
-            storage.layout.windows().iter().map(|b| (b * BLOCK).div_ceil(FLOATS_PER_SUM)).collect();
+            storage.layout.windows().iter().map(|b| (b * BLOCK).div_ceil(FLOATS_PER_CLIP)).collect();
         let total: usize = workgroups.iter().sum();
-        let sums = gpu.buffer("clip sums", 4 * total as u64)?;
+        let sums = gpu.buffer("clip sums", 4 * (total * CLIP_LANES) as u64)?;
         let kernel = |entry, workgroups: usize, first: usize| Kernel {
             shader: &CLIP,
             entry,
-            constants: vec![
-                ("WORKGROUPS", workgroups.into()),
-                ("FIRST_SUM", first.into()),
-                ("TOTAL_SUMS", total.into()),
-            ],
+            constants: vec![("WORKGROUPS", workgroups.into()), ("FIRST_GROUP", first.into())],
         };
         let mut calls = vec![];
         let mut first = 0;
@@ -217,7 +238,7 @@ impl Optimizer {
     ///
     /// # Panics
     /// If there is not one rate per layer.
-    pub fn prepare(&mut self, gpu: &Gpu, rates: &[f64]) {
+    pub fn prepare(&mut self, gpu: &Gpu, rates: impl ExactSizeIterator<Item = f64>) {
         assert_eq!(rates.len(), self.layers, "a learning rate per layer");
         self.step += 1;
         let (beta1, beta2) = self.settings.rule.betas();
@@ -233,7 +254,7 @@ impl Optimizer {
         };
         let (head, rows) = self.table.split_at_mut(TABLE_OFFSET);
         head[..size_of::<Step>()].copy_from_slice(bytemuck::bytes_of(&step));
-        for (row, &rate) in rows.chunks_exact_mut(size_of::<LayerHyper>()).zip(rates) {
+        for (row, rate) in rows.chunks_exact_mut(size_of::<LayerHyper>()).zip(rates) {
             let hyper = LayerHyper { learning_rate: rate as f32, weight_decay: self.settings.weight_decay as f32 };
             row.copy_from_slice(bytemuck::bytes_of(&hyper));
         }

@@ -33,7 +33,7 @@ pub fn trace(gpu: &Gpu, config: &Config, data: &Splits, steps: u64, dir: &Path) 
     write("initial.safetensors", &session.named(&session.snapshot()?, ""))?;
     let mut records = vec![];
     for step in 1..=steps {
-        let (rates, sigma) = (session.rates(), session.sigma());
+        let (rates, sigma) = (session.rates().collect::<Vec<_>>(), session.sigma());
         let batch = begun.loader.next().ok_or_else(|| Error::Device("the loader's thread has ended".into()))??;
         session.step(&batch)?;
         let metrics = session.training_metrics()?;

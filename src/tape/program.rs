@@ -71,13 +71,16 @@ impl Program {
             }
         };
         let launches = forward.iter().map(launch(false)).chain(backward.iter().map(launch(true))).collect();
+        let again = if tape.passes() > 1 { tape.backward_again() } else { vec![] };
+        gpu.compile(forward.iter().chain(&backward).chain(&again).map(|(_, dispatch)| {
+            let accesses = dispatch.bindings.iter().map(|binding| binding.access);
+            (&dispatch.kernel, accesses.collect())
+        }))?;
         let mut program =
             Self { tape, placement, slots, forward: vec![], backward: vec![], backward_again: vec![], launches };
         program.forward = program.bind(gpu, storage, &forward)?;
         program.backward = program.bind(gpu, storage, &backward)?;
-        if program.tape.passes() > 1 {
-            program.backward_again = program.bind(gpu, storage, &program.tape.backward_again())?;
-        }
+        program.backward_again = program.bind(gpu, storage, &again)?;
         Ok(program)
     }
 

@@ -165,7 +165,7 @@ impl<'g> Training<'g, '_> {
         if config.snr_every > 0 && before.step % config.snr_every == 0 {
             self.measure_noise(observer)?;
         }
-        let rates = self.session.rates();
+        let rates = self.session.rates().collect();
         let batch = self.loader.next().ok_or_else(|| Error::Device("the loader's thread has ended".into()))??;
         self.session.step(&batch)?;
         self.loader.recycle(batch);

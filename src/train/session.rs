@@ -204,7 +204,7 @@ impl<'g> Session<'g> {
     }
 
     /// The learning rate of each layer for the next step.
-    pub fn rates(&self) -> Vec<f64> {
+    pub fn rates(&self) -> impl ExactSizeIterator<Item = f64> {
         curriculum::rates(self.curriculum.as_ref(), &self.schedule, self.time, self.layers.len())
     }
 
@@ -233,7 +233,8 @@ impl<'g> Session<'g> {
     /// # Errors
     /// [`Error::Device`] where the device fails.
     pub fn step(&mut self, batch: &HostBatch) -> Result<()> {
-        self.optimizer.prepare(self.gpu, &self.rates());
+        let rates = curriculum::rates(self.curriculum.as_ref(), &self.schedule, self.time, self.layers.len());
+        self.optimizer.prepare(self.gpu, rates);
         self.differentiate(batch, self.optimizer.calls())?;
         self.time.step += 1;
         Ok(())
@@ -365,7 +366,7 @@ impl<'g> Session<'g> {
         self.time.step = step;
         self.differentiate(batch, [])?;
         let gradients = self.storage.grads.read_all(self.gpu, &self.storage.layout)?;
-        let rates = self.rates();
+        let rates: Vec<f64> = self.rates().collect();
         let broken = self.storage.parameters().iter().zip(&gradients).find(|(_, g)| g.iter().any(|v| !v.is_finite()));
         let place = match broken {
             Some((declared, _)) => {

@@ -11,7 +11,8 @@ use std::sync::LazyLock;
 /// A device as tests want it: WebGPU's default limits exactly, fresh buffers full of NaN.
 static STRICT: LazyLock<Gpu> = LazyLock::new(|| {
     let adapter = AdapterChoice::from_option(None);
-    Gpu::open(&Options { adapter, default_limits: true, poison: true }).expect("an adapter was found before")
+    Gpu::open(&Options { adapter, default_limits: true, poison: true, cache: None })
+        .expect("an adapter was found before")
 });
 
 /// A named test that needs a device.

@@ -112,7 +112,7 @@ fn results_and_profiles_are_printed() {
     let written: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("summary.json")).unwrap()).unwrap();
     assert_eq!((printed["steps"].as_u64(), &printed), (Some(3), &written));
     // A row for each of lenet's records in each direction.
-    for part in ["| conv1 ", "| pool2 ", "| fc3 ", "forward", "backward", "cross_entropy"] {
+    for part in ["| conv1 ", "| pool2 ", "| fc3 ", "forward", "backward", "cross_entropy", "| all parameters "] {
         assert!(errors.contains(part), "the profile lacks {part:?}: {errors}");
     }
     assert!(!out.join("noise.csv").exists(), "noise is measured where it is asked for alone");

@@ -76,7 +76,7 @@ fn replay(gpu: &Gpu, name: &str, rule: Rule, target: Target) {
         gpu.write(program.value(x), 0, &images[step * 1536..(step + 1) * 1536]);
         gpu.write(program.buffer(batch), 0, &labels[step * 8..(step + 1) * 8]);
         gpu.write(&metrics, 0, &[Metrics::default()]);
-        optimizer.prepare(gpu, &rates);
+        optimizer.prepare(gpu, rates.iter().copied());
         gpu.run(program.forward().iter().chain(program.backward()).chain(optimizer.calls())).unwrap();
         let read: Vec<Metrics> = gpu.read(&metrics).unwrap();
         assert_close(

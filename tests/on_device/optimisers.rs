@@ -62,7 +62,7 @@ fn train(gpu: &Gpu, storage: &Storage, which: &[usize], settings: Settings, halt
         for (span, &tensor) in storage.layout.spans().iter().zip(which) {
             storage.grads.write(gpu, span, &narrow(&gradient(tensor, step, span.count)));
         }
-        optimizer.prepare(gpu, &RATES);
+        optimizer.prepare(gpu, RATES.into_iter());
         gpu.run(optimizer.calls()).unwrap();
     }
     storage.params.read_all(gpu, &storage.layout).unwrap()
@@ -165,7 +165,7 @@ fn norms_of_a_step(gpu: &Gpu, storage: &Storage, settings: Settings) -> (Vec<Lay
         storage.params.write(gpu, span, &narrow(&before[i]));
         storage.grads.write(gpu, span, &narrow(&gradients[i]));
     }
-    optimizer.prepare(gpu, &RATES);
+    optimizer.prepare(gpu, RATES.into_iter());
     gpu.run(optimizer.calls()).unwrap();
     (optimizer.layer_norms(gpu).unwrap(), [before, gradients])
 }

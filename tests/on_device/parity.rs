@@ -223,7 +223,7 @@ fn twenty_steps(gpu: &Gpu, model: &str, size: [usize; 2]) {
     let mut losses = vec![];
     for step in 0..20 {
         setup.prepare(gpu, &program, &setup.train, &step.to_string(), fixture.seed);
-        optimizer.prepare(gpu, &rates);
+        optimizer.prepare(gpu, rates.iter().copied());
         gpu.run(program.forward().iter().chain(program.backward()).chain(optimizer.calls())).unwrap();
         losses.push(setup.loss(gpu, &program));
     }

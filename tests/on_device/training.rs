@@ -110,6 +110,7 @@ fn passes_are_a_batch(gpu: &Gpu) {
             curriculum: &|layers| config.curriculum(layers),
             steps_per_epoch: 4,
             seed: 3,
+            kernels: &config.kernels,
         };
         let mut session = Session::new(gpu, &parts).unwrap();
         let batch = |first: u32, count: u32| {
@@ -242,7 +243,11 @@ fn a_plateau_follows_the_validation_accuracy(gpu: &Gpu) {
     for epoch in &kept.epochs {
         for (step, found) in kept.rates.iter().filter(|(step, _)| step / 6 + 1 == epoch.epoch) {
             let time = Time { step: *step, steps_per_epoch: 6 };
-            assert_eq!(found, &rates(curriculum.as_ref(), &common, time, layers.len()), "step {step}");
+            assert_eq!(
+                found,
+                &rates(curriculum.as_ref(), &common, time, layers.len()).collect::<Vec<_>>(),
+                "step {step}"
+            );
         }
         common.hear(epoch.validation_accuracy.unwrap());
     }

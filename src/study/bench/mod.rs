@@ -11,7 +11,7 @@ mod variants;
 
 pub use layers::layers;
 pub use loader::loader;
-pub use ops::{ops, profile};
+pub use ops::{can_profile, ops, profile};
 pub use peaks::{Peaks, SHADER};
 pub use report::{Cell, Report};
 pub use steps::{session, steps, task};

@@ -1,8 +1,8 @@
 //! The kernels of a model's training step, one by one.
 
 use super::{Cell, Peaks, Report, Seconds};
-use crate::error::Result;
-use crate::gpu::Gpu;
+use crate::error::{Error, Result};
+use crate::gpu::{Call, Gpu};
 use crate::tape::{Program, Work};
 
 /// Time, multiply-adds and bytes of a record's launches in one direction.
@@ -88,28 +88,43 @@ pub fn ops(gpu: &Gpu, program: &Program, runs: usize, peaks: &Peaks) -> Result<R
     Ok(report)
 }
 
-/// Milliseconds of each record, forward and backward, and its part of the whole.
+/// Whether the adapter can time kernels inside a step, as [`profile`] does.
 ///
 /// # Errors
-/// [`crate::error::Error::Device`] where the device fails.
-pub fn profile(gpu: &Gpu, program: &Program, runs: usize) -> Result<Report> {
+/// [`Error::Option`] naming what can be done instead, if it cannot.
+pub fn can_profile(gpu: &Gpu) -> Result<()> {
+    let message = || format!("{} has no timestamps; `lerac bench ops` times each kernel alone", gpu.info().name);
+    gpu.info().timestamps.then_some(()).ok_or_else(|| Error::option("--profile", message()))
+}
+
+/// Milliseconds of each record, forward and backward, and of the update, with their parts of the whole, the largest first: medians of
+/// `runs` steps by the device's own clock. The update changes the weights.
+///
+/// # Errors
+/// That of [`can_profile`]; [`Error::Device`] where the device fails.
+pub fn profile(gpu: &Gpu, program: &Program, update: &[Call], runs: usize) -> Result<Report> {
+    can_profile(gpu)?;
     let directions = directions(gpu, program, runs)?;
-    let all: f64 = directions.iter().map(|d| d.seconds).sum();
-    let mut report = Report::new(&["record", "op", "forward ms", "backward ms", "% of the step"]);
+    let samples = (0..runs.max(1)).map(|_| gpu.run_timed(&update.iter().collect::<Vec<_>>()));
+    let samples = samples.collect::<Result<Option<Vec<_>>>>()?.unwrap_or_default();
+    let update = Seconds::of_sample(samples.iter().map(|launches| launches.iter().sum()).collect()).median;
+    let all: f64 = update + directions.iter().map(|d| d.seconds).sum::<f64>();
+    let mut rows = vec![(update, vec!["all parameters".into(), "update".into(), Cell::Nothing, Cell::Nothing])];
     for (i, record) in program.tape().records().iter().enumerate() {
         let of = |backward: bool| {
             let mut found = directions.iter().filter(|d| d.record == i && d.backward == backward);
             found.next().map(|d| d.seconds)
         };
         let (forward, backward) = (of(false), of(true));
+        let cell = |seconds: Option<f64>| Cell::number(seconds.map(|s| 1e3 * s), 3);
         let both = forward.unwrap_or(0.0) + backward.unwrap_or(0.0);
-        report.push(vec![
-            record.name.as_str().into(),
-            record.op.into(),
-            Cell::number(forward.map(|s| 1e3 * s), 3),
-            Cell::number(backward.map(|s| 1e3 * s), 3),
-            Cell::Number(100.0 * both / all, 1),
-        ]);
+        rows.push((both, vec![record.name.as_str().into(), record.op.into(), cell(forward), cell(backward)]));
+    }
+    rows.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut report = Report::new(&["record", "op", "forward ms", "backward ms", "ms", "% of the step"]);
+    for (seconds, mut row) in rows {
+        row.extend([Cell::Number(1e3 * seconds, 3), Cell::Number(100.0 * seconds / all, 1)]);
+        report.push(row);
     }
     Ok(report)
 }

@@ -12,6 +12,9 @@ pub static SHADER: Shader = Shader { name: "peak", source: include_str!("../../.
 /// Multiply-adds of one invocation of `multiply_add`.
 const MULTIPLY_ADDS: usize = 512 * 64;
 
+/// Bytes that an invocation of `copy` moves.
+const MOVED: usize = 16 * 16;
+
 /// Bytes that `copy` reads, and again those that it writes: more than the caches of most devices.
 const COPIED: u64 = 64 << 20;
 
@@ -45,7 +48,7 @@ impl Peaks {
             workgroups *= 4;
         };
         let ranges = [(source.whole(), Access::Read), (copied.whole(), Access::Write)];
-        let call = gpu.call(&kernel("copy"), &ranges, linear_grid((bytes / 16) as usize, 256))?;
+        let call = gpu.call(&kernel("copy"), &ranges, linear_grid(bytes as usize / MOVED, 256))?;
         let seconds = Seconds::of_calls(gpu, runs, &[&call])?.least;
         Ok(Self { gflops, gbytes: 2e-9 * bytes as f64 / seconds })
     }

@@ -8,7 +8,7 @@ use crate::nn::{self, Task};
 use crate::train::{Config, Method, Parts, Session};
 use std::time::Instant;
 
-const COLUMNS: [&str; 9] = [
+const COLUMNS: [&str; 10] = [
     "model",
     "method",
     "first step s",
@@ -18,6 +18,7 @@ const COLUMNS: [&str; 9] = [
     "images/s",
     "host us per step",
     "MiB on the device",
+    "peak MiB of the process",
 ];
 
 /// What models are timed on: images of 3x32x32, ten classes.
@@ -52,6 +53,19 @@ pub fn session<'g>(gpu: &'g Gpu, config: &Config) -> Result<(Session<'g>, HostBa
     Ok((session, batch))
 }
 
+/// The most memory that this process has held since [`forget_peak`], MiB; on a software adapter the device's is part of it. Only Linux
+/// says it.
+fn peak() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok().map(|kibibytes: f64| kibibytes / 1024.0)
+}
+
+/// Counts from now on; where the system does not let it, from the start of the process.
+fn forget_peak() {
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
 /// A row per model and method: the first step with all that comes before it, then `runs` steps, each waited for. The host's time is
 /// what it takes to write the tables and to submit.
 ///
@@ -62,6 +76,7 @@ pub fn steps(gpu: &Gpu, models: &[String], config: &Config, runs: usize) -> Resu
     for model in models {
         for method in [Method::Conventional, Method::Lerac, Method::Cbs] {
             let config = Config { model: model.clone(), method, ..config.clone() };
+            forget_peak();
             let start = Instant::now();
             let (mut session, batch) = session(gpu, &config)?;
             session.step(&batch)?;
@@ -84,6 +99,7 @@ pub fn steps(gpu: &Gpu, models: &[String], config: &Config, runs: usize) -> Resu
                 Cell::Number(config.batch_size as f64 / step.median, 0),
                 Cell::Number(1e6 * Seconds::of_sample(host).median, 0),
                 Cell::Number(session.plan().total() as f64 / f64::from(1 << 20), 1),
+                Cell::number(peak(), 0),
             ]);
         }
     }

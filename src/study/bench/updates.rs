@@ -1,4 +1,4 @@
-//! The fused update against a dispatch per tensor and against a copy.
+//! The fused update against what other frameworks do where each layer has a rate of its own, and against a copy.
 
 use super::{Cell, Peaks, Report, Seconds};
 use crate::error::Result;
@@ -12,8 +12,23 @@ use std::time::Instant;
 /// Tensors x floats in each: the first two as many as resnet20 and resnet18 have.
 const SIZES: [(usize, usize); 5] = [(65, 4_096), (62, 180_224), (10_000, 256), (1_000, 4_096), (100, 300_032)];
 
-const COLUMNS: [&str; 8] =
-    ["optimizer", "tensors", "parameters", "fused ms", "GB/s", "% of copy", "per tensor ms", "per tensor / fused"];
+/// Groups of layers that share a dispatch, at most.
+const GROUPS: usize = 10;
+
+const COLUMNS: [&str; 12] = [
+    "optimizer",
+    "tensors",
+    "parameters",
+    "fused ms",
+    "GB/s",
+    "% of copy",
+    "per tensor ms",
+    "per tensor / fused",
+    "own uniforms ms",
+    "own uniforms / fused",
+    "per group ms",
+    "per group / fused",
+];
 
 /// A tape of `tensors` tensors of `floats` floats, each in the layer that `layer_of` says.
 pub(super) fn tape(tensors: usize, floats: usize, layer_of: impl Fn(usize) -> usize) -> Tape {
@@ -40,33 +55,87 @@ impl Update {
         Ok(Self { optimizer, rates })
     }
 
+    fn prepare(&mut self, gpu: &Gpu) {
+        self.optimizer.prepare(gpu, self.rates.iter().copied());
+    }
+
     /// Writes the layer table, runs, and waits.
     pub(super) fn seconds(&mut self, gpu: &Gpu) -> Result<f64> {
-        let start = Instant::now();
-        self.optimizer.prepare(gpu, &self.rates);
-        gpu.run(self.optimizer.calls())?;
-        gpu.wait()?;
-        Ok(start.elapsed().as_secs_f64())
+        seconds(gpu, std::slice::from_mut(self))
     }
 }
 
-fn time(gpu: &Gpu, storage: &Storage, settings: Settings, runs: usize) -> Result<Seconds> {
+/// Writes the table of each, runs all of them in one submission, and waits.
+fn seconds(gpu: &Gpu, updates: &mut [Update]) -> Result<f64> {
+    let start = Instant::now();
+    updates.iter_mut().for_each(|update| update.prepare(gpu));
+    gpu.run(updates.iter().flat_map(|update| update.optimizer.calls()))?;
+    gpu.wait()?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// The same update in several ways.
+struct Ways {
+    /// One dispatch for all tensors.
+    fused: Storage,
+    /// A dispatch per tensor, all reading one table.
+    per_tensor: Storage,
+    /// A dispatch per tensor, each with small buffers of its own for its rate, rewritten every step.
+    alone: Vec<Storage>,
+    /// A dispatch for each of a few groups of tensors.
+    per_group: Storage,
+}
+
+impl Ways {
+    fn new(gpu: &Gpu, tensors: usize, floats: usize) -> Result<Self> {
+        let all = tape(tensors, floats, |i| i);
+        let one = Layout::new(all.parameters().iter().map(|p| &p.shape).take(1), u64::MAX).bytes();
+        let group = one * tensors.div_ceil(GROUPS) as u64;
+        let alone = tape(1, floats, |_| 0);
+        Ok(Self {
+            fused: Storage::new(gpu, &all)?,
+            per_tensor: Storage::with_windows(gpu, &all, one)?,
+            alone: (0..tensors).map(|_| Storage::new(gpu, &alone)).collect::<Result<_>>()?,
+            per_group: Storage::with_windows(gpu, &all, group.min(gpu.limits().binding_bytes))?,
+        })
+    }
+
+    /// The median seconds of each way, run in turn: what disturbs one then disturbs all.
+    fn time(&self, gpu: &Gpu, settings: Settings, runs: usize) -> Result<[f64; 4]> {
+        let update = |storage: &Storage| Update::new(gpu, storage, settings);
+        let alone = self.alone.iter().map(update).collect::<Result<Vec<_>>>()?;
+        let each = |storage| Ok(vec![update(storage)?]);
+        let mut ways = [each(&self.fused)?, each(&self.per_tensor)?, alone, each(&self.per_group)?];
+        let mut samples = [const { vec![] }; 4];
+        // One round more, to warm up.
+        for round in 0..=runs.max(1) {
+            for (way, sample) in ways.iter_mut().zip(&mut samples) {
+                let seconds = seconds(gpu, way)?;
+                if round > 0 {
+                    sample.push(seconds);
+                }
+            }
+        }
+        Ok(samples.map(|sample| Seconds::of_sample(sample).median))
+    }
+}
+
+fn time(gpu: &Gpu, storage: &Storage, settings: Settings, runs: usize) -> Result<f64> {
     let mut update = Update::new(gpu, storage, settings)?;
     update.seconds(gpu)?;
     let seconds = (0..runs.max(1)).map(|_| update.seconds(gpu)).collect::<Result<Vec<_>>>()?;
-    Ok(Seconds::of_sample(seconds))
+    Ok(Seconds::of_sample(seconds).median)
 }
 
-/// A row per optimiser and size: one dispatch for all tensors, and one for each of them in one submission.
+/// A row per optimiser and size: one dispatch for all tensors, beside one for each of them in the same submission, one for each with
+/// uniform buffers of its own, and one for each of ten groups of layers.
 ///
 /// # Errors
 /// [`crate::error::Error::Capacity`] or [`crate::error::Error::Device`] where the device has no room or fails.
 pub fn updates(gpu: &Gpu, runs: usize, peaks: &Peaks) -> Result<Report> {
     let mut report = Report::new(&COLUMNS);
     for (tensors, floats) in SIZES {
-        let tape = tape(tensors, floats, |i| i);
-        let one = Layout::new(tape.parameters().iter().map(|p| &p.shape).take(1), u64::MAX).bytes();
-        let (fused, cut) = (Storage::new(gpu, &tape)?, Storage::with_windows(gpu, &tape, one)?);
+        let ways = Ways::new(gpu, tensors, floats)?;
         for name in Rule::NAMES {
             for (extra, clip_norm, layer_norms) in
                 [("", None, false), (", clipped", Some(1.0), false), (", with norms", None, true)]
@@ -74,26 +143,30 @@ pub fn updates(gpu: &Gpu, runs: usize, peaks: &Peaks) -> Result<Report> {
                 let rule = Rule::named(name)?;
                 let spare_norm_and_bias = false;
                 let settings = Settings { rule, weight_decay: 1e-4, spare_norm_and_bias, clip_norm, layer_norms };
-                let seconds = time(gpu, &fused, settings, runs)?.median;
                 // What clipping and norms add is no part of a dispatch per tensor elsewhere: not a fair peer.
-                let alone = match extra {
-                    "" => Some(time(gpu, &cut, settings, runs)?.median),
-                    _ => None,
+                let (seconds, others) = match extra {
+                    "" => {
+                        let [fused, others @ ..] = ways.time(gpu, settings, runs)?;
+                        (fused, others.map(Some))
+                    }
+                    _ => (time(gpu, &ways.fused, settings, runs)?, [None; 3]),
                 };
                 // Parameter, gradient and moments are read, all but the gradient written; clipping reads the gradient once more.
                 let moments = if matches!(rule, Rule::Sgd { .. }) { 1 } else { 2 };
                 let words = 3 + 2 * moments + usize::from(clip_norm.is_some());
                 let gbytes = 4e-9 * (words * tensors * floats) as f64 / seconds;
-                report.push(vec![
+                let mut row = vec![
                     Cell::Text(format!("{name}{extra}")),
                     tensors.into(),
                     (tensors * floats).into(),
                     Cell::Number(1e3 * seconds, 3),
                     Cell::Number(gbytes, 2),
                     Cell::Number(100.0 * gbytes / peaks.gbytes, 0),
-                    Cell::number(alone.map(|s| 1e3 * s), 3),
-                    Cell::number(alone.map(|s| s / seconds), 2),
-                ]);
+                ];
+                for other in others {
+                    row.extend([Cell::number(other.map(|s| 1e3 * s), 3), Cell::number(other.map(|s| s / seconds), 2)]);
+                }
+                report.push(row);
             }
         }
     }
