@@ -417,6 +417,20 @@ fn a_full_output_is_an_error() {
 
 #[test]
 #[cfg(unix)]
+fn a_limit_on_the_size_of_files_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let csv = dir.path().join("rates.csv");
+    let limited = "ulimit -f 1; exec \"$0\" \"$@\"";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", limited, env!("CARGO_BIN_EXE_lerac")]).args(PAPER).args(["--csv", csv.to_str().unwrap()]);
+    let output = shell.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "no signal: {said}");
+    assert!(said.contains("rates.csv: cannot be written") && said.contains("too large"), "{said}");
+}
+
+#[test]
+#[cfg(unix)]
 fn a_link_to_a_picture_stays_a_link() {
     let dir = tempfile::tempdir().unwrap();
     let (link, target) = (dir.path().join("link.png"), dir.path().join("target.png"));

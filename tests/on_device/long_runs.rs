@@ -60,14 +60,15 @@ fn memory_stays_flat(gpu: &Gpu) {
     let epochs = steps.div_ceil(100);
     let config =
         Config { model: "lenet".into(), batch_size: 4, epochs, eta: 1e-3, validation: 16, ..Config::default() };
-    let mut watch = Watch::default();
+    let mut watch = Watch { seen: Vec::with_capacity(steps as usize / 10 + 1), start: None };
     run(gpu, &config, &shapes(416, 16, 0), &mut watch).unwrap();
     let Some(&(last, end, bytes, allocated)) = watch.seen.last() else {
         eprintln!("memory is not known on this system");
         return;
     };
     let at = |wanted: u64| *watch.seen.iter().find(|(step, ..)| *step >= wanted).unwrap();
-    let (warm, grown) = (at(WARM).2, allocated - at(WARM).3);
+    // The first evaluation is behind it then, too.
+    let (warm, grown) = (at(WARM).2, allocated - at(2 * WARM).3);
     let part = ((last - WARM) / 4).min(1000);
     let first = at(WARM + part).1 - at(WARM).1;
     let speed = (end - at(last - part).1) / first;
@@ -78,8 +79,8 @@ fn memory_stays_flat(gpu: &Gpu) {
         (bytes - warm) / (last - WARM) as f64
     );
     assert!(bytes - warm <= f64::from(4 << 20), "{warm} bytes after {WARM} steps, {bytes} after {last}");
-    // Batches that are on their way, and the watch's own list.
-    assert!(grown <= 256 << 10, "{grown} bytes more are allocated than after {WARM} steps");
+    // A few batches may be on their way.
+    assert!(grown <= 128 << 10, "{grown} bytes more are allocated than after {} steps", 2 * WARM);
 }
 
 /// The tests of this file.

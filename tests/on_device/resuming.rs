@@ -340,7 +340,8 @@ fn a_lost_device() {
     assert_same(&whole, &out);
 }
 
-/// A directory that is taken away, and a file that may not grow, as on a full disk.
+/// A directory that is taken away, and a full disk.
+#[cfg(target_os = "linux")]
 fn nowhere_to_write() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("gone");
@@ -357,11 +358,17 @@ fn nowhere_to_write() {
     assert!(errors(&output).contains(out.to_str().unwrap()), "{}", errors(&output));
 
     let (whole, out) = (whole(dir.path()), dir.path().join("full"));
-    let limited = "ulimit -f 100; exec \"$0\" \"$@\"";
-    let mut shell = Command::new("sh");
-    let output = shell.args(["-c", limited, env!("CARGO_BIN_EXE_lerac")]).args(trains(&out)).output().unwrap();
+    // (A limit on the size of files would also limit drivers that keep the device's memory in one.)
+    std::fs::create_dir_all(out.join("checkpoints")).unwrap();
+    let part = out.join("checkpoints/step-0000000003.safetensors.part");
+    std::os::unix::fs::symlink("/dev/full", part).unwrap();
+    let output = ended(&trains(&out));
     assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
-    assert!(errors(&output).contains("step-0000000003.safetensors: cannot write"), "{}", errors(&output));
+    assert!(
+        errors(&output).contains("step-0000000003.safetensors: cannot write: No space left"),
+        "{}",
+        errors(&output)
+    );
     let left: Vec<_> = std::fs::read_dir(out.join("checkpoints")).unwrap().collect();
     assert!(left.is_empty(), "half a checkpoint stayed: {left:?}");
     succeeds(&resumes(&out));
@@ -407,7 +414,8 @@ pub fn tests() -> Vec<Test> {
     ];
     if cfg!(unix) {
         tests.push(test("resuming: interrupted", |_| interrupted()));
-        tests.push(test("resuming: nowhere to write", |_| nowhere_to_write()));
     }
+    #[cfg(target_os = "linux")]
+    tests.push(test("resuming: nowhere to write", |_| nowhere_to_write()));
     tests
 }
