@@ -12,7 +12,7 @@ static CLIP: Shader = Shader { name: "clip", source: include_str!("../../shaders
 /// Every shader of the optimisers, for checks that need no device.
 pub const SHADERS: &[&Shader] = &[&UPDATE, &CLIP];
 
-/// In the layer of a [`Run`]: its blocks are spared weight decay. The other bits are the layer.
+/// In the layer of a run of blocks: these are spared weight decay. The other bits are the layer.
 pub const NO_DECAY: u32 = 1 << 31;
 
 /// Invocations in a workgroup of the update: four rows. 64 stream about 10 % slower on llvmpipe.

@@ -475,7 +475,9 @@ fn updates_are_timed() {
     for row in rows {
         let alone = !row["optimizer"].as_str().unwrap().contains(',');
         assert!(number(row, "fused ms") > 0.0 && number(row, "GB/s") > 0.0, "{row}");
-        assert_eq!(row["per tensor ms"].is_number(), alone, "{row}");
+        assert_eq!((row["per tensor ms"].is_number(), row["per group ms"].is_number()), (alone, alone), "{row}");
+        let few = number(row, "tensors") <= 1e3;
+        assert_eq!(row["own uniforms ms"].is_number(), alone && few, "{row}");
         if alone {
             let ratio = number(row, "per tensor ms") / number(row, "fused ms");
             approx::assert_relative_eq!(number(row, "per tensor / fused"), ratio, max_relative = 1e-9);

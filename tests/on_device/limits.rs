@@ -134,6 +134,44 @@ fn every_model_fits_or_is_refused(gpu: &Gpu) {
     }
 }
 
+/// What a kernel makes of 1 on a device that keeps what it compiles in `dir`.
+fn doubled(dir: &std::path::Path) -> Vec<f32> {
+    let gpu = Gpu::open(&Options {
+        adapter: AdapterChoice::from_option(None),
+        cache: Some(dir.to_owned()),
+        ..Options::default()
+    });
+    let gpu = gpu.unwrap();
+    let x = gpu.buffer("x", 16).unwrap();
+    gpu.write(&x, 0, &[1f32; 4]);
+    gpu.run([&gpu.call(&kernel(&DOUBLE), &[(x.whole(), Access::Write)], [1, 1, 1]).unwrap()]).unwrap();
+    gpu.read(&x.whole()).unwrap()
+}
+
+fn a_broken_cache_harms_nobody(gpu: &Gpu) {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("made when needed");
+    assert_eq!(doubled(&dir), [2.0; 4]);
+    // Only Vulkan drivers give out what they compile.
+    if gpu.info().backend != "Vulkan" {
+        return;
+    }
+    let files = || std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    let [file] = &files()[..] else { panic!("one file is kept: {:?}", files()) };
+    let sound = std::fs::read(file).unwrap();
+    let mut changed = sound.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    for broken in [&sound[..sound.len() / 2], &[], &changed, b"not a cache at all"] {
+        std::fs::write(file, broken).unwrap();
+        assert_eq!(doubled(&dir), [2.0; 4]);
+        assert_eq!(std::fs::read(file).unwrap().len(), sound.len(), "a broken cache is replaced");
+    }
+    // Where nothing can be kept, work goes on.
+    std::fs::remove_dir_all(&dir).unwrap();
+    std::fs::write(&dir, "a file in its place").unwrap();
+    assert_eq!(doubled(&dir), [2.0; 4]);
+}
+
 /// The tests of this file.
 pub fn tests() -> Vec<Test> {
     vec![
@@ -143,5 +181,6 @@ pub fn tests() -> Vec<Test> {
         test("limits: every model fits or is refused", every_model_fits_or_is_refused),
         test("limits: faults name their place", faults_name_their_place),
         test("limits: a lost device says so", a_lost_device_says_so),
+        test("limits: a broken cache harms nobody", a_broken_cache_harms_nobody),
     ]
 }
