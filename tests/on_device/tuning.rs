@@ -215,10 +215,7 @@ fn a_tuned_run_repeats_without_the_cache(_: &Gpu) {
         |more: &[&str], out: &str, code| said(dir, &[&["train"], SHORT, more, &["--out", &path(out)]].concat(), code);
 
     let refusal = train(&["--tuned"], "none", 1);
-    assert!(
-        refusal.contains("lerac tune --model cnn --data shapes --batch-size 8") && !dir.join("none").exists(),
-        "{refusal}"
-    );
+    assert!(refusal.contains("`lerac tune` with the same options") && !dir.join("none").exists(), "{refusal}");
     let tuned = said(dir, &["tune", "--batch-size", "8", "--seconds", "600", "--json"], 0);
     let tuned: serde_json::Value = serde_json::from_str(&tuned).unwrap();
     let rows = tuned["rows"].as_array().unwrap();
