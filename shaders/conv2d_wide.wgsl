@@ -20,7 +20,8 @@ const COLUMN_TILES: u32 = OW4 / GROUPS_PER_ROW;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 
-// The same weights where a uniform buffer holds them all: there a load at one address for all costs a fifth.
+// The same weights where a uniform buffer holds them all: loads at one address for all lanes cost less there, and convolutions take
+// 13 to 29 % less time (Mesa 22.3.6 llvmpipe).
 @group(0) @binding(4) var<uniform> near: array<vec4<f32>, NEAR>;
 
 fn weights(i: u32) -> vec4<f32> {

@@ -104,7 +104,9 @@ pub(super) fn run(args: &BenchArgs) -> Result<()> {
             let model = args.models.first().map_or("resnet20", String::as_str);
             if args.variants {
                 let task = bench::task();
-                let subject = Subject { model: &nn::named(model)?, task: &task, batch_size: args.batch_size };
+                let [_, h, w] = task.image;
+                let subject =
+                    Subject { model: &nn::named_for(model, [h, w])?, task: &task, batch_size: args.batch_size };
                 let measured = subject.measure(&gpu, Effort { all: true, time: Duration::MAX }, |_, _, _| ())?;
                 return show(args, Some((&gpu, &peaks)), &bench::variants(&measured, &peaks));
             }

@@ -56,7 +56,7 @@ enum Command {
     /// Time kernels, the update, whole steps or the loader on this device
     Bench(bench::BenchArgs),
     /// Measure which kernels a model is fastest with on this device, for `lerac train --tuned`
-    Tune(tune::TuneArgs),
+    Tune(Box<tune::TuneArgs>),
 }
 
 /// Which device to use.
@@ -126,7 +126,7 @@ pub fn main() -> ExitCode {
         Command::Predict(args) => predict::run(args, of_command),
         Command::Trace(args) => trace::run(args, of_command),
         Command::Bench(args) => bench::run(args),
-        Command::Tune(args) => tune::run(args),
+        Command::Tune(args) => tune::run(args, of_command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -58,7 +58,13 @@ pub(super) fn run(args: &TrainArgs, matches: &ArgMatches) -> Result<()> {
     let splits = open_data(&config.source(), args.shown.quiet)?;
     let gpu = args.device.open()?;
     if args.tune || args.tuned {
-        config.kernels = tune::kernels(&gpu, &config, args.tune, args.shown.quiet)?;
+        config.kernels = tune::kernels(
+            &gpu,
+            &config,
+            (splits.train.image, splits.train.classes.len()),
+            args.tune,
+            args.shown.quiet,
+        )?;
     }
     let dir = RunDir::create(&args.out, &config, args.saving.start()?)?;
     carry_out(&gpu, &config, &splits, (dir, None), &args.out, &args.shown)

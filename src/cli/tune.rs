@@ -1,6 +1,6 @@
 //! `lerac tune`, and what `lerac train --tune` and `--tuned` take of it.
 
-use super::{DeviceArgs, print, progress, say, table_of};
+use super::{ConfigArgs, DeviceArgs, print, progress, say, table_of};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::nn;
@@ -8,23 +8,16 @@ use crate::study::KernelCache;
 use crate::study::bench::{self, Effort, Measured, Subject};
 use crate::tape::Choices;
 use crate::train::Config;
-use clap::Args;
+use clap::{ArgMatches, Args};
 use std::time::Duration;
 
 /// Options of `lerac tune`.
 #[derive(Debug, Args)]
 pub(super) struct TuneArgs {
     #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
     device: DeviceArgs,
-    /// Model, as `lerac train` knows them
-    #[arg(long, default_value = "cnn")]
-    model: String,
-    /// Data set whose images and classes the model is made for
-    #[arg(long, default_value = "shapes")]
-    data: String,
-    /// Images per step
-    #[arg(long, default_value_t = 64)]
-    batch_size: usize,
     /// Begin no measurement after so many seconds
     #[arg(long, default_value_t = SECONDS, allow_negative_numbers = true)]
     seconds: f64,
@@ -37,23 +30,25 @@ pub(super) struct TuneArgs {
 }
 
 /// What a measurement takes unless told otherwise.
-pub(super) const SECONDS: f64 = 3.0;
+const SECONDS: f64 = 3.0;
 
-/// What `config` trains, for `see`.
-fn with_subject<T>(config: &Config, see: impl FnOnce(&Subject<'_>) -> Result<T>) -> Result<T> {
-    let (image, classes) = config.source().form()?;
-    let (mean, std) = (vec![0.5; image[0]], vec![0.5; image[0]]);
-    let task = nn::Task { image, classes, mean, std, label_smoothing: 0.0 };
-    let model = nn::named_for(&config.model, [image[1], image[2]])?;
-    see(&Subject { model: &model, task: &task, batch_size: config.images_per_pass() })
+/// Channels, height and width, and the number of classes that a model is made for.
+pub(super) type Form = ([usize; 3], usize);
+
+/// What `config` trains on images of this form, for `see`.
+fn with_subject<T>(config: &Config, (image, classes): Form, see: impl FnOnce(&Subject<'_>) -> T) -> Result<T> {
+    let [c, h, w] = image;
+    let task = nn::Task { image, classes, mean: vec![0.5; c], std: vec![0.5; c], label_smoothing: 0.0 };
+    let batch_size = config.images_per_pass();
+    Ok(see(&Subject { model: &nn::named_for(&config.model, [h, w])?, task: &task, batch_size }))
 }
 
 /// Times the kernels of `config`'s model and keeps the winners in the cache.
-fn measure(gpu: &Gpu, config: &Config, seconds: f64, quiet: bool) -> Result<(KernelCache, Vec<Measured>)> {
+fn measure(gpu: &Gpu, config: &Config, form: Form, seconds: f64, quiet: bool) -> Result<(KernelCache, Vec<Measured>)> {
     let mut cache = KernelCache::read(&KernelCache::path()?)?;
     let bar = progress::counter(&format!("tuning {}", config.model), quiet);
     let effort = Effort { all: false, time: Duration::from_secs_f64(seconds) };
-    let measured = with_subject(config, |subject| {
+    let measured = with_subject(config, form, |subject| {
         subject.measure(gpu, effort, |done, all, task| {
             bar.set_length(all as u64);
             bar.set_position(done as u64);
@@ -61,7 +56,7 @@ fn measure(gpu: &Gpu, config: &Config, seconds: f64, quiet: bool) -> Result<(Ker
         })
     });
     bar.finish_and_clear();
-    let measured = measured?;
+    let measured = measured??;
     let winners = measured.iter().filter_map(|m| Some((m.task.clone(), m.winner()?)));
     cache.add(gpu.info(), Choices(winners.collect()));
     cache.write()?;
@@ -69,16 +64,15 @@ fn measure(gpu: &Gpu, config: &Config, seconds: f64, quiet: bool) -> Result<(Ker
 }
 
 /// Times, keeps and prints.
-pub(super) fn run(args: &TuneArgs) -> Result<()> {
-    let (model, data) = (args.model.clone(), args.data.clone());
-    let config = Config { model, data, batch_size: args.batch_size, ..Config::default() };
+pub(super) fn run(args: &TuneArgs, matches: &ArgMatches) -> Result<()> {
+    let config = args.config.resolve(matches)?;
     config.check()?;
     if !(0.0..=1e6).contains(&args.seconds) {
         return Err(Error::option("--seconds", format!("expected 0 to 1000000, found {}", args.seconds)));
     }
-    config.source().form()?;
+    let form = config.source().form()?;
     let gpu = args.device.open()?;
-    let (_, measured) = measure(&gpu, &config, args.seconds, args.quiet)?;
+    let (_, measured) = measure(&gpu, &config, form, args.seconds, args.quiet)?;
     let report = bench::winners(&measured);
     let path = KernelCache::path()?;
     print(&match args.json {
@@ -95,18 +89,17 @@ pub(super) fn run(args: &TuneArgs) -> Result<()> {
     Ok(())
 }
 
-/// Kernels of `config`'s model: measured now, or in the cache.
-pub(super) fn kernels(gpu: &Gpu, config: &Config, now: bool, quiet: bool) -> Result<Choices> {
+/// Kernels of `config`'s model on images of this form: measured now, or in the cache.
+pub(super) fn kernels(gpu: &Gpu, config: &Config, form: Form, now: bool, quiet: bool) -> Result<Choices> {
     let cache = match now {
-        true => measure(gpu, config, SECONDS, quiet)?.0,
+        true => measure(gpu, config, form, SECONDS, quiet)?.0,
         false => KernelCache::read(&KernelCache::path()?)?,
     };
-    let tape = with_subject(config, |subject| Ok(subject.tape(gpu, Choices::default())))?;
+    let tape = with_subject(config, form, |subject| subject.tape(gpu, Choices::default()))?;
     let choices = cache.choices(gpu.info(), &tape).ok_or_else(|| {
-        let Config { model, data, batch_size, .. } = config;
         let message = format!(
-            "nothing is kept of {model} on {} at --batch-size {batch_size}; \
-             `lerac tune --model {model} --data {data} --batch-size {batch_size}` measures it",
+            "nothing is kept of {} at this batch size on {}; `lerac tune` with the same options measures it",
+            config.model,
             gpu.info().name
         );
         Error::option("--tuned", message)

@@ -1,5 +1,6 @@
 //! Which kernels were the fastest on this machine's devices: a file that `lerac tune` writes and `--tuned` reads.
 
+use crate::cache_dir::cache_dir;
 use crate::data::text;
 use crate::error::{Error, Result};
 use crate::gpu::AdapterInfo;
@@ -48,15 +49,17 @@ pub struct KernelCache {
 }
 
 impl KernelCache {
-    /// Where it lies: `kernels.json` in the directory `LERAC_CACHE`, else in lerac's own in the system's directory for caches.
+    /// Where it lies: `kernels.json` in [`cache_dir`].
     ///
     /// # Errors
-    /// [`Error::Option`] where the system has none.
+    /// [`Error::Option`] where there is no such directory.
     pub fn path() -> Result<PathBuf> {
-        let named = std::env::var_os("LERAC_CACHE").filter(|dir| !dir.is_empty()).map(PathBuf::from);
-        let dir = named.or_else(|| dirs::cache_dir().map(|dir| dir.join("lerac")));
-        let dir =
-            dir.ok_or_else(|| Error::option("LERAC_CACHE", "expected a directory, since there is no home directory"))?;
+        let dir = cache_dir().ok_or_else(|| {
+            Error::option(
+                "LERAC_CACHE",
+                "expected a directory for what is measured; it is empty, or there is no home directory",
+            )
+        })?;
         Ok(dir.join("kernels.json"))
     }
 

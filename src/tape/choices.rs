@@ -24,7 +24,7 @@ impl Variant {
     pub const ALL: [Self; 4] = [Self::Registers, Self::Wide, Self::Shared, Self::Depthwise];
 
     /// Whether it can be the best on a target: a GPU spills the sums of a wide kernel, and on a processor every barrier costs more than
-    /// what shared tiles save (Mesa 22.3.6 llvmpipe: hundreds of times slower).
+    /// what shared tiles save (Mesa 22.3.6 llvmpipe: 5 to 200 times slower).
     pub fn suits(self, target: Target) -> bool {
         match target {
             Target::Gpu => self != Self::Wide,

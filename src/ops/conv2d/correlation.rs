@@ -97,9 +97,11 @@ impl Correlation {
 
     /// The name of the task that a part of a convolution is.
     pub(super) fn task(&self, part: &str) -> String {
-        let Self { n, input: [c, h, w], output: [o, ..], kernel: [kh, kw], groups, padding, .. } = self;
+        let Self { n, input: [c, h, w], output: [o, oh, ow], kernel: [kh, kw], groups, padding, .. } = self;
         let step = self.stride * self.dilation;
-        format!("conv2d {part} [{n},{c},{h},{w}] -> {o}, {kh}x{kw}/{step}, padding {padding}, groups {groups}")
+        format!(
+            "conv2d {part} [{n},{c},{h},{w}] -> [{o},{oh},{ow}], {kh}x{kw}/{step}, padding {padding}, groups {groups}"
+        )
     }
 
     /// Groups of four columns that lie in a row of the tile of a processor's kernel, and the kernel; `None` where none applies.
