@@ -204,6 +204,19 @@ fn cameras_that_were_turned_are_heeded() {
 }
 
 #[test]
+fn the_end_of_a_thumbnail_is_not_the_end() {
+    let [whole, thumbnail] = [40, 8].map(|width| encoded(&pattern(width, 24).into(), ImageFormat::Jpeg));
+    let length = ((thumbnail.len() + 2) as u16).to_be_bytes();
+    // Behind the marker SOI, as cameras have it.
+    let with = [&whole[..2], &[0xff, 0xe1], &length, &thumbnail, &whole[2..]].concat();
+    assert_eq!(decode(&with).unwrap().width(), 40);
+    let cut = decode(&with[..with.len() - 2]).unwrap_err().to_string();
+    assert!(cut.contains("cut off"), "{cut}");
+    let behind = [&with[..], b"what a camera puts behind it"].concat();
+    assert_eq!(decode(&behind).unwrap().width(), 40);
+}
+
+#[test]
 fn images_that_are_cut_off_or_no_images_are_refused() {
     let refuse = |bytes: &[u8], parts: &[&str]| {
         let text = decode(bytes).expect_err("this is no image").to_string();

@@ -105,7 +105,7 @@ pub fn decode_image(path: &Path, bytes: &[u8]) -> Result<RgbImage> {
         )
     };
     if bytes.starts_with(&[0xff, 0xd8]) && !ends_as_jpeg(bytes) {
-        let message = "expected the marker that ends a JPEG image, the file ends here; fetch it again";
+        let message = "the JPEG file is cut off: the marker that ends it is missing; fetch it again";
         return Err(Error::format(path, bytes.len() as u64, message));
     }
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(Error::io(path, "read"))?;

@@ -171,8 +171,8 @@ pub struct Config {
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, help_heading = "Data"))]
     pub cutout: u16,
 
-    /// Model: cnn, lenet, resnet8, resnet20, resnet18, resnet18-imagenet, resnet34, resnet50, wide_resnet50_2, wide_resnet52-2 or
-    /// wide_resnet28-10
+    /// Model: cnn, lenet, resnet8, resnet20, resnet18, resnet18-imagenet, resnet34, resnet50, wide_resnet50_2, wide_resnet52-2,
+    /// wide_resnet28-10, densenet121, vgg11_bn or mobilenet_v2; the last three with -imagenet behind them for large images
     #[cfg_attr(feature = "cli", arg(long, default_value = "cnn", help_heading = "Training"))]
     pub model: String,
     /// Start from these weights (safetensors, names as in a PyTorch state dict) instead of random ones

@@ -48,7 +48,7 @@ SIZES = {
     "densenet121-imagenet": (64, 4),
     "vgg11_bn": (32, 4),
     "mobilenet_v2": (32, 4),
-    "mobilenet_v2-imagenet": (64, 8),
+    "mobilenet_v2-imagenet": (128, 4),
 }
 TRAINED = ("resnet18", "densenet121")
 

@@ -248,7 +248,7 @@ pub fn tests() -> Vec<Test> {
         ("densenet121-imagenet", [64, 4]),
         ("vgg11_bn", [32, 4]),
         ("mobilenet_v2", [32, 4]),
-        ("mobilenet_v2-imagenet", [64, 8]),
+        ("mobilenet_v2-imagenet", [128, 4]),
     ];
     let modes = modes.map(|(model, size)| test(format!("parity {model}"), move |gpu| both_modes(gpu, model, size)));
     let steps = [("resnet18", [16, 4]), ("densenet121", [16, 4])];
