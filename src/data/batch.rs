@@ -1,6 +1,6 @@
 //! Batches as pure functions of (seed, epoch).
 
-use super::images::in_parallel;
+use super::parallel::in_parallel;
 use super::random::{Stream, generator};
 use super::vary::Variation;
 use super::{Dataset, Images};

@@ -5,13 +5,26 @@
 //! and not mapped into memory: what another program does to the file is then an error here and no signal.
 
 use super::folder::Files;
-use super::images::in_parallel;
-use super::source::News;
+use super::parallel::in_parallel;
 use crate::error::{Error, Result};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+
+/// What is told while a set is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News<'n> {
+    /// Something that the user should know.
+    Note(&'n str),
+    /// So many images of all have been decoded, to be checked or kept.
+    Decoded {
+        /// So many.
+        done: usize,
+        /// All.
+        all: usize,
+    },
+}
 
 /// How a cache begins, with the version of its form.
 const MAGIC: &[u8; 16] = b"lerac images 1\r\n";

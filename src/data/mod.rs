@@ -10,6 +10,7 @@ mod idx;
 mod image_file;
 mod images;
 mod loader;
+mod parallel;
 mod random;
 mod shapes;
 mod source;
@@ -19,13 +20,14 @@ mod vary;
 
 pub use annotations::{Face, face_in, image_list_in, names_in, validation_annotations_in, words_in};
 pub use batch::{Augmentation, HostBatch, IGNORED_LABEL, epoch_order};
+pub use cache::News;
 pub use cifar::{cifar10_records, cifar100_records, read_cifar10, read_cifar100, read_cifar100_coarse};
 pub use idx::{images_in, labels_in, read_images, read_labels};
 pub use image_file::{Frame, decode_image, read_image};
 pub use images::Images;
 pub use loader::Loader;
 pub use shapes::shapes;
-pub use source::{NAMES, News, Source, open};
+pub use source::{NAMES, Source, open};
 pub use split::split;
 pub use vary::{Crop, Jitter, Variation};
 

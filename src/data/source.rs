@@ -1,6 +1,6 @@
 //! Data sets by name, and how those of image folders are read.
 
-use super::cache::{Cached, check};
+use super::cache::{Cached, News, check};
 use super::find::Wanted;
 use super::folder::{Files, Layout, Part, food101, imagefolder, tiny_imagenet, utkface_gender};
 use super::image_file::Frame;
@@ -66,20 +66,6 @@ const TINY_IMAGENET: Wanted<'_> = Wanted {
 };
 
 const FOOD_101: Wanted<'_> = Wanted { name: "food-101", archive: None, files: &["meta/train.txt"], ..TINY_IMAGENET };
-
-/// What is told while a set is opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News<'n> {
-    /// Something that the user should know.
-    Note(&'n str),
-    /// So many images of all have been decoded, to be checked or kept.
-    Decoded {
-        /// So many.
-        done: usize,
-        /// All.
-        all: usize,
-    },
-}
 
 /// Which data set, and how its images are read. All but name, directory and normalisation are for image folders alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
