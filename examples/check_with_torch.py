@@ -230,8 +230,10 @@ class Replay:
         model.load_state_dict(weights | counters)
         self.sigma = record["sigma"]
         Dropout.seed, Dropout.step = torch.tensor(config["seed"]), torch.tensor(record["step"] - 1)
-        logits = model(batch["images"].to(self.dtype))
-        loss = F.cross_entropy(logits, batch["labels"].long(), label_smoothing=config["label-smoothing"])
+        images, labels, part = batch["images"].to(self.dtype), batch["labels"].long(), record.get("mix")
+        logits = model(images if part is None else part * images + (1 - part) * images.flip(0))
+        loss_of = lambda labels: F.cross_entropy(logits, labels, label_smoothing=config["label-smoothing"])
+        loss = loss_of(labels) if part is None else part * loss_of(labels) + (1 - part) * loss_of(labels.flip(0))
         self.optimizer.zero_grad()
         loss.backward()
         made = {"loss": loss.detach()}

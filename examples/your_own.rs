@@ -43,6 +43,7 @@ fn main() -> Result<()> {
         curriculum: &late,
         steps_per_epoch: 40,
         seed: 0,
+        mixup: None,
         kernels: &config.kernels,
     };
     let mut session = Session::new(&gpu, &parts)?;

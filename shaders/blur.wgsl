@@ -4,7 +4,7 @@
 // x, y: [N,C,H,W]. `forward`, `backward`: an invocation owns one element of y; `forward_quads`, `backward_quads`: four neighbours in
 // a row, where W is a multiple of 4.
 
-struct Controls { step: u32, seed: u32, sigma: f32, pass_index: u32 }
+struct Controls { step: u32, seed: u32, sigma: f32, pass_index: u32, mix: f32 }
 
 @group(0) @binding(0) var<uniform> controls: Controls;
 @group(0) @binding(1) var<storage, read> x: array<f32>;

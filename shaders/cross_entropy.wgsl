@@ -1,5 +1,6 @@
 // loss[n] = logsumexp_k(z[n,k]) - sum_k t[k] z[n,k],   t = (1 - SMOOTHING) onehot(label) + SMOOTHING / K.
 // dz[n,k] = (softmax(z[n])[k] - t[k]) / (PASSES images), images = rows with a label (a padding row's label is 0xffffffff).
+// Where MIXED, t is mix t(label of n) + (1 - mix) t(label of N-1-n); a hit is one of the own label.
 // z: [N,K], labels: the first N words of the batch. Over the calls, metrics sums up loss, hits and images.
 // A hit in the top 1 (5) means that fewer than 1 (5) classes come before the label, equal logits in class order; NaN never hits.
 
@@ -13,13 +14,14 @@ struct Metrics {
     loss_whole: u32,      // the whole part of that sum
 }
 
-struct Controls { step: u32, seed: u32, sigma: f32, pass_index: u32 }
+struct Controls { step: u32, seed: u32, sigma: f32, pass_index: u32, mix: f32 }
 
 const PADDING: u32 = 0xffffffffu;
 
 @group(0) @binding(0) var<storage, read> z: array<f32>;
 @group(0) @binding(1) var<storage, read> words: array<u32>;
 @group(0) @binding(2) var<storage, read_write> rows: array<vec2<f32>>;
+@group(0) @binding(3) var<uniform> mixture: Controls;
 
 // By its bits, since a compiler may assume that no number is NaN.
 fn is_nan(v: f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
@@ -55,7 +57,9 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
         mean += (v - s.top) / f32(K);
         before += select(0.0, 1.0, v > own || (v == own && k < label) || is_nan(v));
     }
-    var loss = log(s.sum) - (1.0 - SMOOTHING) * (own - s.top);
+    var wanted = own - s.top;
+    if MIXED { wanted = mixture.mix * wanted + (1.0 - mixture.mix) * (z[n * K + words[N - 1u - n]] - s.top); }
+    var loss = log(s.sum) - (1.0 - SMOOTHING) * wanted;
     if SMOOTHING > 0.0 { loss -= SMOOTHING * mean; }
     rows[n] = vec2(loss, before);
 }
@@ -97,6 +101,7 @@ fn reduce() {
 
 @group(0) @binding(2) var<storage, read> totals: Metrics;
 @group(0) @binding(3) var<storage, read_write> dz: array<f32>;
+@group(0) @binding(4) var<uniform> of_pairs: Controls;
 
 // An invocation owns one row.
 @compute @workgroup_size(64)
@@ -106,7 +111,9 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     let label = words[n];
     let s = softmax(n);
     for (var k = 0u; k < K; k++) {
-        let wanted = select(0.0, 1.0 - SMOOTHING, k == label) + SMOOTHING / f32(K);
+        var share = select(0.0, 1.0, k == label);
+        if MIXED { share = of_pairs.mix * share + select(0.0, 1.0 - of_pairs.mix, k == words[N - 1u - n]); }
+        let wanted = (1.0 - SMOOTHING) * share + SMOOTHING / f32(K);
         var g = (exp(z[n * K + k] - s.top) / s.sum - wanted) / f32(PASSES * totals.batch_images);
         if label == PADDING { g = 0.0; }
         if ACCUMULATE { g += dz[n * K + k]; }

@@ -4,7 +4,7 @@
 // The hash is PCG's output function, after Jarzynski & Olano, "Hash Functions for GPU Rendering", JCGT 2020.
 // An invocation owns one element.
 
-struct Controls { step: u32, seed: u32, sigma: f32, pass_index: u32 }
+struct Controls { step: u32, seed: u32, sigma: f32, pass_index: u32, mix: f32 }
 
 @group(0) @binding(0) var<uniform> controls: Controls;
 @group(0) @binding(1) var<storage, read> x: array<f32>;

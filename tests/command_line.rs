@@ -95,6 +95,7 @@ fn unusual() -> Config {
         epochs: 7,
         batch_size: 5,
         micro_batch: Some(1),
+        mixup: Some(0.3),
         seed: i64::MAX as u64,
         log_every: 9,
         snr_every: 11,

@@ -10,7 +10,7 @@ fn recorded(model: &str, mode: Mode, blur: bool) -> Recorded {
     let side = nn::usual_side(model);
     let task =
         Task { image: [3, side, side], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 };
-    nn::record(&nn::named(model).unwrap(), &task, 2, Tape::new(mode), NetOptions { blur })
+    nn::record(&nn::named(model).unwrap(), &task, 2, Tape::new(mode), NetOptions { blur, ..NetOptions::default() })
 }
 
 /// The operations that read a record's result in the forward pass.

@@ -100,7 +100,7 @@ fn models() -> Checked {
             };
             for target in Target::ALL {
                 let tape = Tape::new(mode).with_target(target);
-                let recorded = nn::record(&nn::named(name).unwrap(), &task, 8, tape, NetOptions { blur });
+                let recorded = nn::record(&nn::named(name).unwrap(), &task, 8, tape, NetOptions { blur, mixup: blur });
                 checked.add_tape(&recorded.tape);
             }
         }
@@ -207,6 +207,7 @@ fn structs_lie_as_in_rust() {
         ("seed", offset_of!(Controls, seed)),
         ("sigma", offset_of!(Controls, sigma)),
         ("pass_index", offset_of!(Controls, pass)),
+        ("mix", offset_of!(Controls, mix)),
     ];
     let metrics = [
         ("loss_fraction", offset_of!(Metrics, loss_fraction)),
@@ -243,7 +244,7 @@ fn structs_lie_as_in_rust() {
             checked += 1;
         }
     }
-    assert_eq!(checked, 9, "controls in three shaders, metrics and step in two, layers and runs in one");
+    assert_eq!(checked, 10, "controls in four shaders, metrics and step in two, layers and runs in one");
 }
 
 #[test]

@@ -204,3 +204,17 @@ fn images_are_normalised_by_what_was_asked_for() {
     // The fingerprint is of the images, not of what is made of them.
     assert_eq!(own.fingerprint(), half.fingerprint());
 }
+
+#[test]
+fn mixing_parts_are_functions_of_seed_and_step() {
+    use lerac::data::mixing_part;
+    let parts = |alpha: f64, seed: u64| -> Vec<f64> { (0..2000).map(|step| mixing_part(alpha, seed, step)).collect() };
+    let mean = |parts: &[f64]| parts.iter().sum::<f64>() / parts.len() as f64;
+    assert_eq!(parts(0.4, 7), parts(0.4, 7));
+    assert_ne!(parts(0.4, 7), parts(0.4, 8));
+    // The larger of two uniform parts is 3/4 on average, that of parts which are nearly always 0 and 1 nearly 1.
+    let uniform = parts(1.0, 1);
+    assert!(uniform.iter().all(|part| (0.5..=1.0).contains(part)));
+    assert!((mean(&uniform) - 0.75).abs() < 0.01, "{}", mean(&uniform));
+    assert!(mean(&parts(0.01, 1)) > 0.98 && mean(&parts(500.0, 1)) < 0.52);
+}

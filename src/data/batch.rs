@@ -8,6 +8,7 @@ use crate::error::Result;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use rand_distr::{Beta, Distribution};
 
 /// The label of a place in a batch that no image fills.
 pub const IGNORED_LABEL: u32 = u32::MAX;
@@ -60,6 +61,17 @@ impl Augmentation {
         let mut offset = || (rng.random_range(-shift..=shift) + 128) as u32;
         flip | offset() << 8 | offset() << 16
     }
+}
+
+/// An image's own part in what mixup makes of it, of a step: Beta(alpha, alpha), the larger of the two parts, since in pairs of which each
+/// image is the other's partner it does not matter which is whose.
+///
+/// # Panics
+/// If alpha is not a positive number.
+pub fn mixing_part(alpha: f64, seed: u64, step: u64) -> f64 {
+    let beta = Beta::new(alpha, alpha).expect("alpha is a positive number");
+    let part: f64 = beta.sample(&mut generator(seed, Stream::Mixture { step }));
+    part.max(1.0 - part)
 }
 
 /// A batch as it is sent to the device: N labels, N draws, then the images' bytes, four to a word, the lowest first.

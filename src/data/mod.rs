@@ -19,7 +19,7 @@ pub(crate) mod text;
 mod vary;
 
 pub use annotations::{Face, face_in, image_list_in, names_in, validation_annotations_in, words_in};
-pub use batch::{Augmentation, HostBatch, IGNORED_LABEL, epoch_order};
+pub use batch::{Augmentation, HostBatch, IGNORED_LABEL, epoch_order, mixing_part};
 pub use cache::News;
 pub use cifar::{cifar10_records, cifar100_records, read_cifar10, read_cifar100, read_cifar100_coarse};
 pub use idx::{images_in, labels_in, read_images, read_labels};
@@ -32,7 +32,7 @@ pub use split::split;
 pub use vary::{Crop, Jitter, Variation};
 
 use crate::error::{Error, Result};
-use images::in_parallel;
+use parallel::in_parallel;
 use serde::{Deserialize, Serialize};
 
 /// Labelled images of one form.

@@ -12,6 +12,8 @@ pub(super) enum Stream {
     Augmentation { epoch: u64 },
     /// What the host changes of an epoch's images.
     Variation { epoch: u64 },
+    /// How the images of a step are mixed.
+    Mixture { step: u64 },
     /// Which images are held out.
     Split,
     /// The drawn training images.
@@ -23,12 +25,13 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// Epochs take two numbers each, and one of the upper half. The drawn shapes share those of epoch 0, since their bytes are pinned and must not change.
+    /// Epochs take two numbers each, and one of the upper half, steps one of the last quarter. The drawn shapes share those of epoch 0, since their bytes are pinned and must not change.
     fn number(self) -> u64 {
         match self {
             Self::Order { epoch } => epoch << 1,
             Self::Augmentation { epoch } => epoch << 1 | 1,
             Self::Variation { epoch } => 1 << 63 | epoch,
+            Self::Mixture { step } => 3 << 62 | step,
             Self::Split => u64::MAX,
             Self::TrainShapes => 0,
             Self::TestShapes => 1,

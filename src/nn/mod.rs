@@ -10,8 +10,9 @@ pub use models::{NAMES, named, named_for, usual_side};
 pub use net::{Conv, Net, NetOptions};
 
 use crate::curriculum::Layer;
-use crate::ops::{cross_entropy::cross_entropy, load_batch};
-use crate::tape::{BufferId, Tape, Var};
+use crate::ops::cross_entropy::{Targets, cross_entropy};
+use crate::ops::{load_batch, mixup::mixup};
+use crate::tape::{BufferId, Mode, Tape, Var};
 
 /// Something that maps images `[N,C,H,W]` to logits `[N,K]`, recorded on a net.
 pub type Model = Box<dyn Fn(&mut Net, Var, usize) -> Var + Send + Sync>;
@@ -53,6 +54,8 @@ pub fn record(model: &Model, task: &Task, batch_size: usize, mut tape: Tape, opt
     let images = [batch_size, c, h, w];
     let batch = tape.buffer("batch", 4 * load_batch::batch_words(images) as u64);
     let x = load_batch::load_batch(&mut tape, "images", batch, images, &task.mean, &task.std);
+    let mixed = options.mixup && tape.mode() == Mode::Train;
+    let x = if mixed { mixup(&mut tape, "mixup", x) } else { x };
     let mut net = Net::new(&mut tape, options);
     let logits = model(&mut net, x, task.classes);
     let layers = net.into_layers();
@@ -62,6 +65,6 @@ pub fn record(model: &Model, task: &Task, batch_size: usize, mut tape: Tape, opt
         "the model's result is [{n},{k}], not [{batch_size},{}]",
         task.classes
     );
-    cross_entropy(&mut tape, "loss", logits, batch, task.label_smoothing);
+    cross_entropy(&mut tape, "loss", logits, batch, Targets { smoothing: task.label_smoothing, mixed });
     Recorded { tape, layers, batch, logits }
 }

@@ -11,6 +11,8 @@ use crate::tensor::Shape;
 pub struct NetOptions {
     /// Curriculum by Smoothing: a blur after each convolution but 1x1 ones, which the original leaves out too.
     pub blur: bool,
+    /// Mixup: in training the images and labels of a pass are mixed in pairs.
+    pub mixup: bool,
 }
 
 /// A convolution as a model writes it.

@@ -68,30 +68,46 @@ impl Metrics {
     }
 }
 
+/// What the logits are held against.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Targets {
+    /// e, the part of 1 that is spread over all classes.
+    pub smoothing: f64,
+    /// Whether the images were mixed by [`super::mixup`]: t is then mixed of both labels alike.
+    pub mixed: bool,
+}
+
 /// Appends the loss of logits z `[N,K]` under the labels that are the first N words of `batch`. Backward starts here.
 ///
 /// # Panics
 /// If smoothing is outside [0, 1).
-pub fn cross_entropy(tape: &mut Tape, name: &str, z: Var, batch: BufferId, smoothing: f64) {
+pub fn cross_entropy(tape: &mut Tape, name: &str, z: Var, batch: BufferId, targets: Targets) {
+    let Targets { smoothing, mixed } = targets;
     assert!((0.0..1.0).contains(&smoothing), "{name}: needs 0 <= smoothing < 1, found {smoothing}");
     let [n, k] = tape.shape(z).rows();
     let rows = tape.buffer(&format!("{name}.rows"), 8 * n as u64);
     let metrics = tape.buffer(METRICS, size_of::<Metrics>() as u64);
     let controls = tape.controls();
     let smoothing = (smoothing as f32).into();
-    let constants = vec![("N", n.into()), ("K", k.into()), ("SMOOTHING", smoothing), ("PASSES", tape.passes().into())];
+    let constants = vec![
+        ("N", n.into()),
+        ("K", k.into()),
+        ("SMOOTHING", smoothing),
+        ("PASSES", tape.passes().into()),
+        ("MIXED", mixed.into()),
+    ];
     let kernels = Kernels { shader: &SHADER, constants };
     let grid = linear_grid(n, LANES);
     let (z_in, labels) = (Operand::from(z).read(), Operand::from(batch).read());
-    let totals = Operand::from(metrics);
-    let reduce = vec![Operand::from(rows).read(), labels, Operand::from(controls).uniform(), totals.write()];
+    let (totals, controls_in) = (Operand::from(metrics), Operand::from(controls).uniform());
+    let reduce = vec![Operand::from(rows).read(), labels, controls_in, totals.write()];
     let forward = vec![
-        kernels.dispatch("forward", vec![z_in, labels, Operand::from(rows).write()], grid),
+        kernels.dispatch("forward", vec![z_in, labels, Operand::from(rows).write(), controls_in], grid),
         kernels.dispatch("reduce", reduce, [1, 1, 1]),
     ];
     let mut backward = vec![];
     if tape.needs_gradient(z) {
-        let bindings = vec![z_in, labels, totals.read(), Operand::Gradient(z).write()];
+        let bindings = vec![z_in, labels, totals.read(), Operand::Gradient(z).write(), controls_in];
         backward.push(kernels.dispatch("backward", bindings, grid));
     }
     tape.record(Record { name: name.into(), op: "cross_entropy", result: None, forward, backward });

@@ -12,6 +12,7 @@ pub mod linear;
 pub mod load_batch;
 pub mod max_pool;
 pub mod mean_pool;
+pub mod mixup;
 pub mod relu;
 
 use crate::gpu::{Constant, Kernel, Shader};
@@ -53,6 +54,7 @@ pub const SHADERS: &[&Shader] = &[
     &load_batch::SHADER,
     &max_pool::SHADER,
     &mean_pool::SHADER,
+    &mixup::SHADER,
     &relu::SHADER,
 ];
 

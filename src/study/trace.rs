@@ -20,6 +20,9 @@ pub fn trace(gpu: &Gpu, config: &Config, data: &Splits, steps: u64, dir: &Path) 
     if !(1..=all).contains(&steps) {
         return Err(Error::option("--steps", format!("expected 1 to {all}, the steps of the run, found {steps}")));
     }
+    if config.images_per_pass() < config.batch_size {
+        return Err(Error::option("--micro-batch", "a trace shows whole batches; leave it out"));
+    }
     let epoch = begun.session.time().steps_per_epoch;
     if config.schedule == ScheduleKind::Plateau && steps > epoch {
         let message =
@@ -33,7 +36,7 @@ pub fn trace(gpu: &Gpu, config: &Config, data: &Splits, steps: u64, dir: &Path) 
     write("initial.safetensors", &session.named(&session.snapshot()?, ""))?;
     let mut records = vec![];
     for step in 1..=steps {
-        let (rates, sigma) = (session.rates().collect::<Vec<_>>(), session.sigma());
+        let (rates, sigma, mix) = (session.rates().collect::<Vec<_>>(), session.sigma(), session.mixing_part());
         let batch = begun.loader.next().ok_or_else(|| Error::Device("the loader's thread has ended".into()))??;
         session.step(&batch)?;
         let metrics = session.training_metrics()?;
@@ -52,6 +55,7 @@ pub fn trace(gpu: &Gpu, config: &Config, data: &Splits, steps: u64, dir: &Path) 
             "step": step,
             "loss": metrics.mean_loss(),
             "sigma": sigma,
+            "mix": mix,
             "learning_rates": names.zip(rates).collect::<HashMap<_, _>>(),
         }));
     }

@@ -118,7 +118,7 @@ struct Scratch {
     bytes: u64,
 }
 
-/// What kernels may read that changes from step to step, one uniform of 16 bytes.
+/// What kernels may read that changes from step to step, one uniform of 32 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct Controls {
@@ -130,6 +130,10 @@ pub struct Controls {
     pub sigma: f32,
     /// Passes of this step done before this one.
     pub pass: u32,
+    /// An image's own part in what mixup makes of it.
+    pub mix: f32,
+    /// Nothing; fills 32 bytes.
+    pub reserved: [u32; 3],
 }
 
 /// The name of the uniform that holds [`Controls`].

@@ -234,6 +234,10 @@ pub struct Config {
     /// Label smoothing of the loss
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, help_heading = "Optimiser"))]
     pub label_smoothing: f64,
+    /// Mix images and labels in pairs (mixup), in parts from Beta(MIXUP, MIXUP); 0.2 to 1 are usual
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "Training"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mixup: Option<f64>,
     /// Shape of the common rate
     #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "constant", help_heading = "Optimiser"))]
     pub schedule: ScheduleKind,
@@ -347,6 +351,7 @@ impl Default for Config {
             spare_norm_and_bias: false,
             clip_norm: None,
             label_smoothing: 0.0,
+            mixup: None,
             schedule: ScheduleKind::Constant,
             milestones: vec![],
             gamma: 0.1,
@@ -409,6 +414,8 @@ impl Config {
         let decays = self.weight_decay >= 0.0 && self.weight_decay.is_finite();
         require("--weight-decay", self.weight_decay, decays, "0 or more")?;
         require("--momentum", self.momentum, (0.0..1.0).contains(&self.momentum), "0 <= momentum < 1")?;
+        let alpha = self.mixup.unwrap_or(1.0);
+        require("--mixup", alpha, (1e-3..=1e3).contains(&alpha), "0.001 to 1000")?;
         let smoothing = self.label_smoothing;
         require("--label-smoothing", smoothing, (0.0..1.0).contains(&smoothing), "0 <= smoothing < 1")?;
         let clip = self.clip_norm.unwrap_or(1.0);
@@ -446,6 +453,12 @@ impl Config {
             let divides = micro > 0 && self.batch_size.is_multiple_of(micro);
             let wanted = format!("a divisor of the batch size, {}", self.batch_size);
             require("--micro-batch", micro, divides, &wanted)?;
+            if self.mixup.is_some() && micro < self.batch_size {
+                return Err(Error::option(
+                    "--micro-batch",
+                    "mixup pairs the images of a whole batch; leave out one of the two",
+                ));
+            }
         }
         require("--snr-batches", self.snr_batches, (2..=1024).contains(&self.snr_batches), "2 to 1024")?;
         require("--shift", self.shift, self.shift <= 127, "at most 127 pixels")
@@ -621,9 +634,9 @@ impl Config {
         Paper::new(self.eta, range, self.k(), &curriculum::depths(layers, self.granularity), self.pace)
     }
 
-    /// What the method asks of the model.
+    /// What method and mixup ask of the model.
     pub fn net_options(&self) -> NetOptions {
-        NetOptions { blur: self.method.has_blur() }
+        NetOptions { blur: self.method.has_blur(), mixup: self.mixup.is_some() }
     }
 
     /// Which data set, and how its files are read.

@@ -2,7 +2,7 @@
 
 use super::Tensor;
 use crate::curriculum::{self, Curriculum, Layer, PlateauState, Schedule, Time};
-use crate::data::{HostBatch, IGNORED_LABEL};
+use crate::data::{HostBatch, IGNORED_LABEL, mixing_part};
 use crate::error::{Error, Result};
 use crate::gpu::{BufferRange, Call, Gpu};
 use crate::nn::{self, Model, NetOptions, Task};
@@ -49,6 +49,7 @@ pub struct Session<'g> {
     plan: SessionPlan,
     batch_size: usize,
     image_bytes: usize,
+    mixup: Option<f64>,
 }
 
 /// Weights and running statistics as they stood after a step.
@@ -97,8 +98,10 @@ pub struct Parts<'a> {
     pub curriculum: &'a MakeCurriculum<'a>,
     /// Steps in an epoch.
     pub steps_per_epoch: u64,
-    /// Seed of initial weights and dropout.
+    /// Seed of initial weights, dropout and mixup.
     pub seed: u64,
+    /// alpha of mixup, where the net mixes.
+    pub mixup: Option<f64>,
     /// Kernels other than the usual ones.
     pub kernels: &'a Choices,
 }
@@ -161,6 +164,7 @@ impl<'g> Session<'g> {
             time: Time { step: 0, steps_per_epoch: parts.steps_per_epoch },
             seed: parts.seed,
             batch_size: parts.batch_size,
+            mixup: parts.mixup,
             image_bytes: parts.task.image.iter().product(),
             plan,
             storage,
@@ -228,6 +232,15 @@ impl<'g> Session<'g> {
         self.curriculum.sigma(self.time)
     }
 
+    /// An image's own part in what mixup makes of it, of the next step, where images are mixed.
+    pub fn mixing_part(&self) -> Option<f64> {
+        self.mix(self.time.step)
+    }
+
+    fn mix(&self, step: u64) -> Option<f64> {
+        self.mixup.map(|alpha| mixing_part(alpha, self.seed, step))
+    }
+
     /// One training step: one submission for each pass, not waited for.
     ///
     /// # Errors
@@ -275,6 +288,8 @@ impl<'g> Session<'g> {
             seed: self.seed as u32 ^ (self.seed >> 32) as u32,
             sigma: self.curriculum.sigma(time).unwrap_or(1.0) as f32,
             pass: pass as u32,
+            mix: self.mix(time.step).unwrap_or(1.0) as f32,
+            reserved: [0; 3],
         };
         self.gpu.write(program.buffer_named(CONTROLS).expect("the loss reads the controls"), 0, &[controls]);
     }

@@ -54,6 +54,7 @@ pub(super) fn session<'g>(gpu: &'g Gpu, config: &Config, data: &Dataset, steps_p
         curriculum: &|layers| config.curriculum(layers),
         steps_per_epoch,
         seed: config.seed,
+        mixup: config.mixup,
         kernels: &config.kernels,
     };
     Session::new(gpu, &parts)

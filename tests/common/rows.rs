@@ -10,7 +10,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 /// sigma of the blur, seed and step of dropout: what the rows' references assume.
-pub const CONTROLS: lerac::tape::Controls = lerac::tape::Controls { step: 3, seed: 7, sigma: 0.8, pass: 0 };
+pub const CONTROLS: lerac::tape::Controls =
+    lerac::tape::Controls { step: 3, seed: 7, sigma: 0.8, pass: 0, mix: 0.75, reserved: [0; 3] };
 
 type Record = Box<dyn Fn(&mut Tape, &str, &[Var], &[ParamId]) -> Var + Send + Sync>;
 type Forward = Box<dyn Fn(&[Vec<f64>]) -> Vec<f64> + Send + Sync>;
@@ -207,6 +208,21 @@ fn dropout(shape: Shape, p: f64) -> Row {
     }
 }
 
+fn mixup(shape: [usize; 4]) -> Row {
+    let mixed = move |x: &[f64]| ops::mixup::reference::forward(x, shape[0], f64::from(CONTROLS.mix));
+    Row {
+        name: format!("mixup {shape:?}"),
+        inputs: vec![shape.into()],
+        params: vec![],
+        record: Box::new(|tape, name, x, _| ops::mixup::mixup(tape, name, x[0])),
+        forward: Box::new(move |v| mixed(&v[0])),
+        backward: Box::new(move |_, dy| vec![mixed(dy)]),
+        linear: true,
+        multiply_adds: 0,
+        gain: 1.0,
+    }
+}
+
 fn linear(n: usize, c: usize, o: usize) -> Row {
     let extent = [n, c, o];
     Row {
@@ -361,6 +377,9 @@ pub fn rows() -> Vec<Row> {
         blur([1, 3, 3, 12]),
         blur([2, 1, 1, 4]),
         blur([1, 1, 1, 1]),
+        mixup([1, 2, 3, 1]),
+        mixup([5, 3, 4, 3]),
+        mixup([6, 1, 4, 4]),
         dropout([5, 7, 3].into(), 0.3),
         dropout([257].into(), 0.5),
         linear(1, 1, 1),

@@ -4,7 +4,7 @@ use crate::common::compare::assert_close;
 use crate::common::{Test, test};
 use lerac::gpu::Gpu;
 use lerac::nn::{Conv, Net, NetOptions};
-use lerac::ops::cross_entropy::{METRICS, Metrics, cross_entropy};
+use lerac::ops::cross_entropy::{METRICS, Metrics, Targets, cross_entropy};
 use lerac::ops::max_pool::Window;
 use lerac::optim::{Optimizer, Rule, Settings};
 use lerac::tape::{Controls, Mode, Program, Storage, Tape, Target};
@@ -45,7 +45,7 @@ fn replay(gpu: &Gpu, name: &str, rule: Rule, target: Target) {
     let y = net.global_mean_pool("pool2", y);
     let logits = net.linear("linear", y, 5);
     let layers = net.into_layers();
-    cross_entropy(&mut tape, "loss", logits, batch, number("smoothing"));
+    cross_entropy(&mut tape, "loss", logits, batch, Targets { smoothing: number("smoothing"), mixed: false });
 
     let storage = Storage::new(gpu, &tape).unwrap();
     let program = Program::new(gpu, tape, &storage).unwrap();

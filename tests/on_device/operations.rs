@@ -6,7 +6,7 @@ use crate::common::{Test, test};
 use lerac::gpu::Gpu;
 use lerac::nn::{self, Net, NetOptions, Recorded, Task};
 use lerac::ops::batch_norm::{self, After, Norm};
-use lerac::ops::cross_entropy::{self, METRICS, Metrics, PADDING};
+use lerac::ops::cross_entropy::{self, METRICS, Metrics, PADDING, Targets};
 use lerac::ops::load_batch::{self, batch_words};
 use lerac::ops::{dropout, max_pool, relu};
 use lerac::tape::{Controls, Declared, Init, Mode, Program, Storage, Tape, Target, Var};
@@ -52,15 +52,20 @@ fn load_batch(gpu: &Gpu) {
 
 /// A loss over logits [n,k], its program, and a run of forward and backward on `labels`.
 fn loss(gpu: &Gpu, z: &[f64], labels: &[u32], smoothing: f64, step: u32) -> (Metrics, Vec<f32>) {
+    let controls = Controls { step, ..Controls::default() };
+    loss_against(gpu, z, labels, Targets { smoothing, mixed: false }, controls)
+}
+
+fn loss_against(gpu: &Gpu, z: &[f64], labels: &[u32], targets: Targets, controls: Controls) -> (Metrics, Vec<f32>) {
     let (n, k) = (labels.len(), z.len() / labels.len());
     let mut tape = Tape::new(Mode::Train);
     let logits = tape.leaf("z", [n, k], true);
     let batch = tape.buffer("batch", 4 * n as u64);
-    cross_entropy::cross_entropy(&mut tape, "loss", logits, batch, smoothing);
+    cross_entropy::cross_entropy(&mut tape, "loss", logits, batch, targets);
     let program = program(gpu, &tape);
     gpu.write(program.value(logits), 0, &narrow(z));
     gpu.write(program.buffer(batch), 0, labels);
-    gpu.write(program.buffer_named(lerac::tape::CONTROLS).unwrap(), 0, &[Controls { step, ..Controls::default() }]);
+    gpu.write(program.buffer_named(lerac::tape::CONTROLS).unwrap(), 0, &[controls]);
     let metrics = program.buffer_named(METRICS).unwrap();
     gpu.write(&metrics, 0, &[Metrics::default()]);
     gpu.run(program.forward().iter().chain(program.backward())).unwrap();
@@ -85,6 +90,26 @@ fn cross_entropy_rows(gpu: &Gpu) {
         assert_eq!((metrics.top1, metrics.top5), (hits(1), hits(5)));
         assert_eq!(metrics.images as usize, labels.iter().filter(|&&label| label != PADDING).count());
         assert_eq!(metrics.halted, 0);
+    }
+}
+
+fn cross_entropy_of_mixed_labels(gpu: &Gpu) {
+    for (n, k, smoothing, mix) in [(6, 5, 0.0, 0.7f32), (7, 4, 0.1, 0.5), (1, 3, 0.2, 0.6)] {
+        let z: Vec<f64> = spread(n * k, 4).into_iter().map(|v| f64::from(v as f32 * 4.0)).collect();
+        let labels: Vec<u32> = (0..n).map(|i| (i * i % k) as u32).collect();
+        let others: Vec<u32> = labels.iter().rev().copied().collect();
+        let targets = Targets { smoothing, mixed: true };
+        let (metrics, dz) = loss_against(gpu, &z, &labels, targets, Controls { mix, ..Controls::default() });
+        let part = f64::from(mix);
+        let of = |one: &[f64], other: &[f64]| -> Vec<f64> {
+            one.iter().zip(other).map(|(a, b)| part * a + (1.0 - part) * b).collect()
+        };
+        let losses = |labels: &[u32]| cross_entropy::reference::losses(&z, labels, smoothing);
+        let expected = of(&losses(&labels), &losses(&others)).iter().sum::<f64>();
+        approx::assert_relative_eq!(metrics.loss(), expected, max_relative = 1e-6);
+        let gradient = |labels: &[u32]| cross_entropy::reference::backward(&z, labels, smoothing);
+        assert_close("dz", &dz, &of(&gradient(&labels), &gradient(&others)), 2e-5);
+        assert_eq!(metrics.top1, cross_entropy::reference::hits(&z, &labels, 1));
     }
 }
 
@@ -178,7 +203,7 @@ fn evaluation_is_training_under_the_same_statistics(gpu: &Gpu) {
     ] {
         let record = |mode| {
             let tape = Tape::new(mode).with_target(target);
-            nn::record(&nn::named(model).unwrap(), &task, BATCH, tape, NetOptions { blur })
+            nn::record(&nn::named(model).unwrap(), &task, BATCH, tape, NetOptions { blur, ..NetOptions::default() })
         };
         let (train, eval) = (record(Mode::Train), record(Mode::Eval));
         let storage = Storage::new(gpu, &train.tape).unwrap();
@@ -316,6 +341,7 @@ pub fn tests() -> Vec<Test> {
     vec![
         test("operations load_batch", load_batch),
         test("operations cross_entropy", cross_entropy_rows),
+        test("operations: cross_entropy of mixed labels", cross_entropy_of_mixed_labels),
         test("operations cross_entropy at its extremes", cross_entropy_extremes),
         test("operations NaN passes", nan_passes),
         test("operations max_pool: the first of equals wins", the_first_of_equals_wins),

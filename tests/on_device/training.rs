@@ -83,6 +83,7 @@ fn session_of<'g>(gpu: &'g Gpu, config: &Config) -> Session<'g> {
         curriculum: &|layers| config.curriculum(layers),
         steps_per_epoch: 4,
         seed: 0,
+        mixup: config.mixup,
         kernels: &config.kernels,
     };
     Session::new(gpu, &parts).unwrap()
@@ -110,6 +111,7 @@ fn passes_are_a_batch(gpu: &Gpu) {
             curriculum: &|layers| config.curriculum(layers),
             steps_per_epoch: 4,
             seed: 3,
+            mixup: config.mixup,
             kernels: &config.kernels,
         };
         let mut session = Session::new(gpu, &parts).unwrap();

@@ -43,6 +43,7 @@ pub fn session<'g>(gpu: &'g Gpu, config: &Config) -> Result<(Session<'g>, HostBa
         curriculum: &|layers| config.curriculum(layers),
         steps_per_epoch: 10,
         seed: 0,
+        mixup: config.mixup,
         kernels: &config.kernels,
     };
     // First what refuses a batch that does not fit the device.
