@@ -129,6 +129,13 @@ pub(super) fn fill<'g>(
                     gpu.info().name
                 ));
             }
+            if standing.version != env!("CARGO_PKG_VERSION") {
+                say(&format!(
+                    "note: the checkpoint was made by lerac {}; what {} does from here on may differ by rounding",
+                    standing.version,
+                    env!("CARGO_PKG_VERSION")
+                ));
+            }
             train::resume(gpu, config, splits, checkpoint, &mut progress)
         }
     };

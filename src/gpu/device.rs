@@ -126,7 +126,8 @@ impl Gpu {
     pub fn limits(&self) -> Limits {
         let limits = self.device.limits();
         Limits {
-            binding_bytes: limits.max_storage_buffer_binding_size,
+            // Kernels count elements in 32 bits.
+            binding_bytes: limits.max_storage_buffer_binding_size.min(u32::MAX.into()),
             uniform_bytes: limits.max_uniform_buffer_binding_size,
             buffer_bytes: limits.max_buffer_size,
             grid: limits.max_compute_workgroups_per_dimension,

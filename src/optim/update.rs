@@ -278,10 +278,4 @@ impl Optimizer {
     pub fn calls(&self) -> &[Call] {
         &self.calls
     }
-
-    /// Bytes on the device: moments and tables.
-    pub fn bytes(&self) -> u64 {
-        let moments = self.moments.iter().flat_map(Arena::windows).map(Buffer::bytes);
-        moments.sum::<u64>() + self.table_buffer.bytes()
-    }
 }

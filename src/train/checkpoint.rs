@@ -60,7 +60,7 @@ pub struct Standing {
     pub adapter: String,
     /// The run's options.
     pub config: Config,
-    /// CRC-32 of all images and labels, those of the test set too.
+    /// CRC-32 of all images and labels, those of the test set too; of image files the names and sizes stand for what is in them.
     pub data: u32,
     /// Steps done.
     pub step: u64,

@@ -84,7 +84,7 @@ pub struct Summary {
     pub milliseconds_per_step: f64,
     /// Bytes on the device.
     pub device_bytes: u64,
-    /// CRC-32 of all images and labels; absent in summaries of before it was kept.
+    /// CRC-32 of all images and labels, of image files by their names and sizes; absent in summaries of before it was kept.
     pub data_crc32: Option<u32>,
     /// The adapter's name.
     pub adapter: String,

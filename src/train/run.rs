@@ -278,7 +278,14 @@ impl<'g> Training<'g, '_> {
     }
 
     /// All of the run behind the latest step, of whose interval `interval_seconds` have passed.
-    fn checkpoint(&self, gpu: &Gpu, interval_seconds: f64) -> Result<Checkpoint> {
+    ///
+    /// # Errors
+    /// As [`Self::take_sums`] where a loss was not finite: no checkpoint of such a run is worth keeping.
+    fn checkpoint(&mut self, gpu: &Gpu, interval_seconds: f64) -> Result<Checkpoint> {
+        let sums = self.session.peek_metrics()?;
+        if sums.halted != 0 {
+            self.take_sums()?;
+        }
         let mut tensors = self.session.state()?;
         if let Some((_, snapshot)) = &self.best {
             tensors.extend(self.session.named(snapshot, &Checkpoint::of_best("")));
@@ -293,7 +300,7 @@ impl<'g> Training<'g, '_> {
             best: self.best.as_ref().map(|(best, _)| *best),
             plateau: self.session.plateau(),
             totals: self.totals,
-            sums: self.session.peek_metrics()?,
+            sums,
             seconds: self.seconds,
             interval_seconds,
             tables: Default::default(),

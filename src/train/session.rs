@@ -14,7 +14,7 @@ use crate::tape::{
 use crate::tensor::{Arena, Shape, Span};
 use std::borrow::Cow;
 
-/// The bytes that a session takes on the device.
+/// The bytes that a session takes on the device, but for the tables and sums of its update, which are about a fifteenth of the parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct SessionPlan {
     /// Training, parameters and gradients counted in.
@@ -86,7 +86,8 @@ pub struct Parts<'a> {
     pub task: &'a Task,
     /// Images per step.
     pub batch_size: usize,
-    /// Images per pass, of which a step has as many as it takes; divides the batch size. Batch norm sees the images of a pass alone.
+    /// Images per pass, of which a step has as many as it takes; divides the batch size. Batch norm sees the images of a pass alone, and
+    /// its running statistics take each pass for a batch.
     pub micro_batch: usize,
     /// What the method asks of the network.
     pub net_options: NetOptions,
@@ -111,7 +112,12 @@ impl<'g> Session<'g> {
     ///
     /// # Errors
     /// [`Error::Capacity`] where it does not fit, [`Error::Option`] for a curriculum, or a kernel, that cannot be.
+    ///
+    /// # Panics
+    /// If the images of a pass do not divide the batch.
     pub fn new(gpu: &'g Gpu, parts: &Parts<'_>) -> Result<Self> {
+        let divides = parts.micro_batch > 0 && parts.batch_size.is_multiple_of(parts.micro_batch);
+        assert!(divides, "a batch of {} is not cut in passes of {}", parts.batch_size, parts.micro_batch);
         let passes = parts.batch_size / parts.micro_batch;
         let tape = |mode| {
             let tape = Tape::new(mode).with_target(Target::of(gpu.info())).with_passes(passes);

@@ -17,8 +17,12 @@ const TOLERANCE: f64 = 1e-4;
 /// The same after twenty steps.
 const STEPS_TOLERANCE: f64 = 1e-3;
 
-/// Gradients that are 0 but for rounding are held against this part of the largest.
-const LEAST: f64 = 1e-2;
+/// So many times PyTorch's own f32 may be off, where that is more: of what is nearly 0, as the gradient of a bias before a norm, f32
+/// knows nothing.
+const TIMES_F32: f64 = 10.0;
+
+/// Numbers that stand for a tensor: its norm, eight products with signs, and how far PyTorch's f32 is off.
+const NUMBERS: usize = 10;
 
 const CLASSES: usize = 10;
 
@@ -108,17 +112,18 @@ impl Fixture {
     }
 
     /// Compares tensors by their sketches, all that the fixture has of this kind and no other.
-    fn compare(&self, kind: &str, found: &HashMap<String, Vec<f32>>, least: f64, tolerance: f64) {
+    fn compare(&self, kind: &str, found: &HashMap<String, Vec<f32>>, tolerance: f64) {
         let expected = self.whole(kind);
-        let largest = expected.chunks_exact(9).map(|sketch| sketch[0]).fold(0.0, f64::max);
         let names = &self.names[kind];
         assert_eq!(names.len(), found.len(), "{kind}: PyTorch has {names:?}, the engine {:?}", found.keys());
-        for (name, expected) in names.iter().zip(expected.chunks_exact(9)) {
+        for (name, expected) in names.iter().zip(expected.chunks_exact(NUMBERS)) {
             let values = found.get(name).unwrap_or_else(|| panic!("the engine has no {name}"));
             let found = sketch(values);
-            let squares = found[1..].iter().zip(&expected[1..]).map(|(f, e)| (f - e) * (f - e));
-            let error = (squares.sum::<f64>() / 8.0).sqrt() / expected[0].max(least * largest);
-            assert!(error <= tolerance, "{kind} {name}: relative error {error:.2e}, allowed {tolerance:e}");
+            let squares = found[1..].iter().zip(&expected[1..9]).map(|(f, e)| (f - e) * (f - e));
+            let error = (squares.sum::<f64>() / 8.0).sqrt();
+            let (norm, of_f32) = (expected[0], expected[9]);
+            let allowed = (tolerance * norm).max(TIMES_F32 * of_f32);
+            assert!(error <= allowed, "{kind} {name}: off by {error:.2e} of {norm:.2e}, PyTorch's f32 by {of_f32:.2e}");
         }
     }
 
@@ -191,18 +196,18 @@ fn both_modes(gpu: &Gpu, model: &str, size: [usize; 2]) {
     let storage = &setup.storage;
     let gradients = storage.parameters().iter().zip(storage.layout.spans());
     let gradients = gradients.map(|(d, span)| (d.name.clone(), storage.grads.read(gpu, span).unwrap())).collect();
-    fixture.compare("gradient", &gradients, LEAST, TOLERANCE);
+    fixture.compare("gradient", &gradients, TOLERANCE);
     let states = storage.states().iter().map(|declared| declared.name.clone());
     let tensors = setup.tensors(gpu);
     let states: HashMap<_, _> = states.map(|name| (name.clone(), tensors[&name].clone())).collect();
     if !states.is_empty() {
-        fixture.compare("state", &states, 0.0, TOLERANCE);
+        fixture.compare("state", &states, TOLERANCE);
     }
 }
 
-/// A rate of the layer's own, from 1e-5 to 1e-2.
+/// A rate of the layer's own, from 3e-5 to 3e-2.
 fn rate(layer: &str, seed: u32) -> f64 {
-    1e-2 * 10f64.powf(1.5 * (uniform(layer, seed, 1).next().unwrap() - 1.0))
+    3e-2 * 10f64.powf(1.5 * (uniform(layer, seed, 1).next().unwrap() - 1.0))
 }
 
 fn twenty_steps(gpu: &Gpu, model: &str, size: [usize; 2]) {
@@ -220,15 +225,21 @@ fn twenty_steps(gpu: &Gpu, model: &str, size: [usize; 2]) {
     let layers = &setup.train.layers;
     let rates: Vec<f64> = layers.iter().map(|layer| rate(&layer.name, fixture.seed)).collect();
     let mut optimizer = Optimizer::new(gpu, &setup.storage, &metrics, layers.len(), settings).unwrap();
-    let mut losses = vec![];
+    let (before, mut losses) = (setup.tensors(gpu), vec![]);
     for step in 0..20 {
         setup.prepare(gpu, &program, &setup.train, &step.to_string(), fixture.seed);
         optimizer.prepare(gpu, rates.iter().copied());
         gpu.run(program.forward().iter().chain(program.backward()).chain(optimizer.calls())).unwrap();
         losses.push(setup.loss(gpu, &program));
     }
-    fixture.compare_whole("losses", &losses, STEPS_TOLERANCE);
-    fixture.compare("final", &setup.tensors(gpu), 0.0, STEPS_TOLERANCE);
+    for (step, (loss, expected)) in losses.iter().zip(fixture.whole("losses")).enumerate() {
+        assert!((loss - expected).abs() <= STEPS_TOLERANCE * expected, "step {step}: {loss} for {expected}");
+    }
+    let mut changes = setup.tensors(gpu);
+    for (name, values) in &mut changes {
+        values.iter_mut().zip(&before[name]).for_each(|(value, before)| *value -= before);
+    }
+    fixture.compare("change", &changes, STEPS_TOLERANCE);
 }
 
 /// A test for each model of the zoo that the adapter's limits admit, by the side of its images and their number.
@@ -236,6 +247,7 @@ pub fn tests() -> Vec<Test> {
     let modes = [
         ("cnn", [8, 4]),
         ("lenet", [32, 4]),
+        ("resnet8", [8, 4]),
         ("resnet20", [8, 4]),
         ("resnet18", [16, 4]),
         ("resnet18-imagenet", [64, 4]),
@@ -250,6 +262,10 @@ pub fn tests() -> Vec<Test> {
         ("mobilenet_v2", [32, 4]),
         ("mobilenet_v2-imagenet", [128, 4]),
     ];
+    let tested = modes.map(|(model, _)| model);
+    // Its first linear layer is larger than a binding may be.
+    let untested: Vec<&str> = nn::NAMES.into_iter().filter(|name| !tested.contains(name)).collect();
+    assert_eq!(untested, ["vgg11_bn-imagenet"]);
     let modes = modes.map(|(model, size)| test(format!("parity {model}"), move |gpu| both_modes(gpu, model, size)));
     let steps = [("resnet18", [16, 4]), ("densenet121", [16, 4])];
     let steps = steps

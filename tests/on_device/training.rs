@@ -140,6 +140,33 @@ fn passes_are_a_batch(gpu: &Gpu) {
     }
 }
 
+/// Counts the checkpoints of a run, one behind every second step, and those of a broken loss.
+#[derive(Default)]
+struct Saved {
+    all: usize,
+    broken: usize,
+}
+
+impl Observer for Saved {
+    fn wants_checkpoint(&self, step: u64) -> bool {
+        step.is_multiple_of(2)
+    }
+
+    fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<()> {
+        self.all += 1;
+        self.broken += usize::from(checkpoint.standing.sums.halted != 0);
+        Ok(())
+    }
+}
+
+fn a_broken_loss_reaches_no_checkpoint(gpu: &Gpu) {
+    let mut saved = Saved::default();
+    let config = Config { eta: 1e12, log_every: 1000, epochs: 2, ..config() };
+    let failure = run(gpu, &config, &data(), &mut saved).err().expect("the loss overflows");
+    assert!(matches!(failure, Error::NonFinite(_)), "{failure}");
+    assert_eq!(saved.broken, 0, "of {} checkpoints", saved.all);
+}
+
 fn evaluation_counts_every_image(gpu: &Gpu) {
     let data = data().test;
     let everything: Vec<u32> = (0..37).collect();
@@ -513,6 +540,7 @@ pub fn tests() -> Vec<Test> {
         test("training gives the same bytes twice", same_bytes_twice),
         test("training at equal rates is plain training, bit for bit", equal_rates_are_plain_training),
         test("training: passes are a batch", passes_are_a_batch),
+        test("training: a broken loss reaches no checkpoint", a_broken_loss_reaches_no_checkpoint),
         test("training: evaluation counts every image once", evaluation_counts_every_image),
         test("training: a loss that is not finite is explained", a_broken_loss_is_explained),
         test("training: small models take a step", small_models_take_a_step),

@@ -97,14 +97,15 @@ pub fn can_profile(gpu: &Gpu) -> Result<()> {
     gpu.info().timestamps.then_some(()).ok_or_else(|| Error::option("--profile", message()))
 }
 
-/// Milliseconds of each record, forward and backward, and of the update, with their parts of the whole, the largest first: medians of
+/// Milliseconds of a step for each record, forward and backward in all its passes, and for the update, with their parts of the whole, the largest first: medians of
 /// `runs` steps by the device's own clock. The update changes the weights.
 ///
 /// # Errors
 /// That of [`can_profile`]; [`Error::Device`] where the device fails.
 pub fn profile(gpu: &Gpu, program: &Program, update: &[Call], runs: usize) -> Result<Report> {
     can_profile(gpu)?;
-    let directions = directions(gpu, program, runs)?;
+    let mut directions = directions(gpu, program, runs)?;
+    directions.iter_mut().for_each(|direction| direction.seconds *= program.tape().passes() as f64);
     let samples = (0..runs.max(1)).map(|_| gpu.run_timed(&update.iter().collect::<Vec<_>>()));
     let samples = samples.collect::<Result<Option<Vec<_>>>>()?.unwrap_or_default();
     let update = Seconds::of_sample(samples.iter().map(|launches| launches.iter().sum()).collect()).median;
