@@ -233,6 +233,8 @@ fn images_that_are_cut_off_or_no_images_are_refused() {
     refuse(b"", &["PNG or JPEG"]);
     refuse(b"GIF89a\x01\0\x01\0\0\0\0;", &["PNG or JPEG"]);
     refuse(b"a text that someone has named like an image", &["PNG or JPEG"]);
+    let device = read_image(Path::new("/dev/zero")).unwrap_err().to_string();
+    assert!(device.contains("expected a file, found a directory, a pipe or a device"), "{device}");
     let missing = read_image(Path::new("/nowhere/at-all.png")).unwrap_err().to_string();
     assert!(missing.starts_with("/nowhere/at-all.png: cannot open"), "{missing}");
 }

@@ -1,9 +1,9 @@
 //! CIFAR-10 and CIFAR-100 in their binary layout: records of one label byte (CIFAR-100: coarse, then fine) and 3,072 bytes, planes
 //! R, G, B of 32x32.
 
+use super::file::open_regular;
 use super::{Dataset, Splits, text};
 use crate::error::{Error, Result};
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -50,7 +50,7 @@ pub fn read_cifar100_coarse(dir: &Path) -> Result<Splits> {
 
 /// The content of a file that is no longer than `most` bytes.
 fn read_bytes(path: &Path, most: usize) -> Result<Vec<u8>> {
-    let file = File::open(path).map_err(Error::io(path, "open"))?;
+    let file = open_regular(path)?;
     let length = file.metadata().map_err(Error::io(path, "read"))?.len();
     if length > most as u64 {
         let message = format!("expected at most {most} bytes, found {length}; is it the right file?");

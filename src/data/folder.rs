@@ -1,6 +1,7 @@
 //! Image files in folders, and how the folders of known sets are laid out.
 
 use super::annotations::{face_in, image_list_in, names_in, validation_annotations_in, words_in};
+use super::file::open_regular;
 use super::image_file::{Frame, read_image};
 use super::random::{Stream, generator};
 use crate::error::{Error, Result};
@@ -176,7 +177,7 @@ fn by_class(root: &Path, part: &str, classes: &[String]) -> Result<Part> {
 }
 
 fn read_text(path: &Path) -> Result<Vec<u8>> {
-    let file = fs::File::open(path).map_err(Error::io(path, "open"))?;
+    let file = open_regular(path)?;
     let mut bytes = vec![];
     file.take(MOST_TEXT_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
     match bytes.len() as u64 > MOST_TEXT_BYTES {

@@ -1,5 +1,6 @@
 //! IDX, the format of MNIST and Fashion-MNIST: big-endian header (magic, count, extents), then bytes; plain or gzip.
 
+use super::file::open_regular;
 use super::{Dataset, Splits};
 use crate::error::{Error, Result};
 use flate2::bufread::MultiGzDecoder;
@@ -113,7 +114,7 @@ fn read<const D: usize>(mut content: Content<'_>, magic: u32, what: &str) -> Res
 
 /// A file and its length.
 fn open(path: &Path) -> Result<(BufReader<File>, u64)> {
-    let file = File::open(path).map_err(Error::io(path, "open"))?;
+    let file = open_regular(path)?;
     let length = file.metadata().map_err(Error::io(path, "read"))?.len();
     Ok((BufReader::new(file), length))
 }

@@ -1,9 +1,9 @@
 //! Image files: decoded, turned as the camera was held, scaled, and cropped at the centre to C planes of HxW bytes.
 
+use super::file::open_regular;
 use crate::error::{Error, Result};
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
-use std::fs::File;
 use std::io::{Cursor, Read};
 use std::path::Path;
 
@@ -80,7 +80,7 @@ pub(super) fn planes(image: &RgbImage, channels: usize) -> Vec<u8> {
 /// # Errors
 /// [`Error::Io`]; [`Error::Format`] as [`decode_image`].
 pub fn read_image(path: &Path) -> Result<RgbImage> {
-    let file = File::open(path).map_err(Error::io(path, "open"))?;
+    let file = open_regular(path)?;
     let length = file.metadata().map_err(Error::io(path, "read"))?.len();
     if length > MOST_BYTES {
         let message = format!("expected an image file of at most {MOST_BYTES} bytes, found {length}");
