@@ -8,6 +8,7 @@ use flate2::write::GzEncoder;
 use lerac::curriculum::PlateauState;
 use lerac::data;
 use lerac::error::{Error, Result};
+use lerac::tape::{Choices, Variant};
 use lerac::train::{BestEpoch, Checkpoint, Config, Method, Standing, Tensor, Totals, Written};
 use rand::RngExt;
 use rand::seq::IndexedRandom;
@@ -763,13 +764,18 @@ fn full_config() -> Config {
         random_resized_crop: Some(0.25),
         jitter: vec![0.5, 0.25, 0.0],
         train_images: Some(512),
+        init: Some("weights.safetensors".into()),
         method: Method::LeracCbs,
+        // Mixup needs a whole batch.
+        micro_batch: Some(64),
+        mixup: Some(0.5),
         clip_norm: Some(1.5),
         milestones: vec![1.0, 2.5],
         range: "1e-1..1e-8".parse().ok(),
         k: Some(2.0),
         stop_lr: Some(0.11),
         stop_update_epoch: Some(20),
+        kernels: Choices([("linear forward [1,1] x [1,1]".to_owned(), Variant::Registers)].into()),
         ..Config::default()
     }
 }
@@ -1079,6 +1085,7 @@ mod with_the_command_line {
         for text in [
             format!("milestones=[{}]", "1,".repeat(JUST_OVER)),
             format!("milestones=[{}]", "[],".repeat(JUST_OVER)),
+            format!("[kernels]\n{}", many.replace("=1", "=\"wide\"")),
             many,
             format!("{}a=1", "a.".repeat(JUST_OVER)),
             "[a]\n".repeat(JUST_OVER),

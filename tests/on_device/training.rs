@@ -89,7 +89,8 @@ fn session_of<'g>(gpu: &'g Gpu, config: &Config) -> Session<'g> {
     Session::new(gpu, &parts).unwrap()
 }
 
-/// Without batch norm a step is the same however many passes it has: gradients, dropout's masks, and evaluation, of a part of a batch too.
+/// Without batch norm a step is the same however many passes it has: gradients, their norm and noise, dropout's masks, and evaluation, of
+/// a part of a batch too.
 fn passes_are_a_batch(gpu: &Gpu) {
     let model: Model = Box::new(|net, x, classes| {
         let x = net.conv2d("conv", x, Conv { bias: true, ..Conv::same3x3(5, 2) });
@@ -98,8 +99,8 @@ fn passes_are_a_batch(gpu: &Gpu) {
         net.linear("linear", x, classes)
     });
     let data = data().train;
-    let train = |micro_batch: usize| {
-        let config = Config { eta: 0.05, label_smoothing: 0.1, ..config() };
+    let train = |micro_batch: usize, clip_norm: Option<f64>| {
+        let config = Config { eta: 0.05, label_smoothing: 0.1, clip_norm, ..config() };
         let parts = Parts {
             model: &model,
             task: &task(),
@@ -124,20 +125,26 @@ fn passes_are_a_batch(gpu: &Gpu) {
         let (evaluated, predictions) = session.predict([batch(0, 12), batch(12, 7)].into_iter()).unwrap();
         assert_eq!((trained.images, evaluated.images, predictions.len()), (36, 19, 19));
         let tensors = session.snapshot().unwrap().tensors;
-        (tensors, [trained.mean_loss(), evaluated.mean_loss()], predictions)
+        let noise = session.signal_to_noise([batch(0, 12), batch(12, 12)].into_iter()).unwrap();
+        (tensors, [trained.mean_loss(), evaluated.mean_loss()], predictions, noise)
     };
-    let (whole, losses, predictions) = train(12);
-    for micro_batch in [4, 3, 1] {
-        let (tensors, found, classes) = train(micro_batch);
-        assert_eq!(classes, predictions, "{micro_batch}");
-        for (loss, expected) in found.into_iter().zip(losses) {
-            approx::assert_relative_eq!(loss, expected, max_relative = 1e-5);
+    let same = |clip_norm: Option<f64>| {
+        let (whole, losses, predictions, noise) = train(12, clip_norm);
+        for micro_batch in [4, 3, 1] {
+            let (tensors, found, classes, ratios) = train(micro_batch, clip_norm);
+            assert_eq!(classes, predictions, "{micro_batch}");
+            for (loss, expected) in found.into_iter().zip(losses) {
+                approx::assert_relative_eq!(loss, expected, max_relative = 1e-5);
+            }
+            approx::assert_relative_eq!(ratios[..], noise[..], max_relative = 1e-3);
+            for (found, expected) in tensors.iter().zip(&whole) {
+                let expected: Vec<f64> = expected.iter().map(|&v| v.into()).collect();
+                assert_close(&format!("in passes of {micro_batch}, clipped to {clip_norm:?}"), found, &expected, 1e-5);
+            }
         }
-        for (found, expected) in tensors.iter().zip(&whole) {
-            let expected: Vec<f64> = expected.iter().map(|&v| v.into()).collect();
-            assert_close(&format!("in passes of {micro_batch}"), found, &expected, 1e-5);
-        }
-    }
+        whole
+    };
+    assert_ne!(same(None), same(Some(0.5)), "this norm clips");
 }
 
 /// Counts the checkpoints of a run, one behind every second step, and those of a broken loss.
