@@ -287,4 +287,6 @@ def main(directory):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2 or not (Path(sys.argv[1]) / "trace.json").is_file():
+        sys.exit("expected the folder of a trace, with its trace.json: python3 examples/check_with_torch.py out/trace")
     main(Path(sys.argv[1]))

@@ -98,7 +98,7 @@ pub(super) fn kernels(gpu: &Gpu, config: &Config, form: Form, now: bool, quiet: 
     let tape = with_subject(config, form, |subject| subject.tape(gpu, Choices::default()))?;
     let choices = cache.choices(gpu.info(), &tape).ok_or_else(|| {
         let message = format!(
-            "nothing is kept of {} at this batch size on {}; `lerac tune` with the same options measures it",
+            "nothing is kept of {} at this batch size, and for images of this size, on {}; `lerac tune` with the same options measures it",
             config.model,
             gpu.info().name
         );
