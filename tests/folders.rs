@@ -476,6 +476,7 @@ fn bad_images_are_errors_or_are_counted() {
     // Without the option the first one is told, by each way.
     let strict = Source { cache: Some(&cache), ..source };
     refused(&strict, &["0 cut.jpg, byte ", "fetch it again"]);
+    assert!(!dir.path().join("cache.part").exists());
     let mut batches = Loader::evaluation(Arc::new(open(&source).train), (0..5).collect(), 2);
     assert!(batches.next().unwrap().is_ok());
     let text = batches.next().unwrap().unwrap_err().to_string();
@@ -505,11 +506,40 @@ fn a_cache_gives_the_same_images_and_is_made_once() {
         assert_eq!(opened.fingerprint(), by_file.fingerprint());
     }
     assert!(!dir.path().join("cache.part").exists());
-    assert_eq!(fs::metadata(&cache).unwrap().len(), 16 + 7 * 192 + 20);
+    assert_eq!(fs::metadata(&cache).unwrap().len(), 16 + 7 * (192 + 4) + 20);
     // What happens to it while it is in use is an error with its name.
     fs::write(&cache, b"").unwrap();
     let text = first.test.image(0).unwrap_err().to_string();
     assert!(text.contains("cache: cannot read"), "{text}");
+}
+
+#[test]
+fn a_byte_that_has_changed_in_a_cache_is_an_error() {
+    let dir = folder();
+    let cache = dir.path().join("cache");
+    let source = Source { cache: Some(&cache), ..named("imagefolder", &dir) };
+    let opened = open(&source);
+    let files = ["train/B/1.png", "train/a c/1.png", "train/b/2.PNG", "train/b/deeper/1.png"];
+    let whole = fs::read(&cache).unwrap();
+    for place in 16..whole.len() - 20 {
+        let mut changed = whole.clone();
+        changed[place] ^= 1 << (place % 8);
+        fs::write(&cache, changed).unwrap();
+        let faults: Vec<(usize, Error)> = (0..7)
+            .filter_map(|i| match i < 4 {
+                true => Some((i, opened.train.image(i).err()?)),
+                false => Some((i, opened.test.image(i - 4).err()?)),
+            })
+            .collect();
+        assert!(faults.len() == 1 && faults[0].0 == (place - 16) / 196, "{place}: {faults:?}");
+        let text = faults[0].1.to_string();
+        assert!(text.contains("cache, byte ") && text.contains("delete this cache"), "{text}");
+        assert!(faults[0].0 >= 4 || text.contains(files[faults[0].0]), "{text}");
+    }
+    // The batches of a run say so, too.
+    let mut batches = Loader::evaluation(Arc::new(opened.test), (0..3).collect(), 3);
+    let text = batches.next().unwrap().unwrap_err().to_string();
+    assert!(text.contains("val/b/1.png") && text.contains("delete this cache"), "{text}");
 }
 
 #[test]
@@ -534,6 +564,12 @@ fn a_cache_that_is_not_whole_or_of_other_files_is_made_again() {
         changed[place] ^= 1;
         remade(&changed, &source, "is not whole");
     }
+    for version in [b'1', b'3'] {
+        let mut changed = whole.clone();
+        changed[13] = version;
+        remade(&changed, &source, "is of another version");
+        assert_eq!(fs::read(&cache).unwrap(), whole);
+    }
     let larger = remade(&whole, &Source { image_size: Some(9), ..source }, "other files, or in another size");
     assert_eq!(larger.train.image, [3, 9, 9]);
     remade(&whole, &Source { resize: Some(9), ..source }, "other files, or in another size");
@@ -546,21 +582,57 @@ fn a_cache_that_is_not_whole_or_of_other_files_is_made_again() {
     refused(&source, &["--cache", "is no cache"]);
     assert_eq!(fs::read(&cache).unwrap(), b"a letter to someone");
     let absent = dir.path().join("no/such/folder");
-    refused(&Source { cache: Some(&absent), ..source }, &["no/such/folder.part: cannot create"]);
+    refused(&Source { cache: Some(&absent), ..source }, &["no/such/folder.lock: cannot create"]);
 }
 
 #[test]
 fn one_process_writes_a_cache() {
     let dir = folder();
     let cache = dir.path().join("cache");
-    let other = fs::File::create(dir.path().join("cache.part")).unwrap();
+    let part = dir.path().join("cache.part");
+    let source = Source { cache: Some(&cache), ..named("imagefolder", &dir) };
+    // What an ended one has left is no hindrance, and what one writes that has not ended is not touched.
+    fs::write(&part, vec![1; 10_000]).unwrap();
+    let other = fs::File::create(dir.path().join("cache.lock")).unwrap();
     other.lock().unwrap();
-    refused(&Source { cache: Some(&cache), ..named("imagefolder", &dir) }, &["--cache", "another process"]);
+    refused(&source, &["--cache", "another process"]);
+    assert_eq!(fs::read(&part).unwrap(), vec![1; 10_000]);
     drop(other);
-    // What an ended one has left is no hindrance.
-    fs::write(dir.path().join("cache.part"), vec![1; 10_000]).unwrap();
-    open(&Source { cache: Some(&cache), ..named("imagefolder", &dir) });
-    assert_eq!(fs::metadata(&cache).unwrap().len(), 16 + 7 * 192 + 20);
+    let mut told = 0;
+    let opened = source.open(&mut |_| {
+        told += 1;
+        refused(&source, &["--cache", "another process"]);
+    });
+    assert_eq!((told, pixels(&opened.unwrap().train)), (1, pixels(&open(&source).train)));
+    assert_eq!(fs::metadata(&cache).unwrap().len(), 16 + 7 * (192 + 4) + 20);
+    // A whole one needs no lock.
+    let other = fs::File::create(dir.path().join("cache.lock")).unwrap();
+    other.lock().unwrap();
+    open(&source);
+}
+
+/// Each open of many at once gives all images or says that another process writes, whatever the moment; the cache is whole in the end.
+#[test]
+fn a_cache_that_many_want_at_once_is_whole() {
+    let dir = folder();
+    let cache = dir.path().join("cache");
+    let plain = named("imagefolder", &dir);
+    let expected = pixels(&open(&plain).train);
+    let source = Source { cache: Some(&cache), ..plain };
+    let want = || {
+        for _ in 0..20 {
+            match open_saying(&source) {
+                (Ok(opened), _) => assert_eq!(pixels(&opened.train), expected),
+                (Err(error), _) => assert!(error.to_string().contains("another process"), "{error}"),
+            }
+        }
+    };
+    for _ in 0..20 {
+        let _ = fs::remove_file(&cache);
+        std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(want))));
+        let (opened, notes) = open_saying(&source);
+        assert_eq!((pixels(&opened.unwrap().train), notes), (expected.clone(), vec![]));
+    }
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! A file that holds the images of a data set decoded, a byte per value, so that they are decoded once and read as often as wanted.
 //!
-//! It begins with [`MAGIC`]; then come the good images one after the other, the indices of the bad ones (u32, little-endian), and a
-//! [`Footer`] that says what it was made from. It is written beside its name and renamed when it is whole. Images are read by seeking
-//! and not mapped into memory: what another program does to the file is then an error here and no signal.
+//! It begins with [`MAGIC`]; then come the good images one after the other, each with its CRC-32 behind it, the indices of the bad ones
+//! (all u32, little-endian), and a [`Footer`] that says what it was made from. It is written beside its name and renamed when it is
+//! whole. Images are read by seeking and not mapped into memory: what another program does to the file is then an error here and no
+//! signal.
 
 use super::folder::Files;
 use super::parallel::in_parallel;
 use crate::error::{Error, Result};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -27,7 +28,13 @@ pub enum News<'n> {
 }
 
 /// How a cache begins, with the version of its form.
-const MAGIC: &[u8; 16] = b"lerac images 1\r\n";
+const MAGIC: &[u8; 16] = b"lerac images 2\r\n";
+
+/// How a cache of any version begins.
+const ANY_VERSION: &[u8] = b"lerac images ";
+
+/// Bytes of the checksum behind an image.
+const CHECKSUM: usize = size_of::<u32>();
 
 /// Images that are decoded between two writings, and two words of progress.
 const CHUNK: usize = 256;
@@ -80,8 +87,8 @@ impl Footer {
 
     /// Length of the whole cache.
     fn total(&self) -> u64 {
-        let pixels = u64::from(self.image_bytes) * u64::from(self.good);
-        MAGIC.len() as u64 + pixels + 4 * u64::from(self.bad) + size_of::<Self>() as u64
+        let images = (u64::from(self.image_bytes) + CHECKSUM as u64) * u64::from(self.good);
+        MAGIC.len() as u64 + images + 4 * u64::from(self.bad) + size_of::<Self>() as u64
     }
 }
 
@@ -103,11 +110,25 @@ impl PartialEq for Cached {
 
 impl Cached {
     /// Puts the bytes of one image in its place.
+    ///
+    /// # Errors
+    /// [`Error::Io`], and [`Error::Format`] where they are not those that were written.
     pub(super) fn read(&self, index: usize, place: &mut [u8]) -> Result<()> {
-        let offset = MAGIC.len() as u64 + ((self.first + index) * place.len()) as u64;
+        let offset = MAGIC.len() as u64 + ((self.first + index) * (place.len() + CHECKSUM)) as u64;
+        let mut checksum = [0; CHECKSUM];
         let mut file = self.file.lock().expect("reading does not panic");
         let read = file.seek(SeekFrom::Start(offset)).and_then(|_| file.read_exact(place));
-        read.map_err(Error::io(&self.path, "read"))
+        let read = read.and_then(|()| file.read_exact(&mut checksum));
+        drop(file);
+        read.map_err(Error::io(&self.path, "read"))?;
+        if crc32fast::hash(place) == u32::from_le_bytes(checksum) {
+            return Ok(());
+        }
+        let message = format!(
+            "the image of {} is not as it was written; delete this cache, and the next run makes it again",
+            self.files.path(index).display()
+        );
+        Err(Error::format(&self.path, offset, message))
     }
 
     /// The images of `files`, which are those of the cache from the `first` good one on.
@@ -139,13 +160,20 @@ pub(super) fn check(
         let bad = decode_all(files, skip_bad, news, |_| Ok(()))?;
         return Ok(Checked { cache: None, bad });
     };
-    let bad = match existing(files, path)? {
-        Existing::Good(bad) if bad.is_empty() => bad,
-        Existing::Good(bad) if skip_bad => {
+    let mut found = existing(files, path)?;
+    let mut lock = None;
+    if !found.serves(skip_bad) {
+        lock = Some(lock_beside(path)?);
+        // Another process may have made it before the lock was had.
+        found = existing(files, path)?;
+    }
+    let (file, bad) = match found {
+        Existing::Good(file, bad) if bad.is_empty() => (file, bad),
+        Existing::Good(file, bad) if skip_bad => {
             news(News::Note(&format!("{} leaves {} bad images out", path.display(), bad.len())));
-            bad
+            (file, bad)
         }
-        Existing::Good(_) => {
+        Existing::Good(..) => {
             news(News::Note(&format!("{} was made with --skip-bad; it is made again", path.display())));
             write(files, path, skip_bad, news)?
         }
@@ -155,7 +183,7 @@ pub(super) fn check(
             write(files, path, skip_bad, news)?
         }
     };
-    let file = File::open(path).map_err(Error::io(path, "open"))?;
+    drop(lock);
     let cached = Cached { files: files.clone(), path: path.into(), file: Arc::new(Mutex::new(file)), first: 0 };
     Ok(Checked { cache: Some(cached), bad })
 }
@@ -163,10 +191,17 @@ pub(super) fn check(
 /// What lies at the cache's path.
 enum Existing {
     /// The cache of these files, but for these of them.
-    Good(Vec<u32>),
+    Good(File, Vec<u32>),
     Absent,
     /// A cache that cannot be used, and why.
     Other(&'static str),
+}
+
+impl Existing {
+    /// Whether it is used as it is.
+    fn serves(&self, skip_bad: bool) -> bool {
+        matches!(self, Self::Good(_, bad) if bad.is_empty() || skip_bad)
+    }
 }
 
 fn existing(files: &Files, path: &Path) -> Result<Existing> {
@@ -179,8 +214,10 @@ fn existing(files: &Files, path: &Path) -> Result<Existing> {
     let mut bytes = vec![];
     Read::take(&mut file, MAGIC.len() as u64).read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
     if length > 0 && bytes != MAGIC {
-        let message =
-            format!("{} is there already and is no cache of this version; choose another name", path.display());
+        if bytes.starts_with(ANY_VERSION) {
+            return Ok(Existing::Other("is of another version of lerac"));
+        }
+        let message = format!("{} is there already and is no cache; choose another name", path.display());
         return Err(Error::option("--cache", message));
     }
     // From the end: the footer, then the indices before it.
@@ -202,18 +239,23 @@ fn existing(files: &Files, path: &Path) -> Result<Existing> {
     let whole = length + 4 * bad.len() as u64 + size_of::<Footer>() as u64 == found.total();
     Ok(match whole && found.checksum == found.checksum_with(&bad) {
         false => torn,
-        true if found == Footer::new(files, &bad) => Existing::Good(bad),
+        true if found == Footer::new(files, &bad) => Existing::Good(file, bad),
         true => Existing::Other("was made from other files, or in another size"),
     })
 }
 
-/// Makes the cache and returns which files are bad.
-fn write(files: &Files, path: &Path, skip_bad: bool, news: &mut dyn FnMut(News<'_>)) -> Result<Vec<u32>> {
+/// `path` with `extension` added to its name.
+fn beside(path: &Path, extension: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".part");
-    let part = PathBuf::from(name);
-    let open = OpenOptions::new().write(true).create(true).truncate(false).open(&part);
-    let file = open.map_err(Error::io(&part, "create"))?;
+    name.push(extension);
+    name.into()
+}
+
+/// Keeps every other process from making the cache at `path` while what it gives lives. The file stays: to remove it would part those
+/// who have opened it from those who come later.
+fn lock_beside(path: &Path) -> Result<File> {
+    let lock = beside(path, ".lock");
+    let file = File::create(&lock).map_err(Error::io(&lock, "create"))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -221,11 +263,17 @@ fn write(files: &Files, path: &Path, skip_bad: bool, news: &mut dyn FnMut(News<'
         }
         // Some file systems have no locks.
         Err(TryLockError::Error(fault)) if fault.kind() == ErrorKind::Unsupported => {}
-        Err(TryLockError::Error(fault)) => return Err(Error::io(&part, "lock")(fault)),
+        Err(TryLockError::Error(fault)) => return Err(Error::io(&lock, "lock")(fault)),
     }
-    let written = fill(files, &part, file, skip_bad, news);
+    Ok(file)
+}
+
+/// Makes the cache, whose lock the caller holds, and returns it with which files are bad.
+fn write(files: &Files, path: &Path, skip_bad: bool, news: &mut dyn FnMut(News<'_>)) -> Result<(File, Vec<u32>)> {
+    let part = beside(path, ".part");
+    let written = fill(files, &part, skip_bad, news);
     match written.and_then(|bad| fs::rename(&part, path).map(|()| bad).map_err(Error::io(path, "create"))) {
-        Ok(bad) => Ok(bad),
+        Ok(bad) => Ok((File::open(path).map_err(Error::io(path, "open"))?, bad)),
         Err(error) => {
             // What is wrong is told; that half a file stays behind would be the smaller fault.
             let _ = fs::remove_file(&part);
@@ -234,12 +282,14 @@ fn write(files: &Files, path: &Path, skip_bad: bool, news: &mut dyn FnMut(News<'
     }
 }
 
-fn fill(files: &Files, part: &Path, file: File, skip_bad: bool, news: &mut dyn FnMut(News<'_>)) -> Result<Vec<u32>> {
-    file.set_len(0).map_err(Error::io(part, "write"))?;
-    let mut writer = BufWriter::new(file);
+fn fill(files: &Files, part: &Path, skip_bad: bool, news: &mut dyn FnMut(News<'_>)) -> Result<Vec<u32>> {
+    let mut writer = BufWriter::new(File::create(part).map_err(Error::io(part, "create"))?);
     let mut put = |bytes: &[u8]| writer.write_all(bytes).map_err(Error::io(part, "write"));
     put(MAGIC)?;
-    let bad = decode_all(files, skip_bad, news, &mut put)?;
+    let bad = decode_all(files, skip_bad, news, |image| {
+        put(image)?;
+        put(&crc32fast::hash(image).to_le_bytes())
+    })?;
     let footer = Footer::new(files, &bad);
     bad.iter().chain(&footer.words()).try_for_each(|word| put(&word.to_le_bytes()))?;
     let file = writer.into_inner().map_err(|fault| Error::io(part, "write")(fault.into_error()))?;

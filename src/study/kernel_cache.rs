@@ -8,7 +8,7 @@ use crate::ops;
 use crate::tape::{Choices, Tape};
 use crate::train::write_whole;
 use serde::{Deserialize, Serialize};
-use std::fs;
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -24,13 +24,24 @@ struct Device {
 }
 
 impl Device {
-    /// Whether its winners hold for an adapter: under another driver or other kernels they do not.
-    fn is(&self, adapter: &AdapterInfo) -> bool {
-        self.is_same_hardware(adapter) && self.driver == adapter.driver && self.lerac == version()
+    /// An adapter as it is now.
+    fn new(adapter: &AdapterInfo, kernels: Choices) -> Self {
+        Self {
+            adapter: adapter.name.clone(),
+            backend: adapter.backend.clone(),
+            driver: adapter.driver.clone(),
+            lerac: version(),
+            kernels,
+        }
     }
 
-    fn is_same_hardware(&self, adapter: &AdapterInfo) -> bool {
-        self.adapter == adapter.name && self.backend == adapter.backend
+    /// Whether its winners hold for another: under another driver or other kernels they do not.
+    fn is(&self, other: &Self) -> bool {
+        self.is_same_hardware(other) && self.driver == other.driver && self.lerac == other.lerac
+    }
+
+    fn is_same_hardware(&self, other: &Self) -> bool {
+        self.adapter == other.adapter && self.backend == other.backend
     }
 }
 
@@ -46,6 +57,8 @@ fn version() -> String {
 pub struct KernelCache {
     path: PathBuf,
     devices: Vec<Device>,
+    /// What is not in the file yet.
+    added: Vec<Device>,
 }
 
 impl KernelCache {
@@ -71,7 +84,7 @@ impl KernelCache {
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
             Err(fault) if fault.kind() == ErrorKind::NotFound => {
-                return Ok(Self { path: path.to_owned(), devices: vec![] });
+                return Ok(Self { path: path.to_owned(), devices: vec![], added: vec![] });
             }
             Err(fault) => return Err(Error::io(path, "read")(fault)),
         };
@@ -83,12 +96,13 @@ impl KernelCache {
                 format!("expected what `lerac tune` writes ({fault}); remove the file and tune again"),
             )
         })?;
-        Ok(Self { path: path.to_owned(), devices })
+        Ok(Self { path: path.to_owned(), devices, added: vec![] })
     }
 
     /// The kernels that `tape` is to take on an adapter where they are not the usual ones; `None` where none of its tasks was timed.
     pub fn choices(&self, adapter: &AdapterInfo, tape: &Tape) -> Option<Choices> {
-        let known = &self.devices.iter().find(|device| device.is(adapter))?.kernels.0;
+        let here = Device::new(adapter, Choices::default());
+        let known = &self.devices.iter().find(|device| device.is(&here))?.kernels.0;
         let tasks = || tape.tasks().map(|(_, task)| task).filter_map(|task| Some((task, *known.get(&task.name)?)));
         let differing = tasks().filter(|(task, winner)| task.variants.contains(winner) && *winner != task.usual());
         tasks().next()?;
@@ -97,27 +111,45 @@ impl KernelCache {
 
     /// Adds winners of an adapter. What another driver or version of lerac left of it goes.
     pub fn add(&mut self, adapter: &AdapterInfo, winners: Choices) {
-        self.devices.retain(|device| device.is(adapter) || !device.is_same_hardware(adapter));
-        match self.devices.iter_mut().find(|device| device.is(adapter)) {
-            Some(device) => device.kernels.0.extend(winners.0),
-            None => self.devices.push(Device {
-                adapter: adapter.name.clone(),
-                backend: adapter.backend.clone(),
-                driver: adapter.driver.clone(),
-                lerac: version(),
-                kernels: winners,
-            }),
-        }
+        let new = Device::new(adapter, winners);
+        keep(&mut self.devices, new.clone());
+        self.added.push(new);
     }
 
-    /// Writes the file, beside it first and renamed when it is whole.
+    /// Writes the file, beside it first and renamed when it is whole. What other processes have added since it was read stays in it:
+    /// under a lock it is read again, and what was added here is added to that.
     ///
     /// # Errors
-    /// [`Error::Io`] where it cannot be written.
-    pub fn write(&self) -> Result<()> {
+    /// [`Error::Io`] where it cannot be written, and those of [`Self::read`].
+    pub fn write(&mut self) -> Result<()> {
         if let Some(dir) = self.path.parent() {
             fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
         }
-        write_whole(&self.path, serde_json::to_string_pretty(&self.devices).expect("winners are plain data").as_bytes())
+        let _lock = lock_beside(&self.path)?;
+        let mut devices = Self::read(&self.path)?.devices;
+        self.added.iter().for_each(|new| keep(&mut devices, new.clone()));
+        write_whole(&self.path, serde_json::to_string_pretty(&devices).expect("winners are plain data").as_bytes())?;
+        (self.devices, self.added) = (devices, vec![]);
+        Ok(())
+    }
+}
+
+fn keep(devices: &mut Vec<Device>, new: Device) {
+    devices.retain(|device| device.is(&new) || !device.is_same_hardware(&new));
+    match devices.iter_mut().find(|device| device.is(&new)) {
+        Some(device) => device.kernels.0.extend(new.kernels.0),
+        None => devices.push(new),
+    }
+}
+
+/// Waits until no other process writes the file at `path`, and keeps them from it while what it gives lives. It is had for moments
+/// only. Its file stays: to remove it would part those who wait for it from those who come later.
+fn lock_beside(path: &Path) -> Result<File> {
+    let lock = path.with_extension("json.lock");
+    let file = File::create(&lock).map_err(Error::io(&lock, "create"))?;
+    match file.lock() {
+        // Some file systems have no locks.
+        Err(fault) if fault.kind() != ErrorKind::Unsupported => Err(Error::io(&lock, "lock")(fault)),
+        _ => Ok(file),
     }
 }

@@ -8,6 +8,7 @@ use lerac::study::bench::{Effort, Measured, Subject};
 use lerac::tape::{Choices, Target, Variant};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Barrier;
 use std::time::Duration;
 
 fn task() -> Task {
@@ -92,7 +93,10 @@ fn the_cache_keeps_winners(gpu: &Gpu) {
     let tape = with_subject(|s| s.tape(gpu, Choices::default()));
     let expected = Choices([(DX.to_owned(), Variant::Registers)].into());
     assert_eq!(cache.choices(gpu.info(), &tape), Some(expected.clone()));
-    assert_eq!(std::fs::read_dir(dir.path().join("new")).unwrap().count(), 1, "nothing is left beside the file");
+    let mut beside: Vec<_> =
+        std::fs::read_dir(dir.path().join("new")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    beside.sort();
+    assert_eq!(beside, ["kernels.json", "kernels.json.lock"]);
     // What has no such variant, or is not there, is not taken.
     let more = [(LINEAR.to_owned(), Variant::Depthwise), ("linear forward [1,1] x [1,1]".to_owned(), Variant::Shared)];
     cache.add(gpu.info(), Choices(more.into()));
@@ -101,6 +105,26 @@ fn the_cache_keeps_winners(gpu: &Gpu) {
     let task = Task { image: [3, 32, 32], ..task() };
     let other = Subject { model: &other, task: &task, batch_size: 3 }.tape(gpu, Choices::default());
     assert_eq!(cache.choices(gpu.info(), &other), None);
+}
+
+fn winners_of_many_are_kept(gpu: &Gpu) {
+    const WRITERS: usize = 8;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("new/kernels.json");
+    let all_have_read = Barrier::new(WRITERS);
+    let write = |writer: usize| {
+        let mut cache = KernelCache::read(&path).unwrap();
+        all_have_read.wait();
+        for round in 0..4 {
+            cache.add(gpu.info(), Choices([(format!("task {writer}.{round}"), Variant::Wide)].into()));
+            cache.write().unwrap();
+        }
+    };
+    let write = &write;
+    std::thread::scope(|scope| (0..WRITERS).for_each(|writer| drop(scope.spawn(move || write(writer)))));
+    let devices: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!(devices.as_array().unwrap().len(), 1);
+    assert_eq!(devices[0]["kernels"].as_object().unwrap().len(), WRITERS * 4, "{devices}");
 }
 
 fn stale_winners_are_not_taken(gpu: &Gpu) {
@@ -279,6 +303,7 @@ pub fn tests() -> Vec<Test> {
         test("tuning keeps its time", time_is_kept),
         test("tuning takes noise for no winner", noise_is_no_winner),
         test("tuning keeps winners in a file", the_cache_keeps_winners),
+        test("tuning keeps the winners of many at once", winners_of_many_are_kept),
         test("tuning takes no stale winners", stale_winners_are_not_taken),
         test("tuning names a corrupt file", a_corrupt_cache_is_named),
         test("tuning decides what runs", choices_are_in_force),
