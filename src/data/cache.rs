@@ -5,6 +5,7 @@
 //! whole. Images are read by seeking and not mapped into memory: what another program does to the file is then an error here and no
 //! signal.
 
+use super::file::open_regular;
 use super::folder::Files;
 use super::parallel::in_parallel;
 use crate::error::{Error, Result};
@@ -205,11 +206,10 @@ impl Existing {
 }
 
 fn existing(files: &Files, path: &Path) -> Result<Existing> {
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(fault) if fault.kind() == ErrorKind::NotFound => return Ok(Existing::Absent),
-        Err(fault) => return Err(Error::io(path, "open")(fault)),
-    };
+    if fs::metadata(path).is_err_and(|fault| fault.kind() == ErrorKind::NotFound) {
+        return Ok(Existing::Absent);
+    }
+    let mut file = open_regular(path)?;
     let mut length = file.metadata().map_err(Error::io(path, "read"))?.len();
     let mut bytes = vec![];
     Read::take(&mut file, MAGIC.len() as u64).read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
