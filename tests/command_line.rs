@@ -94,7 +94,7 @@ fn unusual() -> Config {
         method: Method::Lerac,
         epochs: 7,
         batch_size: 5,
-        micro_batch: Some(1),
+        micro_batch: Some(5),
         mixup: Some(0.3),
         seed: i64::MAX as u64,
         log_every: 9,
