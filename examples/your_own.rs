@@ -29,7 +29,7 @@ fn main() -> Result<()> {
         let x = net.max_pool("pool", x, Window::square(4));
         net.linear("linear", x, classes)
     });
-    let task = Task { image: [3, 32, 32], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 };
+    let task = Task::new([3, 32, 32], 10);
     let late = |layers: &[Layer]| Ok(Box::new(LateClassifier { last: layers.len() - 1 }) as Box<dyn Curriculum>);
     let config = Config { optimizer: "adam".into(), eta: 0.003, ..Config::default() };
     let parts = Parts {

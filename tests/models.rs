@@ -8,8 +8,7 @@ use lerac::tape::{Init, Mode, Operand, Record, Tape};
 
 fn recorded(model: &str, mode: Mode, blur: bool) -> Recorded {
     let side = nn::usual_side(model);
-    let task =
-        Task { image: [3, side, side], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 };
+    let task = Task::new([3, side, side], 10);
     nn::record(&nn::named(model).unwrap(), &task, 2, Tape::new(mode), NetOptions { blur, ..NetOptions::default() })
 }
 
@@ -89,8 +88,7 @@ fn parameters_are_as_many_as_elsewhere() {
         ("mobilenet_v2-imagenet", 224, 1000, 3_504_872),
         ("mobilenet_v2", 32, 1000, 3_504_872),
     ] {
-        let task =
-            Task { image: [3, size, size], classes, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 };
+        let task = Task::new([3, size, size], classes);
         let tape = nn::record(&nn::named(model).unwrap(), &task, 1, Tape::new(Mode::Train), NetOptions::default()).tape;
         let count: usize = tape.parameters().iter().map(|declared| declared.shape.count()).sum();
         assert_eq!(count, expected, "{model}");

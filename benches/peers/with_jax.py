@@ -1,6 +1,5 @@
 """The rows of benches/README.md in JAX on the processor: python3 benches/peers/with_jax.py [PART OF A ROW'S NAME]"""
 
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -160,5 +159,4 @@ ROWS = [
 if __name__ == "__main__":
     count = lambda make: sum(p.size for p in jax.tree.leaves(make()[0]))
     assert (count(cnn), count(resnet20)) == (24_346, 272_474)
-    wanted = sys.argv[1] if len(sys.argv) > 1 else ""
-    show(f"JAX {jax.__version__}", [row for row in ROWS if wanted in row[0]])
+    show(f"JAX {jax.__version__}", ROWS)

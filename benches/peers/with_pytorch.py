@@ -1,6 +1,5 @@
 """The rows of benches/README.md in PyTorch on the processor: python3 benches/peers/with_pytorch.py [PART OF A ROW'S NAME]"""
 
-import sys
 
 import torch
 from table import milliseconds, show
@@ -101,5 +100,4 @@ ROWS = [
 if __name__ == "__main__":
     assert sum(p.numel() for p in cnn().parameters()) == 24_346
     assert sum(p.numel() for p in resnet20().parameters()) == 272_474
-    wanted = sys.argv[1] if len(sys.argv) > 1 else ""
-    show(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads", [row for row in ROWS if wanted in row[0]])
+    show(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads", ROWS)

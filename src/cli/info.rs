@@ -50,7 +50,7 @@ fn describe(model: &str, args: &InfoArgs) -> Result<()> {
         ..Source::default()
     };
     let (image, classes) = source.form()?;
-    let task = Task { image, classes, mean: vec![0.5; image[0]], std: vec![0.5; image[0]], label_smoothing: 0.0 };
+    let task = Task::new(image, classes);
     let model_for = nn::named_for(model, [image[1], image[2]])?;
     let recorded = nn::record(&model_for, &task, batch_size, Tape::new(Mode::Train), NetOptions::default());
     let tape = &recorded.tape;

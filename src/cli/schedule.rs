@@ -44,8 +44,7 @@ const DRAWN: u64 = 400;
 /// The layers of a model, which do not depend on the images.
 fn layers_of(config: &Config) -> Result<Vec<Layer>> {
     let side = nn::usual_side(&config.model);
-    let task =
-        Task { image: [3, side, side], classes: 10, mean: vec![0.0; 3], std: vec![1.0; 3], label_smoothing: 0.0 };
+    let task = Task::new([3, side, side], 10);
     Ok(nn::record(&nn::named(&config.model)?, &task, 1, Tape::new(Mode::Eval), config.net_options()).layers)
 }
 

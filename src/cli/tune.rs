@@ -37,8 +37,8 @@ pub(super) type Form = ([usize; 3], usize);
 
 /// What `config` trains on images of this form, for `see`.
 fn with_subject<T>(config: &Config, (image, classes): Form, see: impl FnOnce(&Subject<'_>) -> T) -> Result<T> {
-    let [c, h, w] = image;
-    let task = nn::Task { image, classes, mean: vec![0.5; c], std: vec![0.5; c], label_smoothing: 0.0 };
+    let [_, h, w] = image;
+    let task = nn::Task::new(image, classes);
     let batch_size = config.images_per_pass();
     Ok(see(&Subject { model: &nn::named_for(&config.model, [h, w])?, task: &task, batch_size }))
 }

@@ -2,9 +2,9 @@
 //! `k[i,j]` = exp(-(i^2 + j^2) / (2 sigma^2)), normalised to sum 1, zero outside the plane. It is its own adjoint.
 //! sigma comes from [`crate::tape::Controls`] and may change at every step; it must be above 0.
 
-use super::{Kernels, LANES, shader};
+use super::{Kernels, LANES, record_under_controls, shader};
 use crate::gpu::Shader;
-use crate::tape::{Operand, Record, Tape, Var, linear_grid};
+use crate::tape::{Tape, Var, linear_grid};
 
 /// `shaders/blur.wgsl`.
 pub static SHADER: Shader = shader!("blur");
@@ -18,18 +18,8 @@ pub fn blur(tape: &mut Tape, name: &str, x: Var) -> Var {
         false => (linear_grid(shape.count(), LANES), ["forward", "backward"]),
     };
     let constants = vec![("COUNT", shape.count().into()), ("H", h.into()), ("W", w.into())];
-    let y = tape.result(name, shape, &[x], false);
-    let controls = Operand::from(tape.controls()).uniform();
     let kernels = Kernels { shader: &SHADER, constants };
-    let bindings = vec![controls, Operand::from(x).read(), Operand::from(y).write()];
-    let forward = vec![kernels.dispatch(entries[0], bindings, grid)];
-    let mut backward = vec![];
-    if tape.needs_gradient(x) {
-        let bindings = vec![controls, Operand::Gradient(y).read(), Operand::Gradient(x).write()];
-        backward.push(kernels.dispatch(entries[1], bindings, grid));
-    }
-    tape.record(Record { name: name.into(), op: "blur", result: Some(y), forward, backward });
-    y
+    record_under_controls(tape, (name, "blur"), x, &kernels, entries, grid)
 }
 
 /// The same in f64.

@@ -3,9 +3,9 @@
 //! The draw is a hash of (seed, step, salt, index): the same seed gives the same mask on every device, and nothing is stored
 //! for the backward pass. The hash is PCG's output function (Jarzynski & Olano, "Hash Functions for GPU Rendering", JCGT 2020).
 
-use super::{Kernels, LANES, shader};
+use super::{Kernels, LANES, record_under_controls, shader};
 use crate::gpu::Shader;
-use crate::tape::{Mode, Operand, Record, Tape, Var, linear_grid};
+use crate::tape::{Mode, Tape, Var, linear_grid};
 
 /// `shaders/dropout.wgsl`.
 pub static SHADER: Shader = shader!("dropout");
@@ -19,10 +19,7 @@ pub fn dropout(tape: &mut Tape, name: &str, x: Var, p: f64, salt: u32) -> Var {
     if tape.mode() == Mode::Eval || p == 0.0 {
         return x;
     }
-    let shape = tape.shape(x).clone();
-    let [n, per_image] = shape.rows();
-    let grid = linear_grid(shape.count(), LANES);
-    let controls = Operand::from(tape.controls()).uniform();
+    let [n, per_image] = tape.shape(x).rows();
     let constants = vec![
         ("SALT", salt.into()),
         ("N", n.into()),
@@ -30,17 +27,9 @@ pub fn dropout(tape: &mut Tape, name: &str, x: Var, p: f64, salt: u32) -> Var {
         ("DROP_BELOW", reference::threshold(p).into()),
         ("SCALE", (1.0 / (1.0 - p) as f32).into()),
     ];
-    let y = tape.result(name, shape, &[x], false);
     let kernels = Kernels { shader: &SHADER, constants };
-    let bindings = vec![controls, Operand::from(x).read(), Operand::from(y).write()];
-    let forward = vec![kernels.dispatch("forward", bindings, grid)];
-    let mut backward = vec![];
-    if tape.needs_gradient(x) {
-        let bindings = vec![controls, Operand::Gradient(y).read(), Operand::Gradient(x).write()];
-        backward.push(kernels.dispatch("backward", bindings, grid));
-    }
-    tape.record(Record { name: name.into(), op: "dropout", result: Some(y), forward, backward });
-    y
+    let grid = linear_grid(n * per_image, LANES);
+    record_under_controls(tape, (name, "dropout"), x, &kernels, ["forward", "backward"], grid)
 }
 
 /// The same on the host: the mask exactly, the values in f64.
@@ -50,7 +39,8 @@ pub mod reference {
         (p * 4_294_967_296.0) as u32
     }
 
-    fn hash(v: u32) -> u32 {
+    /// PCG's output function on 32 bits.
+    pub fn hash(v: u32) -> u32 {
         let state = v.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
         let word = ((state >> ((state >> 28) + 4)) ^ state).wrapping_mul(277_803_737);
         (word >> 22) ^ word

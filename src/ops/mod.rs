@@ -16,7 +16,7 @@ pub mod mixup;
 pub mod relu;
 
 use crate::gpu::{Constant, Kernel, Shader};
-use crate::tape::{Binding, Dispatch};
+use crate::tape::{Binding, Dispatch, Operand, Record, Tape, Var};
 
 /// Invocations in a workgroup of every kernel that does not say otherwise.
 const LANES: usize = 64;
@@ -69,4 +69,26 @@ impl Kernels {
         let kernel = Kernel { shader: self.shader, entry, constants: self.constants.clone() };
         Dispatch { kernel, bindings, grid, multiply_adds: 0, task: None }
     }
+}
+
+/// Appends y of x, of one shape, by the first of `entries`, and dx of dy by the second; both read the controls, then what they make theirs of.
+fn record_under_controls(
+    tape: &mut Tape,
+    (name, op): (&str, &'static str),
+    x: Var,
+    kernels: &Kernels,
+    entries: [&'static str; 2],
+    grid: [u32; 3],
+) -> Var {
+    let y = tape.result(name, tape.shape(x).clone(), &[x], false);
+    let controls = Operand::from(tape.controls()).uniform();
+    let bindings = vec![controls, Operand::from(x).read(), Operand::from(y).write()];
+    let forward = vec![kernels.dispatch(entries[0], bindings, grid)];
+    let mut backward = vec![];
+    if tape.needs_gradient(x) {
+        let bindings = vec![controls, Operand::Gradient(y).read(), Operand::Gradient(x).write()];
+        backward.push(kernels.dispatch(entries[1], bindings, grid));
+    }
+    tape.record(Record { name: name.into(), op, result: Some(y), forward, backward });
+    y
 }

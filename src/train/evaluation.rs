@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 #[cfg(feature = "cli")]
 use {
-    super::setting::{divide, session},
+    super::setting::{divide, session, task},
     crate::curriculum::Time,
     crate::data::Splits,
     crate::gpu::Gpu,
@@ -46,7 +46,7 @@ pub(crate) fn trained<'g>(gpu: &'g Gpu, config: &Config, data: &Splits) -> Resul
     let Some(path) = &config.init else {
         return Err(Error::option("--init", "expected the file of weights, such as model.safetensors of a run"));
     };
-    let mut session = session(gpu, config, &data.train, 1)?;
+    let mut session = session(gpu, config, &task(config, &data.train), 1)?;
     let (skipped, metadata) = load(&mut session, config, path)?;
     if let Some(name) = skipped.first() {
         let message = format!("the file has no {name} of this shape, and random values predict nothing");

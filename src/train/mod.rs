@@ -14,6 +14,7 @@ pub use config::{Config, Method, Preset, ScheduleKind};
 pub use records::{EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, Summary};
 pub use run::{resume, run};
 pub use session::{MakeCurriculum, Parts, Session, SessionPlan, Snapshot};
+pub use setting::session;
 pub use weights::{Tensor, read_safetensors, write_safetensors};
 #[cfg(feature = "cli")]
 pub(crate) use {

@@ -1,7 +1,7 @@
 //! The loop: epochs, validation, the best epoch, and one reading of the test set.
 
 use super::evaluation::{evaluate, load_weights, read_test_set};
-use super::setting::{Division, divide, session};
+use super::setting::{Division, divide, session, task};
 use super::{
     BestEpoch, Checkpoint, Config, EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, Session, Snapshot,
     Standing, Summary, Totals,
@@ -80,7 +80,7 @@ pub(crate) fn begin<'g, 'c>(gpu: &'g Gpu, config: &'c Config, data: &Splits) -> 
         let message = format!("{} epochs of {steps_per_epoch} steps are more than 2147483647 steps", config.epochs);
         return Err(Error::option("--epochs", message));
     }
-    let session = session(gpu, config, &data, steps_per_epoch)?;
+    let session = session(gpu, config, &task(config, &data), steps_per_epoch)?;
     let loader = loader(config, &data, &division, 0);
     Ok(Training {
         session,

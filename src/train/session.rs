@@ -264,7 +264,7 @@ impl<'g> Session<'g> {
         let passes = self.train.tape().passes();
         let mut then = Some(then);
         for pass in 0..passes {
-            self.write_inputs(&self.train, self.batches[0], batch, self.time, pass);
+            self.write_inputs(&self.train, self.batches[0], &self.part(batch, pass), self.time, pass);
             let then = if pass + 1 == passes { then.take() } else { None };
             self.gpu.run(self.train.pass(pass).chain(then.into_iter().flatten()))?;
         }
@@ -281,7 +281,6 @@ impl<'g> Session<'g> {
 
     fn write_inputs(&self, program: &Program, id: BufferId, batch: &HostBatch, time: Time, pass: usize) {
         let buffer = program.buffer(id);
-        let batch = self.part(batch, pass);
         assert!(
             buffer.bytes().abs_diff(4 * batch.words.len() as u64) < 16,
             "a batch of {} words for a buffer of {} bytes: it was gathered for another batch size",
@@ -461,9 +460,10 @@ impl<'g> Session<'g> {
         for (i, batch) in batches.enumerate() {
             let batch = batch?;
             for pass in 0..self.train.tape().passes() {
-                self.write_inputs(&self.eval, self.batches[1], &batch, time, pass);
+                let part = self.part(&batch, pass);
+                self.write_inputs(&self.eval, self.batches[1], &part, time, pass);
                 self.gpu.run(self.eval.forward())?;
-                after(&self.part(&batch, pass))?;
+                after(&part)?;
             }
             // Batches on their way take memory: no more than a few.
             if i % 8 == 7 {

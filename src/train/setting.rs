@@ -30,22 +30,26 @@ pub(super) fn divide(config: &Config, data: &Dataset) -> Result<Division> {
     Ok(Division { train: train.into(), validation: validation.into() })
 }
 
-/// The session of a model for images such as those of `data`.
-///
-/// # Errors
-/// [`Error::Option`] and [`Error::Capacity`].
-pub(super) fn session<'g>(gpu: &'g Gpu, config: &Config, data: &Dataset, steps_per_epoch: u64) -> Result<Session<'g>> {
-    let [_, h, w] = data.image;
-    let task = Task {
+/// What a model reads and predicts of images such as those of `data`.
+pub(super) fn task(config: &Config, data: &Dataset) -> Task {
+    Task {
         image: data.image,
         classes: data.classes.len(),
         mean: data.mean.clone(),
         std: data.std.clone(),
         label_smoothing: config.label_smoothing,
-    };
+    }
+}
+
+/// The session that the options ask for.
+///
+/// # Errors
+/// [`Error::Option`] and [`Error::Capacity`].
+pub fn session<'g>(gpu: &'g Gpu, config: &Config, task: &Task, steps_per_epoch: u64) -> Result<Session<'g>> {
+    let [_, h, w] = task.image;
     let parts = Parts {
         model: &nn::named_for(&config.model, [h, w])?,
-        task: &task,
+        task,
         batch_size: config.batch_size,
         micro_batch: config.images_per_pass(),
         net_options: config.net_options(),

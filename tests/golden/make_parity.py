@@ -26,7 +26,7 @@ from safetensors.numpy import save_file
 
 HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE.parent.parent / "examples"))
-from check_with_torch import MODELS, Dropout  # noqa: E402
+from check_with_torch import MODELS, Dropout, hash32  # noqa: E402
 
 F32_DRIFT, STEPS, STEPS_DRIFT = 1e-4, 20, 1e-4
 CLASSES = 10
@@ -55,18 +55,10 @@ SIZES = {
 TRAINED = ("resnet18", "densenet121")
 
 
-def hash32(v):
-    """PCG's output function on 32 bits."""
-    v = np.atleast_1d(np.asarray(v, np.uint32))
-    state = v * np.uint32(747796405) + np.uint32(2891336453)
-    word = ((state >> ((state >> np.uint32(28)) + np.uint32(4))) ^ state) * np.uint32(277803737)
-    return (word >> np.uint32(22)) ^ word
-
-
 def hashes(name, seed, count):
     """`count` draws of 32 bits."""
-    key = hash32(zlib.crc32(name.encode()) ^ int(hash32(seed)[0]))
-    return hash32(np.arange(count, dtype=np.uint32) ^ key)
+    key = hash32(zlib.crc32(name.encode()) ^ hash32(seed))
+    return hash32(np.arange(count) ^ key)
 
 
 def uniform(name, seed, count):
@@ -99,7 +91,7 @@ def tensor(name, shape, seed, is_norm):
 
 
 def images_of(name, seed, n, side):
-    levels = hashes(name, seed, n * 3 * side * side) >> np.uint32(24)
+    levels = hashes(name, seed, n * 3 * side * side) >> 24
     return torch.tensor((levels / 255.0 - 0.5) / 0.5).reshape(n, 3, side, side)
 
 
@@ -110,8 +102,8 @@ def labels_of(name, seed, n):
 def sketch(values):
     """The norm and the products with eight vectors of signs."""
     values = values.double().numpy().ravel()
-    bits = hash32(np.arange(values.size, dtype=np.uint32) ^ np.uint32(zlib.crc32(b"signs")))
-    signs = [1.0 - 2.0 * ((bits >> np.uint32(k)) & np.uint32(1)) for k in range(8)]
+    bits = hash32(np.arange(values.size) ^ zlib.crc32(b"signs"))
+    signs = [1.0 - 2.0 * (bits >> k & 1) for k in range(8)]
     return [np.sqrt((values * values).sum()), *((values * sign).sum() for sign in signs)]
 
 

@@ -8,7 +8,7 @@ use lerac::tape::{Keep, Mode, Program, Storage, Tape, Target};
 use lerac::train::Config;
 
 fn refusal(gpu: &Gpu, batch_size: usize) -> Result<(), Error> {
-    let task = Task { image: [3, 32, 32], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 };
+    let task = Task::new([3, 32, 32], 10);
     let model = nn::named("cnn").unwrap();
     let recorded = nn::record(&model, &task, batch_size, Tape::new(Mode::Train), Config::default().net_options());
     recorded.tape.check(&gpu.limits(), batch_size)
@@ -24,7 +24,7 @@ fn a_large_batch_is_refused(gpu: &Gpu) {
 }
 
 fn plans_are_what_is_allocated(gpu: &Gpu) {
-    let task = Task { image: [3, 32, 32], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 };
+    let task = Task::new([3, 32, 32], 10);
     let model = nn::named("resnet8").unwrap();
     let recorded = nn::record(&model, &task, 4, Tape::new(Mode::Train), Config::default().net_options());
     let storage = Storage::new(gpu, &recorded.tape).unwrap();
@@ -109,8 +109,7 @@ fn a_lost_device_says_so(_: &Gpu) {
 fn every_model_fits_or_is_refused(gpu: &Gpu) {
     for name in nn::NAMES {
         let (model, side) = (nn::named(name).unwrap(), nn::usual_side(name));
-        let task =
-            Task { image: [3, side, side], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 };
+        let task = Task::new([3, side, side], 10);
         for target in Target::ALL {
             let check = |batch_size| {
                 let tape = Tape::new(Mode::Train).with_target(target);

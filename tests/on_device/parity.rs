@@ -6,6 +6,7 @@ use crate::common::{Test, test};
 use lerac::gpu::Gpu;
 use lerac::nn::{self, NetOptions, Recorded, Task};
 use lerac::ops::cross_entropy::{METRICS, Metrics};
+use lerac::ops::dropout::reference::hash;
 use lerac::optim::{Optimizer, Rule, Settings};
 use lerac::tape::{CONTROLS, Controls, Declared, Mode, Program, Storage, Tape, Target};
 use safetensors::SafeTensors;
@@ -25,12 +26,6 @@ const TIMES_F32: f64 = 10.0;
 const NUMBERS: usize = 10;
 
 const CLASSES: usize = 10;
-
-fn hash(v: u32) -> u32 {
-    let state = v.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
-    let word = ((state >> ((state >> 28) + 4)) ^ state).wrapping_mul(277_803_737);
-    (word >> 22) ^ word
-}
 
 fn hashes(name: &str, seed: u32, count: usize) -> impl Iterator<Item = u32> + use<> {
     let key = hash(crc32fast::hash(name.as_bytes()) ^ hash(seed));
@@ -146,8 +141,7 @@ struct Setup {
 }
 
 fn record(gpu: &Gpu, model: &str, n: usize, side: usize, mode: Mode) -> Recorded {
-    let task =
-        Task { image: [3, side, side], classes: CLASSES, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 };
+    let task = Task::new([3, side, side], CLASSES);
     let model = nn::named_for(model, [side, side]).unwrap();
     nn::record(&model, &task, n, Tape::new(mode).with_target(Target::of(gpu.info())), NetOptions::default())
 }

@@ -63,7 +63,7 @@ fn equal_rates_are_plain_training(gpu: &Gpu) {
 }
 
 fn task() -> Task {
-    Task { image: [3, 32, 32], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 }
+    Task::new([3, 32, 32], 10)
 }
 
 fn session<'g>(gpu: &'g Gpu, model: &str, batch_size: usize) -> Session<'g> {

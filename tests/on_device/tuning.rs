@@ -12,7 +12,7 @@ use std::sync::Barrier;
 use std::time::Duration;
 
 fn task() -> Task {
-    Task { image: [3, 8, 8], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 }
+    Task::new([3, 8, 8], 10)
 }
 
 /// Two convolutions of one shape, a depthwise one, and a linear layer.

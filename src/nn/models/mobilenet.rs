@@ -2,7 +2,6 @@
 
 use crate::nn::{Conv, Model, Net};
 use crate::ops::batch_norm::{Activation, After};
-use crate::ops::conv2d;
 use crate::tape::Var;
 
 /// Expansion, channels, blocks and stride of the first block of each stage (table 2 of the paper).
@@ -52,8 +51,8 @@ fn inverted_residual(net: &mut Net, x: Var, expansion: usize, channels: usize, s
         y = net.scope("0", |net| conv_bn_relu6(net, ["0", "1"], y, Conv::pointwise(wide, 1)));
         at = 1;
     }
-    let depthwise =
-        Conv { options: conv2d::Options { stride, padding: 1, groups: wide }, ..Conv::same3x3(wide, stride) };
+    let mut depthwise = Conv::same3x3(wide, stride);
+    depthwise.options.groups = wide;
     y = net.scope(&at.to_string(), |net| conv_bn_relu6(net, ["0", "1"], y, depthwise));
     let y = net.conv2d(&(at + 1).to_string(), y, Conv::pointwise(channels, 1));
     let residual = (stride == 1 && c == channels).then_some(x);

@@ -4,8 +4,8 @@ use super::{Cell, Report, Seconds};
 use crate::data::{Augmentation, HostBatch, shapes};
 use crate::error::Result;
 use crate::gpu::Gpu;
-use crate::nn::{self, Task};
-use crate::train::{Config, Method, Parts, Session};
+use crate::nn::Task;
+use crate::train::{self, Config, Method, Session};
 use std::time::Instant;
 
 const COLUMNS: [&str; 10] = [
@@ -23,7 +23,7 @@ const COLUMNS: [&str; 10] = [
 
 /// What models are timed on: images of 3x32x32, ten classes.
 pub fn task() -> Task {
-    Task { image: [3, 32, 32], classes: 10, mean: vec![0.5; 3], std: vec![0.5; 3], label_smoothing: 0.0 }
+    Task::new([3, 32, 32], 10)
 }
 
 /// A session of `config`'s model on drawn images of 3x32x32, and a batch for it.
@@ -31,23 +31,8 @@ pub fn task() -> Task {
 /// # Errors
 /// As [`Session::new`].
 pub fn session<'g>(gpu: &'g Gpu, config: &Config) -> Result<(Session<'g>, HostBatch)> {
-    let task = task();
-    let parts = Parts {
-        model: &nn::named_for(&config.model, [32, 32])?,
-        task: &task,
-        batch_size: config.batch_size,
-        micro_batch: config.images_per_pass(),
-        net_options: config.net_options(),
-        settings: config.settings()?,
-        schedule: config.common_rate()?,
-        curriculum: &|layers| config.curriculum(layers),
-        steps_per_epoch: 10,
-        seed: 0,
-        mixup: config.mixup,
-        kernels: &config.kernels,
-    };
     // First what refuses a batch that does not fit the device.
-    let session = Session::new(gpu, &parts)?;
+    let session = train::session(gpu, config, &task(), 10)?;
     let indices: Vec<u32> = (0..config.batch_size as u32).collect();
     let images = shapes(config.batch_size, 1, 0).train;
     let batch = HostBatch::gather(&images, &indices, config.batch_size, || Augmentation::IDENTITY)?;
