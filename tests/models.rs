@@ -96,6 +96,29 @@ fn parameters_are_as_many_as_elsewhere() {
 }
 
 #[test]
+fn a_model_says_what_images_it_needs() {
+    let refusal = |name: &str, extent: [usize; 2]| nn::named_for(name, extent).err().map(|error| error.to_string());
+    for (name, fitting, others) in [
+        ("cnn", vec![[4, 4], [4, 9]], vec![[3, 9], [9, 3]]),
+        ("densenet121", vec![[8, 8]], vec![[7, 8]]),
+        ("densenet121-imagenet", vec![[32, 32]], vec![[32, 31]]),
+        ("vgg11_bn", vec![[32, 40]], vec![[31, 40]]),
+        ("vgg11_bn-imagenet", vec![[224, 224], [448, 448]], vec![[32, 32], [225, 225], [224, 448]]),
+    ] {
+        for extent in fitting {
+            assert_eq!(refusal(name, extent), None, "{name} {extent:?}");
+            let task = Task::new([3, extent[0], extent[1]], 10);
+            nn::record(&nn::named(name).unwrap(), &task, 1, Tape::new(Mode::Train), NetOptions::default());
+        }
+        for extent in others {
+            let message = refusal(name, extent).unwrap_or_else(|| panic!("{name} takes {extent:?}"));
+            let found = format!("found {}x{}", extent[0], extent[1]);
+            assert!(message.starts_with(&format!("--model: {name} needs")) && message.ends_with(&found), "{message}");
+        }
+    }
+}
+
+#[test]
 fn a_shortcut_has_the_depth_of_its_block() {
     for (model, shortcuts) in [("resnet8", 2), ("resnet20", 2), ("resnet18", 3)] {
         let layers = recorded(model, Mode::Train, false).layers;
