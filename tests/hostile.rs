@@ -794,6 +794,7 @@ fn checkpoint(best: bool) -> Checkpoint {
     }
     let standing = Standing {
         format: Checkpoint::FORMAT,
+        epoch_open: false,
         version: "0.1.0".into(),
         adapter: "some \"adapter\"".into(),
         config: if best { full_config() } else { Config::default() },

@@ -45,6 +45,30 @@ pub(super) fn open_data(source: &Source<'_>, quiet: bool) -> Result<Splits> {
     opened
 }
 
+/// A bar that counts the images of a set as they are read.
+pub(super) struct Reading(ProgressBar);
+
+impl Reading {
+    /// The bar, which goes when it is dropped; with `quiet` nothing is shown.
+    pub(super) fn new(quiet: bool) -> Self {
+        Self(counter("reading", quiet))
+    }
+}
+
+impl Observer for Reading {
+    fn reading(&mut self, part: &str, done: usize, images: usize) {
+        self.0.set_length(images as u64);
+        self.0.set_position(done as u64);
+        self.0.set_message(format!("{part} images"));
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
 /// A bar titled `title` that counts what is done of how much.
 pub(super) fn counter(title: &str, quiet: bool) -> ProgressBar {
     let bar = bar(&MultiProgress::new(), quiet, 0, "{prefix} {bar:30} {pos}/{len} {msg}");
@@ -121,6 +145,10 @@ impl Observer for Heard<'_> {
             record.images_per_second
         ));
         self.dir.interval(record)
+    }
+
+    fn reading(&mut self, part: &str, done: usize, images: usize) {
+        self.bar.set_message(format!("{part} images {done}/{images}"));
     }
 
     fn noise(&mut self, record: &NoiseRecord) -> Result<()> {

@@ -37,6 +37,7 @@ pub struct RunDir {
     speed: Table,
     noise: Option<Table>,
     layers: Vec<Layer>,
+    steps: u64,
     /// What the user should hear of the directory.
     pub notes: Vec<String>,
     _lock: Lock,
@@ -120,6 +121,7 @@ impl RunDir {
             dir: dir.to_owned(),
             saving,
             layers: vec![],
+            steps: 0,
             notes,
             _lock: lock,
         };
@@ -198,8 +200,9 @@ impl RunDir {
 }
 
 impl Observer for RunDir {
-    fn begin(&mut self, _plan: &SessionPlan, layers: &[Layer], _steps: u64) -> Result<()> {
+    fn begin(&mut self, _plan: &SessionPlan, layers: &[Layer], steps: u64) -> Result<()> {
         self.layers = layers.to_vec();
+        self.steps = steps;
         Ok(())
     }
 
@@ -259,7 +262,8 @@ impl Observer for RunDir {
     }
 
     fn wants_checkpoint(&self, step: u64) -> bool {
-        self.saving.every > 0 && step.is_multiple_of(self.saving.every)
+        // Behind the last step reading the test set is all that is left, which may take long.
+        self.saving.every > 0 && (step.is_multiple_of(self.saving.every) || step == self.steps)
     }
 
     fn checkpoint(&mut self, mut checkpoint: Checkpoint) -> Result<()> {

@@ -64,6 +64,8 @@ pub struct Standing {
     pub data: u32,
     /// Steps done.
     pub step: u64,
+    /// Whether they end an epoch whose validation is still to come.
+    pub epoch_open: bool,
     /// The best epoch, if one has ended.
     pub best: Option<BestEpoch>,
     /// What a plateau schedule has seen.
@@ -101,7 +103,7 @@ fn checksum<'t>(standing: &str, tensors: impl Iterator<Item = (&'t str, &'t [u8]
 
 impl Checkpoint {
     /// The form of the file; others are refused.
-    pub const FORMAT: u32 = 2;
+    pub const FORMAT: u32 = 3;
 
     /// Names a tensor as one of the best epoch.
     pub fn of_best(name: &str) -> String {

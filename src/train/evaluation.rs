@@ -1,7 +1,7 @@
 //! Weights out of a file, and what a model makes of whole sets of images.
 
 use super::weights::read_safetensors;
-use super::{Config, Session};
+use super::{Config, Observer, Session};
 use crate::data::{Dataset, Loader};
 use crate::error::{Error, Result};
 use crate::ops::cross_entropy::Metrics;
@@ -73,25 +73,37 @@ pub(crate) fn read_test_set(
     session: &Session<'_>,
     test: Arc<Dataset>,
     batch_size: usize,
+    observer: &mut dyn Observer,
 ) -> Result<(Metrics, Vec<u32>)> {
     let everything: Arc<[u32]> = (0..test.len() as u32).collect();
-    evaluate(session, "test", test, everything, batch_size)
+    evaluate(session, "test", (test, everything), batch_size, observer)
 }
 
 /// The sums, and the predictions, over the images `indices` of the set called `part`, every one of which must have been seen and have a
 /// finite loss.
 ///
 /// # Errors
-/// [`Error::NonFinite`] and [`Error::Device`].
+/// [`Error::NonFinite`] and [`Error::Device`]; [`Error::Interrupted`] where the observer wants to stop before all are seen.
 pub(super) fn evaluate(
     session: &Session<'_>,
     part: &str,
-    data: Arc<Dataset>,
-    indices: Arc<[u32]>,
+    (data, indices): (Arc<Dataset>, Arc<[u32]>),
     batch_size: usize,
+    observer: &mut dyn Observer,
 ) -> Result<(Metrics, Vec<u32>)> {
     let expected = indices.len();
-    let (metrics, predictions) = session.predict(Loader::evaluation(data, indices, batch_size))?;
+    let mut seen = 0;
+    let batches = Loader::evaluation(data, indices, batch_size).map(|batch| {
+        if observer.wants_to_stop() {
+            let step = session.time().step;
+            let message = format!("interrupted after step {step}, with {seen} of {expected} {part} images read");
+            return Err(Error::Interrupted(message));
+        }
+        observer.reading(part, seen, expected);
+        seen = (seen + batch_size).min(expected);
+        batch
+    });
+    let (metrics, predictions) = session.predict(batches)?;
     if metrics.halted != 0 {
         return Err(Error::NonFinite(format!(
             "the loss over the {part} images is not finite after step {}: the weights are out of bounds. In training try a lower \

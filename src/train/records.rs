@@ -125,12 +125,15 @@ pub trait Observer {
         Ok(())
     }
 
+    /// Of the `images` of the validation or test set (`part`) `done` have been read.
+    fn reading(&mut self, _part: &str, _done: usize, _images: usize) {}
+
     /// An epoch is over.
     fn epoch(&mut self, _record: &EpochRecord) -> Result<()> {
         Ok(())
     }
 
-    /// Whether a checkpoint is to be taken now that `step` steps are done.
+    /// Whether a checkpoint is to be taken now that `step` steps are done, and the epoch's end, if they end one.
     fn wants_checkpoint(&self, _step: u64) -> bool {
         false
     }
@@ -140,7 +143,8 @@ pub trait Observer {
         Ok(())
     }
 
-    /// Whether to take a checkpoint and end the run here, with [`crate::error::Error::Interrupted`].
+    /// Whether to take a checkpoint and end the run here, with [`crate::error::Error::Interrupted`]: asked behind each step, and before
+    /// each batch of validation and test images.
     fn wants_to_stop(&self) -> bool {
         false
     }

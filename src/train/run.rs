@@ -32,6 +32,8 @@ pub(crate) struct Training<'g, 'c> {
     division: Division,
     /// In all epochs.
     steps: u64,
+    /// Whether an epoch's steps are done and its validation is not.
+    epoch_open: bool,
     best: Option<(BestEpoch, Snapshot)>,
     totals: Totals,
     seconds: f64,
@@ -90,6 +92,7 @@ pub(crate) fn begin<'g, 'c>(gpu: &'g Gpu, config: &'c Config, data: &Splits) -> 
         test,
         division,
         steps: steps_per_epoch * config.epochs,
+        epoch_open: false,
         best: None,
         totals: Totals::default(),
         seconds: 0.0,
@@ -138,25 +141,43 @@ impl<'g> Training<'g, '_> {
     fn complete(mut self, gpu: &Gpu, observer: &mut dyn Observer) -> Result<Outcome<'g>> {
         observer.begin(&self.session.plan(), self.session.layers(), self.steps)?;
         self.clock = Clock::from(self.clock.before);
-        while self.session.time().step < self.steps {
-            self.step(observer)?;
+        let finished = self.train(gpu, observer).and_then(|()| self.read_test_set(observer));
+        if let Err(Error::Interrupted(_)) = finished {
+            self.save(gpu, observer)?;
+        }
+        finished.map(|(test, predicted)| self.outcome(gpu, &test, predicted))
+    }
+
+    /// All steps that are left, and the ends of their epochs.
+    fn train(&mut self, gpu: &Gpu, observer: &mut dyn Observer) -> Result<()> {
+        while self.epoch_open || self.session.time().step < self.steps {
+            if !self.epoch_open {
+                self.step(observer)?;
+            }
             let Time { step, steps_per_epoch } = self.session.time();
-            if step % steps_per_epoch == 0 {
+            self.epoch_open = step % steps_per_epoch == 0;
+            if self.epoch_open {
                 self.end_epoch(observer)?;
+                self.epoch_open = false;
             }
-            let stops = observer.wants_to_stop();
-            if stops || observer.wants_checkpoint(step) {
-                // The steps that are on their way count as training.
-                gpu.wait()?;
-                let seconds = self.clock.seconds();
-                observer.checkpoint(self.checkpoint(gpu, seconds)?)?;
-                self.clock = Clock::from(seconds);
-            }
-            if stops {
+            if observer.wants_to_stop() {
                 return Err(Error::Interrupted(format!("interrupted after step {step} of {}", self.steps)));
             }
+            if observer.wants_checkpoint(step) {
+                self.save(gpu, observer)?;
+            }
         }
-        self.finish(gpu)
+        Ok(())
+    }
+
+    /// Takes a checkpoint.
+    fn save(&mut self, gpu: &Gpu, observer: &mut dyn Observer) -> Result<()> {
+        // The steps that are on their way count as training.
+        gpu.wait()?;
+        let seconds = self.clock.seconds();
+        observer.checkpoint(self.checkpoint(gpu, seconds)?)?;
+        self.clock = Clock::from(seconds);
+        Ok(())
     }
 
     /// One step; before it the signal-to-noise ratio where that is due, behind it a reading of the sums.
@@ -223,7 +244,8 @@ impl<'g> Training<'g, '_> {
             true => None,
             false => {
                 let (data, indices) = (self.data.clone(), self.division.validation.clone());
-                Some(evaluate(&self.session, "validation", data, indices, self.config.batch_size)?.0)
+                let part = (data, indices);
+                Some(evaluate(&self.session, "validation", part, self.config.batch_size, observer)?.0)
             }
         };
         let accuracy = validation.as_ref().map(Metrics::accuracy);
@@ -248,12 +270,21 @@ impl<'g> Training<'g, '_> {
         Ok(())
     }
 
-    /// Reads the test set with the best epoch's weights.
-    fn finish(mut self, gpu: &Gpu) -> Result<Outcome<'g>> {
+    /// Reads the test set with the best epoch's weights; where that is interrupted, the last step's are put back.
+    fn read_test_set(&mut self, observer: &mut dyn Observer) -> Result<(Metrics, Vec<u32>)> {
+        let last = self.session.snapshot()?;
         if let Some((_, snapshot)) = &self.best {
             self.session.restore(snapshot);
         }
-        let (test, predicted) = read_test_set(&self.session, self.test.clone(), self.config.batch_size)?;
+        let read = read_test_set(&self.session, self.test.clone(), self.config.batch_size, observer);
+        if read.is_err() {
+            self.session.restore(&last);
+        }
+        read
+    }
+
+    /// What the run came to.
+    fn outcome(self, gpu: &Gpu, test: &Metrics, predicted: Vec<u32>) -> Outcome<'g> {
         let labels = self.test.labels.iter().map(|&label| u32::from(label));
         let (config, steps, seconds) = (self.config, self.steps, self.seconds);
         let best = self.best.as_ref().map(|(best, _)| *best);
@@ -274,7 +305,7 @@ impl<'g> Training<'g, '_> {
             adapter: gpu.info().name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        Ok(Outcome { summary, predictions: labels.zip(predicted).collect(), session: self.session })
+        Outcome { summary, predictions: labels.zip(predicted).collect(), session: self.session }
     }
 
     /// All of the run behind the latest step, of whose interval `interval_seconds` have passed.
@@ -297,6 +328,7 @@ impl<'g> Training<'g, '_> {
             config: self.config.clone(),
             data: self.fingerprint,
             step: self.session.time().step,
+            epoch_open: self.epoch_open,
             best: self.best.as_ref().map(|(best, _)| *best),
             plateau: self.session.plateau(),
             totals: self.totals,
@@ -327,6 +359,7 @@ impl<'g> Training<'g, '_> {
             self.session.set_plateau(plateau);
         }
         self.session.put_metrics(standing.sums);
+        self.epoch_open = standing.epoch_open;
         self.totals = standing.totals;
         self.seconds = standing.seconds;
         self.clock = Clock::from(standing.interval_seconds);

@@ -2,7 +2,7 @@
 
 use crate::common::{Test, test};
 use lerac::curriculum::Layer;
-use lerac::data::shapes;
+use lerac::data::{Splits, shapes};
 use lerac::error::Result;
 use lerac::gpu::{AdapterChoice, Gpu, Options};
 use lerac::study::{RunDir, Saving};
@@ -12,6 +12,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Everything that a second run repeats; `speed.csv` alone is of its own time.
@@ -288,21 +290,23 @@ fn two_processes() {
     assert!(first.wait().unwrap().success());
 }
 
-/// Passes on to a run's directory what it hears, and takes the device away behind step 50.
-struct Losing<'a> {
+/// Passes on to a run's directory what it hears, and shows `see` each step, and how far validation and test set were read.
+struct Watched<'a, F> {
     dir: &'a mut RunDir,
-    gpu: &'a Gpu,
+    see: F,
 }
 
-impl Observer for Losing<'_> {
+impl<F: FnMut(&str, u64)> Observer for Watched<'_, F> {
     fn begin(&mut self, plan: &SessionPlan, layers: &[Layer], steps: u64) -> Result<()> {
         self.dir.begin(plan, layers, steps)
     }
 
     fn step(&mut self, step: u64) {
-        if step == 50 {
-            self.gpu.lose();
-        }
+        (self.see)("step", step);
+    }
+
+    fn reading(&mut self, part: &str, done: usize, _images: usize) {
+        (self.see)(part, done as u64);
     }
 
     fn interval(&mut self, record: &IntervalRecord) -> Result<()> {
@@ -320,30 +324,83 @@ impl Observer for Losing<'_> {
     fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<()> {
         self.dir.checkpoint(checkpoint)
     }
+
+    fn wants_to_stop(&self) -> bool {
+        self.dir.wants_to_stop()
+    }
+}
+
+fn open_device() -> Gpu {
+    Gpu::open(&Options { adapter: AdapterChoice::from_option(None), ..Options::default() }).unwrap()
+}
+
+/// Two epochs of 32 steps on few images.
+fn two_epochs() -> (Config, Splits) {
+    let config = Config { batch_size: 8, epochs: 2, log_every: 7, validation: 40, ..Config::default() };
+    (config, shapes(300, 100, 0))
+}
+
+/// Trains, or goes on with training, while `see` watches; the step that it began behind, or what ended it.
+fn go_on(
+    gpu: &Gpu,
+    (config, data): &(Config, Splits),
+    out: &Path,
+    stop: &Arc<AtomicBool>,
+    see: impl FnMut(&str, u64),
+) -> std::result::Result<u64, String> {
+    let saving = Saving { keep: 2, stop: stop.clone(), ..Saving::default() };
+    let (mut dir, checkpoint) = RunDir::open(out, config, saving, false).unwrap();
+    let mut watched = Watched { dir: &mut dir, see };
+    let outcome = match &checkpoint {
+        Some(checkpoint) => resume(gpu, config, data, checkpoint, &mut watched),
+        None => run(gpu, config, data, &mut watched),
+    };
+    dir.finish(&outcome.map_err(|error| error.to_string())?, "conventional").unwrap();
+    Ok(checkpoint.map_or(0, |checkpoint| checkpoint.standing.step))
 }
 
 fn a_lost_device() {
-    let open = || Gpu::open(&Options { adapter: AdapterChoice::from_option(None), ..Options::default() }).unwrap();
-    let config = Config { batch_size: 8, epochs: 2, log_every: 7, validation: 40, ..Config::default() };
-    let (data, dir) = (shapes(300, 100, 0), tempfile::tempdir().unwrap());
+    let (setting, never, dir) = (two_epochs(), Arc::default(), tempfile::tempdir().unwrap());
     let (whole, out) = (dir.path().join("whole"), dir.path().join("lost"));
-    let finish = |gpu: &Gpu, out: &Path| {
-        let (mut run_dir, checkpoint) = RunDir::open(out, &config, Saving::default(), false).unwrap();
-        let outcome = match &checkpoint {
-            Some(checkpoint) => resume(gpu, &config, &data, checkpoint, &mut run_dir),
-            None => run(gpu, &config, &data, &mut run_dir),
-        };
-        run_dir.finish(&outcome.unwrap(), "conventional").unwrap();
-        checkpoint.map_or(0, |checkpoint| checkpoint.standing.step)
+    assert_eq!(go_on(&open_device(), &setting, &whole, &never, |_, _| ()), Ok(0));
+    let gpu = open_device();
+    let lose = |what: &str, step| {
+        if (what, step) == ("step", 50) {
+            gpu.lose();
+        }
     };
-    assert_eq!(finish(&open(), &whole), 0);
-    let gpu = open();
-    let mut run_dir = RunDir::create(&out, &config, Saving { keep: 2, ..Saving::default() }).unwrap();
-    let ended = run(&gpu, &config, &data, &mut Losing { dir: &mut run_dir, gpu: &gpu });
-    let message = ended.err().expect("a lost device ends the run").to_string();
+    let message = go_on(&gpu, &setting, &out, &never, lose).expect_err("a lost device ends the run");
     assert!(message.contains("the device was lost"), "{message}");
-    drop(run_dir);
-    assert_eq!(finish(&open(), &out), 45, "the last checkpoint before the loss");
+    assert_eq!(go_on(&open_device(), &setting, &out, &never, |_, _| ()), Ok(45), "the last checkpoint before the loss");
+    assert_same(&whole, &out);
+}
+
+/// Interrupts while validation and test images are read take effect at once, and cost no step.
+fn interrupted_while_reading() {
+    let (setting, gpu, dir) = (two_epochs(), open_device(), tempfile::tempdir().unwrap());
+    let (whole, out) = (dir.path().join("whole"), dir.path().join("run"));
+    let never = Arc::default();
+    assert_eq!(go_on(&gpu, &setting, &whole, &never, |_, _| ()), Ok(0));
+    for (part, step, images) in [("validation", 32, 40), ("validation", 64, 40), ("test", 64, 100)] {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (mut behind, mut read) = (0, 0);
+        let see = |what: &str, count| match what {
+            "step" => behind = count,
+            what => {
+                assert!(!stop.load(Ordering::Relaxed), "goes on to read");
+                read += 1;
+                let resumed_at_its_end = behind == 0 && part == "test";
+                if what == part && (behind == step || resumed_at_its_end) && count == 16 {
+                    stop.store(true, Ordering::Relaxed);
+                }
+            }
+        };
+        let message = go_on(&gpu, &setting, &out, &stop, see).expect_err("an interrupt ends the run");
+        assert!(read > 0 && message.contains(&format!("with 24 of {images} {part} images read")), "{message}");
+        let newest = checkpoints(&out).pop().unwrap();
+        assert!(newest.ends_with(format!("step-{step:010}.safetensors")), "{}", newest.display());
+    }
+    assert_eq!(go_on(&gpu, &setting, &out, &never, |what, _| assert_eq!(what, "test")), Ok(64));
     assert_same(&whole, &out);
 }
 
@@ -413,6 +470,7 @@ pub fn tests() -> Vec<Test> {
         test("resuming: changed options", |_| changed_options()),
         test("resuming: two processes", |_| two_processes()),
         test("resuming: a lost device", |_| a_lost_device()),
+        test("resuming: interrupted while reading", |_| interrupted_while_reading()),
         test("resuming: a killed comparison", |_| killed_comparison()),
     ];
     if cfg!(unix) {
