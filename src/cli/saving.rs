@@ -1,13 +1,16 @@
 //! Checkpoints, and what an interrupt does.
 
+use super::say;
 use crate::error::{Error, Result};
 use crate::study::Saving;
 use crate::train::whole;
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
+use signal_hook::iterator::Signals;
+use signal_hook::low_level;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 /// The exit code after an interrupt, as a shell gives it.
 pub(super) const INTERRUPTED: u8 = 130;
@@ -31,12 +34,17 @@ impl SavingArgs {
     /// [`Error::Option`] where the system has no such thing.
     pub(super) fn start(&self) -> Result<Saving> {
         let stop = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            // In this order: the second signal finds the flag that the first one has set.
-            flag::register_conditional_shutdown(signal, INTERRUPTED.into(), stop.clone())
-                .and_then(|_| flag::register(signal, stop.clone()))
-                .map_err(|fault| Error::option("signals", format!("cannot be handled: {fault}")))?;
-        }
+        let mut signals = Signals::new([SIGINT, SIGTERM])
+            .map_err(|fault| Error::option("signals", format!("cannot be handled: {fault}")))?;
+        let heard = stop.clone();
+        thread::spawn(move || {
+            for _ in signals.forever() {
+                if heard.swap(true, Ordering::Relaxed) {
+                    low_level::exit(INTERRUPTED.into());
+                }
+                say("note: interrupted; the step under way is finished and saved. A second interrupt ends at once");
+            }
+        });
         Ok(Saving { every: self.checkpoint_every, keep: self.keep_checkpoints as usize, stop })
     }
 }
