@@ -1,17 +1,13 @@
 // loss[n] = logsumexp_k(z[n,k]) - sum_k t[k] z[n,k],   t = (1 - SMOOTHING) onehot(label) + SMOOTHING / K.
 // dz[n,k] = (softmax(z[n])[k] - t[k]) / (PASSES images), images = rows with a label (a padding row's label is 0xffffffff).
 // Where MIXED, t is mix t(label of n) + (1 - mix) t(label of N-1-n); a hit is one of the own label.
-// z: [N,K], labels: the first N words of the batch. Over the calls, metrics sums up loss, hits and images.
+// z: [N,K], labels: the first N words of the batch. metrics.wgsl sums up what `forward` leaves of each row.
 // A hit in the top 1 (5) means that fewer than 1 (5) classes come before the label, equal logits in class order; NaN never hits.
 
+// As metrics.wgsl has it.
 struct Metrics {
-    loss_fraction: u32,   // of the sum of the losses since the host last cleared it, in parts of 2^32
-    top1: u32,
-    top5: u32,
-    images: u32,
-    batch_images: u32,    // of the latest pass alone
-    halted: u32,          // 1 + the first step whose loss is not finite; 0: none
-    loss_whole: u32,      // the whole part of that sum
+    loss_fraction: u32, top1: u32, top5: u32, images: u32, batch_images: u32, halted: u32, loss_whole: u32, error_fraction: u32,
+    error_whole: u32,
 }
 
 struct Controls { step: u32, seed: u32, sigma: f32, pass_index: u32, mix: f32 }
@@ -62,41 +58,6 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     var loss = log(s.sum) - (1.0 - SMOOTHING) * wanted;
     if SMOOTHING > 0.0 { loss -= SMOOTHING * mean; }
     rows[n] = vec2(loss, before);
-}
-
-@group(0) @binding(0) var<storage, read> row: array<vec2<f32>>;
-@group(0) @binding(1) var<storage, read> labels: array<u32>;
-@group(0) @binding(2) var<uniform> controls: Controls;
-@group(0) @binding(3) var<storage, read_write> metrics: Metrics;
-
-// One invocation sums the rows in order. Over batches the loss is added up in integers, so that it does not matter how many batches
-// lie between two readings.
-@compute @workgroup_size(1)
-fn reduce() {
-    var loss = 0.0;
-    var images = 0u;
-    for (var n = 0u; n < N; n++) {
-        if labels[n] == PADDING { continue; }
-        loss += row[n].x;
-        images += 1u;
-        metrics.top1 += u32(row[n].y < 1.0);
-        metrics.top5 += u32(row[n].y < 5.0);
-    }
-    metrics.images += images;
-    metrics.batch_images = images;
-    // Infinities and NaN have all exponent bits set.
-    let finite = (bitcast<u32>(loss) & 0x7f800000u) != 0x7f800000u;
-    if !finite {
-        if metrics.halted == 0u { metrics.halted = controls.step + 1u; }
-        return;
-    }
-    // Rounding may leave a loss of nearly 0 below it.
-    let sum = max(loss, 0.0);
-    let fraction = u32((sum - floor(sum)) * 4294967296.0);
-    metrics.loss_fraction += fraction;
-    // A sum beyond 2^32 stays there.
-    let whole = metrics.loss_whole + u32(min(sum, 4294967040.0)) + u32(metrics.loss_fraction < fraction);
-    metrics.loss_whole = select(whole, 0xffffffffu, whole < metrics.loss_whole);
 }
 
 @group(0) @binding(2) var<storage, read> totals: Metrics;

@@ -26,7 +26,11 @@ struct LayerHyper { learning_rate: f32, weight_decay: f32 }
 
 struct Run { first_block: u32, blocks: u32, layer: u32 }
 
-struct Metrics { loss_fraction: u32, top1: u32, top5: u32, images: u32, batch_images: u32, halted: u32, loss_whole: u32 }
+// As metrics.wgsl has it.
+struct Metrics {
+    loss_fraction: u32, top1: u32, top5: u32, images: u32, batch_images: u32, halted: u32, loss_whole: u32, error_fraction: u32,
+    error_whole: u32,
+}
 
 const NO_DECAY: u32 = 0x80000000u;
 

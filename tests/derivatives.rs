@@ -4,7 +4,9 @@
 mod common;
 
 use common::rows::{Row, rows, spread};
-use lerac::ops::cross_entropy::{PADDING, reference};
+use lerac::ops::metrics::PADDING;
+use lerac::ops::regression::{Loss, Regression};
+use lerac::ops::{cross_entropy, regression};
 use lerac::tensor::Shape;
 
 fn loss(row: &Row, values: &[Vec<f64>], weights: &[f64]) -> f64 {
@@ -114,15 +116,37 @@ fn the_gradient_of_the_loss_is_the_derivative_of_its_mean() {
     {
         let images = labels.iter().filter(|&&label| label != PADDING).count() as f64;
         let mut z: Vec<f64> = spread(labels.len() * k, 3).iter().map(|v| 2.0 * v).collect();
-        let gradient = reference::backward(&z, &labels, smoothing);
+        let gradient = cross_entropy::reference::backward(&z, &labels, smoothing);
         for (i, gradient) in gradient.iter().enumerate() {
             let at = z[i];
             let found = difference(at, |value| {
                 z[i] = value;
-                reference::losses(&z, &labels, smoothing).iter().sum::<f64>() / images
+                cross_entropy::reference::losses(&z, &labels, smoothing).iter().sum::<f64>() / images
             });
             z[i] = at;
             assert!((found - gradient).abs() <= 1e-9, "{labels:?} {i}: {gradient}, differences say {found}");
+        }
+    }
+}
+
+#[test]
+fn the_gradient_of_a_distance_is_the_derivative_of_its_mean() {
+    use regression::reference;
+    for loss in [Loss::L1, Loss::Mse] {
+        for (labels, mean, std) in [(vec![0], 0.5, 1.0), (vec![4, 116, PADDING, 33, 50, PADDING], 33.0, 20.0)] {
+            let regression = Regression { loss, mean, std };
+            let images = labels.iter().filter(|&&label| label != PADDING).count() as f64;
+            let mut z = spread(labels.len(), 4);
+            let gradient = reference::backward(&z, &labels, &regression);
+            for (i, gradient) in gradient.iter().enumerate() {
+                let at = z[i];
+                let found = difference(at, |value| {
+                    z[i] = value;
+                    reference::losses(&z, &labels, &regression).iter().sum::<f64>() / images
+                });
+                z[i] = at;
+                assert!((found - gradient).abs() <= 1e-9, "{loss} {labels:?} {i}: {gradient}, differences say {found}");
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ mod common;
 use common::rows::rows;
 use lerac::gpu::{Access, Constant, Kernel, Shader};
 use lerac::nn::{self, NetOptions, Task};
+use lerac::ops::regression::{Loss, Regression, regression};
 use lerac::tape::{Mode, Tape, Target};
 use naga::{AddressSpace, StorageAccess};
 use std::collections::HashSet;
@@ -91,13 +92,7 @@ fn models() -> Checked {
     for name in nn::NAMES {
         for (mode, blur) in [(Mode::Train, false), (Mode::Train, true), (Mode::Eval, true)] {
             let side = nn::usual_side(name);
-            let task = Task {
-                image: [3, side, side],
-                classes: 10,
-                mean: vec![0.5; 3],
-                std: vec![0.5; 3],
-                label_smoothing: 0.1,
-            };
+            let task = Task::new([3, side, side], 10);
             for target in Target::ALL {
                 let tape = Tape::new(mode).with_target(target);
                 let recorded = nn::record(&nn::named(name).unwrap(), &task, 8, tape, NetOptions { blur, mixup: blur });
@@ -129,8 +124,9 @@ fn every_kernel_of_every_model_binds_what_its_shader_declares() {
         ("conv2d_spread", "forward"),
         ("conv2d_wide", "forward"),
         ("conv2d_wide", "weight_partial"),
-        ("cross_entropy", "reduce"),
+        ("cross_entropy", "backward"),
         ("max_pool", "forward_halves"),
+        ("metrics", "reduce"),
     ] {
         assert!(seen.contains(&entry), "no model launches {entry:?}");
     }
@@ -147,6 +143,12 @@ fn every_kernel_of_every_operation_binds_what_its_shader_declares() {
     let batch = tape.buffer("batch", 64);
     lerac::ops::load_batch::load_batch(&mut tape, "images", batch, [1, 1, 3, 3], &[0.5], &[0.5]);
     checked.add_tape(&tape);
+    for loss in [Loss::L1, Loss::Mse] {
+        let mut tape = Tape::new(Mode::Train);
+        let (z, batch) = (tape.leaf("z", [5, 1], true), tape.buffer("batch", 20));
+        regression(&mut tape, "loss", z, batch, Regression { loss, mean: 33.0, std: 20.0 });
+        checked.add_tape(&tape);
+    }
     for entry in lerac::ops::SHADERS.iter().flat_map(|shader| entries_of(shader)) {
         assert!(checked.entries.contains(&entry), "nothing launches {entry:?}");
     }
@@ -199,7 +201,7 @@ fn fields(module: &naga::Module, name: &str) -> Vec<(String, u32)> {
 
 #[test]
 fn structs_lie_as_in_rust() {
-    use lerac::ops::cross_entropy::Metrics;
+    use lerac::ops::metrics::Metrics;
     use lerac::tape::Controls;
     use std::mem::offset_of;
     let controls = [
@@ -217,6 +219,8 @@ fn structs_lie_as_in_rust() {
         ("batch_images", offset_of!(Metrics, batch_images)),
         ("halted", offset_of!(Metrics, halted)),
         ("loss_whole", offset_of!(Metrics, loss_whole)),
+        ("error_fraction", offset_of!(Metrics, error_fraction)),
+        ("error_whole", offset_of!(Metrics, error_whole)),
     ];
     // These are private: what their definitions in optim/update.rs say, four bytes each without gaps.
     let words = |names: &[&'static str]| names.iter().enumerate().map(|(i, &n)| (n, 4 * i)).collect::<Vec<_>>();
@@ -244,7 +248,7 @@ fn structs_lie_as_in_rust() {
             checked += 1;
         }
     }
-    assert_eq!(checked, 10, "controls in four shaders, metrics and step in two, layers and runs in one");
+    assert_eq!(checked, 13, "controls in five shaders, metrics in four, step in two, layers and runs in one");
 }
 
 #[test]
@@ -259,6 +263,8 @@ fn constants_are_the_same_in_both_languages() {
     has("linear_wide", format!("const TILE: u32 = {}u;", lerac::ops::linear::WIDE_TILE));
     has("update", format!("const NO_DECAY: u32 = {:#x}u;", lerac::optim::NO_DECAY));
     has("update", format!("run.first_block * {}u", lerac::tensor::BLOCK / 4));
-    has("cross_entropy", format!("const PADDING: u32 = {:#x}u;", lerac::ops::cross_entropy::PADDING));
-    assert_eq!(lerac::ops::cross_entropy::PADDING, lerac::data::IGNORED_LABEL);
+    for loss in ["cross_entropy", "metrics", "regression"] {
+        has(loss, format!("const PADDING: u32 = {:#x}u;", lerac::ops::metrics::PADDING));
+    }
+    assert_eq!(lerac::ops::metrics::PADDING, lerac::data::IGNORED_LABEL);
 }

@@ -2,71 +2,15 @@
 //!
 //! `loss[n]` = logsumexp_k(`z[n,k]`) - sum_k `t[k]` `z[n,k]` with t = (1 - e) onehot(label) + e / K, as PyTorch's `CrossEntropyLoss`;
 //! dz = (softmax(z) - t) / images: the gradient of the mean over the batch; where that is cut in passes, over all of them. Rows labelled
-//! [`PADDING`] count for nothing.
+//! [`PADDING`](super::metrics::PADDING) count for nothing.
 
+use super::metrics::Sums;
 use super::{Kernels, LANES, shader};
 use crate::gpu::Shader;
 use crate::tape::{BufferId, Operand, Record, Tape, Var, linear_grid};
 
 /// `shaders/cross_entropy.wgsl`.
 pub static SHADER: Shader = shader!("cross_entropy");
-
-/// The label of a row that only fills a batch up.
-pub const PADDING: u32 = u32::MAX;
-
-/// The name of the buffer that holds [`Metrics`].
-pub const METRICS: &str = "metrics";
-
-/// Sums that the device keeps until the host clears them.
-#[repr(C)]
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable, serde::Serialize, serde::Deserialize,
-)]
-pub struct Metrics {
-    /// Of the sum of the losses of all images what comes behind the point, in parts of 2^32.
-    pub loss_fraction: u32,
-    /// Images whose label has the largest logit.
-    pub top1: u32,
-    /// Images whose label is among the five largest logits.
-    pub top5: u32,
-    /// Images seen.
-    pub images: u32,
-    /// Images of the latest pass alone.
-    pub batch_images: u32,
-    /// 1 + the first step whose loss was not finite; 0 if there is none.
-    pub halted: u32,
-    /// The whole part of the sum of the losses of all images.
-    pub loss_whole: u32,
-    /// Nothing; fills 32 bytes.
-    pub reserved: u32,
-}
-
-impl Metrics {
-    /// Sum of the losses of all images, exactly that of the batches' f32 losses but for what each has below 2^-32; no more than 2^32.
-    pub fn loss(&self) -> f64 {
-        f64::from(self.loss_whole) + f64::from(self.loss_fraction) / 2f64.powi(32)
-    }
-
-    /// `sum` per image; 0 of none.
-    fn per_image(&self, sum: f64) -> f64 {
-        sum / f64::from(self.images.max(1))
-    }
-
-    /// Mean loss of an image.
-    pub fn mean_loss(&self) -> f64 {
-        self.per_image(self.loss())
-    }
-
-    /// Part of the images whose label has the largest logit.
-    pub fn accuracy(&self) -> f64 {
-        self.per_image(self.top1.into())
-    }
-
-    /// Part of the images whose label is among the five largest logits.
-    pub fn top5_accuracy(&self) -> f64 {
-        self.per_image(self.top5.into())
-    }
-}
 
 /// What the logits are held against.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -85,9 +29,8 @@ pub fn cross_entropy(tape: &mut Tape, name: &str, z: Var, batch: BufferId, targe
     let Targets { smoothing, mixed } = targets;
     assert!((0.0..1.0).contains(&smoothing), "{name}: needs 0 <= smoothing < 1, found {smoothing}");
     let [n, k] = tape.shape(z).rows();
-    let rows = tape.buffer(&format!("{name}.rows"), 8 * n as u64);
-    let metrics = tape.buffer(METRICS, size_of::<Metrics>() as u64);
-    let controls = tape.controls();
+    let sums = Sums::of_rows(tape, name, n);
+    let controls = Operand::from(tape.controls()).uniform();
     let smoothing = (smoothing as f32).into();
     let constants = vec![
         ("N", n.into()),
@@ -99,15 +42,13 @@ pub fn cross_entropy(tape: &mut Tape, name: &str, z: Var, batch: BufferId, targe
     let kernels = Kernels { shader: &SHADER, constants };
     let grid = linear_grid(n, LANES);
     let (z_in, labels) = (Operand::from(z).read(), Operand::from(batch).read());
-    let (totals, controls_in) = (Operand::from(metrics), Operand::from(controls).uniform());
-    let reduce = vec![Operand::from(rows).read(), labels, controls_in, totals.write()];
     let forward = vec![
-        kernels.dispatch("forward", vec![z_in, labels, Operand::from(rows).write(), controls_in], grid),
-        kernels.dispatch("reduce", reduce, [1, 1, 1]),
+        kernels.dispatch("forward", vec![z_in, labels, sums.rows.write(), controls], grid),
+        sums.of_hits(tape, labels),
     ];
     let mut backward = vec![];
     if tape.needs_gradient(z) {
-        let bindings = vec![z_in, labels, totals.read(), Operand::Gradient(z).write(), controls_in];
+        let bindings = vec![z_in, labels, sums.metrics.read(), Operand::Gradient(z).write(), controls];
         backward.push(kernels.dispatch("backward", bindings, grid));
     }
     tape.record(Record { name: name.into(), op: "cross_entropy", result: None, forward, backward });
@@ -115,7 +56,7 @@ pub fn cross_entropy(tape: &mut Tape, name: &str, z: Var, batch: BufferId, targe
 
 /// The same in f64.
 pub mod reference {
-    use super::PADDING;
+    use crate::ops::metrics::PADDING;
 
     fn log_sum_exp(z: &[f64]) -> f64 {
         let top = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);

@@ -12,7 +12,9 @@ pub mod linear;
 pub mod load_batch;
 pub mod max_pool;
 pub mod mean_pool;
+pub mod metrics;
 pub mod mixup;
+pub mod regression;
 pub mod relu;
 
 use crate::gpu::{Constant, Kernel, Shader};
@@ -54,7 +56,9 @@ pub const SHADERS: &[&Shader] = &[
     &load_batch::SHADER,
     &max_pool::SHADER,
     &mean_pool::SHADER,
+    &metrics::SHADER,
     &mixup::SHADER,
+    &regression::SHADER,
     &relu::SHADER,
 ];
 

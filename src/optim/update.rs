@@ -96,7 +96,7 @@ pub struct Optimizer {
 
 impl Optimizer {
     /// An optimiser for the parameters of `storage`, which belong to `layers` layers. It stands still once `metrics` (a range of
-    /// [`crate::ops::cross_entropy::Metrics`]) says that a loss was not finite.
+    /// [`crate::ops::metrics::Metrics`]) says that a loss was not finite.
     ///
     /// # Errors
     /// [`crate::error::Error::Capacity`] or [`crate::error::Error::Device`] where the device has no room or refuses a kernel.

@@ -5,7 +5,7 @@ use super::{Config, Tensor};
 use crate::curriculum::PlateauState;
 use crate::data::text;
 use crate::error::{Error, Result};
-use crate::ops::cross_entropy::Metrics;
+use crate::ops::metrics::Metrics;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@ use super::weights::read_safetensors;
 use super::{Config, Observer, Session};
 use crate::data::{Dataset, Loader};
 use crate::error::{Error, Result};
-use crate::ops::cross_entropy::Metrics;
+use crate::ops::metrics::Metrics;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use crate::curriculum::Time;
 use crate::data::{Dataset, HostBatch, Loader, Splits};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::ops::cross_entropy::Metrics;
+use crate::ops::metrics::Metrics;
 use std::sync::Arc;
 use std::time::Instant;
 

@@ -6,7 +6,7 @@ use crate::data::{HostBatch, IGNORED_LABEL, mixing_part};
 use crate::error::{Error, Result};
 use crate::gpu::{BufferRange, Call, Gpu};
 use crate::nn::{self, Model, NetOptions, Task};
-use crate::ops::cross_entropy::{METRICS, Metrics};
+use crate::ops::metrics::{METRICS, Metrics};
 use crate::optim::{LayerNorms, Optimizer, Settings};
 use crate::tape::{
     BufferId, CONTROLS, Choices, Controls, Declared, Keep, Mode, Operand, Plan, Program, Storage, Tape, Target, Var,

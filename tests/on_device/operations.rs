@@ -6,10 +6,12 @@ use crate::common::{Test, test};
 use lerac::gpu::Gpu;
 use lerac::nn::{self, Net, NetOptions, Recorded, Task};
 use lerac::ops::batch_norm::{self, After, Norm};
-use lerac::ops::cross_entropy::{self, METRICS, Metrics, PADDING, Targets};
+use lerac::ops::cross_entropy::{self, Targets};
 use lerac::ops::load_batch::{self, batch_words};
+use lerac::ops::metrics::{METRICS, Metrics, PADDING};
+use lerac::ops::regression::{self, Loss, Regression};
 use lerac::ops::{dropout, max_pool, relu};
-use lerac::tape::{Controls, Declared, Init, Mode, Program, Storage, Tape, Target, Var};
+use lerac::tape::{BufferId, Controls, Declared, Init, Mode, Program, Storage, Tape, Target, Var};
 
 fn narrow(values: &[f64]) -> Vec<f32> {
     values.iter().map(|&v| v as f32).collect()
@@ -50,18 +52,31 @@ fn load_batch(gpu: &Gpu) {
     }
 }
 
-/// A loss over logits [n,k], its program, and a run of forward and backward on `labels`.
+/// The softmax cross-entropy of logits [n,k].
 fn loss(gpu: &Gpu, z: &[f64], labels: &[u32], smoothing: f64, step: u32) -> (Metrics, Vec<f32>) {
     let controls = Controls { step, ..Controls::default() };
     loss_against(gpu, z, labels, Targets { smoothing, mixed: false }, controls)
 }
 
 fn loss_against(gpu: &Gpu, z: &[f64], labels: &[u32], targets: Targets, controls: Controls) -> (Metrics, Vec<f32>) {
+    recorded_loss(gpu, z, labels, controls, |tape, z, batch| {
+        cross_entropy::cross_entropy(tape, "loss", z, batch, targets);
+    })
+}
+
+/// The loss that `record` appends, over z [n,k], its program, and a run of forward and backward on `labels`.
+fn recorded_loss(
+    gpu: &Gpu,
+    z: &[f64],
+    labels: &[u32],
+    controls: Controls,
+    record: impl FnOnce(&mut Tape, Var, BufferId),
+) -> (Metrics, Vec<f32>) {
     let (n, k) = (labels.len(), z.len() / labels.len());
     let mut tape = Tape::new(Mode::Train);
     let logits = tape.leaf("z", [n, k], true);
     let batch = tape.buffer("batch", 4 * n as u64);
-    cross_entropy::cross_entropy(&mut tape, "loss", logits, batch, targets);
+    record(&mut tape, logits, batch);
     let program = program(gpu, &tape);
     gpu.write(program.value(logits), 0, &narrow(z));
     gpu.write(program.buffer(batch), 0, labels);
@@ -123,6 +138,59 @@ fn cross_entropy_extremes(gpu: &Gpu) {
     // NaN never hits, and halts at its step.
     let (nan, _) = loss(gpu, &[f64::NAN, 0.0, 1.0, 0.0], &[1, 0], 0.0, 41);
     assert_eq!((nan.top1, nan.halted), (1, 42));
+}
+
+/// The loss of numbers z [n,1], and what it leaves behind at step 41.
+fn distance(gpu: &Gpu, z: &[f64], labels: &[u32], regression: Regression) -> (Metrics, Vec<f32>) {
+    let controls = Controls { step: 41, ..Controls::default() };
+    recorded_loss(gpu, z, labels, controls, |tape, z, batch| {
+        regression::regression(tape, "loss", z, batch, regression);
+    })
+}
+
+fn regression_rows(gpu: &Gpu) {
+    use regression::reference;
+    for loss in [Loss::L1, Loss::Mse] {
+        for (n, mean, std) in [(1, 0.0, 1.0), (7, 33.0, 20.0), (64, -2.5, 0.5), (65, 40.0, 3.0), (200, 33.0, 20.0)] {
+            let regression = Regression { loss, mean, std };
+            let z = spread(n, 5);
+            let mut labels: Vec<u32> = (0..n).map(|i| (i * 29 % 117) as u32).collect();
+            if n > 5 {
+                labels[n - 3..].fill(PADDING);
+                labels[2] = PADDING;
+            }
+            let (metrics, dz) = distance(gpu, &z, &labels, regression);
+            let sum = |values: Vec<f64>| values.iter().sum::<f64>();
+            let (losses, errors) =
+                (reference::losses(&z, &labels, &regression), reference::errors(&z, &labels, &regression));
+            approx::assert_relative_eq!(metrics.loss(), sum(losses), max_relative = 2e-6);
+            approx::assert_relative_eq!(metrics.error(), sum(errors), max_relative = 2e-6);
+            assert_close("dz", &dz, &reference::backward(&z, &labels, &regression), 2e-6);
+            let images = labels.iter().filter(|&&label| label != PADDING).count() as u32;
+            assert_eq!((metrics.images, metrics.batch_images, metrics.halted), (images, images, 0));
+            assert_eq!((metrics.top1, metrics.top5), (0, 0), "numbers are no hits");
+        }
+    }
+}
+
+fn regression_at_its_extremes(gpu: &Gpu) {
+    let of = |loss| Regression { loss, mean: 33.0, std: 20.0 };
+    // As PyTorch, whose sign of 0 is 0; the other row is 1 above its label.
+    let (met, slope) = distance(gpu, &[0.5, 1.5], &[43, 43], of(Loss::L1));
+    assert_eq!((met.loss(), met.error(), slope.as_slice()), (1.0, 20.0, [0.0, 0.5].as_slice()));
+    let (met, slope) = distance(gpu, &[0.5, 1.5], &[43, 43], of(Loss::Mse));
+    assert_eq!((met.loss(), met.error(), slope.as_slice()), (1.0, 20.0, [0.0, 1.0].as_slice()));
+    // Whatever is no finite number halts at its step, leaves the sums alone, and its gradient tells of it.
+    for loss in [Loss::L1, Loss::Mse] {
+        for broken in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let (halted, slope) = distance(gpu, &[0.0, broken], &[33, 33], of(loss));
+            assert_eq!((halted.halted, halted.loss(), halted.error()), (42, 0.0, 0.0), "{loss} of {broken}");
+            assert!(slope[0].is_finite() && !slope[1].is_finite(), "{loss} of {broken}: {slope:?}");
+        }
+    }
+    // The loss is finite, the error is not, and the other way round.
+    assert_eq!(distance(gpu, &[1e38], &[33], of(Loss::L1)).0.halted, 42);
+    assert_eq!(distance(gpu, &[1e30], &[33], of(Loss::Mse)).0.halted, 42);
 }
 
 fn nan_passes(gpu: &Gpu) {
@@ -194,7 +262,7 @@ fn batch_statistics(gpu: &Gpu, storage: &Storage, train: &Tape) {
 
 fn evaluation_is_training_under_the_same_statistics(gpu: &Gpu) {
     const BATCH: usize = 6;
-    let task = Task { image: [3, 16, 16], classes: 10, mean: vec![0.4; 3], std: vec![0.3; 3], label_smoothing: 0.0 };
+    let task = Task { mean: vec![0.4; 3], std: vec![0.3; 3], ..Task::new([3, 16, 16], 10) };
     for (model, blur, target) in [
         ("cnn", false, Target::Gpu),
         ("cnn", true, Target::Processor),
@@ -343,6 +411,8 @@ pub fn tests() -> Vec<Test> {
         test("operations cross_entropy", cross_entropy_rows),
         test("operations: cross_entropy of mixed labels", cross_entropy_of_mixed_labels),
         test("operations cross_entropy at its extremes", cross_entropy_extremes),
+        test("operations regression", regression_rows),
+        test("operations regression at its extremes", regression_at_its_extremes),
         test("operations NaN passes", nan_passes),
         test("operations max_pool: the first of equals wins", the_first_of_equals_wins),
         test("operations max_pool: ties and NaN in whole planes", ties_and_nan_in_whole_planes),

@@ -4,7 +4,7 @@ use crate::common::compare::assert_close;
 use crate::common::rows::spread;
 use crate::common::{Test, test};
 use lerac::gpu::Gpu;
-use lerac::ops::cross_entropy::Metrics;
+use lerac::ops::metrics::Metrics;
 use lerac::optim::{LayerNorms, Optimizer, Rule, Settings, reference};
 use lerac::tape::{Declared, Init, Mode, Storage, Tape};
 use lerac::tensor::Shape;

@@ -5,8 +5,8 @@
 use crate::common::{Test, test};
 use lerac::gpu::Gpu;
 use lerac::nn::{self, NetOptions, Recorded, Task};
-use lerac::ops::cross_entropy::{METRICS, Metrics};
 use lerac::ops::dropout::reference::hash;
+use lerac::ops::metrics::{METRICS, Metrics};
 use lerac::optim::{Optimizer, Rule, Settings};
 use lerac::tape::{CONTROLS, Controls, Declared, Mode, Program, Storage, Tape, Target};
 use safetensors::SafeTensors;

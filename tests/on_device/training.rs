@@ -7,7 +7,7 @@ use lerac::data::{Augmentation, Dataset, HostBatch, Splits, shapes, split};
 use lerac::error::{Error, Result};
 use lerac::gpu::Gpu;
 use lerac::nn::{self, Conv, Model, Recorded, Task};
-use lerac::ops::cross_entropy::{METRICS, Metrics};
+use lerac::ops::metrics::{METRICS, Metrics};
 use lerac::tape::{CONTROLS, Controls, Init, Mode, Program, Storage, Tape, Target};
 use lerac::train::{
     Checkpoint, Config, EpochRecord, IntervalRecord, Method, NoiseRecord, Observer, Outcome, Parts, ScheduleKind,

@@ -3,7 +3,7 @@
 use super::{Cell, Peaks, Report, Seconds};
 use crate::error::Result;
 use crate::gpu::Gpu;
-use crate::ops::cross_entropy::Metrics;
+use crate::ops::metrics::Metrics;
 use crate::optim::{Optimizer, Rule, Settings};
 use crate::tape::{Declared, Init, Mode, Storage, Tape};
 use crate::tensor::Layout;
