@@ -59,17 +59,18 @@ fn loss(gpu: &Gpu, z: &[f64], labels: &[u32], smoothing: f64, step: u32) -> (Met
 }
 
 fn loss_against(gpu: &Gpu, z: &[f64], labels: &[u32], targets: Targets, controls: Controls) -> (Metrics, Vec<f32>) {
-    recorded_loss(gpu, z, labels, controls, |tape, z, batch| {
+    recorded_loss(gpu, z, labels, controls, Metrics::default(), |tape, z, batch| {
         cross_entropy::cross_entropy(tape, "loss", z, batch, targets);
     })
 }
 
-/// The loss that `record` appends, over z [n,k], its program, and a run of forward and backward on `labels`.
+/// The loss that `record` appends, over z [n,k], its program, and a run of forward and backward on `labels` with the sums `before`.
 fn recorded_loss(
     gpu: &Gpu,
     z: &[f64],
     labels: &[u32],
     controls: Controls,
+    before: Metrics,
     record: impl FnOnce(&mut Tape, Var, BufferId),
 ) -> (Metrics, Vec<f32>) {
     let (n, k) = (labels.len(), z.len() / labels.len());
@@ -82,7 +83,7 @@ fn recorded_loss(
     gpu.write(program.buffer(batch), 0, labels);
     gpu.write(program.buffer_named(lerac::tape::CONTROLS).unwrap(), 0, &[controls]);
     let metrics = program.buffer_named(METRICS).unwrap();
-    gpu.write(&metrics, 0, &[Metrics::default()]);
+    gpu.write(&metrics, 0, &[before]);
     gpu.run(program.forward().iter().chain(program.backward())).unwrap();
     let read: Vec<Metrics> = gpu.read(&metrics).unwrap();
     (read[0], gpu.read(&program.gradient(logits).part(0, 4 * (n * k) as u64)).unwrap())
@@ -143,9 +144,34 @@ fn cross_entropy_extremes(gpu: &Gpu) {
 /// The loss of numbers z [n,1], and what it leaves behind at step 41.
 fn distance(gpu: &Gpu, z: &[f64], labels: &[u32], regression: Regression) -> (Metrics, Vec<f32>) {
     let controls = Controls { step: 41, ..Controls::default() };
-    recorded_loss(gpu, z, labels, controls, |tape, z, batch| {
+    recorded_loss(gpu, z, labels, controls, Metrics::default(), |tape, z, batch| {
         regression::regression(tape, "loss", z, batch, regression);
     })
+}
+
+/// Sums go on to the last bit, and stay at their end.
+fn sums_at_their_end(gpu: &Gpu) {
+    let half = 1 << 31;
+    for (whole, fraction, expected) in [
+        (7, half, (13, 0)),
+        (u32::MAX - 6, half - 1, (u32::MAX - 1, u32::MAX)),
+        (u32::MAX - 6, half, (u32::MAX, 0)),
+        (u32::MAX - 5, half, (u32::MAX, 0)),
+        (u32::MAX, half - 1, (u32::MAX, u32::MAX)),
+    ] {
+        let before = Metrics {
+            loss_whole: whole,
+            loss_fraction: fraction,
+            error_whole: whole,
+            error_fraction: fraction,
+            ..Metrics::default()
+        };
+        let (sums, _) = recorded_loss(gpu, &[8.5], &[3], Controls::default(), before, |tape, z, batch| {
+            regression::regression(tape, "loss", z, batch, Regression { loss: Loss::L1, mean: 0.0, std: 1.0 });
+        });
+        assert_eq!((sums.loss_whole, sums.loss_fraction), expected, "{whole} {fraction}: losses");
+        assert_eq!((sums.error_whole, sums.error_fraction), expected, "{whole} {fraction}: errors");
+    }
 }
 
 fn regression_rows(gpu: &Gpu) {
@@ -184,8 +210,8 @@ fn regression_at_its_extremes(gpu: &Gpu) {
     for loss in [Loss::L1, Loss::Mse] {
         for broken in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             let (halted, slope) = distance(gpu, &[0.0, broken], &[33, 33], of(loss));
-            assert_eq!((halted.halted, halted.loss(), halted.error()), (42, 0.0, 0.0), "{loss} of {broken}");
-            assert!(slope[0].is_finite() && !slope[1].is_finite(), "{loss} of {broken}: {slope:?}");
+            assert_eq!((halted.halted, halted.loss(), halted.error()), (42, 0.0, 0.0), "{loss:?} of {broken}");
+            assert!(slope[0].is_finite() && !slope[1].is_finite(), "{loss:?} of {broken}: {slope:?}");
         }
     }
     // The loss is finite, the error is not, and the other way round.
@@ -412,6 +438,7 @@ pub fn tests() -> Vec<Test> {
         test("operations: cross_entropy of mixed labels", cross_entropy_of_mixed_labels),
         test("operations cross_entropy at its extremes", cross_entropy_extremes),
         test("operations regression", regression_rows),
+        test("operations regression: sums at their end", sums_at_their_end),
         test("operations regression at its extremes", regression_at_its_extremes),
         test("operations NaN passes", nan_passes),
         test("operations max_pool: the first of equals wins", the_first_of_equals_wins),
