@@ -109,23 +109,30 @@ fn one_nan_is_noticed_wherever_it_stands() {
     }
 }
 
+/// Holds dz of a mean loss over rows with a label against differences of the rows' losses.
+fn assert_derivative(case: &str, mut z: Vec<f64>, labels: &[u32], dz: &[f64], losses: impl Fn(&[f64]) -> Vec<f64>) {
+    let images = labels.iter().filter(|&&label| label != PADDING).count() as f64;
+    for (i, gradient) in dz.iter().enumerate() {
+        let at = z[i];
+        let found = difference(at, |value| {
+            z[i] = value;
+            losses(&z).iter().sum::<f64>() / images
+        });
+        z[i] = at;
+        assert!((found - gradient).abs() <= 1e-9, "{case} {labels:?} {i}: {gradient}, differences say {found}");
+    }
+}
+
 #[test]
 fn the_gradient_of_the_loss_is_the_derivative_of_its_mean() {
+    use cross_entropy::reference;
     for (labels, k, smoothing) in
         [(vec![0], 2, 0.0), (vec![4, 0, 2, 2], 5, 0.1), (vec![1, PADDING, 6, PADDING, 0], 7, 0.0), (vec![0, 2], 3, 0.3)]
     {
-        let images = labels.iter().filter(|&&label| label != PADDING).count() as f64;
-        let mut z: Vec<f64> = spread(labels.len() * k, 3).iter().map(|v| 2.0 * v).collect();
-        let gradient = cross_entropy::reference::backward(&z, &labels, smoothing);
-        for (i, gradient) in gradient.iter().enumerate() {
-            let at = z[i];
-            let found = difference(at, |value| {
-                z[i] = value;
-                cross_entropy::reference::losses(&z, &labels, smoothing).iter().sum::<f64>() / images
-            });
-            z[i] = at;
-            assert!((found - gradient).abs() <= 1e-9, "{labels:?} {i}: {gradient}, differences say {found}");
-        }
+        let z: Vec<f64> = spread(labels.len() * k, 3).iter().map(|v| 2.0 * v).collect();
+        let dz = reference::backward(&z, &labels, smoothing);
+        assert_eq!(dz.len(), z.len());
+        assert_derivative("cross-entropy", z, &labels, &dz, |z| reference::losses(z, &labels, smoothing));
     }
 }
 
@@ -135,18 +142,10 @@ fn the_gradient_of_a_distance_is_the_derivative_of_its_mean() {
     for loss in [Loss::L1, Loss::Mse] {
         for (labels, mean, std) in [(vec![0], 0.5, 1.0), (vec![4, 116, PADDING, 33, 50, PADDING], 33.0, 20.0)] {
             let regression = Regression { loss, mean, std };
-            let images = labels.iter().filter(|&&label| label != PADDING).count() as f64;
-            let mut z = spread(labels.len(), 4);
-            let gradient = reference::backward(&z, &labels, &regression);
-            for (i, gradient) in gradient.iter().enumerate() {
-                let at = z[i];
-                let found = difference(at, |value| {
-                    z[i] = value;
-                    reference::losses(&z, &labels, &regression).iter().sum::<f64>() / images
-                });
-                z[i] = at;
-                assert!((found - gradient).abs() <= 1e-9, "{loss} {labels:?} {i}: {gradient}, differences say {found}");
-            }
+            let z = spread(labels.len(), 4);
+            let dz = reference::backward(&z, &labels, &regression);
+            assert_eq!(dz.len(), z.len());
+            assert_derivative(&format!("{loss:?}"), z, &labels, &dz, |z| reference::losses(z, &labels, &regression));
         }
     }
 }

@@ -1,6 +1,5 @@
 """The rows of benches/README.md in JAX on the processor: python3 benches/peers/with_jax.py [PART OF A ROW'S NAME]"""
 
-
 import jax
 import jax.numpy as jnp
 from jax import lax, random

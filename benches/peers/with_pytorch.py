@@ -1,6 +1,5 @@
 """The rows of benches/README.md in PyTorch on the processor: python3 benches/peers/with_pytorch.py [PART OF A ROW'S NAME]"""
 
-
 import torch
 from table import milliseconds, show
 from torch import nn

@@ -27,7 +27,7 @@ pub(super) fn run(args: &EvalArgs, matches: &ArgMatches) -> Result<()> {
     let splits = open_data(&config.source(), false)?;
     let gpu = args.device.open()?;
     let session = trained(&gpu, &config, &splits)?;
-    let (sums, _) = read_test_set(&session, Arc::new(splits.test), config.batch_size, &mut Reading::new(false))?;
+    let (sums, _) = read_test_set(&session, Arc::new(splits.test), config.batch_size, &mut Reading::new())?;
     let (loss, top1, top5) = (sums.mean_loss(), sums.accuracy(), sums.top5_accuracy());
     print(&match args.json {
         true => {

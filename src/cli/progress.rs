@@ -49,9 +49,9 @@ pub(super) fn open_data(source: &Source<'_>, quiet: bool) -> Result<Splits> {
 pub(super) struct Reading(ProgressBar);
 
 impl Reading {
-    /// The bar, which goes when it is dropped; with `quiet` nothing is shown.
-    pub(super) fn new(quiet: bool) -> Self {
-        Self(counter("reading", quiet))
+    /// The bar, which goes when it is dropped.
+    pub(super) fn new() -> Self {
+        Self(counter("reading", false))
     }
 }
 

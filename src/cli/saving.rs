@@ -18,7 +18,8 @@ pub(super) const INTERRUPTED: u8 = 130;
 /// Options of checkpoints.
 #[derive(Debug, Args)]
 pub(super) struct SavingArgs {
-    /// Steps between checkpoints, from which an ended run goes on; 0 for none but that of an interrupted run
+    /// Steps between checkpoints, from which an ended run goes on; another is taken behind the last step, before the test set is read.
+    /// 0 for none but that of an interrupted run
     #[arg(long, default_value_t = 1000, value_parser = whole::<u64>, help_heading = "Checkpoints")]
     checkpoint_every: u64,
     /// Checkpoints that are kept

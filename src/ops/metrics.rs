@@ -34,10 +34,8 @@ pub struct Metrics {
     /// The whole part of the sum of the losses of all images.
     pub loss_whole: u32,
     /// Of the sum of the absolute errors of all images what comes behind the point, in parts of 2^32.
-    #[serde(default)]
     pub error_fraction: u32,
     /// The whole part of the sum of the absolute errors.
-    #[serde(default)]
     pub error_whole: u32,
 }
 
@@ -75,11 +73,6 @@ impl Metrics {
     /// Part of the images whose label is among the five largest logits.
     pub fn top5_accuracy(&self) -> f64 {
         self.per_image(self.top5.into())
-    }
-
-    /// Mean absolute error of an image, in the labels' unit.
-    pub fn mean_absolute_error(&self) -> f64 {
-        self.per_image(self.error())
     }
 }
 

@@ -9,30 +9,17 @@ use super::metrics::Sums;
 use super::{Kernels, LANES, shader};
 use crate::gpu::Shader;
 use crate::tape::{BufferId, Operand, Record, Tape, Var, linear_grid};
-use serde::{Deserialize, Serialize};
 
 /// `shaders/regression.wgsl`.
 pub static SHADER: Shader = shader!("regression");
 
 /// What becomes of the distance between a number and its label.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
     /// Its absolute value.
-    #[default]
     L1,
     /// Its square.
     Mse,
-}
-
-impl std::fmt::Display for Loss {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Self::L1 => "l1",
-            Self::Mse => "mse",
-        })
-    }
 }
 
 /// What a model's output stands for, and what it is held against.
@@ -44,13 +31,6 @@ pub struct Regression {
     pub mean: f32,
     /// How far an output of 1 lies above it; above 0.
     pub std: f32,
-}
-
-impl Regression {
-    /// The number that an output stands for.
-    pub fn number(&self, z: f32) -> f32 {
-        self.mean + self.std * z
-    }
 }
 
 /// Appends the loss of outputs z `[N,1]` under the labels, whole numbers, that are the first N words of `batch`. Backward starts here.

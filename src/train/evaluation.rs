@@ -83,7 +83,8 @@ pub(crate) fn read_test_set(
 /// finite loss.
 ///
 /// # Errors
-/// [`Error::NonFinite`] and [`Error::Device`]; [`Error::Interrupted`] where the observer wants to stop before all are seen.
+/// [`Error::NonFinite`] and [`Error::Device`]; [`Error::Interrupted`], which says how far it came, where the observer
+/// wants to stop before all are seen.
 pub(super) fn evaluate(
     session: &Session<'_>,
     part: &str,
@@ -95,9 +96,7 @@ pub(super) fn evaluate(
     let mut seen = 0;
     let batches = Loader::evaluation(data, indices, batch_size).map(|batch| {
         if observer.wants_to_stop() {
-            let step = session.time().step;
-            let message = format!("interrupted after step {step}, with {seen} of {expected} {part} images read");
-            return Err(Error::Interrupted(message));
+            return Err(Error::Interrupted(format!(", with {seen} of {expected} {part} images read")));
         }
         observer.reading(part, seen, expected);
         seen = (seen + batch_size).min(expected);

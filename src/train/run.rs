@@ -142,13 +142,15 @@ impl<'g> Training<'g, '_> {
         observer.begin(&self.session.plan(), self.session.layers(), self.steps)?;
         self.clock = Clock::from(self.clock.before);
         let finished = self.train(gpu, observer).and_then(|()| self.read_test_set(observer));
-        if let Err(Error::Interrupted(_)) = finished {
+        if let Err(Error::Interrupted(place)) = finished {
             self.save(gpu, observer)?;
+            let (step, steps) = (self.session.time().step, self.steps);
+            return Err(Error::Interrupted(format!("interrupted after step {step} of {steps}{place}")));
         }
         finished.map(|(test, predicted)| self.outcome(gpu, &test, predicted))
     }
 
-    /// All steps that are left, and the ends of their epochs.
+    /// All steps that are left, and the ends of their epochs. [`Error::Interrupted`] says here what was under way behind a step.
     fn train(&mut self, gpu: &Gpu, observer: &mut dyn Observer) -> Result<()> {
         while self.epoch_open || self.session.time().step < self.steps {
             if !self.epoch_open {
@@ -161,7 +163,7 @@ impl<'g> Training<'g, '_> {
                 self.epoch_open = false;
             }
             if observer.wants_to_stop() {
-                return Err(Error::Interrupted(format!("interrupted after step {step} of {}", self.steps)));
+                return Err(Error::Interrupted(String::new()));
             }
             if observer.wants_checkpoint(step) {
                 self.save(gpu, observer)?;
@@ -272,13 +274,14 @@ impl<'g> Training<'g, '_> {
 
     /// Reads the test set with the best epoch's weights; where that is interrupted, the last step's are put back.
     fn read_test_set(&mut self, observer: &mut dyn Observer) -> Result<(Metrics, Vec<u32>)> {
-        let last = self.session.snapshot()?;
+        let mut last = None;
         if let Some((_, snapshot)) = &self.best {
+            last = Some(self.session.snapshot()?);
             self.session.restore(snapshot);
         }
         let read = read_test_set(&self.session, self.test.clone(), self.config.batch_size, observer);
-        if read.is_err() {
-            self.session.restore(&last);
+        if let (Err(_), Some(last)) = (&read, &last) {
+            self.session.restore(last);
         }
         read
     }

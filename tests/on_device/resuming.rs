@@ -379,10 +379,14 @@ fn a_lost_device() {
 
 /// Interrupts while validation and test images are read take effect at once, and cost no step.
 fn interrupted_while_reading() {
-    let (setting, gpu, dir) = (two_epochs(), open_device(), tempfile::tempdir().unwrap());
+    let (mut setting, gpu, dir) = (two_epochs(), open_device(), tempfile::tempdir().unwrap());
+    // A model without running statistics and a rate that moves no prediction: the first epoch stays the best, and the test set is read
+    // with other weights than the last.
+    (setting.0.model, setting.0.eta) = ("lenet".into(), 1e-6);
     let (whole, out) = (dir.path().join("whole"), dir.path().join("run"));
     let never = Arc::default();
     assert_eq!(go_on(&gpu, &setting, &whole, &never, |_, _| ()), Ok(0));
+    assert_eq!(RunDir::summary(&whole).unwrap().best_epoch, 1);
     for (part, step, images) in [("validation", 32, 40), ("validation", 64, 40), ("test", 64, 100)] {
         let stop = Arc::new(AtomicBool::new(false));
         let (mut behind, mut read) = (0, 0);
@@ -399,6 +403,7 @@ fn interrupted_while_reading() {
         };
         let message = go_on(&gpu, &setting, &out, &stop, see).expect_err("an interrupt ends the run");
         assert!(read > 0 && message.contains(&format!("with 24 of {images} {part} images read")), "{message}");
+        assert!(message.starts_with(&format!("interrupted after step {step} of 64, ")), "{message}");
         let newest = checkpoints(&out).pop().unwrap();
         assert!(newest.ends_with(format!("step-{step:010}.safetensors")), "{}", newest.display());
     }
