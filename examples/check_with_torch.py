@@ -192,7 +192,7 @@ LAST_BIASES = ("linear.bias", "fc3.bias", "fc.bias", "classifier.bias", "classif
 
 def blur(y, sigma):
     """Curriculum by Smoothing: the same 3x3 Gaussian over every channel, zeros around."""
-    squares = torch.arange(-1.0, 2.0) ** 2
+    squares = torch.arange(-1.0, 2.0, dtype=y.dtype) ** 2
     kernel = torch.exp(-(squares[:, None] + squares[None, :]) / (2 * sigma**2))
     return F.conv2d(y, (kernel / kernel.sum()).expand(y.shape[1], 1, 3, 3), padding=1, groups=y.shape[1])
 
@@ -216,12 +216,19 @@ class Replay:
     def __init__(self, trace, weights, images, dtype):
         Dropout.count = 0
         classes = next(weights[name].numel() for name in LAST_BIASES if name in weights)
-        self.config, self.dtype, self.sigma = trace["config"], dtype, None
+        self.config, self.goal, self.dtype, self.sigma = trace["config"], trace["goal"], dtype, None
         self.model = MODELS[self.config["model"]](images.shape[1], classes, images.shape[2:]).to(dtype)
         self.optimizer = optimizer_of(trace, self.model)
         for module in self.model.modules():
             if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1):
                 module.register_forward_hook(lambda _module, _inputs, y: y if self.sigma is None else blur(y, self.sigma))
+
+    def loss_of(self, logits, labels):
+        goal = self.goal
+        if "loss" not in goal:
+            return F.cross_entropy(logits, labels, label_smoothing=goal["label_smoothing"])
+        distance = F.l1_loss if goal["loss"] == "l1" else F.mse_loss
+        return distance(logits[:, 0], (labels.to(self.dtype) - goal["mean"]) / goal["std"])
 
     def step(self, record, weights, batch):
         """Everything that the step makes, by what it is."""
@@ -232,8 +239,9 @@ class Replay:
         Dropout.seed, Dropout.step = torch.tensor(config["seed"]), torch.tensor(record["step"] - 1)
         images, labels, part = batch["images"].to(self.dtype), batch["labels"].long(), record.get("mix")
         logits = model(images if part is None else part * images + (1 - part) * images.flip(0))
-        loss_of = lambda labels: F.cross_entropy(logits, labels, label_smoothing=config["label-smoothing"])
-        loss = loss_of(labels) if part is None else part * loss_of(labels) + (1 - part) * loss_of(labels.flip(0))
+        loss = self.loss_of(logits, labels)
+        if part is not None:
+            loss = part * loss + (1 - part) * self.loss_of(logits, labels.flip(0))
         self.optimizer.zero_grad()
         loss.backward()
         made = {"loss": loss.detach()}

@@ -10,10 +10,7 @@ struct Printer;
 
 impl Observer for Printer {
     fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
-        println!(
-            "epoch {}: loss {:.3}, training accuracy {:.3}",
-            record.epoch, record.train_loss, record.train_accuracy
-        );
+        println!("epoch {}: loss {:.3}, training accuracy {}", record.epoch, record.train_loss, record.train_score);
         Ok(())
     }
 }
@@ -23,6 +20,6 @@ fn main() -> Result<()> {
     let config =
         Config { method: Method::Lerac, epochs: 5, batch_size: 32, eta: 0.05, validation: 0, ..Config::default() };
     let outcome = run(&gpu, &config, &shapes(2000, 500, 0), &mut Printer)?;
-    println!("test accuracy {:.3} on {}", outcome.summary.test_accuracy, outcome.summary.adapter);
+    println!("{} on {}", outcome.summary.result, outcome.summary.adapter);
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 use lerac::curriculum::{Granularity, Ladder, Pace};
 use lerac::data::Normalise;
+use lerac::ops::regression::Loss;
 use lerac::tape::{Choices, Variant};
 use lerac::train::{Config, Method, Preset, ScheduleKind};
 use std::path::Path;
@@ -58,6 +59,20 @@ fn a_model_is_described() {
 }
 
 #[test]
+fn classes_and_ages_have_options_of_their_own() {
+    assert_refused(&["train", "--loss", "mse"], &["--loss", "is for ages, which shapes has not"]);
+    assert_refused(&["train", "--loss", "l2"], &["--loss", "l1", "mse"]);
+    let of_ages = ["train", "--data", "utkface-age", "--data-dir", "nowhere"];
+    for option in ["--label-smoothing", "--mixup"] {
+        let refused = [&of_ages[..], &[option, "0.2"]].concat();
+        assert_refused(&refused, &[option, "is for classes, which utkface-age has not"]);
+    }
+    assert_refused(&of_ages, &["--data-dir", "no directory nowhere"]);
+    let table = stdout(&["info", "--model", "lenet", "--data", "utkface-age", "--image-size", "32"]);
+    assert!(table.contains("| fc3   | [64,1]"), "{table}");
+}
+
+#[test]
 fn impossible_tuning_is_refused() {
     for seconds in ["-1", "nan", "1e9"] {
         assert_refused(&["tune", "--seconds", seconds], &["--seconds", "expected 0 to 1000000"]);
@@ -107,6 +122,7 @@ fn unusual() -> Config {
         weight_decay: 1e-3,
         spare_norm_and_bias: true,
         clip_norm: Some(2.5),
+        loss: Some(Loss::Mse),
         label_smoothing: 0.125,
         schedule: ScheduleKind::Step,
         milestones: vec![1.5, 3.0],
@@ -141,7 +157,9 @@ fn every_option_survives_its_file() {
     }
     let text = toml::to_string(&unusual).unwrap();
     assert_eq!(toml::from_str::<Config>(&text).unwrap(), self::unusual());
-    self::unusual().check().unwrap();
+    // All but those that never go together: classes have no --loss, ages neither mixup nor label smoothing.
+    Config { loss: None, ..self::unusual() }.check().unwrap();
+    Config { data: "utkface-age".into(), mixup: None, label_smoothing: 0.0, ..self::unusual() }.check().unwrap();
     for (change, option) in [
         (Config { jitter: vec![0.1, 0.2], ..Config::default() }, "--jitter"),
         (Config { jitter: vec![0.1, 0.2, 1.5], ..Config::default() }, "--jitter"),

@@ -4,15 +4,13 @@
 use approx::assert_relative_eq;
 use lerac::study::statistics::{cochran, holm, mcnemar, mean_and_deviation, median, paired_difference};
 use lerac::study::{Comparison, Finished, Reached};
-use lerac::train::Summary;
+use lerac::train::{Summary, TestResult};
 
 fn run(arm: &str, seed: u64, test_accuracy: f64, milliseconds_per_step: f64) -> Finished {
     let summary = Summary {
-        test_accuracy,
-        test_top5: 1.0,
+        result: TestResult::Classes { test_accuracy, test_top5: 1.0, validation_accuracy: None },
         test_loss: 1.0,
         test_images: 100,
-        validation_accuracy: None,
         best_epoch: 1,
         steps: 10,
         images_per_epoch: 320,
@@ -30,10 +28,10 @@ fn run(arm: &str, seed: u64, test_accuracy: f64, milliseconds_per_step: f64) -> 
         summary,
         dir: "nowhere".into(),
         train_loss: vec![],
-        train_accuracy: vec![],
+        train_score: vec![],
         images_per_second: vec![1e3 / milliseconds_per_step],
         validation_loss: vec![],
-        validation_accuracy: vec![],
+        validation_score: vec![],
         layers: vec![],
         right: vec![],
     }
@@ -58,12 +56,12 @@ fn seeds_are_paired_and_averaged() {
     let [conventional, lerac] = comparison.arms.as_slice() else { panic!("two methods") };
     assert_eq!((conventional.arm.as_str(), lerac.arm.as_str()), ("conventional", "lerac"));
     assert_eq!((&conventional.seeds, &lerac.seeds), (&vec![0, 1, 2], &vec![0, 1, 2]));
-    assert_relative_eq!(conventional.test_accuracy, 0.83, max_relative = 1e-12);
-    assert_relative_eq!(lerac.test_accuracy, 0.90, max_relative = 1e-12);
+    assert_relative_eq!(conventional.test_score, 0.83, max_relative = 1e-12);
+    assert_relative_eq!(lerac.test_score, 0.90, max_relative = 1e-12);
     // Deviations -.03, -.01, .04: 26e-4 / 2; and 0, -.06, .06: 72e-4 / 2.
-    assert_relative_eq!(conventional.test_accuracy_sd.unwrap(), 13e-4f64.sqrt(), max_relative = 1e-12);
-    assert_relative_eq!(lerac.test_accuracy_sd.unwrap(), 0.06, max_relative = 1e-12);
-    assert_eq!(lerac.test_accuracies, [0.90, 0.84, 0.96]);
+    assert_relative_eq!(conventional.test_score_sd.unwrap(), 13e-4f64.sqrt(), max_relative = 1e-12);
+    assert_relative_eq!(lerac.test_score_sd.unwrap(), 0.06, max_relative = 1e-12);
+    assert_eq!(lerac.test_scores, [0.90, 0.84, 0.96]);
     assert_eq!((conventional.milliseconds_per_step, lerac.milliseconds_per_step), (20.0, 30.0));
     // Ratios 1.1, 1.5 and 1.2.
     assert_relative_eq!(lerac.relative_time.unwrap(), 1.2, max_relative = 1e-12);
@@ -124,7 +122,7 @@ fn time_is_compared_interval_by_interval() {
 fn epochs_to_the_baseline_are_counted() {
     let with = |arm: &str, seed, validation: &[f64]| {
         let mut run = run(arm, seed, 0.5, 1.0);
-        run.validation_accuracy = validation.iter().enumerate().map(|(i, &v)| (i as f64 + 1.0, v)).collect();
+        run.validation_score = validation.iter().enumerate().map(|(i, &v)| (i as f64 + 1.0, v)).collect();
         run
     };
     let comparison = compare(&[
@@ -141,6 +139,34 @@ fn epochs_to_the_baseline_are_counted() {
     assert_eq!(never.arms[1].reaches_baseline.unwrap(), Reached { pairs: 1, reached: 0, epochs: None });
     let unasked = compare(&[with("a", 0, &[]), with("b", 0, &[])]);
     assert_eq!(unasked.arms.iter().filter_map(|arm| arm.reaches_baseline).count(), 0, "without validation images");
+}
+
+/// Of errors the lower are better.
+#[test]
+fn errors_are_compared_the_other_way_round() {
+    let with = |arm: &str, seed, test_mae, validation: &[f64]| {
+        let mut run = run(arm, seed, 0.5, 1.0);
+        run.summary.result = TestResult::Years { test_mae, median_mae: 14.0, validation_mae: None };
+        run.validation_score = validation.iter().enumerate().map(|(i, &v)| (i as f64 + 1.0, v)).collect();
+        run
+    };
+    let comparison = compare(&[
+        with("a", 0, 9.0, &[12.0, 8.0, 9.5]),
+        with("a", 1, 9.5, &[12.0, 8.0, 9.5]),
+        with("a", 2, 9.2, &[12.0, 8.0, 9.5]),
+        with("b", 0, 7.0, &[10.0, 9.6, 9.0]),
+        with("b", 1, 7.4, &[10.0, 9.6, 9.0]),
+        with("b", 2, 7.3, &[10.0, 9.6, 9.0]),
+    ]);
+    let b = &comparison.arms[1];
+    assert_relative_eq!(b.test_score, 21.7 / 3.0, max_relative = 1e-12);
+    assert_eq!(b.reaches_baseline.unwrap(), Reached { pairs: 3, reached: 3, epochs: Some(3.0) });
+    assert_eq!((comparison.pairs.len(), comparison.cochran.is_none()), (0, true), "no image is right or wrong");
+    let sentences = comparison.in_words().join("\n");
+    assert!(
+        sentences.contains("b is 2.00 years below a (") && sentences.contains("significantly better"),
+        "{sentences}"
+    );
 }
 
 #[test]

@@ -288,7 +288,8 @@ fn schedules_have_their_corner_values() {
     }
 }
 
-/// What PyTorch 2.15's `ReduceLROnPlateau(mode="max", factor=, patience=, min_lr=)` makes of the rate after each epoch.
+/// What PyTorch 2.15's `ReduceLROnPlateau(mode="max", factor=, patience=, min_lr=)` makes of the rate after each epoch, and with "min" of
+/// errors, whose negatives are heard here.
 #[test]
 fn a_plateau_is_pytorchs() {
     let accuracies = [0.3, 0.5, 0.50004, 0.5, 0.6, 0.6, 0.6, 0.6, 0.59, 0.61, 0.61, 0.61, 0.61, 0.61, 0.61].to_vec();
@@ -296,7 +297,11 @@ fn a_plateau_is_pytorchs() {
         0.1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.025, 0.025, 0.0125, 0.0125, 0.0125, 0.00625, 0.00625, 0.003125, 0.003125,
     ];
     let zero = vec![0.0, 0.0, 0.0, 0.1, 0.1, 0.1];
-    for (gamma, patience, floor, accuracies, expected) in [
+    let errors =
+        [14.0, 9.0, 8.9995, 8.9991, 8.99, 9.1, 8.9, 8.8995, 8.8995, 0.0, 0.0, 0.0].map(|error: f64| -error).to_vec();
+    let rates_of_errors = vec![0.1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.05, 0.05, 0.025, 0.025, 0.025, 0.0125];
+    for (gamma, patience, floor, merits, expected) in [
+        (0.5, 1, 0.0, errors, rates_of_errors),
         (0.5, 1, 0.0, accuracies, rates),
         (0.1, 0, 3e-3, zero, vec![0.1, 0.01, 0.003, 0.003, 0.003, 0.003]),
         // The last change would be below 1e-8.
@@ -305,8 +310,8 @@ fn a_plateau_is_pytorchs() {
         let shape = Shape::Plateau(Plateau::new(gamma, patience, floor));
         let mut schedule = Schedule { eta: 0.1, shape: shape.clone(), warmup_epochs: 0.0 };
         assert_eq!(schedule.rate(time(0, 10)), 0.1);
-        for (accuracy, expected) in accuracies.into_iter().zip(expected) {
-            schedule.hear(accuracy);
+        for (merit, expected) in merits.into_iter().zip(expected) {
+            schedule.hear(merit);
             assert_relative_eq!(schedule.rate(time(999, 10)), expected, max_relative = 1e-12);
             // Another one goes on from there.
             let mut other = Schedule { shape: shape.clone(), ..schedule.clone() };

@@ -86,7 +86,7 @@ fn bytes(data: &Dataset) -> &[u8] {
 }
 
 fn class_counts(data: &Dataset) -> Vec<usize> {
-    let mut counts = vec![0; data.classes.len()];
+    let mut counts = vec![0; data.classes().len()];
     data.labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
     counts
 }
@@ -135,7 +135,7 @@ fn fashion_mnist_is_what_was_published() {
     assert_eq!(class_counts(&test), [1000; 10]);
     let mean = channel_means(&train)[0];
     assert!((mean - 0.2860).abs() < 5e-5, "mean {mean}");
-    assert_eq!((train.name.as_str(), train.classes[9].as_str()), ("fashion-mnist", "ankle boot"));
+    assert_eq!((train.name.as_str(), train.classes()[9].as_str()), ("fashion-mnist", "ankle boot"));
     // The first image of the set is an ankle boot.
     assert_eq!(train.labels[0], 9);
 }
@@ -151,8 +151,8 @@ fn cifar10_is_what_was_published() {
     for (mean, published) in channel_means(&train).iter().zip([0.4914, 0.4822, 0.4465]) {
         assert!((mean - published).abs() < 1e-4, "mean {mean}, published {published}");
     }
-    assert_eq!(train.classes[0], "airplane");
-    assert_eq!(train.classes[9], "truck");
+    assert_eq!(train.classes()[0], "airplane");
+    assert_eq!(train.classes()[9], "truck");
     // The archive's parent will do as well.
     let parent = data::open("cifar10", dir.parent()).unwrap();
     assert_eq!(parent.test, test);
@@ -289,7 +289,7 @@ fn cifar100_gives_fine_labels() {
     let Splits { train, test } = data::open("cifar100", Some(dir.path())).unwrap();
     assert_eq!((train.image, train.labels.as_slice()), ([3, 32, 32], [99, 3].as_slice()));
     assert_eq!(
-        (test.labels.as_slice(), test.classes[42].as_str(), test.classes.len()),
+        (test.labels.as_slice(), test.classes()[42].as_str(), test.classes().len()),
         ([42].as_slice(), "name 42", 100)
     );
     let second = train.image(1).unwrap();
@@ -323,7 +323,7 @@ fn cifar10_labels_go_to_nine() {
     let Splits { train, test } = data::open("cifar10", Some(dir.path())).unwrap();
     assert_eq!((train.labels.as_slice(), test.labels.as_slice()), ([0, 1, 2, 3, 4].as_slice(), [9].as_slice()));
     assert_eq!((0..5).map(|i| train.image(i).unwrap()[0]).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
-    assert_eq!(train.classes[3], "class 3");
+    assert_eq!(train.classes()[3], "class 3");
     fs::write(dir.path().join(&names[4]), record(&[10], 0)).unwrap();
     assert_format_error(
         data::open("cifar10", Some(dir.path())),

@@ -1,6 +1,8 @@
 //! Image files decoded and brought to size, folders listed, caches made, used and distrusted.
 
-use lerac::data::{self, Dataset, Frame, HostBatch, Images, Loader, News, Source, Splits, decode_image, read_image};
+use lerac::data::{
+    self, Dataset, Frame, HostBatch, Images, Loader, Meaning, News, Source, Splits, decode_image, read_image,
+};
 use lerac::error::{Error, Result};
 use std::collections::HashMap;
 use std::fs;
@@ -265,7 +267,7 @@ fn images_that_unfold_too_far_are_refused() {
 fn classes_are_folders_in_the_order_of_their_names() {
     let dir = folder();
     let Splits { train, test } = open(&named("imagefolder", &dir));
-    assert_eq!((train.image, train.classes.as_slice()), ([3, 8, 8], ["B", "a c", "b"].map(str::to_owned).as_slice()));
+    assert_eq!((train.image, train.classes()), ([3, 8, 8], ["B", "a c", "b"].map(str::to_owned).as_slice()));
     assert_eq!((train.labels.as_slice(), reds(&train)), ([0, 1, 2, 2].as_slice(), vec![10, 30, 20, 21]));
     assert_eq!((test.labels.as_slice(), reds(&test)), ([0, 1, 2].as_slice(), vec![11, 31, 22]));
     assert_eq!(train.image(0).unwrap(), [[10; 64], [1; 64], [2; 64]].concat());
@@ -286,7 +288,7 @@ fn a_list_says_which_classes_are_used() {
     let source = Source { class_list: Some(&list), ..named("imagefolder", &dir) };
     fs::write(&list, "b\r\n\n B \n").unwrap();
     let Splits { train, test } = open(&source);
-    assert_eq!((train.classes.join(" "), reds(&train), reds(&test)), ("B b".into(), vec![10, 20, 21], vec![11, 22]));
+    assert_eq!((train.classes().join(" "), reds(&train), reds(&test)), ("B b".into(), vec![10, 20, 21], vec![11, 22]));
     assert_eq!(source.form().unwrap(), ([3, 8, 8], 2));
     for (text, part) in [
         ("b\nd\n", "\"d\""),
@@ -361,7 +363,7 @@ fn tiny_imagenet_is_read_as_it_is_unpacked() {
     let dir = tiny_imagenet();
     let source = named("tiny-imagenet", &dir);
     let Splits { train, test } = open(&source);
-    assert_eq!(train.classes, ["n01 goldfish, Carassius auratus", "n02 frog"]);
+    assert_eq!(train.classes(), ["n01 goldfish, Carassius auratus", "n02 frog"]);
     assert_eq!((train.labels.as_slice(), reds(&train)), ([0, 1].as_slice(), vec![10, 20]));
     assert_eq!((test.labels.as_slice(), reds(&test)), ([1, 0].as_slice(), vec![30, 31]));
     let form = Source { dir: None, image_size: None, ..source }.form().unwrap();
@@ -401,7 +403,7 @@ fn food_101_is_read_as_it_is_unpacked() {
     let source = named("food-101", &dir);
     let Splits { train, test } = open(&source);
     assert_eq!((train.labels.as_slice(), reds(&train)), ([0, 1, 1].as_slice(), vec![10, 20, 21]));
-    assert_eq!((test.labels.as_slice(), reds(&test), test.classes.len()), ([1].as_slice(), vec![22], 2));
+    assert_eq!((test.labels.as_slice(), reds(&test), test.classes().len()), ([1].as_slice(), vec![22], 2));
     for (text, parts) in [
         ("waffles/9\nwaffles/10\n", ["10.jpg", "cannot be read"]),
         ("waffles/9\nwaffles\n", ["byte 10: line 2", "expected CLASS/IMAGE"]),
@@ -421,10 +423,7 @@ fn faces_tell_their_gender_by_name() {
     let name = |i: usize| format!("{}_{}_{}_2017010{i:02}.jpg.chip.jpg", i, i % 2, i % 5);
     (0..40).for_each(|i| add(&dir, &name(i), &encoded(&flat([i as u8; 3]).into(), ImageFormat::Jpeg)));
     let Splits { train, test } = open(&named("utkface-gender", &dir));
-    assert_eq!(
-        (train.len(), test.len(), train.classes.as_slice()),
-        (32, 8, ["male", "female"].map(String::from).as_slice())
-    );
+    assert_eq!((train.len(), test.len(), train.classes()), (32, 8, ["male", "female"].map(String::from).as_slice()));
     for part in [&train, &test] {
         let labels: Vec<u16> = reds(part).iter().map(|red| u16::from(red % 2)).collect();
         assert_eq!(part.labels, labels);
@@ -438,6 +437,14 @@ fn faces_tell_their_gender_by_name() {
     fs::create_dir(dir.path().join("part1")).unwrap();
     fs::rename(dir.path().join(name(7)), dir.path().join("part1").join(name(7))).unwrap();
     assert_eq!(reds(&open(&named("utkface-gender", &dir)).test), of_test);
+    // Ages are the labels of the same division.
+    let ages = open(&named("utkface-age", &dir));
+    assert_eq!((&ages.train.meaning, ages.train.classes()), (&Meaning::Years, [].as_slice()));
+    for part in [&ages.train, &ages.test] {
+        assert_eq!(part.labels, reds(part).into_iter().map(u16::from).collect::<Vec<_>>());
+    }
+    assert_eq!(reds(&ages.test), of_test);
+    assert_eq!(named("utkface-age", &dir).form().unwrap(), (ages.train.image, 1));
     for bad in ["face.jpg", "200_0_1_1.jpg", "20_2_1_1.jpg", "-1_0_1_1.jpg", "20_0.jpg", "+20_0_1_1.jpg"] {
         add(&dir, bad, b"");
         refused(&named("utkface-gender", &dir), &[bad, "AGE_GENDER_RACE_DATE.jpg"]);
@@ -694,13 +701,13 @@ fn cifar10_in_folders_is_the_same() {
                     32,
                     |x, y| Rgb([0, 1, 2].map(|c| bytes[(c * 32 + y as usize) * 32 + x as usize])),
                 );
-            add(&dir, &format!("{part}/{label} {}/{i:02}.png", set.classes[usize::from(label)]), &png(&image));
+            add(&dir, &format!("{part}/{label} {}/{i:02}.png", set.classes()[usize::from(label)]), &png(&image));
             expected.entry((part, label)).or_default().push(bytes);
         }
     }
     let opened = open(&Source { image_size: Some(32), ..named("imagefolder", &dir) });
     for (part, set) in [("train", &opened.train), ("test", &opened.test)] {
-        assert_eq!((set.len(), set.classes.len()), (60, 10));
+        assert_eq!((set.len(), set.classes().len()), (60, 10));
         let mut found: HashMap<(&str, u16), Vec<Vec<u8>>> = HashMap::new();
         (0..60).for_each(|i| found.entry((part, set.labels[i])).or_default().push(set.image(i).unwrap()));
         found.iter().for_each(|(key, images)| assert_eq!(images, &expected[key]));

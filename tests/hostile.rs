@@ -800,9 +800,9 @@ fn checkpoint(best: bool) -> Checkpoint {
         config: if best { full_config() } else { Config::default() },
         data: 0xdead_beef,
         step: 40,
-        best: best.then_some(BestEpoch { epoch: 1, step: 20, accuracy: 0.1 + 0.2 }),
+        best: best.then_some(BestEpoch { epoch: 1, step: 20, score: 0.1 + 0.2 }),
         plateau: best.then_some(PlateauState { factor: 0.1 * 0.1, best: Some(1.0 / 3.0), bad_epochs: 2 }),
-        totals: Totals { loss: 1.0 / 3.0, top1: 3, images: 64 },
+        totals: Totals { loss: 1.0 / 3.0, top1: 3, error: 0.1, images: 64 },
         sums: Default::default(),
         seconds: 1.25,
         interval_seconds: 1e-3,
@@ -945,7 +945,7 @@ fn a_checkpoints_header_is_not_believed() {
     let header = |header: &str, data: &[u8]| [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data].concat();
     refuse(&header("{\n \"a\": 1}", &[]), 17, "line 2 column 8");
     let claim = r#"{"a":{"dtype":"F32","shape":[2305843009213693951],"data_offsets":[0,9223372036854775804]}}"#;
-    refuse(&header(claim, &[]), 8, "");
+    refuse(&header(claim, &[]), 8, "overflow");
     let claim = r#"{"a":{"dtype":"F32","shape":[268435456],"data_offsets":[0,1073741824]}}"#;
     refuse(&header(claim, &[0; 10]), 8 + claim.len() as u64 + 10, "expected 1073741824 bytes of tensors");
     refuse(&header("{}", &[0; 10]), 10, "expected 0 bytes of tensors");
@@ -966,17 +966,19 @@ fn the_densest_checkpoints_are_read_in_bounds() {
     let tensor = |i: usize| format!(r#""{i}":{{"dtype":"F32","shape":[],"data_offsets":[{},{}]}}"#, 4 * i, 4 * i + 4);
     let many: Vec<String> = (0..JUST_OVER).map(tensor).collect();
     let milestones = standing.replace("2.5]", &format!("2.5{}]", ",3".repeat(JUST_OVER)));
+    assert!(milestones.len() > JUST_OVER, "the standing has milestones");
     let shape = format!(r#""a":{{"dtype":"F32","shape":[0{}],"data_offsets":[0,0]}}"#, ",0".repeat(JUST_OVER));
     let nested = format!(r#""a":{}"#, "[".repeat(JUST_OVER));
     let ignored = standing.replacen('{', &format!("{{\"x\":[0{}],", ",[]".repeat(JUST_OVER)), 1);
-    for (name, file) in [
-        ("many tensors", sealed(&standing, &many.join(","), &vec![0; 4 * JUST_OVER])),
-        ("milestones", sealed(&milestones, "", &[])),
-        ("a long shape", sealed(&standing, &shape, &[])),
-        ("nested", sealed(&standing, &nested, &[])),
-        ("unknown entries", sealed(&ignored, "", &[])),
+    for (name, is_whole, file) in [
+        ("many tensors", true, sealed(&standing, &many.join(","), &vec![0; 4 * JUST_OVER])),
+        ("milestones", true, sealed(&milestones, "", &[])),
+        ("a long shape", true, sealed(&standing, &shape, &[])),
+        ("nested", false, sealed(&standing, &nested, &[])),
+        ("unknown entries", true, sealed(&ignored, "", &[])),
     ] {
-        let (_, peak) = measured(|| read_checkpoint(&file));
+        let (read, peak) = measured(|| read_checkpoint(&file));
+        assert_eq!(read.is_ok(), is_whole, "{name}: {:?}", read.err());
         CHECKPOINT.assert(name, file.len(), peak);
     }
 }
@@ -985,7 +987,7 @@ fn the_densest_checkpoints_are_read_in_bounds() {
 mod with_the_command_line {
     use super::*;
     use lerac::study::{Comparison, Finished, RunDir, Saving};
-    use lerac::train::Summary;
+    use lerac::train::{Summary, TestResult};
     use std::io::{Error as IoError, ErrorKind};
     use std::path::PathBuf;
     use std::process::Command;
@@ -1157,11 +1159,9 @@ mod with_the_command_line {
 
     fn summary() -> Summary {
         Summary {
-            test_accuracy: 2.0 / 3.0,
-            test_top5: 1.0,
+            result: TestResult::Classes { test_accuracy: 2.0 / 3.0, test_top5: 1.0, validation_accuracy: Some(0.3) },
             test_loss: 1.5,
             test_images: 3,
-            validation_accuracy: Some(0.3),
             best_epoch: 1,
             steps: 10,
             images_per_epoch: 320,
@@ -1198,7 +1198,7 @@ mod with_the_command_line {
 
     fn check_run(run: Finished) {
         assert_eq!(run.right.len() as u64, run.summary.test_images);
-        assert_eq!(run.train_loss.len(), run.train_accuracy.len());
+        assert_eq!(run.train_loss.len(), run.train_score.len());
         let names: HashSet<&str> = run.layers.iter().map(|layer| layer.name.as_str()).collect();
         assert_eq!(names.len(), run.layers.len());
         assert!(run.layers.iter().all(|layer| !layer.effective_rate.is_empty()));
@@ -1277,12 +1277,17 @@ mod with_the_command_line {
             (2, METRICS.replace("2.1,", "NaN,"), "row 2 holds"),
             (2, METRICS.replace("0.25", "1.5"), row),
             (2, METRICS.replace("2.0,0.3", "inf,0.3"), "row 3 holds"),
-            (2, METRICS.replace("2.0,0.3", "2.0,0.4"), "the validation accuracy of summary.json"),
+            (2, METRICS.replace("2.0,0.3", "2.0,0.4"), "what summary.json says of the validation images"),
             (3, header(SPEED), "a row for each interval"),
             (3, SPEED.replace("\n5,", "\n6,"), "a row for each interval"),
             (3, SPEED.replace("100.5", "0"), "row 1 holds"),
             (3, SPEED.replace("100.5", "NaN"), row),
-            (4, PREDICTIONS.replace("0,1,1", "0,1,2"), "1 of 3 images are right here, 0.6666"),
+            (4, PREDICTIONS.replace("0,1,1", "0,1,1.0"), "expected a class as each prediction"),
+            (
+                4,
+                PREDICTIONS.replace("0,1,1", "0,1,2"),
+                "the accuracy of the 3 images is 0.3333333333333333 here, 0.6666",
+            ),
             (5, header(LAYERS), "a row of each layer"),
             (5, LAYERS.replacen("9,0.9,0,conv1,0.1,1.0,0.5,2.0,0.25\n", "", 1), "a row of each layer"),
             (5, LAYERS.replacen("1.0,0.5", "NaN,0.5", 1), "row 1 holds"),
@@ -1295,6 +1300,30 @@ mod with_the_command_line {
             let place = format!("dir/{}, byte ", NAMES[file]);
             assert!(message.starts_with(&place) && message.contains(part), "{message:?} lacks {part:?}: {text}");
             assert!(message.contains("remove the run's directory"), "{message}");
+        }
+        // The same of a run that predicts ages: 1, 0.5 and 2.25 years off.
+        let mut of_years = files.clone();
+        let result = TestResult::Years { test_mae: 1.25, median_mae: 9.0, validation_mae: Some(4.0) };
+        of_years[0] = serde_json::to_vec(&Summary { result, ..summary() }).unwrap();
+        let columns =
+            |text: &str| text.replace("train_accuracy", "train_mae").replace("validation_accuracy", "validation_mae");
+        of_years[2] = columns(METRICS).replace("2.0,0.3", "2.0,4.0").into_bytes();
+        let ages = "image,label,prediction\n0,1,2.0\n1,2,1.5\n2,4,6.25\n";
+        of_years[4] = ages.into();
+        load(&of_years, 4, ages.as_bytes()).unwrap();
+        for (file, text, part) in [
+            (2, columns(METRICS), "what summary.json says of the validation images"),
+            (2, columns(METRICS).replace("2.1,", "2.1,-"), "row 2 holds"),
+            (
+                4,
+                ages.replace("6.25", "6.5"),
+                "the mean absolute error of the 3 images is 1.3333333333333333 here, 1.25",
+            ),
+            (4, ages.replace("6.25", "6"), "expected an age, a number with a point, as each prediction"),
+            (4, ages.replace("6.25", "NaN"), "here, 1.25"),
+        ] {
+            let message = load(&of_years, file, text.as_bytes()).unwrap_err().to_string();
+            assert!(message.contains(part) && message.contains("remove the run's directory"), "{message}");
         }
         // Norms beyond f32 are infinite, and their quotient no number: a run may end like this.
         let beyond = LAYERS.replacen("1.0,0.5,2.0,0.25", "inf,inf,inf,NaN", 1);

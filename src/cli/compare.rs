@@ -14,6 +14,7 @@ use clap::{ArgMatches, Args};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use indicatif::MultiProgress;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 /// Options of `lerac compare`.
 #[derive(Debug, Args)]
@@ -73,8 +74,9 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
     let mut finished = vec![];
     for run in &runs {
         let loaded = Finished::load(&run.dir, &run.arm, &run.config, Some(fingerprint))?;
-        if loaded.is_none() {
-            RunDir::check_options(&run.dir, &run.config)?;
+        match &loaded {
+            None => RunDir::check_options(&run.dir, &run.config)?,
+            Some(_) => RunDir::tidy(&run.dir)?,
         }
         finished.push(loaded);
     }
@@ -90,6 +92,12 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
     }
     let mut failures = vec![];
     for (run, finished) in runs.iter().zip(&mut finished).filter(|(_, finished)| finished.is_none()) {
+        if saving.stop.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted(format!(
+                "interrupted before {}; the same command goes on with it",
+                run.title()
+            )));
+        }
         match train(&gpu, run, &splits, saving.clone(), Progress::new(&run.title(), args.quiet, &bars)) {
             Ok(done) => *finished = Some(done),
             Err(Error::Interrupted(place)) => {
@@ -109,6 +117,7 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
     }
     overall.finish_and_clear();
 
+    let unbegun = finished.iter().filter(|run| run.is_none()).count() - failures.len();
     // By method, in the grid's order, whichever runs failed.
     let mut finished: Vec<Finished> = finished.into_iter().flatten().collect();
     finished.sort_by_key(|run| runs.iter().position(|of_grid| of_grid.arm == run.arm));
@@ -126,7 +135,9 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
     match failures.is_empty() {
         true => Ok(()),
         false => {
-            Err(Error::Failed(format!("{} of {} runs failed: {}", failures.len(), runs.len(), failures.join(", "))))
+            let unbegun = if unbegun > 0 { format!("; {unbegun} more were not begun") } else { String::new() };
+            let (failed, all, which) = (failures.len(), runs.len(), failures.join(", "));
+            Err(Error::Failed(format!("{failed} of {all} runs failed: {which}{unbegun}")))
         }
     }
 }
@@ -176,12 +187,14 @@ fn command_line() -> String {
 fn table(comparison: &Comparison) -> String {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);
-    table.set_header(["method", "test accuracy", "seeds", "ms per step", "time per step, relative"]);
+    let measure = comparison.measure;
+    let test = format!("test {}", measure.name());
+    table.set_header(["method", &test, "seeds", "ms per step", "time per step, relative"]);
     for result in &comparison.arms {
-        let deviation = result.test_accuracy_sd.map_or(String::new(), |sd| format!(" ± {:.2}", 100.0 * sd));
+        let deviation = result.test_score_sd.map_or(String::new(), |sd| format!(" ± {:.2}", measure.shown(sd)));
         table.add_row([
             result.arm.clone(),
-            format!("{:.2}{deviation} %", 100.0 * result.test_accuracy),
+            format!("{:.2}{deviation} {}", measure.shown(result.test_score), measure.unit()),
             result.seeds.len().to_string(),
             format!("{:.1}", result.milliseconds_per_step),
             result.relative_time.map_or(String::new(), |ratio| format!("{ratio:.3}")),

@@ -49,8 +49,8 @@ fn describe(model: &str, args: &InfoArgs) -> Result<()> {
         class_list: args.class_list.as_deref(),
         ..Source::default()
     };
-    let (image, classes) = source.form()?;
-    let task = Task::new(image, classes);
+    let (image, outputs) = source.form()?;
+    let task = Task::new(image, outputs);
     let model_for = nn::named_for(model, [image[1], image[2]])?;
     let recorded = nn::record(&model_for, &task, batch_size, Tape::new(Mode::Train), NetOptions::default());
     let tape = &recorded.tape;

@@ -139,9 +139,10 @@ impl Observer for Heard<'_> {
 
     fn interval(&mut self, record: &IntervalRecord) -> Result<()> {
         self.bar.set_message(format!(
-            "loss {:.3} accuracy {:.1} % {:.0} images/s",
+            "loss {:.3} {} {} {:.0} images/s",
             record.train_loss,
-            100.0 * record.train_accuracy,
+            record.train_score.measure.name(),
+            record.train_score,
             record.images_per_second
         ));
         self.dir.interval(record)
@@ -156,13 +157,13 @@ impl Observer for Heard<'_> {
     }
 
     fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
-        let held_out = record.validation_accuracy.map_or(String::new(), |a| format!(", validation {:.2} %", 100.0 * a));
+        let held_out = record.validation_score.map_or(String::new(), |score| format!(", validation {score}"));
         self.say(&format!(
-            "{} epoch {}: loss {:.4}, training {:.2} %{held_out}",
+            "{} epoch {}: loss {:.4}, training {}{held_out}",
             self.bar.prefix(),
             record.epoch,
             record.train_loss,
-            100.0 * record.train_accuracy
+            record.train_score
         ));
         self.dir.epoch(record)
     }

@@ -32,13 +32,7 @@ pub(super) struct ResumeArgs {
 pub(super) fn run(args: &ResumeArgs) -> Result<()> {
     let (dir, shown) = (&args.dir, args.dir.display());
     if RunDir::is_finished(dir) {
-        let summary = RunDir::summary(dir)?;
-        RunDir::tidy(dir)?;
-        print(&match args.shown.json {
-            true => serde_json::to_string_pretty(&summary).expect("a summary is plain data"),
-            false => format!("{shown} holds a finished run; nothing is left to do"),
-        });
-        return Ok(());
+        return show_finished(args);
     }
     if dir.join("compare.toml").exists() {
         let message = format!(
@@ -57,6 +51,20 @@ pub(super) fn run(args: &ResumeArgs) -> Result<()> {
     config.check()?;
     let splits = open_data(&config.source(), args.shown.quiet)?;
     let gpu = args.device.open()?;
-    let opened = RunDir::open(dir, &config, args.saving.start()?, args.force)?;
-    train::carry_out(&gpu, &config, &splits, opened, dir, &args.shown)
+    match RunDir::open(dir, &config, args.saving.start()?, args.force) {
+        // Another process has finished it meanwhile.
+        Err(_) if RunDir::is_finished(dir) => show_finished(args),
+        opened => train::carry_out(&gpu, &config, &splits, opened?, dir, &args.shown),
+    }
+}
+
+/// What is left to do for a finished run: next to nothing.
+fn show_finished(args: &ResumeArgs) -> Result<()> {
+    let summary = RunDir::summary(&args.dir)?;
+    RunDir::tidy(&args.dir)?;
+    print(&match args.shown.json {
+        true => serde_json::to_string_pretty(&summary).expect("a summary is plain data"),
+        false => format!("{} holds a finished run; nothing is left to do", args.dir.display()),
+    });
+    Ok(())
 }

@@ -6,10 +6,10 @@ use crate::study::Saving;
 use crate::train::whole;
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
-use signal_hook::low_level;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread;
 
 /// The exit code after an interrupt, as a shell gives it.
@@ -35,14 +35,18 @@ impl SavingArgs {
     /// [`Error::Option`] where the system has no such thing.
     pub(super) fn start(&self) -> Result<Saving> {
         let stop = Arc::new(AtomicBool::new(false));
-        let mut signals = Signals::new([SIGINT, SIGTERM])
-            .map_err(|fault| Error::option("signals", format!("cannot be handled: {fault}")))?;
-        let heard = stop.clone();
+        let handled = [SIGINT, SIGTERM];
+        let bind = || {
+            for signal in handled {
+                // In this order: a second interrupt alone finds the flag up. It ends the program even if nothing can be said any more.
+                flag::register_conditional_shutdown(signal, INTERRUPTED.into(), stop.clone())?;
+                flag::register(signal, stop.clone())?;
+            }
+            Signals::new(handled)
+        };
+        let mut signals = bind().map_err(|fault| Error::option("signals", format!("cannot be handled: {fault}")))?;
         thread::spawn(move || {
-            for _ in signals.forever() {
-                if heard.swap(true, Ordering::Relaxed) {
-                    low_level::exit(INTERRUPTED.into());
-                }
+            if signals.forever().next().is_some() {
                 say("note: interrupted; the step under way is finished and saved. A second interrupt ends at once");
             }
         });

@@ -61,7 +61,7 @@ pub(super) fn run(args: &TrainArgs, matches: &ArgMatches) -> Result<()> {
         config.kernels = tune::kernels(
             &gpu,
             &config,
-            (splits.train.image, splits.train.classes.len()),
+            (splits.train.image, splits.train.meaning.outputs()),
             args.tune,
             args.shown.quiet,
         )?;
@@ -86,7 +86,7 @@ pub(super) fn carry_out(
     let progress = Progress::new(&title, shown.quiet, &MultiProgress::new());
     let trained = fill(gpu, config, splits, opened, &config.method.to_string(), progress);
     let outcome = trained.map_err(|error| match error {
-        Error::Interrupted(place) => {
+        Error::Interrupted(place) if RunDir::can_be_resumed(out) => {
             Error::Interrupted(format!("{place}; `lerac resume {}` goes on with it", out.display()))
         }
         Error::Device(fault) if RunDir::can_be_resumed(out) => {
@@ -146,10 +146,10 @@ pub(super) fn fill<'g>(
 }
 
 fn in_words(summary: &Summary, out: &Path) -> String {
-    let validation = summary.validation_accuracy.map_or(String::new(), |a| format!(", validation {:.2} %", 100.0 * a));
+    let validation = summary.result.validation().map_or(String::new(), |score| format!(", validation {score}"));
     format!(
-        "test accuracy {:.2} % of {} images (epoch {}{validation}); {} steps in {:.1} s, {:.0} images/s, {:.1} ms per step; {}",
-        100.0 * summary.test_accuracy,
+        "{} of {} images (epoch {}{validation}); {} steps in {:.1} s, {:.0} images/s, {:.1} ms per step; {}",
+        summary.result,
         summary.test_images,
         summary.best_epoch,
         summary.steps,

@@ -1,7 +1,7 @@
 //! Beside the tower: learning rates as pure functions of time, in f64, without a device.
 //!
 //! The rate of layer j at time t is eta(t) * factor_j(t): a [`Schedule`] gives the common rate eta(t), a [`Curriculum`] the
-//! layer's own factor. Time is counted in fractional epochs. A plateau alone also hears the validation accuracy.
+//! layer's own factor. Time is counted in fractional epochs. A plateau alone also hears how training does.
 
 mod cbs;
 mod controls;

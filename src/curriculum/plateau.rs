@@ -1,14 +1,14 @@
-//! A rate that falls where the validation accuracy no longer grows.
+//! A rate that falls where training no longer gets better on the validation images.
 
 use serde::{Deserialize, Serialize};
 
-/// A better epoch has an accuracy above the best so far times 1 + this.
+/// A better epoch has a merit above the best so far by this part of it.
 const THRESHOLD: f64 = 1e-4;
 
 /// Changes of the rate up to this are not made.
 const LEAST_CHANGE: f64 = 1e-8;
 
-/// PyTorch's `ReduceLROnPlateau` with mode `max` and its defaults: after more than `patience` epochs in a row that are not better than
+/// PyTorch's `ReduceLROnPlateau` with its defaults, and mode `max` for an accuracy, or `min` for an error, whose negative is its merit: after more than `patience` epochs in a row that are not better than
 /// the best so far, the rate is multiplied by `gamma`, but goes no lower than `floor`, and the count begins anew, without a cooldown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plateau {
@@ -23,7 +23,7 @@ pub struct Plateau {
 pub struct PlateauState {
     /// The rate, as a factor of eta.
     pub factor: f64,
-    /// The best accuracy; none before the first epoch has ended.
+    /// The best merit; none before the first epoch has ended.
     pub best: Option<f64>,
     /// Epochs since then, or since the rate fell.
     pub bad_epochs: u64,
@@ -35,11 +35,11 @@ impl Plateau {
         Self { gamma, patience, floor, state: PlateauState { factor: 1.0, best: None, bad_epochs: 0 } }
     }
 
-    /// An epoch has ended with this validation accuracy.
-    pub(super) fn hear(&mut self, accuracy: f64, eta: f64) {
+    /// An epoch has ended with this merit.
+    pub(super) fn hear(&mut self, merit: f64, eta: f64) {
         let state = &mut self.state;
-        if state.best.is_none_or(|best| accuracy > best * (1.0 + THRESHOLD)) {
-            (state.best, state.bad_epochs) = (Some(accuracy), 0);
+        if state.best.is_none_or(|best| merit > best * (1.0 + THRESHOLD * best.signum())) {
+            (state.best, state.bad_epochs) = (Some(merit), 0);
         } else {
             state.bad_epochs += 1;
         }

@@ -23,7 +23,7 @@ pub enum Shape {
         /// Last factor.
         floor: f64,
     },
-    /// What the validation accuracy makes of it.
+    /// What the merit on the validation images makes of it.
     Plateau(Plateau),
 }
 
@@ -61,10 +61,11 @@ impl Schedule {
         self.eta * shape * warmup
     }
 
-    /// An epoch has ended with this validation accuracy, which matters to a plateau alone.
-    pub fn hear(&mut self, validation_accuracy: f64) {
+    /// An epoch has ended with this merit on the validation images, which matters to a plateau alone: their accuracy, or the negative of
+    /// their error.
+    pub fn hear(&mut self, merit: f64) {
         if let Shape::Plateau(plateau) = &mut self.shape {
-            plateau.hear(validation_accuracy, self.eta);
+            plateau.hear(merit, self.eta);
         }
     }
 

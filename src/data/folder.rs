@@ -1,6 +1,7 @@
 //! Image files in folders, and how the folders of known sets are laid out.
 
-use super::annotations::{face_in, image_list_in, names_in, validation_annotations_in, words_in};
+use super::Meaning;
+use super::annotations::{Face, face_in, image_list_in, names_in, validation_annotations_in, words_in};
 use super::file::open_regular;
 use super::image_file::{Frame, read_image};
 use super::random::{Stream, generator};
@@ -86,10 +87,10 @@ pub(super) struct Part {
     pub labels: Vec<u16>,
 }
 
-/// A set as its folders say: its root, its classes, and the files of both parts.
+/// A set as its folders say: its root, what its labels say, and the files of both parts.
 pub(super) struct Layout {
     pub root: PathBuf,
-    pub classes: Vec<String>,
+    pub meaning: Meaning,
     pub train: Part,
     pub test: Part,
 }
@@ -227,7 +228,7 @@ pub(super) fn imagefolder(root: &Path, list: Option<&Path>) -> Result<Layout> {
         return Err(Error::option("--data-dir", message));
     }
     let (train, test) = (by_class(root, "train", &classes)?, by_class(root, test, &classes)?);
-    Ok(Layout { root: root.to_owned(), classes, train, test })
+    Ok(Layout { root: root.to_owned(), meaning: Meaning::Classes(classes), train, test })
 }
 
 /// `tiny-imagenet-200` as it is unpacked; its validation images are the test set, since those of its own have no labels. Classes are
@@ -251,7 +252,8 @@ pub(super) fn tiny_imagenet(root: &Path) -> Result<Layout> {
     if let Some(extra) = there.iter().find(|entry| !named.contains(entry.name.as_str())) {
         return Err(Error::format(&list, 0, format!("it says nothing of {}; unpack the archive again", extra.name)));
     }
-    Ok(Layout { root: root.to_owned(), classes: in_words(&root.join("words.txt"), &classes)?, train, test })
+    let meaning = Meaning::Classes(in_words(&root.join("words.txt"), &classes)?);
+    Ok(Layout { root: root.to_owned(), meaning, train, test })
 }
 
 /// Identifiers of classes with their words behind them, as far as the file is there and has them.
@@ -284,15 +286,25 @@ pub(super) fn food101(root: &Path) -> Result<Layout> {
         Ok(part)
     };
     let (train, test) = (part("meta/train.txt")?, part("meta/test.txt")?);
-    Ok(Layout { root: root.to_owned(), classes, train, test })
+    Ok(Layout { root: root.to_owned(), meaning: Meaning::Classes(classes), train, test })
 }
 
 /// Of how many faces one is for the test.
 const FACES_PER_TEST: usize = 5;
 
-/// Faces of UTKFace with their gender, out of their names. The set has no division of its own: in the order of their names, shuffled
-/// once and for all, every fifth is for the test.
+/// Faces of UTKFace with their gender.
 pub(super) fn utkface_gender(root: &Path) -> Result<Layout> {
+    utkface(root, Meaning::Classes(["male", "female"].map(str::to_owned).to_vec()), |face| face.gender)
+}
+
+/// The same with their age.
+pub(super) fn utkface_age(root: &Path) -> Result<Layout> {
+    utkface(root, Meaning::Years, |face| face.age)
+}
+
+/// Faces of UTKFace, labelled by what their names say. The set has no division of its own: in the order of their names, shuffled once
+/// and for all, every fifth is for the test.
+fn utkface(root: &Path, meaning: Meaning, label: fn(&Face) -> u8) -> Result<Layout> {
     let mut faces = vec![];
     for entry in images_below(root, "")? {
         let name = entry.name.rsplit('/').next().unwrap_or_default();
@@ -305,8 +317,7 @@ pub(super) fn utkface_gender(root: &Path) -> Result<Layout> {
     for (i, (_, entry, face)) in faces.into_iter().enumerate() {
         let part = if i % FACES_PER_TEST == 0 { &mut test } else { &mut train };
         part.entries.push(entry);
-        part.labels.push(face.gender.into());
+        part.labels.push(label(&face).into());
     }
-    let classes = ["male", "female"].map(str::to_owned).to_vec();
-    Ok(Layout { root: root.to_owned(), classes, train, test })
+    Ok(Layout { root: root.to_owned(), meaning, train, test })
 }

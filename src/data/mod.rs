@@ -28,7 +28,7 @@ pub use image_file::{Frame, decode_image, read_image};
 pub use images::Images;
 pub use loader::Loader;
 pub use shapes::shapes;
-pub use source::{NAMES, Source, open};
+pub use source::{AGES, NAMES, Source, open};
 pub use split::split;
 pub use vary::{Crop, Jitter, Variation};
 
@@ -43,8 +43,8 @@ pub struct Dataset {
     pub name: String,
     /// C, H, W of every image.
     pub image: [usize; 3],
-    /// The name of each class; labels are indices into it.
-    pub classes: Vec<String>,
+    /// What labels say.
+    pub meaning: Meaning,
     /// N images, each C planes of H rows of W bytes.
     pub images: Images,
     /// N labels.
@@ -55,6 +55,25 @@ pub struct Dataset {
     pub std: Vec<f32>,
     /// Pixels of the shorter side of an image of another size, scaled and not yet cropped.
     pub shorter: usize,
+}
+
+/// What the labels of a set say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// Which of the classes that are called so: labels are indices into it.
+    Classes(Vec<String>),
+    /// An age.
+    Years,
+}
+
+impl Meaning {
+    /// Outputs of a model that predicts it.
+    pub fn outputs(&self) -> usize {
+        match self {
+            Self::Classes(names) => names.len(),
+            Self::Years => 1,
+        }
+    }
 }
 
 /// How images are normalised: x -> (x - mean) / deviation by channel, where a byte of 255 is 1.
@@ -90,12 +109,21 @@ impl Dataset {
         labels: impl IntoIterator<Item = u8>,
     ) -> Self {
         let frame = Frame { image, shorter: image[1].min(image[2]) };
-        Self::framed(name, frame, classes, images.into(), labels.into_iter().map(u16::from).collect())
+        let labels = labels.into_iter().map(u16::from).collect();
+        Self::framed(name, frame, Meaning::Classes(classes), images.into(), labels)
     }
 
-    fn framed(name: &str, frame: Frame, classes: Vec<String>, images: Images, labels: Vec<u16>) -> Self {
+    fn framed(name: &str, frame: Frame, meaning: Meaning, images: Images, labels: Vec<u16>) -> Self {
         let [mean, std] = [vec![CENTRE; frame.image[0]], vec![CENTRE; frame.image[0]]];
-        Self { name: name.to_owned(), image: frame.image, classes, images, labels, mean, std, shorter: frame.shorter }
+        Self { name: name.to_owned(), image: frame.image, meaning, images, labels, mean, std, shorter: frame.shorter }
+    }
+
+    /// The name of each class; none where labels are no classes.
+    pub fn classes(&self) -> &[String] {
+        match &self.meaning {
+            Meaning::Classes(names) => names,
+            Meaning::Years => &[],
+        }
     }
 
     /// N.

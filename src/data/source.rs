@@ -2,9 +2,9 @@
 
 use super::cache::{Cached, News, check};
 use super::find::Wanted;
-use super::folder::{Files, Layout, Part, food101, imagefolder, tiny_imagenet, utkface_gender};
+use super::folder::{Files, Layout, Part, food101, imagefolder, tiny_imagenet, utkface_age, utkface_gender};
 use super::image_file::Frame;
-use super::{Dataset, Images, Normalise, Splits, cifar, idx, shapes};
+use super::{Dataset, Images, Meaning, Normalise, Splits, cifar, idx, shapes};
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,11 @@ pub const NAMES: &[&str] = &[
     "tiny-imagenet",
     "food-101",
     "utkface-gender",
+    AGES,
 ];
+
+/// The set whose labels are ages, not classes.
+pub const AGES: &str = "utkface-age";
 
 /// Sides of the images of folders, unless said otherwise: Tiny ImageNet's own, and what the published code makes of Food-101.
 const SIDE: usize = 64;
@@ -126,11 +130,12 @@ impl Source<'_> {
             "food-101" => self.folder(food101(&FOOD_101.find(dir)?)?, news),
             "imagefolder" => self.folder(imagefolder(&self.named_dir()?, self.class_list)?, news),
             "utkface-gender" => self.folder(utkface_gender(&self.named_dir()?)?, news),
+            AGES => self.folder(utkface_age(&self.named_dir()?)?, news),
             _ => Err(unknown(name)),
         }
     }
 
-    /// C, H, W of the set's images, and how many classes it has; without its files where those are known.
+    /// C, H, W of the set's images, and how many outputs a model for it has; without its files where those are known.
     ///
     /// # Errors
     /// As [`Source::open`].
@@ -146,15 +151,16 @@ impl Source<'_> {
             "tiny-imagenet" => (self.frame()?.image, 200),
             "food-101" => (self.frame()?.image, 101),
             "utkface-gender" => (self.frame()?.image, 2),
+            AGES => (self.frame()?.image, Meaning::Years.outputs()),
             _ => {
                 let listed = Source { cache: None, skip_bad: false, ..*self }.open(&mut |_| ())?;
-                (listed.train.image, listed.train.classes.len())
+                (listed.train.image, listed.train.meaning.outputs())
             }
         })
     }
 
     fn is_folder(&self) -> bool {
-        ["imagefolder", "tiny-imagenet", "food-101", "utkface-gender"].contains(&self.name)
+        ["imagefolder", "tiny-imagenet", "food-101", "utkface-gender", AGES].contains(&self.name)
     }
 
     fn refuse_what_has_no_use(&self) -> Result<()> {
@@ -203,9 +209,9 @@ impl Source<'_> {
             return Err(Error::option("--class-list", "is for imagefolder; leave it out"));
         }
         let frame = self.frame()?;
-        let Layout { root, classes, mut train, mut test } = layout;
-        if classes.len() > MOST_CLASSES {
-            let message = format!("expected at most {MOST_CLASSES} classes, found {}", classes.len());
+        let Layout { root, meaning, mut train, mut test } = layout;
+        if meaning.outputs() > MOST_CLASSES {
+            let message = format!("expected at most {MOST_CLASSES} classes, found {}", meaning.outputs());
             return Err(Error::option("--data-dir", message));
         }
         let mut parts = [None, None];
@@ -232,7 +238,7 @@ impl Source<'_> {
                 Some((cache, first)) => Images::Cached(cache.part(files, first)),
                 None => Images::Files(files),
             };
-            Ok(Dataset::framed(self.name, frame, classes.clone(), images, part.labels))
+            Ok(Dataset::framed(self.name, frame, meaning.clone(), images, part.labels))
         };
         Ok(Splits { train: dataset(train, of_train)?, test: dataset(test, of_test)? })
     }

@@ -65,6 +65,11 @@ impl Metrics {
         self.per_image(self.loss())
     }
 
+    /// Mean absolute error of an image.
+    pub fn mean_error(&self) -> f64 {
+        self.per_image(self.error())
+    }
+
     /// Part of the images whose label has the largest logit.
     pub fn accuracy(&self) -> f64 {
         self.per_image(self.top1.into())

@@ -9,12 +9,15 @@ use super::metrics::Sums;
 use super::{Kernels, LANES, shader};
 use crate::gpu::Shader;
 use crate::tape::{BufferId, Operand, Record, Tape, Var, linear_grid};
+use serde::{Deserialize, Serialize};
 
 /// `shaders/regression.wgsl`.
 pub static SHADER: Shader = shader!("regression");
 
 /// What becomes of the distance between a number and its label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
 pub enum Loss {
     /// Its absolute value.
     L1,
@@ -23,7 +26,7 @@ pub enum Loss {
 }
 
 /// What a model's output stands for, and what it is held against.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Regression {
     /// The loss.
     pub loss: Loss,
@@ -31,6 +34,13 @@ pub struct Regression {
     pub mean: f32,
     /// How far an output of 1 lies above it; above 0.
     pub std: f32,
+}
+
+impl Regression {
+    /// The number that an output z stands for.
+    pub fn number(&self, z: f32) -> f32 {
+        self.mean + self.std * z
+    }
 }
 
 /// Appends the loss of outputs z `[N,1]` under the labels, whole numbers, that are the first N words of `batch`. Backward starts here.

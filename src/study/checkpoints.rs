@@ -54,14 +54,16 @@ pub(super) fn save(run: &Path, checkpoint: &Checkpoint, keep: usize) -> Result<(
 /// The newest whole checkpoint, if there is one, and what is wrong with newer ones.
 ///
 /// # Errors
-/// [`Error::Io`] where the folder cannot be read; what is wrong with the newest where none is whole.
+/// [`Error::Io`] where the folder or a file cannot be read: what is older than a file that may be whole does not stand in for it.
+/// [`Error::Option`] for a file of another form; what is wrong with the newest where none is whole.
 pub(super) fn latest(run: &Path) -> Result<(Option<Checkpoint>, Vec<Error>)> {
     let mut faults = vec![];
     for path in files(run)?.iter().rev() {
-        let bytes = fs::read(path).map_err(Error::io(path, "read"));
-        match bytes.and_then(|bytes| Checkpoint::from_bytes(path, &bytes)) {
+        let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
+        match Checkpoint::from_bytes(path, &bytes) {
             Ok(checkpoint) => return Ok((Some(checkpoint), faults)),
-            Err(error) => faults.push(error),
+            Err(torn @ Error::Format { .. }) => faults.push(torn),
+            Err(other) => return Err(other),
         }
     }
     match faults.into_iter().next() {

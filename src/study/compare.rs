@@ -5,7 +5,9 @@ use super::statistics::{
     Cochran, McNemar, PairedDifference, cochran, holm, mcnemar, mean_and_deviation, median, paired_difference,
 };
 use super::tables::csv_of;
+use crate::train::Measure;
 use serde::Serialize;
+use serde::ser::{SerializeStruct, Serializer};
 
 /// A method over all seeds.
 #[derive(Clone, Debug, Serialize)]
@@ -14,26 +16,26 @@ pub struct ArmResult {
     pub arm: String,
     /// The seeds, in the order of the lists below.
     pub seeds: Vec<u64>,
-    /// Mean of the test accuracy.
-    pub test_accuracy: f64,
+    /// Mean over seeds of how well the test images are predicted.
+    pub test_score: f64,
     /// Its standard deviation over seeds; absent for one seed.
-    pub test_accuracy_sd: Option<f64>,
-    /// Test accuracy of each seed.
-    pub test_accuracies: Vec<f64>,
+    pub test_score_sd: Option<f64>,
+    /// That of each seed.
+    pub test_scores: Vec<f64>,
     /// Median over seeds of the milliseconds per step.
     pub milliseconds_per_step: f64,
     /// Time per step relative to the baseline's: the median over all seeds and intervals, each paired with the same interval of the
     /// same seed; absent without a pair.
     pub relative_time: Option<f64>,
-    /// Whether and when it reaches the validation accuracy at which the baseline ends; absent without validation images or pairs.
+    /// Whether and when it is as good on the validation images as the baseline is in the end; absent without validation images or pairs.
     pub reaches_baseline: Option<Reached>,
-    /// Test accuracy against the baseline's with the same seed; absent for the baseline itself, and without a pair.
+    /// Test score less the baseline's with the same seed; absent for the baseline itself, and without a pair.
     pub against_baseline: Option<PairedDifference>,
     /// The p of that difference, corrected by Holm's method for the number of methods.
     pub corrected_p: Option<f64>,
 }
 
-/// When a method reaches an accuracy of the baseline's with the same seed.
+/// When a method is as good as the baseline with the same seed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Reached {
     /// Pairs of runs.
@@ -54,15 +56,17 @@ pub struct PairResult {
 }
 
 /// The whole comparison.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
+    /// What scores are.
+    pub measure: Measure,
     /// What the methods are held against; it may lack finished runs.
     pub baseline: String,
     /// A row per method.
     pub arms: Vec<ArmResult>,
-    /// Cochran's Q over all methods on the pooled test predictions; absent where it is not defined.
+    /// Cochran's Q over all methods on the pooled test predictions; absent where it is not defined, as for predicted numbers.
     pub cochran: Option<Cochran>,
-    /// McNemar's test between each two methods.
+    /// McNemar's test between each two methods; none for predicted numbers.
     pub pairs: Vec<PairResult>,
 }
 
@@ -85,12 +89,13 @@ fn pairs<'r>(first: &[&'r Finished], second: &[&'r Finished]) -> Vec<(&'r Finish
     first.iter().filter_map(partner).collect()
 }
 
-/// Of the seeds of `pairs` how many of the second runs reach the validation accuracy at which the first ones end, and the median of
-/// the epochs until they do.
-fn reaches(pairs: &[(&Finished, &Finished)]) -> Option<Reached> {
+/// Of the seeds of `pairs` how many of the second runs become as good on the validation images as the first ones are in the end, and the
+/// median of the epochs until they do.
+fn reaches(pairs: &[(&Finished, &Finished)], measure: Measure) -> Option<Reached> {
     let epochs = |(first, second): &(&Finished, &Finished)| {
-        let &(_, wanted) = first.validation_accuracy.last()?;
-        Some(second.validation_accuracy.iter().find(|(_, accuracy)| *accuracy >= wanted).map(|(epoch, _)| *epoch))
+        let &(_, wanted) = first.validation_score.last()?;
+        let is_as_good = |(_, score): &&(f64, f64)| measure.merit(*score) >= measure.merit(wanted);
+        Some(second.validation_score.iter().find(is_as_good).map(|(epoch, _)| *epoch))
     };
     let asked: Vec<Option<f64>> = pairs.iter().filter_map(epochs).collect();
     let reached: Vec<f64> = asked.iter().flatten().copied().collect();
@@ -101,35 +106,41 @@ fn reaches(pairs: &[(&Finished, &Finished)]) -> Option<Reached> {
 impl Comparison {
     /// Summarises finished runs against those of the method `baseline`. A seed that failed under one method is left out of the pairs
     /// with it.
+    ///
+    /// # Panics
+    /// Without a run.
     pub fn of(runs: &[Finished], baseline: &str) -> Self {
+        let measure = runs[0].summary.result.measure();
         let arms = by_arm(runs);
         let firsts: &[&Finished] = arms.iter().find(|arm| arm[0].arm == baseline).map_or(&[], Vec::as_slice);
         let result = |arm: &Vec<&Finished>| {
             let paired = pairs(firsts, arm);
-            let accuracies: Vec<_> = arm.iter().map(|run| run.summary.test_accuracy).collect();
-            let (test_accuracy, test_accuracy_sd) = mean_and_deviation(&accuracies);
+            let test_of = |run: &Finished| run.summary.result.test().value;
+            let test_scores: Vec<_> = arm.iter().map(|run| test_of(run)).collect();
+            let (test_score, test_score_sd) = mean_and_deviation(&test_scores);
             let times: Vec<_> = arm.iter().map(|run| run.summary.milliseconds_per_step).collect();
             let ratios = paired.iter().flat_map(|(first, run)| {
                 first.images_per_second.iter().zip(&run.images_per_second).map(|(first, run)| first / run)
             });
             let ratios: Vec<f64> = ratios.collect();
             let (firsts, seconds): (Vec<_>, Vec<_>) =
-                paired.iter().map(|(first, run)| (first.summary.test_accuracy, run.summary.test_accuracy)).unzip();
+                paired.iter().map(|(first, run)| (test_of(first), test_of(run))).unzip();
             ArmResult {
                 arm: arm[0].arm.clone(),
                 seeds: arm.iter().map(|run| run.seed).collect(),
-                test_accuracy,
-                test_accuracy_sd,
-                test_accuracies: accuracies,
+                test_score,
+                test_score_sd,
+                test_scores,
                 milliseconds_per_step: median(&times),
                 relative_time: (!ratios.is_empty()).then(|| median(&ratios)),
-                reaches_baseline: reaches(&paired),
+                reaches_baseline: reaches(&paired, measure),
                 against_baseline: (arm[0].arm != baseline && !paired.is_empty())
                     .then(|| paired_difference(&firsts, &seconds)),
                 corrected_p: None,
             }
         };
         Self {
+            measure,
             baseline: baseline.to_owned(),
             arms: corrected(arms.iter().map(result).collect()),
             cochran: pooled_cochran(&arms),
@@ -149,28 +160,30 @@ fn corrected(mut arms: Vec<ArmResult>) -> Vec<ArmResult> {
 }
 
 /// A row of `results.csv`.
-#[derive(Serialize)]
-struct ResultRow<'a> {
-    method: &'a str,
-    seed: u64,
-    test_accuracy: f64,
-    test_loss: f64,
-    validation_accuracy: Option<f64>,
-    best_epoch: u64,
-    milliseconds_per_step: f64,
+struct ResultRow<'r>(&'r Finished);
+
+impl Serialize for ResultRow<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Finished { arm, seed, summary, .. } = self.0;
+        let [test_score, validation_score] = match summary.result.measure() {
+            Measure::Accuracy => ["test_accuracy", "validation_accuracy"],
+            Measure::MeanAbsoluteError => ["test_mae", "validation_mae"],
+        };
+        let mut columns = serializer.serialize_struct("ResultRow", 7)?;
+        columns.serialize_field("method", arm)?;
+        columns.serialize_field("seed", seed)?;
+        columns.serialize_field(test_score, &summary.result.test().value)?;
+        columns.serialize_field("test_loss", &summary.test_loss)?;
+        columns.serialize_field(validation_score, &summary.result.validation().map(|score| score.value))?;
+        columns.serialize_field("best_epoch", &summary.best_epoch)?;
+        columns.serialize_field("milliseconds_per_step", &summary.milliseconds_per_step)?;
+        columns.end()
+    }
 }
 
 /// A table with a row per run, as CSV.
 pub fn results_csv(runs: &[Finished]) -> Vec<u8> {
-    csv_of(runs.iter().map(|run| ResultRow {
-        method: &run.arm,
-        seed: run.seed,
-        test_accuracy: run.summary.test_accuracy,
-        test_loss: run.summary.test_loss,
-        validation_accuracy: run.summary.validation_accuracy,
-        best_epoch: run.summary.best_epoch,
-        milliseconds_per_step: run.summary.milliseconds_per_step,
-    }))
+    csv_of(runs.iter().map(ResultRow))
 }
 
 /// Cochran's Q over the seeds that every method has.
@@ -191,7 +204,10 @@ fn pooled_pairs(arms: &[Vec<&Finished>]) -> Vec<PairResult> {
             let paired = pairs(first, second);
             let pool = |run: fn(&(&Finished, &Finished)) -> Vec<bool>| paired.iter().flat_map(run).collect::<Vec<_>>();
             let (a, b) = (pool(|pair| pair.0.right.clone()), pool(|pair| pair.1.right.clone()));
-            results.push(PairResult { arms: [first[0].arm.clone(), second[0].arm.clone()], mcnemar: mcnemar(&a, &b) });
+            if paired.iter().all(|(first, _)| !first.right.is_empty()) {
+                let arms = [first[0].arm.clone(), second[0].arm.clone()];
+                results.push(PairResult { arms, mcnemar: mcnemar(&a, &b) });
+            }
         }
     }
     results

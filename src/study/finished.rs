@@ -3,7 +3,7 @@
 use super::tables::{self, LayerRow, MetricsRow, NoiseRow, PredictionRow, REMEDY, SpeedRow};
 use crate::data::text;
 use crate::error::{Error, Result};
-use crate::train::{Config, Summary};
+use crate::train::{Config, Measure, Prediction, Summary};
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -23,17 +23,17 @@ pub struct Finished {
     pub dir: PathBuf,
     /// (epoch, mean training loss) of each interval.
     pub train_loss: Vec<(f64, f64)>,
-    /// (epoch, training accuracy) of each interval.
-    pub train_accuracy: Vec<(f64, f64)>,
+    /// (epoch, how well training images were predicted) of each interval.
+    pub train_score: Vec<(f64, f64)>,
     /// Images per second of each interval.
     pub images_per_second: Vec<f64>,
     /// (epoch, mean validation loss) after each epoch; empty without validation images.
     pub validation_loss: Vec<(f64, f64)>,
-    /// (epoch, validation accuracy), likewise.
-    pub validation_accuracy: Vec<(f64, f64)>,
+    /// (epoch, how well validation images were predicted), likewise.
+    pub validation_score: Vec<(f64, f64)>,
     /// What happened to each layer, in order.
     pub layers: Vec<LayerHistory>,
-    /// Whether each test image was predicted right.
+    /// Whether each test image's class was predicted right; empty where numbers are predicted.
     pub right: Vec<bool>,
 }
 
@@ -128,7 +128,8 @@ impl Finished {
         let summary = summary(&path, &bytes)?;
         let (path, bytes) = needed("config.toml")?;
         check_same(dir, &Config::from_toml(&path, &bytes)?, config, "choose another directory or remove it")?;
-        let metrics = rows(needed("metrics.csv")?, MetricsRow::is_sound)?;
+        let measure = summary.result.measure();
+        let metrics = rows(needed("metrics.csv")?, |row: &MetricsRow| row.is_sound(measure))?;
         let speed = rows(needed("speed.csv")?, SpeedRow::is_sound)?;
         let predictions = predictions(needed("predictions.csv")?, &summary)?;
         let layers = rows(needed("layers.csv")?, LayerRow::is_sound)?;
@@ -152,12 +153,12 @@ impl Finished {
             summary,
             dir: dir.to_owned(),
             train_loss: intervals().map(|row| (row.epoch, row.train_loss)).collect(),
-            train_accuracy: intervals().map(|row| (row.epoch, row.train_accuracy)).collect(),
+            train_score: intervals().map(|row| (row.epoch, row.train_score)).collect(),
             images_per_second: speed.iter().map(|row| row.images_per_second).collect(),
             validation_loss: held_out(|row| row.validation_loss),
-            validation_accuracy: held_out(|row| row.validation_accuracy),
+            validation_score: held_out(|row| row.validation_score),
             layers,
-            right: predictions.iter().map(|row| row.label == row.prediction).collect(),
+            right: predictions.iter().filter_map(is_right).collect(),
         }))
     }
 }
@@ -184,9 +185,9 @@ fn check_agreement(
     let ends =
         [intervals().next_back(), epochs().next_back()].into_iter().all(|row| row.is_some_and(|row| row.step == steps));
     demand(dir, "metrics.csv", ends, &format!("rows up to step {steps}, the last of summary.json"))?;
-    let best = (summary.best_epoch as f64, summary.validation_accuracy);
-    let has_best = epochs().any(|row| (row.epoch, row.validation_accuracy) == best);
-    let expected = "the validation accuracy of summary.json in the row of its best epoch";
+    let best = (summary.best_epoch as f64, summary.result.validation().map(|score| score.value));
+    let has_best = epochs().any(|row| (row.epoch, row.validation_score) == best);
+    let expected = "what summary.json says of the validation images in the row of its best epoch";
     demand(dir, "metrics.csv", has_best, expected)?;
     let timed = speed.iter().map(|row| row.step).eq(intervals().map(|row| row.step));
     demand(dir, "speed.csv", timed, "a row for each interval of metrics.csv")?;
@@ -204,7 +205,7 @@ pub(super) fn summary(path: &Path, bytes: &[u8]) -> Result<Summary> {
 }
 
 /// The rows of a table, all of them `sound`.
-fn rows<T: DeserializeOwned>((path, bytes): (PathBuf, Vec<u8>), sound: fn(&T) -> bool) -> Result<Vec<T>> {
+fn rows<T: DeserializeOwned>((path, bytes): (PathBuf, Vec<u8>), sound: impl Fn(&T) -> bool) -> Result<Vec<T>> {
     let rows = tables::rows(&path, &bytes)?;
     match rows.iter().position(|row| !sound(row)) {
         None => Ok(rows),
@@ -217,8 +218,24 @@ fn rows<T: DeserializeOwned>((path, bytes): (PathBuf, Vec<u8>), sound: fn(&T) ->
     }
 }
 
-/// The rows of `predictions.csv`, one for each image of the test set, since other runs' are paired with them, and as many of them right
-/// as the summary says.
+/// Whether the class of an image was predicted right.
+fn is_right(row: &PredictionRow) -> Option<bool> {
+    match row.prediction {
+        Prediction::Class(class) => Some(row.label == class),
+        Prediction::Number(_) => None,
+    }
+}
+
+/// How far a number is off.
+fn error(row: &PredictionRow) -> Option<f64> {
+    match row.prediction {
+        Prediction::Class(_) => None,
+        Prediction::Number(number) => Some((f64::from(number) - f64::from(row.label)).abs()),
+    }
+}
+
+/// The rows of `predictions.csv`, one for each image of the test set, since other runs' are paired with them, and as good as the summary
+/// says: exactly in how many are right, up to the rounding of single errors in how far numbers are off.
 fn predictions((path, bytes): (PathBuf, Vec<u8>), summary: &Summary) -> Result<Vec<PredictionRow>> {
     let rows: Vec<PredictionRow> = tables::rows(&path, &bytes)?;
     let bad = |message: String| Error::format(&path, bytes.len() as u64, format!("{message}; {REMEDY}"));
@@ -226,12 +243,22 @@ fn predictions((path, bytes): (PathBuf, Vec<u8>), summary: &Summary) -> Result<V
     if rows.len() as u64 != images || rows.iter().enumerate().any(|(i, row)| row.image != i) {
         return Err(bad(format!("expected a row for each of {images} images in order, found {}", rows.len())));
     }
-    let right = rows.iter().filter(|row| row.label == row.prediction).count();
-    if right as f64 / images.max(1) as f64 != summary.test_accuracy {
-        let accuracy = summary.test_accuracy;
-        return Err(bad(format!("{right} of {images} images are right here, {accuracy} of them in summary.json")));
+    let test = summary.result.test();
+    let (values, kind, tolerance): (Option<Vec<f64>>, _, _) = match test.measure {
+        Measure::Accuracy => {
+            let right = |row| is_right(row).map(|right| f64::from(u8::from(right)));
+            (rows.iter().map(right).collect(), "a class", 0.0)
+        }
+        Measure::MeanAbsoluteError => (rows.iter().map(error).collect(), "an age, a number with a point,", 1e-5),
+    };
+    let values = values.ok_or_else(|| bad(format!("expected {kind} as each prediction")))?;
+    // The device's sums end at 2^32.
+    let found = values.iter().sum::<f64>().min(2f64.powi(32)) / images.max(1) as f64;
+    if (found - test.value).abs() <= tolerance * (1.0 + test.value) {
+        return Ok(rows);
     }
-    Ok(rows)
+    let (name, expected) = (test.measure.name(), test.value);
+    Err(bad(format!("the {name} of the {images} images is {found} here, {expected} in summary.json")))
 }
 
 /// Whether a run in `dir` that was made by `there` is the one that `here` makes, wherever its data may lie.

@@ -11,19 +11,21 @@ const LAYERS: usize = 4;
 
 type Curve = Vec<(f64, f64)>;
 
-/// Draws into `dir`: `compare.png`, loss and accuracy; `layers.png`, how far some layers move; and where it was measured `noise.png`,
+/// Draws into `dir`: `compare.png`, loss and score; `layers.png`, how far some layers move; and where it was measured `noise.png`,
 /// their gradients' signal-to-noise ratio.
 ///
 /// # Errors
 /// [`crate::error::Error::Io`] where a file cannot be written.
 pub fn pictures(runs: &[Finished], dir: &Path) -> Result<()> {
+    let Some(first) = runs.first() else { return Ok(()) };
+    let score = first.summary.result.measure().axis();
     let mut panels = vec![
         panel("Training loss", runs, |run| Some(&run.train_loss)),
-        panel("Training accuracy", runs, |run| Some(&run.train_accuracy)),
+        panel(&format!("Training {score}"), runs, |run| Some(&run.train_score)),
     ];
-    if runs.iter().any(|run| !run.validation_accuracy.is_empty()) {
+    if runs.iter().any(|run| !run.validation_score.is_empty()) {
         panels.push(panel("Validation loss", runs, |run| Some(&run.validation_loss)));
-        panels.push(panel("Validation accuracy", runs, |run| Some(&run.validation_accuracy)));
+        panels.push(panel(&format!("Validation {score}"), runs, |run| Some(&run.validation_score)));
     }
     plots::curves(&dir.join("compare.png"), &panels)?;
     by_layer(runs, &dir.join("layers.png"), "|update| / |weight|", |layer| &layer.effective_rate)?;
@@ -32,10 +34,10 @@ pub fn pictures(runs: &[Finished], dir: &Path) -> Result<()> {
 
 /// A panel for each of some layers, evenly spaced from the first to the last; nothing where no run has values.
 fn by_layer(runs: &[Finished], path: &Path, label: &str, curve: fn(&LayerHistory) -> &Curve) -> Result<()> {
-    let Some(first) = runs.first() else { return Ok(()) };
     if runs.iter().flat_map(|run| &run.layers).all(|layer| curve(layer).is_empty()) {
         return Ok(());
     }
+    let first = &runs[0];
     let layers = first.layers.len();
     let shown = layers.min(LAYERS);
     let panels = (0..shown).map(|i| {

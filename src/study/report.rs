@@ -4,7 +4,7 @@ use super::compare::{Reached, by_arm};
 use super::{ArmResult, Comparison, Finished};
 use crate::error::{Error, Result};
 use crate::gpu::AdapterInfo;
-use crate::train::Config;
+use crate::train::{Config, Measure, TestResult};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt::Write;
@@ -47,13 +47,16 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-fn per_cent(part: f64) -> String {
-    format!("{:.2}", 100.0 * part)
-}
+impl Measure {
+    /// A score in its unit.
+    fn number(self, score: f64) -> String {
+        format!("{:.2}", self.shown(score))
+    }
 
-/// With a sign, in percentage points.
-fn points(difference: f64) -> String {
-    format!("{:+.2}", 100.0 * difference)
+    /// A difference of scores in its unit, with a sign.
+    fn signed(self, difference: f64) -> String {
+        format!("{:+.2}", self.shown(difference))
+    }
 }
 
 fn probability(p: f64) -> String {
@@ -98,7 +101,8 @@ impl Comparison {
     fn verdict(&self) -> String {
         let compared = || self.arms.iter().filter(|arm| arm.corrected_p.is_some());
         let differs = |better: bool| {
-            let gains = |arm: &ArmResult| arm.against_baseline.as_ref().is_some_and(|d| d.mean > 0.0);
+            let gains =
+                |arm: &ArmResult| arm.against_baseline.as_ref().is_some_and(|d| self.measure.merit(d.mean) > 0.0);
             let names =
                 compared().filter(|arm| is_significant(arm) && gains(arm) == better).map(|arm| arm.arm.as_str());
             let names = names.collect::<Vec<_>>().join(", ");
@@ -117,16 +121,17 @@ impl Comparison {
     fn sentence(&self, arm: &ArmResult) -> Option<String> {
         let difference = arm.against_baseline.as_ref()?;
         let side = if difference.mean < 0.0 { "below" } else { "above" };
-        let gap = format!("{} is {} points {side} {}", arm.arm, per_cent(difference.mean.abs()), self.baseline);
+        let (far, unit) = (self.measure.number(difference.mean.abs()), self.measure.unit_of_differences());
+        let gap = format!("{} is {far} {unit} {side} {}", arm.arm, self.baseline);
         Some(match (difference.p, arm.corrected_p) {
             (Some(p), Some(corrected)) => {
-                let verdict = match (is_significant(arm), difference.mean > 0.0) {
+                let verdict = match (is_significant(arm), self.measure.merit(difference.mean) > 0.0) {
                     (true, true) => "significantly better",
                     (true, false) => "significantly worse",
                     (false, _) => "no significant difference",
                 };
                 let interval = difference.interval.map_or(String::new(), |[low, high]| {
-                    format!("95 % interval {} to {}, ", points(low), points(high))
+                    format!("95 % interval {} to {}, ", self.measure.signed(low), self.measure.signed(high))
                 });
                 let corrected = match corrected > p {
                     true => format!(", corrected {}", p_in_words(corrected)),
@@ -152,20 +157,27 @@ fn picture(path: &Path, what: &str) -> Result<String> {
 }
 
 fn results(html: &mut String, comparison: &Comparison) {
-    html.push_str(
-        "<div class=wide><table><tr><th>method<th class=n>seeds<th class=n>test accuracy, %<th class=n>sd<th class=n>against \
-         the baseline, points<th class=n>95 % interval<th class=n>p<th class=n>corrected p<th class=n>epochs to the baseline's final validation accuracy<th class=n>ms per \
-         step<th class=n>relative</tr>\n",
+    let measure = comparison.measure;
+    let _ = writeln!(
+        html,
+        "<div class=wide><table><tr><th>method<th class=n>seeds<th class=n>test {0}, {1}<th class=n>sd<th class=n>against \
+         the baseline, {2}<th class=n>95 % interval<th class=n>p<th class=n>corrected p<th class=n>epochs to the baseline's final validation {0}<th class=n>ms per \
+         step<th class=n>relative</tr>",
+        measure.name(),
+        measure.unit(),
+        measure.unit_of_differences()
     );
     let dash = || "–".to_owned();
     for arm in &comparison.arms {
         let against = arm.against_baseline.as_ref();
         let cells = [
             arm.seeds.len().to_string(),
-            per_cent(arm.test_accuracy),
-            arm.test_accuracy_sd.map_or_else(dash, per_cent),
-            against.map_or_else(dash, |d| points(d.mean)),
-            against.and_then(|d| d.interval).map_or_else(dash, |[l, h]| format!("{} to {}", points(l), points(h))),
+            measure.number(arm.test_score),
+            arm.test_score_sd.map_or_else(dash, |sd| measure.number(sd)),
+            against.map_or_else(dash, |d| measure.signed(d.mean)),
+            against
+                .and_then(|d| d.interval)
+                .map_or_else(dash, |[l, h]| format!("{} to {}", measure.signed(l), measure.signed(h))),
             against.and_then(|d| d.p).map_or_else(dash, probability),
             arm.corrected_p.map_or_else(dash, probability),
             arm.reaches_baseline.map_or_else(dash, |when| match when {
@@ -209,7 +221,7 @@ const SHARED_PICTURES: [(&str, &str, &str); 3] = [
     (
         "compare.png",
         "Training",
-        "Loss and accuracy of all methods: the mean over seeds, and a band from the lowest seed to the highest.",
+        "Loss and score of all methods: the mean over seeds, and a band from the lowest seed to the highest.",
     ),
     (
         "layers.png",
@@ -283,8 +295,12 @@ pub fn report(setting: &Setting<'_>, comparison: &Comparison, finished: &[Finish
     html.push_str("</ul>\n");
     html.push_str("<h2>Result</h2>\n");
     results(&mut html, comparison);
+    if let Some(TestResult::Years { median_mae, .. }) = summary.map(|summary| summary.result) {
+        let score = comparison.measure.score(median_mae);
+        let _ = writeln!(html, "<p>The median age, always predicted, has a {} of {score}.</p>", score.measure.name());
+    }
     html.push_str(
-        "<p class=faint>Test accuracy by the weights of the epoch that is best on the validation images, of the last epoch where there are none; the test set \
+        "<p class=faint>The test images are predicted by the weights of the epoch that is best on the validation images, of the last epoch where there are none; the test set \
          is read once. \
          Every method has the same seeds, and with each of them the same initial weights, split and order of batches. The interval is \
          that of the mean over 10,000 bootstrap resamples of the paired differences, from five seeds on, and too narrow for fewer than about ten; p is the \

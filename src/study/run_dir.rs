@@ -3,7 +3,7 @@
 
 use super::lock::Lock;
 use super::run_pictures::run_pictures;
-use super::tables::{LayerRow, MetricsRow, NoiseRow, PredictionRow, SpeedRow, Table, csv_of};
+use super::tables::{LayerRow, Measured, MetricsRow, NoiseRow, PredictionRow, SpeedRow, Table, csv_of};
 use super::{checkpoints, finished};
 use crate::curriculum::Layer;
 use crate::error::{Error, Result};
@@ -31,6 +31,7 @@ pub struct Saving {
 /// A directory being filled by a run.
 pub struct RunDir {
     dir: PathBuf,
+    config: Config,
     saving: Saving,
     metrics: Table,
     layer_rows: Table,
@@ -55,19 +56,26 @@ fn remedy(dir: &Path) -> String {
 }
 
 impl RunDir {
-    /// Makes `dir` for a new run and writes its configuration.
+    /// Makes `dir` for a new run.
     ///
     /// # Errors
     /// [`Error::Io`] where the directory cannot be made or written; [`Error::Option`] where it holds a finished run, or one that can
     /// be resumed.
     pub fn create(dir: &Path, config: &Config, saving: Saving) -> Result<Self> {
-        if Self::can_be_resumed(dir) {
+        let unfinished = || {
             let dir = dir.display();
             let message =
                 format!("{dir} holds an unfinished run; `lerac resume {dir}` goes on with it, or choose another");
-            return Err(Error::option("--out", message));
+            Error::option("--out", message)
+        };
+        if Self::can_be_resumed(dir) {
+            return Err(unfinished());
         }
-        Self::open(dir, config, saving, false).map(|(run_dir, _)| run_dir)
+        match Self::open(dir, config, saving, false)? {
+            (run_dir, None) => Ok(run_dir),
+            // Another process left it meanwhile.
+            (_, Some(_)) => Err(unfinished()),
+        }
     }
 
     /// Makes `dir`, or goes on with the run of the same options that lies there: behind the newest whole checkpoint, if there is
@@ -93,11 +101,6 @@ impl RunDir {
         {
             finished::check_same(dir, &checkpoint.standing.config, config, &remedy(dir))?;
         }
-        // Beside a checkpoint the file stays as it is, until its images are known to be the same.
-        if checkpoint.is_none() || force {
-            let text = toml::to_string(config).expect("every option has a TOML form");
-            write_whole(&dir.join("config.toml"), text.as_bytes())?;
-        }
         let written = |name: &str| checkpoint.as_ref().and_then(|c| c.standing.tables.get(name).copied());
         let table = |name: &str| match written(name) {
             Some(written) => Table::cut(dir.join(name), written),
@@ -119,6 +122,7 @@ impl RunDir {
             speed: table(SPEED)?,
             noise,
             dir: dir.to_owned(),
+            config: config.clone(),
             saving,
             layers: vec![],
             steps: 0,
@@ -188,7 +192,7 @@ impl RunDir {
         let predictions =
             csv_of(predictions.map(|(image, &(label, prediction))| PredictionRow { image, label, prediction }));
         write_whole(&self.dir.join("predictions.csv"), &predictions)?;
-        run_pictures(&self.dir, method)?;
+        run_pictures(&self.dir, method, outcome.summary.result.measure())?;
         // The summary says that all is there, also after a loss of power.
         for (_, table) in self.tables() {
             table.sync()?;
@@ -203,7 +207,9 @@ impl Observer for RunDir {
     fn begin(&mut self, _plan: &SessionPlan, layers: &[Layer], steps: u64) -> Result<()> {
         self.layers = layers.to_vec();
         self.steps = steps;
-        Ok(())
+        // Only now are the images known to be those of the checkpoint, if there is one.
+        let text = toml::to_string(&self.config).expect("every option has a TOML form");
+        write_whole(&self.dir.join("config.toml"), text.as_bytes())
     }
 
     fn interval(&mut self, record: &IntervalRecord) -> Result<()> {
@@ -223,15 +229,16 @@ impl Observer for RunDir {
             effective_rate: norms.effective_rate(),
         }))?;
         self.speed.append([SpeedRow { step: record.step, images_per_second: record.images_per_second }])?;
-        self.metrics.append([MetricsRow {
+        let row = MetricsRow {
             kind: "interval".into(),
             step: record.step,
             epoch: record.epoch,
             train_loss: record.train_loss,
-            train_accuracy: record.train_accuracy,
+            train_score: record.train_score.value,
             validation_loss: None,
-            validation_accuracy: None,
-        }])
+            validation_score: None,
+        };
+        self.metrics.append([Measured(record.train_score.measure, row)])
     }
 
     fn noise(&mut self, record: &NoiseRecord) -> Result<()> {
@@ -250,15 +257,16 @@ impl Observer for RunDir {
     }
 
     fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
-        self.metrics.append([MetricsRow {
+        let row = MetricsRow {
             kind: "epoch".into(),
             step: record.step,
             epoch: record.epoch as f64,
             train_loss: record.train_loss,
-            train_accuracy: record.train_accuracy,
+            train_score: record.train_score.value,
             validation_loss: record.validation_loss,
-            validation_accuracy: record.validation_accuracy,
-        }])
+            validation_score: record.validation_score.map(|score| score.value),
+        };
+        self.metrics.append([Measured(record.train_score.measure, row)])
     }
 
     fn wants_checkpoint(&self, step: u64) -> bool {

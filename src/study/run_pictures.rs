@@ -3,14 +3,15 @@
 use super::plots::{self, HeatMap, Panel, Series};
 use super::tables::{self, LayerRow, MetricsRow, NoiseRow};
 use crate::error::Result;
+use crate::train::Measure;
 use std::path::Path;
 
 /// Draws `curves.png`, `rates.png`, `effective.png`, and where it was measured `noise.png`, of the run in `dir` by `method`.
 ///
 /// # Errors
 /// [`crate::error::Error::Io`] and [`crate::error::Error::Format`] for tables that cannot be read or files that cannot be written.
-pub(super) fn run_pictures(dir: &Path, method: &str) -> Result<()> {
-    plots::curves(&dir.join("curves.png"), &panels(&tables::read(&dir.join("metrics.csv"))?))?;
+pub(super) fn run_pictures(dir: &Path, method: &str, measure: Measure) -> Result<()> {
+    plots::curves(&dir.join("curves.png"), &panels(&tables::read(&dir.join("metrics.csv"))?, measure))?;
     let layers: Vec<LayerRow> = tables::read(&dir.join("layers.csv"))?;
     let values =
         |value: fn(&LayerRow) -> f64| layers.iter().map(move |row| (row.layer.as_str(), row.epoch, value(row)));
@@ -46,21 +47,22 @@ fn map<'r>(title: String, label: &str, rows: impl Iterator<Item = (&'r str, f64,
     map
 }
 
-/// Loss and accuracy over epochs.
-fn panels(rows: &[MetricsRow]) -> [Panel; 2] {
-    let panel = |title: &str, train: fn(&MetricsRow) -> f64, validation: fn(&MetricsRow) -> Option<f64>| {
-        let intervals = rows.iter().filter(|row| row.kind == "interval");
-        let points = intervals.map(|row| (row.epoch, train(row))).collect();
-        let held_out: Vec<_> = rows.iter().filter_map(|row| Some((row.epoch, validation(row)?))).collect();
-        let mut series = vec![Series { label: "training".into(), points, ..Default::default() }];
-        if !held_out.is_empty() {
-            series.push(Series { label: "validation".into(), points: held_out, ..Default::default() });
-        }
-        let (x_label, y_label) = ("epoch".into(), title.to_lowercase());
-        Panel { title: title.into(), x_label, y_label, series, ..Default::default() }
-    };
+/// Loss and score over epochs.
+fn panels(rows: &[MetricsRow], measure: Measure) -> [Panel; 2] {
+    let panel =
+        |title: &str, label: &str, train: fn(&MetricsRow) -> f64, validation: fn(&MetricsRow) -> Option<f64>| {
+            let intervals = rows.iter().filter(|row| row.kind == "interval");
+            let points = intervals.map(|row| (row.epoch, train(row))).collect();
+            let held_out: Vec<_> = rows.iter().filter_map(|row| Some((row.epoch, validation(row)?))).collect();
+            let mut series = vec![Series { label: "training".into(), points, ..Default::default() }];
+            if !held_out.is_empty() {
+                series.push(Series { label: "validation".into(), points: held_out, ..Default::default() });
+            }
+            let (x_label, y_label) = ("epoch".into(), label.into());
+            Panel { title: title.into(), x_label, y_label, series, ..Default::default() }
+        };
     [
-        panel("Loss", |row| row.train_loss, |row| row.validation_loss),
-        panel("Accuracy", |row| row.train_accuracy, |row| row.validation_accuracy),
+        panel("Loss", "loss", |row| row.train_loss, |row| row.validation_loss),
+        panel(measure.title(), measure.axis(), |row| row.train_score, |row| row.validation_score),
     ]
 }

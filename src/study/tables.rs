@@ -1,8 +1,9 @@
 //! The tables of a run: a row type per file, written row by row and read back whole.
 
 use crate::error::{Error, Result};
-use crate::train::Written;
+use crate::train::{Measure, Prediction, Written};
 use serde::de::DeserializeOwned;
+use serde::ser::{SerializeStruct, Serializer};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -17,23 +18,47 @@ fn is_measure(value: f64) -> bool {
 }
 
 /// A row of `metrics.csv`: of an interval, or of an epoch.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
 pub(super) struct MetricsRow {
     pub(super) kind: String,
     pub(super) step: u64,
     pub(super) epoch: f64,
     pub(super) train_loss: f64,
-    pub(super) train_accuracy: f64,
+    #[serde(alias = "train_accuracy", alias = "train_mae")]
+    pub(super) train_score: f64,
     pub(super) validation_loss: Option<f64>,
-    pub(super) validation_accuracy: Option<f64>,
+    #[serde(alias = "validation_accuracy", alias = "validation_mae")]
+    pub(super) validation_score: Option<f64>,
 }
 
 impl MetricsRow {
     /// Whether a run may have written it.
-    pub(super) fn is_sound(&self) -> bool {
+    pub(super) fn is_sound(&self, measure: Measure) -> bool {
         let losses = [Some(self.train_loss), self.validation_loss].into_iter().flatten();
-        let mut parts = [Some(self.train_accuracy), self.validation_accuracy].into_iter().flatten();
-        losses.chain([self.epoch]).all(is_measure) && parts.all(|part| (0.0..=1.0).contains(&part))
+        let mut scores = [Some(self.train_score), self.validation_score].into_iter().flatten();
+        losses.chain([self.epoch]).all(is_measure) && scores.all(|score| measure.allows(score))
+    }
+}
+
+/// A row as it is written: what was measured names the columns of its scores.
+pub(super) struct Measured(pub(super) Measure, pub(super) MetricsRow);
+
+impl Serialize for Measured {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let Self(measure, row) = self;
+        let [train_score, validation_score] = match measure {
+            Measure::Accuracy => ["train_accuracy", "validation_accuracy"],
+            Measure::MeanAbsoluteError => ["train_mae", "validation_mae"],
+        };
+        let mut columns = serializer.serialize_struct("MetricsRow", 7)?;
+        columns.serialize_field("kind", &row.kind)?;
+        columns.serialize_field("step", &row.step)?;
+        columns.serialize_field("epoch", &row.epoch)?;
+        columns.serialize_field("train_loss", &row.train_loss)?;
+        columns.serialize_field(train_score, &row.train_score)?;
+        columns.serialize_field("validation_loss", &row.validation_loss)?;
+        columns.serialize_field(validation_score, &row.validation_score)?;
+        columns.end()
     }
 }
 
@@ -98,7 +123,7 @@ impl SpeedRow {
 pub(super) struct PredictionRow {
     pub(super) image: usize,
     pub(super) label: u32,
-    pub(super) prediction: u32,
+    pub(super) prediction: Prediction,
 }
 
 /// A file, and what was written of it.

@@ -76,6 +76,7 @@ fn description(gpu: &Gpu, config: &Config, session: &Session<'_>, steps: Vec<Val
         "version": env!("CARGO_PKG_VERSION"),
         "adapter": gpu.info().name,
         "config": config,
+        "goal": session.goal(),
         "layers": session.layers(),
         "parameters": parameters.collect::<Vec<_>>(),
         "steps": steps,

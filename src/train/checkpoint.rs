@@ -25,8 +25,8 @@ pub struct BestEpoch {
     pub epoch: u64,
     /// Steps done when it ended.
     pub step: u64,
-    /// Its validation accuracy.
-    pub accuracy: f64,
+    /// How well it predicts the validation images.
+    pub score: f64,
 }
 
 /// Sums over the intervals of an epoch that were read already.
@@ -36,6 +36,8 @@ pub struct Totals {
     pub loss: f64,
     /// Images predicted right.
     pub top1: u64,
+    /// Absolute errors.
+    pub error: f64,
     /// Images.
     pub images: u64,
 }
@@ -103,7 +105,7 @@ fn checksum<'t>(standing: &str, tensors: impl Iterator<Item = (&'t str, &'t [u8]
 
 impl Checkpoint {
     /// The form of the file; others are refused.
-    pub const FORMAT: u32 = 3;
+    pub const FORMAT: u32 = 4;
 
     /// Names a tensor as one of the best epoch.
     pub fn of_best(name: &str) -> String {
@@ -125,7 +127,7 @@ impl Checkpoint {
     /// the header claims is held against the bytes that are there before anything is made of it.
     ///
     /// # Errors
-    /// [`Error::Format`] for a file that is cut off, changed, or of another form.
+    /// [`Error::Format`] for a file that is cut off or changed; [`Error::Option`] for a whole one of another form.
     pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self> {
         let broken =
             |offset: usize, what: String| Error::format(path, offset as u64, format!("not a whole checkpoint: {what}"));
@@ -168,12 +170,18 @@ impl Checkpoint {
         #[derive(Deserialize)]
         struct Format {
             format: u32,
+            #[serde(default)]
+            version: String,
         }
         let bad = |fault: serde_json::Error| broken(begin, format!("{STANDING}: {fault}"));
-        let Format { format } = serde_json::from_str(standing).map_err(bad)?;
+        let Format { format, version } = serde_json::from_str(standing).map_err(bad)?;
         if format != Self::FORMAT {
-            let message = format!("a checkpoint of form {format}; this version of lerac reads form {}", Self::FORMAT);
-            return Err(Error::format(path, begin as u64, message));
+            let own = Self::FORMAT;
+            let message = format!(
+                "is of form {format}, written by lerac {version}; this version reads form {own}. Go on with that one, or remove \
+                 the run's directory to run it again"
+            );
+            return Err(Error::option(path.display().to_string(), message));
         }
         let standing = serde_json::from_str(standing).map_err(bad)?;
         let tensor = |(name, info, data): (&String, &TensorInfo, &[u8])| match info.dtype {

@@ -4,9 +4,10 @@ use crate::curriculum::{
     self, Blurred, Cbs, Control, Conventional, Curriculum, Granularity, Ladder, Layer, Pace, Paper, Plateau, Range,
     Reference, ReferenceOptions, Schedule,
 };
-use crate::data::{Augmentation, Normalise, Source};
+use crate::data::{AGES, Augmentation, Normalise, Source};
 use crate::error::{Error, Result};
 use crate::nn::NetOptions;
+use crate::ops::regression::Loss;
 use crate::optim::{Rule, Settings};
 use crate::tape::Choices;
 use serde::{Deserialize, Serialize};
@@ -105,7 +106,7 @@ pub enum ScheduleKind {
     Step,
     /// Half a cosine from eta to the final rate.
     Cosine,
-    /// Times gamma whenever the validation accuracy has not grown for more than --patience epochs.
+    /// Times gamma whenever no epoch was better on the validation images for more than --patience epochs.
     Plateau,
 }
 
@@ -114,8 +115,8 @@ pub enum ScheduleKind {
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
-    /// Data set: shapes, fashion-mnist, mnist, cifar10, cifar100, cifar100-coarse, imagefolder, tiny-imagenet, food-101 or
-    /// utkface-gender
+    /// Data set: shapes, fashion-mnist, mnist, cifar10, cifar100, cifar100-coarse, imagefolder, tiny-imagenet, food-101,
+    /// utkface-gender or utkface-age
     #[cfg_attr(feature = "cli", arg(long, default_value = "shapes", help_heading = "Data"))]
     pub data: String,
     /// Directory that holds its files [default: LERAC_DATA, then the usual places]
@@ -199,7 +200,7 @@ pub struct Config {
     /// Seed of initial weights, split, batch order, augmentation and dropout
     #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = 0, help_heading = "Training"))]
     pub seed: u64,
-    /// Steps between readings of loss and accuracy
+    /// Steps between readings of the loss and of what is predicted right
     #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = Config::default().log_every, help_heading = "Training"))]
     pub log_every: u64,
     /// Steps between measurements of each layer's gradient signal-to-noise ratio; 0 for none
@@ -231,6 +232,10 @@ pub struct Config {
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Optimiser"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
+    /// utkface-age: loss of the predicted age [default: l1]
+    #[cfg_attr(feature = "cli", arg(long, value_enum, help_heading = "Optimiser"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss: Option<Loss>,
     /// Label smoothing of the loss
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, help_heading = "Optimiser"))]
     pub label_smoothing: f64,
@@ -250,7 +255,7 @@ pub struct Config {
     /// Factor of the step and plateau schedules
     #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().gamma, help_heading = "Optimiser"))]
     pub gamma: f64,
-    /// Epochs without a better validation accuracy that the plateau schedule waits
+    /// Epochs without a better one on the validation images that the plateau schedule waits
     #[cfg_attr(feature = "cli", arg(long, default_value_t = Config::default().patience, value_parser = whole::<u64>, help_heading = "Optimiser"))]
     pub patience: u64,
     /// Where the cosine schedule ends, and how low a plateau goes
@@ -350,6 +355,7 @@ impl Default for Config {
             weight_decay: 1e-4,
             spare_norm_and_bias: false,
             clip_norm: None,
+            loss: None,
             label_smoothing: 0.0,
             mixup: None,
             schedule: ScheduleKind::Constant,
@@ -410,6 +416,7 @@ impl Config {
         }
         self.check_counts()?;
         self.check_augmentation()?;
+        self.check_goal()?;
         curriculum::check_rate("--eta", self.eta)?;
         let decays = self.weight_decay >= 0.0 && self.weight_decay.is_finite();
         require("--weight-decay", self.weight_decay, decays, "0 or more")?;
@@ -433,7 +440,7 @@ impl Config {
             }
         }
         if self.schedule == ScheduleKind::Plateau && self.validation == 0 {
-            let message = "plateau follows the validation accuracy, which --validation 0 does without";
+            let message = "plateau follows the validation images, which --validation 0 does without";
             return Err(Error::option("--schedule", message));
         }
         self.common_rate().map(drop)
@@ -462,6 +469,22 @@ impl Config {
         }
         require("--snr-batches", self.snr_batches, (2..=1024).contains(&self.snr_batches), "2 to 1024")?;
         require("--shift", self.shift, self.shift <= 127, "at most 127 pixels")
+    }
+
+    /// Classes and ages have options of their own.
+    fn check_goal(&self) -> Result<()> {
+        let of_ages = [("--loss", self.loss.is_some())];
+        let of_classes = [("--label-smoothing", self.label_smoothing != 0.0), ("--mixup", self.mixup.is_some())];
+        let (idle, goal) = match self.data == AGES {
+            true => (&of_classes[..], "classes"),
+            false => (&of_ages[..], "ages"),
+        };
+        match idle.iter().find(|(_, given)| *given) {
+            Some((option, _)) => {
+                Err(Error::option(*option, format!("is for {goal}, which {} has not; leave it out", self.data)))
+            }
+            None => Ok(()),
+        }
     }
 
     fn check_augmentation(&self) -> Result<()> {

@@ -1,8 +1,8 @@
 //! Weights out of a file, and what a model makes of whole sets of images.
 
 use super::weights::read_safetensors;
-use super::{Config, Observer, Session};
-use crate::data::{Dataset, Loader};
+use super::{Config, Observer, Prediction, Session, TestResult};
+use crate::data::{Dataset, Loader, Meaning};
 use crate::error::{Error, Result};
 use crate::ops::metrics::Metrics;
 use std::collections::HashMap;
@@ -65,6 +65,30 @@ pub(crate) fn trained<'g>(gpu: &'g Gpu, config: &Config, data: &Splits) -> Resul
     Ok(session)
 }
 
+/// What sums over the images `test` come to, beside the best score on the validation images. `train` are the set's other images.
+pub(crate) fn test_result(sums: &Metrics, train: &Dataset, test: &Dataset, validation: Option<f64>) -> TestResult {
+    match test.meaning {
+        Meaning::Classes(_) => TestResult::Classes {
+            test_accuracy: sums.accuracy(),
+            test_top5: sums.top5_accuracy(),
+            validation_accuracy: validation,
+        },
+        Meaning::Years => TestResult::Years {
+            test_mae: sums.mean_error(),
+            median_mae: error_of_median(&train.labels, &test.labels),
+            validation_mae: validation,
+        },
+    }
+}
+
+/// The mean absolute error over `test` of a model that knows the median of `train` alone: no other constant has a lower one there.
+fn error_of_median(train: &[u16], test: &[u16]) -> f64 {
+    let mut sorted = train.to_vec();
+    let (_, &mut median, _) = sorted.select_nth_unstable(train.len() / 2);
+    let sum: u64 = test.iter().map(|label| u64::from(label.abs_diff(median))).sum();
+    sum as f64 / test.len() as f64
+}
+
 /// The sums, and the predictions, over all of the test set.
 ///
 /// # Errors
@@ -74,7 +98,7 @@ pub(crate) fn read_test_set(
     test: Arc<Dataset>,
     batch_size: usize,
     observer: &mut dyn Observer,
-) -> Result<(Metrics, Vec<u32>)> {
+) -> Result<(Metrics, Vec<Prediction>)> {
     let everything: Arc<[u32]> = (0..test.len() as u32).collect();
     evaluate(session, "test", (test, everything), batch_size, observer)
 }
@@ -91,7 +115,7 @@ pub(super) fn evaluate(
     (data, indices): (Arc<Dataset>, Arc<[u32]>),
     batch_size: usize,
     observer: &mut dyn Observer,
-) -> Result<(Metrics, Vec<u32>)> {
+) -> Result<(Metrics, Vec<Prediction>)> {
     let expected = indices.len();
     let mut seen = 0;
     let batches = Loader::evaluation(data, indices, batch_size).map(|batch| {

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod config;
 mod evaluation;
+mod measure;
 mod records;
 mod run;
 mod session;
@@ -11,15 +12,16 @@ mod weights;
 
 pub use checkpoint::{BestEpoch, Checkpoint, Standing, Totals, Written};
 pub use config::{Config, Method, Preset, ScheduleKind};
-pub use records::{EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, Summary};
+pub use measure::{Measure, Score};
+pub use records::{EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, Summary, TestResult};
 pub use run::{resume, run};
-pub use session::{MakeCurriculum, Parts, Session, SessionPlan, Snapshot};
+pub use session::{MakeCurriculum, Parts, Prediction, Session, SessionPlan, Snapshot};
 pub use setting::session;
 pub use weights::{Tensor, read_safetensors, write_safetensors};
 #[cfg(feature = "cli")]
 pub(crate) use {
     config::whole,
-    evaluation::{STEP, STEPS_PER_EPOCH, load_weights, read_test_set, trained},
+    evaluation::{STEP, STEPS_PER_EPOCH, load_weights, read_test_set, test_result, trained},
     run::begin,
     weights::{sync_directory, write_whole},
 };

@@ -1,13 +1,14 @@
 //! What a run says of itself while it goes on and at its end, and who hears it.
 
-use super::{Checkpoint, Session, SessionPlan};
+use super::{Checkpoint, Measure, Prediction, Score, Session, SessionPlan};
 use crate::curriculum::Layer;
 use crate::error::Result;
 use crate::optim::LayerNorms;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// One reading of the running sums.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct IntervalRecord {
     /// Steps done.
     pub step: u64,
@@ -15,17 +16,13 @@ pub struct IntervalRecord {
     pub epoch: f64,
     /// Mean loss over the interval's images.
     pub train_loss: f64,
-    /// Part of them predicted right.
-    pub train_accuracy: f64,
-    /// Part of them whose label is among the five largest logits.
-    pub train_top5: f64,
+    /// How well they were predicted.
+    pub train_score: Score,
     /// Images per second over the interval.
     pub images_per_second: f64,
     /// The learning rate of each layer at the interval's last step.
-    #[serde(skip)]
     pub rates: Vec<f64>,
     /// What that step did to each layer.
-    #[serde(skip)]
     pub norms: Vec<LayerNorms>,
 }
 
@@ -41,7 +38,7 @@ pub struct NoiseRecord {
 }
 
 /// The end of an epoch.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug)]
 pub struct EpochRecord {
     /// Epochs done.
     pub epoch: u64,
@@ -49,27 +46,84 @@ pub struct EpochRecord {
     pub step: u64,
     /// Mean loss over the epoch's training images, as they were seen.
     pub train_loss: f64,
-    /// Part of them predicted right.
-    pub train_accuracy: f64,
+    /// How well they were predicted.
+    pub train_score: Score,
     /// Mean loss over the validation images, if there are any.
     pub validation_loss: Option<f64>,
-    /// Part of them predicted right.
-    pub validation_accuracy: Option<f64>,
+    /// How well they were predicted.
+    pub validation_score: Option<Score>,
+}
+
+/// How well the test images are predicted, by the weights of the best epoch, and how well the validation images were, if there are any.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum TestResult {
+    /// Of classes.
+    Classes {
+        /// Part of the test images predicted right.
+        test_accuracy: f64,
+        /// Part of them whose label is among the five largest logits.
+        test_top5: f64,
+        /// The best validation accuracy.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        validation_accuracy: Option<f64>,
+    },
+    /// Of ages.
+    Years {
+        /// Mean absolute error over the test images.
+        test_mae: f64,
+        /// What it would be if the median age of the training images were predicted for all.
+        median_mae: f64,
+        /// The least mean absolute error over the validation images.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        validation_mae: Option<f64>,
+    },
+}
+
+impl TestResult {
+    /// What is measured.
+    pub fn measure(&self) -> Measure {
+        match self {
+            Self::Classes { .. } => Measure::Accuracy,
+            Self::Years { .. } => Measure::MeanAbsoluteError,
+        }
+    }
+
+    /// Over the test images.
+    pub fn test(&self) -> Score {
+        let (Self::Classes { test_accuracy: value, .. } | Self::Years { test_mae: value, .. }) = *self;
+        self.measure().score(value)
+    }
+
+    /// Over the validation images.
+    pub fn validation(&self) -> Option<Score> {
+        let (Self::Classes { validation_accuracy: value, .. } | Self::Years { validation_mae: value, .. }) = *self;
+        value.map(|value| self.measure().score(value))
+    }
+}
+
+impl fmt::Display for TestResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "test {} {}", self.measure().name(), self.test())?;
+        match *self {
+            Self::Classes { .. } => Ok(()),
+            Self::Years { median_mae, .. } => {
+                write!(f, " ({}, were the median age always predicted)", self.measure().score(median_mae))
+            }
+        }
+    }
 }
 
 /// The end of a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
-    /// Part of the test images predicted right, by the weights of the best epoch.
-    pub test_accuracy: f64,
-    /// Part of them whose label is among the five largest logits.
-    pub test_top5: f64,
-    /// Mean loss over them.
+    /// How well test and validation images are predicted.
+    #[serde(flatten)]
+    pub result: TestResult,
+    /// Mean loss over the test images.
     pub test_loss: f64,
     /// Test images.
     pub test_images: u64,
-    /// The best validation accuracy; absent without validation images.
-    pub validation_accuracy: Option<f64>,
     /// The epoch that the weights are from: the best on validation, or the last.
     pub best_epoch: u64,
     /// Training steps.
@@ -98,8 +152,8 @@ pub struct Outcome<'g> {
     pub summary: Summary,
     /// The session, holding the best epoch's weights.
     pub session: Session<'g>,
-    /// Label and predicted class of each test image.
-    pub predictions: Vec<(u32, u32)>,
+    /// Label and prediction of each test image.
+    pub predictions: Vec<(u32, Prediction)>,
 }
 
 /// Hears what happens during a run. Each method has a default that does nothing.

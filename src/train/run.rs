@@ -1,10 +1,10 @@
 //! The loop: epochs, validation, the best epoch, and one reading of the test set.
 
-use super::evaluation::{evaluate, load_weights, read_test_set};
+use super::evaluation::{evaluate, load_weights, read_test_set, test_result};
 use super::setting::{Division, divide, session, task};
 use super::{
-    BestEpoch, Checkpoint, Config, EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, Session, Snapshot,
-    Standing, Summary, Totals,
+    BestEpoch, Checkpoint, Config, EpochRecord, IntervalRecord, Measure, NoiseRecord, Observer, Outcome, Prediction,
+    Score, Session, Snapshot, Standing, Summary, Totals,
 };
 use crate::curriculum::Time;
 use crate::data::{Dataset, HostBatch, Loader, Splits};
@@ -18,7 +18,17 @@ impl Totals {
     fn add(&mut self, metrics: &Metrics) {
         self.loss += metrics.loss();
         self.top1 += u64::from(metrics.top1);
+        self.error += metrics.error();
         self.images += u64::from(metrics.images);
+    }
+
+    /// How well the images were predicted.
+    fn score(&self, measure: Measure) -> Score {
+        let sum = match measure {
+            Measure::Accuracy => self.top1 as f64,
+            Measure::MeanAbsoluteError => self.error,
+        };
+        measure.score(sum / self.images as f64)
     }
 }
 
@@ -138,14 +148,20 @@ pub fn resume<'g>(
 }
 
 impl<'g> Training<'g, '_> {
+    fn measure(&self) -> Measure {
+        Measure::of(&self.data.meaning)
+    }
+
     fn complete(mut self, gpu: &Gpu, observer: &mut dyn Observer) -> Result<Outcome<'g>> {
         observer.begin(&self.session.plan(), self.session.layers(), self.steps)?;
         self.clock = Clock::from(self.clock.before);
         let finished = self.train(gpu, observer).and_then(|()| self.read_test_set(observer));
         if let Err(Error::Interrupted(place)) = finished {
-            self.save(gpu, observer)?;
             let (step, steps) = (self.session.time().step, self.steps);
-            return Err(Error::Interrupted(format!("interrupted after step {step} of {steps}{place}")));
+            // The run ends as it was asked to, even where it cannot be saved.
+            let unsaved = self.save(gpu, observer).err();
+            let unsaved = unsaved.map_or(String::new(), |fault| format!(", which could not be saved: {fault}"));
+            return Err(Error::Interrupted(format!("interrupted after step {step} of {steps}{place}{unsaved}")));
         }
         finished.map(|(test, predicted)| self.outcome(gpu, &test, predicted))
     }
@@ -229,8 +245,7 @@ impl<'g> Training<'g, '_> {
             step: self.session.time().step,
             epoch: self.session.time().epochs(),
             train_loss: sums.mean_loss(),
-            train_accuracy: sums.accuracy(),
-            train_top5: sums.top5_accuracy(),
+            train_score: self.measure().of_sums(&sums),
             images_per_second: f64::from(sums.images) / elapsed,
             rates,
             norms: self.session.layer_norms()?,
@@ -250,30 +265,29 @@ impl<'g> Training<'g, '_> {
                 Some(evaluate(&self.session, "validation", part, self.config.batch_size, observer)?.0)
             }
         };
-        let accuracy = validation.as_ref().map(Metrics::accuracy);
+        let score = validation.as_ref().map(|sums| self.measure().of_sums(sums));
         let totals = std::mem::take(&mut self.totals);
         observer.epoch(&EpochRecord {
             epoch,
             step,
             train_loss: totals.loss / totals.images as f64,
-            train_accuracy: totals.top1 as f64 / totals.images as f64,
+            train_score: totals.score(self.measure()),
             validation_loss: validation.as_ref().map(Metrics::mean_loss),
-            validation_accuracy: accuracy,
+            validation_score: score,
         })?;
-        if let Some(accuracy) = accuracy {
-            self.session.hear(accuracy);
-        }
-        if let Some(accuracy) = accuracy
-            && self.best.as_ref().is_none_or(|(best, _)| accuracy > best.accuracy)
-        {
-            self.best = Some((BestEpoch { epoch, step, accuracy }, self.session.snapshot()?));
+        if let Some(score) = score {
+            self.session.hear(score.merit());
+            let best = self.best.as_ref().map(|(best, _)| score.measure.merit(best.score));
+            if best.is_none_or(|best| score.merit() > best) {
+                self.best = Some((BestEpoch { epoch, step, score: score.value }, self.session.snapshot()?));
+            }
         }
         self.clock = Clock::from(0.0);
         Ok(())
     }
 
     /// Reads the test set with the best epoch's weights; where that is interrupted, the last step's are put back.
-    fn read_test_set(&mut self, observer: &mut dyn Observer) -> Result<(Metrics, Vec<u32>)> {
+    fn read_test_set(&mut self, observer: &mut dyn Observer) -> Result<(Metrics, Vec<Prediction>)> {
         let mut last = None;
         if let Some((_, snapshot)) = &self.best {
             last = Some(self.session.snapshot()?);
@@ -287,16 +301,14 @@ impl<'g> Training<'g, '_> {
     }
 
     /// What the run came to.
-    fn outcome(self, gpu: &Gpu, test: &Metrics, predicted: Vec<u32>) -> Outcome<'g> {
+    fn outcome(self, gpu: &Gpu, test: &Metrics, predicted: Vec<Prediction>) -> Outcome<'g> {
         let labels = self.test.labels.iter().map(|&label| u32::from(label));
         let (config, steps, seconds) = (self.config, self.steps, self.seconds);
         let best = self.best.as_ref().map(|(best, _)| *best);
         let summary = Summary {
-            test_accuracy: test.accuracy(),
-            test_top5: test.top5_accuracy(),
+            result: test_result(test, &self.data, &self.test, best.map(|best| best.score)),
             test_loss: test.mean_loss(),
             test_images: u64::from(test.images),
-            validation_accuracy: best.map(|best| best.accuracy),
             best_epoch: best.map_or(config.epochs, |best| best.epoch),
             steps,
             images_per_epoch: self.session.time().steps_per_epoch * config.batch_size as u64,
@@ -346,8 +358,11 @@ impl<'g> Training<'g, '_> {
     fn put_back(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         let standing = &checkpoint.standing;
         if standing.data != self.fingerprint {
-            let message = format!("the images of {} are not those that the checkpoint was made with", self.data.name);
-            return Err(Error::option("resume", message));
+            let message = format!(
+                "the images of {} are not those that the checkpoint was made with; name the directory of those",
+                self.data.name
+            );
+            return Err(Error::option("--data-dir", message));
         }
         if standing.step > self.steps {
             let message = format!("the checkpoint is behind step {}, the run has {}", standing.step, self.steps);

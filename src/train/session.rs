@@ -5,13 +5,14 @@ use crate::curriculum::{self, Curriculum, Layer, PlateauState, Schedule, Time};
 use crate::data::{HostBatch, IGNORED_LABEL, mixing_part};
 use crate::error::{Error, Result};
 use crate::gpu::{BufferRange, Call, Gpu};
-use crate::nn::{self, Model, NetOptions, Task};
+use crate::nn::{self, Goal, Model, NetOptions, Task};
 use crate::ops::metrics::{METRICS, Metrics};
 use crate::optim::{LayerNorms, Optimizer, Settings};
 use crate::tape::{
     BufferId, CONTROLS, Choices, Controls, Declared, Keep, Mode, Operand, Plan, Program, Storage, Tape, Target, Var,
 };
 use crate::tensor::{Arena, Shape, Span};
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 /// The bytes that a session takes on the device, but for the tables and sums of its update, which are about a fifteenth of the parameters.
@@ -50,6 +51,7 @@ pub struct Session<'g> {
     batch_size: usize,
     image_bytes: usize,
     mixup: Option<f64>,
+    goal: Goal,
 }
 
 /// Weights and running statistics as they stood after a step.
@@ -63,6 +65,16 @@ pub struct Snapshot {
 
 /// Prefixes of the moments' names in [`Session::state`].
 const MOMENTS: [&str; 2] = ["first_moment", "second_moment"];
+
+/// What a model makes of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Prediction {
+    /// The class with the largest logit, the first of equals.
+    Class(u32),
+    /// A number, in the labels' unit.
+    Number(f32),
+}
 
 /// The position of the largest logit, of the first where several are equal.
 fn first_of_the_largest(logits: &[f32]) -> u32 {
@@ -156,7 +168,7 @@ impl<'g> Session<'g> {
         let layers = train.layers;
         let train = Program::keeping(gpu, train.tape, &storage, train_keep, &mut pool)?;
         let eval = Program::keeping(gpu, eval.tape, &storage, eval_keep, &mut pool)?;
-        let metrics = train.buffer_named(METRICS).expect("a recorded classifier has metrics");
+        let metrics = train.buffer_named(METRICS).expect("every loss leaves its metrics");
         let optimizer = Optimizer::new(gpu, &storage, &metrics, layers.len(), parts.settings)?;
         nn::initialise(gpu, &storage, parts.seed);
         let session = Self {
@@ -171,6 +183,7 @@ impl<'g> Session<'g> {
             seed: parts.seed,
             batch_size: parts.batch_size,
             mixup: parts.mixup,
+            goal: parts.task.goal,
             image_bytes: parts.task.image.iter().product(),
             plan,
             storage,
@@ -181,6 +194,11 @@ impl<'g> Session<'g> {
             session.clear_metrics(program);
         }
         Ok(session)
+    }
+
+    /// What the model predicts.
+    pub fn goal(&self) -> Goal {
+        self.goal
     }
 
     /// The bytes that it takes.
@@ -218,9 +236,9 @@ impl<'g> Session<'g> {
         curriculum::rates(self.curriculum.as_ref(), &self.schedule, self.time, self.layers.len())
     }
 
-    /// An epoch has ended with this validation accuracy, on which the rates of a plateau depend.
-    pub fn hear(&mut self, validation_accuracy: f64) {
-        self.schedule.hear(validation_accuracy);
+    /// An epoch has ended with this merit on the validation images, on which the rates of a plateau depend.
+    pub fn hear(&mut self, merit: f64) {
+        self.schedule.hear(merit);
     }
 
     /// What a plateau has seen so far.
@@ -300,7 +318,7 @@ impl<'g> Session<'g> {
     }
 
     fn metrics_buffer(&self, program: &Program) -> BufferRange {
-        program.buffer_named(METRICS).expect("a recorded classifier has metrics")
+        program.buffer_named(METRICS).expect("every loss leaves its metrics")
     }
 
     fn clear_metrics(&self, program: &Program) {
@@ -413,17 +431,25 @@ impl<'g> Session<'g> {
         self.evaluate_each(batches, |_| Ok(()))
     }
 
-    /// The same, and the class with the largest logit (the first of equals) of each image.
+    /// The same, and what each image is predicted to be.
     ///
     /// # Errors
     /// [`Error::Device`] where the device fails.
-    pub fn predict(&self, batches: impl Iterator<Item = Result<HostBatch>>) -> Result<(Metrics, Vec<u32>)> {
+    pub fn predict(&self, batches: impl Iterator<Item = Result<HostBatch>>) -> Result<(Metrics, Vec<Prediction>)> {
         let mut predictions = vec![];
-        let metrics = self.evaluate_logits(batches, |logits| predictions.push(first_of_the_largest(logits)))?;
+        let metrics = self.evaluate_logits(batches, |outputs| predictions.push(self.prediction(outputs)))?;
         Ok((metrics, predictions))
     }
 
-    /// The logits `[K]` of each image.
+    /// What the outputs of the model for an image stand for.
+    pub fn prediction(&self, outputs: &[f32]) -> Prediction {
+        match self.goal {
+            Goal::Class { .. } => Prediction::Class(first_of_the_largest(outputs)),
+            Goal::Number(regression) => Prediction::Number(regression.number(outputs[0])),
+        }
+    }
+
+    /// The outputs of the model for each image: the logits `[K]`, or `[1]`.
     ///
     /// # Errors
     /// [`Error::Device`] where the device fails.

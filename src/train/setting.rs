@@ -2,10 +2,11 @@
 
 use super::session::Parts;
 use super::{Config, Session};
-use crate::data::{Dataset, split};
+use crate::data::{Dataset, Meaning, split};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::nn::{self, Task};
+use crate::nn::{self, Goal, Task};
+use crate::ops::regression::{Loss, Regression};
 use std::sync::Arc;
 
 /// Which images a run trains and validates on.
@@ -30,15 +31,19 @@ pub(super) fn divide(config: &Config, data: &Dataset) -> Result<Division> {
     Ok(Division { train: train.into(), validation: validation.into() })
 }
 
+/// About the mean and the deviation of the ages of UTKFace, years: the same for all divisions of it, so that weights mean the same.
+const AGE: [f32; 2] = [33.0, 20.0];
+
 /// What a model reads and predicts of images such as those of `data`.
 pub(super) fn task(config: &Config, data: &Dataset) -> Task {
-    Task {
-        image: data.image,
-        classes: data.classes.len(),
-        mean: data.mean.clone(),
-        std: data.std.clone(),
-        label_smoothing: config.label_smoothing,
-    }
+    let goal = match &data.meaning {
+        Meaning::Classes(names) => Goal::Class { classes: names.len(), label_smoothing: config.label_smoothing },
+        Meaning::Years => {
+            let [mean, std] = AGE;
+            Goal::Number(Regression { loss: config.loss.unwrap_or(Loss::L1), mean, std })
+        }
+    };
+    Task { image: data.image, goal, mean: data.mean.clone(), std: data.std.clone() }
 }
 
 /// The session that the options ask for.

@@ -90,10 +90,13 @@ MODELS = {
 }
 
 
-def loss_of(parameters, state, model, images, labels, smoothing, sigma):
+def loss_of(parameters, state, model, images, labels, goal, sigma):
     net = Net(parameters | state, sigma)
     logits = MODELS[model](net, images)
-    classes = logits.shape[1]
+    if "loss" in goal:
+        distance = logits[:, 0] - (labels - goal["mean"]) / goal["std"]
+        return (jnp.abs(distance) if goal["loss"] == "l1" else distance**2).mean(), net.kept
+    smoothing, classes = goal["label_smoothing"], logits.shape[1]
     targets = (1 - smoothing) * jax.nn.one_hot(labels, classes) + smoothing / classes
     return -(targets * jax.nn.log_softmax(logits)).sum(1).mean(), net.kept
 
@@ -124,7 +127,7 @@ def main(directory):
         step = load_file(directory / f"step-{record['step']:04}.safetensors")
         parameters = {name: weights[name] for name in entries}
         state = {name: tensor for name, tensor in weights.items() if name not in entries}
-        arguments = (config["model"], step["images"], step["labels"].astype(int), config["label-smoothing"], record["sigma"])
+        arguments = (config["model"], step["images"], step["labels"].astype(int), trace["goal"], record["sigma"])
         (loss, kept), gradients = jax.value_and_grad(loss_of, has_aux=True)(parameters, state, *arguments)
         compare(f"step {record['step']}: loss", jnp.float32(record["loss"]), loss)
         for name, entry in entries.items():

@@ -9,13 +9,13 @@ fn lerac(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_lerac")).args(arguments).output().unwrap()
 }
 
-fn stdout(arguments: &[&str]) -> String {
+pub fn stdout(arguments: &[&str]) -> String {
     let output = lerac(arguments);
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn refusal(arguments: &[&str]) -> String {
+pub fn refusal(arguments: &[&str]) -> String {
     let output = lerac(arguments);
     assert_eq!(output.status.code(), Some(1), "{arguments:?}");
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -169,7 +169,7 @@ fn weights_are_read_again() {
         let predict = ["predict", picture.to_str().unwrap(), "--json", "--top", "2", "--batch-size", "500"];
         let line = json(&stdout(&[&predict[..], &from].concat()));
         let predicted: usize = row.rsplit(',').next().unwrap().parse().unwrap();
-        assert_eq!(line["classes"][0]["class"], set.classes[predicted]);
+        assert_eq!(line["classes"][0]["class"], set.classes()[predicted]);
         assert!(line["classes"][0]["probability"].as_f64() >= line["classes"][1]["probability"].as_f64());
         assert_eq!(line["classes"].as_array().unwrap().len(), 2);
     }

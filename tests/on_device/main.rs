@@ -5,6 +5,8 @@ mod common;
 
 mod adjoint;
 #[cfg(feature = "cli")]
+mod ages;
+#[cfg(feature = "cli")]
 mod commands;
 mod golden;
 mod limits;
@@ -32,6 +34,8 @@ fn main() {
         long_runs::tests(),
         #[cfg(feature = "cli")]
         commands::tests(),
+        #[cfg(feature = "cli")]
+        ages::tests(),
         #[cfg(feature = "cli")]
         resuming::tests(),
         #[cfg(feature = "cli")]

@@ -5,11 +5,13 @@ use lerac::curriculum::Layer;
 use lerac::data::{Splits, shapes};
 use lerac::error::Result;
 use lerac::gpu::{AdapterChoice, Gpu, Options};
+use lerac::nn::Task;
 use lerac::study::{RunDir, Saving};
-use lerac::train::{Checkpoint, Config, EpochRecord, IntervalRecord, Observer, SessionPlan, resume, run};
+use lerac::train::{Checkpoint, Config, EpochRecord, IntervalRecord, Observer, SessionPlan, resume, run, session};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
@@ -146,21 +148,27 @@ fn killed_at_any_instant() {
     let dir = tempfile::tempdir().unwrap();
     let whole = whole(dir.path());
     let mut rng = ChaCha8Rng::seed_from_u64(wanted);
-    let (mut kills, mut runs) = (0, 0);
+    let (mut kills, mut runs, mut longest) = (0, 0, 2_500_000);
     while kills < wanted {
         let out = dir.path().join(format!("run{runs}"));
         runs += 1;
         let mut arguments: Vec<String> = trains(&out).iter().map(ToString::to_string).collect();
-        while !out.join("summary.json").exists() {
+        // (A kill behind the summary leaves checkpoints, which the next one takes away.)
+        while !out.join("summary.json").exists() || out.join("checkpoints").exists() {
             let arguments_now: Vec<&str> = arguments.iter().map(String::as_str).collect();
             let mut child: Child = command(&arguments_now).spawn().unwrap();
             let mut killed = false;
             if kills < wanted {
-                std::thread::sleep(Duration::from_micros(rng.random_range(200_000..2_500_000)));
+                std::thread::sleep(Duration::from_micros(rng.random_range(200_000..longest)));
                 if child.try_wait().unwrap().is_none() {
                     child.kill().unwrap();
-                    (killed, kills) = (true, kills + 1);
                     child.wait().unwrap();
+                    killed = true;
+                    // One that came before there was anything to resume proves nothing; on a slow machine the next has more time.
+                    match checkpoints(&out).is_empty() {
+                        true => longest += longest / 4,
+                        false => kills += 1,
+                    }
                 }
             }
             let output = child.wait_with_output().unwrap();
@@ -199,6 +207,28 @@ fn interrupted() {
     assert!(again.status.success() && String::from_utf8_lossy(&again.stdout).contains("finished"));
 }
 
+/// A second interrupt ends the program at once, here while kernels are still being compiled.
+fn interrupted_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let mut child =
+        command(&["train", "--model", "resnet18", "--quiet", "--out", out.to_str().unwrap()]).spawn().unwrap();
+    await_in(&mut child, || out.exists());
+    let interrupt = |child: &Child| Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(interrupt(&child).success());
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut note = String::new();
+    while !note.contains("A second interrupt ends at once") {
+        note.clear();
+        assert!(said.read_line(&mut note).unwrap() > 0, "it ended at the first");
+    }
+    assert!(interrupt(&child).success());
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).unwrap();
+    assert_eq!((child.wait().unwrap().code(), rest.as_str()), (Some(130), ""));
+    assert!(checkpoints(&out).is_empty());
+}
+
 fn torn_checkpoints() {
     let dir = tempfile::tempdir().unwrap();
     let (whole, out) = (whole(dir.path()), dir.path().join("run"));
@@ -224,6 +254,13 @@ fn torn_checkpoints() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(errors(&refused).contains("not a whole checkpoint"), "{}", errors(&refused));
     assert!(checkpoints(&out).len() >= 2, "what cannot be read is left where it is");
+
+    // One that cannot be read for now is not taken for a torn one: an older one would cut the tables below it.
+    let newest = out.join("checkpoints/step-9999999999.safetensors");
+    std::fs::create_dir(&newest).unwrap();
+    let refused = ended(&resumes(&out));
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(errors(&refused).contains("step-9999999999.safetensors: cannot read"), "{}", errors(&refused));
 }
 
 /// A table that was changed, shortened or taken away below the checkpoint.
@@ -231,7 +268,8 @@ fn damaged_tables() {
     let dir = tempfile::tempdir().unwrap();
     let (whole, out) = (whole(dir.path()), dir.path().join("run"));
     // Every table has rows from step 7 on.
-    killed_once(&out, |files| files.last().is_some_and(|path| path.ends_with("step-0000000012.safetensors")));
+    let behind_twelve = |path: &PathBuf| path.file_name().unwrap() >= "step-0000000012.safetensors";
+    killed_once(&out, |files| files.last().is_some_and(behind_twelve));
     let refused = |path: &Path, part: &str| {
         let output = ended(&resumes(&out));
         assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
@@ -384,7 +422,7 @@ fn interrupted_while_reading() {
     // with other weights than the last.
     (setting.0.model, setting.0.eta) = ("lenet".into(), 1e-6);
     let (whole, out) = (dir.path().join("whole"), dir.path().join("run"));
-    let never = Arc::default();
+    let (never, mut weights) = (Arc::default(), vec![]);
     assert_eq!(go_on(&gpu, &setting, &whole, &never, |_, _| ()), Ok(0));
     assert_eq!(RunDir::summary(&whole).unwrap().best_epoch, 1);
     for (part, step, images) in [("validation", 32, 40), ("validation", 64, 40), ("test", 64, 100)] {
@@ -406,7 +444,11 @@ fn interrupted_while_reading() {
         assert!(message.starts_with(&format!("interrupted after step {step} of 64, ")), "{message}");
         let newest = checkpoints(&out).pop().unwrap();
         assert!(newest.ends_with(format!("step-{step:010}.safetensors")), "{}", newest.display());
+        let mut tensors = Checkpoint::from_bytes(&newest, &std::fs::read(&newest).unwrap()).unwrap().tensors;
+        tensors.retain(|tensor| !tensor.name.starts_with(&Checkpoint::of_best("")));
+        weights.push(tensors);
     }
+    assert!(weights[0] != weights[1] && weights[1] == weights[2], "the last weights are put back behind the best ones");
     assert_eq!(go_on(&gpu, &setting, &out, &never, |what, _| assert_eq!(what, "test")), Ok(64));
     assert_same(&whole, &out);
 }
@@ -442,6 +484,35 @@ fn nowhere_to_write() {
     assert!(left.is_empty(), "half a checkpoint stayed: {left:?}");
     succeeds(&resumes(&out));
     assert_same(&whole, &out);
+
+    // An interrupt stays one where its checkpoint cannot be written.
+    let (setting, stop, out) = (two_epochs(), Arc::new(AtomicBool::new(false)), dir.path().join("interrupted"));
+    std::fs::create_dir_all(out.join("checkpoints")).unwrap();
+    let part = out.join("checkpoints/step-0000000020.safetensors.part");
+    std::os::unix::fs::symlink("/dev/full", part).unwrap();
+    let see = |what: &str, step| {
+        if (what, step) == ("step", 20) {
+            stop.store(true, Ordering::Relaxed);
+        }
+    };
+    let message = go_on(&open_device(), &setting, &out, &stop, see).expect_err("an interrupt ends the run");
+    assert!(message.starts_with("interrupted after step 20 of 64, which could not be saved: "), "{message}");
+    assert!(message.contains("No space left"), "{message}");
+    assert_eq!(go_on(&open_device(), &setting, &out, &Arc::default(), |_, _| ()), Ok(18), "the checkpoint before");
+}
+
+/// Behind the last step, reading the test set is all that a kill can cost.
+fn the_last_step_is_saved() {
+    let ((config, data), gpu, dir) = (two_epochs(), open_device(), tempfile::tempdir().unwrap());
+    let due = |every| {
+        let saving = Saving { every, keep: 1, ..Saving::default() };
+        let mut run_dir = RunDir::create(&dir.path().join(every.to_string()), &config, saving).unwrap();
+        // All that it hears here is how many steps there will be.
+        let session = session(&gpu, &config, &Task::new(data.train.image, 10), 32).unwrap();
+        run_dir.begin(&session.plan(), session.layers(), 64).unwrap();
+        (1..=64).filter(|&step| run_dir.wants_checkpoint(step)).collect::<Vec<u64>>()
+    };
+    assert_eq!((due(0), due(25), due(1000)), (vec![], vec![25, 50, 64], vec![64]));
 }
 
 fn killed_comparison() {
@@ -452,6 +523,12 @@ fn killed_comparison() {
     let start = |out: &Path| command(&[&grid[..], &[out.to_str().unwrap()], &shared].concat()).spawn().unwrap();
     let (whole, out) = (dir.path().join("whole"), dir.path().join("killed"));
     assert!(start(&whole).wait().unwrap().success());
+    let mut child = start(&out);
+    await_in(&mut child, || !checkpoints(&out.join("conventional-seed0")).is_empty());
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", errors(&output));
+    assert!(errors(&output).contains("the same command goes on with it"), "{}", errors(&output));
     let mut child = start(&out);
     // In the second run of the first seed.
     await_in(&mut child, || !checkpoints(&out.join("lerac-seed0")).is_empty());
@@ -473,6 +550,7 @@ pub fn tests() -> Vec<Test> {
     let mut tests = vec![
         test("resuming: killed at any instant", |_| killed_at_any_instant()),
         test("resuming: torn checkpoints", |_| torn_checkpoints()),
+        test("resuming: the last step is saved", |_| the_last_step_is_saved()),
         test("resuming: damaged tables", |_| damaged_tables()),
         test("resuming: changed options", |_| changed_options()),
         test("resuming: two processes", |_| two_processes()),
@@ -482,6 +560,7 @@ pub fn tests() -> Vec<Test> {
     ];
     if cfg!(unix) {
         tests.push(test("resuming: interrupted", |_| interrupted()));
+        tests.push(test("resuming: interrupted twice", |_| interrupted_twice()));
     }
     #[cfg(target_os = "linux")]
     tests.push(test("resuming: nowhere to write", |_| nowhere_to_write()));

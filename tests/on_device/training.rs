@@ -3,7 +3,7 @@
 use crate::common::compare::assert_close;
 use crate::common::{Test, test};
 use lerac::curriculum::{PlateauState, Range, Time, rates};
-use lerac::data::{Augmentation, Dataset, HostBatch, Splits, shapes, split};
+use lerac::data::{Augmentation, Dataset, HostBatch, Meaning, Splits, shapes, split};
 use lerac::error::{Error, Result};
 use lerac::gpu::Gpu;
 use lerac::nn::{self, Conv, Model, Recorded, Task};
@@ -11,7 +11,7 @@ use lerac::ops::metrics::{METRICS, Metrics};
 use lerac::tape::{CONTROLS, Controls, Init, Mode, Program, Storage, Tape, Target};
 use lerac::train::{
     Checkpoint, Config, EpochRecord, IntervalRecord, Method, NoiseRecord, Observer, Outcome, Parts, ScheduleKind,
-    Session, resume, run, write_safetensors,
+    Session, TestResult, resume, run, write_safetensors,
 };
 
 struct Silent;
@@ -41,7 +41,7 @@ fn data() -> Splits {
 fn bits(gpu: &Gpu, config: &Config) -> (Vec<u32>, f64) {
     let outcome = run(gpu, config, &data(), &mut Silent).unwrap();
     let weights = outcome.session.snapshot().unwrap().tensors;
-    (weights.iter().flatten().map(|v| v.to_bits()).collect(), outcome.summary.test_accuracy)
+    (weights.iter().flatten().map(|v| v.to_bits()).collect(), outcome.summary.result.test().value)
 }
 
 fn same_bytes_twice(gpu: &Gpu) {
@@ -225,12 +225,12 @@ fn the_best_epoch_is_kept(gpu: &Gpu) {
     let data = shapes(400, 37, 5);
     let mut epochs = Epochs::default();
     let outcome = run(gpu, &config, &data, &mut epochs).unwrap();
-    let accuracies: Vec<f64> = epochs.0.iter().map(|record| record.validation_accuracy.unwrap()).collect();
+    let accuracies: Vec<f64> = epochs.0.iter().map(|record| record.validation_score.unwrap().value).collect();
     let best = accuracies.iter().copied().fold(0.0, f64::max);
     let first = accuracies.iter().position(|&accuracy| accuracy == best).unwrap();
     assert!(accuracies[3] < best, "the last epoch is the best: {accuracies:?}");
     assert_eq!(outcome.summary.best_epoch, first as u64 + 1, "{accuracies:?}");
-    assert_eq!(outcome.summary.validation_accuracy, Some(best));
+    assert_eq!(outcome.summary.result.validation().map(|score| score.value), Some(best));
     let (_, validation) = split(data.train.len(), config.validation, config.seed).unwrap();
     let batches = validation.chunks(32);
     let batches = batches.map(|i| HostBatch::gather(&data.train, i, 32, || Augmentation::IDENTITY));
@@ -285,7 +285,7 @@ fn a_plateau_follows_the_validation_accuracy(gpu: &Gpu) {
                 "step {step}"
             );
         }
-        common.hear(epoch.validation_accuracy.unwrap());
+        common.hear(epoch.validation_score.unwrap().merit());
     }
     let falls = |state: &PlateauState| state.factor < 1.0;
     assert!(kept.checkpoints.iter().any(|c| c.standing.plateau.as_ref().is_some_and(falls)), "no rate fell in time");
@@ -311,7 +311,7 @@ fn cbs_is_evaluated_under_the_blur_it_trained_with(gpu: &Gpu) {
     let accuracy = |sigma_every| {
         let cbs = Config { method: Method::Cbs, sigma_every, sigma_decay: 0.01, epochs: 1, ..config() };
         let outcome = run(gpu, &cbs, &data(), &mut Silent).unwrap();
-        (outcome.summary.test_loss, outcome.summary.validation_accuracy)
+        (outcome.summary.test_loss, outcome.summary.result.validation())
     };
     assert_eq!(accuracy(1), accuracy(2));
 }
@@ -330,12 +330,13 @@ fn degenerate_data_are_defined(gpu: &Gpu) {
         outcome.summary
     };
     let only = with(&config, &|set| {
-        set.classes.truncate(1);
+        set.meaning = Meaning::Classes(vec!["all".into()]);
         set.labels.fill(0);
     });
-    assert_eq!((only.test_accuracy, only.test_loss, only.validation_accuracy), (1.0, 0.0, Some(1.0)));
+    let all = TestResult::Classes { test_accuracy: 1.0, test_top5: 1.0, validation_accuracy: Some(1.0) };
+    assert_eq!((only.result, only.test_loss), (all, 0.0));
     let few = with(&config, &|set| set.labels.iter_mut().for_each(|label| *label %= 2));
-    assert!(few.test_loss.is_finite() && few.test_accuracy > 0.0, "{few:?}");
+    assert!(few.test_loss.is_finite() && few.result.test().value > 0.0, "{few:?}");
     let black = with(&config, &|set| set.images = vec![0; set.len() * set.image_bytes()].into());
     assert!(black.test_loss.is_finite(), "{black:?}");
     let single = with(&Config { batch_size: 1, train_images: Some(20), ..config.clone() }, &|_| {});
@@ -347,7 +348,7 @@ fn epochs_do_not_depend_on_intervals(gpu: &Gpu) {
     let losses = |log_every| {
         let mut epochs = Epochs::default();
         run(gpu, &Config { log_every, ..config() }, &data(), &mut epochs).unwrap();
-        epochs.0.iter().map(|record| (record.train_loss, record.train_accuracy)).collect::<Vec<_>>()
+        epochs.0.iter().map(|record| (record.train_loss, record.train_score)).collect::<Vec<_>>()
     };
     assert_eq!(losses(1), losses(1_000_000));
 }
@@ -391,7 +392,7 @@ fn noise_is_measured_and_leaves_no_trace(gpu: &Gpu) {
     run(gpu, &with_noise, &data(), &mut noise).unwrap();
     run(gpu, &with_noise, &data(), &mut epochs[0]).unwrap();
     run(gpu, &config(), &data(), &mut epochs[1]).unwrap();
-    assert_eq!(epochs[0].0[1].train_accuracy, epochs[1].0[1].train_accuracy, "nor what was summed up");
+    assert_eq!(epochs[0].0[1].train_score, epochs[1].0[1].train_score, "nor what was summed up");
     assert_eq!(noise.0.iter().map(|record| record.step).collect::<Vec<_>>(), [0, 4, 8]);
     assert!(noise.0.iter().flat_map(|record| &record.signal_to_noise).all(|ratio| *ratio > 0.0 && ratio.is_finite()));
 
@@ -537,7 +538,7 @@ fn small_models_take_a_step(gpu: &Gpu) {
 fn shapes_are_learnt(gpu: &Gpu) {
     let config = Config { epochs: 3, batch_size: 32, validation: 0, eta: 0.05, ..Config::default() };
     let outcome = run(gpu, &config, &shapes(1600, 200, 1), &mut Silent).unwrap();
-    let accuracy = outcome.summary.test_accuracy;
+    let accuracy = outcome.summary.result.test().value;
     assert!(accuracy >= 0.5, "150 steps bring {accuracy} where chance is 0.1");
 }
 

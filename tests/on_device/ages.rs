@@ -1,0 +1,218 @@
+//! Ages as numbers, from faces to the report.
+
+use crate::commands::{refusal, stdout};
+use crate::common::{Test, test};
+use lerac::data::{AGES, Source, Splits};
+use lerac::error::Result;
+use lerac::gpu::Gpu;
+use lerac::ops::regression::Loss;
+use lerac::train::{
+    Checkpoint, Config, EpochRecord, Measure, Method, Observer, Outcome, Prediction, ScheduleKind, TestResult, resume,
+    run,
+};
+use std::path::Path;
+use tempfile::TempDir;
+
+/// Faces, as it were, named as UTKFace's are: the older, the brighter.
+fn faces() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for i in 0..200u32 {
+        let age = i * 37 % 101;
+        let face = image::RgbImage::from_fn(16, 16, |x, y| image::Rgb([(2 * age + (x * 7 + y * 3 + i) % 40) as u8; 3]));
+        face.save(dir.path().join(format!("{age}_{}_{}_2017{i:010}.png", i % 2, i % 5))).unwrap();
+    }
+    dir
+}
+
+fn opened(dir: &TempDir) -> Splits {
+    let source = Source { name: AGES, dir: Some(dir.path()), image_size: Some(16), ..Source::default() };
+    source.open(&mut |_| ()).unwrap()
+}
+
+/// No batch norm, so that a batch may be cut in passes; the rate falls where an epoch is not much better.
+fn config(loss: Loss) -> Config {
+    Config {
+        data: AGES.into(),
+        model: "lenet".into(),
+        method: Method::Lerac,
+        loss: Some(loss),
+        epochs: 8,
+        batch_size: 16,
+        validation: 32,
+        eta: 0.02,
+        schedule: ScheduleKind::Plateau,
+        patience: 0,
+        gamma: 0.5,
+        ..Config::default()
+    }
+}
+
+#[derive(Default)]
+struct Kept {
+    epochs: Vec<EpochRecord>,
+    checkpoints: Vec<Checkpoint>,
+}
+
+impl Observer for Kept {
+    fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
+        self.epochs.push(*record);
+        Ok(())
+    }
+
+    fn wants_checkpoint(&self, step: u64) -> bool {
+        step.is_multiple_of(13)
+    }
+
+    fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<()> {
+        self.checkpoints.push(checkpoint);
+        Ok(())
+    }
+}
+
+/// |prediction - label| of each test image.
+fn errors(outcome: &Outcome<'_>) -> Vec<f64> {
+    let error = |(label, prediction): &(u32, Prediction)| match prediction {
+        Prediction::Number(years) => (f64::from(*years) - f64::from(*label)).abs(),
+        Prediction::Class(_) => panic!("ages are no classes"),
+    };
+    outcome.predictions.iter().map(error).collect()
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// Under both losses, and from any checkpoint to the same result.
+fn ages_are_learnt(gpu: &Gpu) {
+    let dir = faces();
+    let data = opened(&dir);
+    let mut found = vec![];
+    for loss in [Loss::L1, Loss::Mse] {
+        let (config, mut kept) = (config(loss), Kept::default());
+        let outcome = run(gpu, &config, &data, &mut kept).unwrap();
+        let TestResult::Years { test_mae, median_mae, validation_mae } = outcome.summary.result else {
+            panic!("{:?}", outcome.summary.result)
+        };
+        approx::assert_relative_eq!(test_mae, mean(&errors(&outcome)), max_relative = 1e-5);
+        // 160 ages to train on: the middle one, and how far the 40 others are from it.
+        let mut ages = data.train.labels.clone();
+        ages.sort_unstable();
+        let off: Vec<f64> = data.test.labels.iter().map(|&age| (f64::from(age) - f64::from(ages[80])).abs()).collect();
+        assert_eq!(median_mae, mean(&off));
+        assert!(test_mae < 0.5 * median_mae, "{loss:?}: {test_mae} years off, the median {median_mae}");
+        // The least error of an epoch is the best, and the first of equals.
+        let validation: Vec<f64> = kept.epochs.iter().map(|epoch| epoch.validation_score.unwrap().value).collect();
+        let least = validation.iter().copied().fold(f64::INFINITY, f64::min);
+        assert_eq!(validation_mae, Some(least));
+        let first = validation.iter().position(|&error| error == least).unwrap();
+        assert_eq!(outcome.summary.best_epoch, first as u64 + 1, "{validation:?}");
+        assert!(validation[0] > 1.2 * least, "{validation:?}: the first epoch is as good as any");
+        assert!(kept.checkpoints.len() > 3);
+        for checkpoint in &kept.checkpoints {
+            let checkpoint = Checkpoint::from_bytes("checkpoint".as_ref(), &checkpoint.to_bytes()).unwrap();
+            let mut again = Kept::default();
+            let resumed = resume(gpu, &config, &data, &checkpoint, &mut again).unwrap();
+            assert_eq!((resumed.summary.result, &resumed.predictions), (outcome.summary.result, &outcome.predictions));
+            let scores = |epochs: &[EpochRecord]| epochs.iter().map(|epoch| epoch.train_score).collect::<Vec<_>>();
+            assert!(scores(&kept.epochs).ends_with(&scores(&again.epochs)), "{:?}", again.epochs);
+        }
+        found.push(outcome.summary.test_loss / test_mae);
+    }
+    // |d| and d^2 in 20 years: the L1 loss is the error itself.
+    approx::assert_relative_eq!(found[0], 1.0 / 20.0, max_relative = 1e-5);
+    assert!((found[1] * 20.0 - 1.0).abs() > 0.1, "{found:?}: both losses are one");
+}
+
+/// A batch cut in passes comes to the same.
+fn passes_predict_the_same(gpu: &Gpu) {
+    let dir = faces();
+    let data = opened(&dir);
+    let of = |micro_batch: Option<usize>| {
+        let config = Config { micro_batch, epochs: 1, ..config(Loss::Mse) };
+        let outcome = run(gpu, &config, &data, &mut Kept::default()).unwrap();
+        errors(&outcome)
+    };
+    let whole = of(None);
+    for micro_batch in [8, 1] {
+        approx::assert_relative_eq!(of(Some(micro_batch))[..], whole[..], max_relative = 1e-3, epsilon = 1e-3);
+    }
+}
+
+/// What no real set is, but a user's may be.
+fn equal_ages_are_defined(gpu: &Gpu) {
+    let dir = faces();
+    let mut data = opened(&dir);
+    data.train.labels.fill(30);
+    data.test.labels.fill(30);
+    let config = Config { epochs: 2, ..config(Loss::L1) };
+    let outcome = run(gpu, &config, &data, &mut Kept::default()).unwrap();
+    let TestResult::Years { test_mae, median_mae, .. } = outcome.summary.result else { panic!("ages are numbers") };
+    assert!(median_mae == 0.0 && test_mae < 10.0, "{test_mae} years off");
+    assert_eq!(outcome.summary.result.measure(), Measure::MeanAbsoluteError);
+}
+
+fn commands_take_ages() {
+    let dir = faces();
+    let root = dir.path().to_str().unwrap();
+    let work = tempfile::tempdir().unwrap();
+    let out = work.path().join("run").to_str().unwrap().to_owned();
+    let data = ["--data", AGES, "--data-dir", root, "--image-size", "16"];
+    let short = ["--model", "lenet", "--epochs", "4", "--batch-size", "16", "--validation", "32", "--eta", "0.02"];
+    let options = [&data[..], &short].concat();
+    let printed = stdout(&[&["train", "--quiet", "--out", &out], &options[..]].concat());
+    assert!(printed.starts_with("test mean absolute error ") && printed.contains(" years ("), "{printed}");
+    let read = |name: &str| std::fs::read_to_string(Path::new(&out).join(name)).unwrap();
+    let header = read("metrics.csv").lines().next().unwrap().to_owned();
+    assert_eq!(header, "kind,step,epoch,train_loss,train_mae,validation_loss,validation_mae");
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let summary = json(&read("summary.json"));
+    assert!(summary.get("test_accuracy").is_none() && summary["validation_mae"].as_f64().is_some(), "{summary}");
+
+    let (config, weights) = (format!("{out}/config.toml"), format!("{out}/model.safetensors"));
+    let from = ["--config", config.as_str(), "--init", &weights];
+    let found = json(&stdout(&[&["eval", "--json"], &from[..]].concat()));
+    for key in ["test_mae", "median_mae", "test_loss", "test_images"] {
+        assert_eq!(found[key], summary[key], "{key}");
+    }
+    let said = stdout(&[&["eval"], &from[..]].concat());
+    assert!(said.contains(" years, were the median age always predicted) over 40 images"), "{said}");
+
+    // The youngest and the oldest as `predict` sees them: the older, the higher.
+    let face = |age: u32| {
+        let mut names = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+        let of_age =
+            |path: &std::path::PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with(&format!("{age}_"));
+        names.find(of_age).unwrap().to_str().unwrap().to_owned()
+    };
+    let (young, old) = (face(2), face(98));
+    let lines = stdout(&[&["predict", &young, &old, "--json"], &from[..]].concat());
+    let years: Vec<f64> = lines.lines().map(|line| json(line)["years"].as_f64().unwrap()).collect();
+    assert!(years[0] + 20.0 < years[1], "{lines}");
+    let line = stdout(&[&["predict", &young], &from[..]].concat());
+    assert_eq!(line.trim(), format!("{young}: {:.1} years", years[0]));
+    let message = refusal(&[&["predict", &young, "--top", "2"], &from[..]].concat());
+    assert!(message.contains("--top: is for classes, which utkface-age has not"), "{message}");
+
+    let compared = work.path().join("compare").to_str().unwrap().to_owned();
+    let grid = ["--methods", "conventional,lerac", "--seeds", "2"];
+    let table = stdout(&[&["compare", "--quiet", "--out", &compared], &grid[..], &options].concat());
+    assert!(table.contains("test mean absolute error") && table.contains(" years "), "{table}");
+    let report = std::fs::read_to_string(Path::new(&compared).join("report.html")).unwrap();
+    for part in ["test mean absolute error, years", "The median age, always predicted"] {
+        assert!(report.contains(part), "the report lacks {part:?}");
+    }
+    assert!(!report.contains("accuracy"), "the report speaks of accuracy");
+    let results = std::fs::read_to_string(Path::new(&compared).join("results.csv")).unwrap();
+    assert!(results.starts_with("method,seed,test_mae,test_loss,validation_mae,best_epoch,"), "{results}");
+    // Finished runs are read back, not run again.
+    assert_eq!(stdout(&[&["compare", "--quiet", "--out", &compared], &grid[..], &options].concat()), table);
+}
+
+pub fn tests() -> Vec<Test> {
+    vec![
+        test("ages: are learnt under both losses, and resumed", ages_are_learnt),
+        test("ages: passes predict the same", passes_predict_the_same),
+        test("ages: all equal", equal_ages_are_defined),
+        test("ages: every command takes them", |_| commands_take_ages()),
+    ]
+}
