@@ -56,6 +56,13 @@ fn a_model_is_described() {
     let json: serde_json::Value = serde_json::from_str(&stdout(&["info", "--model", "cnn", "--json"])).unwrap();
     assert_eq!((json["parameters"].as_u64(), json["layers"].as_array().unwrap().len()), (Some(24_346), 4));
     assert_refused(&["info", "--model", "cnn", "--data", "cifar"], &["--data", "cifar10"]);
+    // As torchvision counts them for ImageNet.
+    let table =
+        stdout(&["info", "--model", "resnet50", "--classes", "1000", "--image-size", "224", "--batch-size", "1"]);
+    assert!(
+        table.contains("resnet50 on 1000 classes of 224x224: 25557032 parameters, 4089.2 M multiply-adds"),
+        "{table}"
+    );
 }
 
 #[test]
@@ -70,6 +77,16 @@ fn classes_and_ages_have_options_of_their_own() {
     assert_refused(&of_ages, &["--data-dir", "no directory nowhere"]);
     let table = stdout(&["info", "--model", "lenet", "--data", "utkface-age", "--image-size", "32"]);
     assert!(table.contains("| fc3   | [64,1]"), "{table}");
+}
+
+#[test]
+fn runs_and_comparisons_have_directories_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = ["--out", dir.path().to_str().unwrap()];
+    std::fs::write(dir.path().join("compare.toml"), "").unwrap();
+    assert_refused(&[&["train"], &out[..]].concat(), &["--out", "holds a comparison"]);
+    std::fs::rename(dir.path().join("compare.toml"), dir.path().join("config.toml")).unwrap();
+    assert_refused(&[&["compare"], &out[..]].concat(), &["--out", "holds a run"]);
 }
 
 #[test]
@@ -445,7 +462,7 @@ fn a_limit_on_the_size_of_files_is_an_error() {
     let output = shell.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "no signal: {said}");
-    assert!(said.contains("rates.csv: cannot be written") && said.contains("too large"), "{said}");
+    assert!(said.contains("rates.csv: cannot write") && said.contains("too large"), "{said}");
 }
 
 #[test]

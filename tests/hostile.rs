@@ -1263,6 +1263,18 @@ mod with_the_command_line {
         }
     }
 
+    /// Loss and accuracy over few images would stick out of a curve.
+    #[test]
+    fn an_interval_that_was_cut_short_joins_the_one_before_it() {
+        let mut files = run_files();
+        let curve = |files: &[Vec<u8>; 7]| load(files, 3, &files[3]).unwrap().train_loss;
+        assert_eq!(curve(&files), [(0.5, 2.3), (1.0, 2.1)]);
+        files[2] = METRICS.replace("interval,5,", "interval,8,").into_bytes();
+        files[3] = SPEED.replace("\n5,", "\n8,").into_bytes();
+        let [(epoch, loss)] = curve(&files)[..] else { panic!("one point") };
+        assert!(epoch == 1.0 && (loss - 2.26).abs() < 1e-12, "{loss} at {epoch}");
+    }
+
     /// What a finished run cannot have left, each with the file and a part of the message.
     #[test]
     fn tables_must_be_of_a_finished_run() {

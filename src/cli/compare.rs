@@ -3,7 +3,7 @@
 use super::grid::{Grid, Run};
 use super::progress::{Progress, open_data};
 use super::saving::SavingArgs;
-use super::{ConfigArgs, DeviceArgs, make_dir, print, say};
+use super::{ConfigArgs, DeviceArgs, make_dir, note_constant_blur, print, say};
 use crate::data::Splits;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
@@ -66,6 +66,10 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
     let grid = args.config.resolve_grid(&args.grid, matches)?;
     refuse_what_has_no_use(&grid, matches)?;
     let runs = grid.runs(&config, &args.out)?;
+    if args.out.join("config.toml").exists() {
+        return Err(Error::option("--out", format!("{} holds a run; choose another directory", args.out.display())));
+    }
+    note_constant_blur(runs.iter().map(|run| &run.config));
     let splits = open_data(&config.source(), args.quiet)?;
     let gpu = args.device.open()?;
     make_dir(&args.out)?;
@@ -155,7 +159,8 @@ fn show(out: &Path, setting: &Setting<'_>, finished: &[Finished]) -> Result<()> 
     comparison.in_words().iter().for_each(|sentence| print(sentence));
     let (config, summary) = (setting.config, &finished[0].summary);
     print(&format!(
-        "{} on {}, {} epoch(s) of {} images, batch size {}, {} test images, {}; files in {}, first of all report.html",
+        "{} on {}, {} epoch(s) of {} images, batch size {}, {} test images, {}; relative time is the median over pairs of intervals; files in \
+         {}, first of all report.html",
         config.model,
         config.data,
         config.epochs,

@@ -31,6 +31,9 @@ pub(super) struct InfoArgs {
     /// imagefolder: use the classes alone that this file names
     #[arg(long, requires = "model")]
     class_list: Option<PathBuf>,
+    /// Classes of images that are not here, of --image-size [default: the model's usual one]; 1000 and 224 are ImageNet's
+    #[arg(long, requires = "model", conflicts_with_all = ["data", "data_dir", "class_list"], value_parser = clap::value_parser!(u32).range(1..=1 << 16))]
+    classes: Option<u32>,
     /// Images per step
     #[arg(long, default_value_t = 64, requires = "model", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     batch_size: u32,
@@ -49,7 +52,16 @@ fn describe(model: &str, args: &InfoArgs) -> Result<()> {
         class_list: args.class_list.as_deref(),
         ..Source::default()
     };
-    let (image, outputs) = source.form()?;
+    let (image, outputs, whose) = match args.classes {
+        Some(classes) => {
+            let side = args.image_size.unwrap_or(nn::usual_side(model));
+            ([3, side, side], classes as usize, format!("{classes} classes of {side}x{side}"))
+        }
+        None => {
+            let (image, outputs) = source.form()?;
+            (image, outputs, args.data.clone())
+        }
+    };
     let task = Task::new(image, outputs);
     let model_for = nn::named_for(model, [image[1], image[2]])?;
     let recorded = nn::record(&model_for, &task, batch_size, Tape::new(Mode::Train), NetOptions::default());
@@ -72,7 +84,7 @@ fn describe(model: &str, args: &InfoArgs) -> Result<()> {
     let plan = tape.plan(Keep::Only(&kept), &[]);
     if args.json {
         let report = serde_json::json!({
-            "model": model, "data": args.data, "batch_size": batch_size, "layers": rows, "parameters": parameters,
+            "model": model, "data": whose, "batch_size": batch_size, "layers": rows, "parameters": parameters,
             "multiply_adds_per_image": multiply_adds, "training_bytes": plan.total(), "plan": plan,
         });
         print(&serde_json::to_string_pretty(&report).expect("a report is plain data"));
@@ -94,7 +106,7 @@ fn describe(model: &str, args: &InfoArgs) -> Result<()> {
     print(&format!(
         "{table}\n{model} on {}: {parameters} parameters, {:.1} M multiply-adds forward per image; a training step of {batch_size} \
          takes {:.1} MiB on the device, the optimiser's moments not counted",
-        args.data,
+        whose,
         multiply_adds as f64 / 1e6,
         plan.total() as f64 / f64::from(1 << 20)
     ));

@@ -21,13 +21,14 @@ use crate::cache_dir::cache_dir;
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterChoice, AdapterKind, Gpu, Options};
 use crate::study::bench::Report;
+use crate::train::Config;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use options::ConfigArgs;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Trains small networks under Learning Rate Curriculum (LeRaC) on any Vulkan, Metal or DX12 GPU.
+/// Trains small networks under Learning Rate Curriculum (LeRaC) on any Vulkan, Metal or DX12 GPU, or on the processor.
 #[derive(Debug, Parser)]
 #[command(name = "lerac", version, max_term_width = 100)]
 struct Cli {
@@ -57,6 +58,14 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Measure which kernels a model is fastest with on this device, for `lerac train --tuned`
     Tune(Box<tune::TuneArgs>),
+}
+
+/// Says once where a curriculum by smoothing is none.
+fn note_constant_blur<'c>(configs: impl IntoIterator<Item = &'c Config>) {
+    if let Some(config) = configs.into_iter().find(|config| config.blur_stays()) {
+        let (every, epochs, method) = (config.sigma_every, config.epochs, config.method);
+        say(&format!("note: {method}: the blur does not fade within {epochs} epoch(s), --sigma-every is {every}"));
+    }
 }
 
 /// Which device to use.

@@ -7,6 +7,10 @@ use crate::error::Result;
 use crate::study::RunDir;
 use crate::train::{Checkpoint, EpochRecord, IntervalRecord, NoiseRecord, Observer, SessionPlan};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::time::{Duration, Instant};
+
+/// As long as a log stays without a line.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// A run's bar, before it has a directory.
 pub(super) struct Progress {
@@ -18,6 +22,8 @@ pub(super) struct Progress {
 pub(super) struct Heard<'d> {
     bar: ProgressBar,
     quiet: bool,
+    /// When the latest line was said.
+    said: Instant,
     dir: &'d mut RunDir,
 }
 
@@ -93,7 +99,7 @@ impl Progress {
 
     /// The bar with the directory that hears the same.
     pub(super) fn beside(self, dir: &mut RunDir) -> Heard<'_> {
-        Heard { bar: self.bar, quiet: self.quiet, dir }
+        Heard { bar: self.bar, quiet: self.quiet, said: Instant::now(), dir }
     }
 }
 
@@ -138,13 +144,20 @@ impl Observer for Heard<'_> {
     }
 
     fn interval(&mut self, record: &IntervalRecord) -> Result<()> {
-        self.bar.set_message(format!(
+        let state = format!(
             "loss {:.3} {} {} {:.0} images/s",
             record.train_loss,
             record.train_score.measure.name(),
             record.train_score,
             record.images_per_second
-        ));
+        );
+        // Where there is no bar, a line shows now and then that training goes on.
+        if self.bar.is_hidden() && self.said.elapsed() >= SILENCE {
+            let steps = self.bar.length().unwrap_or_default();
+            self.say(&format!("{} step {} of {steps}: {state}", self.bar.prefix(), record.step));
+            self.said = Instant::now();
+        }
+        self.bar.set_message(state);
         self.dir.interval(record)
     }
 
@@ -165,6 +178,7 @@ impl Observer for Heard<'_> {
             record.train_loss,
             record.train_score
         ));
+        self.said = Instant::now();
         self.dir.epoch(record)
     }
 

@@ -2,7 +2,7 @@
 
 use super::progress::open_data;
 use super::saving::SavingArgs;
-use super::{DeviceArgs, print, train};
+use super::{DeviceArgs, print, say, train};
 use crate::error::{Error, Result};
 use crate::study::RunDir;
 use crate::train::Config;
@@ -51,6 +51,9 @@ pub(super) fn run(args: &ResumeArgs) -> Result<()> {
     config.check()?;
     let splits = open_data(&config.source(), args.shown.quiet)?;
     let gpu = args.device.open()?;
+    if !RunDir::can_be_resumed(dir) {
+        say(&format!("note: {shown} holds no checkpoint; the run begins anew"));
+    }
     match RunDir::open(dir, &config, args.saving.start()?, args.force) {
         // Another process has finished it meanwhile.
         Err(_) if RunDir::is_finished(dir) => show_finished(args),

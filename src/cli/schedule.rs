@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::nn::{self, Task};
 use crate::study::plots::{self, HeatMap};
 use crate::tape::{Mode, Tape};
-use crate::train::{Config, Method, ScheduleKind, whole};
+use crate::train::{Config, Method, ScheduleKind, whole, write_whole_by};
 use clap::{ArgMatches, Args};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use std::path::PathBuf;
@@ -63,7 +63,11 @@ pub(super) fn run(args: &ScheduleArgs, matches: &ArgMatches) -> Result<()> {
     let (curriculum, schedule) = (config.curriculum(&layers)?, config.common_rate()?);
     let steps = config.epochs.saturating_mul(args.steps_per_epoch);
     if steps > u64::from(u32::MAX) {
-        return Err(Error::option("--steps-per-epoch", "expected at most 4294967295 steps in all epochs"));
+        let message = format!(
+            "{} of {} steps (--steps-per-epoch) are more than 4294967295 steps",
+            config.epochs, args.steps_per_epoch
+        );
+        return Err(Error::option("--epochs", message));
     }
     let time = |step| Time { step, steps_per_epoch: args.steps_per_epoch };
     let at = |step| rates(curriculum.as_ref(), &schedule, time(step), layers.len()).collect::<Vec<_>>();
@@ -80,15 +84,16 @@ pub(super) fn run(args: &ScheduleArgs, matches: &ArgMatches) -> Result<()> {
     }
 
     if let Some(path) = &args.csv {
-        let bad = |error: csv::Error| Error::option(path.display().to_string(), format!("cannot be written: {error}"));
-        let mut writer = csv::Writer::from_path(path).map_err(bad)?;
-        for step in 0..=steps {
-            for (layer, learning_rate) in layers.iter().zip(at(step)) {
-                let (epoch, depth, layer) = (time(step).epochs(), layer.depth, layer.name.as_str());
-                writer.serialize(Row { step, epoch, depth, layer, learning_rate }).map_err(bad)?;
+        write_whole_by(path, |file| {
+            let mut writer = csv::Writer::from_writer(file);
+            for step in 0..=steps {
+                for (layer, learning_rate) in layers.iter().zip(at(step)) {
+                    let (epoch, depth, layer) = (time(step).epochs(), layer.depth, layer.name.as_str());
+                    writer.serialize(Row { step, epoch, depth, layer, learning_rate })?;
+                }
             }
-        }
-        writer.flush().map_err(Error::io(path, "write"))?;
+            writer.flush()
+        })?;
     }
     if let Some(path) = &args.plot {
         let drawn: Vec<_> = sample(DRAWN).collect();

@@ -2,7 +2,7 @@
 
 use super::progress::{Progress, open_data};
 use super::saving::SavingArgs;
-use super::{ConfigArgs, DeviceArgs, print, say, table_of, tune};
+use super::{ConfigArgs, DeviceArgs, note_constant_blur, print, say, table_of, tune};
 use crate::data::Splits;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
@@ -55,6 +55,13 @@ pub(super) struct ShownArgs {
 pub(super) fn run(args: &TrainArgs, matches: &ArgMatches) -> Result<()> {
     let mut config = args.config.resolve(matches)?;
     config.check()?;
+    if args.out.join("compare.toml").exists() {
+        return Err(Error::option(
+            "--out",
+            format!("{} holds a comparison; choose another directory", args.out.display()),
+        ));
+    }
+    note_constant_blur([&config]);
     let splits = open_data(&config.source(), args.shown.quiet)?;
     let gpu = args.device.open()?;
     if args.tune || args.tuned {

@@ -78,22 +78,26 @@ pub(super) fn run(args: &TuneArgs, matches: &ArgMatches) -> Result<()> {
     print(&match args.json {
         true => serde_json::json!({"adapter": gpu.info(), "cache": path, "rows": report.json()}).to_string(),
         false => {
-            let left = measured.iter().filter(|m| m.winner().is_none()).count();
-            let left = match left {
-                0 => String::new(),
-                _ => format!("; {left} of {} were not reached, --seconds gives more time", measured.len()),
-            };
+            let left = unreached(&measured);
             format!("{}\nkept in {}; `lerac train --tuned` takes them{left}", table_of(&report), path.display())
         }
     });
     Ok(())
 }
 
+/// Says how many kernels there was no time for, where there are any.
+fn unreached(measured: &[Measured]) -> String {
+    match measured.iter().filter(|m| m.winner().is_none()).count() {
+        0 => String::new(),
+        left => format!("; {left} of {} were not reached: `lerac tune --seconds` gives more time", measured.len()),
+    }
+}
+
 /// Kernels of `config`'s model on images of this form: measured now, or in the cache.
 pub(super) fn kernels(gpu: &Gpu, config: &Config, form: Form, now: bool, quiet: bool) -> Result<Choices> {
-    let cache = match now {
-        true => measure(gpu, config, form, SECONDS, quiet)?.0,
-        false => KernelCache::read(&KernelCache::path()?)?,
+    let (cache, measured) = match now {
+        true => measure(gpu, config, form, SECONDS, quiet)?,
+        false => (KernelCache::read(&KernelCache::path()?)?, vec![]),
     };
     let tape = with_subject(config, form, |subject| subject.tape(gpu, Choices::default()))?;
     let choices = cache.choices(gpu.info(), &tape).ok_or_else(|| {
@@ -107,7 +111,8 @@ pub(super) fn kernels(gpu: &Gpu, config: &Config, form: Form, now: bool, quiet: 
     if !quiet {
         let (all, other) =
             (tape.tasks().count(), tape.tasks().filter(|(_, task)| choices.0.contains_key(&task.name)).count());
-        say(&format!("{other} of {all} convolutions and products take another kernel than the usual one"));
+        let left = unreached(&measured);
+        say(&format!("{other} of {all} convolutions and products take another kernel than the usual one{left}"));
     }
     Ok(choices)
 }

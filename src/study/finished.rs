@@ -21,15 +21,15 @@ pub struct Finished {
     pub summary: Summary,
     /// The directory that it was read from.
     pub dir: PathBuf,
-    /// (epoch, mean training loss) of each interval.
+    /// (epoch, mean training loss) of each interval, short ones taken together with those before them.
     pub train_loss: Vec<(f64, f64)>,
-    /// (epoch, how well training images were predicted) of each interval.
+    /// (epoch, how well training images were predicted), likewise.
     pub train_score: Vec<(f64, f64)>,
     /// Images per second of each interval.
     pub images_per_second: Vec<f64>,
     /// (epoch, mean validation loss) after each epoch; empty without validation images.
     pub validation_loss: Vec<(f64, f64)>,
-    /// (epoch, how well validation images were predicted), likewise.
+    /// (epoch, how well validation images were predicted) after each epoch.
     pub validation_score: Vec<(f64, f64)>,
     /// What happened to each layer, in order.
     pub layers: Vec<LayerHistory>,
@@ -117,15 +117,19 @@ impl Finished {
     ) -> Result<Option<Self>> {
         let needed = |name: &str| {
             let path = dir.join(name);
-            let bytes = read(&path).map_err(Error::io(&path, "read"))?;
+            let bytes = read(&path).map_err(|fault| match fault.kind() {
+                ErrorKind::NotFound => {
+                    Error::option(path.display().to_string(), format!("is missing from a finished run; {REMEDY}"))
+                }
+                _ => Error::io(&path, "read")(fault),
+            })?;
             Ok::<_, Error>((path, bytes))
         };
-        let optional = |name: &str| match needed(name) {
-            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
-            outcome => outcome.map(Some),
+        let path = dir.join("summary.json");
+        let summary = match read(&path) {
+            Err(fault) if fault.kind() == ErrorKind::NotFound => return Ok(None),
+            bytes => summary(&path, &bytes.map_err(Error::io(&path, "read"))?)?,
         };
-        let Some((path, bytes)) = optional("summary.json")? else { return Ok(None) };
-        let summary = summary(&path, &bytes)?;
         let (path, bytes) = needed("config.toml")?;
         check_same(dir, &Config::from_toml(&path, &bytes)?, config, "choose another directory or remove it")?;
         let measure = summary.result.measure();
@@ -143,7 +147,7 @@ impl Finished {
         let even = layers.iter().all(|layer| measured(layer) == measured(&layers[0]));
         let as_asked = (config.snr_every > 0) == (measured(&layers[0]) > 0);
         demand(dir, "noise.csv", even && as_asked, "as many rows of each layer")?;
-        let intervals = || metrics.iter().filter(|row| row.kind == "interval");
+        let (train_loss, train_score) = tables::training_curves(&metrics);
         let held_out = |value: fn(&MetricsRow) -> Option<f64>| {
             metrics.iter().filter_map(|row| Some((row.epoch, value(row)?))).collect()
         };
@@ -152,8 +156,8 @@ impl Finished {
             seed: config.seed,
             summary,
             dir: dir.to_owned(),
-            train_loss: intervals().map(|row| (row.epoch, row.train_loss)).collect(),
-            train_score: intervals().map(|row| (row.epoch, row.train_score)).collect(),
+            train_loss,
+            train_score,
             images_per_second: speed.iter().map(|row| row.images_per_second).collect(),
             validation_loss: held_out(|row| row.validation_loss),
             validation_score: held_out(|row| row.validation_score),

@@ -2,14 +2,13 @@
 
 use super::compare::by_arm;
 use super::plots::{self, Panel, Series};
+use super::tables::Curve;
 use super::{Finished, LayerHistory};
 use crate::error::Result;
 use std::path::Path;
 
 /// Layers with a panel of their own, at most.
 const LAYERS: usize = 4;
-
-type Curve = Vec<(f64, f64)>;
 
 /// Draws into `dir`: `compare.png`, loss and score; `layers.png`, how far some layers move; and where it was measured `noise.png`,
 /// their gradients' signal-to-noise ratio.

@@ -86,9 +86,12 @@ impl Comparison {
                 true => "the methods differ in how often they are right",
                 false => "that the methods are right equally often cannot be excluded",
             };
+            let caveat = match self.arms.iter().map(|arm| arm.seeds.len()).max() {
+                Some(1) => "of these weights alone: another seed's may not",
+                _ => "seeds share the test images, which makes p too small, and weights differ by chance as well",
+            };
             sentences.push(format!(
-                "Over the pooled test predictions {verdict} (Cochran's Q = {:.2}, {} degrees of freedom, {}; seeds share the \
-                 test images, which makes p too small).",
+                "Over the pooled test predictions {verdict} (Cochran's Q = {:.2}, {} degrees of freedom, {}; {caveat}).",
                 cochran.q,
                 cochran.degrees_of_freedom,
                 p_in_words(cochran.p)
@@ -282,7 +285,8 @@ pub fn report(setting: &Setting<'_>, comparison: &Comparison, finished: &[Finish
     let config = setting.config;
     let (arms, summary) = (&comparison.arms, finished.first().map(|run| &run.summary));
     let seeds = arms.iter().map(|arm| arm.seeds.len()).max().unwrap_or(0);
-    let title = format!("{} on {}: {} methods, {seeds} seeds", config.model, config.data, arms.len());
+    let of_seeds = if seeds == 1 { "1 seed".to_owned() } else { format!("{seeds} seeds") };
+    let title = format!("{} on {}: {} methods, {of_seeds}", config.model, config.data, arms.len());
     let mut html = format!(
         "<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n<meta name=viewport content=\"width=device-width\">\n\
          <title>{0}</title>\n<style>\n{STYLE}</style>\n<h1>{0}</h1>\n",

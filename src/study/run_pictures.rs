@@ -1,7 +1,7 @@
 //! Pictures of one run, drawn from its tables.
 
 use super::plots::{self, HeatMap, Panel, Series};
-use super::tables::{self, LayerRow, MetricsRow, NoiseRow};
+use super::tables::{self, Curve, LayerRow, MetricsRow, NoiseRow};
 use crate::error::Result;
 use crate::train::Measure;
 use std::path::Path;
@@ -49,20 +49,18 @@ fn map<'r>(title: String, label: &str, rows: impl Iterator<Item = (&'r str, f64,
 
 /// Loss and score over epochs.
 fn panels(rows: &[MetricsRow], measure: Measure) -> [Panel; 2] {
-    let panel =
-        |title: &str, label: &str, train: fn(&MetricsRow) -> f64, validation: fn(&MetricsRow) -> Option<f64>| {
-            let intervals = rows.iter().filter(|row| row.kind == "interval");
-            let points = intervals.map(|row| (row.epoch, train(row))).collect();
-            let held_out: Vec<_> = rows.iter().filter_map(|row| Some((row.epoch, validation(row)?))).collect();
-            let mut series = vec![Series { label: "training".into(), points, ..Default::default() }];
-            if !held_out.is_empty() {
-                series.push(Series { label: "validation".into(), points: held_out, ..Default::default() });
-            }
-            let (x_label, y_label) = ("epoch".into(), label.into());
-            Panel { title: title.into(), x_label, y_label, series, ..Default::default() }
-        };
+    let (loss, score) = tables::training_curves(rows);
+    let panel = |title: &str, label: &str, points: Curve, validation: fn(&MetricsRow) -> Option<f64>| {
+        let held_out: Vec<_> = rows.iter().filter_map(|row| Some((row.epoch, validation(row)?))).collect();
+        let mut series = vec![Series { label: "training".into(), points, ..Default::default() }];
+        if !held_out.is_empty() {
+            series.push(Series { label: "validation".into(), points: held_out, ..Default::default() });
+        }
+        let (x_label, y_label) = ("epoch".into(), label.into());
+        Panel { title: title.into(), x_label, y_label, series, ..Default::default() }
+    };
     [
-        panel("Loss", "loss", |row| row.train_loss, |row| row.validation_loss),
-        panel(measure.title(), measure.axis(), |row| row.train_score, |row| row.validation_score),
+        panel("Loss", "loss", loss, |row| row.validation_loss),
+        panel(measure.title(), measure.axis(), score, |row| row.validation_score),
     ]
 }

@@ -40,6 +40,40 @@ impl MetricsRow {
     }
 }
 
+/// (epoch, value) at every point of a curve.
+pub(super) type Curve = Vec<(f64, f64)>;
+
+/// Training loss and score over the intervals among `rows`. One that the end of an epoch has cut to less than half is taken together with
+/// the one before it: the mean over so few images would stick out.
+pub(super) fn training_curves(rows: &[MetricsRow]) -> (Curve, Curve) {
+    struct Point {
+        steps: f64,
+        epoch: f64,
+        values: [f64; 2],
+    }
+    let mut before = 0;
+    let points = rows.iter().filter(|row| row.kind == "interval").map(|row| {
+        let steps = row.step.saturating_sub(before) as f64;
+        before = row.step;
+        Point { steps, epoch: row.epoch, values: [row.train_loss, row.train_score] }
+    });
+    let points: Vec<Point> = points.collect();
+    let longest = points.iter().map(|point| point.steps).fold(0.0, f64::max);
+    let mut merged: Vec<Point> = vec![];
+    for point in points {
+        match merged.last_mut() {
+            Some(last) if 2.0 * point.steps < longest => {
+                let all = (last.steps + point.steps).max(1.0);
+                let mean = |i: usize| (last.steps * last.values[i] + point.steps * point.values[i]) / all;
+                *last = Point { steps: all, epoch: point.epoch, values: [mean(0), mean(1)] };
+            }
+            _ => merged.push(point),
+        }
+    }
+    let curve = |i: usize| merged.iter().map(|point| (point.epoch, point.values[i])).collect();
+    (curve(0), curve(1))
+}
+
 /// A row as it is written: what was measured names the columns of its scores.
 pub(super) struct Measured(pub(super) Measure, pub(super) MetricsRow);
 

@@ -662,6 +662,11 @@ impl Config {
         NetOptions { blur: self.method.has_blur(), mixup: self.mixup.is_some() }
     }
 
+    /// Whether all epochs have one blur, since they are over before it would fade.
+    pub fn blur_stays(&self) -> bool {
+        self.method.has_blur() && self.sigma_every >= self.epochs
+    }
+
     /// Which data set, and how its files are read.
     pub fn source(&self) -> Source<'_> {
         Source {

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 #[cfg(feature = "cli")]
 use {
-    super::setting::{divide, session, task},
+    super::setting::{session, task},
     crate::curriculum::Time,
     crate::data::Splits,
     crate::gpu::Gpu,
@@ -57,7 +57,10 @@ pub(crate) fn trained<'g>(gpu: &'g Gpu, config: &Config, data: &Splits) -> Resul
     // does.
     let steps_per_epoch = match number(STEPS_PER_EPOCH) {
         Some(steps) => steps,
-        None => (divide(config, &data.train)?.train.len() / config.batch_size) as u64,
+        None => {
+            let left = data.train.len().saturating_sub(config.validation);
+            (config.train_images.unwrap_or(left) / config.batch_size) as u64
+        }
     };
     let steps_per_epoch = steps_per_epoch.max(1);
     let step = number(STEP).unwrap_or(steps_per_epoch.saturating_mul(config.epochs));

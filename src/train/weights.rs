@@ -6,7 +6,7 @@ use safetensors::tensor::Dtype;
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
 /// A tensor by name.
@@ -23,20 +23,22 @@ pub struct Tensor {
 /// Writes a file whole or not at all: to a temporary name beside it, then by renaming. It is on the disk when this returns. Where a link
 /// leads to it, the link stays; what is no file, such as a pipe, is written to as it is.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_whole_by(path, |file| file.write_all(bytes))
+}
+
+/// The same of what `write` writes.
+pub(crate) fn write_whole_by(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
     let target = fs::canonicalize(path);
     let path = target.as_deref().unwrap_or(path);
     if fs::metadata(path).is_ok_and(|data| !data.is_file() && !data.is_dir()) {
-        return OpenOptions::new()
-            .write(true)
-            .open(path)
-            .and_then(|mut it| it.write_all(bytes))
-            .map_err(Error::io(path, "write"));
+        let opened = OpenOptions::new().write(true).open(path);
+        return opened.and_then(|mut it| write(&mut it)).map_err(Error::io(path, "write"));
     }
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".part");
     let temporary = Path::new(&temporary);
     let mut file = File::create(temporary).map_err(Error::io(path, "create"))?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(temporary, path));
+    let written = write(&mut file).and_then(|()| file.sync_all()).and_then(|()| fs::rename(temporary, path));
     written.map_err(|error| {
         // What is half written helps nobody; if it cannot be removed either, the first error is the one to tell.
         let _ = fs::remove_file(temporary);
