@@ -117,7 +117,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<()> {
             }
             report
         }
-        What::Update => bench::updates(&gpu, args.runs, &peaks)?,
+        What::Update => bench::updates(&gpu, args.runs)?,
         What::Layers => bench::layers(&gpu, args.runs)?,
         What::Step | What::Loader => {
             let small = || ["cnn", "resnet8", "resnet20"].map(String::from).to_vec();

@@ -418,7 +418,7 @@ impl<'g> Session<'g> {
         };
         Ok(Error::NonFinite(format!(
             "the loss is not finite at step {step}: {place}. Training has stopped before this step's update; \
-             try a lower --eta, --clip-norm 1, or a longer --warmup-epochs"
+             try a lower --eta, --range or --weight-decay, --clip-norm 1, or a longer --warmup-epochs"
         )))
     }
 

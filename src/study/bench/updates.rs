@@ -1,6 +1,7 @@
 //! The fused update against what other frameworks do where each layer has a rate of its own, and against a copy.
 
-use super::{Cell, Peaks, Report, Seconds};
+use super::peaks::Copy;
+use super::{Cell, Report, Seconds};
 use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::ops::metrics::Metrics;
@@ -104,15 +105,16 @@ impl Ways {
         })
     }
 
-    /// The median seconds of each way, run in turn: what disturbs one then disturbs all.
-    fn time(&self, gpu: &Gpu, settings: Settings, runs: usize) -> Result<[Option<f64>; 4]> {
+    /// The median seconds of each way, and of a copy, run in turn: what disturbs one then disturbs all.
+    fn time(&self, gpu: &Gpu, settings: Settings, runs: usize, copy: &Copy) -> Result<([Option<f64>; 4], f64)> {
         let update = |storage: &Storage| Update::new(gpu, storage, settings);
         let alone = self.alone.iter().map(update).collect::<Result<Vec<_>>>()?;
         let each = |storage| Ok(vec![update(storage)?]);
         let mut ways = [each(&self.fused)?, each(&self.per_tensor)?, alone, each(&self.per_group)?];
-        let mut samples = [const { vec![] }; 4];
+        let (mut samples, mut copies) = ([const { vec![] }; 4], vec![]);
         // One round more, to warm up.
         for round in 0..=runs.max(1) {
+            copies.push(copy.seconds(gpu)?);
             for (way, sample) in ways.iter_mut().zip(&mut samples) {
                 let seconds = seconds(gpu, way)?;
                 if round > 0 && !way.is_empty() {
@@ -120,23 +122,27 @@ impl Ways {
                 }
             }
         }
-        Ok(samples.map(|sample| (!sample.is_empty()).then(|| Seconds::of_sample(sample).median)))
+        let median = |sample: Vec<f64>| (!sample.is_empty()).then(|| Seconds::of_sample(sample).median);
+        Ok((samples.map(median), Seconds::of_sample(copies).median))
     }
 }
 
-fn time(gpu: &Gpu, storage: &Storage, settings: Settings, runs: usize) -> Result<f64> {
+/// The median seconds of the fused way alone, and of a copy.
+fn time(gpu: &Gpu, storage: &Storage, settings: Settings, runs: usize, copy: &Copy) -> Result<(f64, f64)> {
     let mut update = Update::new(gpu, storage, settings)?;
     update.seconds(gpu)?;
-    let seconds = (0..runs.max(1)).map(|_| update.seconds(gpu)).collect::<Result<Vec<_>>>()?;
-    Ok(Seconds::of_sample(seconds).median)
+    let both = (0..runs.max(1)).map(|_| Ok((update.seconds(gpu)?, copy.seconds(gpu)?)));
+    let (seconds, copies): (Vec<f64>, Vec<f64>) = both.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+    Ok((Seconds::of_sample(seconds).median, Seconds::of_sample(copies).median))
 }
 
 /// A row per optimiser and size: one dispatch for all tensors, beside one for each of them in the same submission, one for each with
-/// uniform buffers of its own, and one for each of ten groups of layers.
+/// uniform buffers of its own, and one for each of ten groups of layers; and beside a copy that is timed between its runs.
 ///
 /// # Errors
 /// [`crate::error::Error::Capacity`] or [`crate::error::Error::Device`] where the device has no room or fails.
-pub fn updates(gpu: &Gpu, runs: usize, peaks: &Peaks) -> Result<Report> {
+pub fn updates(gpu: &Gpu, runs: usize) -> Result<Report> {
+    let copy = Copy::new(gpu)?;
     let mut report = Report::new(&COLUMNS);
     for (tensors, floats) in SIZES {
         let ways = Ways::new(gpu, tensors, floats)?;
@@ -148,12 +154,15 @@ pub fn updates(gpu: &Gpu, runs: usize, peaks: &Peaks) -> Result<Report> {
                 let spare_norm_and_bias = false;
                 let settings = Settings { rule, weight_decay: 1e-4, spare_norm_and_bias, clip_norm, layer_norms };
                 // What clipping and norms add is no part of a dispatch per tensor elsewhere: not a fair peer.
-                let (seconds, others) = match extra {
+                let (seconds, others, copied) = match extra {
                     "" => {
-                        let [fused, others @ ..] = ways.time(gpu, settings, runs)?;
-                        (fused.expect("it is timed at every size"), others)
+                        let ([fused, others @ ..], copied) = ways.time(gpu, settings, runs, &copy)?;
+                        (fused.expect("it is timed at every size"), others, copied)
                     }
-                    _ => (time(gpu, &ways.fused, settings, runs)?, [None; 3]),
+                    _ => {
+                        let (seconds, copied) = time(gpu, &ways.fused, settings, runs, &copy)?;
+                        (seconds, [None; 3], copied)
+                    }
                 };
                 // Parameter, gradient and moments are read, all but the gradient written; clipping reads the gradient once more.
                 let moments = if matches!(rule, Rule::Sgd { .. }) { 1 } else { 2 };
@@ -165,7 +174,7 @@ pub fn updates(gpu: &Gpu, runs: usize, peaks: &Peaks) -> Result<Report> {
                     (tensors * floats).into(),
                     Cell::Number(1e3 * seconds, 3),
                     Cell::Number(gbytes, 2),
-                    Cell::Number(100.0 * gbytes / peaks.gbytes, 0),
+                    Cell::Number(100.0 * gbytes / copy.gbytes(copied), 0),
                 ];
                 for other in others {
                     row.extend([Cell::number(other.map(|s| 1e3 * s), 3), Cell::number(other.map(|s| s / seconds), 2)]);
