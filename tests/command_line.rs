@@ -90,6 +90,16 @@ fn runs_and_comparisons_have_directories_of_their_own() {
 }
 
 #[test]
+#[cfg(unix)]
+fn weights_out_of_a_pipe_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let read = lerac::train::read_safetensors(&pipe).unwrap_err().to_string();
+    assert!(read.contains("expected a file, found a directory, a pipe or a device"), "{read}");
+}
+
+#[test]
 fn impossible_tuning_is_refused() {
     for seconds in ["-1", "nan", "1e9"] {
         assert_refused(&["tune", "--seconds", seconds], &["--seconds", "expected 0 to 1000000"]);

@@ -9,11 +9,15 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 /// The exit code after an interrupt, as a shell gives it.
 pub(super) const INTERRUPTED: u8 = 130;
+
+/// Signals within this time are one: who passes an interrupt on to a process and to its group sends two.
+const ONE_INTERRUPT: Duration = Duration::from_millis(500);
 
 /// Options of checkpoints.
 #[derive(Debug, Args)]
@@ -34,12 +38,12 @@ impl SavingArgs {
     /// # Errors
     /// [`Error::Option`] where the system has no such thing.
     pub(super) fn start(&self) -> Result<Saving> {
-        let stop = Arc::new(AtomicBool::new(false));
+        let (stop, armed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let handled = [SIGINT, SIGTERM];
         let bind = || {
             for signal in handled {
-                // In this order: a second interrupt alone finds the flag up. It ends the program even if nothing can be said any more.
-                flag::register_conditional_shutdown(signal, INTERRUPTED.into(), stop.clone())?;
+                // Ends the program even if nothing can be said any more.
+                flag::register_conditional_shutdown(signal, INTERRUPTED.into(), armed.clone())?;
                 flag::register(signal, stop.clone())?;
             }
             Signals::new(handled)
@@ -47,7 +51,15 @@ impl SavingArgs {
         let mut signals = bind().map_err(|fault| Error::option("signals", format!("cannot be handled: {fault}")))?;
         thread::spawn(move || {
             if signals.forever().next().is_some() {
-                say("note: interrupted; the step under way is finished and saved. A second interrupt ends at once");
+                // On a thread of its own, since standard error may be stuck.
+                thread::spawn(|| {
+                    say(
+                        "note: interrupted; what is under way, a step or the end of a run, is finished and saved. A second interrupt \
+                         ends at once",
+                    );
+                });
+                thread::sleep(ONE_INTERRUPT);
+                armed.store(true, Ordering::Relaxed);
             }
         });
         Ok(Saving { every: self.checkpoint_every, keep: self.keep_checkpoints as usize, stop })

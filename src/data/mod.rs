@@ -4,7 +4,7 @@ mod annotations;
 mod batch;
 mod cache;
 mod cifar;
-mod file;
+pub(crate) mod file;
 mod find;
 mod folder;
 mod idx;

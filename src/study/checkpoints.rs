@@ -10,6 +10,17 @@ use std::path::{Path, PathBuf};
 /// The folder of a run's directory that holds them.
 const FOLDER: &str = "checkpoints";
 
+/// The name of the checkpoint behind `step`.
+fn name(step: u64) -> String {
+    format!("step-{step:010}.safetensors")
+}
+
+/// Whether a file is named as checkpoints are: others in their folder are not ours to read or remove.
+fn is_checkpoint(path: &Path) -> bool {
+    let digits = path.file_name().and_then(|name| name.to_str()?.strip_prefix("step-")?.strip_suffix(".safetensors"));
+    digits.is_some_and(|digits| digits.len() >= 10 && digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// The files in `run`'s directory, the oldest first.
 fn files(run: &Path) -> Result<Vec<PathBuf>> {
     let folder = run.join(FOLDER);
@@ -20,7 +31,7 @@ fn files(run: &Path) -> Result<Vec<PathBuf>> {
     let mut files = vec![];
     for entry in entries {
         let path = entry.map_err(Error::io(&folder, "read"))?.path();
-        if path.extension().is_some_and(|extension| extension == "safetensors") {
+        if is_checkpoint(&path) {
             files.push(path);
         }
     }
@@ -42,7 +53,7 @@ pub(super) fn save(run: &Path, checkpoint: &Checkpoint, keep: usize) -> Result<(
     fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
     // The names of the tables beside it have to last as long as it does.
     sync_directory(&folder)?;
-    let written = folder.join(format!("step-{:010}.safetensors", checkpoint.standing.step));
+    let written = folder.join(name(checkpoint.standing.step));
     write_whole(&written, &checkpoint.to_bytes())?;
     // Newer ones, which were not whole, are written over when the run comes to their steps.
     let mut files = files(run)?;
@@ -75,11 +86,22 @@ pub(super) fn latest(run: &Path) -> Result<(Option<Checkpoint>, Vec<Error>)> {
     }
 }
 
-/// Removes all of them.
+/// Removes all of them, what a kill has left half written, and their folder, if nothing else is in it.
 pub(super) fn remove(run: &Path) -> Result<()> {
     let folder = run.join(FOLDER);
-    match folder.exists() {
-        true => fs::remove_dir_all(&folder).map_err(Error::io(&folder, "remove")),
-        false => Ok(()),
+    let entries = match fs::read_dir(&folder) {
+        Err(fault) if fault.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(Error::io(&folder, "read"))?,
+    };
+    for entry in entries {
+        let path = entry.map_err(Error::io(&folder, "read"))?.path();
+        let is_half = path.extension().is_some_and(|extension| extension == "part");
+        if is_checkpoint(&if is_half { path.with_extension("") } else { path.clone() }) {
+            fs::remove_file(&path).map_err(Error::io(&path, "remove"))?;
+        }
+    }
+    match fs::remove_dir(&folder) {
+        Err(fault) if fault.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
+        removed => removed.map_err(Error::io(&folder, "remove")),
     }
 }

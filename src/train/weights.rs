@@ -1,5 +1,6 @@
 //! Tensors as safetensors, names and shapes as in a PyTorch state dict, and files that are written whole or not at all.
 
+use crate::data::file::read_regular;
 use crate::error::{Error, Result};
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
@@ -86,7 +87,7 @@ pub(crate) fn safetensors(tensors: &[Tensor], metadata: BTreeMap<&str, String>) 
 /// # Errors
 /// [`Error::Io`], or [`Error::Format`] for a file that is not whole, holds another type than F32, or numbers that are not finite.
 pub fn read_safetensors(path: &Path) -> Result<(Vec<Tensor>, HashMap<String, String>)> {
-    let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
+    let bytes = read_regular(path)?;
     let bad = |what: &dyn std::fmt::Display| Error::format(path, 0, format!("not a whole safetensors file: {what}"));
     let file = SafeTensors::deserialize(&bytes).map_err(|error| bad(&error))?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| bad(&error))?;
