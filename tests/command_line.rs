@@ -369,7 +369,10 @@ fn rates_that_no_device_holds_are_refused() {
 #[test]
 fn schedules_ask_for_what_they_need() {
     assert_refused(&["schedule", "--schedule", "step"], &["--milestones", "30,60"]);
-    assert_refused(&["schedule", "--schedule", "plateau"], &["--schedule", "validation accuracies", "layers.csv"]);
+    assert_refused(
+        &["schedule", "--schedule", "plateau"],
+        &["--schedule", "how the validation images are predicted", "layers.csv"],
+    );
     let plateau = ["train", "--schedule", "plateau"];
     assert_refused(&[&plateau[..], &["--validation", "0"]].concat(), &["--schedule", "--validation 0"]);
     assert_refused(&[&plateau[..], &["--gamma", "1"]].concat(), &["--gamma", "below 1"]);

@@ -164,7 +164,8 @@ fn errors_are_compared_the_other_way_round() {
     assert_eq!((comparison.pairs.len(), comparison.cochran.is_none()), (0, true), "no image is right or wrong");
     let sentences = comparison.in_words().join("\n");
     assert!(
-        sentences.contains("b is 2.00 years below a (") && sentences.contains("significantly better"),
+        sentences.contains("b is 2.00 years below a, where less is better (")
+            && sentences.contains("significantly better"),
         "{sentences}"
     );
 }

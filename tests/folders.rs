@@ -448,6 +448,15 @@ fn faces_tell_their_gender_by_name() {
     for bad in ["face.jpg", "200_0_1_1.jpg", "20_2_1_1.jpg", "-1_0_1_1.jpg", "20_0.jpg", "+20_0_1_1.jpg"] {
         add(&dir, bad, b"");
         refused(&named("utkface-gender", &dir), &[bad, "AGE_GENDER_RACE_DATE.jpg"]);
+        let mut notes = vec![];
+        let mut heard = |news: News<'_>| {
+            if let News::Note(note) = news {
+                notes.push(note.to_owned());
+            }
+        };
+        let rest = Source { skip_bad: true, ..named("utkface-age", &dir) }.open(&mut heard).unwrap();
+        assert_eq!(reds(&rest.test), of_test, "{bad} is left out");
+        assert!(notes.iter().any(|note| note.contains("left out") && note.contains(bad)), "{notes:?}");
         fs::remove_file(dir.path().join(bad)).unwrap();
     }
     let known = data::face_in(Path::new("f"), "61_1_20170109142408075.jpg.chip.jpg").unwrap();

@@ -1323,7 +1323,20 @@ mod with_the_command_line {
         let ages = "image,label,prediction\n0,1,2.0\n1,2,1.5\n2,4,6.25\n";
         of_years[4] = ages.into();
         load(&of_years, 4, ages.as_bytes()).unwrap();
+        let summary_of = |key: &str, value: &str| {
+            let text = String::from_utf8(of_years[0].clone()).unwrap();
+            let changed = text.replacen(key, value, 1);
+            assert_ne!(text, changed);
+            changed
+        };
         for (file, text, part) in [
+            (
+                0,
+                summary_of("\"median_mae\":9.0", "\"median_mae\":-7"),
+                "holds a mean absolute error that no run comes to",
+            ),
+            (0, summary_of("\"median_mae\":9.0,", ""), "or test_mae and median_mae"),
+            (0, summary_of("\"test_mae\"", "\"test_accuracy\":0.5,\"test_mae\""), "or test_mae and median_mae"),
             (2, columns(METRICS), "what summary.json says of the validation images"),
             (2, columns(METRICS).replace("2.1,", "2.1,-"), "row 2 holds"),
             (
@@ -1332,7 +1345,7 @@ mod with_the_command_line {
                 "the mean absolute error of the 3 images is 1.3333333333333333 here, 1.25",
             ),
             (4, ages.replace("6.25", "6"), "expected an age, a number with a point, as each prediction"),
-            (4, ages.replace("6.25", "NaN"), "here, 1.25"),
+            (4, ages.replace("6.25", "NaN"), "is NaN here, 1.25"),
         ] {
             let message = load(&of_years, file, text.as_bytes()).unwrap_err().to_string();
             assert!(message.contains(part) && message.contains("remove the run's directory"), "{message}");

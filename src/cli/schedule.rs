@@ -56,7 +56,8 @@ pub(super) fn run(args: &ScheduleArgs, matches: &ArgMatches) -> Result<()> {
         return Err(Error::option("--steps-per-epoch", "expected at least 1, found 0"));
     }
     if config.schedule == ScheduleKind::Plateau {
-        let message = "the rates of a plateau depend on validation accuracies; layers.csv of a run holds them";
+        let message =
+            "the rates of a plateau depend on how the validation images are predicted; layers.csv of a run holds them";
         return Err(Error::option("--schedule", message));
     }
     let layers = layers_of(&config)?;

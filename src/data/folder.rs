@@ -292,24 +292,29 @@ pub(super) fn food101(root: &Path) -> Result<Layout> {
 /// Of how many faces one is for the test.
 const FACES_PER_TEST: usize = 5;
 
+/// What becomes of a file whose name says nothing: it is left out, or an error.
+pub(super) type Misnamed<'m> = dyn FnMut(Error) -> Result<()> + 'm;
+
 /// Faces of UTKFace with their gender.
-pub(super) fn utkface_gender(root: &Path) -> Result<Layout> {
-    utkface(root, Meaning::Classes(["male", "female"].map(str::to_owned).to_vec()), |face| face.gender)
+pub(super) fn utkface_gender(root: &Path, misnamed: &mut Misnamed<'_>) -> Result<Layout> {
+    utkface(root, misnamed, Meaning::Classes(["male", "female"].map(str::to_owned).to_vec()), |face| face.gender)
 }
 
 /// The same with their age.
-pub(super) fn utkface_age(root: &Path) -> Result<Layout> {
-    utkface(root, Meaning::Years, |face| face.age)
+pub(super) fn utkface_age(root: &Path, misnamed: &mut Misnamed<'_>) -> Result<Layout> {
+    utkface(root, misnamed, Meaning::Years, |face| face.age)
 }
 
 /// Faces of UTKFace, labelled by what their names say. The set has no division of its own: in the order of their names, shuffled once
 /// and for all, every fifth is for the test.
-fn utkface(root: &Path, meaning: Meaning, label: fn(&Face) -> u8) -> Result<Layout> {
+fn utkface(root: &Path, misnamed: &mut Misnamed<'_>, meaning: Meaning, label: fn(&Face) -> u8) -> Result<Layout> {
     let mut faces = vec![];
     for entry in images_below(root, "")? {
         let name = entry.name.rsplit('/').next().unwrap_or_default();
-        let (face, name) = (face_in(&root.join(&entry.name), name)?, name.to_owned());
-        faces.push((name, entry, face));
+        match face_in(&root.join(&entry.name), name) {
+            Ok(face) => faces.push((name.to_owned(), entry, face)),
+            Err(fault) => misnamed(fault)?,
+        }
     }
     faces.sort_by(|(a, ..), (b, ..)| a.cmp(b));
     faces.shuffle(&mut generator(0, Stream::Faces));

@@ -129,8 +129,11 @@ impl Source<'_> {
             "tiny-imagenet" => self.folder(tiny_imagenet(&TINY_IMAGENET.find(dir)?)?, news),
             "food-101" => self.folder(food101(&FOOD_101.find(dir)?)?, news),
             "imagefolder" => self.folder(imagefolder(&self.named_dir()?, self.class_list)?, news),
-            "utkface-gender" => self.folder(utkface_gender(&self.named_dir()?)?, news),
-            AGES => self.folder(utkface_age(&self.named_dir()?)?, news),
+            "utkface-gender" | AGES => {
+                let layout = if name == AGES { utkface_age } else { utkface_gender };
+                let layout = layout(&self.named_dir()?, &mut self.misnamed(news))?;
+                self.folder(layout, news)
+            }
             _ => Err(unknown(name)),
         }
     }
@@ -176,6 +179,17 @@ impl Source<'_> {
                 Err(Error::option(option, format!("is for image folders, which {} is not; leave it out", self.name)))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// With --skip-bad, files whose names say nothing are noted; else they are errors.
+    fn misnamed(&self, news: &mut dyn FnMut(News<'_>)) -> impl FnMut(Error) -> Result<()> {
+        move |fault| match self.skip_bad {
+            true => {
+                news(News::Note(&format!("left out: {fault}")));
+                Ok(())
+            }
+            false => Err(fault),
         }
     }
 

@@ -13,6 +13,9 @@ pub const PADDING: u32 = u32::MAX;
 /// The name of the buffer that holds [`Metrics`].
 pub const METRICS: &str = "metrics";
 
+/// A sum that has come so far holds no more: the largest f32 below 2^32, which is the most that a batch adds.
+const FULL: u32 = 4_294_967_040;
+
 /// Sums that the device keeps until the host clears them.
 #[repr(C)]
 #[derive(
@@ -53,6 +56,11 @@ impl Metrics {
     /// Sum of the absolute errors of all images, in the labels' unit, likewise; 0 where classes are predicted.
     pub fn error(&self) -> f64 {
         joined(self.error_whole, self.error_fraction)
+    }
+
+    /// Whether a sum has come to its end, so that its mean says nothing.
+    pub fn are_full(&self) -> bool {
+        self.loss_whole >= FULL || self.error_whole >= FULL
     }
 
     /// `sum` per image; 0 of none.

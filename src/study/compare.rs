@@ -204,7 +204,7 @@ fn pooled_pairs(arms: &[Vec<&Finished>]) -> Vec<PairResult> {
             let paired = pairs(first, second);
             let pool = |run: fn(&(&Finished, &Finished)) -> Vec<bool>| paired.iter().flat_map(run).collect::<Vec<_>>();
             let (a, b) = (pool(|pair| pair.0.right.clone()), pool(|pair| pair.1.right.clone()));
-            if paired.iter().all(|(first, _)| !first.right.is_empty()) {
+            if !a.is_empty() {
                 let arms = [first[0].arm.clone(), second[0].arm.clone()];
                 results.push(PairResult { arms, mcnemar: mcnemar(&a, &b) });
             }

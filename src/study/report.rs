@@ -125,7 +125,8 @@ impl Comparison {
         let difference = arm.against_baseline.as_ref()?;
         let side = if difference.mean < 0.0 { "below" } else { "above" };
         let (far, unit) = (self.measure.number(difference.mean.abs()), self.measure.unit_of_differences());
-        let gap = format!("{} is {far} {unit} {side} {}", arm.arm, self.baseline);
+        let hint = if self.measure.merit(1.0) < 0.0 { ", where less is better" } else { "" };
+        let gap = format!("{} is {far} {unit} {side} {}{hint}", arm.arm, self.baseline);
         Some(match (difference.p, arm.corrected_p) {
             (Some(p), Some(corrected)) => {
                 let verdict = match (is_significant(arm), self.measure.merit(difference.mean) > 0.0) {

@@ -98,7 +98,7 @@ fn gradients(gpu: &Gpu, session: &Session<'_>) -> Result<Vec<Tensor>> {
 /// The batch as the first layer sees it.
 fn images(gpu: &Gpu, session: &Session<'_>) -> Result<Tensor> {
     let program = session.program();
-    let var = program.tape().named("images").expect("every recorded classifier loads images");
+    let var = program.tape().named("images").expect("every recorded model loads images");
     let shape = program.tape().shape(var).clone();
     let values = gpu.read(&program.value(var).part(0, shape.bytes()))?;
     Ok(Tensor { name: "images".to_owned(), shape: shape.dims().to_vec(), values })

@@ -200,7 +200,7 @@ pub struct Config {
     /// Seed of initial weights, split, batch order, augmentation and dropout
     #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = 0, help_heading = "Training"))]
     pub seed: u64,
-    /// Steps between readings of the loss and of what is predicted right
+    /// Steps between readings of the loss and of how well training images are predicted
     #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = Config::default().log_every, help_heading = "Training"))]
     pub log_every: u64,
     /// Steps between measurements of each layer's gradient signal-to-noise ratio; 0 for none

@@ -130,10 +130,11 @@ pub(super) fn evaluate(
         batch
     });
     let (metrics, predictions) = session.predict(batches)?;
-    if metrics.halted != 0 {
+    if metrics.halted != 0 || metrics.are_full() {
+        let what = if metrics.halted != 0 { "not finite" } else { "beyond all bounds" };
         return Err(Error::NonFinite(format!(
-            "the loss over the {part} images is not finite after step {}: the weights are out of bounds. In training try a lower \
-             --eta, --clip-norm 1, or a longer --warmup-epochs",
+            "the loss over the {part} images is {what} after step {}: the weights are out of bounds. In training try a lower \
+             --eta, --range or --weight-decay, --clip-norm 1, or a longer --warmup-epochs",
             session.time().step
         )));
     }

@@ -56,7 +56,7 @@ pub struct EpochRecord {
 
 /// How well the test images are predicted, by the weights of the best epoch, and how well the validation images were, if there are any.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, try_from = "Scores")]
 pub enum TestResult {
     /// Of classes.
     Classes {
@@ -72,7 +72,7 @@ pub enum TestResult {
     Years {
         /// Mean absolute error over the test images.
         test_mae: f64,
-        /// What it would be if the median age of the training images were predicted for all.
+        /// What it would be if the median age of all images that are not for the test were predicted for each.
         median_mae: f64,
         /// The least mean absolute error over the validation images.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,7 +80,51 @@ pub enum TestResult {
     },
 }
 
+/// What a file may hold of a [`TestResult`].
+#[derive(Deserialize)]
+struct Scores {
+    test_accuracy: Option<f64>,
+    test_top5: Option<f64>,
+    validation_accuracy: Option<f64>,
+    test_mae: Option<f64>,
+    median_mae: Option<f64>,
+    validation_mae: Option<f64>,
+}
+
+impl TryFrom<Scores> for TestResult {
+    type Error = &'static str;
+
+    fn try_from(scores: Scores) -> std::result::Result<Self, &'static str> {
+        match scores {
+            Scores {
+                test_accuracy: Some(test_accuracy),
+                test_top5: Some(test_top5),
+                validation_accuracy,
+                test_mae: None,
+                median_mae: None,
+                validation_mae: None,
+            } => Ok(Self::Classes { test_accuracy, test_top5, validation_accuracy }),
+            Scores {
+                test_accuracy: None,
+                test_top5: None,
+                validation_accuracy: None,
+                test_mae: Some(test_mae),
+                median_mae: Some(median_mae),
+                validation_mae,
+            } => Ok(Self::Years { test_mae, median_mae, validation_mae }),
+            _ => Err("expected the numbers test_accuracy and test_top5, or test_mae and median_mae"),
+        }
+    }
+}
+
 impl TestResult {
+    /// All that it holds.
+    #[cfg(feature = "cli")]
+    pub(crate) fn scores(&self) -> impl Iterator<Item = Score> {
+        let (Self::Classes { test_top5: second, .. } | Self::Years { median_mae: second, .. }) = *self;
+        [Some(self.test()), Some(self.measure().score(second)), self.validation()].into_iter().flatten()
+    }
+
     /// What is measured.
     pub fn measure(&self) -> Measure {
         match self {

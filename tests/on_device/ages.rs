@@ -138,6 +138,22 @@ fn passes_predict_the_same(gpu: &Gpu) {
     }
 }
 
+/// Sums end at 2^32: what is beyond is no result.
+fn errors_beyond_all_bounds_are_no_result(gpu: &Gpu) {
+    let dir = faces();
+    let config = Config {
+        method: Method::Conventional,
+        schedule: ScheduleKind::Constant,
+        momentum: 0.0,
+        eta: 1e5,
+        epochs: 1,
+        train_images: Some(16),
+        ..config(Loss::L1)
+    };
+    let error = run(gpu, &config, &opened(&dir), &mut Kept::default()).err().expect("weights of 1e5").to_string();
+    assert!(error.contains("validation images is beyond all bounds after step 1"), "{error}");
+}
+
 /// What no real set is, but a user's may be.
 fn equal_ages_are_defined(gpu: &Gpu) {
     let dir = faces();
@@ -213,6 +229,7 @@ pub fn tests() -> Vec<Test> {
         test("ages: are learnt under both losses, and resumed", ages_are_learnt),
         test("ages: passes predict the same", passes_predict_the_same),
         test("ages: all equal", equal_ages_are_defined),
+        test("ages: errors beyond all bounds", errors_beyond_all_bounds_are_no_result),
         test("ages: every command takes them", |_| commands_take_ages()),
     ]
 }
