@@ -58,9 +58,9 @@ impl Metrics {
         joined(self.error_whole, self.error_fraction)
     }
 
-    /// Whether a sum has come to its end, so that its mean says nothing.
-    pub fn are_full(&self) -> bool {
-        self.loss_whole >= FULL || self.error_whole >= FULL
+    /// Whether the sum of errors has come to its end, so that its mean says nothing.
+    pub fn errors_are_full(&self) -> bool {
+        self.error_whole >= FULL
     }
 
     /// `sum` per image; 0 of none.

@@ -103,7 +103,15 @@ pub(crate) fn read_test_set(
     observer: &mut dyn Observer,
 ) -> Result<(Metrics, Vec<Prediction>)> {
     let everything: Arc<[u32]> = (0..test.len() as u32).collect();
-    evaluate(session, "test", (test, everything), batch_size, observer)
+    let read = evaluate(session, "test", (test, everything), batch_size, observer)?;
+    match read.0.errors_are_full() {
+        true => Err(Error::NonFinite(
+            "the errors over the test images are beyond all bounds: no epoch has learnt anything. Try a lower --eta, --range or --weight-decay, \
+             --clip-norm 1, or a longer --warmup-epochs"
+                .to_owned(),
+        )),
+        false => Ok(read),
+    }
 }
 
 /// The sums, and the predictions, over the images `indices` of the set called `part`, every one of which must have been seen and have a
@@ -130,10 +138,9 @@ pub(super) fn evaluate(
         batch
     });
     let (metrics, predictions) = session.predict(batches)?;
-    if metrics.halted != 0 || metrics.are_full() {
-        let what = if metrics.halted != 0 { "not finite" } else { "beyond all bounds" };
+    if metrics.halted != 0 {
         return Err(Error::NonFinite(format!(
-            "the loss over the {part} images is {what} after step {}: the weights are out of bounds. In training try a lower \
+            "the loss over the {part} images is not finite after step {}: the weights are out of bounds. In training try a lower \
              --eta, --range or --weight-decay, --clip-norm 1, or a longer --warmup-epochs",
             session.time().step
         )));

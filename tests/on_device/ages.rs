@@ -151,7 +151,7 @@ fn errors_beyond_all_bounds_are_no_result(gpu: &Gpu) {
         ..config(Loss::L1)
     };
     let error = run(gpu, &config, &opened(&dir), &mut Kept::default()).err().expect("weights of 1e5").to_string();
-    assert!(error.contains("validation images is beyond all bounds after step 1"), "{error}");
+    assert!(error.contains("the errors over the test images are beyond all bounds"), "{error}");
 }
 
 /// What no real set is, but a user's may be.

@@ -310,7 +310,7 @@ fn comparing_pairs_its_seeds() {
             summary["test_accuracy"].as_f64().unwrap()
         };
         let accuracies = [accuracy_of(0), accuracy_of(1)];
-        assert_eq!(method["test_accuracies"], serde_json::json!(accuracies));
+        assert_eq!(method["test_scores"], serde_json::json!(accuracies));
     }
     assert!(image::open(dir.path().join("compare.png")).unwrap().width() >= 1000);
     assert_eq!(std::fs::read_to_string(dir.path().join("results.csv")).unwrap().lines().count(), 1 + 3 * 2);
@@ -328,7 +328,7 @@ fn comparing_pairs_its_seeds() {
     assert!(weights == read("lerac-seed1/model.safetensors"), "the missing run gives the same weights");
     let accuracies = |bytes: &[u8]| {
         let result: serde_json::Value = serde_json::from_slice(bytes).unwrap();
-        result["arms"].as_array().unwrap().iter().map(|arm| arm["test_accuracies"].to_string()).collect::<Vec<_>>()
+        result["arms"].as_array().unwrap().iter().map(|arm| arm["test_scores"].to_string()).collect::<Vec<_>>()
     };
     assert_eq!(accuracies(&before), accuracies(&read("compare.json")));
     let other = refusal(&[&arguments[..], SHORT, &["--eta", "0.01"]].concat());
