@@ -8,8 +8,9 @@ const THRESHOLD: f64 = 1e-4;
 /// Changes of the rate up to this are not made.
 const LEAST_CHANGE: f64 = 1e-8;
 
-/// PyTorch's `ReduceLROnPlateau` with its defaults, and mode `max` for an accuracy, or `min` for an error, whose negative is its merit: after more than `patience` epochs in a row that are not better than
-/// the best so far, the rate is multiplied by `gamma`, but goes no lower than `floor`, and the count begins anew, without a cooldown.
+/// PyTorch's `ReduceLROnPlateau` with its defaults, in mode `max` for an accuracy, in mode `min` for an error, whose negative is its
+/// merit: after more than `patience` epochs in a row that are not better than the best so far, the rate is multiplied by `gamma`, but
+/// goes no lower than `floor`, and the count begins anew, without a cooldown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plateau {
     gamma: f64,

@@ -4,7 +4,7 @@ use super::Finished;
 use super::statistics::{
     Cochran, McNemar, PairedDifference, cochran, holm, mcnemar, mean_and_deviation, median, paired_difference,
 };
-use super::tables::csv_of;
+use super::tables::{csv_of, score_columns};
 use crate::train::Measure;
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
@@ -165,10 +165,7 @@ struct ResultRow<'r>(&'r Finished);
 impl Serialize for ResultRow<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Finished { arm, seed, summary, .. } = self.0;
-        let [test_score, validation_score] = match summary.result.measure() {
-            Measure::Accuracy => ["test_accuracy", "validation_accuracy"],
-            Measure::MeanAbsoluteError => ["test_mae", "validation_mae"],
-        };
+        let [_, validation_score, test_score] = score_columns(summary.result.measure());
         let mut columns = serializer.serialize_struct("ResultRow", 7)?;
         columns.serialize_field("method", arm)?;
         columns.serialize_field("seed", seed)?;

@@ -74,16 +74,21 @@ pub(super) fn training_curves(rows: &[MetricsRow]) -> (Curve, Curve) {
     (curve(0), curve(1))
 }
 
+/// What the columns of scores are called: of training, validation and test images.
+pub(super) fn score_columns(measure: Measure) -> [&'static str; 3] {
+    match measure {
+        Measure::Accuracy => ["train_accuracy", "validation_accuracy", "test_accuracy"],
+        Measure::MeanAbsoluteError => ["train_mae", "validation_mae", "test_mae"],
+    }
+}
+
 /// A row as it is written: what was measured names the columns of its scores.
 pub(super) struct Measured(pub(super) Measure, pub(super) MetricsRow);
 
 impl Serialize for Measured {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let Self(measure, row) = self;
-        let [train_score, validation_score] = match measure {
-            Measure::Accuracy => ["train_accuracy", "validation_accuracy"],
-            Measure::MeanAbsoluteError => ["train_mae", "validation_mae"],
-        };
+        let [train_score, validation_score, _] = score_columns(*measure);
         let mut columns = serializer.serialize_struct("MetricsRow", 7)?;
         columns.serialize_field("kind", &row.kind)?;
         columns.serialize_field("step", &row.step)?;

@@ -1,5 +1,6 @@
 //! Weights out of a file, and what a model makes of whole sets of images.
 
+use super::session::CALMER;
 use super::weights::read_safetensors;
 use super::{Config, Observer, Prediction, Session, TestResult};
 use crate::data::{Dataset, Loader, Meaning};
@@ -105,11 +106,9 @@ pub(crate) fn read_test_set(
     let everything: Arc<[u32]> = (0..test.len() as u32).collect();
     let read = evaluate(session, "test", (test, everything), batch_size, observer)?;
     match read.0.errors_are_full() {
-        true => Err(Error::NonFinite(
-            "the errors over the test images are beyond all bounds: no epoch has learnt anything. Try a lower --eta, --range or --weight-decay, \
-             --clip-norm 1, or a longer --warmup-epochs"
-                .to_owned(),
-        )),
+        true => Err(Error::NonFinite(format!(
+            "the errors over the test images are beyond all bounds: no epoch has learnt anything. Try {CALMER}"
+        ))),
         false => Ok(read),
     }
 }
@@ -140,8 +139,7 @@ pub(super) fn evaluate(
     let (metrics, predictions) = session.predict(batches)?;
     if metrics.halted != 0 {
         return Err(Error::NonFinite(format!(
-            "the loss over the {part} images is not finite after step {}: the weights are out of bounds. In training try a lower \
-             --eta, --range or --weight-decay, --clip-norm 1, or a longer --warmup-epochs",
+            "the loss over the {part} images is not finite after step {}: the weights are out of bounds. In training try {CALMER}",
             session.time().step
         )));
     }

@@ -63,6 +63,9 @@ pub struct Snapshot {
     pub step: u64,
 }
 
+/// What helps where numbers leave all bounds.
+pub(super) const CALMER: &str = "a lower --eta, --range or --weight-decay, --clip-norm 1, or a longer --warmup-epochs";
+
 /// Prefixes of the moments' names in [`Session::state`].
 const MOMENTS: [&str; 2] = ["first_moment", "second_moment"];
 
@@ -418,7 +421,7 @@ impl<'g> Session<'g> {
         };
         Ok(Error::NonFinite(format!(
             "the loss is not finite at step {step}: {place}. Training has stopped before this step's update; \
-             try a lower --eta, --range or --weight-decay, --clip-norm 1, or a longer --warmup-epochs"
+             try {CALMER}"
         )))
     }
 

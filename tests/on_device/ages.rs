@@ -2,13 +2,12 @@
 
 use crate::commands::{refusal, stdout};
 use crate::common::{Test, test};
+use crate::training::Kept;
 use lerac::data::{AGES, Source, Splits};
-use lerac::error::Result;
 use lerac::gpu::Gpu;
 use lerac::ops::regression::Loss;
 use lerac::train::{
-    Checkpoint, Config, EpochRecord, Measure, Method, Observer, Outcome, Prediction, ScheduleKind, TestResult, resume,
-    run,
+    Checkpoint, Config, EpochRecord, Measure, Method, Outcome, Prediction, ScheduleKind, TestResult, resume, run,
 };
 use std::path::Path;
 use tempfile::TempDir;
@@ -44,28 +43,6 @@ fn config(loss: Loss) -> Config {
         patience: 0,
         gamma: 0.5,
         ..Config::default()
-    }
-}
-
-#[derive(Default)]
-struct Kept {
-    epochs: Vec<EpochRecord>,
-    checkpoints: Vec<Checkpoint>,
-}
-
-impl Observer for Kept {
-    fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
-        self.epochs.push(*record);
-        Ok(())
-    }
-
-    fn wants_checkpoint(&self, step: u64) -> bool {
-        step.is_multiple_of(13)
-    }
-
-    fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<()> {
-        self.checkpoints.push(checkpoint);
-        Ok(())
     }
 }
 

@@ -240,10 +240,10 @@ fn the_best_epoch_is_kept(gpu: &Gpu) {
 
 /// Keeps what it hears, and a checkpoint every five steps.
 #[derive(Default)]
-struct Kept {
-    rates: Vec<(u64, Vec<f64>)>,
-    epochs: Vec<EpochRecord>,
-    checkpoints: Vec<Checkpoint>,
+pub struct Kept {
+    pub rates: Vec<(u64, Vec<f64>)>,
+    pub epochs: Vec<EpochRecord>,
+    pub checkpoints: Vec<Checkpoint>,
 }
 
 impl Observer for Kept {

@@ -32,12 +32,12 @@ pub struct Peaks {
 }
 
 /// A copy, ready to be timed again and again.
-pub(super) struct Copy {
+pub(super) struct Copying {
     call: Call,
     bytes: u64,
 }
 
-impl Copy {
+impl Copying {
     /// Of as much as a binding has room for, up to 64 MiB.
     pub(super) fn new(gpu: &Gpu) -> Result<Self> {
         let bytes = COPIED.min(gpu.limits().binding_bytes);
@@ -79,7 +79,7 @@ impl Peaks {
             }
             workgroups *= 4;
         };
-        let copy = Copy::new(gpu)?;
+        let copy = Copying::new(gpu)?;
         let seconds = (0..=runs).map(|_| copy.seconds(gpu)).collect::<Result<Vec<_>>>()?;
         Ok(Self { gflops, gbytes: copy.gbytes(Seconds::of_sample(seconds).least) })
     }

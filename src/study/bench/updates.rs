@@ -1,6 +1,6 @@
 //! The fused update against what other frameworks do where each layer has a rate of its own, and against a copy.
 
-use super::peaks::Copy;
+use super::peaks::Copying;
 use super::{Cell, Report, Seconds};
 use crate::error::Result;
 use crate::gpu::Gpu;
@@ -106,7 +106,7 @@ impl Ways {
     }
 
     /// The median seconds of each way, and of a copy, run in turn: what disturbs one then disturbs all.
-    fn time(&self, gpu: &Gpu, settings: Settings, runs: usize, copy: &Copy) -> Result<([Option<f64>; 4], f64)> {
+    fn time(&self, gpu: &Gpu, settings: Settings, runs: usize, copy: &Copying) -> Result<([Option<f64>; 4], f64)> {
         let update = |storage: &Storage| Update::new(gpu, storage, settings);
         let alone = self.alone.iter().map(update).collect::<Result<Vec<_>>>()?;
         let each = |storage| Ok(vec![update(storage)?]);
@@ -128,7 +128,7 @@ impl Ways {
 }
 
 /// The median seconds of the fused way alone, and of a copy.
-fn time(gpu: &Gpu, storage: &Storage, settings: Settings, runs: usize, copy: &Copy) -> Result<(f64, f64)> {
+fn time(gpu: &Gpu, storage: &Storage, settings: Settings, runs: usize, copy: &Copying) -> Result<(f64, f64)> {
     let mut update = Update::new(gpu, storage, settings)?;
     update.seconds(gpu)?;
     let both = (0..runs.max(1)).map(|_| Ok((update.seconds(gpu)?, copy.seconds(gpu)?)));
@@ -142,7 +142,7 @@ fn time(gpu: &Gpu, storage: &Storage, settings: Settings, runs: usize, copy: &Co
 /// # Errors
 /// [`crate::error::Error::Capacity`] or [`crate::error::Error::Device`] where the device has no room or fails.
 pub fn updates(gpu: &Gpu, runs: usize) -> Result<Report> {
-    let copy = Copy::new(gpu)?;
+    let copy = Copying::new(gpu)?;
     let mut report = Report::new(&COLUMNS);
     for (tensors, floats) in SIZES {
         let ways = Ways::new(gpu, tensors, floats)?;
