@@ -2,7 +2,7 @@
 
 use super::kernel::Pipeline;
 use super::pipeline_cache::PipelineCache;
-use super::{Access, AdapterChoice, AdapterInfo, Buffer, BufferRange, Kernel, adapter};
+use super::{Access, AdapterChoice, AdapterInfo, AdapterKind, Buffer, BufferRange, Kernel, adapter};
 use crate::error::{Error, Result};
 use std::collections::HashMap;
 use std::num::NonZero;
@@ -75,6 +75,8 @@ pub struct Gpu {
     pub(super) faults: Faults,
     info: AdapterInfo,
     poison: bool,
+    /// What further devices are opened on to share first launches; none in those.
+    adapter: Option<wgpu::Adapter>,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     pub(super) cache: Option<PipelineCache>,
 }
@@ -92,6 +94,18 @@ impl Gpu {
     /// [`Error::Adapter`] where none is found, none fits, or the driver refuses to open it.
     pub fn open(options: &Options) -> Result<Self> {
         let (info, adapter) = adapter::request(&options.adapter)?;
+        let mut gpu = Self::on(&adapter, info, options)?;
+        gpu.adapter = (gpu.info.kind == AdapterKind::Software).then_some(adapter);
+        Ok(gpu)
+    }
+
+    /// Another device of the same adapter.
+    pub(super) fn sibling(&self) -> Result<Self> {
+        let adapter = self.adapter.as_ref().expect("only a device that shares its first launches has siblings");
+        Self::on(adapter, self.info.clone(), &Options::default())
+    }
+
+    fn on(adapter: &wgpu::Adapter, info: AdapterInfo, options: &Options) -> Result<Self> {
         let granted = adapter.limits();
         let mut limits = wgpu::Limits::defaults();
         if !options.default_limits {
@@ -114,7 +128,8 @@ impl Gpu {
             lost.keep_cause(format!("the device was lost ({message}); what it held and nobody read is gone"));
         });
         let cache = options.cache.as_deref().and_then(|dir| PipelineCache::open(&device, &adapter.get_info(), dir));
-        Ok(Self { device, queue, faults, info, poison: options.poison, pipelines: Mutex::default(), cache })
+        let (poison, pipelines) = (options.poison, Mutex::default());
+        Ok(Self { device, queue, faults, info, poison, adapter: None, pipelines, cache })
     }
 
     /// What is known of the adapter.
@@ -184,17 +199,19 @@ impl Gpu {
     }
 
     /// Compiles what is not compiled yet of `kernels`, each with the accesses of its bindings: equal ones once, on as many threads as
-    /// the processor runs at once. Drivers that compile at the first launch instead gain nothing (Mesa's llvmpipe).
+    /// the processor runs at once, for drivers that compile at the first launch instead by first launches on as many devices.
     ///
     /// # Errors
     /// [`Error::Device`] with the shader's name where the device refuses a kernel.
     pub fn compile<'k>(&self, kernels: impl IntoIterator<Item = (&'k Kernel, Vec<Access>)>) -> Result<()> {
         let keyed = kernels.into_iter().map(|(kernel, accesses)| (key(kernel, &accesses), kernel));
         let distinct: HashMap<PipelineKey, &Kernel> = keyed.collect();
-        let wanted: Vec<_> = distinct.into_iter().filter(|(key, _)| !self.compiled().contains_key(key)).collect();
+        let mut wanted: Vec<_> = distinct.into_iter().filter(|(key, _)| !self.compiled().contains_key(key)).collect();
         if wanted.is_empty() {
             return Ok(());
         }
+        // What takes longest first, or else all wait for the one thread that begins with it at the end. The text's length is a fair guess.
+        wanted.sort_by(|((a, ..), _), ((b, ..), _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         let next = AtomicUsize::new(0);
         let work = || {
             while let Some((key, kernel)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -211,6 +228,11 @@ impl Gpu {
                 .try_for_each(|worker| worker.join().expect("compiling returns errors and does not panic"))
         })?;
         self.cache.iter().for_each(PipelineCache::save);
+        if self.adapter.is_none() {
+            return Ok(());
+        }
+        let launches: Vec<_> = wanted.iter().map(|(key, kernel)| (*kernel, &key.2[..])).collect();
+        self.launch_first(&launches);
         Ok(())
     }
 

@@ -7,6 +7,7 @@ mod adapter;
 mod buffer;
 mod call;
 mod device;
+mod first_launch;
 mod kernel;
 mod pipeline_cache;
 mod readback;

@@ -66,6 +66,11 @@ static DOUBLE: Shader = Shader {
     source: "@group(0) @binding(0) var<storage, read_write> x: array<f32>;
         @compute @workgroup_size(64) fn double(@builtin(global_invocation_id) id: vec3<u32>) { x[id.x] *= 2.0; }",
 };
+static LARGE: Shader = Shader {
+    name: "large",
+    source: "@group(0) @binding(0) var<storage, read_write> x: array<f32, 65536>;
+        @compute @workgroup_size(1) fn large() { x[65535] = 1.0; }",
+};
 static BROKEN: Shader = Shader { name: "broken", source: "@compute @workgroup_size(64) fn broken() { nothing(); }" };
 
 fn kernel(shader: &'static Shader) -> Kernel {
@@ -93,6 +98,14 @@ fn faults_name_their_place(gpu: &Gpu) {
     gpu.write(&x, 0, &[3f32; 64]);
     gpu.run([&gpu.call(&kernel(&DOUBLE), &bound(256), [1, 1, 1]).unwrap()]).unwrap();
     assert_eq!(gpu.read::<f32>(&x.whole()).unwrap(), [6.0; 64]);
+}
+
+/// Drivers that compile at the first launch are given one without work, whatever the kernel's bindings must hold.
+fn large_bindings_are_no_fault(gpu: &Gpu) {
+    let x = gpu.buffer("x", 4 << 16).unwrap();
+    let call = gpu.call(&kernel(&LARGE), &[(x.whole(), Access::Write)], [1, 1, 1]).unwrap();
+    gpu.run([&call]).unwrap();
+    assert_eq!(gpu.read::<f32>(&x.range(4 * 65535, 4)).unwrap(), [1.0]);
 }
 
 fn a_lost_device_says_so(_: &Gpu) {
@@ -187,6 +200,7 @@ pub fn tests() -> Vec<Test> {
         test("limits: an empty tape runs", an_empty_tape_runs),
         test("limits: every model fits or is refused", every_model_fits_or_is_refused),
         test("limits: faults name their place", faults_name_their_place),
+        test("limits: large bindings are no fault", large_bindings_are_no_fault),
         test("limits: a lost device says so", a_lost_device_says_so),
         test("limits: a broken cache harms nobody", a_broken_cache_harms_nobody),
     ]

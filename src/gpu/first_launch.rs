@@ -1,0 +1,63 @@
+//! First launches, for drivers that compile a kernel only then.
+//!
+//! Such a driver computes on the processor, compiles on the one thread that a device has, and keeps what it compiled on disk (Mesa's
+//! llvmpipe). Further devices of the same adapter compile a share of the kernels beside the one that is to run them, which then finds
+//! theirs on disk.
+
+use super::{Access, Buffer, Gpu, Kernel};
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// A launch without work that takes longer has compiled.
+const COMPILED: Duration = Duration::from_millis(20);
+
+/// Bytes at each binding of a launch without work: as many as a uniform has at most.
+const BYTES: u64 = 64 << 10;
+
+/// A kernel with the accesses of its bindings.
+pub(super) type Bound<'k> = (&'k Kernel, &'k [Access]);
+
+impl Gpu {
+    /// Launches each kernel without any workgroup. Once one of them had to be compiled, on as many devices as the processor has cores.
+    /// What fails here is compiled, or fails, when it is launched with work.
+    pub(super) fn launch_first(&self, kernels: &[Bound]) {
+        let mut rest = kernels;
+        while let [first, others @ ..] = rest {
+            let start = Instant::now();
+            self.launch_without_work([first]);
+            rest = others;
+            if start.elapsed() > COMPILED {
+                break;
+            }
+        }
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(rest.len());
+        let next = AtomicUsize::new(0);
+        let share = || std::iter::from_fn(|| rest.get(next.fetch_add(1, Ordering::Relaxed)));
+        std::thread::scope(|scope| {
+            for _ in 1..threads {
+                scope.spawn(|| self.sibling().map(|sibling| sibling.launch_without_work(share())));
+            }
+            self.launch_without_work(share());
+        });
+    }
+
+    fn launch_without_work<'k>(&self, kernels: impl IntoIterator<Item = &'k Bound<'k>>) {
+        // A buffer for each binding: one that is written must not be read at another.
+        let mut buffers = vec![];
+        for (kernel, accesses) in kernels {
+            while buffers.len() < accesses.len() {
+                let Ok(buffer) = self.buffer("bindings of a launch without work", BYTES) else { return };
+                buffers.push(buffer);
+            }
+            let ranges: Vec<_> = buffers.iter().map(Buffer::whole).zip(accesses.iter().copied()).collect();
+            // A kernel may want more at a binding than there is.
+            let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+            let launched = self.call(kernel, &ranges, [0, 0, 0]).and_then(|call| self.run([&call]));
+            let refused = pollster::block_on(scope.pop());
+            if launched.is_ok() && refused.is_none() && self.wait().is_err() {
+                return;
+            }
+        }
+    }
+}
