@@ -42,10 +42,10 @@ fn within(v: vec4<f32>, i: u32, first: u32, last: u32) -> vec4<f32> {
 
 fn total(v: vec4<f32>) -> f32 { return (v.x + v.y) + (v.z + v.w); }
 
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> x: array<Quad>;
 @group(0) @binding(1) var<storage, read_write> partials: array<vec2<f32>>;
 
-fn pivot(c: u32) -> f32 { return x[c * PLANE / 4u][c * PLANE % 4u]; }
+fn pivot(c: u32) -> f32 { return floats(x[c * PLANE / 4u])[c * PLANE % 4u]; }
 
 // The sums of every `stride`th vec4 of a channel over a chunk of images.
 fn sums_of(c: u32, chunk: u32, start: u32, stride: u32) -> vec2<f32> {
@@ -56,7 +56,7 @@ fn sums_of(c: u32, chunk: u32, start: u32, stride: u32) -> vec2<f32> {
     for (var n = chunk * IMAGES_PER_CHUNK; n < last; n++) {
         let plane = (n * XC + c) * PLANE;
         for (var i = plane / 4u + start; i < (plane + PLANE + 3u) / 4u; i += stride) {
-            let v = within(x[i] - offset, i, plane, plane + PLANE);
+            let v = within(floats(x[i]) - offset, i, plane, plane + PLANE);
             sum += v;
             squares += v * v;
         }
@@ -115,8 +115,8 @@ fn prepare(@builtin(global_invocation_id) id: vec3<u32>) {
 }
 
 @group(0) @binding(1) var<storage, read> affine: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> residual: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> residual: array<Quad>;
+@group(0) @binding(3) var<storage, read_write> y: array<Quad>;
 
 fn elements(i: u32) -> vec4<u32> { return 4u * i + vec4(0u, 1u, 2u, 3u); }
 
@@ -135,10 +135,10 @@ fn normalised(v: vec4<f32>, group: vec4<u32>) -> vec4<f32> {
 
 // What of x belongs to vec4 i of y.
 fn x_of(i: u32) -> vec4<f32> {
-    if SKIPPED == 0u { return x[i]; }
-    if ALIGNED { return x[i + 4u * i / (C * PLANE) * SKIPPED / 4u]; }
+    if SKIPPED == 0u { return floats(x[i]); }
+    if ALIGNED { return floats(x[i + 4u * i / (C * PLANE) * SKIPPED / 4u]); }
     let at = elements(i) + elements(i) / (C * PLANE) * SKIPPED;
-    return vec4(x[at.x / 4u][at.x % 4u], x[at.y / 4u][at.y % 4u], x[at.z / 4u][at.z % 4u], x[at.w / 4u][at.w % 4u]);
+    return vec4(floats(x[at.x / 4u])[at.x % 4u], floats(x[at.y / 4u])[at.y % 4u], floats(x[at.z / 4u])[at.z % 4u], floats(x[at.w / 4u])[at.w % 4u]);
 }
 
 fn activation(v: vec4<f32>) -> vec4<f32> {
@@ -161,26 +161,26 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     let first = (id.x + id.y * groups.x * LANES) * QUADS;
     for (var i = first; i < min(first + QUADS, COUNT); i++) {
         var v = normalised(x_of(i), channels_of(i, C));
-        if RESIDUAL { v += residual[i]; }
-        y[i] = activation(v);
+        if RESIDUAL { v += floats(residual[i]); }
+        y[i] = quad_of(activation(v));
     }
 }
 
-@group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> result: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> dy: array<Quad>;
+@group(0) @binding(3) var<storage, read> result: array<Quad>;
 @group(0) @binding(4) var<storage, read_write> backward_partials: array<vec2<f32>>;
 
 // What of dy belongs to vec4 i of x; anything where x is not read.
 fn dy_of(i: u32) -> vec4<f32> {
-    if SKIPPED == 0u { return dy[i]; }
-    if ALIGNED { return dy[i - 4u * i / (XC * PLANE) * SKIPPED / 4u]; }
+    if SKIPPED == 0u { return floats(dy[i]); }
+    if ALIGNED { return floats(dy[i - 4u * i / (XC * PLANE) * SKIPPED / 4u]); }
     let at = elements(i) - elements(i) / (XC * PLANE) * SKIPPED;
-    return vec4(dy[at.x / 4u][at.x % 4u], dy[at.y / 4u][at.y % 4u], dy[at.z / 4u][at.z % 4u], dy[at.w / 4u][at.w % 4u]);
+    return vec4(floats(dy[at.x / 4u])[at.x % 4u], floats(dy[at.y / 4u])[at.y % 4u], floats(dy[at.z / 4u])[at.z % 4u], floats(dy[at.w / 4u])[at.w % 4u]);
 }
 
 // dy before the activation; v is vec4 i of x. Without a residual y follows from v and needs no load.
 fn before_activation(v: vec4<f32>, i: u32) -> vec4<f32> {
-    if RESIDUAL { return through_activation(dy[i], result[i]); }
+    if RESIDUAL { return through_activation(floats(dy[i]), floats(result[i])); }
     if RELU || RELU6 { return through_activation(dy_of(i), normalised(v, channels_of(i, XC))); }
     return dy_of(i);
 }
@@ -193,7 +193,7 @@ fn backward_sums_of(c: u32, chunk: u32, start: u32, stride: u32) -> vec2<f32> {
     for (var n = chunk * IMAGES_PER_CHUNK; n < last; n++) {
         let plane = (n * XC + c) * PLANE;
         for (var i = plane / 4u + start; i < (plane + PLANE + 3u) / 4u; i += stride) {
-            let v = x[i];
+            let v = floats(x[i]);
             let g = within(before_activation(v, i), i, plane, plane + PLANE);
             sum += g;
             products += within(g * (v - mean), i, plane, plane + PLANE);
@@ -244,7 +244,7 @@ fn backward_finish(@builtin(global_invocation_id) id: vec3<u32>) {
 }
 
 @group(0) @binding(4) var<storage, read> slope: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> dx: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> dx: array<Quad>;
 
 @compute @workgroup_size(LANES)
 fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -252,10 +252,10 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     for (var i = first; i < min(first + QUADS, X_COUNT); i++) {
         let group = channels_of(i, XC);
         if ALIGNED && group.x >= C {
-            if !ACCUMULATE { dx[i] = vec4(0.0); }
+            if !ACCUMULATE { dx[i] = quad_of(vec4(0.0)); }
             continue;
         }
-        let v = x[i];
+        let v = floats(x[i]);
         let before = before_activation(v, i);
         let a = slope[group.x];
         var g = a.x * before + a.y * (v - a.w) + a.z;
@@ -267,21 +267,21 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
             g = vec4(a.x, b.x, c.x, d.x) * before + vec4(a.y, b.y, c.y, d.y) * centred + vec4(a.z, b.z, c.z, d.z);
             g = select(vec4(0.0), g, group < vec4(C));
         }
-        if ACCUMULATE { g += dx[i]; }
-        dx[i] = g;
+        if ACCUMULATE { g += floats(dx[i]); }
+        dx[i] = quad_of(g);
     }
 }
 
-@group(0) @binding(0) var<storage, read> activated: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> gradient: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> dresidual: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> activated: array<Quad>;
+@group(0) @binding(1) var<storage, read> gradient: array<Quad>;
+@group(0) @binding(2) var<storage, read_write> dresidual: array<Quad>;
 
 @compute @workgroup_size(LANES)
 fn backward_residual(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let first = (id.x + id.y * groups.x * LANES) * QUADS;
     for (var i = first; i < min(first + QUADS, COUNT); i++) {
-        var g = through_activation(gradient[i], activated[i]);
-        if ACCUMULATE { g += dresidual[i]; }
-        dresidual[i] = g;
+        var g = through_activation(floats(gradient[i]), floats(activated[i]));
+        if ACCUMULATE { g += floats(dresidual[i]); }
+        dresidual[i] = quad_of(g);
     }
 }

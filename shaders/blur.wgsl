@@ -44,8 +44,8 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     y[i] = g;
 }
 
-@group(0) @binding(1) var<storage, read> x_quads: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> y_quads: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x_quads: array<Quad>;
+@group(0) @binding(2) var<storage, read_write> y_quads: array<Quad>;
 
 // At least 1, so that the file is valid for every shape.
 const W4: u32 = max(W / 4u, 1u);
@@ -56,9 +56,9 @@ struct Row { columns: vec4<f32>, before: f32, after: f32 }
 fn row(plane: u32, h: u32, q: u32) -> Row {
     let i = plane + h * W4 + q;
     return Row(
-        select(vec4(0.0), x_quads[i], h < H),
-        select(0.0, x_quads[i - 1u].w, h < H && q > 0u),
-        select(0.0, x_quads[i + 1u].x, h < H && q + 1u < W4),
+        select(vec4(0.0), floats(x_quads[i]), h < H),
+        select(0.0, floats(x_quads[i - 1u]).w, h < H && q > 0u),
+        select(0.0, floats(x_quads[i + 1u]).x, h < H && q + 1u < W4),
     );
 }
 
@@ -81,7 +81,7 @@ fn blurred_quad(i: u32) -> vec4<f32> {
 fn forward_quads(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = id.x + id.y * groups.x * 64u;
     if 4u * i >= COUNT { return; }
-    y_quads[i] = blurred_quad(i);
+    y_quads[i] = quad_of(blurred_quad(i));
 }
 
 @compute @workgroup_size(64)
@@ -89,6 +89,6 @@ fn backward_quads(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_wor
     let i = id.x + id.y * groups.x * 64u;
     if 4u * i >= COUNT { return; }
     var g = blurred_quad(i);
-    if ACCUMULATE { g += y_quads[i]; }
-    y_quads[i] = g;
+    if ACCUMULATE { g += floats(y_quads[i]); }
+    y_quads[i] = quad_of(g);
 }

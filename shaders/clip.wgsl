@@ -15,7 +15,7 @@ struct Step {
 
 const LANES: u32 = 64u;
 
-@group(0) @binding(0) var<storage, read> grads: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> grads: array<Quad>;
 @group(0) @binding(1) var<storage, read_write> sums: array<f32>;
 
 @compute @workgroup_size(LANES)
@@ -29,7 +29,10 @@ fn squares(
     var sum = vec4(0.0);
     for (var i = 0u; i < 16u; i++) {
         let at = group * 1024u + i * LANES + lane;
-        if at < arrayLength(&grads) { sum += grads[at] * grads[at]; }
+        if at < arrayLength(&grads) {
+            let g = floats(grads[at]);
+            sum += g * g;
+        }
     }
     sums[(FIRST_GROUP + group) * LANES + lane] = dot(sum, vec4(1.0));
 }

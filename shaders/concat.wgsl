@@ -15,8 +15,8 @@ fn put(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) gr
     whole[place(i)] = part[i];
 }
 
-@group(0) @binding(0) var<storage, read> part_quads: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read_write> whole_quads: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> part_quads: array<Quad>;
+@group(0) @binding(1) var<storage, read_write> whole_quads: array<Quad>;
 
 @compute @workgroup_size(64)
 fn put_quads(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -37,14 +37,14 @@ fn take(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     dpart[i] = g;
 }
 
-@group(0) @binding(0) var<storage, read> dwhole_quads: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read_write> dpart_quads: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> dwhole_quads: array<Quad>;
+@group(0) @binding(1) var<storage, read_write> dpart_quads: array<Quad>;
 
 @compute @workgroup_size(64)
 fn take_quads(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = id.x + id.y * groups.x * 64u;
     if i >= N * PART { return; }
-    var g = dwhole_quads[place(i)];
-    if ACCUMULATE { g += dpart_quads[i]; }
-    dpart_quads[i] = g;
+    var g = floats(dwhole_quads[place(i)]);
+    if ACCUMULATE { g += floats(dpart_quads[i]); }
+    dpart_quads[i] = quad_of(g);
 }

@@ -38,7 +38,7 @@ fn pack(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> tiles: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> tiles: array<Quad>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 
@@ -125,8 +125,8 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
                         right = columns(plane, h, w + kw + 4 * i32(S));
                     }
                 }
-                let low = tiles[tap];
-                let high = tiles[tap + 1u];
+                let low = floats(tiles[tap]);
+                let high = floats(tiles[tap + 1u]);
                 low_left += outer(low, left);
                 low_right += outer(low, right);
                 high_left += outer(high, left);

@@ -112,12 +112,12 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     }
 }
 
-@group(0) @binding(2) var<storage, read_write> y_quads: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> y_quads: array<Quad>;
 
 fn store_quad(i: u32, sums: vec4<f32>) {
     var v = sums;
-    if ACCUMULATE { v += y_quads[i]; }
-    y_quads[i] = v;
+    if ACCUMULATE { v += floats(y_quads[i]); }
+    y_quads[i] = quad_of(v);
 }
 
 // The same where OW is a multiple of 4.

@@ -3,8 +3,8 @@
 //
 // `forward`: an invocation owns 8 output channels x 8 groups of 4 columns, which lie in rows of GROUPS_PER_ROW.
 // `weight_partial`: an invocation owns 8 o x 2 c x 3x3 taps of dw (of a 1x1 kernel: 8 o x 18 c) over a slice of the images.
-// A processor's driver loads each lane's address by itself: a vec4 costs as much as 25 to 35 multiply-adds (Mesa 22.3.6 llvmpipe), one
-// number half of that, while sums that spill stay in its nearest cache. So 144 to 256 sums share what is loaded, as vec4.
+// A processor's driver loads each lane's address by itself: a quad costs as much as 25 to 35 multiply-adds (Mesa 22.3.6 llvmpipe; less
+// in words), one number half of that, while sums that spill stay in its nearest cache. So 144 to 256 sums share what is loaded.
 
 const W4: u32 = W / 4u;
 const C_GROUP: u32 = C / GROUPS;
@@ -15,31 +15,31 @@ const OW4: u32 = OW / 4u;
 const ROW_TILES: u32 = (OH + ROWS - 1u) / ROWS;
 const COLUMN_TILES: u32 = OW4 / GROUPS_PER_ROW;
 
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> tiles: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> x: array<Quad>;
+@group(0) @binding(1) var<storage, read> tiles: array<Quad>;
+@group(0) @binding(2) var<storage, read_write> y: array<Quad>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 
 // The same weights where a uniform buffer holds them all: loads at one address for all lanes cost less there, and convolutions take
 // 13 to 29 % less time (Mesa 22.3.6 llvmpipe).
-@group(0) @binding(4) var<uniform> near: array<vec4<f32>, NEAR>;
+@group(0) @binding(4) var<uniform> near: array<Quad, NEAR>;
 
 fn weights(i: u32) -> vec4<f32> {
-    if NEAR == GROUPS * O_TILES * C_GROUP * KH * KW * 2u { return near[i]; }
-    return tiles[i];
+    if NEAR == GROUPS * O_TILES * C_GROUP * KH * KW * 2u { return floats(near[i]); }
+    return floats(tiles[i]);
 }
 
 // vec4 `w4` of row h, which is 0 outside of the plane that begins at `plane`.
 fn quad(plane: u32, h: u32, w4: u32) -> vec4<f32> {
-    return select(vec4(0.0), x[plane + h * W4 + w4], h < H);
+    return select(vec4(0.0), floats(x[plane + h * W4 + w4]), h < H);
 }
 
 fn column_before(plane: u32, h: u32, w4: u32) -> f32 {
-    return select(0.0, x[plane + h * W4 + w4 - 1u].w, h < H && w4 > 0u);
+    return select(0.0, floats(x[plane + h * W4 + w4 - 1u]).w, h < H && w4 > 0u);
 }
 
 fn column_after(plane: u32, h: u32, w4: u32) -> f32 {
-    return select(0.0, x[plane + h * W4 + w4 + 1u].x, h < H && w4 + 1u < W4);
+    return select(0.0, floats(x[plane + h * W4 + w4 + 1u]).x, h < H && w4 + 1u < W4);
 }
 
 // What the middle tap sees of row h of x at the four columns of group q of y, and what the tap right of it sees but for its last
@@ -121,8 +121,8 @@ fn store(at: Place, g: u32, within: u32, sum: vec4<f32>) {
         let i = ((at.n * O + o) * OH + oh) * OW4 + at.q + g % GROUPS_PER_ROW;
         var v = sum;
         if BIAS { v += bias[o]; }
-        if ACCUMULATE { v += y[i]; }
-        y[i] = v;
+        if ACCUMULATE { v += floats(y[i]); }
+        y[i] = quad_of(v);
     }
 }
 
@@ -197,7 +197,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     store_sums(at, at.o + 4u, high);
 }
 
-@group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> dy: array<Quad>;
 @group(0) @binding(2) var<storage, read_write> partials: array<f32>;
 
 // Channels of x of an invocation: two, whose taps are 3x3, or two times nine instead.
@@ -229,10 +229,10 @@ fn gradients(first: u32, o: u32, oh: u32, q: u32) -> mat4x4<f32> {
     let last = O_GROUP - 1u;
     let at = oh * OW4 + q;
     return mat4x4(
-        dy[(first + min(o, last)) * OH * OW4 + at],
-        dy[(first + min(o + 1u, last)) * OH * OW4 + at],
-        dy[(first + min(o + 2u, last)) * OH * OW4 + at],
-        dy[(first + min(o + 3u, last)) * OH * OW4 + at],
+        floats(dy[(first + min(o, last)) * OH * OW4 + at]),
+        floats(dy[(first + min(o + 1u, last)) * OH * OW4 + at]),
+        floats(dy[(first + min(o + 2u, last)) * OH * OW4 + at]),
+        floats(dy[(first + min(o + 3u, last)) * OH * OW4 + at]),
     );
 }
 

@@ -5,28 +5,28 @@
 
 const TILE: u32 = 16u;
 
-@group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> c: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> a: array<Quad>;
+@group(0) @binding(1) var<storage, read> b: array<Quad>;
+@group(0) @binding(2) var<storage, read_write> c: array<Quad>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 
-// vec4 number `at`, 0 where k is beyond the last one.
-fn quad_of_a(at: u32, k: u32) -> vec4<f32> { return select(vec4(0.0), a[at], k < K); }
-fn quad_of_b(at: u32, k: u32) -> vec4<f32> { return select(vec4(0.0), b[at], k < K); }
+// Quad number `at`, 0 where k is beyond the last one.
+fn four_of_a(at: u32, k: u32) -> vec4<f32> { return select(vec4(0.0), floats(a[at]), k < K); }
+fn four_of_b(at: u32, k: u32) -> vec4<f32> { return select(vec4(0.0), floats(b[at]), k < K); }
 
 // Columns m..m+4 hold A(m, k..k+4). Beyond the edge the last rows are read again, and their sums are not stored.
 fn block_of_a(m: u32, k: u32) -> mat4x4<f32> {
     if A_K == 1u {
         let at = min(vec4(m) + vec4(0u, 1u, 2u, 3u), vec4(M - 1u)) * (A_M / 4u) + k / 4u;
-        return mat4x4(quad_of_a(at.x, k), quad_of_a(at.y, k), quad_of_a(at.z, k), quad_of_a(at.w, k));
+        return mat4x4(four_of_a(at.x, k), four_of_a(at.y, k), four_of_a(at.z, k), four_of_a(at.w, k));
     }
     let column = min(m, M - 4u) / 4u;
     let s = A_K / 4u;
     return transpose(mat4x4(
-        quad_of_a(k * s + column, k),
-        quad_of_a((k + 1u) * s + column, k + 1u),
-        quad_of_a((k + 2u) * s + column, k + 2u),
-        quad_of_a((k + 3u) * s + column, k + 3u),
+        four_of_a(k * s + column, k),
+        four_of_a((k + 1u) * s + column, k + 1u),
+        four_of_a((k + 2u) * s + column, k + 2u),
+        four_of_a((k + 3u) * s + column, k + 3u),
     ));
 }
 
@@ -36,14 +36,14 @@ fn block_of_b(n: u32, k: u32) -> mat4x4<f32> {
         let column = min(n, N - 4u) / 4u;
         let s = B_K / 4u;
         return mat4x4(
-            quad_of_b(k * s + column, k),
-            quad_of_b((k + 1u) * s + column, k + 1u),
-            quad_of_b((k + 2u) * s + column, k + 2u),
-            quad_of_b((k + 3u) * s + column, k + 3u),
+            four_of_b(k * s + column, k),
+            four_of_b((k + 1u) * s + column, k + 1u),
+            four_of_b((k + 2u) * s + column, k + 2u),
+            four_of_b((k + 3u) * s + column, k + 3u),
         );
     }
     let at = min(vec4(n) + vec4(0u, 1u, 2u, 3u), vec4(N - 1u)) * (B_N / 4u) + k / 4u;
-    return transpose(mat4x4(quad_of_b(at.x, k), quad_of_b(at.y, k), quad_of_b(at.z, k), quad_of_b(at.w, k)));
+    return transpose(mat4x4(four_of_b(at.x, k), four_of_b(at.y, k), four_of_b(at.z, k), four_of_b(at.w, k)));
 }
 
 fn store_row(m: u32, n: u32, sums: vec4<f32>) {
@@ -51,8 +51,8 @@ fn store_row(m: u32, n: u32, sums: vec4<f32>) {
         let at = (m * N + n) / 4u;
         var v = sums;
         if BIAS { v += vec4(bias[n], bias[n + 1u], bias[n + 2u], bias[n + 3u]); }
-        if ACCUMULATE { v += c[at]; }
-        c[at] = v;
+        if ACCUMULATE { v += floats(c[at]); }
+        c[at] = quad_of(v);
     }
 }
 

@@ -23,7 +23,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     x[i] = (select(0.0, f32(byte) / 255.0, inside) - MEAN[c]) / STD[c];
 }
 
-@group(0) @binding(1) var<storage, read_write> quads: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> quads: array<Quad>;
 
 // The same where W is a multiple of 4: an invocation owns four columns, whose bytes lie in two words.
 @compute @workgroup_size(64)
@@ -48,5 +48,5 @@ fn forward_quads(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_work
     let word = select(vec4(low), vec4(high), from_high);
     let bytes = (word >> (8u * (vec4<u32>(columns) % 4u))) & vec4(255u);
     let v = (select(vec4(0.0), vec4<f32>(bytes) / 255.0, inside) - MEAN[c]) / STD[c];
-    quads[i] = select(v, v.wzyx, is_flipped);
+    quads[i] = quad_of(select(v, v.wzyx, is_flipped));
 }

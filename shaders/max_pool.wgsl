@@ -21,7 +21,7 @@ fn better(best: Winner, v: f32, at: u32) -> Winner {
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> y: array<Quad>;
 @group(0) @binding(2) var<storage, read_write> winner: array<u32>;
 
 fn winner_of(i: u32) -> Winner {
@@ -42,7 +42,7 @@ fn winner_of(i: u32) -> Winner {
 }
 
 fn store(i: u32, a: Winner, b: Winner, c: Winner, d: Winner) {
-    y[i] = vec4(a.value, b.value, c.value, d.value);
+    y[i] = quad_of(vec4(a.value, b.value, c.value, d.value));
     winner[i] = a.at | (b.at << 8u) | (c.at << 16u) | (d.at << 24u);
 }
 
@@ -56,7 +56,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     store(i, winner_of(first), winner_of(min(first + 1u, last)), winner_of(min(first + 2u, last)), winner_of(min(first + 3u, last)));
 }
 
-@group(0) @binding(0) var<storage, read> quads: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> quads: array<Quad>;
 
 // The first vec4 of x under the four windows of quad i.
 fn first_quad(i: u32) -> u32 {
@@ -72,10 +72,10 @@ fn forward_halves(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_wor
     let i = id.x + id.y * groups.x * 64u;
     if 4u * i >= COUNT { return; }
     let at = first_quad(i);
-    let a = quads[at];
-    let b = quads[at + 1u];
-    let c = quads[at + W / 4u];
-    let d = quads[at + W / 4u + 1u];
+    let a = floats(quads[at]);
+    let b = floats(quads[at + 1u]);
+    let c = floats(quads[at + W / 4u]);
+    let d = floats(quads[at + W / 4u + 1u]);
     store(
         i,
         winner_of_four(a.x, a.y, c.x, c.y),
@@ -113,13 +113,13 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     dx[i] = g;
 }
 
-@group(0) @binding(0) var<storage, read> dy_quads: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> dx_quads: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> dy_quads: array<Quad>;
+@group(0) @binding(2) var<storage, read_write> dx_quads: array<Quad>;
 
 fn store_gradient(at: u32, g: vec4<f32>) {
     var v = g;
-    if ACCUMULATE { v += dx_quads[at]; }
-    dx_quads[at] = v;
+    if ACCUMULATE { v += floats(dx_quads[at]); }
+    dx_quads[at] = quad_of(v);
 }
 
 @compute @workgroup_size(64)
@@ -127,7 +127,7 @@ fn backward_halves(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_wo
     let i = id.x + id.y * groups.x * 64u;
     if 4u * i >= COUNT { return; }
     let at = first_quad(i);
-    let g = dy_quads[i];
+    let g = floats(dy_quads[i]);
     let winners = (vec4(won[i]) >> vec4(0u, 8u, 16u, 24u)) & vec4(255u);
     let zero = vec4(0.0);
     let a = select(zero, g, winners == vec4(0u));

@@ -42,7 +42,7 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     y[i] = g;
 }
 
-@group(0) @binding(1) var<storage, read_write> quads: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> quads: array<Quad>;
 
 // The same where one window covers the plane, and the plane is whole vec4: an invocation owns four dx.
 @compute @workgroup_size(64)
@@ -50,6 +50,6 @@ fn backward_quads(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_wor
     let i = id.x + id.y * groups.x * 64u;
     if i >= PLANES * H * W / 4u { return; }
     var g = vec4(x[4u * i / (H * W)] / f32(KH * KW));
-    if ACCUMULATE { g += quads[i]; }
-    quads[i] = g;
+    if ACCUMULATE { g += floats(quads[i]); }
+    quads[i] = quad_of(g);
 }

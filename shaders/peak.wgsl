@@ -2,7 +2,7 @@
 // `multiply_add`: an invocation makes 512 x 64 multiply-adds on 16 independent vec4, without a load.
 // `copy`: an invocation moves 16 vec4, eight neighbours 128 bytes at once and those behind them next, as the update does.
 
-@group(0) @binding(0) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read_write> y: array<Quad>;
 
 @compute @workgroup_size(64)
 fn multiply_add(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -18,11 +18,11 @@ fn multiply_add(@builtin(global_invocation_id) id: vec3<u32>) {
         s2 = mat4x4(s2[0] * a + x, s2[1] * a + x, s2[2] * a + x, s2[3] * a + x);
         s3 = mat4x4(s3[0] * a + x, s3[1] * a + x, s3[2] * a + x, s3[3] * a + x);
     }
-    y[id.x] = (s0 + s1 + s2 + s3) * vec4(1.0);
+    y[id.x] = quad_of((s0 + s1 + s2 + s3) * vec4(1.0));
 }
 
-@group(0) @binding(0) var<storage, read> source: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read_write> copied: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> source: array<Quad>;
+@group(0) @binding(1) var<storage, read_write> copied: array<Quad>;
 
 @compute @workgroup_size(256)
 fn copy(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {

@@ -35,15 +35,15 @@ struct Metrics {
 const NO_DECAY: u32 = 0x80000000u;
 
 @group(0) @binding(0) var<uniform> step: Step;
-@group(0) @binding(1) var<storage, read_write> params: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> grads: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> params: array<Quad>;
+@group(0) @binding(2) var<storage, read> grads: array<Quad>;
 @group(0) @binding(3) var<storage, read> runs: array<Run>;
 @group(0) @binding(4) var<storage, read> layer_hyper: array<LayerHyper>;
 @group(0) @binding(5) var<storage, read> metrics: Metrics;
 // The factor of clipping, then a vec4 of sums for each invocation of each run.
 @group(0) @binding(6) var<storage, read_write> sums: array<vec4<f32>>;
-@group(0) @binding(7) var<storage, read_write> first: array<vec4<f32>>;
-@group(0) @binding(8) var<storage, read_write> second: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> first: array<Quad>;
+@group(0) @binding(8) var<storage, read_write> second: array<Quad>;
 
 fn hyper_of(run: Run) -> LayerHyper {
     var hyper = layer_hyper[run.layer & ~NO_DECAY];
@@ -52,7 +52,7 @@ fn hyper_of(run: Run) -> LayerHyper {
 }
 
 fn gradient(i: u32) -> vec4<f32> {
-    var g = grads[i];
+    var g = floats(grads[i]);
     if CLIP { g *= sums[0].x; }
     return g;
 }
@@ -78,15 +78,15 @@ fn leave(row: u32, lane: u32, own: vec4<f32>) {
 }
 
 fn sgd_step(i: u32, hyper: LayerHyper) -> vec4<f32> {
-    let p = params[i];
+    let p = floats(params[i]);
     let raw = gradient(i);
     let g = raw + hyper.weight_decay * p;
-    let m = step.beta1 * first[i] + g;
-    first[i] = m;
+    let m = step.beta1 * floats(first[i]) + g;
+    first[i] = quad_of(m);
     var direction = m;
     if NESTEROV { direction = g + step.beta1 * m; }
     let change = hyper.learning_rate * direction;
-    params[i] = p - change;
+    params[i] = quad_of(p - change);
     return squares(raw, change, p);
 }
 
@@ -103,18 +103,18 @@ fn sgd(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) gr
 }
 
 fn adam_direction(i: u32, g: vec4<f32>) -> vec4<f32> {
-    let m = step.beta1 * first[i] + step.rest1 * g;
-    let v = step.beta2 * second[i] + step.rest2 * g * g;
-    first[i] = m;
-    second[i] = v;
+    let m = step.beta1 * floats(first[i]) + step.rest1 * g;
+    let v = step.beta2 * floats(second[i]) + step.rest2 * g * g;
+    first[i] = quad_of(m);
+    second[i] = quad_of(v);
     return m / step.correction1 / (sqrt(v) / step.correction2_sqrt + step.epsilon);
 }
 
 fn adam_step(i: u32, hyper: LayerHyper) -> vec4<f32> {
-    let p = params[i];
+    let p = floats(params[i]);
     let g = gradient(i);
     let change = hyper.learning_rate * adam_direction(i, g + hyper.weight_decay * p);
-    params[i] = p - change;
+    params[i] = quad_of(p - change);
     return squares(g, change, p);
 }
 
@@ -131,11 +131,11 @@ fn adam(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 }
 
 fn adamw_step(i: u32, hyper: LayerHyper) -> vec4<f32> {
-    let p = params[i];
+    let p = floats(params[i]);
     let g = gradient(i);
     let decay = hyper.learning_rate * hyper.weight_decay;
     let change = hyper.learning_rate * adam_direction(i, g);
-    params[i] = p * (1.0 - decay) - change;
+    params[i] = quad_of(p * (1.0 - decay) - change);
     return squares(g, decay * p + change, p);
 }
 
@@ -152,15 +152,15 @@ fn adamw(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) 
 }
 
 fn adamax_step(i: u32, hyper: LayerHyper) -> vec4<f32> {
-    let p = params[i];
+    let p = floats(params[i]);
     let raw = gradient(i);
     let g = raw + hyper.weight_decay * p;
-    let m = step.beta1 * first[i] + step.rest1 * g;
-    let v = max(step.beta2 * second[i], abs(g) + step.epsilon);
-    first[i] = m;
-    second[i] = v;
+    let m = step.beta1 * floats(first[i]) + step.rest1 * g;
+    let v = max(step.beta2 * floats(second[i]), abs(g) + step.epsilon);
+    first[i] = quad_of(m);
+    second[i] = quad_of(v);
     let change = hyper.learning_rate * m / step.correction1 / v;
-    params[i] = p - change;
+    params[i] = quad_of(p - change);
     return squares(raw, change, p);
 }
 

@@ -4,18 +4,22 @@
 mod common;
 
 use common::rows::rows;
-use lerac::gpu::{Access, Constant, Kernel, Shader};
+use lerac::gpu::{Access, Constant, Kernel, Quads, Shader};
 use lerac::nn::{self, NetOptions, Task};
 use lerac::ops::regression::{Loss, Regression, regression};
 use lerac::tape::{Mode, Tape, Target};
 use naga::{AddressSpace, StorageAccess};
 use std::collections::HashSet;
 
-fn parse(kernel: &Kernel) -> (naga::Module, naga::valid::ModuleInfo) {
+fn parse(kernel: &Kernel, quads: Quads) -> (naga::Module, naga::valid::ModuleInfo) {
     let name = kernel.shader.name;
-    let module = naga::front::wgsl::parse_str(&kernel.wgsl()).unwrap_or_else(|e| panic!("{name}: {}", e.message()));
-    let mut validator =
-        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty());
+    let module =
+        naga::front::wgsl::parse_str(&kernel.wgsl(quads)).unwrap_or_else(|e| panic!("{name}: {}", e.message()));
+    let capabilities = match quads {
+        Quads::Floats => naga::valid::Capabilities::empty(),
+        Quads::Words => naga::valid::Capabilities::SHADER_INT64,
+    };
+    let mut validator = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities);
     let info = validator.validate(&module).unwrap_or_else(|e| panic!("{name}: {e:?}"));
     (module, info)
 }
@@ -28,8 +32,8 @@ struct Launch<'k> {
 }
 
 /// What an entry point reads and writes, by binding.
-fn check(launch: &Launch<'_>) {
-    let (module, info) = parse(launch.kernel);
+fn check(launch: &Launch<'_>, quads: Quads) {
+    let (module, info) = parse(launch.kernel, quads);
     let what = format!("{}.{}", launch.kernel.shader.name, launch.kernel.entry);
     let index = module.entry_points.iter().position(|entry| entry.name == launch.kernel.entry);
     let index = index.unwrap_or_else(|| panic!("{what}: no such entry point"));
@@ -73,8 +77,8 @@ impl Checked {
     fn add(&mut self, launch: &Launch<'_>) {
         let Kernel { shader, entry, .. } = launch.kernel;
         self.entries.insert((shader.name, *entry));
-        if self.kernels.insert((launch.kernel.wgsl(), *entry)) {
-            check(launch);
+        if self.kernels.insert((launch.kernel.wgsl(Quads::Floats), *entry)) {
+            Quads::ALL.into_iter().for_each(|quads| check(launch, quads));
         }
     }
 

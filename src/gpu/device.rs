@@ -2,7 +2,7 @@
 
 use super::kernel::Pipeline;
 use super::pipeline_cache::PipelineCache;
-use super::{Access, AdapterChoice, AdapterInfo, AdapterKind, Buffer, BufferRange, Kernel, adapter};
+use super::{Access, AdapterChoice, AdapterInfo, AdapterKind, Buffer, BufferRange, Kernel, Quads, adapter};
 use crate::error::{Error, Result};
 use std::collections::HashMap;
 use std::num::NonZero;
@@ -20,6 +20,8 @@ pub struct Options {
     /// Fill fresh buffers with NaN. Tests use it. (Guard words behind them would prove nothing: a binding ends with its range, and
     /// what a kernel writes behind it lands nowhere or on the last element, which a comparison with the reference sees.)
     pub poison: bool,
+    /// How kernels load and store four floats that lie together; by default as suits the adapter.
+    pub quads: Option<Quads>,
     /// Directory for what the driver has compiled, where the driver gives it out; none keeps nothing.
     pub cache: Option<PathBuf>,
 }
@@ -64,8 +66,10 @@ const POISON: u32 = 0x7fc0_dead;
 
 type PipelineKey = (String, &'static str, Vec<Access>);
 
-fn key(kernel: &Kernel, accesses: &[Access]) -> PipelineKey {
-    (kernel.wgsl(), kernel.entry, accesses.to_vec())
+/// How kernels load and store quads on this adapter where nothing else is asked for.
+fn usual_quads(info: &AdapterInfo, adapter: &wgpu::Adapter) -> Quads {
+    let has_words = adapter.features().contains(wgpu::Features::SHADER_INT64);
+    if info.kind == AdapterKind::Software && has_words { Quads::Words } else { Quads::Floats }
 }
 
 /// An open device.
@@ -75,6 +79,7 @@ pub struct Gpu {
     pub(super) faults: Faults,
     info: AdapterInfo,
     poison: bool,
+    quads: Quads,
     /// What further devices are opened on to share first launches; none in those.
     adapter: Option<wgpu::Adapter>,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
@@ -102,7 +107,7 @@ impl Gpu {
     /// Another device of the same adapter.
     pub(super) fn sibling(&self) -> Result<Self> {
         let adapter = self.adapter.as_ref().expect("only a device that shares its first launches has siblings");
-        Self::on(adapter, self.info.clone(), &Options::default())
+        Self::on(adapter, self.info.clone(), &Options { quads: Some(self.quads), ..Options::default() })
     }
 
     fn on(adapter: &wgpu::Adapter, info: AdapterInfo, options: &Options) -> Result<Self> {
@@ -112,9 +117,12 @@ impl Gpu {
             limits.max_buffer_size = granted.max_buffer_size;
             limits.max_storage_buffer_binding_size = granted.max_storage_buffer_binding_size;
         }
+        let quads = options.quads.unwrap_or_else(|| usual_quads(&info, adapter));
+        let mut features = adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE);
+        features.set(wgpu::Features::SHADER_INT64, quads == Quads::Words);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("lerac"),
-            required_features: adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE),
+            required_features: features,
             required_limits: limits,
             ..Default::default()
         };
@@ -129,12 +137,17 @@ impl Gpu {
         });
         let cache = options.cache.as_deref().and_then(|dir| PipelineCache::open(&device, &adapter.get_info(), dir));
         let (poison, pipelines) = (options.poison, Mutex::default());
-        Ok(Self { device, queue, faults, info, poison, adapter: None, pipelines, cache })
+        Ok(Self { device, queue, faults, info, poison, quads, adapter: None, pipelines, cache })
     }
 
     /// What is known of the adapter.
     pub fn info(&self) -> &AdapterInfo {
         &self.info
+    }
+
+    /// How kernels load and store four floats that lie together here.
+    pub fn quads(&self) -> Quads {
+        self.quads
     }
 
     /// The limits that this device was opened with.
@@ -204,7 +217,7 @@ impl Gpu {
     /// # Errors
     /// [`Error::Device`] with the shader's name where the device refuses a kernel.
     pub fn compile<'k>(&self, kernels: impl IntoIterator<Item = (&'k Kernel, Vec<Access>)>) -> Result<()> {
-        let keyed = kernels.into_iter().map(|(kernel, accesses)| (key(kernel, &accesses), kernel));
+        let keyed = kernels.into_iter().map(|(kernel, accesses)| (self.key(kernel, &accesses), kernel));
         let distinct: HashMap<PipelineKey, &Kernel> = keyed.collect();
         let mut wanted: Vec<_> = distinct.into_iter().filter(|(key, _)| !self.compiled().contains_key(key)).collect();
         if wanted.is_empty() {
@@ -237,11 +250,15 @@ impl Gpu {
     }
 
     pub(super) fn pipeline(&self, kernel: &Kernel, accesses: &[Access]) -> Result<Arc<Pipeline>> {
-        let key = key(kernel, accesses);
+        let key = self.key(kernel, accesses);
         if !self.compiled().contains_key(&key) {
             self.compile([(kernel, accesses.to_vec())])?;
         }
         Ok(self.compiled()[&key].clone())
+    }
+
+    fn key(&self, kernel: &Kernel, accesses: &[Access]) -> PipelineKey {
+        (kernel.wgsl(self.quads), kernel.entry, accesses.to_vec())
     }
 
     fn compiled(&self) -> MutexGuard<'_, HashMap<PipelineKey, Arc<Pipeline>>> {

@@ -50,6 +50,27 @@ impl From<bool> for Constant {
     }
 }
 
+/// What a kernel loads and stores as its `Quad`, four floats that lie together in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quads {
+    /// `vec4<f32>`, which every device has.
+    Floats,
+    /// `vec2<u64>`, faster on drivers that compute on the processor.
+    Words,
+}
+
+impl Quads {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Floats, Self::Words];
+
+    fn source(self) -> &'static str {
+        match self {
+            Self::Floats => include_str!("../../shaders/quad.wgsl"),
+            Self::Words => include_str!("../../shaders/quad_in_words.wgsl"),
+        }
+    }
+}
+
 /// An entry point of a shader with the constants that it is compiled for: plain data, and the key of its pipeline.
 #[derive(Clone, Debug)]
 pub struct Kernel {
@@ -67,8 +88,8 @@ impl Kernel {
         format!("shaders/{}.wgsl, {}", self.shader.name, self.entry)
     }
 
-    /// The WGSL text that is compiled: a header of constants, then the file.
-    pub fn wgsl(&self) -> String {
+    /// The WGSL text that is compiled: a header of constants, what a `Quad` is where the file has some, then the file.
+    pub fn wgsl(&self, quads: Quads) -> String {
         let mut text = String::new();
         for (name, value) in &self.constants {
             match value {
@@ -81,6 +102,9 @@ impl Kernel {
                 }
             }
             .expect("writing to a string");
+        }
+        if self.shader.source.contains("Quad") {
+            text.push_str(quads.source());
         }
         text.push_str(self.shader.source);
         text
@@ -114,7 +138,7 @@ impl Pipeline {
         let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(&label),
-            source: wgpu::ShaderSource::Wgsl(kernel.wgsl().into()),
+            source: wgpu::ShaderSource::Wgsl(kernel.wgsl(gpu.quads()).into()),
         };
         // naga would add a counter to every loop against endless ones, and with it no driver unrolls a loop: the register tiles
         // become memory, and a convolution takes 2 to 8 times as long (Mesa 22.3.6 llvmpipe). Bounds checks stay.

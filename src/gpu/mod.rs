@@ -16,4 +16,4 @@ pub use adapter::{AdapterChoice, AdapterInfo, AdapterKind, adapters, choose};
 pub use buffer::{Access, Buffer, BufferRange};
 pub use call::{Call, Timing};
 pub use device::{Gpu, Limits, Options};
-pub use kernel::{Constant, Kernel, Shader};
+pub use kernel::{Constant, Kernel, Quads, Shader};

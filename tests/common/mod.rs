@@ -4,16 +4,21 @@
 pub mod compare;
 pub mod rows;
 
-use lerac::gpu::{AdapterChoice, Gpu, Options, adapters};
+use lerac::gpu::{AdapterChoice, Gpu, Options, Quads, adapters};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::sync::LazyLock;
 
 /// A device as tests want it: WebGPU's default limits exactly, fresh buffers full of NaN.
-static STRICT: LazyLock<Gpu> = LazyLock::new(|| {
+static STRICT: LazyLock<Gpu> = LazyLock::new(|| strict(None));
+
+/// The same, and its kernels load floats, as they do on GPUs.
+pub static WITH_FLOATS: LazyLock<Gpu> = LazyLock::new(|| strict(Some(Quads::Floats)));
+
+fn strict(quads: Option<Quads>) -> Gpu {
     let adapter = AdapterChoice::from_option(None);
-    Gpu::open(&Options { adapter, default_limits: true, poison: true, cache: None })
+    Gpu::open(&Options { adapter, default_limits: true, poison: true, quads, cache: None })
         .expect("an adapter was found before")
-});
+}
 
 /// A named test that needs a device.
 pub struct Test {

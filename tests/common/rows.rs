@@ -1,6 +1,7 @@
 //! The op table: one row per operation and shape. The kernels are held against the references by it, the references against
 //! finite differences, and the benches time it.
 
+use lerac::gpu::Quads;
 use lerac::ops::batch_norm::{Activation, After, MOMENTUM, Norm};
 use lerac::ops::{self, conv2d, max_pool::Window};
 use lerac::tape::{Choices, Declared, Init, Mode, ParamId, Tape, Target, Var, Variant};
@@ -72,7 +73,9 @@ impl Row {
         let kernels = |tape: &Tape| {
             let tape = self.on(tape.clone()).0;
             let dispatches = tape.forward().into_iter().chain(tape.backward());
-            dispatches.map(|(_, dispatch)| dispatch.kernel.wgsl() + dispatch.kernel.entry).collect::<Vec<_>>()
+            dispatches
+                .map(|(_, dispatch)| dispatch.kernel.wgsl(Quads::Floats) + dispatch.kernel.entry)
+                .collect::<Vec<_>>()
         };
         match kernels(&gpu) == kernels(&processor) {
             true => vec![(gpu, String::new())],

@@ -3,8 +3,8 @@
 
 use crate::common::compare::assert_close;
 use crate::common::rows::{CONTROLS, Row, declare, rows};
-use crate::common::{Test, test};
-use lerac::gpu::Gpu;
+use crate::common::{Test, WITH_FLOATS, test};
+use lerac::gpu::{Gpu, Quads};
 use lerac::tape::{Program, Storage, Tape};
 use std::sync::Arc;
 
@@ -71,6 +71,9 @@ pub fn tests() -> Vec<Test> {
             tests.push(test(format!("op_table {}{which}", row.name), move |gpu| {
                 check(gpu, &row, tape.clone(), 1);
                 check(gpu, &row, tape.clone(), 2);
+                if gpu.quads() != Quads::Floats {
+                    check(&WITH_FLOATS, &row, tape.clone(), 2);
+                }
             }));
         }
     }
