@@ -1,9 +1,10 @@
 // The products of linear.wgsl for processors: c[m,n] = sum over k of A(m,k) B(k,n) (+ bias[n]), with A(m,k) = a[m*A_M + k*A_K] and
 // B(k,n) = b[k*B_K + n*B_N]. One stride of each operand is 1; the other one and N are multiples of 4.
-// An invocation owns a tile of 16x16 of c as blocks of 4x4, and reads blocks of 4x4 of both operands as whole vec4: 32 loads feed
-// 1,024 multiply-adds. Column i of a block of c is row m + i at four n.
+// An invocation owns a tile of 16x24 of c as blocks of 4x4, and reads blocks of 4x4 of both operands as whole quads: 40 loads feed
+// 1,536 multiply-adds. Column i of a block of c is row m + i at four n.
 
-const TILE: u32 = 16u;
+const ROWS: u32 = 16u;
+const COLUMNS: u32 = 24u;
 
 @group(0) @binding(0) var<storage, read> a: array<Quad>;
 @group(0) @binding(1) var<storage, read> b: array<Quad>;
@@ -66,26 +67,34 @@ fn store(m: u32, n: u32, s: mat4x4<f32>) {
 @compute @workgroup_size(16)
 fn product(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = id.x + id.y * groups.x * 16u;
-    let tiles_n = (N + TILE - 1u) / TILE;
-    let m = (i / tiles_n) * TILE;
-    let n = (i % tiles_n) * TILE;
+    let tiles_n = (N + COLUMNS - 1u) / COLUMNS;
+    let m = (i / tiles_n) * ROWS;
+    let n = (i % tiles_n) * COLUMNS;
     if m >= M { return; }
     var s00 = mat4x4<f32>();
     var s01 = mat4x4<f32>();
     var s02 = mat4x4<f32>();
     var s03 = mat4x4<f32>();
+    var s04 = mat4x4<f32>();
+    var s05 = mat4x4<f32>();
     var s10 = mat4x4<f32>();
     var s11 = mat4x4<f32>();
     var s12 = mat4x4<f32>();
     var s13 = mat4x4<f32>();
+    var s14 = mat4x4<f32>();
+    var s15 = mat4x4<f32>();
     var s20 = mat4x4<f32>();
     var s21 = mat4x4<f32>();
     var s22 = mat4x4<f32>();
     var s23 = mat4x4<f32>();
+    var s24 = mat4x4<f32>();
+    var s25 = mat4x4<f32>();
     var s30 = mat4x4<f32>();
     var s31 = mat4x4<f32>();
     var s32 = mat4x4<f32>();
     var s33 = mat4x4<f32>();
+    var s34 = mat4x4<f32>();
+    var s35 = mat4x4<f32>();
     for (var k = 0u; k < K; k += 4u) {
         let a0 = block_of_a(m + 0u, k);
         let a1 = block_of_a(m + 4u, k);
@@ -111,21 +120,39 @@ fn product(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
         s13 += b3 * a1;
         s23 += b3 * a2;
         s33 += b3 * a3;
+        let b4 = block_of_b(n + 16u, k);
+        s04 += b4 * a0;
+        s14 += b4 * a1;
+        s24 += b4 * a2;
+        s34 += b4 * a3;
+        let b5 = block_of_b(n + 20u, k);
+        s05 += b5 * a0;
+        s15 += b5 * a1;
+        s25 += b5 * a2;
+        s35 += b5 * a3;
     }
     store(m + 0u, n + 0u, s00);
     store(m + 0u, n + 4u, s01);
     store(m + 0u, n + 8u, s02);
     store(m + 0u, n + 12u, s03);
+    store(m + 0u, n + 16u, s04);
+    store(m + 0u, n + 20u, s05);
     store(m + 4u, n + 0u, s10);
     store(m + 4u, n + 4u, s11);
     store(m + 4u, n + 8u, s12);
     store(m + 4u, n + 12u, s13);
+    store(m + 4u, n + 16u, s14);
+    store(m + 4u, n + 20u, s15);
     store(m + 8u, n + 0u, s20);
     store(m + 8u, n + 4u, s21);
     store(m + 8u, n + 8u, s22);
     store(m + 8u, n + 12u, s23);
+    store(m + 8u, n + 16u, s24);
+    store(m + 8u, n + 20u, s25);
     store(m + 12u, n + 0u, s30);
     store(m + 12u, n + 4u, s31);
     store(m + 12u, n + 8u, s32);
     store(m + 12u, n + 12u, s33);
+    store(m + 12u, n + 16u, s34);
+    store(m + 12u, n + 20u, s35);
 }

@@ -264,7 +264,8 @@ fn constants_are_the_same_in_both_languages() {
     let has = |name: &str, text: String| assert!(source(name).contains(&text), "{name}.wgsl lacks {text:?}");
     has("conv2d", format!("const O_TILE: u32 = {}u;", lerac::ops::conv2d::O_TILE));
     has("linear", format!("const TILE: u32 = {}u;", lerac::ops::linear::TILE));
-    has("linear_wide", format!("const TILE: u32 = {}u;", lerac::ops::linear::WIDE_TILE));
+    has("linear_wide", format!("const ROWS: u32 = {}u;", lerac::ops::linear::WIDE_ROWS));
+    has("linear_wide", format!("const COLUMNS: u32 = {}u;", lerac::ops::linear::WIDE_COLUMNS));
     has("update", format!("const NO_DECAY: u32 = {:#x}u;", lerac::optim::NO_DECAY));
     has("update", format!("run.first_block * {}u", lerac::tensor::BLOCK / 4));
     for loss in ["cross_entropy", "metrics", "regression"] {

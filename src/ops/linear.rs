@@ -17,15 +17,17 @@ pub static SHARED_SHADER: Shader = shader!("linear_shared");
 /// Outputs along each side of an invocation's tile; `TILE` in the shader.
 pub const TILE: usize = 8;
 
-/// The same of the wide kernel.
-pub const WIDE_TILE: usize = 16;
+/// Rows and columns of the wide kernel's tile.
+pub const WIDE_ROWS: usize = 16;
+/// See [`WIDE_ROWS`].
+pub const WIDE_COLUMNS: usize = 24;
 
 /// Rows and columns of a workgroup of the kernel with shared tiles. On GPUs it is usual where the result fills one.
 const SHARED_ROWS: usize = 32;
 const SHARED_COLUMNS: usize = 128;
 
-/// Multiply-adds from which on the wide kernel is worth the second that a processor's driver takes to compile it (Mesa llvmpipe).
-const WIDE_WORK: usize = 1 << 23;
+/// Multiply-adds from which on the wide kernel is worth the 2.5 s that a processor's driver takes to compile it (Mesa llvmpipe).
+const WIDE_WORK: usize = 1 << 24;
 
 /// A product c `[M,N]` = sum over K, with the strides at which its operands are read, and whether a bias is added.
 struct Product {
@@ -78,7 +80,7 @@ impl Product {
         let (task, variant) = tape.choose(format!("linear {part} [{m},{k}] x [{k},{n}]"), self.variants(tape.target()));
         let tiles = |rows: usize, columns: usize| m.div_ceil(rows) * n.div_ceil(columns);
         let (shader, grid) = match variant {
-            Variant::Wide => (&WIDE_SHADER, linear_grid(tiles(WIDE_TILE, WIDE_TILE), WIDE_LANES)),
+            Variant::Wide => (&WIDE_SHADER, linear_grid(tiles(WIDE_ROWS, WIDE_COLUMNS), WIDE_LANES)),
             Variant::Shared => (&SHARED_SHADER, linear_grid(tiles(SHARED_ROWS, SHARED_COLUMNS), 1)),
             Variant::Registers | Variant::Depthwise => (&SHADER, linear_grid(tiles(TILE, TILE), LANES)),
         };
