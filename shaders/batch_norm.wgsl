@@ -45,7 +45,9 @@ fn total(v: vec4<f32>) -> f32 { return (v.x + v.y) + (v.z + v.w); }
 @group(0) @binding(0) var<storage, read> x: array<Quad>;
 @group(0) @binding(1) var<storage, read_write> partials: array<vec2<f32>>;
 
-fn pivot(c: u32) -> f32 { return floats(x[c * PLANE / 4u])[c * PLANE % 4u]; }
+fn x_at(i: u32) -> f32 { return float_in(x[i / 4u][i % 4u / FLOATS_PER_WORD], i); }
+
+fn pivot(c: u32) -> f32 { return x_at(c * PLANE); }
 
 // The sums of every `stride`th vec4 of a channel over a chunk of images.
 fn sums_of(c: u32, chunk: u32, start: u32, stride: u32) -> vec2<f32> {
@@ -138,7 +140,7 @@ fn x_of(i: u32) -> vec4<f32> {
     if SKIPPED == 0u { return floats(x[i]); }
     if ALIGNED { return floats(x[i + 4u * i / (C * PLANE) * SKIPPED / 4u]); }
     let at = elements(i) + elements(i) / (C * PLANE) * SKIPPED;
-    return vec4(floats(x[at.x / 4u])[at.x % 4u], floats(x[at.y / 4u])[at.y % 4u], floats(x[at.z / 4u])[at.z % 4u], floats(x[at.w / 4u])[at.w % 4u]);
+    return vec4(x_at(at.x), x_at(at.y), x_at(at.z), x_at(at.w));
 }
 
 fn activation(v: vec4<f32>) -> vec4<f32> {
@@ -170,12 +172,14 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
 @group(0) @binding(3) var<storage, read> result: array<Quad>;
 @group(0) @binding(4) var<storage, read_write> backward_partials: array<vec2<f32>>;
 
+fn dy_at(i: u32) -> f32 { return float_in(dy[i / 4u][i % 4u / FLOATS_PER_WORD], i); }
+
 // What of dy belongs to vec4 i of x; anything where x is not read.
 fn dy_of(i: u32) -> vec4<f32> {
     if SKIPPED == 0u { return floats(dy[i]); }
     if ALIGNED { return floats(dy[i - 4u * i / (XC * PLANE) * SKIPPED / 4u]); }
     let at = elements(i) - elements(i) / (XC * PLANE) * SKIPPED;
-    return vec4(floats(dy[at.x / 4u])[at.x % 4u], floats(dy[at.y / 4u])[at.y % 4u], floats(dy[at.z / 4u])[at.z % 4u], floats(dy[at.w / 4u])[at.w % 4u]);
+    return vec4(dy_at(at.x), dy_at(at.y), dy_at(at.z), dy_at(at.w));
 }
 
 // dy before the activation; v is vec4 i of x. Without a residual y follows from v and needs no load.

@@ -10,7 +10,7 @@ const STRIP: u32 = 8u;
 const QUADS: u32 = (OW + 3u) / 4u;
 const STRIPS: u32 = (OH + STRIP - 1u) / STRIP;
 
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> x: array<Quad>;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
@@ -18,11 +18,11 @@ const STRIPS: u32 = (OH + STRIP - 1u) / STRIP;
 // Column w of the row of x that begins at `row`, 0 beyond its ends.
 fn column(row: u32, w: u32) -> f32 {
     let at = row + w;
-    return select(0.0, x[at / 4u][at % 4u], w < W);
+    return select(0.0, float_in(x[at / 4u][at % 4u / FLOATS_PER_WORD], at), w < W);
 }
 
 fn quad(row: u32, w: u32) -> vec4<f32> {
-    if W % 4u == 0u { return select(vec4(0.0), x[(row + w) / 4u], w < W); }
+    if W % 4u == 0u { return select(vec4(0.0), floats(x[(row + w) / 4u]), w < W); }
     return vec4(column(row, w), column(row, w + 1u), column(row, w + 2u), column(row, w + 3u));
 }
 
@@ -179,16 +179,16 @@ fn forward_spread(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_wor
     }
 }
 
-@group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> dy: array<Quad>;
 @group(0) @binding(2) var<storage, read_write> partials: array<f32>;
 
 fn gradient_at(row: u32, ow: u32) -> f32 {
     let at = row + ow;
-    return select(0.0, dy[at / 4u][at % 4u], ow < OW);
+    return select(0.0, float_in(dy[at / 4u][at % 4u / FLOATS_PER_WORD], at), ow < OW);
 }
 
 fn gradient(row: u32, ow: u32) -> vec4<f32> {
-    if OW % 4u == 0u { return dy[(row + ow) / 4u]; }
+    if OW % 4u == 0u { return floats(dy[(row + ow) / 4u]); }
     return vec4(gradient_at(row, ow), gradient_at(row, ow + 1u), gradient_at(row, ow + 2u), gradient_at(row, ow + 3u));
 }
 

@@ -11,3 +11,6 @@ fn quad_of(v: vec4<f32>) -> Quad {
     return vec2(u64(bits.x) | (u64(bits.y) << 32u), u64(bits.z) | (u64(bits.w) << 32u));
 }
 
+const FLOATS_PER_WORD: u32 = 2u;
+
+fn float_in(word: u64, i: u32) -> f32 { return bitcast<f32>(u32(word >> (i % 2u * 32u))); }

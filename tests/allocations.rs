@@ -73,7 +73,7 @@ fn steps_take_no_memory(gpu: &Gpu) {
     let table_buffer = gpu.buffer("table", table.len() as u64).unwrap();
     let calls: Vec<&Call> =
         program.forward().iter().chain(program.backward()).chain(session.optimizer().calls()).collect();
-    let bare = || {
+    let bare_counts = || {
         counts(gpu, || {
             gpu.write(&images, 0, &batch.words);
             gpu.write(&controls, 0, &[0u32; 4]);
@@ -81,8 +81,8 @@ fn steps_take_no_memory(gpu: &Gpu) {
             gpu.run(calls.iter().copied()).unwrap();
         })
     };
-    bare();
-    let bare = bare();
+    bare_counts();
+    let bare = bare_counts();
     let most = PER_DISPATCH * calls.len();
     println!("{early:?} in a step, {bare:?} in its writes and submission of {} dispatches", calls.len());
     assert_eq!(early, bare, "a step asks for memory of its own");

@@ -12,7 +12,7 @@ use naga::{AddressSpace, StorageAccess};
 use std::collections::HashSet;
 
 fn parse(kernel: &Kernel, quads: Quads) -> (naga::Module, naga::valid::ModuleInfo) {
-    let name = kernel.shader.name;
+    let name = format!("{}, {quads:?}", kernel.shader.name);
     let module =
         naga::front::wgsl::parse_str(&kernel.wgsl(quads)).unwrap_or_else(|e| panic!("{name}: {}", e.message()));
     let capabilities = match quads {
@@ -34,7 +34,7 @@ struct Launch<'k> {
 /// What an entry point reads and writes, by binding.
 fn check(launch: &Launch<'_>, quads: Quads) {
     let (module, info) = parse(launch.kernel, quads);
-    let what = format!("{}.{}", launch.kernel.shader.name, launch.kernel.entry);
+    let what = format!("{}.{}, {quads:?}", launch.kernel.shader.name, launch.kernel.entry);
     let index = module.entry_points.iter().position(|entry| entry.name == launch.kernel.entry);
     let index = index.unwrap_or_else(|| panic!("{what}: no such entry point"));
     let size = module.entry_points[index].workgroup_size;

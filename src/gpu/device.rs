@@ -80,7 +80,7 @@ pub struct Gpu {
     info: AdapterInfo,
     poison: bool,
     quads: Quads,
-    /// What further devices are opened on to share first launches; none in those.
+    /// What further devices are opened on to share first launches; none in those, and where drivers compile before.
     adapter: Option<wgpu::Adapter>,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     pub(super) cache: Option<PipelineCache>,
@@ -99,18 +99,23 @@ impl Gpu {
     /// [`Error::Adapter`] where none is found, none fits, or the driver refuses to open it.
     pub fn open(options: &Options) -> Result<Self> {
         let (info, adapter) = adapter::request(&options.adapter)?;
-        let mut gpu = Self::on(&adapter, info, options)?;
+        let mut gpu = Self::on(&adapter, info, options, wgpu::MemoryHints::Performance)?;
         gpu.adapter = (gpu.info.kind == AdapterKind::Software).then_some(adapter);
         Ok(gpu)
     }
 
-    /// Another device of the same adapter.
-    pub(super) fn sibling(&self) -> Result<Self> {
-        let adapter = self.adapter.as_ref().expect("only a device that shares its first launches has siblings");
-        Self::on(adapter, self.info.clone(), &Options { quads: Some(self.quads), ..Options::default() })
+    /// Another device of the same adapter, which holds little.
+    pub(super) fn sibling(&self, adapter: &wgpu::Adapter) -> Result<Self> {
+        let options = Options { quads: Some(self.quads), ..Options::default() };
+        Self::on(adapter, self.info.clone(), &options, wgpu::MemoryHints::MemoryUsage)
     }
 
-    fn on(adapter: &wgpu::Adapter, info: AdapterInfo, options: &Options) -> Result<Self> {
+    fn on(
+        adapter: &wgpu::Adapter,
+        info: AdapterInfo,
+        options: &Options,
+        memory_hints: wgpu::MemoryHints,
+    ) -> Result<Self> {
         let granted = adapter.limits();
         let mut limits = wgpu::Limits::defaults();
         if !options.default_limits {
@@ -124,6 +129,7 @@ impl Gpu {
             label: Some("lerac"),
             required_features: features,
             required_limits: limits,
+            memory_hints,
             ..Default::default()
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
@@ -136,8 +142,17 @@ impl Gpu {
             lost.keep_cause(format!("the device was lost ({message}); what it held and nobody read is gone"));
         });
         let cache = options.cache.as_deref().and_then(|dir| PipelineCache::open(&device, &adapter.get_info(), dir));
-        let (poison, pipelines) = (options.poison, Mutex::default());
-        Ok(Self { device, queue, faults, info, poison, quads, adapter: None, pipelines, cache })
+        Ok(Self {
+            device,
+            queue,
+            faults,
+            info,
+            poison: options.poison,
+            quads,
+            adapter: None,
+            pipelines: Mutex::default(),
+            cache,
+        })
     }
 
     /// What is known of the adapter.
@@ -212,7 +227,7 @@ impl Gpu {
     }
 
     /// Compiles what is not compiled yet of `kernels`, each with the accesses of its bindings: equal ones once, on as many threads as
-    /// the processor runs at once, for drivers that compile at the first launch instead by first launches on as many devices.
+    /// the processor runs at once, for drivers that compile at the first launch instead by first launches, which wait for all submitted work.
     ///
     /// # Errors
     /// [`Error::Device`] with the shader's name where the device refuses a kernel.
@@ -223,7 +238,7 @@ impl Gpu {
         if wanted.is_empty() {
             return Ok(());
         }
-        // What takes longest first, or else all wait for the one thread that begins with it at the end. The text's length is a fair guess.
+        // Long files first: most kernels that take long to compile are in them, and what is begun last is waited for alone.
         wanted.sort_by(|((a, ..), _), ((b, ..), _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         let next = AtomicUsize::new(0);
         let work = || {
@@ -241,11 +256,10 @@ impl Gpu {
                 .try_for_each(|worker| worker.join().expect("compiling returns errors and does not panic"))
         })?;
         self.cache.iter().for_each(PipelineCache::save);
-        if self.adapter.is_none() {
-            return Ok(());
+        if let Some(adapter) = &self.adapter {
+            let launches: Vec<_> = wanted.iter().map(|(key, kernel)| (*kernel, &key.2[..])).collect();
+            self.launch_first(adapter, &launches);
         }
-        let launches: Vec<_> = wanted.iter().map(|(key, kernel)| (*kernel, &key.2[..])).collect();
-        self.launch_first(&launches);
         Ok(())
     }
 

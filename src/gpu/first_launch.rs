@@ -2,7 +2,7 @@
 //!
 //! Such a driver computes on the processor, compiles on the one thread that a device has, and keeps what it compiled on disk (Mesa's
 //! llvmpipe). Further devices of the same adapter compile a share of the kernels beside the one that is to run them, which then finds
-//! theirs on disk.
+//! theirs on disk. Where the driver keeps nothing, that share is compiled once more, when it is launched with work.
 
 use super::{Access, Buffer, Gpu, Kernel};
 use std::num::NonZero;
@@ -12,16 +12,19 @@ use std::time::{Duration, Instant};
 /// A launch without work that takes longer has compiled.
 const COMPILED: Duration = Duration::from_millis(20);
 
+/// Devices at most: the kernels that take longest set an end to what more of them gain, and each takes tens of MiB.
+const MOST_DEVICES: usize = 8;
+
 /// Bytes at each binding of a launch without work: as many as a uniform has at most.
 const BYTES: u64 = 64 << 10;
 
 /// A kernel with the accesses of its bindings.
-pub(super) type Bound<'k> = (&'k Kernel, &'k [Access]);
+pub(super) type WithAccesses<'k> = (&'k Kernel, &'k [Access]);
 
 impl Gpu {
-    /// Launches each kernel without any workgroup. Once one of them had to be compiled, on as many devices as the processor has cores.
-    /// What fails here is compiled, or fails, when it is launched with work.
-    pub(super) fn launch_first(&self, kernels: &[Bound]) {
+    /// Launches each kernel without any workgroup, once one of them had to be compiled, on several devices of `adapter`, and waits. What
+    /// fails here is compiled, or fails, when it is launched with work.
+    pub(super) fn launch_first(&self, adapter: &wgpu::Adapter, kernels: &[WithAccesses]) {
         let mut rest = kernels;
         while let [first, others @ ..] = rest {
             let start = Instant::now();
@@ -31,18 +34,23 @@ impl Gpu {
                 break;
             }
         }
-        let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(rest.len());
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let next = AtomicUsize::new(0);
         let share = || std::iter::from_fn(|| rest.get(next.fetch_add(1, Ordering::Relaxed)));
         std::thread::scope(|scope| {
-            for _ in 1..threads {
-                scope.spawn(|| self.sibling().map(|sibling| sibling.launch_without_work(share())));
+            for _ in 1..cores.min(MOST_DEVICES).min(rest.len()) {
+                scope.spawn(|| {
+                    // Where there is no further device, the others take its share.
+                    if let Ok(sibling) = self.sibling(adapter) {
+                        sibling.launch_without_work(share());
+                    }
+                });
             }
             self.launch_without_work(share());
         });
     }
 
-    fn launch_without_work<'k>(&self, kernels: impl IntoIterator<Item = &'k Bound<'k>>) {
+    fn launch_without_work<'k>(&self, kernels: impl IntoIterator<Item = &'k WithAccesses<'k>>) {
         // A buffer for each binding: one that is written must not be read at another.
         let mut buffers = vec![];
         for (kernel, accesses) in kernels {
@@ -55,7 +63,11 @@ impl Gpu {
             let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
             let launched = self.call(kernel, &ranges, [0, 0, 0]).and_then(|call| self.run([&call]));
             let refused = pollster::block_on(scope.pop());
-            if launched.is_ok() && refused.is_none() && self.wait().is_err() {
+            if launched.is_err() || refused.is_some() {
+                continue;
+            }
+            // A device that is lost says so to whoever asks it next.
+            if self.wait().is_err() {
                 return;
             }
         }

@@ -9,7 +9,7 @@ use std::fmt::Write;
 pub struct Shader {
     /// The file's name without its ending.
     pub name: &'static str,
-    /// The file's text.
+    /// The file's text. Where it says `Quad`, it is compiled behind the text of [`Quads`], whose names it then must not define.
     pub source: &'static str,
 }
 
@@ -55,7 +55,7 @@ impl From<bool> for Constant {
 pub enum Quads {
     /// `vec4<f32>`, which every device has.
     Floats,
-    /// `vec2<u64>`, faster on drivers that compute on the processor.
+    /// `vec2<u64>`, two 64-bit words: faster on drivers that compute on the processor.
     Words,
 }
 
@@ -63,7 +63,8 @@ impl Quads {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Floats, Self::Words];
 
-    fn source(self) -> &'static str {
+    /// The WGSL that says what a `Quad` is in this form.
+    pub fn source(self) -> &'static str {
         match self {
             Self::Floats => include_str!("../../shaders/quad.wgsl"),
             Self::Words => include_str!("../../shaders/quad_in_words.wgsl"),
@@ -105,6 +106,7 @@ impl Kernel {
         }
         if self.shader.source.contains("Quad") {
             text.push_str(quads.source());
+            text.push('\n');
         }
         text.push_str(self.shader.source);
         text

@@ -17,9 +17,9 @@ pub static SHARED_SHADER: Shader = shader!("linear_shared");
 /// Outputs along each side of an invocation's tile; `TILE` in the shader.
 pub const TILE: usize = 8;
 
-/// Rows and columns of the wide kernel's tile.
+/// Rows of the wide kernel's tile.
 pub const WIDE_ROWS: usize = 16;
-/// See [`WIDE_ROWS`].
+/// Columns of the wide kernel's tile.
 pub const WIDE_COLUMNS: usize = 24;
 
 /// Rows and columns of a workgroup of the kernel with shared tiles. On GPUs it is usual where the result fills one.

@@ -6,13 +6,13 @@ pub mod rows;
 
 use lerac::gpu::{AdapterChoice, Gpu, Options, Quads, adapters};
 use libtest_mimic::{Arguments, Failed, Trial};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 /// A device as tests want it: WebGPU's default limits exactly, fresh buffers full of NaN.
 static STRICT: LazyLock<Gpu> = LazyLock::new(|| strict(None));
 
 /// The same, and its kernels load floats, as they do on GPUs.
-pub static WITH_FLOATS: LazyLock<Gpu> = LazyLock::new(|| strict(Some(Quads::Floats)));
+static WITH_FLOATS: LazyLock<Gpu> = LazyLock::new(|| strict(Some(Quads::Floats)));
 
 fn strict(quads: Option<Quads>) -> Gpu {
     let adapter = AdapterChoice::from_option(None);
@@ -29,6 +29,19 @@ pub struct Test {
 /// Makes a [`Test`].
 pub fn test(name: impl Into<String>, run: impl Fn(&Gpu) + Send + Sync + 'static) -> Test {
     Test { name: name.into(), run: Box::new(run) }
+}
+
+/// A test in the form that kernels usually have here, and one in the form that they have on GPUs, where that is another.
+pub fn in_each_form(name: impl Into<String>, run: impl Fn(&Gpu) + Send + Sync + 'static) -> [Test; 2] {
+    let name = name.into();
+    let run = Arc::new(run);
+    let again = run.clone();
+    let with_floats = test(format!("{name}, in floats"), move |gpu| {
+        if gpu.quads() != Quads::Floats {
+            again(&WITH_FLOATS);
+        }
+    });
+    [test(name, move |gpu| run(gpu)), with_floats]
 }
 
 /// Runs tests that need a device. Without an adapter they count as ignored, or as failed where `REQUIRE_GPU=1` is set.

@@ -138,6 +138,23 @@ fn noise_is_written_and_drawn() {
 }
 
 /// Weights go out and come back: the test set reads the same, an image is named as before, and what does not fit is refused.
+/// Where the driver finds nothing that it compiled before, kernels are compiled on several devices; the run is the same.
+fn a_first_run_is_like_any_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |name: &str, cache: &Path| {
+        let out = dir.path().join(name);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lerac"));
+        command.args(["train", "--quiet", "--model", "lenet", "--out", out.to_str().unwrap()]).args(SHORT);
+        let status = command.env("MESA_SHADER_CACHE_DIR", cache).env("LERAC_CACHE", cache).status().unwrap();
+        assert!(status.success(), "{name}: {status}");
+        ["metrics.csv", "layers.csv", "model.safetensors"].map(|file| std::fs::read(out.join(file)).unwrap())
+    };
+    let cache = dir.path().join("cache");
+    let first = run("first", &cache);
+    assert!(first == run("again", &cache), "compiled kernels change the run");
+    assert!(first == run("elsewhere", &dir.path().join("other")), "a fresh cache changes the run");
+}
+
 fn weights_are_read_again() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
@@ -501,6 +518,7 @@ fn updates_are_timed() {
 pub fn tests() -> Vec<Test> {
     vec![
         test("commands: training leaves its files and repeats", |_| training_leaves_its_files()),
+        test("commands: a first run is like any other", |_| a_first_run_is_like_any_other()),
         test("commands: weights are read again", |_| weights_are_read_again()),
         test("commands: folders are trained on", |_| folders_are_trained_on()),
         test("commands: comparing pairs its seeds", |_| comparing_pairs_its_seeds()),

@@ -3,8 +3,8 @@
 
 use crate::common::compare::assert_close;
 use crate::common::rows::{CONTROLS, Row, declare, rows};
-use crate::common::{Test, WITH_FLOATS, test};
-use lerac::gpu::{Gpu, Quads};
+use crate::common::{Test, in_each_form};
+use lerac::gpu::Gpu;
 use lerac::tape::{Program, Storage, Tape};
 use std::sync::Arc;
 
@@ -61,19 +61,16 @@ fn check(gpu: &Gpu, row: &Row, mut tape: Tape, uses: usize) {
     }
 }
 
-/// A test per row and way to compute it.
+/// A test per row, way to compute it, and form of its kernels.
 pub fn tests() -> Vec<Test> {
     let mut tests = vec![];
     for row in rows() {
         let row = Arc::new(row);
         for (tape, which) in row.ways() {
             let row = row.clone();
-            tests.push(test(format!("op_table {}{which}", row.name), move |gpu| {
+            tests.extend(in_each_form(format!("op_table {}{which}", row.name), move |gpu| {
                 check(gpu, &row, tape.clone(), 1);
                 check(gpu, &row, tape.clone(), 2);
-                if gpu.quads() != Quads::Floats {
-                    check(&WITH_FLOATS, &row, tape.clone(), 2);
-                }
             }));
         }
     }

@@ -2,8 +2,8 @@
 
 use crate::common::compare::assert_close;
 use crate::common::rows::spread;
-use crate::common::{Test, test};
-use lerac::gpu::Gpu;
+use crate::common::{Test, in_each_form};
+use lerac::gpu::{Access, Gpu, Kernel, Shader};
 use lerac::nn::{self, Net, NetOptions, Recorded, Task};
 use lerac::ops::batch_norm::{self, After, Norm};
 use lerac::ops::cross_entropy::{self, Targets};
@@ -24,6 +24,34 @@ fn program(gpu: &Gpu, tape: &Tape) -> Program {
 
 fn value(gpu: &Gpu, program: &Program, var: Var) -> Vec<f32> {
     gpu.read(&program.value(var).part(0, program.tape().shape(var).bytes())).unwrap()
+}
+
+static QUADS: Shader = Shader {
+    name: "quads",
+    source: "@group(0) @binding(0) var<storage, read> x: array<Quad>;
+        @group(0) @binding(1) var<storage, read_write> y: array<Quad>;
+        @group(0) @binding(2) var<storage, read_write> z: array<f32>;
+        @compute @workgroup_size(1) fn quads(@builtin(global_invocation_id) id: vec3<u32>) {
+            y[id.x] = quad_of(floats(x[id.x]));
+            for (var i = 4u * id.x; i < 4u * id.x + 4u; i++) { z[i] = float_in(x[i / 4u][i % 4u / FLOATS_PER_WORD], i); }
+        }",
+};
+
+/// What no arithmetic touches keeps its bits: NaN with payloads of either sign, zeros, subnormals, infinities, and all between.
+fn quads_pass_bit_for_bit(gpu: &Gpu) {
+    let bits: Vec<u32> = (0..4096u32)
+        .map(|i| match i {
+            0..8 => [0, 1 << 31, 1, 0x8000_0001, 0x7f80_0000, 0xff80_0000, 0x7fc0_dead, 0xffc0_beef][i as usize],
+            _ => i.wrapping_mul(0x9e37_79b9),
+        })
+        .collect();
+    let [x, y, z] = ["x", "y", "z"].map(|name| gpu.buffer(name, 4 * 4096).unwrap());
+    gpu.write(&x, 0, &bits);
+    let kernel = Kernel { shader: &QUADS, entry: "quads", constants: vec![] };
+    let ranges = [(x.whole(), Access::Read), (y.whole(), Access::Write), (z.whole(), Access::Write)];
+    gpu.run([&gpu.call(&kernel, &ranges, [1024, 1, 1]).unwrap()]).unwrap();
+    assert!(gpu.read::<u32>(&y.whole()).unwrap() == bits, "whole quads");
+    assert!(gpu.read::<u32>(&z.whole()).unwrap() == bits, "floats by themselves");
 }
 
 fn load_batch(gpu: &Gpu) {
@@ -432,22 +460,24 @@ fn dropout_masks(gpu: &Gpu) {
 
 /// The tests of this file.
 pub fn tests() -> Vec<Test> {
-    vec![
-        test("operations load_batch", load_batch),
-        test("operations cross_entropy", cross_entropy_rows),
-        test("operations: cross_entropy of mixed labels", cross_entropy_of_mixed_labels),
-        test("operations cross_entropy at its extremes", cross_entropy_extremes),
-        test("operations regression", regression_rows),
-        test("operations regression: sums at their end", sums_at_their_end),
-        test("operations regression at its extremes", regression_at_its_extremes),
-        test("operations NaN passes", nan_passes),
-        test("operations max_pool: the first of equals wins", the_first_of_equals_wins),
-        test("operations max_pool: ties and NaN in whole planes", ties_and_nan_in_whole_planes),
-        test(
+    let tests = [
+        in_each_form("operations: quads pass bit for bit", quads_pass_bit_for_bit),
+        in_each_form("operations load_batch", load_batch),
+        in_each_form("operations cross_entropy", cross_entropy_rows),
+        in_each_form("operations: cross_entropy of mixed labels", cross_entropy_of_mixed_labels),
+        in_each_form("operations cross_entropy at its extremes", cross_entropy_extremes),
+        in_each_form("operations regression", regression_rows),
+        in_each_form("operations regression: sums at their end", sums_at_their_end),
+        in_each_form("operations regression at its extremes", regression_at_its_extremes),
+        in_each_form("operations NaN passes", nan_passes),
+        in_each_form("operations max_pool: the first of equals wins", the_first_of_equals_wins),
+        in_each_form("operations max_pool: ties and NaN in whole planes", ties_and_nan_in_whole_planes),
+        in_each_form(
             "operations: evaluation is training under the same statistics",
             evaluation_is_training_under_the_same_statistics,
         ),
-        test("operations batch_norm statistics and evaluation", batch_norm_statistics),
-        test("operations dropout masks", dropout_masks),
-    ]
+        in_each_form("operations batch_norm statistics and evaluation", batch_norm_statistics),
+        in_each_form("operations dropout masks", dropout_masks),
+    ];
+    tests.into_iter().flatten().collect()
 }
