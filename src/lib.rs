@@ -16,6 +16,7 @@
 //! | beside | [`curriculum`], [`data`] | learning rates and images, without a device |
 
 pub mod cache_dir;
+mod cores;
 pub mod curriculum;
 pub mod data;
 pub mod error;

@@ -48,20 +48,23 @@ impl SavingArgs {
             }
             Signals::new(handled)
         };
-        let mut signals = bind().map_err(|fault| Error::option("signals", format!("cannot be handled: {fault}")))?;
-        thread::spawn(move || {
+        let refused = |fault| Error::option("signals", format!("cannot be handled: {fault}"));
+        let mut signals = bind().map_err(refused)?;
+        let wait = move || {
             if signals.forever().next().is_some() {
-                // On a thread of its own, since standard error may be stuck.
-                thread::spawn(|| {
+                let note = || {
                     say(
                         "note: interrupted; what is under way, a step or the end of a run, is finished and saved. A second interrupt \
                          ends at once",
                     );
-                });
+                };
+                // On a thread of its own, since standard error may be stuck; where there is none, it ends without a word.
+                drop(thread::Builder::new().spawn(note));
                 thread::sleep(ONE_INTERRUPT);
                 armed.store(true, Ordering::Relaxed);
             }
-        });
+        };
+        thread::Builder::new().spawn(wait).map_err(refused)?;
         Ok(Saving { every: self.checkpoint_every, keep: self.keep_checkpoints as usize, stop })
     }
 }

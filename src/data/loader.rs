@@ -1,15 +1,15 @@
 //! A thread that keeps the next batches ready.
 
 use super::{Augmentation, Dataset, HostBatch, epoch_order};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::thread::{self, JoinHandle};
+use std::thread::{Builder, JoinHandle};
 
 /// Batches that wait, at most.
 const AHEAD: usize = 4;
 
-/// An iterator over batches that are made ahead by a thread; after an image file's error it ends. Dropping it ends the thread.
+/// An iterator over batches that are made ahead by a thread; after an error, of an image file or since there is no thread, it ends. Dropping it ends the thread.
 #[derive(Debug)]
 pub struct Loader {
     batches: Option<Receiver<Result<HostBatch>>>,
@@ -38,8 +38,14 @@ impl Loader {
     fn start(work: impl FnOnce(&Worker) + Send + 'static) -> Self {
         let (batches, receiver) = sync_channel(AHEAD);
         let (sender, spent) = channel();
-        let thread = thread::spawn(move || work(&Worker { batches, spent }));
-        Self { batches: Some(receiver), spent: sender, thread: Some(thread) }
+        let first = batches.clone();
+        let started = Builder::new().spawn(move || work(&Worker { batches, spent }));
+        let thread = started.map_err(|refusal| {
+            let message =
+                format!("the system grants no thread that loads images: {refusal}; does `ulimit -u` allow more?");
+            first.send(Err(Error::Failed(message))).expect("the receiver is here, and the channel empty");
+        });
+        Self { batches: Some(receiver), spent: sender, thread: thread.ok() }
     }
 
     /// Whole batches of epoch after epoch, without end, those of [`HostBatch::of_epoch`], from the batch after the first `step` on.

@@ -3,9 +3,9 @@
 use super::kernel::Pipeline;
 use super::pipeline_cache::PipelineCache;
 use super::{Access, AdapterChoice, AdapterInfo, AdapterKind, Buffer, BufferRange, Kernel, Quads, adapter};
+use crate::cores::on_cores;
 use crate::error::{Error, Result};
 use std::collections::HashMap;
-use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -241,20 +241,17 @@ impl Gpu {
         // Long files first: most kernels that take long to compile are in them, and what is begun last is waited for alone.
         wanted.sort_by(|((a, ..), _), ((b, ..), _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         let next = AtomicUsize::new(0);
-        let work = || {
+        let fault = Mutex::new(Ok(()));
+        let share = || {
             while let Some((key, kernel)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let pipeline = Pipeline::compile(self, kernel, &key.2)?;
-                self.compiled().insert(key.clone(), Arc::new(pipeline));
+                match Pipeline::compile(self, kernel, &key.2) {
+                    Ok(pipeline) => drop(self.compiled().insert(key.clone(), Arc::new(pipeline))),
+                    Err(error) => *fault.lock().expect("keeping a fault does not panic") = Err(error),
+                }
             }
-            Ok(())
         };
-        let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(wanted.len());
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-            workers
-                .into_iter()
-                .try_for_each(|worker| worker.join().expect("compiling returns errors and does not panic"))
-        })?;
+        on_cores(wanted.len(), share, share);
+        fault.into_inner().expect("keeping a fault does not panic")?;
         self.cache.iter().for_each(PipelineCache::save);
         if let Some(adapter) = &self.adapter {
             let launches: Vec<_> = wanted.iter().map(|(key, kernel)| (*kernel, &key.2[..])).collect();

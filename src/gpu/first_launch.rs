@@ -5,7 +5,7 @@
 //! theirs on disk. Where the driver keeps nothing, that share is compiled once more, when it is launched with work.
 
 use super::{Access, Buffer, Gpu, Kernel};
-use std::num::NonZero;
+use crate::cores::on_cores;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -34,20 +34,16 @@ impl Gpu {
                 break;
             }
         }
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let next = AtomicUsize::new(0);
         let share = || std::iter::from_fn(|| rest.get(next.fetch_add(1, Ordering::Relaxed)));
-        std::thread::scope(|scope| {
-            for _ in 1..cores.min(MOST_DEVICES).min(rest.len()) {
-                scope.spawn(|| {
-                    // Where there is no further device, the others take its share.
-                    if let Ok(sibling) = self.sibling(adapter) {
-                        sibling.launch_without_work(share());
-                    }
-                });
+        let own = || self.launch_without_work(share());
+        let further = || {
+            // Where there is no further device, the others take its share.
+            if let Ok(sibling) = self.sibling(adapter) {
+                sibling.launch_without_work(share());
             }
-            self.launch_without_work(share());
-        });
+        };
+        on_cores(MOST_DEVICES.min(rest.len()), own, further);
     }
 
     fn launch_without_work<'k>(&self, kernels: impl IntoIterator<Item = &'k WithAccesses<'k>>) {
