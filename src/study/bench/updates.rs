@@ -78,6 +78,12 @@ fn seconds(gpu: &Gpu, updates: &mut [Update]) -> Result<f64> {
     Ok(start.elapsed().as_secs_f64())
 }
 
+/// The seconds of the second of two runs: the first one warms up, and brings as much of its data into the caches as they hold.
+fn second(mut run: impl FnMut() -> Result<f64>) -> Result<f64> {
+    run()?;
+    run()
+}
+
 /// The same update in several ways.
 struct Ways {
     /// One dispatch for all tensors.
@@ -112,12 +118,11 @@ impl Ways {
         let each = |storage| Ok(vec![update(storage)?]);
         let mut ways = [each(&self.fused)?, each(&self.per_tensor)?, alone, each(&self.per_group)?];
         let (mut samples, mut copies) = ([const { vec![] }; 4], vec![]);
-        // One round more, to warm up.
-        for round in 0..=runs.max(1) {
-            copies.push(copy.seconds(gpu)?);
+        for _ in 0..runs.max(1) {
+            copies.push(second(|| copy.seconds(gpu))?);
             for (way, sample) in ways.iter_mut().zip(&mut samples) {
-                let seconds = seconds(gpu, way)?;
-                if round > 0 && !way.is_empty() {
+                let seconds = second(|| seconds(gpu, way))?;
+                if !way.is_empty() {
                     sample.push(seconds);
                 }
             }
@@ -130,8 +135,7 @@ impl Ways {
 /// The median seconds of the fused way alone, and of a copy.
 fn time(gpu: &Gpu, storage: &Storage, settings: Settings, runs: usize, copy: &Copying) -> Result<(f64, f64)> {
     let mut update = Update::new(gpu, storage, settings)?;
-    update.seconds(gpu)?;
-    let both = (0..runs.max(1)).map(|_| Ok((update.seconds(gpu)?, copy.seconds(gpu)?)));
+    let both = (0..runs.max(1)).map(|_| Ok((second(|| update.seconds(gpu))?, second(|| copy.seconds(gpu))?)));
     let (seconds, copies): (Vec<f64>, Vec<f64>) = both.collect::<Result<Vec<_>>>()?.into_iter().unzip();
     Ok((Seconds::of_sample(seconds).median, Seconds::of_sample(copies).median))
 }
