@@ -1,4 +1,4 @@
-//! Times the op table on this machine's adapter: rows of the shapes of `cnn` at batch 64, in every way to compute them, forward and
+//! Times the op table on this machine's adapter: rows of shapes at batch 64, in every way to compute them, forward and
 //! backward, the medians of seven runs. `cargo bench --bench op_table [PART OF A NAME]`.
 
 #[allow(dead_code)]

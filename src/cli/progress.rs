@@ -116,6 +116,14 @@ impl Heard<'_> {
         }
         if self.bar.is_hidden() { say(line) } else { self.bar.println(line) }
     }
+
+    /// Where there is no bar, a line that the work goes on, unless another was said lately.
+    fn say_now_and_then(&mut self, state: &str) {
+        if self.bar.is_hidden() && self.said.elapsed() >= SILENCE {
+            self.say(&format!("{} {state}", self.bar.prefix()));
+            self.said = Instant::now();
+        }
+    }
 }
 
 impl Observer for Heard<'_> {
@@ -151,18 +159,16 @@ impl Observer for Heard<'_> {
             record.train_score,
             record.images_per_second
         );
-        // Where there is no bar, a line shows now and then that training goes on.
-        if self.bar.is_hidden() && self.said.elapsed() >= SILENCE {
-            let steps = self.bar.length().unwrap_or_default();
-            self.say(&format!("{} step {} of {steps}: {state}", self.bar.prefix(), record.step));
-            self.said = Instant::now();
-        }
+        let steps = self.bar.length().unwrap_or_default();
+        self.say_now_and_then(&format!("step {} of {steps}: {state}", record.step));
         self.bar.set_message(state);
         self.dir.interval(record)
     }
 
     fn reading(&mut self, part: &str, done: usize, images: usize) {
-        self.bar.set_message(format!("{part} images {done}/{images}"));
+        let state = format!("{part} images {done}/{images}");
+        self.say_now_and_then(&state);
+        self.bar.set_message(state);
     }
 
     fn noise(&mut self, record: &NoiseRecord) -> Result<()> {

@@ -475,7 +475,7 @@ pub fn rows() -> Vec<Row> {
     ]
 }
 
-/// The shapes of `cnn` at batch 64 on 3x32x32, for benches: too large for the f64 references to be quick.
+/// Shapes as small networks have them at batch 64, for benches: too large for the f64 references to be quick.
 pub fn large_rows() -> Vec<Row> {
     use Activation::{Identity, Relu};
     vec![
