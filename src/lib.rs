@@ -12,7 +12,7 @@
 //! | 4 | [`tape`] | records, replay, memory plan |
 //! | 3 | [`tensor`] | shapes, layouts, arenas |
 //! | 2 | [`gpu`] | the only place that knows wgpu |
-//! | 1 | [`error`], [`mod@cache_dir`] | the one error; where files lie that only save time |
+//! | 1 | [`error`], [`mod@cache_dir`], `cores` | the one error; where files lie that only save time; work on all cores |
 //! | beside | [`curriculum`], [`data`] | learning rates and images, without a device |
 
 pub mod cache_dir;

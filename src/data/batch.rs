@@ -1,9 +1,9 @@
 //! Batches as pure functions of (seed, epoch).
 
-use super::parallel::in_parallel;
 use super::random::{Stream, generator};
 use super::vary::Variation;
 use super::{Dataset, Images};
+use crate::cores::in_parallel;
 use crate::error::Result;
 use rand::RngExt;
 use rand::seq::SliceRandom;

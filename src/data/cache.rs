@@ -7,7 +7,7 @@
 
 use super::file::open_regular;
 use super::folder::Files;
-use super::parallel::in_parallel;
+use crate::cores::in_parallel;
 use crate::error::{Error, Result};
 use std::fs::{self, File, TryLockError};
 use std::io::{BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};

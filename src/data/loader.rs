@@ -9,7 +9,8 @@ use std::thread::{Builder, JoinHandle};
 /// Batches that wait, at most.
 const AHEAD: usize = 4;
 
-/// An iterator over batches that are made ahead by a thread; after an error, of an image file or since there is no thread, it ends. Dropping it ends the thread.
+/// An iterator over batches that are made ahead by a thread; after an error, of an image file or since there is no thread, it ends.
+/// Dropping it ends the thread.
 #[derive(Debug)]
 pub struct Loader {
     batches: Option<Receiver<Result<HostBatch>>>,

@@ -11,7 +11,6 @@ mod idx;
 mod image_file;
 mod images;
 mod loader;
-mod parallel;
 mod random;
 mod shapes;
 mod source;
@@ -32,8 +31,8 @@ pub use source::{AGES, NAMES, Source, open};
 pub use split::split;
 pub use vary::{Crop, Jitter, Variation};
 
+use crate::cores::in_parallel;
 use crate::error::{Error, Result};
-use parallel::in_parallel;
 use serde::{Deserialize, Serialize};
 
 /// Labelled images of one form.

@@ -3,11 +3,10 @@
 use super::kernel::Pipeline;
 use super::pipeline_cache::PipelineCache;
 use super::{Access, AdapterChoice, AdapterInfo, AdapterKind, Buffer, BufferRange, Kernel, Quads, adapter};
-use crate::cores::on_cores;
+use crate::cores::in_parallel;
 use crate::error::{Error, Result};
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// How to open a device.
@@ -226,8 +225,8 @@ impl Gpu {
         self.device.destroy();
     }
 
-    /// Compiles what is not compiled yet of `kernels`, each with the accesses of its bindings: equal ones once, on as many threads as
-    /// the processor runs at once, for drivers that compile at the first launch instead by first launches, which wait for all submitted work.
+    /// Compiles what is not compiled yet of `kernels`, each with the accesses of its bindings: equal ones once, on all cores. On a
+    /// software adapter it launches them, too, and waits for all submitted work: some of their drivers compile only then.
     ///
     /// # Errors
     /// [`Error::Device`] with the shader's name where the device refuses a kernel.
@@ -240,18 +239,11 @@ impl Gpu {
         }
         // Long files first: most kernels that take long to compile are in them, and what is begun last is waited for alone.
         wanted.sort_by(|((a, ..), _), ((b, ..), _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        let next = AtomicUsize::new(0);
-        let fault = Mutex::new(Ok(()));
-        let share = || {
-            while let Some((key, kernel)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-                match Pipeline::compile(self, kernel, &key.2) {
-                    Ok(pipeline) => drop(self.compiled().insert(key.clone(), Arc::new(pipeline))),
-                    Err(error) => *fault.lock().expect("keeping a fault does not panic") = Err(error),
-                }
-            }
-        };
-        on_cores(wanted.len(), share, share);
-        fault.into_inner().expect("keeping a fault does not panic")?;
+        in_parallel(wanted.iter(), |(key, kernel)| -> Result<()> {
+            let pipeline = Pipeline::compile(self, kernel, &key.2)?;
+            self.compiled().insert(key.clone(), Arc::new(pipeline));
+            Ok(())
+        })?;
         self.cache.iter().for_each(PipelineCache::save);
         if let Some(adapter) = &self.adapter {
             let launches: Vec<_> = wanted.iter().map(|(key, kernel)| (*kernel, &key.2[..])).collect();

@@ -31,16 +31,12 @@ pub fn test(name: impl Into<String>, run: impl Fn(&Gpu) + Send + Sync + 'static)
     Test { name: name.into(), run: Box::new(run) }
 }
 
-/// A test in the form that kernels usually have here, and one in the form that they have on GPUs, where that is another.
+/// A test in the form that kernels usually have here, and one in the form that they have on GPUs.
 pub fn in_each_form(name: impl Into<String>, run: impl Fn(&Gpu) + Send + Sync + 'static) -> [Test; 2] {
     let name = name.into();
     let run = Arc::new(run);
     let again = run.clone();
-    let with_floats = test(format!("{name}, in floats"), move |gpu| {
-        if gpu.quads() != Quads::Floats {
-            again(&WITH_FLOATS);
-        }
-    });
+    let with_floats = test(format!("{name}, in floats"), move |_| again(&WITH_FLOATS));
     [test(name, move |gpu| run(gpu)), with_floats]
 }
 

@@ -137,7 +137,6 @@ fn noise_is_written_and_drawn() {
     assert!(image::open(out.join("noise.png")).unwrap().width() >= 1000);
 }
 
-/// Weights go out and come back: the test set reads the same, an image is named as before, and what does not fit is refused.
 /// Where the driver finds nothing that it compiled before, kernels are compiled on several devices; the run is the same.
 fn a_first_run_is_like_any_other() {
     let dir = tempfile::tempdir().unwrap();
@@ -155,6 +154,7 @@ fn a_first_run_is_like_any_other() {
     assert!(first == run("elsewhere", &dir.path().join("other")), "a fresh cache changes the run");
 }
 
+/// Weights go out and come back: the test set reads the same, an image is named as before, and what does not fit is refused.
 fn weights_are_read_again() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
