@@ -1,31 +1,26 @@
 // The correlation of conv2d.wgsl with DILATION = 2, which is dx of a convolution of stride 2, for processors: KH = KW = 1 or 3,
 // PAD = (KH-1)/2, W a multiple of 4, OW = 2 W, OH = 2 H or 2 H - 1.
-// x: [N,C,H,W] as rows of W/4 vec4, y: [N,O,OH,OW] likewise, tiles: as `pack` of conv2d.wgsl lays them out.
+// x: [N,C,H,W] as rows of W/4 vec4, y: [N,O,OH,OW] likewise, tiles: as `pack` of conv2d_wide.wgsl lays them out.
 //
 // Of x with zeros spread between its elements each y sees one, two or four taps' worth, according to whether its row and column are
-// even or odd. An invocation owns 8 output channels x 2 groups of 4 columns of x, and the four y of each of these: no product with
-// a zero is made. Tiles and loads are as in conv2d_wide.wgsl.
+// even or odd. A workgroup of eight owns 8 output channels, an invocation of it 2 groups of 4 columns of x, and the four y of each of
+// these: no product with a zero is made. Terms, tiles and loads are as in conv2d_wide.wgsl.
 
 const W4: u32 = W / 4u;
 const C_GROUP: u32 = C / GROUPS;
 const O_GROUP: u32 = O / GROUPS;
-const O_TILES: u32 = (O_GROUP + 7u) / 8u;
+const O_TILES: u32 = (O_GROUP + 15u) / 16u;
+const TERMS: u32 = select(3u * C_GROUP, (C_GROUP + 2u) / 3u, KH == 1u);
 const ROWS: u32 = 2u / GROUPS_PER_ROW;
 const ROW_TILES: u32 = (H + ROWS - 1u) / ROWS;
 const COLUMN_TILES: u32 = W4 / GROUPS_PER_ROW;
+const POSITIONS: u32 = N * ROW_TILES * COLUMN_TILES;
 
 @group(0) @binding(0) var<storage, read> x: array<Quad>;
 @group(0) @binding(1) var<storage, read> tiles: array<Quad>;
 @group(0) @binding(2) var<storage, read_write> y: array<Quad>;
 
-// The same weights where a uniform buffer holds them all: loads at one address for all lanes cost less there, and convolutions take
-// 13 to 29 % less time (Mesa 22.3.6 llvmpipe).
-@group(0) @binding(4) var<uniform> near: array<Quad, NEAR>;
-
-fn weights(i: u32) -> vec4<f32> {
-    if NEAR == GROUPS * O_TILES * C_GROUP * KH * KW * 2u { return floats(near[i]); }
-    return floats(tiles[i]);
-}
+fn shared_quad(i: u32) -> vec4<f32> { return floats(tiles[i]); }
 
 // The two groups of an invocation.
 struct Pair { a: vec4<f32>, b: vec4<f32> }
@@ -51,22 +46,64 @@ fn right(plane: u32, h: u32, w4: u32, v: Pair) -> Pair {
     return Pair(vec4(v.a.yzw, column_after(plane, h, w4)), vec4(v.b.yzw, column_after(plane, h + 1u, w4)));
 }
 
-// Sums of channels 0..4 and 4..8 at both groups.
-struct Sums { low_a: mat4x4<f32>, low_b: mat4x4<f32>, high_a: mat4x4<f32>, high_b: mat4x4<f32> }
-
-// Column i holds the products of weight i with four columns of x.
-fn outer(w: vec4<f32>, v: vec4<f32>) -> mat4x4<f32> {
-    return mat4x4(w.x * v, w.y * v, w.z * v, w.w * v);
+// The y at one group by whether their row, then their column is even or odd (columns: even even, even odd, odd even, odd odd), with a
+// channel's more; `w` holds its rows of taps.
+fn add_group(
+    s: mat4x4<f32>,
+    here: vec4<f32>,
+    beside: vec4<f32>,
+    below: vec4<f32>,
+    beyond: vec4<f32>,
+    w: mat3x4<f32>,
+) -> mat4x4<f32> {
+    return mat4x4(
+        s[0] + w[1].y * here,
+        s[1] + mat2x4(here, beside) * w[1].xz,
+        s[2] + mat2x4(here, below) * vec2(w[0].y, w[2].y),
+        s[3] + mat4x4(here, beside, below, beyond) * vec4(w[0].xz, w[2].xz),
+    );
 }
 
-fn add(s: Sums, tap: u32, v: Pair) -> Sums {
-    let low = weights(tap);
-    let high = weights(tap + 1u);
-    return Sums(s.low_a + outer(low, v.a), s.low_b + outer(low, v.b), s.high_a + outer(high, v.a), s.high_b + outer(high, v.b));
+// The sums of one output channel at both groups.
+struct Sums { a: mat4x4<f32>, b: mat4x4<f32> }
+
+// What a channel's taps see of x, and a row of its taps each for eight output channels.
+struct Channel { here: Pair, beside: Pair, below: Pair, beyond: Pair, e0: Eight, e1: Eight, e2: Eight }
+
+fn add(s: Sums, v: Channel, i: u32) -> Sums {
+    let w = mat3x4(one_of(v.e0, i), one_of(v.e1, i), one_of(v.e2, i));
+    return Sums(
+        add_group(s.a, v.here.a, v.beside.a, v.below.a, v.beyond.a, w),
+        add_group(s.b, v.here.b, v.beside.b, v.below.b, v.beyond.b, w),
+    );
 }
 
-// Where sums go: image, group, row of x and column of groups.
-struct Place { n: u32, group: u32, h: u32, w4: u32 }
+// The same of the three channels of a 1x1 kernel's term: even rows and columns alone see something.
+struct Term { c0: Pair, c1: Pair, c2: Pair, weights: Eight }
+
+fn add_term(s: Sums, v: Term, i: u32) -> Sums {
+    let w = one_of(v.weights, i).xyz;
+    var more = s;
+    more.a[0] += mat3x4(v.c0.a, v.c1.a, v.c2.a) * w;
+    more.b[0] += mat3x4(v.c0.b, v.c1.b, v.c2.b) * w;
+    return more;
+}
+
+// Where sums go: image, row of x and column of groups; none where an invocation has no position of its own.
+struct Place { n: u32, h: u32, w4: u32, none: bool }
+
+fn place(position: u32) -> Place {
+    let i = min(position, POSITIONS - 1u);
+    return Place(
+        i / (COLUMN_TILES * ROW_TILES),
+        i / COLUMN_TILES % ROW_TILES * ROWS,
+        i % COLUMN_TILES * GROUPS_PER_ROW,
+        position >= POSITIONS,
+    );
+}
+
+// The plane of a channel of a group whose first one is number `first`. Beyond the group it is that of its last channel, and counts nothing.
+fn plane_of(first: u32, c: u32) -> u32 { return (first + min(c, C_GROUP - 1u)) * H * W4; }
 
 fn store_quad(i: u32, v: vec4<f32>) {
     var sum = v;
@@ -74,71 +111,95 @@ fn store_quad(i: u32, v: vec4<f32>) {
     y[i] = quad_of(sum);
 }
 
-// The y of even and odd columns, of one channel in one row.
-fn store_row(at: Place, g: u32, within: u32, odd_row: u32, even: vec4<f32>, odd: vec4<f32>) {
+// The y of even and odd columns in one row.
+fn store_row(at: Place, o: u32, g: u32, odd_row: u32, even: vec4<f32>, odd: vec4<f32>) {
     let h = at.h + g / GROUPS_PER_ROW;
     let oh = 2u * h + odd_row;
-    if within < O_GROUP && h < H && oh < OH {
-        let plane = (at.n * O + at.group * O_GROUP + within) * OH;
-        let i = (plane + oh) * 2u * W4 + 2u * (at.w4 + g % GROUPS_PER_ROW);
+    if h < H && oh < OH {
+        let i = ((at.n * O + o) * OH + oh) * 2u * W4 + 2u * (at.w4 + g % GROUPS_PER_ROW);
         store_quad(i, vec4(even.x, odd.x, even.y, odd.y));
         store_quad(i + 1u, vec4(even.z, odd.z, even.w, odd.w));
     }
 }
 
-fn store_channels(at: Place, g: u32, within: u32, odd_row: u32, even: mat4x4<f32>, odd: mat4x4<f32>) {
-    store_row(at, g, within, odd_row, even[0], odd[0]);
-    store_row(at, g, within + 1u, odd_row, even[1], odd[1]);
-    store_row(at, g, within + 2u, odd_row, even[2], odd[2]);
-    store_row(at, g, within + 3u, odd_row, even[3], odd[3]);
+fn store(at: Place, first: u32, within: u32, s: Sums) {
+    if at.none || within >= O_GROUP { return; }
+    let o = first + within;
+    store_row(at, o, 0u, 0u, s.a[0], s.a[1]);
+    store_row(at, o, 0u, 1u, s.a[2], s.a[3]);
+    store_row(at, o, 1u, 0u, s.b[0], s.b[1]);
+    store_row(at, o, 1u, 1u, s.b[2], s.b[3]);
 }
 
-fn store(at: Place, within: u32, odd_row: u32, even: Sums, odd: Sums) {
-    store_channels(at, 0u, within, odd_row, even.low_a, odd.low_a);
-    store_channels(at, 1u, within, odd_row, even.low_b, odd.low_b);
-    store_channels(at, 0u, within + 4u, odd_row, even.high_a, odd.high_a);
-    store_channels(at, 1u, within + 4u, odd_row, even.high_b, odd.high_b);
-}
-
-@compute @workgroup_size(16)
-fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = id.x + id.y * groups.x * 16u;
-    if i >= N * ROW_TILES * COLUMN_TILES { return; }
-    let tile = id.z;
-    let at = Place(
-        i / (COLUMN_TILES * ROW_TILES),
-        tile / O_TILES,
-        ((i / COLUMN_TILES) % ROW_TILES) * ROWS,
-        (i % COLUMN_TILES) * GROUPS_PER_ROW,
-    );
-    // By whether the row, then the column of y is even or odd.
-    var even_even = Sums();
-    var even_odd = Sums();
-    var odd_even = Sums();
-    var odd_odd = Sums();
-    var tap = tile * C_GROUP * KH * KW * 2u;
-    for (var c = 0u; c < C_GROUP; c++) {
-        let plane = (at.n * C + at.group * C_GROUP + c) * H * W4;
-        let here = pair(plane, at.h, at.w4);
-        if KH == 1u {
-            even_even = add(even_even, tap, here);
-        } else {
-            let beside = right(plane, at.h, at.w4, here);
-            let below = pair(plane, at.h + 1u, at.w4);
-            let beyond = right(plane, at.h + 1u, at.w4, below);
-            odd_odd = add(odd_odd, tap, here);
-            odd_even = add(odd_even, tap + 2u, here);
-            odd_odd = add(odd_odd, tap + 4u, beside);
-            even_odd = add(even_odd, tap + 6u, here);
-            even_even = add(even_even, tap + 8u, here);
-            even_odd = add(even_odd, tap + 10u, beside);
-            odd_odd = add(odd_odd, tap + 12u, below);
-            odd_even = add(odd_even, tap + 14u, below);
-            odd_odd = add(odd_odd, tap + 16u, beyond);
+@compute @workgroup_size(8)
+fn forward(
+    @builtin(workgroup_id) id: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    // Halves of the tiles of `pack`.
+    let group = id.z / (2u * O_TILES);
+    let within = id.z % (2u * O_TILES) * 8u;
+    let tile = (group * O_TILES + within / 16u) * TERMS * 16u + within % 16u;
+    let at = place((id.x + id.y * groups.x) * 8u + lane);
+    let first = at.n * C + group * C_GROUP;
+    if within >= O_GROUP { return; }
+    var s0 = Sums();
+    var s1 = Sums();
+    var s2 = Sums();
+    var s3 = Sums();
+    var s4 = Sums();
+    var s5 = Sums();
+    var s6 = Sums();
+    var s7 = Sums();
+    if KH == 1u {
+        for (var term = 0u; term < TERMS; term++) {
+            let v = Term(
+                pair(plane_of(first, 3u * term), at.h, at.w4),
+                pair(plane_of(first, 3u * term + 1u), at.h, at.w4),
+                pair(plane_of(first, 3u * term + 2u), at.h, at.w4),
+                eight(tile + term * 16u, 1u, lane),
+            );
+            s0 = add_term(s0, v, 0u);
+            s1 = add_term(s1, v, 1u);
+            s2 = add_term(s2, v, 2u);
+            s3 = add_term(s3, v, 3u);
+            s4 = add_term(s4, v, 4u);
+            s5 = add_term(s5, v, 5u);
+            s6 = add_term(s6, v, 6u);
+            s7 = add_term(s7, v, 7u);
         }
-        tap += KH * KW * 2u;
+    } else {
+        for (var c = 0u; c < C_GROUP; c++) {
+            let plane = plane_of(first, c);
+            let here = pair(plane, at.h, at.w4);
+            let below = pair(plane, at.h + 1u, at.w4);
+            let rows = tile + c * 48u;
+            let v = Channel(
+                here,
+                right(plane, at.h, at.w4, here),
+                below,
+                right(plane, at.h + 1u, at.w4, below),
+                eight(rows, 1u, lane),
+                eight(rows + 16u, 1u, lane),
+                eight(rows + 32u, 1u, lane),
+            );
+            s0 = add(s0, v, 0u);
+            s1 = add(s1, v, 1u);
+            s2 = add(s2, v, 2u);
+            s3 = add(s3, v, 3u);
+            s4 = add(s4, v, 4u);
+            s5 = add(s5, v, 5u);
+            s6 = add(s6, v, 6u);
+            s7 = add(s7, v, 7u);
+        }
     }
-    let first = (tile % O_TILES) * 8u;
-    store(at, first, 0u, even_even, even_odd);
-    store(at, first, 1u, odd_even, odd_odd);
+    store(at, group * O_GROUP, within + 0u, s0);
+    store(at, group * O_GROUP, within + 1u, s1);
+    store(at, group * O_GROUP, within + 2u, s2);
+    store(at, group * O_GROUP, within + 3u, s3);
+    store(at, group * O_GROUP, within + 4u, s4);
+    store(at, group * O_GROUP, within + 5u, s5);
+    store(at, group * O_GROUP, within + 6u, s6);
+    store(at, group * O_GROUP, within + 7u, s7);
 }

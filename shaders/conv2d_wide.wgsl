@@ -1,33 +1,57 @@
-// The correlations of conv2d.wgsl for processors: KH = KW = 1 or 3, PAD = (KH-1)/2, S = 1 or 2, W a multiple of 4 S.
-// x: [N,C,H,W] as rows of W/4 vec4, y: [N,O,OH,OW] likewise, tiles: as `pack` of conv2d.wgsl lays them out.
+// The convolutions of conv2d.wgsl for processors: KH = KW = 1 or 3, PAD = (KH-1)/2, S = 1 or 2, W a multiple of 4 S.
+// x: [N,C,H,W] as rows of W/4 vec4, y: [N,O,OH,OW] likewise.
 //
-// `forward`: an invocation owns 8 output channels x 8 groups of 4 columns, which lie in rows of GROUPS_PER_ROW.
-// `weight_partial`: an invocation owns 8 o x 2 c x 3x3 taps of dw (of a 1x1 kernel: 8 o x 18 c) over a slice of the images.
+// Three taps in a row are a term: what they see of x at four columns is a matrix of three vec4. Of a 1x1 kernel three channels are one.
+// `pack` lays w out as tiles[group][tile of 16 o][term][16 o], a vec4 of a term's three weights each.
+// `forward`: a workgroup of eight owns 16 output channels, an invocation of it 4 groups of 4 columns, which lie in rows of GROUPS_PER_ROW.
+// `weight_partial`: a workgroup of eight owns 16 o over a slice of the images, an invocation of it all taps of one c (of a 1x1 kernel
+// nine c). All eight need the same weights, or the same dy: see eight.wgsl.
 // A processor's driver loads each lane's address by itself: a quad costs as much as 25 to 35 multiply-adds (Mesa 22.3.6 llvmpipe; less
 // in words), one number half of that, while sums that spill stay in its nearest cache. So 144 to 256 sums share what is loaded.
 
 const W4: u32 = W / 4u;
 const C_GROUP: u32 = C / GROUPS;
 const O_GROUP: u32 = O / GROUPS;
-const O_TILES: u32 = (O_GROUP + 7u) / 8u;
-const ROWS: u32 = 8u / GROUPS_PER_ROW;
+const O_TILES: u32 = (O_GROUP + 15u) / 16u;
+const TERMS: u32 = select(3u * C_GROUP, (C_GROUP + 2u) / 3u, KH == 1u);
+const ROWS: u32 = 4u / GROUPS_PER_ROW;
 const OW4: u32 = OW / 4u;
 const ROW_TILES: u32 = (OH + ROWS - 1u) / ROWS;
 const COLUMN_TILES: u32 = OW4 / GROUPS_PER_ROW;
+const POSITIONS: u32 = N * ROW_TILES * COLUMN_TILES;
+
+@group(0) @binding(0) var<storage, read> w: array<f32>;
+@group(0) @binding(1) var<storage, read_write> packed: array<Quad>;
+
+// A weight of a term; 0 beyond the last output channel or the last of three input channels. TRANSPOSED packs for dx: this file's C and O
+// are then those of dx and dy, and w is [C,O/GROUPS,KH,KW].
+fn weight(group: u32, o: u32, term: u32, i: u32) -> f32 {
+    let c = select(term / 3u, 3u * term + i, KH == 1u);
+    let tap = select(term % 3u * 3u + i, 0u, KH == 1u);
+    if o >= O_GROUP || c >= C_GROUP { return 0.0; }
+    if TRANSPOSED { return w[((group * C_GROUP + c) * O_GROUP + o) * KH * KW + KH * KW - 1u - tap]; }
+    return w[((group * O_GROUP + o) * C_GROUP + c) * KH * KW + tap];
+}
+
+// An invocation owns one vec4 of `packed`.
+@compute @workgroup_size(64)
+fn pack(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = id.x + id.y * groups.x * 64u;
+    if i >= GROUPS * O_TILES * TERMS * 16u { return; }
+    let term = i / 16u % TERMS;
+    let tile = i / (16u * TERMS);
+    let group = tile / O_TILES;
+    let o = tile % O_TILES * 16u + i % 16u;
+    packed[i] = quad_of(vec4(weight(group, o, term, 0u), weight(group, o, term, 1u), weight(group, o, term, 2u), 0.0));
+}
 
 @group(0) @binding(0) var<storage, read> x: array<Quad>;
-@group(0) @binding(1) var<storage, read> tiles: array<Quad>;
+// What all eight need: the packed weights, or dy.
+@group(0) @binding(1) var<storage, read> of_all: array<Quad>;
 @group(0) @binding(2) var<storage, read_write> y: array<Quad>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 
-// The same weights where a uniform buffer holds them all: loads at one address for all lanes cost less there, and convolutions take
-// 13 to 29 % less time (Mesa 22.3.6 llvmpipe).
-@group(0) @binding(4) var<uniform> near: array<Quad, NEAR>;
-
-fn weights(i: u32) -> vec4<f32> {
-    if NEAR == GROUPS * O_TILES * C_GROUP * KH * KW * 2u { return floats(near[i]); }
-    return floats(tiles[i]);
-}
+fn shared_quad(i: u32) -> vec4<f32> { return floats(of_all[i]); }
 
 // vec4 `w4` of row h, which is 0 outside of the plane that begins at `plane`.
 fn quad(plane: u32, h: u32, w4: u32) -> vec4<f32> {
@@ -53,10 +77,7 @@ fn seen(plane: u32, h: u32, q: u32) -> Seen {
     return Seen(vec4(a.xz, b.xz), vec4(a.yw, b.yw));
 }
 
-// The eight groups of an invocation.
-struct Groups { g0: vec4<f32>, g1: vec4<f32>, g2: vec4<f32>, g3: vec4<f32>, g4: vec4<f32>, g5: vec4<f32>, g6: vec4<f32>, g7: vec4<f32> }
-
-// Where they lie in x: the plane, the row under the tap of the first group, the column of groups.
+// Where the four groups of an invocation lie in x: the plane, the row under the tap of the first group, the column of groups.
 struct Origin { plane: u32, h: u32, q: u32 }
 
 fn row_of(at: Origin, g: u32) -> u32 { return at.h + g / GROUPS_PER_ROW * S; }
@@ -79,133 +100,155 @@ fn right(at: Origin, g: u32, odd: vec4<f32>, neighbour: vec4<f32>) -> vec4<f32> 
     return vec4(odd.yzw, column_after(at.plane, row_of(at, g), at.q + GROUPS_PER_ROW - 1u));
 }
 
-fn lefts(at: Origin, v: Groups) -> Groups {
-    return Groups(
-        left(at, 0u, v.g0, v.g0), left(at, 1u, v.g0, v.g1), left(at, 2u, v.g1, v.g2), left(at, 3u, v.g2, v.g3),
-        left(at, 4u, v.g3, v.g4), left(at, 5u, v.g4, v.g5), left(at, 6u, v.g5, v.g6), left(at, 7u, v.g6, v.g7),
+// What a term sees of x at the four groups.
+struct Term { g0: mat3x4<f32>, g1: mat3x4<f32>, g2: mat3x4<f32>, g3: mat3x4<f32> }
+
+fn taps_of_row(at: Origin) -> Term {
+    let s0 = seen_by(at, 0u);
+    let s1 = seen_by(at, 1u);
+    let s2 = seen_by(at, 2u);
+    let s3 = seen_by(at, 3u);
+    return Term(
+        mat3x4(left(at, 0u, s0.odd, s0.odd), s0.middle, right(at, 0u, s0.odd, s1.odd)),
+        mat3x4(left(at, 1u, s0.odd, s1.odd), s1.middle, right(at, 1u, s1.odd, s2.odd)),
+        mat3x4(left(at, 2u, s1.odd, s2.odd), s2.middle, right(at, 2u, s2.odd, s3.odd)),
+        mat3x4(left(at, 3u, s2.odd, s3.odd), s3.middle, right(at, 3u, s3.odd, s3.odd)),
     );
 }
 
-fn rights(at: Origin, v: Groups) -> Groups {
-    return Groups(
-        right(at, 0u, v.g0, v.g1), right(at, 1u, v.g1, v.g2), right(at, 2u, v.g2, v.g3), right(at, 3u, v.g3, v.g4),
-        right(at, 4u, v.g4, v.g5), right(at, 5u, v.g5, v.g6), right(at, 6u, v.g6, v.g7), right(at, 7u, v.g7, v.g7),
-    );
+fn channels_of_group(a: Origin, b: Origin, c: Origin, g: u32) -> mat3x4<f32> {
+    return mat3x4(seen_by(a, g).middle, seen_by(b, g).middle, seen_by(c, g).middle);
 }
 
-// Sums of four channels (columns) at the eight groups.
-struct Sums {
-    g0: mat4x4<f32>, g1: mat4x4<f32>, g2: mat4x4<f32>, g3: mat4x4<f32>,
-    g4: mat4x4<f32>, g5: mat4x4<f32>, g6: mat4x4<f32>, g7: mat4x4<f32>,
-}
+// The plane of a channel of a group whose first one is number `first`. Beyond the group it is that of its last channel, and counts nothing.
+fn plane_of(first: u32, c: u32) -> u32 { return (first + min(c, C_GROUP - 1u)) * H * W4; }
 
-// Column i holds the products of weight i with four columns of x.
-fn outer(w: vec4<f32>, v: vec4<f32>) -> mat4x4<f32> {
-    return mat4x4(w.x * v, w.y * v, w.z * v, w.w * v);
-}
-
-fn add(s: Sums, w: vec4<f32>, v: Groups) -> Sums {
-    return Sums(
-        s.g0 + outer(w, v.g0), s.g1 + outer(w, v.g1), s.g2 + outer(w, v.g2), s.g3 + outer(w, v.g3),
-        s.g4 + outer(w, v.g4), s.g5 + outer(w, v.g5), s.g6 + outer(w, v.g6), s.g7 + outer(w, v.g7),
-    );
-}
-
-// Where the sums of an invocation go: its first channel within the group, row and column.
-struct Place { n: u32, group: u32, o: u32, oh: u32, q: u32 }
-
-fn store(at: Place, g: u32, within: u32, sum: vec4<f32>) {
-    let oh = at.oh + g / GROUPS_PER_ROW;
-    if within < O_GROUP && g < ROWS * GROUPS_PER_ROW && oh < OH {
-        let o = at.group * O_GROUP + within;
-        let i = ((at.n * O + o) * OH + oh) * OW4 + at.q + g % GROUPS_PER_ROW;
-        var v = sum;
-        if BIAS { v += bias[o]; }
-        if ACCUMULATE { v += floats(y[i]); }
-        y[i] = quad_of(v);
+fn term_at(first: u32, at: Place, term: u32) -> Term {
+    if KH == 1u {
+        let h = at.oh * S;
+        let a = Origin(plane_of(first, 3u * term), h, at.q);
+        let b = Origin(plane_of(first, 3u * term + 1u), h, at.q);
+        let c = Origin(plane_of(first, 3u * term + 2u), h, at.q);
+        return Term(
+            channels_of_group(a, b, c, 0u),
+            channels_of_group(a, b, c, 1u),
+            channels_of_group(a, b, c, 2u),
+            channels_of_group(a, b, c, 3u),
+        );
     }
+    // Above the plane the row wraps around to a large number, which is outside too.
+    return taps_of_row(Origin(plane_of(first, term / 3u), at.oh * S + term % 3u - PAD, at.q));
 }
 
-fn store_channels(at: Place, g: u32, within: u32, sums: mat4x4<f32>) {
-    store(at, g, within, sums[0]);
-    store(at, g, within + 1u, sums[1]);
-    store(at, g, within + 2u, sums[2]);
-    store(at, g, within + 3u, sums[3]);
+// The sums of one channel at the four groups (columns), with a term's more.
+fn add(s: mat4x4<f32>, v: Term, weights: vec4<f32>) -> mat4x4<f32> {
+    let t = weights.xyz;
+    return mat4x4(s[0] + v.g0 * t, s[1] + v.g1 * t, s[2] + v.g2 * t, s[3] + v.g3 * t);
 }
 
-fn store_sums(at: Place, within: u32, s: Sums) {
-    store_channels(at, 0u, within, s.g0);
-    store_channels(at, 1u, within, s.g1);
-    store_channels(at, 2u, within, s.g2);
-    store_channels(at, 3u, within, s.g3);
-    store_channels(at, 4u, within, s.g4);
-    store_channels(at, 5u, within, s.g5);
-    store_channels(at, 6u, within, s.g6);
-    store_channels(at, 7u, within, s.g7);
-}
+// Where the sums of an invocation go: its image, row and column of groups; none where it has no position of its own.
+struct Place { n: u32, oh: u32, q: u32, none: bool }
 
-@compute @workgroup_size(16)
-fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = id.x + id.y * groups.x * 16u;
-    if i >= N * ROW_TILES * COLUMN_TILES { return; }
-    let tile = id.z;
-    let group = tile / O_TILES;
-    let at = Place(
+fn place(position: u32) -> Place {
+    let i = min(position, POSITIONS - 1u);
+    return Place(
         i / (COLUMN_TILES * ROW_TILES),
-        group,
-        (tile % O_TILES) * 8u,
-        ((i / COLUMN_TILES) % ROW_TILES) * ROWS,
-        (i % COLUMN_TILES) * GROUPS_PER_ROW,
+        i / COLUMN_TILES % ROW_TILES * ROWS,
+        i % COLUMN_TILES * GROUPS_PER_ROW,
+        position >= POSITIONS,
     );
-    var low = Sums();
-    var high = Sums();
-    var tap = tile * C_GROUP * KH * KW * 2u;
-    for (var c = 0u; c < C_GROUP; c++) {
-        let plane = (at.n * C + group * C_GROUP + c) * H * W4;
-        for (var kh = 0u; kh < KH; kh++) {
-            // Above the plane the row wraps around to a large number, which is outside too.
-            let origin = Origin(plane, at.oh * S + kh - PAD, at.q);
-            let s0 = seen_by(origin, 0u);
-            let s1 = seen_by(origin, 1u);
-            let s2 = seen_by(origin, 2u);
-            let s3 = seen_by(origin, 3u);
-            let s4 = seen_by(origin, 4u);
-            let s5 = seen_by(origin, 5u);
-            let s6 = seen_by(origin, 6u);
-            let s7 = seen_by(origin, 7u);
-            let odd = Groups(s0.odd, s1.odd, s2.odd, s3.odd, s4.odd, s5.odd, s6.odd, s7.odd);
-            if KW == 3u {
-                let v = lefts(origin, odd);
-                low = add(low, weights(tap), v);
-                high = add(high, weights(tap + 1u), v);
-                tap += 2u;
-            }
-            let middle =
-                Groups(s0.middle, s1.middle, s2.middle, s3.middle, s4.middle, s5.middle, s6.middle, s7.middle);
-            low = add(low, weights(tap), middle);
-            high = add(high, weights(tap + 1u), middle);
-            tap += 2u;
-            if KW == 3u {
-                let v = rights(origin, odd);
-                low = add(low, weights(tap), v);
-                high = add(high, weights(tap + 1u), v);
-                tap += 2u;
-            }
-        }
-    }
-    store_sums(at, at.o, low);
-    store_sums(at, at.o + 4u, high);
 }
 
-@group(0) @binding(1) var<storage, read> dy: array<Quad>;
+fn store_group(at: Place, g: u32, o: u32, sum: vec4<f32>) {
+    let oh = at.oh + g / GROUPS_PER_ROW;
+    if at.none || g >= ROWS * GROUPS_PER_ROW || oh >= OH { return; }
+    let i = ((at.n * O + o) * OH + oh) * OW4 + at.q + g % GROUPS_PER_ROW;
+    var v = sum;
+    if BIAS { v += bias[o]; }
+    if ACCUMULATE { v += floats(y[i]); }
+    y[i] = quad_of(v);
+}
+
+fn store(at: Place, tile: u32, i: u32, sums: mat4x4<f32>) {
+    let within = tile % O_TILES * 16u + i;
+    if within >= O_GROUP { return; }
+    let o = tile / O_TILES * O_GROUP + within;
+    store_group(at, 0u, o, sums[0]);
+    store_group(at, 1u, o, sums[1]);
+    store_group(at, 2u, o, sums[2]);
+    store_group(at, 3u, o, sums[3]);
+}
+
+@compute @workgroup_size(8)
+fn forward(
+    @builtin(workgroup_id) id: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let tile = id.z;
+    let at = place((id.x + id.y * groups.x) * 8u + lane);
+    let first = at.n * C + tile / O_TILES * C_GROUP;
+    var s0 = mat4x4<f32>();
+    var s1 = mat4x4<f32>();
+    var s2 = mat4x4<f32>();
+    var s3 = mat4x4<f32>();
+    var s4 = mat4x4<f32>();
+    var s5 = mat4x4<f32>();
+    var s6 = mat4x4<f32>();
+    var s7 = mat4x4<f32>();
+    var s8 = mat4x4<f32>();
+    var s9 = mat4x4<f32>();
+    var s10 = mat4x4<f32>();
+    var s11 = mat4x4<f32>();
+    var s12 = mat4x4<f32>();
+    var s13 = mat4x4<f32>();
+    var s14 = mat4x4<f32>();
+    var s15 = mat4x4<f32>();
+    for (var term = 0u; term < TERMS; term++) {
+        let v = term_at(first, at, term);
+        let weights = (tile * TERMS + term) * 16u;
+        let low = eight(weights, 1u, lane);
+        let high = eight(weights + 8u, 1u, lane);
+        s0 = add(s0, v, one_of(low, 0u));
+        s1 = add(s1, v, one_of(low, 1u));
+        s2 = add(s2, v, one_of(low, 2u));
+        s3 = add(s3, v, one_of(low, 3u));
+        s4 = add(s4, v, one_of(low, 4u));
+        s5 = add(s5, v, one_of(low, 5u));
+        s6 = add(s6, v, one_of(low, 6u));
+        s7 = add(s7, v, one_of(low, 7u));
+        s8 = add(s8, v, one_of(high, 0u));
+        s9 = add(s9, v, one_of(high, 1u));
+        s10 = add(s10, v, one_of(high, 2u));
+        s11 = add(s11, v, one_of(high, 3u));
+        s12 = add(s12, v, one_of(high, 4u));
+        s13 = add(s13, v, one_of(high, 5u));
+        s14 = add(s14, v, one_of(high, 6u));
+        s15 = add(s15, v, one_of(high, 7u));
+    }
+    store(at, tile, 0u, s0);
+    store(at, tile, 1u, s1);
+    store(at, tile, 2u, s2);
+    store(at, tile, 3u, s3);
+    store(at, tile, 4u, s4);
+    store(at, tile, 5u, s5);
+    store(at, tile, 6u, s6);
+    store(at, tile, 7u, s7);
+    store(at, tile, 8u, s8);
+    store(at, tile, 9u, s9);
+    store(at, tile, 10u, s10);
+    store(at, tile, 11u, s11);
+    store(at, tile, 12u, s12);
+    store(at, tile, 13u, s13);
+    store(at, tile, 14u, s14);
+    store(at, tile, 15u, s15);
+}
+
 @group(0) @binding(2) var<storage, read_write> partials: array<f32>;
 
-// Channels of x of an invocation: two, whose taps are 3x3, or two times nine instead.
-const C_TILE: u32 = select(2u, 18u, KH == 1u);
-const C_TILES: u32 = (C_GROUP + C_TILE - 1u) / C_TILE;
-
-// A channel beyond the group is read from its last one, and its sums are not kept.
-fn plane_of(first: u32, c: u32) -> u32 { return (first + min(c, C_GROUP - 1u)) * H * W4; }
+// Channels of x of an invocation.
+const C_TILE: u32 = select(1u, 9u, KH == 1u);
+const C_TILES: u32 = (C_GROUP + 8u * C_TILE - 1u) / (8u * C_TILE);
 
 // What three taps in a row see of row h of x at group q of y.
 fn seen_by_taps(plane: u32, h: u32, q: u32) -> mat3x4<f32> {
@@ -224,130 +267,123 @@ fn seen_of_channels(first: u32, c: u32, h: u32, q: u32) -> mat3x4<f32> {
     );
 }
 
-// Four columns of dy of four channels.
-fn gradients(first: u32, o: u32, oh: u32, q: u32) -> mat4x4<f32> {
-    let last = O_GROUP - 1u;
-    let at = oh * OW4 + q;
-    return mat4x4(
-        floats(dy[(first + min(o, last)) * OH * OW4 + at]),
-        floats(dy[(first + min(o + 1u, last)) * OH * OW4 + at]),
-        floats(dy[(first + min(o + 2u, last)) * OH * OW4 + at]),
-        floats(dy[(first + min(o + 3u, last)) * OH * OW4 + at]),
-    );
+// The sums of one output channel, a row of taps each (columns), with those over four columns more; `g` is its dy there.
+fn add_taps(s: mat3x3<f32>, above: mat3x4<f32>, at: mat3x4<f32>, below: mat3x4<f32>, g: vec4<f32>) -> mat3x3<f32> {
+    return mat3x3(s[0] + g * above, s[1] + g * at, s[2] + g * below);
 }
 
-// Sums of one input channel, a row of taps each, or of three channels each; for channels 0..4 and 4..8 of dy.
-struct Taps {
-    low0: mat3x4<f32>, low1: mat3x4<f32>, low2: mat3x4<f32>,
-    high0: mat3x4<f32>, high1: mat3x4<f32>, high2: mat3x4<f32>,
-}
+// What a workgroup and an invocation own: the slice, the tile of output channels, the first channel of x within the group.
+struct Tile { slice: u32, o_tile: u32, c: u32 }
 
-// For each of three taps or channels, the sums over four columns of its products with four channels of dy.
-fn products(v: mat3x4<f32>, g: mat4x4<f32>) -> mat3x4<f32> {
-    return mat3x4(v[0] * g, v[1] * g, v[2] * g);
-}
-
-fn add_taps(s: Taps, above: mat3x4<f32>, at: mat3x4<f32>, below: mat3x4<f32>, low: mat4x4<f32>, high: mat4x4<f32>) -> Taps {
-    return Taps(
-        s.low0 + products(above, low), s.low1 + products(at, low), s.low2 + products(below, low),
-        s.high0 + products(above, high), s.high1 + products(at, high), s.high2 + products(below, high),
-    );
-}
-
-// The first channels that an invocation owns, within their group.
-struct Tile { slice: u32, group: u32, o: u32, c: u32 }
-
-// `tap` counts taps of channel c, or channels from the 9 c-th on.
-fn keep(at: Tile, o: u32, c: u32, tap: u32, sum: f32) {
-    let channel = at.c + select(c, 9u * c + tap, KH == 1u);
-    if at.o + o < O_GROUP && channel < C_GROUP {
-        let row = (at.slice * O + at.group * O_GROUP + at.o + o) * C_GROUP + channel;
-        partials[row * KH * KW + select(tap, 0u, KH == 1u)] = sum;
+// `tap` counts taps of a channel, or channels.
+fn keep(at: Tile, i: u32, tap: u32, sum: f32) {
+    let within = at.o_tile % O_TILES * 16u + i;
+    let c = at.c + select(0u, tap, KH == 1u);
+    if within < O_GROUP && c < C_GROUP {
+        let o = at.o_tile / O_TILES * O_GROUP + within;
+        partials[((at.slice * O + o) * C_GROUP + c) * KH * KW + select(tap, 0u, KH == 1u)] = sum;
     }
 }
 
-fn keep_row(at: Tile, o: u32, c: u32, tap: u32, sums: mat3x4<f32>) {
-    keep(at, o, c, tap, sums[0].x);
-    keep(at, o + 1u, c, tap, sums[0].y);
-    keep(at, o + 2u, c, tap, sums[0].z);
-    keep(at, o + 3u, c, tap, sums[0].w);
-    keep(at, o, c, tap + 1u, sums[1].x);
-    keep(at, o + 1u, c, tap + 1u, sums[1].y);
-    keep(at, o + 2u, c, tap + 1u, sums[1].z);
-    keep(at, o + 3u, c, tap + 1u, sums[1].w);
-    keep(at, o, c, tap + 2u, sums[2].x);
-    keep(at, o + 1u, c, tap + 2u, sums[2].y);
-    keep(at, o + 2u, c, tap + 2u, sums[2].z);
-    keep(at, o + 3u, c, tap + 2u, sums[2].w);
+fn keep_taps(at: Tile, i: u32, s: mat3x3<f32>) {
+    keep(at, i, 0u, s[0].x);
+    keep(at, i, 1u, s[0].y);
+    keep(at, i, 2u, s[0].z);
+    keep(at, i, 3u, s[1].x);
+    keep(at, i, 4u, s[1].y);
+    keep(at, i, 5u, s[1].z);
+    keep(at, i, 6u, s[2].x);
+    keep(at, i, 7u, s[2].y);
+    keep(at, i, 8u, s[2].z);
 }
 
-fn keep_taps(at: Tile, c: u32, s: Taps) {
-    keep_row(at, 0u, c, 0u, s.low0);
-    keep_row(at, 0u, c, 3u, s.low1);
-    keep_row(at, 0u, c, 6u, s.low2);
-    keep_row(at, 4u, c, 0u, s.high0);
-    keep_row(at, 4u, c, 3u, s.high1);
-    keep_row(at, 4u, c, 6u, s.high2);
-}
-
-@compute @workgroup_size(16)
-fn weight_partial(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = id.x + id.y * groups.x * 16u;
+@compute @workgroup_size(8)
+fn weight_partial(
+    @builtin(workgroup_id) id: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = id.x + id.y * groups.x;
     let tiles_per_slice = GROUPS * O_TILES * C_TILES;
     if i >= SLICES * tiles_per_slice { return; }
-    let o_tile = (i / C_TILES) % (GROUPS * O_TILES);
-    let at = Tile(i / tiles_per_slice, o_tile / O_TILES, (o_tile % O_TILES) * 8u, (i % C_TILES) * C_TILE);
-    var s0 = Taps();
-    var s1 = Taps();
+    let at = Tile(i / tiles_per_slice, i / C_TILES % (GROUPS * O_TILES), (i % C_TILES * 8u + lane) * C_TILE);
+    let group = at.o_tile / O_TILES;
+    var s0 = mat3x3<f32>();
+    var s1 = mat3x3<f32>();
+    var s2 = mat3x3<f32>();
+    var s3 = mat3x3<f32>();
+    var s4 = mat3x3<f32>();
+    var s5 = mat3x3<f32>();
+    var s6 = mat3x3<f32>();
+    var s7 = mat3x3<f32>();
+    var s8 = mat3x3<f32>();
+    var s9 = mat3x3<f32>();
+    var s10 = mat3x3<f32>();
+    var s11 = mat3x3<f32>();
+    var s12 = mat3x3<f32>();
+    var s13 = mat3x3<f32>();
+    var s14 = mat3x3<f32>();
+    var s15 = mat3x3<f32>();
     let end = min((at.slice + 1u) * PER_SLICE, N);
     for (var n = at.slice * PER_SLICE; n < end; n++) {
-        let first_o = n * O + at.group * O_GROUP;
-        let first_c = n * C + at.group * C_GROUP;
-        let p0 = plane_of(first_c, at.c);
-        let p1 = plane_of(first_c, at.c + 1u);
+        let first_o = n * O + group * O_GROUP + at.o_tile % O_TILES * 16u;
+        let first_c = n * C + group * C_GROUP;
+        let plane = plane_of(first_c, at.c);
         for (var q = 0u; q < OW4; q++) {
             // Going down the rows, each row of x is loaded once. Above the first there are zeros.
-            var above0 = mat3x4<f32>();
-            var above1 = mat3x4<f32>();
-            var at0 = mat3x4<f32>();
-            var at1 = mat3x4<f32>();
-            if KH == 3u && S == 1u {
-                at0 = seen_by_taps(p0, 0u, q);
-                at1 = seen_by_taps(p1, 0u, q);
-            }
+            var above = mat3x4<f32>();
+            var middle = mat3x4<f32>();
+            var below = mat3x4<f32>();
+            if KH == 3u && S == 1u { below = seen_by_taps(plane, 0u, q); }
             for (var oh = 0u; oh < OH; oh++) {
-                let low = gradients(first_o, at.o, oh, q);
-                let high = gradients(first_o, at.o + 4u, oh, q);
                 if KH == 1u {
-                    let a = seen_of_channels(first_c, at.c, oh * S, q);
-                    let b = seen_of_channels(first_c, at.c + 3u, oh * S, q);
-                    let c = seen_of_channels(first_c, at.c + 6u, oh * S, q);
-                    s0 = add_taps(s0, a, b, c, low, high);
-                    let d = seen_of_channels(first_c, at.c + 9u, oh * S, q);
-                    let e = seen_of_channels(first_c, at.c + 12u, oh * S, q);
-                    let f = seen_of_channels(first_c, at.c + 15u, oh * S, q);
-                    s1 = add_taps(s1, d, e, f, low, high);
-                    continue;
+                    above = seen_of_channels(first_c, at.c, oh * S, q);
+                    middle = seen_of_channels(first_c, at.c + 3u, oh * S, q);
+                    below = seen_of_channels(first_c, at.c + 6u, oh * S, q);
+                } else {
+                    above = middle;
+                    if S == 2u { above = below; }
+                    middle = below;
+                    if S == 2u { middle = seen_by_taps(plane, 2u * oh, q); }
+                    below = seen_by_taps(plane, S * oh + 1u, q);
                 }
-                if S == 2u {
-                    at0 = seen_by_taps(p0, 2u * oh, q);
-                    at1 = seen_by_taps(p1, 2u * oh, q);
-                }
-                let below0 = seen_by_taps(p0, S * oh + 1u, q);
-                s0 = add_taps(s0, above0, at0, below0, low, high);
-                above0 = at0;
-                let below1 = seen_by_taps(p1, S * oh + 1u, q);
-                s1 = add_taps(s1, above1, at1, below1, low, high);
-                above1 = at1;
-                if S == 2u {
-                    above0 = below0;
-                    above1 = below1;
-                }
-                at0 = below0;
-                at1 = below1;
+                let step = OH * OW4;
+                let dy = first_o * step + oh * OW4 + q;
+                let low = eight(dy, step, lane);
+                let high = eight(dy + 8u * step, step, lane);
+                s0 = add_taps(s0, above, middle, below, one_of(low, 0u));
+                s1 = add_taps(s1, above, middle, below, one_of(low, 1u));
+                s2 = add_taps(s2, above, middle, below, one_of(low, 2u));
+                s3 = add_taps(s3, above, middle, below, one_of(low, 3u));
+                s4 = add_taps(s4, above, middle, below, one_of(low, 4u));
+                s5 = add_taps(s5, above, middle, below, one_of(low, 5u));
+                s6 = add_taps(s6, above, middle, below, one_of(low, 6u));
+                s7 = add_taps(s7, above, middle, below, one_of(low, 7u));
+                s8 = add_taps(s8, above, middle, below, one_of(high, 0u));
+                s9 = add_taps(s9, above, middle, below, one_of(high, 1u));
+                s10 = add_taps(s10, above, middle, below, one_of(high, 2u));
+                s11 = add_taps(s11, above, middle, below, one_of(high, 3u));
+                s12 = add_taps(s12, above, middle, below, one_of(high, 4u));
+                s13 = add_taps(s13, above, middle, below, one_of(high, 5u));
+                s14 = add_taps(s14, above, middle, below, one_of(high, 6u));
+                s15 = add_taps(s15, above, middle, below, one_of(high, 7u));
             }
         }
     }
     keep_taps(at, 0u, s0);
     keep_taps(at, 1u, s1);
+    keep_taps(at, 2u, s2);
+    keep_taps(at, 3u, s3);
+    keep_taps(at, 4u, s4);
+    keep_taps(at, 5u, s5);
+    keep_taps(at, 6u, s6);
+    keep_taps(at, 7u, s7);
+    keep_taps(at, 8u, s8);
+    keep_taps(at, 9u, s9);
+    keep_taps(at, 10u, s10);
+    keep_taps(at, 11u, s11);
+    keep_taps(at, 12u, s12);
+    keep_taps(at, 13u, s13);
+    keep_taps(at, 14u, s14);
+    keep_taps(at, 15u, s15);
 }

@@ -1,35 +1,44 @@
 // The products of linear.wgsl for processors: c[m,n] = sum over k of A(m,k) B(k,n) (+ bias[n]), with A(m,k) = a[m*A_M + k*A_K] and
 // B(k,n) = b[k*B_K + n*B_N]. One stride of each operand is 1; the other one and N are multiples of 4.
-// An invocation owns a tile of 16x24 of c as blocks of 4x4, and reads blocks of 4x4 of both operands as whole quads: 40 loads feed
-// 1,536 multiply-adds. Column i of a block of c is row m + i at four n.
+// A workgroup of eight owns 32 rows x 32 columns of c, an invocation 4 of the columns: as blocks of 4x4, whose column i is row m + i at
+// four n. All need the same 32 quads of a for each four k, and each its own four of b: together 8 loads feed 512 multiply-adds.
 
-const ROWS: u32 = 16u;
-const COLUMNS: u32 = 24u;
+const ROWS: u32 = 32u;
+const COLUMNS: u32 = 32u;
 
 @group(0) @binding(0) var<storage, read> a: array<Quad>;
 @group(0) @binding(1) var<storage, read> b: array<Quad>;
 @group(0) @binding(2) var<storage, read_write> c: array<Quad>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 
-// Quad number `at`, 0 where k is beyond the last one.
-fn four_of_a(at: u32, k: u32) -> vec4<f32> { return select(vec4(0.0), floats(a[at]), k < K); }
-fn four_of_b(at: u32, k: u32) -> vec4<f32> { return select(vec4(0.0), floats(b[at]), k < K); }
+// Four of a: where k lies along its rows, A(m, k..k+4), else A(m..m+4, k); 0 beyond the last row or k.
+fn shared_quad(i: u32) -> vec4<f32> { return select(vec4(0.0), floats(a[i]), i < M * K / 4u); }
 
-// Columns m..m+4 hold A(m, k..k+4). Beyond the edge the last rows are read again, and their sums are not stored.
-fn block_of_a(m: u32, k: u32) -> mat4x4<f32> {
+// What 32 rows of a hold at k..k+4.
+struct Rows { e0: Eight, e1: Eight, e2: Eight, e3: Eight }
+
+fn rows_of_a(m: u32, k: u32, lane: u32) -> Rows {
     if A_K == 1u {
-        let at = min(vec4(m) + vec4(0u, 1u, 2u, 3u), vec4(M - 1u)) * (A_M / 4u) + k / 4u;
-        return mat4x4(four_of_a(at.x, k), four_of_a(at.y, k), four_of_a(at.z, k), four_of_a(at.w, k));
+        let s = A_M / 4u;
+        let i = m * s + k / 4u;
+        return Rows(eight(i, s, lane), eight(i + 8u * s, s, lane), eight(i + 16u * s, s, lane), eight(i + 24u * s, s, lane));
     }
-    let column = min(m, M - 4u) / 4u;
     let s = A_K / 4u;
-    return transpose(mat4x4(
-        four_of_a(k * s + column, k),
-        four_of_a((k + 1u) * s + column, k + 1u),
-        four_of_a((k + 2u) * s + column, k + 2u),
-        four_of_a((k + 3u) * s + column, k + 3u),
-    ));
+    let i = k * s + m / 4u;
+    return Rows(eight(i, 1u, lane), eight(i + s, 1u, lane), eight(i + 2u * s, 1u, lane), eight(i + 3u * s, 1u, lane));
 }
+
+// Columns are the rows 4i..4i+4 of these. Where k lies along a row, `e` is the eight that they are among.
+fn block_of_a(rows: Rows, e: Eight, i: u32) -> mat4x4<f32> {
+    if A_K == 1u {
+        let first = i % 2u * 4u;
+        return mat4x4(one_of(e, first), one_of(e, first + 1u), one_of(e, first + 2u), one_of(e, first + 3u));
+    }
+    return transpose(mat4x4(one_of(rows.e0, i), one_of(rows.e1, i), one_of(rows.e2, i), one_of(rows.e3, i)));
+}
+
+// Quad number `at` of b, 0 where k is beyond the last one.
+fn four_of_b(at: u32, k: u32) -> vec4<f32> { return select(vec4(0.0), floats(b[at]), k < K); }
 
 // Columns k..k+4 hold B(k, n..n+4).
 fn block_of_b(n: u32, k: u32) -> mat4x4<f32> {
@@ -64,95 +73,43 @@ fn store(m: u32, n: u32, s: mat4x4<f32>) {
     store_row(m + 3u, n, s[3]);
 }
 
-@compute @workgroup_size(16)
-fn product(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = id.x + id.y * groups.x * 16u;
+@compute @workgroup_size(8)
+fn product(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = group.x + group.y * groups.x;
     let tiles_n = (N + COLUMNS - 1u) / COLUMNS;
     let m = (i / tiles_n) * ROWS;
-    let n = (i % tiles_n) * COLUMNS;
+    let n = (i % tiles_n) * COLUMNS + 4u * lane;
     if m >= M { return; }
-    var s00 = mat4x4<f32>();
-    var s01 = mat4x4<f32>();
-    var s02 = mat4x4<f32>();
-    var s03 = mat4x4<f32>();
-    var s04 = mat4x4<f32>();
-    var s05 = mat4x4<f32>();
-    var s10 = mat4x4<f32>();
-    var s11 = mat4x4<f32>();
-    var s12 = mat4x4<f32>();
-    var s13 = mat4x4<f32>();
-    var s14 = mat4x4<f32>();
-    var s15 = mat4x4<f32>();
-    var s20 = mat4x4<f32>();
-    var s21 = mat4x4<f32>();
-    var s22 = mat4x4<f32>();
-    var s23 = mat4x4<f32>();
-    var s24 = mat4x4<f32>();
-    var s25 = mat4x4<f32>();
-    var s30 = mat4x4<f32>();
-    var s31 = mat4x4<f32>();
-    var s32 = mat4x4<f32>();
-    var s33 = mat4x4<f32>();
-    var s34 = mat4x4<f32>();
-    var s35 = mat4x4<f32>();
+    var s0 = mat4x4<f32>();
+    var s1 = mat4x4<f32>();
+    var s2 = mat4x4<f32>();
+    var s3 = mat4x4<f32>();
+    var s4 = mat4x4<f32>();
+    var s5 = mat4x4<f32>();
+    var s6 = mat4x4<f32>();
+    var s7 = mat4x4<f32>();
     for (var k = 0u; k < K; k += 4u) {
-        let a0 = block_of_a(m + 0u, k);
-        let a1 = block_of_a(m + 4u, k);
-        let a2 = block_of_a(m + 8u, k);
-        let a3 = block_of_a(m + 12u, k);
-        let b0 = block_of_b(n + 0u, k);
-        s00 += b0 * a0;
-        s10 += b0 * a1;
-        s20 += b0 * a2;
-        s30 += b0 * a3;
-        let b1 = block_of_b(n + 4u, k);
-        s01 += b1 * a0;
-        s11 += b1 * a1;
-        s21 += b1 * a2;
-        s31 += b1 * a3;
-        let b2 = block_of_b(n + 8u, k);
-        s02 += b2 * a0;
-        s12 += b2 * a1;
-        s22 += b2 * a2;
-        s32 += b2 * a3;
-        let b3 = block_of_b(n + 12u, k);
-        s03 += b3 * a0;
-        s13 += b3 * a1;
-        s23 += b3 * a2;
-        s33 += b3 * a3;
-        let b4 = block_of_b(n + 16u, k);
-        s04 += b4 * a0;
-        s14 += b4 * a1;
-        s24 += b4 * a2;
-        s34 += b4 * a3;
-        let b5 = block_of_b(n + 20u, k);
-        s05 += b5 * a0;
-        s15 += b5 * a1;
-        s25 += b5 * a2;
-        s35 += b5 * a3;
+        let rows = rows_of_a(m, k, lane);
+        let b = block_of_b(n, k);
+        s0 += b * block_of_a(rows, rows.e0, 0u);
+        s1 += b * block_of_a(rows, rows.e0, 1u);
+        s2 += b * block_of_a(rows, rows.e1, 2u);
+        s3 += b * block_of_a(rows, rows.e1, 3u);
+        s4 += b * block_of_a(rows, rows.e2, 4u);
+        s5 += b * block_of_a(rows, rows.e2, 5u);
+        s6 += b * block_of_a(rows, rows.e3, 6u);
+        s7 += b * block_of_a(rows, rows.e3, 7u);
     }
-    store(m + 0u, n + 0u, s00);
-    store(m + 0u, n + 4u, s01);
-    store(m + 0u, n + 8u, s02);
-    store(m + 0u, n + 12u, s03);
-    store(m + 0u, n + 16u, s04);
-    store(m + 0u, n + 20u, s05);
-    store(m + 4u, n + 0u, s10);
-    store(m + 4u, n + 4u, s11);
-    store(m + 4u, n + 8u, s12);
-    store(m + 4u, n + 12u, s13);
-    store(m + 4u, n + 16u, s14);
-    store(m + 4u, n + 20u, s15);
-    store(m + 8u, n + 0u, s20);
-    store(m + 8u, n + 4u, s21);
-    store(m + 8u, n + 8u, s22);
-    store(m + 8u, n + 12u, s23);
-    store(m + 8u, n + 16u, s24);
-    store(m + 8u, n + 20u, s25);
-    store(m + 12u, n + 0u, s30);
-    store(m + 12u, n + 4u, s31);
-    store(m + 12u, n + 8u, s32);
-    store(m + 12u, n + 12u, s33);
-    store(m + 12u, n + 16u, s34);
-    store(m + 12u, n + 20u, s35);
+    store(m, n, s0);
+    store(m + 4u, n, s1);
+    store(m + 8u, n, s2);
+    store(m + 12u, n, s3);
+    store(m + 16u, n, s4);
+    store(m + 20u, n, s5);
+    store(m + 24u, n, s6);
+    store(m + 28u, n, s7);
 }

@@ -4,22 +4,25 @@
 mod common;
 
 use common::rows::rows;
-use lerac::gpu::{Access, Constant, Kernel, Quads, Shader};
+use lerac::gpu::{Access, Constant, Dialect, Kernel, Lanes, Quads, Shader};
 use lerac::nn::{self, NetOptions, Task};
 use lerac::ops::regression::{Loss, Regression, regression};
 use lerac::tape::{Mode, Tape, Target};
+use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, StorageAccess};
 use std::collections::HashSet;
 
-fn parse(kernel: &Kernel, quads: Quads) -> (naga::Module, naga::valid::ModuleInfo) {
-    let name = format!("{}, {quads:?}", kernel.shader.name);
+fn parse(kernel: &Kernel, dialect: Dialect) -> (naga::Module, naga::valid::ModuleInfo) {
+    let name = format!("{}, {dialect:?}", kernel.shader.name);
     let module =
-        naga::front::wgsl::parse_str(&kernel.wgsl(quads)).unwrap_or_else(|e| panic!("{name}: {}", e.message()));
-    let capabilities = match quads {
-        Quads::Floats => naga::valid::Capabilities::empty(),
-        Quads::Words => naga::valid::Capabilities::SHADER_INT64,
-    };
-    let mut validator = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities);
+        naga::front::wgsl::parse_str(&kernel.wgsl(dialect)).unwrap_or_else(|e| panic!("{name}: {}", e.message()));
+    let mut capabilities = Capabilities::empty();
+    capabilities.set(Capabilities::SHADER_INT64, dialect.quads == Quads::Words);
+    capabilities.set(Capabilities::SUBGROUP, dialect.lanes == Lanes::Together);
+    let mut validator = Validator::new(ValidationFlags::all(), capabilities);
+    if dialect.lanes == Lanes::Together {
+        validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::SHUFFLE);
+    }
     let info = validator.validate(&module).unwrap_or_else(|e| panic!("{name}: {e:?}"));
     (module, info)
 }
@@ -32,9 +35,9 @@ struct Launch<'k> {
 }
 
 /// What an entry point reads and writes, by binding.
-fn check(launch: &Launch<'_>, quads: Quads) {
-    let (module, info) = parse(launch.kernel, quads);
-    let what = format!("{}.{}, {quads:?}", launch.kernel.shader.name, launch.kernel.entry);
+fn check(launch: &Launch<'_>, dialect: Dialect) {
+    let (module, info) = parse(launch.kernel, dialect);
+    let what = format!("{}.{}, {dialect:?}", launch.kernel.shader.name, launch.kernel.entry);
     let index = module.entry_points.iter().position(|entry| entry.name == launch.kernel.entry);
     let index = index.unwrap_or_else(|| panic!("{what}: no such entry point"));
     let size = module.entry_points[index].workgroup_size;
@@ -77,8 +80,8 @@ impl Checked {
     fn add(&mut self, launch: &Launch<'_>) {
         let Kernel { shader, entry, .. } = launch.kernel;
         self.entries.insert((shader.name, *entry));
-        if self.kernels.insert((launch.kernel.wgsl(Quads::Floats), *entry)) {
-            Quads::ALL.into_iter().for_each(|quads| check(launch, quads));
+        if self.kernels.insert((launch.kernel.wgsl(Dialect::PLAIN), *entry)) {
+            Dialect::ALL.into_iter().for_each(|dialect| check(launch, dialect));
         }
     }
 

@@ -2,7 +2,9 @@
 
 use super::kernel::Pipeline;
 use super::pipeline_cache::PipelineCache;
-use super::{Access, AdapterChoice, AdapterInfo, AdapterKind, Buffer, BufferRange, Kernel, Quads, adapter};
+use super::{
+    Access, AdapterChoice, AdapterInfo, AdapterKind, Buffer, BufferRange, Dialect, Kernel, Lanes, Quads, adapter,
+};
 use crate::cores::in_parallel;
 use crate::error::{Error, Result};
 use std::collections::HashMap;
@@ -19,8 +21,8 @@ pub struct Options {
     /// Fill fresh buffers with NaN. Tests use it. (Guard words behind them would prove nothing: a binding ends with its range, and
     /// what a kernel writes behind it lands nowhere or on the last element, which a comparison with the reference sees.)
     pub poison: bool,
-    /// How kernels load and store four floats that lie together; by default as suits the adapter.
-    pub quads: Option<Quads>,
+    /// The forms that kernels take; by default those that suit the adapter.
+    pub dialect: Option<Dialect>,
     /// Directory for what the driver has compiled, where the driver gives it out; none keeps nothing.
     pub cache: Option<PathBuf>,
 }
@@ -65,10 +67,15 @@ const POISON: u32 = 0x7fc0_dead;
 
 type PipelineKey = (String, &'static str, Vec<Access>);
 
-/// How kernels load and store quads on this adapter where nothing else is asked for.
-fn usual_quads(info: &AdapterInfo, adapter: &wgpu::Adapter) -> Quads {
-    let has_words = adapter.features().contains(wgpu::Features::SHADER_INT64);
-    if info.kind == AdapterKind::Software && has_words { Quads::Words } else { Quads::Floats }
+/// The forms that kernels take on this adapter where nothing else is asked for.
+fn usual_dialect(info: &AdapterInfo, adapter: &wgpu::Adapter) -> Dialect {
+    let software = info.kind == AdapterKind::Software;
+    let has = |feature| software && adapter.features().contains(feature);
+    let eight = adapter.get_info().subgroup_min_size >= 8;
+    Dialect {
+        quads: if has(wgpu::Features::SHADER_INT64) { Quads::Words } else { Quads::Floats },
+        lanes: if has(wgpu::Features::SUBGROUP) && eight { Lanes::Together } else { Lanes::Alone },
+    }
 }
 
 /// An open device.
@@ -78,7 +85,7 @@ pub struct Gpu {
     pub(super) faults: Faults,
     info: AdapterInfo,
     poison: bool,
-    quads: Quads,
+    dialect: Dialect,
     /// What further devices are opened on to share first launches; none in those, and where drivers compile before.
     adapter: Option<wgpu::Adapter>,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
@@ -105,7 +112,7 @@ impl Gpu {
 
     /// Another device of the same adapter, which holds little.
     pub(super) fn sibling(&self, adapter: &wgpu::Adapter) -> Result<Self> {
-        let options = Options { quads: Some(self.quads), ..Options::default() };
+        let options = Options { dialect: Some(self.dialect), ..Options::default() };
         Self::on(adapter, self.info.clone(), &options, wgpu::MemoryHints::MemoryUsage)
     }
 
@@ -121,9 +128,10 @@ impl Gpu {
             limits.max_buffer_size = granted.max_buffer_size;
             limits.max_storage_buffer_binding_size = granted.max_storage_buffer_binding_size;
         }
-        let quads = options.quads.unwrap_or_else(|| usual_quads(&info, adapter));
+        let dialect = options.dialect.unwrap_or_else(|| usual_dialect(&info, adapter));
         let mut features = adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE);
-        features.set(wgpu::Features::SHADER_INT64, quads == Quads::Words);
+        features.set(wgpu::Features::SHADER_INT64, dialect.quads == Quads::Words);
+        features.set(wgpu::Features::SUBGROUP, dialect.lanes == Lanes::Together);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("lerac"),
             required_features: features,
@@ -147,7 +155,7 @@ impl Gpu {
             faults,
             info,
             poison: options.poison,
-            quads,
+            dialect,
             adapter: None,
             pipelines: Mutex::default(),
             cache,
@@ -159,9 +167,9 @@ impl Gpu {
         &self.info
     }
 
-    /// How kernels load and store four floats that lie together here.
-    pub fn quads(&self) -> Quads {
-        self.quads
+    /// The forms that its kernels take.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// The limits that this device was opened with.
@@ -261,7 +269,7 @@ impl Gpu {
     }
 
     fn key(&self, kernel: &Kernel, accesses: &[Access]) -> PipelineKey {
-        (kernel.wgsl(self.quads), kernel.entry, accesses.to_vec())
+        (kernel.wgsl(self.dialect), kernel.entry, accesses.to_vec())
     }
 
     fn compiled(&self) -> MutexGuard<'_, HashMap<PipelineKey, Arc<Pipeline>>> {

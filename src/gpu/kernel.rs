@@ -1,6 +1,6 @@
 //! Shaders, kernels and the pipelines made of them.
 
-use super::{Access, Gpu};
+use super::{Access, Dialect, Gpu};
 use crate::error::{Error, Result};
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use std::fmt::Write;
 pub struct Shader {
     /// The file's name without its ending.
     pub name: &'static str,
-    /// The file's text. Where it says `Quad`, it is compiled behind the text of [`Quads`], whose names it then must not define.
+    /// The file's text. It is compiled behind what its [`Dialect`] says.
     pub source: &'static str,
 }
 
@@ -50,28 +50,6 @@ impl From<bool> for Constant {
     }
 }
 
-/// What a kernel loads and stores as its `Quad`, four floats that lie together in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Quads {
-    /// `vec4<f32>`, which every device has.
-    Floats,
-    /// `vec2<u64>`, two 64-bit words: faster on drivers that compute on the processor.
-    Words,
-}
-
-impl Quads {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Floats, Self::Words];
-
-    /// The WGSL that says what a `Quad` is in this form.
-    pub fn source(self) -> &'static str {
-        match self {
-            Self::Floats => include_str!("../../shaders/quad.wgsl"),
-            Self::Words => include_str!("../../shaders/quad_in_words.wgsl"),
-        }
-    }
-}
-
 /// An entry point of a shader with the constants that it is compiled for: plain data, and the key of its pipeline.
 #[derive(Clone, Debug)]
 pub struct Kernel {
@@ -89,8 +67,8 @@ impl Kernel {
         format!("shaders/{}.wgsl, {}", self.shader.name, self.entry)
     }
 
-    /// The WGSL text that is compiled: a header of constants, what a `Quad` is where the file has some, then the file.
-    pub fn wgsl(&self, quads: Quads) -> String {
+    /// The WGSL text that is compiled: a header of constants, what the dialect says before it, then the file.
+    pub fn wgsl(&self, dialect: Dialect) -> String {
         let mut text = String::new();
         for (name, value) in &self.constants {
             match value {
@@ -104,10 +82,7 @@ impl Kernel {
             }
             .expect("writing to a string");
         }
-        if self.shader.source.contains("Quad") {
-            text.push_str(quads.source());
-            text.push('\n');
-        }
+        text.push_str(&dialect.before(self.shader.source));
         text.push_str(self.shader.source);
         text
     }
@@ -140,7 +115,7 @@ impl Pipeline {
         let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(&label),
-            source: wgpu::ShaderSource::Wgsl(kernel.wgsl(gpu.quads()).into()),
+            source: wgpu::ShaderSource::Wgsl(kernel.wgsl(gpu.dialect()).into()),
         };
         // naga would add a counter to every loop against endless ones, and with it no driver unrolls a loop: the register tiles
         // become memory, and a convolution takes 2 to 8 times as long (Mesa 22.3.6 llvmpipe). Bounds checks stay.

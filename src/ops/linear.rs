@@ -1,7 +1,7 @@
 //! y = x w^T + bias, with x `[N,C]` (further dimensions are taken together as C), w `[O,C]`, bias `[O]`, y `[N,O]`.
 //! dx = dy w, dw = dy^T x, dbias = sum over n of dy.
 
-use super::{Kernels, LANES, WIDE_LANES, shader};
+use super::{Kernels, LANES, shader};
 use crate::gpu::{Constant, Shader};
 use crate::tape::{Dispatch, Mode, Operand, ParamId, Record, Tape, Target, Var, Variant, linear_grid};
 
@@ -17,10 +17,10 @@ pub static SHARED_SHADER: Shader = shader!("linear_shared");
 /// Outputs along each side of an invocation's tile; `TILE` in the shader.
 pub const TILE: usize = 8;
 
-/// Rows of the wide kernel's tile.
-pub const WIDE_ROWS: usize = 16;
-/// Columns of the wide kernel's tile.
-pub const WIDE_COLUMNS: usize = 24;
+/// Rows of a workgroup of the wide kernel.
+pub const WIDE_ROWS: usize = 32;
+/// Columns of a workgroup of the wide kernel.
+pub const WIDE_COLUMNS: usize = 32;
 
 /// Rows and columns of a workgroup of the kernel with shared tiles. On GPUs it is usual where the result fills one.
 const SHARED_ROWS: usize = 32;
@@ -80,7 +80,7 @@ impl Product {
         let (task, variant) = tape.choose(format!("linear {part} [{m},{k}] x [{k},{n}]"), self.variants(tape.target()));
         let tiles = |rows: usize, columns: usize| m.div_ceil(rows) * n.div_ceil(columns);
         let (shader, grid) = match variant {
-            Variant::Wide => (&WIDE_SHADER, linear_grid(tiles(WIDE_ROWS, WIDE_COLUMNS), WIDE_LANES)),
+            Variant::Wide => (&WIDE_SHADER, linear_grid(tiles(WIDE_ROWS, WIDE_COLUMNS), 1)),
             Variant::Shared => (&SHARED_SHADER, linear_grid(tiles(SHARED_ROWS, SHARED_COLUMNS), 1)),
             Variant::Registers | Variant::Depthwise => (&SHADER, linear_grid(tiles(TILE, TILE), LANES)),
         };

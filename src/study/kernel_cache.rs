@@ -3,7 +3,7 @@
 use crate::cache_dir::cache_dir;
 use crate::data::text;
 use crate::error::{Error, Result};
-use crate::gpu::{AdapterInfo, Quads};
+use crate::gpu::{AdapterInfo, Dialect};
 use crate::ops;
 use crate::tape::{Choices, Tape};
 use crate::train::write_whole;
@@ -48,8 +48,8 @@ impl Device {
 /// The version of the kernels: lerac's own and a checksum of their text.
 fn version() -> String {
     let mut hasher = crc32fast::Hasher::new();
-    let texts = ops::SHADERS.iter().map(|shader| shader.source).chain(Quads::ALL.map(Quads::source));
-    texts.for_each(|text| hasher.update(text.as_bytes()));
+    ops::SHADERS.iter().for_each(|shader| hasher.update(shader.source.as_bytes()));
+    Dialect::ALL.iter().for_each(|dialect| hasher.update(dialect.text().as_bytes()));
     format!("{} {:08x}", env!("CARGO_PKG_VERSION"), hasher.finalize())
 }
 

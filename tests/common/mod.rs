@@ -4,19 +4,19 @@
 pub mod compare;
 pub mod rows;
 
-use lerac::gpu::{AdapterChoice, Gpu, Options, Quads, adapters};
+use lerac::gpu::{AdapterChoice, Dialect, Gpu, Options, adapters};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::sync::{Arc, LazyLock};
 
 /// A device as tests want it: WebGPU's default limits exactly, fresh buffers full of NaN.
 static STRICT: LazyLock<Gpu> = LazyLock::new(|| strict(None));
 
-/// The same, and its kernels load floats, as they do on GPUs.
-static WITH_FLOATS: LazyLock<Gpu> = LazyLock::new(|| strict(Some(Quads::Floats)));
+/// The same, and its kernels have the forms that they have on GPUs.
+static PLAIN: LazyLock<Gpu> = LazyLock::new(|| strict(Some(Dialect::PLAIN)));
 
-fn strict(quads: Option<Quads>) -> Gpu {
+fn strict(dialect: Option<Dialect>) -> Gpu {
     let adapter = AdapterChoice::from_option(None);
-    Gpu::open(&Options { adapter, default_limits: true, poison: true, quads, cache: None })
+    Gpu::open(&Options { adapter, default_limits: true, poison: true, dialect, cache: None })
         .expect("an adapter was found before")
 }
 
@@ -31,13 +31,13 @@ pub fn test(name: impl Into<String>, run: impl Fn(&Gpu) + Send + Sync + 'static)
     Test { name: name.into(), run: Box::new(run) }
 }
 
-/// A test in the form that kernels usually have here, and one in the form that they have on GPUs.
-pub fn in_each_form(name: impl Into<String>, run: impl Fn(&Gpu) + Send + Sync + 'static) -> [Test; 2] {
+/// A test in the dialect that kernels usually have here, and one in that of GPUs.
+pub fn in_each_dialect(name: impl Into<String>, run: impl Fn(&Gpu) + Send + Sync + 'static) -> [Test; 2] {
     let name = name.into();
     let run = Arc::new(run);
     let again = run.clone();
-    let with_floats = test(format!("{name}, in floats"), move |_| again(&WITH_FLOATS));
-    [test(name, move |gpu| run(gpu)), with_floats]
+    let plain = test(format!("{name}, plain"), move |_| again(&PLAIN));
+    [test(name, move |gpu| run(gpu)), plain]
 }
 
 /// Runs tests that need a device. Without an adapter they count as ignored, or as failed where `REQUIRE_GPU=1` is set.

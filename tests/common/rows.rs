@@ -1,7 +1,7 @@
 //! The op table: one row per operation and shape. The kernels are held against the references by it, the references against
 //! finite differences, and the benches time it.
 
-use lerac::gpu::Quads;
+use lerac::gpu::Dialect;
 use lerac::ops::batch_norm::{Activation, After, MOMENTUM, Norm};
 use lerac::ops::{self, conv2d, max_pool::Window};
 use lerac::tape::{Choices, Declared, Init, Mode, ParamId, Tape, Target, Var, Variant};
@@ -74,7 +74,7 @@ impl Row {
             let tape = self.on(tape.clone()).0;
             let dispatches = tape.forward().into_iter().chain(tape.backward());
             dispatches
-                .map(|(_, dispatch)| dispatch.kernel.wgsl(Quads::Floats) + dispatch.kernel.entry)
+                .map(|(_, dispatch)| dispatch.kernel.wgsl(Dialect::PLAIN) + dispatch.kernel.entry)
                 .collect::<Vec<_>>()
         };
         match kernels(&gpu) == kernels(&processor) {

@@ -3,7 +3,7 @@
 
 use crate::common::compare::assert_close;
 use crate::common::rows::{CONTROLS, Row, declare, rows};
-use crate::common::{Test, in_each_form};
+use crate::common::{Test, in_each_dialect};
 use lerac::gpu::Gpu;
 use lerac::tape::{Program, Storage, Tape};
 use std::sync::Arc;
@@ -68,7 +68,7 @@ pub fn tests() -> Vec<Test> {
         let row = Arc::new(row);
         for (tape, which) in row.ways() {
             let row = row.clone();
-            tests.extend(in_each_form(format!("op_table {}{which}", row.name), move |gpu| {
+            tests.extend(in_each_dialect(format!("op_table {}{which}", row.name), move |gpu| {
                 check(gpu, &row, tape.clone(), 1);
                 check(gpu, &row, tape.clone(), 2);
             }));

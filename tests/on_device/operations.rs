@@ -2,7 +2,7 @@
 
 use crate::common::compare::assert_close;
 use crate::common::rows::spread;
-use crate::common::{Test, in_each_form};
+use crate::common::{Test, in_each_dialect};
 use lerac::gpu::{Access, Gpu, Kernel, Shader};
 use lerac::nn::{self, Net, NetOptions, Recorded, Task};
 use lerac::ops::batch_norm::{self, After, Norm};
@@ -461,23 +461,23 @@ fn dropout_masks(gpu: &Gpu) {
 /// The tests of this file.
 pub fn tests() -> Vec<Test> {
     let tests = [
-        in_each_form("operations: quads pass bit for bit", quads_pass_bit_for_bit),
-        in_each_form("operations load_batch", load_batch),
-        in_each_form("operations cross_entropy", cross_entropy_rows),
-        in_each_form("operations: cross_entropy of mixed labels", cross_entropy_of_mixed_labels),
-        in_each_form("operations cross_entropy at its extremes", cross_entropy_extremes),
-        in_each_form("operations regression", regression_rows),
-        in_each_form("operations regression: sums at their end", sums_at_their_end),
-        in_each_form("operations regression at its extremes", regression_at_its_extremes),
-        in_each_form("operations NaN passes", nan_passes),
-        in_each_form("operations max_pool: the first of equals wins", the_first_of_equals_wins),
-        in_each_form("operations max_pool: ties and NaN in whole planes", ties_and_nan_in_whole_planes),
-        in_each_form(
+        in_each_dialect("operations: quads pass bit for bit", quads_pass_bit_for_bit),
+        in_each_dialect("operations load_batch", load_batch),
+        in_each_dialect("operations cross_entropy", cross_entropy_rows),
+        in_each_dialect("operations: cross_entropy of mixed labels", cross_entropy_of_mixed_labels),
+        in_each_dialect("operations cross_entropy at its extremes", cross_entropy_extremes),
+        in_each_dialect("operations regression", regression_rows),
+        in_each_dialect("operations regression: sums at their end", sums_at_their_end),
+        in_each_dialect("operations regression at its extremes", regression_at_its_extremes),
+        in_each_dialect("operations NaN passes", nan_passes),
+        in_each_dialect("operations max_pool: the first of equals wins", the_first_of_equals_wins),
+        in_each_dialect("operations max_pool: ties and NaN in whole planes", ties_and_nan_in_whole_planes),
+        in_each_dialect(
             "operations: evaluation is training under the same statistics",
             evaluation_is_training_under_the_same_statistics,
         ),
-        in_each_form("operations batch_norm statistics and evaluation", batch_norm_statistics),
-        in_each_form("operations dropout masks", dropout_masks),
+        in_each_dialect("operations batch_norm statistics and evaluation", batch_norm_statistics),
+        in_each_dialect("operations dropout masks", dropout_masks),
     ];
     tests.into_iter().flatten().collect()
 }

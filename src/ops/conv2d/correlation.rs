@@ -2,8 +2,8 @@
 
 use super::{DEPTHWISE_SHADER, Geometry, SHADER, SHARED_SHADER, SPREAD_SHADER, WIDE_SHADER};
 use crate::gpu::{Constant, Shader};
-use crate::ops::{Kernels, LANES, WIDE_LANES};
-use crate::tape::{Binding, Dispatch, Operand, ParamId, Tape, Target, Variant, linear_grid};
+use crate::ops::{Kernels, LANES};
+use crate::tape::{Dispatch, Operand, ParamId, Tape, Target, Variant, linear_grid};
 
 /// Output channels of an invocation; `O_TILE` in the shader.
 pub const O_TILE: usize = 8;
@@ -11,14 +11,18 @@ pub const O_TILE: usize = 8;
 /// Columns of an invocation.
 const COLUMNS: usize = 8;
 
+/// Output channels of a workgroup of the wide kernel.
+pub(super) const WIDE_CHANNELS: usize = 16;
+
+/// Invocations of a workgroup of the wide kernels.
+pub(super) const WIDE_LANES: usize = 8;
+
 /// Groups of four columns of an invocation of the wide kernel.
-const GROUPS: usize = 8;
+const GROUPS: usize = 4;
 
-/// The same of the kernel for spread out gradients.
+/// Both of the kernel for spread out gradients.
+const SPREAD_CHANNELS: usize = 8;
 const SPREAD_GROUPS: usize = 2;
-
-/// What a uniform buffer holds at most.
-const UNIFORM_BYTES: usize = 64 << 10;
 
 /// Rows and columns of the result of a workgroup of the kernel with shared tiles.
 const SHARED_ROWS: usize = 32;
@@ -84,6 +88,18 @@ impl Correlation {
         self.o_tiles() * O_TILE * self.input[0] / self.groups * self.kernel[0] * self.kernel[1]
     }
 
+    /// Tiles of output channels of the wide kernel, over all groups.
+    pub(super) fn wide_tiles(&self) -> usize {
+        self.groups * (self.output[0] / self.groups).div_ceil(WIDE_CHANNELS)
+    }
+
+    /// The vec4 of weights that the wide kernels read: three taps in a row of one channel each, or three channels of a 1x1 kernel.
+    fn wide_packed(&self) -> usize {
+        let c_group = self.input[0] / self.groups;
+        let terms = if self.kernel[0] == 1 { c_group.div_ceil(3) } else { 3 * c_group };
+        self.wide_tiles() * terms * WIDE_CHANNELS
+    }
+
     /// Tiles of rows of the kernel with shared tiles, over all groups.
     pub(super) fn shared_rows(&self) -> usize {
         self.groups * (self.output[0] / self.groups).div_ceil(SHARED_ROWS)
@@ -140,17 +156,11 @@ impl Correlation {
             ("GROUPS", self.groups.into()),
             ("TRANSPOSED", self.transposed.into()),
             ("BIAS", self.bias.into()),
-            ("NEAR", self.near().into()),
             ("GROUPS_PER_ROW", self.wide().map_or(1, |(groups, _)| groups).into()),
             ("SLICES", slices.into()),
             ("PER_SLICE", per_slice.into()),
         ];
         Kernels { shader, constants }
-    }
-
-    /// How many vec4 of the packed weights the wide kernels see as a uniform buffer: all that WebGPU's default limit grants.
-    fn near(&self) -> usize {
-        (self.packed() / 4).min(UNIFORM_BYTES / 16)
     }
 
     /// Variants that apply, the target's usual one first.
@@ -201,12 +211,12 @@ impl Correlation {
             }
             Variant::Wide => {
                 let (groups, shader) = self.wide().expect("chosen where it applies");
-                let (all, [_, h, w]) = match self.dilation {
-                    1 => (GROUPS, self.output),
-                    _ => (SPREAD_GROUPS, self.input),
+                let (all, [_, h, w], channels) = match self.dilation {
+                    1 => (GROUPS, self.output, self.wide_tiles()),
+                    _ => (SPREAD_GROUPS, self.input, self.wide_tiles() * WIDE_CHANNELS / SPREAD_CHANNELS),
                 };
                 let tiles = self.n * h.div_ceil(all / groups) * (w / 4 / groups);
-                (shader, "forward", over(linear_grid(tiles, WIDE_LANES), o_tiles))
+                (shader, "forward", over(linear_grid(tiles, WIDE_LANES), channels as u32))
             }
             Variant::Shared => {
                 let tiles = (self.n * oh * ow).div_ceil(SHARED_COLUMNS);
@@ -214,21 +224,21 @@ impl Correlation {
             }
             Variant::Depthwise => self.depthwise(),
         };
-        let mut dispatches = vec![];
-        let weights = match variant {
-            Variant::Shared | Variant::Depthwise => Operand::from(w),
-            Variant::Registers | Variant::Wide => {
-                let packed = Operand::from(tape.buffer(&format!("{name}.{part}.packed"), 4 * self.packed() as u64));
-                let bindings = vec![Operand::from(w).read(), packed.write()];
-                let grid = linear_grid(self.packed(), LANES);
-                dispatches.push(self.kernels(&SHADER, (1, 1)).dispatch("pack", bindings, grid).of_task(task));
-                packed
-            }
+        let packing = match variant {
+            Variant::Shared | Variant::Depthwise => None,
+            Variant::Registers => Some((&SHADER, self.packed(), self.packed())),
+            Variant::Wide => Some((&WIDE_SHADER, 4 * self.wide_packed(), self.wide_packed())),
         };
-        let mut bindings = vec![x.read(), weights.read(), y.write(), bias.read()];
-        if variant == Variant::Wide {
-            bindings.push(Binding { window: Some((0, 16 * self.near() as u64)), ..weights.uniform() });
+        let mut dispatches = vec![];
+        let mut weights = Operand::from(w);
+        if let Some((shader, floats, invocations)) = packing {
+            let packed = Operand::from(tape.buffer(&format!("{name}.{part}.packed"), 4 * floats as u64));
+            let bindings = vec![weights.read(), packed.write()];
+            let grid = linear_grid(invocations, LANES);
+            dispatches.push(self.kernels(shader, (1, 1)).dispatch("pack", bindings, grid).of_task(task));
+            weights = packed;
         }
+        let bindings = vec![x.read(), weights.read(), y.write(), bias.read()];
         let product = self.kernels(shader, (1, 1)).dispatch(entry, bindings, grid);
         dispatches.push(product.with_work(self.multiply_adds).of_task(task));
         dispatches

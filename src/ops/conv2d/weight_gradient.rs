@@ -1,25 +1,22 @@
 //! dw and dbias. dw sums over all pixels of a batch: slices of them side by side, added in a fixed order.
 
-use super::correlation::{Correlation, SHARED_COLUMNS};
+use super::correlation::{Correlation, SHARED_COLUMNS, WIDE_LANES};
 use super::{DEPTHWISE_SHADER, Geometry, SHADER, SHARED_SHADER, WIDE_SHADER};
 use crate::gpu::Shader;
-use crate::ops::{LANES, WIDE_LANES};
+use crate::ops::LANES;
 use crate::tape::{Dispatch, Operand, ParamId, Tape, Variant, linear_grid};
 
 /// Rows and columns of taps of an invocation.
 const TAPS: usize = 3;
 
-/// Input channels of an invocation of the wide kernel.
-const WIDE_CHANNELS: usize = 2;
-
 /// Invocations that the sum is spread over, if there are rows enough. More fill a larger GPU; each slice costs a copy of the
 /// weights in scratch memory.
 const INVOCATIONS: usize = 4096;
 
-/// The same of the wide kernel: enough to keep the cores of a processor equally busy.
-const WIDE_INVOCATIONS: usize = 1024;
+/// Workgroups of the wide kernel, likewise: enough to keep the cores of a processor equally busy.
+const WIDE_WORKGROUPS: usize = 128;
 
-/// Workgroups of the kernel with shared tiles, likewise.
+/// The same of the kernel with shared tiles.
 const SHARED_WORKGROUPS: usize = 512;
 
 /// Terms that it adds at a time; `DEPTH` in the shader.
@@ -45,8 +42,8 @@ fn spread(g: &Geometry, correlation: &Correlation, variant: Variant) -> (&'stati
             (&SHADER, g.n * oh, per_slice, INVOCATIONS, LANES)
         }
         Variant::Wide => {
-            let per_slice = correlation.o_tiles() * c_group.div_ceil(WIDE_CHANNELS * taps);
-            (&WIDE_SHADER, g.n, per_slice, WIDE_INVOCATIONS, WIDE_LANES)
+            let per_slice = correlation.wide_tiles() * c_group.div_ceil(WIDE_LANES * taps);
+            (&WIDE_SHADER, g.n, per_slice, WIDE_WORKGROUPS, 1)
         }
         Variant::Shared => {
             let terms = c_group * g.kernel[0] * g.kernel[1];
