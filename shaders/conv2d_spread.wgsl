@@ -6,10 +6,13 @@
 // even or odd. A workgroup of eight owns 8 output channels, an invocation of it 2 groups of 4 columns of x, and the four y of each of
 // these: no product with a zero is made. Terms, tiles and loads are as in conv2d_wide.wgsl.
 
+// Output channels of a tile of `pack`, and of a workgroup.
+const PACKED: u32 = 16u;
+const O_TILE: u32 = 8u;
 const W4: u32 = W / 4u;
 const C_GROUP: u32 = C / GROUPS;
 const O_GROUP: u32 = O / GROUPS;
-const O_TILES: u32 = (O_GROUP + 15u) / 16u;
+const O_TILES: u32 = (O_GROUP + PACKED - 1u) / PACKED * (PACKED / O_TILE);
 const TERMS: u32 = select(3u * C_GROUP, (C_GROUP + 2u) / 3u, KH == 1u);
 const ROWS: u32 = 2u / GROUPS_PER_ROW;
 const ROW_TILES: u32 = (H + ROWS - 1u) / ROWS;
@@ -30,7 +33,7 @@ fn quad(plane: u32, h: u32, w4: u32) -> vec4<f32> {
 }
 
 fn column_after(plane: u32, h: u32, w4: u32) -> f32 {
-    return select(0.0, floats(x[plane + h * W4 + w4 + 1u]).x, h < H && w4 + 1u < W4);
+    return select(0.0, float_in(x[plane + h * W4 + w4 + 1u][0], 0u), h < H && w4 + 1u < W4);
 }
 
 // The groups at row h and below it.
@@ -137,10 +140,9 @@ fn forward(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    // Halves of the tiles of `pack`.
-    let group = id.z / (2u * O_TILES);
-    let within = id.z % (2u * O_TILES) * 8u;
-    let tile = (group * O_TILES + within / 16u) * TERMS * 16u + within % 16u;
+    let group = id.z / O_TILES;
+    let within = id.z % O_TILES * O_TILE;
+    let tile = id.z * O_TILE / PACKED * TERMS * PACKED + within % PACKED;
     let at = place((id.x + id.y * groups.x) * 8u + lane);
     let first = at.n * C + group * C_GROUP;
     if within >= O_GROUP { return; }
@@ -158,7 +160,7 @@ fn forward(
                 pair(plane_of(first, 3u * term), at.h, at.w4),
                 pair(plane_of(first, 3u * term + 1u), at.h, at.w4),
                 pair(plane_of(first, 3u * term + 2u), at.h, at.w4),
-                eight(tile + term * 16u, 1u, lane),
+                eight(tile + term * PACKED, 1u, lane),
             );
             s0 = add_term(s0, v, 0u);
             s1 = add_term(s1, v, 1u);
@@ -174,15 +176,15 @@ fn forward(
             let plane = plane_of(first, c);
             let here = pair(plane, at.h, at.w4);
             let below = pair(plane, at.h + 1u, at.w4);
-            let rows = tile + c * 48u;
+            let rows = tile + c * 3u * PACKED;
             let v = Channel(
                 here,
                 right(plane, at.h, at.w4, here),
                 below,
                 right(plane, at.h + 1u, at.w4, below),
                 eight(rows, 1u, lane),
-                eight(rows + 16u, 1u, lane),
-                eight(rows + 32u, 1u, lane),
+                eight(rows + PACKED, 1u, lane),
+                eight(rows + 2u * PACKED, 1u, lane),
             );
             s0 = add(s0, v, 0u);
             s1 = add(s1, v, 1u);

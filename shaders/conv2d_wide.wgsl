@@ -9,10 +9,11 @@
 // A processor's driver loads each lane's address by itself: a quad costs as much as 25 to 35 multiply-adds (Mesa 22.3.6 llvmpipe; less
 // in words), one number half of that, while sums that spill stay in its nearest cache. So 144 to 256 sums share what is loaded.
 
+const O_TILE: u32 = 16u;
 const W4: u32 = W / 4u;
 const C_GROUP: u32 = C / GROUPS;
 const O_GROUP: u32 = O / GROUPS;
-const O_TILES: u32 = (O_GROUP + 15u) / 16u;
+const O_TILES: u32 = (O_GROUP + O_TILE - 1u) / O_TILE;
 const TERMS: u32 = select(3u * C_GROUP, (C_GROUP + 2u) / 3u, KH == 1u);
 const ROWS: u32 = 4u / GROUPS_PER_ROW;
 const OW4: u32 = OW / 4u;
@@ -37,11 +38,11 @@ fn weight(group: u32, o: u32, term: u32, i: u32) -> f32 {
 @compute @workgroup_size(64)
 fn pack(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = id.x + id.y * groups.x * 64u;
-    if i >= GROUPS * O_TILES * TERMS * 16u { return; }
-    let term = i / 16u % TERMS;
-    let tile = i / (16u * TERMS);
+    if i >= GROUPS * O_TILES * TERMS * O_TILE { return; }
+    let term = i / O_TILE % TERMS;
+    let tile = i / (O_TILE * TERMS);
     let group = tile / O_TILES;
-    let o = tile % O_TILES * 16u + i % 16u;
+    let o = tile % O_TILES * O_TILE + i % O_TILE;
     packed[i] = quad_of(vec4(weight(group, o, term, 0u), weight(group, o, term, 1u), weight(group, o, term, 2u), 0.0));
 }
 
@@ -59,11 +60,11 @@ fn quad(plane: u32, h: u32, w4: u32) -> vec4<f32> {
 }
 
 fn column_before(plane: u32, h: u32, w4: u32) -> f32 {
-    return select(0.0, floats(x[plane + h * W4 + w4 - 1u]).w, h < H && w4 > 0u);
+    return select(0.0, float_in(x[plane + h * W4 + w4 - 1u][3u / FLOATS_PER_WORD], 3u), h < H && w4 > 0u);
 }
 
 fn column_after(plane: u32, h: u32, w4: u32) -> f32 {
-    return select(0.0, floats(x[plane + h * W4 + w4 + 1u]).x, h < H && w4 + 1u < W4);
+    return select(0.0, float_in(x[plane + h * W4 + w4 + 1u][0], 0u), h < H && w4 + 1u < W4);
 }
 
 // What the middle tap sees of row h of x at the four columns of group q of y, and what the tap right of it sees but for its last
@@ -170,7 +171,7 @@ fn store_group(at: Place, g: u32, o: u32, sum: vec4<f32>) {
 }
 
 fn store(at: Place, tile: u32, i: u32, sums: mat4x4<f32>) {
-    let within = tile % O_TILES * 16u + i;
+    let within = tile % O_TILES * O_TILE + i;
     if within >= O_GROUP { return; }
     let o = tile / O_TILES * O_GROUP + within;
     store_group(at, 0u, o, sums[0]);
@@ -206,7 +207,7 @@ fn forward(
     var s15 = mat4x4<f32>();
     for (var term = 0u; term < TERMS; term++) {
         let v = term_at(first, at, term);
-        let weights = (tile * TERMS + term) * 16u;
+        let weights = (tile * TERMS + term) * O_TILE;
         let low = eight(weights, 1u, lane);
         let high = eight(weights + 8u, 1u, lane);
         s0 = add(s0, v, one_of(low, 0u));
@@ -277,7 +278,7 @@ struct Tile { slice: u32, o_tile: u32, c: u32 }
 
 // `tap` counts taps of a channel, or channels.
 fn keep(at: Tile, i: u32, tap: u32, sum: f32) {
-    let within = at.o_tile % O_TILES * 16u + i;
+    let within = at.o_tile % O_TILES * O_TILE + i;
     let c = at.c + select(0u, tap, KH == 1u);
     if within < O_GROUP && c < C_GROUP {
         let o = at.o_tile / O_TILES * O_GROUP + within;
@@ -326,7 +327,7 @@ fn weight_partial(
     var s15 = mat3x3<f32>();
     let end = min((at.slice + 1u) * PER_SLICE, N);
     for (var n = at.slice * PER_SLICE; n < end; n++) {
-        let first_o = n * O + group * O_GROUP + at.o_tile % O_TILES * 16u;
+        let first_o = n * O + group * O_GROUP + at.o_tile % O_TILES * O_TILE;
         let first_c = n * C + group * C_GROUP;
         let plane = plane_of(first_c, at.c);
         for (var q = 0u; q < OW4; q++) {

@@ -18,9 +18,9 @@ fn parse(kernel: &Kernel, dialect: Dialect) -> (naga::Module, naga::valid::Modul
         naga::front::wgsl::parse_str(&kernel.wgsl(dialect)).unwrap_or_else(|e| panic!("{name}: {}", e.message()));
     let mut capabilities = Capabilities::empty();
     capabilities.set(Capabilities::SHADER_INT64, dialect.quads == Quads::Words);
-    capabilities.set(Capabilities::SUBGROUP, dialect.lanes == Lanes::Together);
+    capabilities.set(Capabilities::SUBGROUP, dialect.lanes != Lanes::Alone);
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);
-    if dialect.lanes == Lanes::Together {
+    if dialect.lanes != Lanes::Alone {
         validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::SHUFFLE);
     }
     let info = validator.validate(&module).unwrap_or_else(|e| panic!("{name}: {e:?}"));
@@ -80,8 +80,10 @@ impl Checked {
     fn add(&mut self, launch: &Launch<'_>) {
         let Kernel { shader, entry, .. } = launch.kernel;
         self.entries.insert((shader.name, *entry));
-        if self.kernels.insert((launch.kernel.wgsl(Dialect::PLAIN), *entry)) {
-            Dialect::ALL.into_iter().for_each(|dialect| check(launch, dialect));
+        for dialect in Dialect::ALL {
+            if self.kernels.insert((launch.kernel.wgsl(dialect), *entry)) {
+                check(launch, dialect);
+            }
         }
     }
 
@@ -266,6 +268,8 @@ fn constants_are_the_same_in_both_languages() {
     };
     let has = |name: &str, text: String| assert!(source(name).contains(&text), "{name}.wgsl lacks {text:?}");
     has("conv2d", format!("const O_TILE: u32 = {}u;", lerac::ops::conv2d::O_TILE));
+    has("conv2d_wide", format!("const O_TILE: u32 = {}u;", lerac::ops::conv2d::WIDE_CHANNELS));
+    has("conv2d_spread", format!("const PACKED: u32 = {}u;", lerac::ops::conv2d::WIDE_CHANNELS));
     has("linear", format!("const TILE: u32 = {}u;", lerac::ops::linear::TILE));
     has("linear_wide", format!("const ROWS: u32 = {}u;", lerac::ops::linear::WIDE_ROWS));
     has("linear_wide", format!("const COLUMNS: u32 = {}u;", lerac::ops::linear::WIDE_COLUMNS));

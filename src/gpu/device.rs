@@ -71,10 +71,14 @@ type PipelineKey = (String, &'static str, Vec<Access>);
 fn usual_dialect(info: &AdapterInfo, adapter: &wgpu::Adapter) -> Dialect {
     let software = info.kind == AdapterKind::Software;
     let has = |feature| software && adapter.features().contains(feature);
-    let eight = adapter.get_info().subgroup_min_size >= 8;
+    let lanes = match adapter.get_info().subgroup_min_size {
+        8.. => Lanes::Eights,
+        4.. => Lanes::Fours,
+        _ => Lanes::Alone,
+    };
     Dialect {
         quads: if has(wgpu::Features::SHADER_INT64) { Quads::Words } else { Quads::Floats },
-        lanes: if has(wgpu::Features::SUBGROUP) && eight { Lanes::Together } else { Lanes::Alone },
+        lanes: if has(wgpu::Features::SUBGROUP) { lanes } else { Lanes::Alone },
     }
 }
 
@@ -131,7 +135,7 @@ impl Gpu {
         let dialect = options.dialect.unwrap_or_else(|| usual_dialect(&info, adapter));
         let mut features = adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE);
         features.set(wgpu::Features::SHADER_INT64, dialect.quads == Quads::Words);
-        features.set(wgpu::Features::SUBGROUP, dialect.lanes == Lanes::Together);
+        features.set(wgpu::Features::SUBGROUP, dialect.lanes != Lanes::Alone);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("lerac"),
             required_features: features,

@@ -14,8 +14,10 @@ pub enum Quads {
 pub enum Lanes {
     /// Each loads all of them, as every device can.
     Alone,
-    /// Each loads an eighth and the others take it from its registers: subgroups of at least eight, in the order of invocations.
-    Together,
+    /// Each loads a quarter, and takes the rest from its three neighbours' registers: subgroups of at least four.
+    Fours,
+    /// Each loads an eighth: subgroups of at least eight.
+    Eights,
 }
 
 /// A form of each.
@@ -31,8 +33,12 @@ impl Dialect {
     /// What every device understands.
     pub const PLAIN: Self = Self { quads: Quads::Floats, lanes: Lanes::Alone };
 
-    /// One with every form's text.
-    pub const ALL: [Self; 2] = [Self::PLAIN, Self { quads: Quads::Words, lanes: Lanes::Together }];
+    /// Dialects that hold every form between them.
+    pub const ALL: [Self; 3] = [
+        Self::PLAIN,
+        Self { quads: Quads::Words, lanes: Lanes::Fours },
+        Self { quads: Quads::Words, lanes: Lanes::Eights },
+    ];
 
     /// The WGSL that stands before a shader's text `source`: what it names but does not define.
     pub fn before(self, source: &str) -> String {
@@ -42,7 +48,8 @@ impl Dialect {
         };
         let lanes = match self.lanes {
             Lanes::Alone => include_str!("../../shaders/eight.wgsl"),
-            Lanes::Together => include_str!("../../shaders/eight_in_subgroup.wgsl"),
+            Lanes::Fours => include_str!("../../shaders/eight_in_fours.wgsl"),
+            Lanes::Eights => include_str!("../../shaders/eight_in_eights.wgsl"),
         };
         let named = [("Quad", quads), ("one_of(", lanes)].into_iter().filter(|(name, _)| source.contains(name));
         named.map(|(_, text)| format!("{text}\n")).collect()

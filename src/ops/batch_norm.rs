@@ -6,7 +6,7 @@
 //! normalised, which is how the layers of a dense block read what those before them have added to one tensor.
 //! Evaluation: the same with the running mean and variance. A batch with one element per channel keeps variance 0.
 
-use super::{Kernels, LANES, WIDE_LANES, shader};
+use super::{Kernels, LANES, shader};
 use crate::gpu::Shader;
 use crate::tape::{Mode, Operand, ParamId, Record, StateId, Tape, Target, Var, linear_grid};
 use crate::tensor::Shape;
@@ -25,6 +25,9 @@ const SUM_WORKGROUPS: usize = 512;
 
 /// The same in invocations, for processors: keeps a few cores equally busy.
 const SUM_INVOCATIONS: usize = 1024;
+
+/// Invocations of a workgroup of their kernels, whose drivers give each workgroup to one core.
+const LANES_ALONE: usize = 16;
 
 /// vec4 of an invocation of the elementwise kernels.
 const QUADS: usize = 4;
@@ -110,7 +113,7 @@ pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm, after: After)
     let per_channel = [c.div_ceil(LANES) as u32, 1, 1];
     let per_chunk = match tape.target() {
         Target::Gpu => [c as u32, chunks as u32, 1],
-        Target::Processor => [(c * chunks).div_ceil(WIDE_LANES) as u32, 1, 1],
+        Target::Processor => [(c * chunks).div_ceil(LANES_ALONE) as u32, 1, 1],
     };
 
     let y = tape.result(name, shape, &[x, residual], true);

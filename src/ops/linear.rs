@@ -26,8 +26,8 @@ pub const WIDE_COLUMNS: usize = 32;
 const SHARED_ROWS: usize = 32;
 const SHARED_COLUMNS: usize = 128;
 
-/// Multiply-adds from which on the wide kernel is worth the 2.5 s that a processor's driver takes to compile it (Mesa llvmpipe).
-const WIDE_WORK: usize = 1 << 24;
+/// Multiply-adds from which on the wide kernel is worth the 0.4 s that a processor's driver takes to compile it (Mesa llvmpipe).
+const WIDE_WORK: usize = 1 << 22;
 
 /// A product c `[M,N]` = sum over K, with the strides at which its operands are read, and whether a bias is added.
 struct Product {

@@ -23,8 +23,8 @@ use crate::tape::{Binding, Dispatch, Operand, Record, Tape, Var};
 /// Invocations in a workgroup of every kernel that does not say otherwise.
 const LANES: usize = 64;
 
-/// The same of the kernels for processors, whose drivers give each workgroup to one core.
-const WIDE_LANES: usize = 16;
+/// The same of the wide kernels for processors, which share what `shaders/eight.wgsl` says.
+const EIGHT: usize = 8;
 
 /// The WGSL file of this name.
 macro_rules! shader {

@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 pub enum Variant {
     /// 64 to 72 sums an invocation, which reads its operands by itself.
     Registers,
-    /// 144 to 256 sums an invocation and vec4 throughout, for drivers that compute on the processor.
+    /// 128 to 256 sums an invocation, vec4 throughout, and eight neighbours that share what they load, for drivers that compute on the
+    /// processor.
     Wide,
     /// Operands staged in workgroup memory and shared by 128 invocations, for GPUs.
     Shared,

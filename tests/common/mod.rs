@@ -4,7 +4,7 @@
 pub mod compare;
 pub mod rows;
 
-use lerac::gpu::{AdapterChoice, Dialect, Gpu, Options, adapters};
+use lerac::gpu::{AdapterChoice, Dialect, Gpu, Lanes, Options, adapters};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::sync::{Arc, LazyLock};
 
@@ -13,6 +13,9 @@ static STRICT: LazyLock<Gpu> = LazyLock::new(|| strict(None));
 
 /// The same, and its kernels have the forms that they have on GPUs.
 static PLAIN: LazyLock<Gpu> = LazyLock::new(|| strict(Some(Dialect::PLAIN)));
+
+/// The same, and its kernels share what they load by fours, as they do where a processor's registers hold four floats.
+static IN_FOURS: LazyLock<Gpu> = LazyLock::new(|| strict(Some(Dialect { lanes: Lanes::Fours, ..STRICT.dialect() })));
 
 fn strict(dialect: Option<Dialect>) -> Gpu {
     let adapter = AdapterChoice::from_option(None);
@@ -38,6 +41,14 @@ pub fn in_each_dialect(name: impl Into<String>, run: impl Fn(&Gpu) + Send + Sync
     let again = run.clone();
     let plain = test(format!("{name}, plain"), move |_| again(&PLAIN));
     [test(name, move |gpu| run(gpu)), plain]
+}
+
+/// A test in the dialect of subgroups of four, where the adapter's own has subgroups at all.
+pub fn in_fours(name: impl Into<String>, run: impl Fn(&Gpu) + Send + Sync + 'static) -> Test {
+    test(format!("{}, in fours", name.into()), move |gpu| match gpu.dialect().lanes {
+        Lanes::Alone => eprintln!("skipped: kernels do not use subgroups on this adapter"),
+        Lanes::Fours | Lanes::Eights => run(&IN_FOURS),
+    })
 }
 
 /// Runs tests that need a device. Without an adapter they count as ignored, or as failed where `REQUIRE_GPU=1` is set.

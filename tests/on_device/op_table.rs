@@ -3,7 +3,7 @@
 
 use crate::common::compare::assert_close;
 use crate::common::rows::{CONTROLS, Row, declare, rows};
-use crate::common::{Test, in_each_dialect};
+use crate::common::{Test, in_each_dialect, in_fours};
 use lerac::gpu::Gpu;
 use lerac::tape::{Program, Storage, Tape};
 use std::sync::Arc;
@@ -61,17 +61,23 @@ fn check(gpu: &Gpu, row: &Row, mut tape: Tape, uses: usize) {
     }
 }
 
-/// A test per row, way to compute it, and form of its kernels.
+/// A test per row, way to compute it, and dialect; in fours where neighbours share what they load.
 pub fn tests() -> Vec<Test> {
     let mut tests = vec![];
     for row in rows() {
         let row = Arc::new(row);
         for (tape, which) in row.ways() {
+            let name = format!("op_table {}{which}", row.name);
             let row = row.clone();
-            tests.extend(in_each_dialect(format!("op_table {}{which}", row.name), move |gpu| {
+            let run = Arc::new(move |gpu: &Gpu| {
                 check(gpu, &row, tape.clone(), 1);
                 check(gpu, &row, tape.clone(), 2);
-            }));
+            });
+            if which.contains("wide") {
+                let run = run.clone();
+                tests.push(in_fours(&name, move |gpu| run(gpu)));
+            }
+            tests.extend(in_each_dialect(name, move |gpu| run(gpu)));
         }
     }
     tests

@@ -2,7 +2,7 @@
 
 use super::{DEPTHWISE_SHADER, Geometry, SHADER, SHARED_SHADER, SPREAD_SHADER, WIDE_SHADER};
 use crate::gpu::{Constant, Shader};
-use crate::ops::{Kernels, LANES};
+use crate::ops::{EIGHT, Kernels, LANES};
 use crate::tape::{Dispatch, Operand, ParamId, Tape, Target, Variant, linear_grid};
 
 /// Output channels of an invocation; `O_TILE` in the shader.
@@ -11,11 +11,8 @@ pub const O_TILE: usize = 8;
 /// Columns of an invocation.
 const COLUMNS: usize = 8;
 
-/// Output channels of a workgroup of the wide kernel.
-pub(super) const WIDE_CHANNELS: usize = 16;
-
-/// Invocations of a workgroup of the wide kernels.
-pub(super) const WIDE_LANES: usize = 8;
+/// Output channels of a workgroup of the wide kernel; `O_TILE` in the shader.
+pub const WIDE_CHANNELS: usize = 16;
 
 /// Groups of four columns of an invocation of the wide kernel.
 const GROUPS: usize = 4;
@@ -216,7 +213,7 @@ impl Correlation {
                     _ => (SPREAD_GROUPS, self.input, self.wide_tiles() * WIDE_CHANNELS / SPREAD_CHANNELS),
                 };
                 let tiles = self.n * h.div_ceil(all / groups) * (w / 4 / groups);
-                (shader, "forward", over(linear_grid(tiles, WIDE_LANES), channels as u32))
+                (shader, "forward", over(linear_grid(tiles, EIGHT), channels as u32))
             }
             Variant::Shared => {
                 let tiles = (self.n * oh * ow).div_ceil(SHARED_COLUMNS);

@@ -1,9 +1,9 @@
 //! dw and dbias. dw sums over all pixels of a batch: slices of them side by side, added in a fixed order.
 
-use super::correlation::{Correlation, SHARED_COLUMNS, WIDE_LANES};
+use super::correlation::{Correlation, SHARED_COLUMNS};
 use super::{DEPTHWISE_SHADER, Geometry, SHADER, SHARED_SHADER, WIDE_SHADER};
 use crate::gpu::Shader;
-use crate::ops::LANES;
+use crate::ops::{EIGHT, LANES};
 use crate::tape::{Dispatch, Operand, ParamId, Tape, Variant, linear_grid};
 
 /// Rows and columns of taps of an invocation.
@@ -42,7 +42,7 @@ fn spread(g: &Geometry, correlation: &Correlation, variant: Variant) -> (&'stati
             (&SHADER, g.n * oh, per_slice, INVOCATIONS, LANES)
         }
         Variant::Wide => {
-            let per_slice = correlation.wide_tiles() * c_group.div_ceil(WIDE_LANES * taps);
+            let per_slice = correlation.wide_tiles() * c_group.div_ceil(EIGHT * taps);
             (&WIDE_SHADER, g.n, per_slice, WIDE_WORKGROUPS, 1)
         }
         Variant::Shared => {

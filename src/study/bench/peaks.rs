@@ -11,7 +11,7 @@ use std::time::Instant;
 pub static SHADER: Shader = Shader { name: "peak", source: include_str!("../../../shaders/peak.wgsl") };
 
 /// Multiply-adds of one invocation of `multiply_add`.
-const MULTIPLY_ADDS: usize = 512 * 64;
+const MULTIPLY_ADDS: usize = 512 * 60;
 
 /// Bytes that an invocation of `copy` moves.
 const MOVED: usize = 16 * 16;
