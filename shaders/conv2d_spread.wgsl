@@ -36,7 +36,7 @@ fn column_after(plane: u32, h: u32, w4: u32) -> f32 {
     return select(0.0, float_in(x[plane + h * W4 + w4 + 1u][0], 0u), h < H && w4 + 1u < W4);
 }
 
-// The groups at row h and below it.
+// The group at row h and the one beside it, or below.
 fn pair(plane: u32, h: u32, w4: u32) -> Pair {
     return Pair(quad(plane, h, w4), quad(plane, h + 1u / GROUPS_PER_ROW, w4 + 1u % GROUPS_PER_ROW));
 }

@@ -24,7 +24,7 @@ const POSITIONS: u32 = N * ROW_TILES * COLUMN_TILES;
 @group(0) @binding(0) var<storage, read> w: array<f32>;
 @group(0) @binding(1) var<storage, read_write> packed: array<Quad>;
 
-// A weight of a term; 0 beyond the last output channel or the last of three input channels. TRANSPOSED packs for dx: this file's C and O
+// A weight of a term; 0 beyond the group's last output or input channel. TRANSPOSED packs for dx: this file's C and O
 // are then those of dx and dy, and w is [C,O/GROUPS,KH,KW].
 fn weight(group: u32, o: u32, term: u32, i: u32) -> f32 {
     let c = select(term / 3u, 3u * term + i, KH == 1u);

@@ -11,7 +11,8 @@ const COLUMNS: u32 = 32u;
 @group(0) @binding(2) var<storage, read_write> c: array<Quad>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 
-// Four of a: where k lies along its rows, A(m, k..k+4), else A(m..m+4, k); 0 beyond the last row or k.
+// Four of a: where k lies along its rows, A(m, k..k+4), else A(m..m+4, k). Beyond the end of a, and so beyond the last k, there are zeros;
+// what stands in for rows beyond the last one is not stored.
 fn shared_quad(i: u32) -> vec4<f32> { return select(vec4(0.0), floats(a[i]), i < M * K / 4u); }
 
 // What 32 rows of a hold at k..k+4.

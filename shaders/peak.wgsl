@@ -9,9 +9,9 @@
 fn multiply_add(@builtin(global_invocation_id) id: vec3<u32>) {
     let x = vec4(f32(id.x)) * 1e-6;
     let a = vec4(1.0) - x;
-    var s0 = x;
-    var s1 = x + 1.0;
-    var s2 = x + 2.0;
+    var s0 = x + vec4(0.0, 0.1, 0.2, 0.3);
+    var s1 = x + vec4(0.4, 0.5, 0.6, 0.7);
+    var s2 = x + vec4(0.8, 0.9, 1.0, 1.1);
     for (var i = 0u; i < 512u; i++) {
         for (var round = 0u; round < 5u; round++) {
             s0 = s0 * a + x;

@@ -175,7 +175,7 @@ fn initial_values_are_those_of_the_documentation() {
 
 /// What a device with `binding_bytes` a binding and `grid` workgroups along a dimension says to `tape`, recorded at batch size 4.
 fn refusal(tape: &Tape, binding_bytes: u64, grid: u32) -> String {
-    let limits = Limits { binding_bytes, uniform_bytes: 64 << 10, buffer_bytes: 1 << 30, grid };
+    let limits = Limits { binding_bytes, buffer_bytes: 1 << 30, grid };
     match tape.check(&limits, 4) {
         Ok(()) => "fits".into(),
         Err(Error::Capacity(message)) => message,

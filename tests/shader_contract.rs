@@ -42,6 +42,8 @@ fn check(launch: &Launch<'_>, dialect: Dialect) {
     let index = index.unwrap_or_else(|| panic!("{what}: no such entry point"));
     let size = module.entry_points[index].workgroup_size;
     assert!(size.iter().product::<u32>() <= 256, "{what}: more than 256 invocations");
+    let shares_loads = launch.kernel.shader.source.contains("one_of(") && launch.kernel.entry != "pack";
+    assert!(!shares_loads || size == [8, 1, 1], "{what}: neighbours share what they load in workgroups of eight");
     assert!(launch.grid.iter().all(|&groups| (1..=65_535).contains(&groups)), "{what}: grid {:?}", launch.grid);
     let storage = launch.access.iter().filter(|&&access| access != Access::Uniform).count();
     assert!(storage <= 8, "{what}: {storage} storage buffers");
@@ -270,6 +272,7 @@ fn constants_are_the_same_in_both_languages() {
     has("conv2d", format!("const O_TILE: u32 = {}u;", lerac::ops::conv2d::O_TILE));
     has("conv2d_wide", format!("const O_TILE: u32 = {}u;", lerac::ops::conv2d::WIDE_CHANNELS));
     has("conv2d_spread", format!("const PACKED: u32 = {}u;", lerac::ops::conv2d::WIDE_CHANNELS));
+    has("conv2d_spread", format!("const O_TILE: u32 = {}u;", lerac::ops::conv2d::SPREAD_CHANNELS));
     has("linear", format!("const TILE: u32 = {}u;", lerac::ops::linear::TILE));
     has("linear_wide", format!("const ROWS: u32 = {}u;", lerac::ops::linear::WIDE_ROWS));
     has("linear_wide", format!("const COLUMNS: u32 = {}u;", lerac::ops::linear::WIDE_COLUMNS));

@@ -32,8 +32,6 @@ pub struct Options {
 pub struct Limits {
     /// Largest range that a kernel can see as one storage array, bytes.
     pub binding_bytes: u64,
-    /// Largest range that a kernel can see as one uniform, bytes.
-    pub uniform_bytes: u64,
     /// Largest buffer, bytes.
     pub buffer_bytes: u64,
     /// Workgroups per dimension of a grid.
@@ -182,7 +180,6 @@ impl Gpu {
         Limits {
             // Kernels count elements in 32 bits.
             binding_bytes: limits.max_storage_buffer_binding_size.min(u32::MAX.into()),
-            uniform_bytes: limits.max_uniform_buffer_binding_size,
             buffer_bytes: limits.max_buffer_size,
             grid: limits.max_compute_workgroups_per_dimension,
         }

@@ -20,7 +20,7 @@ pub enum Lanes {
     Eights,
 }
 
-/// A form of each.
+/// Which form of each the kernels of a device take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dialect {
     /// Loads and stores.
@@ -40,8 +40,8 @@ impl Dialect {
         Self { quads: Quads::Words, lanes: Lanes::Eights },
     ];
 
-    /// The WGSL that stands before a shader's text `source`: what it names but does not define.
-    pub fn before(self, source: &str) -> String {
+    /// What a shader may say, and the WGSL that then stands before it.
+    fn parts(self) -> [(&'static str, &'static str); 2] {
         let quads = match self.quads {
             Quads::Floats => include_str!("../../shaders/quad.wgsl"),
             Quads::Words => include_str!("../../shaders/quad_in_words.wgsl"),
@@ -51,12 +51,17 @@ impl Dialect {
             Lanes::Fours => include_str!("../../shaders/eight_in_fours.wgsl"),
             Lanes::Eights => include_str!("../../shaders/eight_in_eights.wgsl"),
         };
-        let named = [("Quad", quads), ("one_of(", lanes)].into_iter().filter(|(name, _)| source.contains(name));
-        named.map(|(_, text)| format!("{text}\n")).collect()
+        [("Quad", quads), ("one_of(", lanes)]
     }
 
-    /// Both texts, whatever a shader names.
+    /// The WGSL that stands before a shader's text `source`: what it says but does not define.
+    pub fn before(self, source: &str) -> String {
+        let said = self.parts().into_iter().filter(|(name, _)| source.contains(name));
+        said.map(|(_, text)| format!("{text}\n")).collect()
+    }
+
+    /// All of it.
     pub fn text(self) -> String {
-        self.before("Quad one_of(")
+        self.parts().map(|(_, text)| text).concat()
     }
 }

@@ -26,8 +26,8 @@ const SUM_WORKGROUPS: usize = 512;
 /// The same in invocations, for processors: keeps a few cores equally busy.
 const SUM_INVOCATIONS: usize = 1024;
 
-/// Invocations of a workgroup of their kernels, whose drivers give each workgroup to one core.
-const LANES_ALONE: usize = 16;
+/// Invocations of a workgroup of `partial_alone` and the like: a processor's driver gives each workgroup to one core.
+const PROCESSOR_LANES: usize = 16;
 
 /// vec4 of an invocation of the elementwise kernels.
 const QUADS: usize = 4;
@@ -113,7 +113,7 @@ pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm, after: After)
     let per_channel = [c.div_ceil(LANES) as u32, 1, 1];
     let per_chunk = match tape.target() {
         Target::Gpu => [c as u32, chunks as u32, 1],
-        Target::Processor => [(c * chunks).div_ceil(LANES_ALONE) as u32, 1, 1],
+        Target::Processor => [(c * chunks).div_ceil(PROCESSOR_LANES) as u32, 1, 1],
     };
 
     let y = tape.result(name, shape, &[x, residual], true);

@@ -366,7 +366,7 @@ impl Tape {
         for binding in &dispatch.bindings {
             if !seen.contains(&binding.operand) {
                 seen.push(binding.operand);
-                work.bytes += binding.window.map_or(self.bytes(binding.operand), |(_, bytes)| bytes);
+                work.bytes += self.bytes(binding.operand);
             }
         }
         work

@@ -89,11 +89,7 @@ impl Program {
             let ranges: Vec<_> = dispatch
                 .bindings
                 .iter()
-                .map(|binding| {
-                    let whole = self.resolve(storage, binding.operand);
-                    let range = binding.window.map_or(whole.clone(), |(offset, bytes)| whole.part(offset, bytes));
-                    (range, binding.access)
-                })
+                .map(|binding| (self.resolve(storage, binding.operand), binding.access))
                 .collect();
             gpu.call(&dispatch.kernel, &ranges, dispatch.grid)
         };

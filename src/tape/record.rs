@@ -21,31 +21,29 @@ pub enum Operand {
     Buffer(BufferId),
 }
 
-/// An operand, how the kernel sees it, and which bytes of it where not all.
+/// An operand, and how the kernel sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Binding {
     /// What.
     pub operand: Operand,
     /// How.
     pub access: Access,
-    /// Offset and size in bytes; `None` is the whole.
-    pub window: Option<(u64, u64)>,
 }
 
 impl Operand {
     /// Bound as `var<storage, read>`.
     pub fn read(self) -> Binding {
-        Binding { operand: self, access: Access::Read, window: None }
+        Binding { operand: self, access: Access::Read }
     }
 
     /// Bound as `var<storage, read_write>`.
     pub fn write(self) -> Binding {
-        Binding { operand: self, access: Access::Write, window: None }
+        Binding { operand: self, access: Access::Write }
     }
 
     /// Bound as `var<uniform>`.
     pub fn uniform(self) -> Binding {
-        Binding { operand: self, access: Access::Uniform, window: None }
+        Binding { operand: self, access: Access::Uniform }
     }
 
     fn is_gradient(self) -> bool {

@@ -43,11 +43,14 @@ pub fn in_each_dialect(name: impl Into<String>, run: impl Fn(&Gpu) + Send + Sync
     [test(name, move |gpu| run(gpu)), plain]
 }
 
-/// A test in the dialect of subgroups of four, where the adapter's own has subgroups at all.
-pub fn in_fours(name: impl Into<String>, run: impl Fn(&Gpu) + Send + Sync + 'static) -> Test {
-    test(format!("{}, in fours", name.into()), move |gpu| match gpu.dialect().lanes {
-        Lanes::Alone => eprintln!("skipped: kernels do not use subgroups on this adapter"),
-        Lanes::Fours | Lanes::Eights => run(&IN_FOURS),
+/// One test in every dialect that the adapter understands.
+pub fn in_every_dialect(name: impl Into<String>, run: impl Fn(&Gpu) + Send + Sync + 'static) -> Test {
+    test(name, move |gpu| {
+        run(gpu);
+        run(&PLAIN);
+        if gpu.dialect().lanes != Lanes::Alone {
+            run(&IN_FOURS);
+        }
     })
 }
 

@@ -432,7 +432,7 @@ pub fn rows() -> Vec<Row> {
         conv([2, 4, 5, 5], (4, 2), (1, 0, 2), false),
         conv([1, 4, 17, 3], (9, 3), (1, 1, 1), false),
         conv([3, 20, 10, 9], (24, 3), (1, 1, 1), false),
-        // For processors: rows of 1, 2, 3, 7 and 8 groups of columns, rows left over, several tiles in a row, groups of channels.
+        // For processors: rows of 1 to 4 groups of columns and several of these, rows and positions left over, groups of channels.
         conv([1, 3, 5, 4], (9, 3), (1, 1, 1), true),
         conv([3, 5, 9, 8], (7, 3), (1, 1, 1), false),
         conv([2, 4, 3, 12], (8, 3), (1, 1, 2), true),
@@ -443,20 +443,28 @@ pub fn rows() -> Vec<Row> {
         conv([2, 9, 5, 16], (10, 1), (1, 0, 1), true),
         conv([3, 20, 4, 8], (9, 1), (2, 0, 1), false),
         conv([2, 4, 7, 16], (8, 1), (2, 0, 2), true),
+        conv([2, 80, 3, 4], (20, 1), (1, 0, 1), false),
         conv([1, 3, 5, 8], (9, 3), (2, 1, 1), true),
         conv([3, 5, 8, 16], (7, 3), (2, 1, 1), false),
         conv([2, 4, 6, 24], (8, 3), (2, 1, 2), true),
         conv([1, 9, 2, 64], (3, 3), (2, 1, 1), false),
         conv([2, 3, 1, 40], (20, 3), (2, 1, 1), false),
         conv([2, 3, 6, 10], (4, 3), (2, 1, 1), false),
-        // Rows of 4 and 6 groups, and of 8 groups in and 4 out.
+        // More of these, at stride 2 of 4 groups in a row of x and of y.
         conv([2, 3, 5, 16], (9, 3), (1, 1, 1), false),
         conv([2, 3, 3, 24], (9, 3), (1, 1, 1), true),
         conv([2, 3, 6, 32], (9, 3), (2, 1, 1), false),
         conv([2, 3, 8, 4], (4, 3), (2, 1, 1), false),
-        // Weights that fill more than a uniform buffer, in both directions.
+        // Several tiles of output channels, the last one partial, in both directions; in groups; many positions.
         conv([1, 60, 2, 4], (40, 3), (1, 1, 1), false),
         conv([1, 60, 2, 8], (40, 3), (2, 1, 1), false),
+        conv([1, 40, 3, 8], (36, 3), (2, 1, 2), true),
+        conv([3, 8, 3, 24], (10, 1), (1, 0, 2), true),
+        conv([2, 7, 6, 32], (5, 1), (2, 0, 1), false),
+        conv([1, 3, 5, 80], (5, 3), (2, 1, 1), false),
+        conv([1, 3, 5, 40], (5, 3), (1, 1, 1), false),
+        conv([1, 3, 3, 48], (4, 3), (2, 1, 1), false),
+        conv([131, 2, 1, 8], (3, 3), (2, 1, 1), false),
         // For channels by themselves: rows cut off and whole, strips, strides, slices of several columns in the weight gradient.
         conv([2, 5, 9, 11], (5, 3), (1, 1, 5), true),
         conv([2, 3, 17, 8], (3, 3), (1, 1, 3), false),

@@ -3,7 +3,7 @@
 
 use crate::common::compare::assert_close;
 use crate::common::rows::{CONTROLS, Row, declare, rows};
-use crate::common::{Test, in_each_dialect, in_fours};
+use crate::common::{Test, in_each_dialect, in_every_dialect};
 use lerac::gpu::Gpu;
 use lerac::tape::{Program, Storage, Tape};
 use std::sync::Arc;
@@ -61,23 +61,30 @@ fn check(gpu: &Gpu, row: &Row, mut tape: Tape, uses: usize) {
     }
 }
 
-/// A test per row, way to compute it, and dialect; in fours where neighbours share what they load.
+/// Whether neighbours share what they load in some kernel of a tape with this row.
+fn shares_loads(row: &Row, tape: &Tape) -> bool {
+    let tape = row.on(tape.clone()).0;
+    let dispatches = tape.forward().into_iter().chain(tape.backward());
+    dispatches.into_iter().any(|(_, dispatch)| dispatch.kernel.shader.source.contains("one_of("))
+}
+
+/// A test per row, way to compute it, and dialect; one for all dialects where neighbours share what they load.
 pub fn tests() -> Vec<Test> {
     let mut tests = vec![];
     for row in rows() {
         let row = Arc::new(row);
         for (tape, which) in row.ways() {
             let name = format!("op_table {}{which}", row.name);
+            let shares = shares_loads(&row, &tape);
             let row = row.clone();
-            let run = Arc::new(move |gpu: &Gpu| {
+            let run = move |gpu: &Gpu| {
                 check(gpu, &row, tape.clone(), 1);
                 check(gpu, &row, tape.clone(), 2);
-            });
-            if which.contains("wide") {
-                let run = run.clone();
-                tests.push(in_fours(&name, move |gpu| run(gpu)));
+            };
+            match shares {
+                true => tests.push(in_every_dialect(name, run)),
+                false => tests.extend(in_each_dialect(name, run)),
             }
-            tests.extend(in_each_dialect(name, move |gpu| run(gpu)));
         }
     }
     tests

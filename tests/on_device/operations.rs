@@ -2,8 +2,8 @@
 
 use crate::common::compare::assert_close;
 use crate::common::rows::spread;
-use crate::common::{Test, in_each_dialect};
-use lerac::gpu::{Access, Gpu, Kernel, Shader};
+use crate::common::{Test, in_each_dialect, test};
+use lerac::gpu::{Access, Dialect, Gpu, Kernel, Lanes, Quads, Shader};
 use lerac::nn::{self, Net, NetOptions, Recorded, Task};
 use lerac::ops::batch_norm::{self, After, Norm};
 use lerac::ops::cross_entropy::{self, Targets};
@@ -52,6 +52,14 @@ fn quads_pass_bit_for_bit(gpu: &Gpu) {
     gpu.run([&gpu.call(&kernel, &ranges, [1024, 1, 1]).unwrap()]).unwrap();
     assert!(gpu.read::<u32>(&y.whole()).unwrap() == bits, "whole quads");
     assert!(gpu.read::<u32>(&z.whole()).unwrap() == bits, "floats by themselves");
+}
+
+/// Mesa's llvmpipe, the adapter of CI, has what its dialect needs: else the forms for processors would go untested unnoticed.
+fn llvmpipe_speaks_its_dialect(gpu: &Gpu) {
+    if gpu.info().name.contains("llvmpipe") {
+        let Dialect { quads, lanes } = gpu.dialect();
+        assert!(quads == Quads::Words && lanes != Lanes::Alone, "{quads:?}, {lanes:?}");
+    }
 }
 
 fn load_batch(gpu: &Gpu) {
@@ -479,5 +487,6 @@ pub fn tests() -> Vec<Test> {
         in_each_dialect("operations batch_norm statistics and evaluation", batch_norm_statistics),
         in_each_dialect("operations dropout masks", dropout_masks),
     ];
-    tests.into_iter().flatten().collect()
+    let llvmpipe = test("operations: llvmpipe speaks its dialect", llvmpipe_speaks_its_dialect);
+    tests.into_iter().flatten().chain([llvmpipe]).collect()
 }

@@ -17,8 +17,8 @@ pub const WIDE_CHANNELS: usize = 16;
 /// Groups of four columns of an invocation of the wide kernel.
 const GROUPS: usize = 4;
 
-/// Both of the kernel for spread out gradients.
-const SPREAD_CHANNELS: usize = 8;
+/// The same two of the kernel for spread out gradients; its `O_TILE`.
+pub const SPREAD_CHANNELS: usize = 8;
 const SPREAD_GROUPS: usize = 2;
 
 /// Rows and columns of the result of a workgroup of the kernel with shared tiles.
@@ -188,8 +188,7 @@ impl Correlation {
         (&DEPTHWISE_SHADER, entry, linear_grid(strips, LANES))
     }
 
-    /// Correlates `x` with `w` into `y`, by the variant in force for this `part` of the convolution; those of registers pack the
-    /// weights first.
+    /// Correlates `x` with `w` into `y`, by the variant in force for this `part` of the convolution; some pack the weights first.
     pub(super) fn dispatches(
         &self,
         tape: &mut Tape,

@@ -30,7 +30,7 @@ pub static SHARED_SHADER: Shader = shader!("conv2d_shared");
 /// `shaders/conv2d_depthwise.wgsl`.
 pub static DEPTHWISE_SHADER: Shader = shader!("conv2d_depthwise");
 
-pub use correlation::{O_TILE, WIDE_CHANNELS};
+pub use correlation::{O_TILE, SPREAD_CHANNELS, WIDE_CHANNELS};
 
 /// How a kernel moves over its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

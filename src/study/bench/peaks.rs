@@ -77,7 +77,7 @@ impl Peaks {
             if seconds > 5e-3 || workgroups >= 32_768 {
                 break 2e-9 * (MULTIPLY_ADDS * 64) as f64 * f64::from(workgroups) / seconds;
             }
-            workgroups *= 4;
+            workgroups = (workgroups * 4).min(32_768);
         };
         let copy = Copying::new(gpu)?;
         let seconds = (0..=runs).map(|_| copy.seconds(gpu)).collect::<Result<Vec<_>>>()?;
