@@ -33,7 +33,7 @@ fn quad(plane: u32, h: u32, w4: u32) -> vec4<f32> {
 }
 
 fn column_after(plane: u32, h: u32, w4: u32) -> f32 {
-    return select(0.0, float_in(x[plane + h * W4 + w4 + 1u][0], 0u), h < H && w4 + 1u < W4);
+    return select(0.0, floats(x[plane + h * W4 + w4 + 1u]).x, h < H && w4 + 1u < W4);
 }
 
 // The group at row h and the one beside it, or below.

@@ -60,11 +60,11 @@ fn quad(plane: u32, h: u32, w4: u32) -> vec4<f32> {
 }
 
 fn column_before(plane: u32, h: u32, w4: u32) -> f32 {
-    return select(0.0, float_in(x[plane + h * W4 + w4 - 1u][3u / FLOATS_PER_WORD], 3u), h < H && w4 > 0u);
+    return select(0.0, floats(x[plane + h * W4 + w4 - 1u]).w, h < H && w4 > 0u);
 }
 
 fn column_after(plane: u32, h: u32, w4: u32) -> f32 {
-    return select(0.0, float_in(x[plane + h * W4 + w4 + 1u][0], 0u), h < H && w4 + 1u < W4);
+    return select(0.0, floats(x[plane + h * W4 + w4 + 1u]).x, h < H && w4 + 1u < W4);
 }
 
 // What the middle tap sees of row h of x at the four columns of group q of y, and what the tap right of it sees but for its last
