@@ -18,11 +18,11 @@ const TOLERANCE: f64 = 1e-4;
 /// The same after twenty steps.
 const STEPS_TOLERANCE: f64 = 1e-3;
 
-/// So many times PyTorch's own f32 may be off, where that is more: of what is nearly 0, as the gradient of a bias before a norm, f32
+/// So many times what rounding moves may be off, where that is more: of what is nearly 0, as the gradient of a bias before a norm, f32
 /// knows nothing.
-const TIMES_F32: f64 = 10.0;
+const TIMES_ROUNDING: f64 = 10.0;
 
-/// Numbers that stand for a tensor: its norm, eight products with signs, and how far PyTorch's f32 is off.
+/// Numbers that stand for a tensor: its norm, eight products with signs, and how far rounding moves it.
 const NUMBERS: usize = 10;
 
 const CLASSES: usize = 10;
@@ -116,9 +116,9 @@ impl Fixture {
             let found = sketch(values);
             let squares = found[1..].iter().zip(&expected[1..9]).map(|(f, e)| (f - e) * (f - e));
             let error = (squares.sum::<f64>() / 8.0).sqrt();
-            let (norm, of_f32) = (expected[0], expected[9]);
-            let allowed = (tolerance * norm).max(TIMES_F32 * of_f32);
-            assert!(error <= allowed, "{kind} {name}: off by {error:.2e} of {norm:.2e}, PyTorch's f32 by {of_f32:.2e}");
+            let (norm, of_rounding) = (expected[0], expected[9]);
+            let allowed = (tolerance * norm).max(TIMES_ROUNDING * of_rounding);
+            assert!(error <= allowed, "{kind} {name}: off by {error:.2e} of {norm:.2e}, rounding by {of_rounding:.2e}");
         }
     }
 
