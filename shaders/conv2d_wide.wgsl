@@ -117,24 +117,29 @@ fn taps_of_row(at: Origin) -> Term {
     );
 }
 
-fn channels_of_group(a: Origin, b: Origin, c: Origin, g: u32) -> mat3x4<f32> {
-    return mat3x4(seen_by(a, g).middle, seen_by(b, g).middle, seen_by(c, g).middle);
-}
-
 // The plane of a channel of a group whose first one is number `first`. Beyond the group it is that of its last channel, and counts nothing.
 fn plane_of(first: u32, c: u32) -> u32 { return (first + min(c, C_GROUP - 1u)) * H * W4; }
 
+// What the tap of a 1x1 kernel sees of three channels.
+fn seen_of_channels(first: u32, c: u32, h: u32, q: u32) -> mat3x4<f32> {
+    return mat3x4(
+        seen(plane_of(first, c), h, q).middle,
+        seen(plane_of(first, c + 1u), h, q).middle,
+        seen(plane_of(first, c + 2u), h, q).middle,
+    );
+}
+
+fn channels_at(first: u32, at: Place, term: u32, g: u32) -> mat3x4<f32> {
+    return seen_of_channels(first, 3u * term, (at.oh + g / GROUPS_PER_ROW) * S, at.q + g % GROUPS_PER_ROW);
+}
+
 fn term_at(first: u32, at: Place, term: u32) -> Term {
     if KH == 1u {
-        let h = at.oh * S;
-        let a = Origin(plane_of(first, 3u * term), h, at.q);
-        let b = Origin(plane_of(first, 3u * term + 1u), h, at.q);
-        let c = Origin(plane_of(first, 3u * term + 2u), h, at.q);
         return Term(
-            channels_of_group(a, b, c, 0u),
-            channels_of_group(a, b, c, 1u),
-            channels_of_group(a, b, c, 2u),
-            channels_of_group(a, b, c, 3u),
+            channels_at(first, at, term, 0u),
+            channels_at(first, at, term, 1u),
+            channels_at(first, at, term, 2u),
+            channels_at(first, at, term, 3u),
         );
     }
     // Above the plane the row wraps around to a large number, which is outside too.
@@ -257,15 +262,6 @@ fn seen_by_taps(plane: u32, h: u32, q: u32) -> mat3x4<f32> {
     let before = vec4(column_before(plane, h, q * S), s.odd.xyz);
     if S == 2u { return mat3x4(before, s.middle, s.odd); }
     return mat3x4(before, s.middle, vec4(s.odd.yzw, column_after(plane, h, q)));
-}
-
-// What the tap of a 1x1 kernel sees of three channels.
-fn seen_of_channels(first: u32, c: u32, h: u32, q: u32) -> mat3x4<f32> {
-    return mat3x4(
-        seen(plane_of(first, c), h, q).middle,
-        seen(plane_of(first, c + 1u), h, q).middle,
-        seen(plane_of(first, c + 2u), h, q).middle,
-    );
 }
 
 // The sums of one output channel, a row of taps each (columns), with those over four columns more; `g` is its dy there.

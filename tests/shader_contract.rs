@@ -42,7 +42,7 @@ fn check(launch: &Launch<'_>, dialect: Dialect) {
     let index = index.unwrap_or_else(|| panic!("{what}: no such entry point"));
     let size = module.entry_points[index].workgroup_size;
     assert!(size.iter().product::<u32>() <= 256, "{what}: more than 256 invocations");
-    let shares_loads = launch.kernel.shader.source.contains("one_of(") && launch.kernel.entry != "pack";
+    let shares_loads = launch.kernel.shader.shares_loads() && launch.kernel.entry != "pack";
     assert!(!shares_loads || size == [8, 1, 1], "{what}: neighbours share what they load in workgroups of eight");
     assert!(launch.grid.iter().all(|&groups| (1..=65_535).contains(&groups)), "{what}: grid {:?}", launch.grid);
     let storage = launch.access.iter().filter(|&&access| access != Access::Uniform).count();

@@ -20,6 +20,9 @@ pub enum Lanes {
     Eights,
 }
 
+/// What a shader says whose eight neighbours share loads.
+pub(super) const SHARING: &str = "one_of(";
+
 /// Which form of each the kernels of a device take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dialect {
@@ -51,7 +54,7 @@ impl Dialect {
             Lanes::Fours => include_str!("../../shaders/eight_in_fours.wgsl"),
             Lanes::Eights => include_str!("../../shaders/eight_in_eights.wgsl"),
         };
-        [("Quad", quads), ("one_of(", lanes)]
+        [("Quad", quads), (SHARING, lanes)]
     }
 
     /// The WGSL that stands before a shader's text `source`: what it says but does not define.

@@ -1,5 +1,6 @@
 //! Shaders, kernels and the pipelines made of them.
 
+use super::dialect::SHARING;
 use super::{Access, Dialect, Gpu};
 use crate::error::{Error, Result};
 use std::fmt::Write;
@@ -11,6 +12,13 @@ pub struct Shader {
     pub name: &'static str,
     /// The file's text. It is compiled behind what its [`Dialect`] says.
     pub source: &'static str,
+}
+
+impl Shader {
+    /// Whether the eight neighbours of a workgroup share what they load in some kernel of this file.
+    pub fn shares_loads(&self) -> bool {
+        self.source.contains(SHARING)
+    }
 }
 
 /// A value that a kernel is compiled for.

@@ -35,7 +35,7 @@ pub fn test(name: impl Into<String>, run: impl Fn(&Gpu) + Send + Sync + 'static)
 }
 
 /// A test in the dialect that kernels usually have here, and one in that of GPUs.
-pub fn in_each_dialect(name: impl Into<String>, run: impl Fn(&Gpu) + Send + Sync + 'static) -> [Test; 2] {
+pub fn in_two_dialects(name: impl Into<String>, run: impl Fn(&Gpu) + Send + Sync + 'static) -> [Test; 2] {
     let name = name.into();
     let run = Arc::new(run);
     let again = run.clone();

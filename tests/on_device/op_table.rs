@@ -3,7 +3,7 @@
 
 use crate::common::compare::assert_close;
 use crate::common::rows::{CONTROLS, Row, declare, rows};
-use crate::common::{Test, in_each_dialect, in_every_dialect};
+use crate::common::{Test, in_every_dialect, in_two_dialects};
 use lerac::gpu::Gpu;
 use lerac::tape::{Program, Storage, Tape};
 use std::sync::Arc;
@@ -65,7 +65,7 @@ fn check(gpu: &Gpu, row: &Row, mut tape: Tape, uses: usize) {
 fn shares_loads(row: &Row, tape: &Tape) -> bool {
     let tape = row.on(tape.clone()).0;
     let dispatches = tape.forward().into_iter().chain(tape.backward());
-    dispatches.into_iter().any(|(_, dispatch)| dispatch.kernel.shader.source.contains("one_of("))
+    dispatches.into_iter().any(|(_, dispatch)| dispatch.kernel.shader.shares_loads())
 }
 
 /// A test per row, way to compute it, and dialect; one for all dialects where neighbours share what they load.
@@ -83,7 +83,7 @@ pub fn tests() -> Vec<Test> {
             };
             match shares {
                 true => tests.push(in_every_dialect(name, run)),
-                false => tests.extend(in_each_dialect(name, run)),
+                false => tests.extend(in_two_dialects(name, run)),
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::common::compare::assert_close;
 use crate::common::rows::spread;
-use crate::common::{Test, in_each_dialect, test};
+use crate::common::{Test, in_two_dialects, test};
 use lerac::gpu::{Access, Dialect, Gpu, Kernel, Lanes, Quads, Shader};
 use lerac::nn::{self, Net, NetOptions, Recorded, Task};
 use lerac::ops::batch_norm::{self, After, Norm};
@@ -469,23 +469,23 @@ fn dropout_masks(gpu: &Gpu) {
 /// The tests of this file.
 pub fn tests() -> Vec<Test> {
     let tests = [
-        in_each_dialect("operations: quads pass bit for bit", quads_pass_bit_for_bit),
-        in_each_dialect("operations load_batch", load_batch),
-        in_each_dialect("operations cross_entropy", cross_entropy_rows),
-        in_each_dialect("operations: cross_entropy of mixed labels", cross_entropy_of_mixed_labels),
-        in_each_dialect("operations cross_entropy at its extremes", cross_entropy_extremes),
-        in_each_dialect("operations regression", regression_rows),
-        in_each_dialect("operations regression: sums at their end", sums_at_their_end),
-        in_each_dialect("operations regression at its extremes", regression_at_its_extremes),
-        in_each_dialect("operations NaN passes", nan_passes),
-        in_each_dialect("operations max_pool: the first of equals wins", the_first_of_equals_wins),
-        in_each_dialect("operations max_pool: ties and NaN in whole planes", ties_and_nan_in_whole_planes),
-        in_each_dialect(
+        in_two_dialects("operations: quads pass bit for bit", quads_pass_bit_for_bit),
+        in_two_dialects("operations load_batch", load_batch),
+        in_two_dialects("operations cross_entropy", cross_entropy_rows),
+        in_two_dialects("operations: cross_entropy of mixed labels", cross_entropy_of_mixed_labels),
+        in_two_dialects("operations cross_entropy at its extremes", cross_entropy_extremes),
+        in_two_dialects("operations regression", regression_rows),
+        in_two_dialects("operations regression: sums at their end", sums_at_their_end),
+        in_two_dialects("operations regression at its extremes", regression_at_its_extremes),
+        in_two_dialects("operations NaN passes", nan_passes),
+        in_two_dialects("operations max_pool: the first of equals wins", the_first_of_equals_wins),
+        in_two_dialects("operations max_pool: ties and NaN in whole planes", ties_and_nan_in_whole_planes),
+        in_two_dialects(
             "operations: evaluation is training under the same statistics",
             evaluation_is_training_under_the_same_statistics,
         ),
-        in_each_dialect("operations batch_norm statistics and evaluation", batch_norm_statistics),
-        in_each_dialect("operations dropout masks", dropout_masks),
+        in_two_dialects("operations batch_norm statistics and evaluation", batch_norm_statistics),
+        in_two_dialects("operations dropout masks", dropout_masks),
     ];
     let llvmpipe = test("operations: llvmpipe speaks its dialect", llvmpipe_speaks_its_dialect);
     tests.into_iter().flatten().chain([llvmpipe]).collect()

@@ -2,7 +2,7 @@
 
 use crate::common::compare::assert_close;
 use crate::common::rows::spread;
-use crate::common::{Test, in_each_dialect};
+use crate::common::{Test, in_two_dialects};
 use lerac::gpu::Gpu;
 use lerac::ops::metrics::Metrics;
 use lerac::optim::{LayerNorms, Optimizer, Rule, Settings, reference};
@@ -249,12 +249,12 @@ fn stands_still_once_halted(gpu: &Gpu) {
 /// The tests of this file.
 pub fn tests() -> Vec<Test> {
     let tests = [
-        in_each_dialect("optimisers match their references", matches_reference),
-        in_each_dialect("optimisers equal a dispatch per tensor, bit for bit", equals_a_dispatch_per_tensor),
-        in_each_dialect("optimisers update over windows", equals_windows),
-        in_each_dialect("optimisers: norms cost no bit and match", norms_cost_no_bit_and_match),
-        in_each_dialect("optimisers: norms are the same over windows", norms_are_the_same_over_windows),
-        in_each_dialect("optimisers stand still once a loss was not finite", stands_still_once_halted),
+        in_two_dialects("optimisers match their references", matches_reference),
+        in_two_dialects("optimisers equal a dispatch per tensor, bit for bit", equals_a_dispatch_per_tensor),
+        in_two_dialects("optimisers update over windows", equals_windows),
+        in_two_dialects("optimisers: norms cost no bit and match", norms_cost_no_bit_and_match),
+        in_two_dialects("optimisers: norms are the same over windows", norms_are_the_same_over_windows),
+        in_two_dialects("optimisers stand still once a loss was not finite", stands_still_once_halted),
     ];
     tests.into_iter().flatten().collect()
 }
