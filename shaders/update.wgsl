@@ -6,7 +6,7 @@
 //   adamax   g += wd p;  m as adam;  v = max(b2 v, |g| + eps);  p -= lr / (1 - b1^t) m / v
 // as PyTorch defines them. params, grads, first, second: one window of an arena, blocks of 256 floats (64 vec4).
 // A row of 64 neighbours owns a run: up to MOST_BLOCKS blocks of one layer, as many vec4 per invocation. Once a loss was not finite
-// nothing changes any more.
+// no parameter changes any more.
 // With NORMS each invocation leaves the sums of g^2 (before weight decay), of the squared change (before p rounds it) and of p^2
 // (before the change) over its run behind, so that no invocation waits for another: a barrier costs more than the update itself on
 // llvmpipe. `layer_norms` adds those of each layer in a fixed order, a workgroup a layer.

@@ -289,6 +289,10 @@ fn wrong_options_are_refused_with_a_remedy() {
     assert_refused(&["compare", "--k", "1", "--ks", "1,2"], &["--k", "--ks"]);
     assert_refused(&["train", "--init-partial"], &["--init-partial", "--init FILE"]);
     assert_refused(&["info", "--model", "lenet", "--batch-size", "4294967295"], &["--batch-size", "1048576"]);
+    for side in ["0", "65536", "18446744073709551615"] {
+        let image = ["info", "--model", "resnet8", "--classes", "10", "--image-size", side];
+        assert_refused(&image, &["--image-size", "1 to 1024 pixels", side]);
+    }
     assert_refused(&["train", "--recipe", "resnet7"], &["--recipe", "resnet18-cifar10"]);
     assert_refused(&["train", "--batch-size", "many"], &["--batch-size"]);
     assert_refused(&["fly"], &["fly"]);
@@ -309,6 +313,8 @@ fn numbers_are_checked_whatever_the_method() {
         ["--gamma", "0", "positive"],
         ["--final-rate", "-1", "0, or"],
         ["--clip-norm", "0", "positive"],
+        ["--clip-norm", "1e-300", "that f32 holds"],
+        ["--jitter", "-1,0,0", "numbers from 0 to 1, found -1"],
         ["--milestones", "-1,2", "above 0"],
         ["--train-images", "0", "at least 1, found 0"],
         ["--batch-size", "9007199254740993", "found 9007199254740993"],

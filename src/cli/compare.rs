@@ -73,7 +73,7 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
     let splits = open_data(&config.source(), args.quiet)?;
     let gpu = args.device.open()?;
     make_dir(&args.out)?;
-    let _lock = Lock::take(&args.out)?;
+    let lock = Lock::take(&args.out)?;
     let fingerprint = splits.fingerprint();
     let mut finished = vec![];
     for run in &runs {
@@ -120,6 +120,7 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
         overall.inc(1);
     }
     overall.finish_and_clear();
+    lock.check()?;
 
     let unbegun = finished.iter().filter(|run| run.is_none()).count() - failures.len();
     // By method, in the grid's order, whichever runs failed.

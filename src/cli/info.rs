@@ -2,7 +2,7 @@
 
 use super::{DeviceArgs, print};
 use crate::curriculum::Layer;
-use crate::data::Source;
+use crate::data::{Source, check_side};
 use crate::error::Result;
 use crate::gpu::{Gpu, Options, adapters, choose};
 use crate::nn::{self, NetOptions, Task};
@@ -55,6 +55,7 @@ fn describe(model: &str, args: &InfoArgs) -> Result<()> {
     let (image, outputs, whose) = match args.classes {
         Some(classes) => {
             let side = args.image_size.unwrap_or(nn::usual_side(model));
+            check_side(side)?;
             ([3, side, side], classes as usize, format!("{classes} classes of {side}x{side}"))
         }
         None => {

@@ -53,6 +53,13 @@ pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
     let batches = indices.chunks(config.batch_size);
     let batches = batches.map(|i| HostBatch::gather(&given, i, config.batch_size, || Augmentation::IDENTITY));
     for (path, logits) in args.images.iter().zip(session.logits(batches)?) {
+        if logits.iter().any(|logit| !logit.is_finite()) {
+            let message = format!(
+                "{}: what the model makes of it is not finite: the weights of --init are out of bounds",
+                path.display()
+            );
+            return Err(Error::NonFinite(message));
+        }
         print(&match session.prediction(&logits) {
             Prediction::Class(_) => classes_line(path, &logits, known.classes(), args),
             Prediction::Number(years) => years_line(path, years, args),
@@ -69,7 +76,7 @@ fn classes_line(path: &Path, logits: &[f32], names: &[String], args: &PredictArg
     match args.json {
         true => {
             let classes = classes.iter().map(|(p, class)| json!({"class": class, "probability": p}));
-            json!({"image": path, "classes": classes.collect::<Vec<_>>()}).to_string()
+            json!({"image": path.to_string_lossy(), "classes": classes.collect::<Vec<_>>()}).to_string()
         }
         false => {
             let classes = classes.iter().map(|(p, class)| format!("{class} {:.1} %", 100.0 * p));
@@ -81,7 +88,7 @@ fn classes_line(path: &Path, logits: &[f32], names: &[String], args: &PredictArg
 /// The age of the face at `path`.
 fn years_line(path: &Path, years: f32, args: &PredictArgs) -> String {
     match args.json {
-        true => json!({"image": path, "years": years}).to_string(),
+        true => json!({"image": path.to_string_lossy(), "years": years}).to_string(),
         false => format!("{}: {years:.1} years", path.display()),
     }
 }

@@ -9,6 +9,7 @@ use crate::study::bench::{self, Effort, Measured, Subject};
 use crate::tape::Choices;
 use crate::train::Config;
 use clap::{ArgMatches, Args};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Options of `lerac tune`.
@@ -57,8 +58,11 @@ fn measure(gpu: &Gpu, config: &Config, form: Form, seconds: f64, quiet: bool) ->
     });
     bar.finish_and_clear();
     let measured = measured??;
-    let winners = measured.iter().filter_map(|m| Some((m.task.clone(), m.winner()?)));
-    cache.add(gpu.info(), Choices(winners.collect()));
+    let winners: BTreeMap<_, _> = measured.iter().filter_map(|m| Some((m.task.clone(), m.winner()?))).collect();
+    if winners.is_empty() {
+        return Err(Error::option("--seconds", format!("nothing could be timed within {seconds}; give more")));
+    }
+    cache.add(gpu.info(), Choices(winners));
     cache.write()?;
     Ok((cache, measured))
 }
@@ -76,7 +80,8 @@ pub(super) fn run(args: &TuneArgs, matches: &ArgMatches) -> Result<()> {
     let report = bench::winners(&measured);
     let path = KernelCache::path()?;
     print(&match args.json {
-        true => serde_json::json!({"adapter": gpu.info(), "cache": path, "rows": report.json()}).to_string(),
+        true => serde_json::json!({"adapter": gpu.info(), "cache": path.to_string_lossy(), "rows": report.json()})
+            .to_string(),
         false => {
             let left = unreached(&measured);
             format!("{}\nkept in {}; `lerac train --tuned` takes them{left}", table_of(&report), path.display())

@@ -27,7 +27,7 @@ pub use image_file::{Frame, decode_image, read_image};
 pub use images::Images;
 pub use loader::Loader;
 pub use shapes::shapes;
-pub use source::{AGES, NAMES, Source, open};
+pub use source::{AGES, NAMES, Source, check_side, open};
 pub use split::split;
 pub use vary::{Crop, Jitter, Variation};
 

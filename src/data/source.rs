@@ -32,6 +32,17 @@ const SIDE: usize = 64;
 /// The largest side that images are brought to.
 const LARGEST_SIDE: usize = 1024;
 
+/// Whether images may have this height and width, --image-size.
+///
+/// # Errors
+/// [`Error::Option`] where they may not.
+pub fn check_side(side: usize) -> Result<()> {
+    match (1..=LARGEST_SIDE).contains(&side) {
+        true => Ok(()),
+        false => Err(Error::option("--image-size", format!("expected 1 to {LARGEST_SIDE} pixels, found {side}"))),
+    }
+}
+
 /// As many classes as labels can tell apart.
 const MOST_CLASSES: usize = 1 << 16;
 
@@ -207,9 +218,7 @@ impl Source<'_> {
     fn frame(&self) -> Result<Frame> {
         let side = self.image_size.unwrap_or(SIDE);
         let shorter = self.resize.unwrap_or(side);
-        if !(1..=LARGEST_SIDE).contains(&side) {
-            return Err(Error::option("--image-size", format!("expected 1 to {LARGEST_SIDE} pixels, found {side}")));
-        }
+        check_side(side)?;
         if !(side..=2 * LARGEST_SIDE).contains(&shorter) {
             let message = format!("expected {side} (--image-size) to {} pixels, found {shorter}", 2 * LARGEST_SIDE);
             return Err(Error::option("--resize", message));

@@ -52,7 +52,8 @@ pub enum AdapterChoice {
 impl AdapterChoice {
     /// `option` if given, else the environment's `LERAC_ADAPTER`, else [`AdapterChoice::Auto`].
     pub fn from_option(option: Option<&str>) -> Self {
-        let wish = option.map(str::to_owned).or_else(|| std::env::var("LERAC_ADAPTER").ok());
+        let of_environment = || std::env::var_os("LERAC_ADAPTER").map(|name| name.to_string_lossy().into_owned());
+        let wish = option.map(str::to_owned).or_else(of_environment);
         match wish.as_deref().map(str::trim) {
             None | Some("") => Self::Auto,
             Some(text) => text.parse().map_or_else(|_| Self::Name(text.to_owned()), Self::Index),

@@ -35,8 +35,10 @@ pub enum Constant {
 }
 
 impl From<usize> for Constant {
+    /// A number beyond 32 bits becomes the largest: what has so many parts fits no device, which refuses it before it compiles a kernel
+    /// for it.
     fn from(value: usize) -> Self {
-        Self::U32(u32::try_from(value).expect("a kernel's constant fits 32 bits"))
+        Self::U32(u32::try_from(value).unwrap_or(u32::MAX))
     }
 }
 

@@ -1,17 +1,22 @@
 //! One process at a time in a directory.
 
 use crate::error::{Error, Result};
-use std::fs::{File, OpenOptions, TryLockError};
+use same_file::Handle;
+use std::fs::{OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// The file of a directory that its owner locks.
+const NAME: &str = ".lock";
 
 /// A directory that no other process may write to while this lives. The system lets go of it when the process ends, however it ends;
 /// the file stays, since to remove it would part those who wait for it from those who come later.
 #[derive(Debug)]
 pub struct Lock {
-    file: File,
+    dir: PathBuf,
+    file: Handle,
     /// The process that had it before and ended without letting go.
-    pub abandoned_by: Option<String>,
+    pub abandoned_by: Option<u32>,
 }
 
 impl Lock {
@@ -20,17 +25,22 @@ impl Lock {
     /// # Errors
     /// [`Error::Option`] with the number of the process that has it; [`Error::Io`] where the file cannot be written.
     pub fn take(dir: &Path) -> Result<Self> {
-        let path = dir.join(".lock");
+        let path = dir.join(NAME);
         let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = open.map_err(Error::io(&path, "create"))?;
+        if !file.metadata().is_ok_and(|data| data.is_file()) {
+            return Err(Error::format(&path, 0, "expected a file, found a pipe or a device; remove it"));
+        }
         let locked = file.try_lock();
-        let mut owner = String::new();
-        // Where it cannot be read, what follows goes without the number.
-        let _ = file.read_to_string(&mut owner);
+        let mut text = String::new();
+        // Where there is no number in it, what follows goes without.
+        let _ = (&file).take(20).read_to_string(&mut text);
+        let owner = text.parse().ok();
         match locked {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let message = format!("in use by process {owner}; wait for it, end it, or choose another directory");
+                let owner = owner.map_or("another process".to_owned(), |owner: u32| format!("process {owner}"));
+                let message = format!("in use by {owner}; wait for it, end it, or choose another directory");
                 return Err(Error::option(dir.display().to_string(), message));
             }
             // Some file systems have no locks.
@@ -39,13 +49,28 @@ impl Lock {
         }
         let written = file.set_len(0).and_then(|()| file.rewind());
         written.and_then(|()| write!(file, "{}", std::process::id())).map_err(Error::io(&path, "write"))?;
-        Ok(Self { file, abandoned_by: (!owner.is_empty()).then_some(owner) })
+        let file = Handle::from_file(file).map_err(Error::io(&path, "read"))?;
+        Ok(Self { dir: dir.to_owned(), file, abandoned_by: owner })
+    }
+
+    /// Whether the directory is still the one that was taken: not if it was removed or moved, and perhaps made anew by another process.
+    ///
+    /// # Errors
+    /// [`Error::Option`] naming it where it is not.
+    pub fn check(&self) -> Result<()> {
+        match Handle::from_path(self.dir.join(NAME)) {
+            Ok(file) if file == self.file => Ok(()),
+            _ => Err(Error::option(
+                self.dir.display().to_string(),
+                "was removed or moved while this process wrote to it; no more is written",
+            )),
+        }
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
         // A name that stays behind makes the next process say too much, no more.
-        let _ = self.file.set_len(0);
+        let _ = self.file.as_file().set_len(0);
     }
 }

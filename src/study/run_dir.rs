@@ -41,9 +41,10 @@ pub struct RunDir {
     steps: u64,
     /// What the user should hear of the directory.
     pub notes: Vec<String>,
-    _lock: Lock,
+    lock: Lock,
 }
 
+const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.csv";
 const LAYERS: &str = "layers.csv";
 const SPEED: &str = "speed.csv";
@@ -63,9 +64,15 @@ impl RunDir {
     /// be resumed.
     pub fn create(dir: &Path, config: &Config, saving: Saving) -> Result<Self> {
         let unfinished = || {
-            let dir = dir.display();
-            let message =
-                format!("{dir} holds an unfinished run; `lerac resume {dir}` goes on with it, or choose another");
+            let (dir, is_whole) = (dir.display(), dir.join(CONFIG).exists());
+            let message = match is_whole {
+                true => {
+                    format!("{dir} holds an unfinished run; `lerac resume {dir}` goes on with it, or choose another")
+                }
+                false => {
+                    format!("{dir} holds checkpoints, but no {CONFIG} of their run; remove them, or choose another")
+                }
+            };
             Error::option("--out", message)
         };
         if Self::can_be_resumed(dir) {
@@ -127,7 +134,7 @@ impl RunDir {
             layers: vec![],
             steps: 0,
             notes,
-            _lock: lock,
+            lock,
         };
         Ok((run_dir, checkpoint))
     }
@@ -142,7 +149,7 @@ impl RunDir {
     /// # Errors
     /// [`Error::Option`] with every option that differs; [`Error::Io`] and [`Error::Format`] where they cannot be read.
     pub fn check_options(dir: &Path, config: &Config) -> Result<()> {
-        let path = dir.join("config.toml");
+        let path = dir.join(CONFIG);
         match path.exists() {
             true => finished::check_same(dir, &Config::read(&path)?, config, &remedy(dir)),
             false => Ok(()),
@@ -179,8 +186,9 @@ impl RunDir {
     /// Writes weights, pictures and, once all else is there, the summary; then checkpoints have done their service.
     ///
     /// # Errors
-    /// [`Error::Io`] where a file cannot be written.
+    /// [`Error::Io`] where a file cannot be written; [`Error::Option`] where the directory is no longer this run's.
     pub fn finish(self, outcome: &Outcome<'_>, method: &str) -> Result<()> {
+        self.lock.check()?;
         let session = &outcome.session;
         let snapshot = session.snapshot()?;
         let steps_per_epoch = session.time().steps_per_epoch.to_string();
@@ -205,14 +213,16 @@ impl RunDir {
 
 impl Observer for RunDir {
     fn begin(&mut self, _plan: &SessionPlan, layers: &[Layer], steps: u64) -> Result<()> {
+        self.lock.check()?;
         self.layers = layers.to_vec();
         self.steps = steps;
         // Only now are the images known to be those of the checkpoint, if there is one.
         let text = toml::to_string(&self.config).expect("every option has a TOML form");
-        write_whole(&self.dir.join("config.toml"), text.as_bytes())
+        write_whole(&self.dir.join(CONFIG), text.as_bytes())
     }
 
     fn interval(&mut self, record: &IntervalRecord) -> Result<()> {
+        self.lock.check()?;
         // The rates are those of the interval's last step, which began one step earlier than the interval ends.
         let step = record.step - 1;
         let epoch = record.epoch * step as f64 / record.step as f64;
@@ -275,6 +285,7 @@ impl Observer for RunDir {
     }
 
     fn checkpoint(&mut self, mut checkpoint: Checkpoint) -> Result<()> {
+        self.lock.check()?;
         for (name, table) in self.tables() {
             checkpoint.standing.tables.insert(name.to_owned(), table.sync()?);
         }

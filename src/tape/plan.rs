@@ -70,7 +70,7 @@ impl Tape {
             let fitting = (batch_size as u128 * u128::from(limit) / u128::from(bytes)) as usize;
             let remedy = match fitting {
                 0 => "no batch size fits; a smaller model or input does".to_owned(),
-                n => format!("--batch-size {n} or less fits, and so does as small a --micro-batch"),
+                n => format!("--batch-size {n} or less fits, in training also as --micro-batch"),
             };
             return Err(Error::Capacity(format!(
                 "{name} needs {} at batch size {batch_size}, this device binds {}; {remedy}",

@@ -15,6 +15,9 @@ use std::path::Path;
 const STANDING: &str = "lerac_checkpoint";
 const CHECKSUM: &str = "crc32";
 
+/// What helps where a checkpoint does not fit the model.
+const OTHER_OPTIONS: &str = "give back the options that it was made with, or train anew elsewhere";
+
 /// Before the names of the best epoch's tensors.
 const BEST: &str = "best.";
 
@@ -208,10 +211,10 @@ impl Checkpoint {
                 let found = tensor.values.len();
                 Err(Error::option(
                     "resume",
-                    format!("{name} has {found} numbers in the checkpoint, {count} in the model"),
+                    format!("{name} has {found} numbers in the checkpoint, {count} in the model; {OTHER_OPTIONS}"),
                 ))
             }
-            None => Err(Error::option("resume", format!("the checkpoint has no {name}, which the model needs"))),
+            None => Err(Error::option("resume", format!("the checkpoint has no {name}; {OTHER_OPTIONS}"))),
         }
     }
 }

@@ -163,10 +163,7 @@ pub struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub random_resized_crop: Option<f64>,
     /// Change brightness, contrast and saturation of training images by factors up to so far from 1: three numbers
-    #[cfg_attr(
-        feature = "cli",
-        arg(long, value_delimiter = ',', allow_negative_numbers = true, help_heading = "Data")
-    )]
+    #[cfg_attr(feature = "cli", arg(long, value_delimiter = ',', allow_hyphen_values = true, help_heading = "Data"))]
     pub jitter: Vec<f64>,
     /// Cut a square of so many pixels out of training images
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, help_heading = "Data"))]
@@ -426,7 +423,8 @@ impl Config {
         let smoothing = self.label_smoothing;
         require("--label-smoothing", smoothing, (0.0..1.0).contains(&smoothing), "0 <= smoothing < 1")?;
         let clip = self.clip_norm.unwrap_or(1.0);
-        require("--clip-norm", clip, is_positive(clip), "a positive norm")?;
+        let holds = (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&clip);
+        require("--clip-norm", clip, holds, "a positive norm that f32 holds (1.2e-38 to 3.4e38)")?;
         // Without layers, curricula check their options alone.
         self.paper(&[])?;
         self.reference(&[])?;

@@ -365,7 +365,10 @@ impl<'g> Training<'g, '_> {
             return Err(Error::option("--data-dir", message));
         }
         if standing.step > self.steps {
-            let message = format!("the checkpoint is behind step {}, the run has {}", standing.step, self.steps);
+            let message = format!(
+                "the checkpoint is behind step {}, and {} epochs have {}; give back the options that it was made with, or train anew elsewhere",
+                standing.step, self.config.epochs, self.steps
+            );
             return Err(Error::option("resume", message));
         }
         self.session.set_state(standing.step, |name, count| checkpoint.values(name, count))?;

@@ -354,10 +354,11 @@ impl<'g> Session<'g> {
     }
 
     /// Each layer's gradient signal-to-noise ratio: |mean|^2 / variance over the gradients of `batches`, at the weights of now, with
-    /// the layer's parameters taken together. Neither weights nor running statistics nor sums change.
+    /// the layer's parameters taken together. Neither weights nor running statistics nor sums change. All batches have the dropout masks
+    /// of the next step: the noise is that of the images alone.
     ///
     /// # Errors
-    /// [`Error::Device`] where the device fails.
+    /// [`Error::Device`] where the device fails; [`Error::NonFinite`] where a gradient is not finite.
     pub fn signal_to_noise(&mut self, batches: impl Iterator<Item = Result<HostBatch>>) -> Result<Vec<f64>> {
         let (storage, gpu) = (&self.storage, self.gpu);
         let kept = storage.state.read_all(gpu, &storage.state_layout)?;
@@ -384,11 +385,18 @@ impl<'g> Session<'g> {
             signals[declared.layer] += sum.iter().map(|sum| (sum / count).powi(2)).sum::<f64>();
         }
         // The variance with n - 1, summed over the parameters.
-        let ratio = |(signal, squares): (&f64, &f64)| {
+        let ratio = |((signal, squares), layer): ((&f64, &f64), &Layer)| {
             let variance = (squares - count * signal) / (count - 1.0);
-            if variance > 0.0 { signal / variance } else { 0.0 }
+            match variance.is_finite() {
+                true if variance > 0.0 => Ok(signal / variance),
+                true => Ok(0.0),
+                false => Err(Error::NonFinite(format!(
+                    "{}: a gradient behind step {} is not finite, and so has no signal-to-noise ratio. Try {CALMER}",
+                    layer.name, self.time.step
+                ))),
+            }
         };
-        Ok(signals.iter().zip(&squares).map(ratio).collect())
+        signals.iter().zip(&squares).zip(&self.layers).map(ratio).collect()
     }
 
     /// Sums over the steps since the last call. Where `halted` is not 0, no parameter has changed since that step.

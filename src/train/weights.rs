@@ -105,6 +105,12 @@ pub fn read_safetensors(path: &Path) -> Result<(Vec<Tensor>, HashMap<String, Str
             let message = format!("{name} holds {} at element {at}; weights must be finite", values[at]);
             return Err(Error::format(path, 0, message));
         }
+        if name.ends_with("running_var")
+            && let Some(at) = values.iter().position(|&value| value < 0.0)
+        {
+            let message = format!("{name} holds {} at element {at}; no variance is below 0", values[at]);
+            return Err(Error::format(path, 0, message));
+        }
         tensors.push(Tensor { name, shape: view.shape().to_vec(), values });
     }
     Ok((tensors, header.metadata().clone().unwrap_or_default()))

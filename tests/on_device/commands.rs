@@ -197,6 +197,17 @@ fn weights_are_read_again() {
     let message = refusal(&[&["predict", cut.to_str().unwrap()], &from[..]].concat());
     assert!(message.contains("cut.jpg, byte ") && message.contains("cut off"), "{message}");
 
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        let unusual = dir.path().join(std::ffi::OsStr::from_bytes(b"n\xff.png"));
+        std::fs::copy(dir.path().join("0.png"), &unusual).unwrap();
+        let predict =
+            Command::new(env!("CARGO_BIN_EXE_lerac")).args(["predict", "--json"]).args(from).arg(unusual).output();
+        let line = json(&String::from_utf8(predict.unwrap().stdout).unwrap());
+        assert!(line["image"].as_str().unwrap().ends_with("n\u{fffd}.png"), "{line}");
+    }
+
     let again = dir.path().join("again");
     let tuned = [&["train", "--quiet", "--out", again.to_str().unwrap(), "--init", weights], SHORT].concat();
     stdout(&tuned);
@@ -223,6 +234,24 @@ fn weights_are_read_again() {
     let end = nan.len();
     nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
     refused("nan.safetensors", &nan, ["holds NaN at element", "must be finite"]);
+    // The last tensor by name is a variance of the last norm.
+    let mut negative = bytes.clone();
+    negative[end - 4..].copy_from_slice(&(-1f32).to_le_bytes());
+    refused("negative.safetensors", &negative, ["running_var holds -1 at element", "no variance is below 0"]);
+    // Finite weights may still make numbers that are not.
+    let huge = dir.path().join("huge.safetensors");
+    let mut model = safetensors::SafeTensors::deserialize(&bytes).unwrap().tensors();
+    let beyond = vec![0xff, 0xff, 0x7f, 0x7f].repeat(640);
+    for (name, view) in &mut model {
+        if name == "linear.weight" {
+            *view = safetensors::tensor::TensorView::new(view.dtype(), view.shape().to_vec(), &beyond).unwrap();
+        }
+    }
+    std::fs::write(&huge, safetensors::serialize(model, None).unwrap()).unwrap();
+    let picture = dir.path().join("0.png");
+    let message =
+        refusal(&["predict", picture.to_str().unwrap(), "--config", config, "--init", huge.to_str().unwrap()]);
+    assert!(message.contains("0.png: what the model makes of it is not finite"), "{message}");
     let text = "conv1.weight";
     let at = bytes.windows(text.len()).position(|window| window == text.as_bytes()).unwrap();
     let mut renamed = bytes.clone();
@@ -382,7 +411,9 @@ fn what_cannot_be_trained_is_refused() {
     std::fs::write(&file, "").unwrap();
     let message = refusal(&["train", "--out", taken.to_str().unwrap()]);
     assert!(message.contains("taken/checkpoints: cannot read: Not a directory"), "{message}");
-    refused(&["--eta", "1e30", "--train-images", "640", "--log-every", "1"], "the loss is not finite at step");
+    let diverges = ["--eta", "1e30", "--train-images", "640", "--log-every"];
+    refused(&[&diverges[..], &["1"]].concat(), "the loss is not finite at step");
+    refused(&[&diverges[..], &["20", "--snr-every", "1", "--snr-batches", "2"]].concat(), "no signal-to-noise ratio");
     std::fs::write(dir.path().join("file"), "").unwrap();
     let under_file = dir.path().join("file/run");
     assert!(refusal(&["train", "--out", under_file.to_str().unwrap()]).contains("file/run"));
@@ -478,6 +509,9 @@ fn benches_report() {
     assert!(stdout(&["bench", "loader", "--runs", "1"]).contains("images/s"));
     assert!(refusal(&["bench", "step", "--plot", "x.png"]).contains("--plot"));
     assert!(refusal(&["bench", "ops", "--models", "none"]).contains("--models"));
+    // Counts beyond 32 bits.
+    assert!(refusal(&["bench", "ops", "--models", "vgg11_bn", "--batch-size", "16777215"]).contains("or less fits"));
+    assert!(refusal(&["tune", "--seconds", "0"]).contains("--seconds: nothing could be timed"));
     for runs in ["0", "100001"] {
         assert!(refusal(&["bench", "step", "--runs", runs]).contains("--runs"));
     }

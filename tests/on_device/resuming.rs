@@ -345,6 +345,38 @@ fn two_processes() {
     assert!(first.wait().unwrap().success());
 }
 
+/// A run whose directory is taken away, and made anew by another, leaves the other's files alone.
+#[cfg(unix)]
+fn a_directory_taken_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, out) = (whole(dir.path()), dir.path().join("run"));
+    let mut endless = trains(&out);
+    let epochs = endless.iter().position(|&option| option == "--epochs").unwrap();
+    endless[epochs + 1] = "1000";
+    let mut first = command(&endless).spawn().unwrap();
+    await_in(&mut first, || !checkpoints(&out).is_empty());
+    std::fs::rename(&out, dir.path().join("away")).unwrap();
+    succeeds(&trains(&out));
+    let first = first.wait_with_output().unwrap();
+    assert_eq!(first.status.code(), Some(1), "{}", errors(&first));
+    assert!(errors(&first).contains("run: was removed or moved"), "{}", errors(&first));
+    assert_same(&whole, &out);
+}
+
+/// Checkpoints whose run is not there any more, and a lock that holds no number.
+fn leftovers() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    killed(&out, 1);
+    std::fs::remove_file(out.join("config.toml")).unwrap();
+    let refused = ended(&trains(&out));
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(errors(&refused).contains("checkpoints, but no config.toml of their run"), "{}", errors(&refused));
+    std::fs::remove_dir_all(out.join("checkpoints")).unwrap();
+    std::fs::write(out.join(".lock"), "\u{1b}[31m".repeat(1000)).unwrap();
+    assert!(!succeeds(&trains(&out)).contains("ended without"), "a process of no number");
+}
+
 /// Passes on to a run's directory what it hears, and shows `see` each step, and how far validation and test set were read.
 struct Watched<'a, F> {
     dir: &'a mut RunDir,
@@ -569,11 +601,13 @@ pub fn tests() -> Vec<Test> {
         test("resuming: damaged tables", |_| damaged_tables()),
         test("resuming: changed options", |_| changed_options()),
         test("resuming: two processes", |_| two_processes()),
+        test("resuming: leftovers", |_| leftovers()),
         test("resuming: a lost device", |_| a_lost_device()),
         test("resuming: interrupted while reading", |_| interrupted_while_reading()),
         test("resuming: a killed comparison", |_| killed_comparison()),
     ];
     if cfg!(unix) {
+        tests.push(test("resuming: a directory taken away", |_| a_directory_taken_away()));
         tests.push(test("resuming: interrupted", |_| interrupted()));
         tests.push(test("resuming: interrupted twice", |_| interrupted_twice()));
     }
