@@ -1,6 +1,7 @@
 # Needs Rust (cargo, rustfmt, clippy). `make demo` and `make test` install what else is missing on Debian and Ubuntu.
 
 CARGO ?= cargo
+LERAC := $(CARGO) run --release --quiet --
 OUT := out/demo
 
 # Mesa's device-selection layer complains on machines without a desktop, and there is nothing for it to select.
@@ -17,7 +18,7 @@ demo: ## Train a small CNN on Fashion-MNIST three ways (conventional, LeRaC, CBS
 	@sh scripts/ensure-data.sh
 	$(CARGO) build --release
 	rm -rf $(OUT)
-	target/release/lerac compare --data fashion-mnist --model lenet --methods conventional,lerac,cbs --epochs 3 --train-images 28000 \
+	$(LERAC) compare --data fashion-mnist --model lenet --methods conventional,lerac,cbs --epochs 3 --train-images 28000 \
 		--eta 0.05 --nesterov --schedule cosine --range 5e-2..5e-4 --sigma-every 1 --out $(OUT)
 
 test: ## Run every test; a missing adapter is a failure, missing data sets are said
@@ -34,9 +35,8 @@ check: ## Formatting, lints and documentation, with warnings denied
 bench: ## Time the op table, whole steps and the fused update
 	@sh scripts/ensure-adapter.sh
 	$(CARGO) bench
-	$(CARGO) build --release
-	target/release/lerac bench step
-	target/release/lerac bench update
+	$(LERAC) bench step
+	$(LERAC) bench update
 
 clean: ## Remove what was built and what the demo left
 	$(CARGO) clean

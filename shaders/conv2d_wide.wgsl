@@ -14,9 +14,10 @@ const W4: u32 = W / 4u;
 const C_GROUP: u32 = C / GROUPS;
 const O_GROUP: u32 = O / GROUPS;
 const O_TILES: u32 = (O_GROUP + O_TILE - 1u) / O_TILE;
-const TERMS: u32 = select(3u * C_GROUP, (C_GROUP + 2u) / 3u, KH == 1u);
+const TERMS_PER_ROW: u32 = (KW + 2u) / 3u;
+const TERMS: u32 = select(C_GROUP * KH * TERMS_PER_ROW, (C_GROUP + 2u) / 3u, KH == 1u);
 const ROWS: u32 = 4u / GROUPS_PER_ROW;
-const OW4: u32 = OW / 4u;
+const OW4: u32 = (OW + 3u) / 4u;
 const ROW_TILES: u32 = (OH + ROWS - 1u) / ROWS;
 const COLUMN_TILES: u32 = OW4 / GROUPS_PER_ROW;
 const POSITIONS: u32 = N * ROW_TILES * COLUMN_TILES;
@@ -24,12 +25,14 @@ const POSITIONS: u32 = N * ROW_TILES * COLUMN_TILES;
 @group(0) @binding(0) var<storage, read> w: array<f32>;
 @group(0) @binding(1) var<storage, read_write> packed: array<Quad>;
 
-// A weight of a term; 0 beyond the group's last output or input channel. TRANSPOSED packs for dx: this file's C and O
+// A weight of a term; 0 beyond the group's last output or input channel, and beyond a row's last tap. TRANSPOSED packs for dx: this file's C and O
 // are then those of dx and dy, and w is [C,O/GROUPS,KH,KW].
 fn weight(group: u32, o: u32, term: u32, i: u32) -> f32 {
-    let c = select(term / 3u, 3u * term + i, KH == 1u);
-    let tap = select(term % 3u * 3u + i, 0u, KH == 1u);
-    if o >= O_GROUP || c >= C_GROUP { return 0.0; }
+    let row = term / TERMS_PER_ROW;
+    let c = select(row / KH, 3u * term + i, KH == 1u);
+    let kw = select(term % TERMS_PER_ROW * 3u + i, 0u, KH == 1u);
+    if o >= O_GROUP || c >= C_GROUP || kw >= KW { return 0.0; }
+    let tap = row % KH * KW + kw;
     if TRANSPOSED { return w[((group * C_GROUP + c) * O_GROUP + o) * KH * KW + KH * KW - 1u - tap]; }
     return w[((group * O_GROUP + o) * C_GROUP + c) * KH * KW + tap];
 }

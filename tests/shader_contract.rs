@@ -133,6 +133,8 @@ fn every_kernel_of_every_model_binds_what_its_shader_declares() {
         ("conv2d_shared", "forward"),
         ("conv2d_shared", "weight_partial"),
         ("conv2d_spread", "forward"),
+        ("conv2d_uneven", "forward"),
+        ("conv2d_uneven", "weight_partial"),
         ("conv2d_wide", "forward"),
         ("conv2d_wide", "weight_partial"),
         ("cross_entropy", "backward"),
@@ -271,6 +273,7 @@ fn constants_are_the_same_in_both_languages() {
     let has = |name: &str, text: String| assert!(source(name).contains(&text), "{name}.wgsl lacks {text:?}");
     has("conv2d", format!("const O_TILE: u32 = {}u;", lerac::ops::conv2d::O_TILE));
     has("conv2d_wide", format!("const O_TILE: u32 = {}u;", lerac::ops::conv2d::WIDE_CHANNELS));
+    has("conv2d_uneven", format!("const O_TILE: u32 = {}u;", lerac::ops::conv2d::WIDE_CHANNELS));
     has("conv2d_spread", format!("const PACKED: u32 = {}u;", lerac::ops::conv2d::WIDE_CHANNELS));
     has("conv2d_spread", format!("const O_TILE: u32 = {}u;", lerac::ops::conv2d::SPREAD_CHANNELS));
     has("linear", format!("const TILE: u32 = {}u;", lerac::ops::linear::TILE));

@@ -160,8 +160,8 @@ fn show(out: &Path, setting: &Setting<'_>, finished: &[Finished]) -> Result<()> 
     comparison.in_words().iter().for_each(|sentence| print(sentence));
     let (config, summary) = (setting.config, &finished[0].summary);
     print(&format!(
-        "{} on {}, {} epoch(s) of {} images, batch size {}, {} test images, {}; relative time is the median over pairs of intervals; files in \
-         {}, first of all report.html",
+        "{} on {}, {} epoch(s) of {} images, batch size {}, {} test images, {}; relative time is the median over pairs of \
+         intervals, in which other work on the machine shows; files in {}, first of all report.html",
         config.model,
         config.data,
         config.epochs,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 /// Options of `lerac eval`.
 #[derive(Debug, Args)]
+#[command(override_usage = "lerac eval --config FILE --init FILE [OPTIONS]")]
 pub(super) struct EvalArgs {
     #[command(flatten)]
     config: ConfigArgs,

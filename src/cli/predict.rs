@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// Options of `lerac predict`.
 #[derive(Debug, Args)]
+#[command(override_usage = "lerac predict --config FILE --init FILE [OPTIONS] <IMAGES>...")]
 pub(super) struct PredictArgs {
     /// PNG or JPEG files; each is scaled and cropped as the images of --data are
     #[arg(required = true)]

@@ -46,6 +46,7 @@ pub const SHADERS: &[&Shader] = &[
     &conv2d::SHADER,
     &conv2d::WIDE_SHADER,
     &conv2d::SPREAD_SHADER,
+    &conv2d::UNEVEN_SHADER,
     &conv2d::SHARED_SHADER,
     &conv2d::DEPTHWISE_SHADER,
     &cross_entropy::SHADER,

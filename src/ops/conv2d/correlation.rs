@@ -1,6 +1,6 @@
 //! The correlation that gives y of x and, with w flipped and its channels exchanged, dx of dy.
 
-use super::{DEPTHWISE_SHADER, Geometry, SHADER, SHARED_SHADER, SPREAD_SHADER, WIDE_SHADER};
+use super::{DEPTHWISE_SHADER, Geometry, SHADER, SHARED_SHADER, SPREAD_SHADER, UNEVEN_SHADER, WIDE_SHADER};
 use crate::gpu::{Constant, Shader};
 use crate::ops::{EIGHT, Kernels, LANES};
 use crate::tape::{Dispatch, Operand, ParamId, Tape, Target, Variant, linear_grid};
@@ -30,6 +30,34 @@ const SHARED_CHANNELS: usize = 24;
 
 /// Rows of an invocation of the kernel for channels by themselves.
 const STRIP: usize = 8;
+
+/// The wide kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wide {
+    /// Rows of whole vec4, so many of which lie beside each other in the tile of an invocation.
+    Even(usize),
+    /// The same of gradients that are spread out.
+    Spread(usize),
+    /// Any others.
+    Uneven,
+}
+
+impl Wide {
+    pub(super) fn shader(self) -> &'static Shader {
+        match self {
+            Self::Even(_) => &WIDE_SHADER,
+            Self::Spread(_) => &SPREAD_SHADER,
+            Self::Uneven => &UNEVEN_SHADER,
+        }
+    }
+
+    fn groups_per_row(self) -> usize {
+        match self {
+            Self::Even(groups) | Self::Spread(groups) => groups,
+            Self::Uneven => 1,
+        }
+    }
+}
 
 /// A correlation as the shaders compute it.
 pub(super) struct Correlation {
@@ -90,11 +118,16 @@ impl Correlation {
         self.groups * (self.output[0] / self.groups).div_ceil(WIDE_CHANNELS)
     }
 
-    /// The vec4 of weights that the wide kernels read: three taps in a row of one channel each, or three channels of a 1x1 kernel.
-    fn wide_packed(&self) -> usize {
+    /// Terms that the wide kernels add for an output: three taps in a row of one channel each, or three channels of a 1x1 kernel.
+    pub(super) fn wide_terms(&self) -> usize {
         let c_group = self.input[0] / self.groups;
-        let terms = if self.kernel[0] == 1 { c_group.div_ceil(3) } else { 3 * c_group };
-        self.wide_tiles() * terms * WIDE_CHANNELS
+        let [kh, kw] = self.kernel;
+        if kh == 1 { c_group.div_ceil(3) } else { c_group * kh * kw.div_ceil(3) }
+    }
+
+    /// The vec4 of weights that they read.
+    fn wide_packed(&self) -> usize {
+        self.wide_tiles() * self.wide_terms() * WIDE_CHANNELS
     }
 
     /// Tiles of rows of the kernel with shared tiles, over all groups.
@@ -117,19 +150,32 @@ impl Correlation {
         )
     }
 
-    /// Groups of four columns that lie in a row of the tile of a processor's kernel, and the kernel; `None` where none applies.
-    pub(super) fn wide(&self) -> Option<(usize, &'static Shader)> {
+    /// The wide kernel of this correlation; `None` where none applies.
+    pub(super) fn wide(&self) -> Option<Wide> {
         let [k, _] = self.kernel;
         let (width, out) = (self.input[2], self.output[2]);
-        let (groups, row, shader) = match (self.stride, self.dilation) {
-            (1 | 2, 1) => (GROUPS, out, &WIDE_SHADER),
-            (1, 2) if out == 2 * width => (SPREAD_GROUPS, width, &SPREAD_SHADER),
-            _ => return None,
-        };
-        let applies = (k == 1 || k == 3) && self.padding == (k - 1) / 2;
-        let fits = |groups: &usize| (row / 4).is_multiple_of(*groups);
-        let whole = width.is_multiple_of(4 * self.stride);
-        (applies && whole).then(|| (1..=groups).rev().find(fits).map(|groups| (groups, shader))).flatten()
+        let centred = (k == 1 || k == 3) && self.padding == (k - 1) / 2 && width.is_multiple_of(4 * self.stride);
+        let in_row = |most: usize, row: usize| (1..=most).rev().find(|&groups| (row / 4).is_multiple_of(groups));
+        match (self.stride, self.dilation) {
+            (1 | 2, 1) if centred => in_row(GROUPS, out).map(Wide::Even),
+            (1, 2) if centred && out == 2 * width => in_row(SPREAD_GROUPS, width).map(Wide::Spread),
+            (1 | 2, _) => Some(Wide::Uneven),
+            _ => None,
+        }
+    }
+
+    /// Invocations of a wide kernel, and tiles of output channels.
+    fn wide_grid(&self, wide: Wide) -> (usize, usize) {
+        let ([_, h, w], [_, oh, ow]) = (self.input, self.output);
+        let tiles = self.wide_tiles();
+        match wide {
+            Wide::Even(in_row) => (self.n * oh.div_ceil(GROUPS / in_row) * (ow / 4 / in_row), tiles),
+            Wide::Spread(in_row) => (
+                self.n * h.div_ceil(SPREAD_GROUPS / in_row) * (w / 4 / in_row),
+                tiles * WIDE_CHANNELS / SPREAD_CHANNELS,
+            ),
+            Wide::Uneven => ((self.n * oh * ow.div_ceil(4)).div_ceil(GROUPS), tiles),
+        }
     }
 
     /// Kernels of one of the files, both of which expect the same constants; `slices` and what each of them holds matter to the
@@ -153,7 +199,7 @@ impl Correlation {
             ("GROUPS", self.groups.into()),
             ("TRANSPOSED", self.transposed.into()),
             ("BIAS", self.bias.into()),
-            ("GROUPS_PER_ROW", self.wide().map_or(1, |(groups, _)| groups).into()),
+            ("GROUPS_PER_ROW", self.wide().map_or(1, Wide::groups_per_row).into()),
             ("SLICES", slices.into()),
             ("PER_SLICE", per_slice.into()),
         ];
@@ -163,7 +209,9 @@ impl Correlation {
     /// Variants that apply, the target's usual one first.
     pub(super) fn variants(&self, target: Target) -> Vec<Variant> {
         let small = self.output[0] / self.groups < SHARED_CHANNELS;
+        let idle = self.wide().is_some_and(|wide| wide == Wide::Uneven && self.wide_grid(wide).0 < EIGHT);
         let order = match target {
+            Target::Processor if idle => [Variant::Depthwise, Variant::Registers, Variant::Wide, Variant::Shared],
             Target::Processor => [Variant::Depthwise, Variant::Wide, Variant::Registers, Variant::Shared],
             Target::Gpu if small => [Variant::Depthwise, Variant::Registers, Variant::Shared, Variant::Wide],
             Target::Gpu => [Variant::Depthwise, Variant::Shared, Variant::Registers, Variant::Wide],
@@ -206,13 +254,9 @@ impl Correlation {
                 (&SHADER, "forward", over(linear_grid(self.n * oh * ow.div_ceil(COLUMNS), LANES), o_tiles))
             }
             Variant::Wide => {
-                let (groups, shader) = self.wide().expect("chosen where it applies");
-                let (all, [_, h, w], channels) = match self.dilation {
-                    1 => (GROUPS, self.output, self.wide_tiles()),
-                    _ => (SPREAD_GROUPS, self.input, self.wide_tiles() * WIDE_CHANNELS / SPREAD_CHANNELS),
-                };
-                let tiles = self.n * h.div_ceil(all / groups) * (w / 4 / groups);
-                (shader, "forward", over(linear_grid(tiles, EIGHT), channels as u32))
+                let wide = self.wide().expect("chosen where it applies");
+                let (invocations, tiles) = self.wide_grid(wide);
+                (wide.shader(), "forward", over(linear_grid(invocations, EIGHT), tiles as u32))
             }
             Variant::Shared => {
                 let tiles = (self.n * oh * ow).div_ceil(SHARED_COLUMNS);

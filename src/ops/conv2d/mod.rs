@@ -24,6 +24,9 @@ pub static WIDE_SHADER: Shader = shader!("conv2d_wide");
 /// `shaders/conv2d_spread.wgsl`.
 pub static SPREAD_SHADER: Shader = shader!("conv2d_spread");
 
+/// `shaders/conv2d_uneven.wgsl`.
+pub static UNEVEN_SHADER: Shader = shader!("conv2d_uneven");
+
 /// `shaders/conv2d_shared.wgsl`.
 pub static SHARED_SHADER: Shader = shader!("conv2d_shared");
 
@@ -89,6 +92,16 @@ impl Geometry {
         [self.n, o, oh, ow]
     }
 
+    /// The same work on planes of one row where that makes it whole vec4: a 1x1 kernel does not see what lies beside a pixel.
+    fn in_whole_quads(self) -> Self {
+        let [c, h, w] = self.input;
+        let pointwise = self.kernel == [1, 1] && self.options.stride == 1;
+        match pointwise && !w.is_multiple_of(4) && (h * w).is_multiple_of(4) {
+            true => Self { input: [c, 1, h * w], output: [self.output[0], 1, h * w], ..self },
+            false => self,
+        }
+    }
+
     /// Multiply-adds of y, and of dx and dw each; those with the zeros of the padding are counted too.
     fn multiply_adds(&self) -> usize {
         self.n * self.output[1] * self.output[2] * self.weights()
@@ -109,6 +122,7 @@ pub fn conv2d(tape: &mut Tape, name: &str, x: Var, w: ParamId, bias: Option<Para
     let dims = weight.dims().try_into().unwrap_or_else(|_| panic!("{name}: expected w [O,C,KH,KW], found {weight}"));
     let geometry = Geometry::new(name, tape.shape(x).nchw(name), dims, options);
     let y = tape.result(name, geometry.y(), &[x], true);
+    let geometry = geometry.in_whole_quads();
 
     // Where there is no bias, the weights stand at its binding unread.
     let bias_in = Operand::from(bias.unwrap_or(w));

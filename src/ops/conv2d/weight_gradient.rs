@@ -1,7 +1,7 @@
 //! dw and dbias. dw sums over all pixels of a batch: slices of them side by side, added in a fixed order.
 
-use super::correlation::{Correlation, SHARED_COLUMNS};
-use super::{DEPTHWISE_SHADER, Geometry, SHADER, SHARED_SHADER, WIDE_SHADER};
+use super::correlation::{Correlation, SHARED_COLUMNS, Wide};
+use super::{DEPTHWISE_SHADER, Geometry, SHADER, SHARED_SHADER};
 use crate::gpu::Shader;
 use crate::ops::{EIGHT, LANES};
 use crate::tape::{Dispatch, Operand, ParamId, Tape, Variant, linear_grid};
@@ -13,7 +13,10 @@ const TAPS: usize = 3;
 /// weights in scratch memory.
 const INVOCATIONS: usize = 4096;
 
-/// Workgroups of the wide kernel, likewise: enough to keep the cores of a processor equally busy.
+/// Terms of an invocation of the wide kernel for uneven rows.
+const WIDE_TERMS: usize = 2;
+
+/// Workgroups of the wide kernels, likewise: enough to keep the cores of a processor equally busy.
 const WIDE_WORKGROUPS: usize = 128;
 
 /// The same of the kernel with shared tiles.
@@ -42,8 +45,12 @@ fn spread(g: &Geometry, correlation: &Correlation, variant: Variant) -> (&'stati
             (&SHADER, g.n * oh, per_slice, INVOCATIONS, LANES)
         }
         Variant::Wide => {
-            let per_slice = correlation.wide_tiles() * c_group.div_ceil(EIGHT * taps);
-            (&WIDE_SHADER, g.n, per_slice, WIDE_WORKGROUPS, 1)
+            let wide = correlation.wide().expect("chosen where it applies");
+            let workgroups = match wide {
+                Wide::Uneven => correlation.wide_terms().div_ceil(EIGHT * WIDE_TERMS),
+                _ => c_group.div_ceil(EIGHT * taps),
+            };
+            (wide.shader(), g.n, correlation.wide_tiles() * workgroups, WIDE_WORKGROUPS, 1)
         }
         Variant::Shared => {
             let terms = c_group * g.kernel[0] * g.kernel[1];
