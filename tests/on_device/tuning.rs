@@ -50,7 +50,6 @@ fn tasks_are_measured(gpu: &Gpu) {
     for m in &measured {
         assert!(m.seconds[0].0 == m.usual && (m.seconds.len() > 1 || m.task.starts_with("linear")), "{m:?}");
         assert!(m.seconds.iter().all(|(variant, s)| variant.suits(target) && *s > 0.0 && s.is_finite()), "{m:?}");
-        assert!(m.of(m.winner().unwrap()).unwrap() <= m.of(m.usual).unwrap(), "{m:?}");
     }
     // The most work first: that of the pair, twice.
     assert!(heard[0].2.contains("[2,8,8,8] -> [8,8,8], 3x3/1") && heard[0].1 == 11, "{heard:?}");
