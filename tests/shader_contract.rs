@@ -205,6 +205,76 @@ fn kernels_of_no_tape_bind_what_their_shaders_declare() {
     }
 }
 
+/// What stands in `text` between `before` and the next `end`.
+fn between<'t>(text: &'t str, before: &str, end: char) -> Option<&'t str> {
+    text.split_once(before).and_then(|(_, rest)| rest.split(end).next())
+}
+
+/// Whether an entry point's index goes on through all rows of a linear grid (`linear_grid`), of whose workgroups 32,768 lie in one;
+/// `None` where it does not ask how many there are. Small shapes have one row, in which every index is right.
+fn index_goes_on(entry: &str) -> Option<bool> {
+    let groups = between(entry, "@builtin(num_workgroups) ", ':')?;
+    let size = between(entry, "@workgroup_size(", ')').expect("an entry has a size");
+    let lanes = if size.parse::<u32>().is_ok() { format!("{size}u") } else { size.into() };
+    let index = match between(entry, "@builtin(global_invocation_id) ", ':') {
+        Some(id) => format!("{id}.x + {id}.y * {groups}.x * {lanes}"),
+        None => {
+            let group = between(entry, "@builtin(workgroup_id) ", ':').expect("the position in the grid");
+            format!("{group}.x + {group}.y * {groups}.x")
+        }
+    };
+    let (before, after) = entry.split_once(&index).unwrap_or_default();
+    let is_whole = (before.ends_with('(') || before.ends_with("= ")) && after.starts_with([')', ';']);
+    Some(is_whole && entry.matches(&format!("{groups}.")).count() == 1)
+}
+
+#[test]
+fn indices_go_on_in_the_next_row_of_a_grid() {
+    let shaders = lerac::ops::SHADERS.iter().chain(lerac::optim::SHADERS).copied();
+    #[cfg(feature = "cli")]
+    let shaders = shaders.chain([&lerac::study::bench::SHADER]);
+    let mut others = vec![];
+    for shader in shaders {
+        for (part, name) in shader.source.split("@compute").skip(1).zip(entries_of(shader)) {
+            match index_goes_on(part.split("\n}").next().expect("a function")) {
+                None => others.push(name),
+                Some(goes_on) => assert!(goes_on, "{name:?}: another index than `linear_grid` asks for"),
+            }
+        }
+    }
+    others.retain(|entry| *entry != ("peak", "multiply_add"));
+    // These have one row, or a meaning of their own for y.
+    let of_channels = ["partial", "partial_alone", "finish", "prepare"].map(|entry| ("batch_norm", entry));
+    let backward = ["backward_partial", "backward_partial_alone", "backward_finish"].map(|entry| ("batch_norm", entry));
+    let of_sums = [("clip", "finish"), ("conv2d", "backward_bias"), ("linear", "backward_bias"), ("metrics", "reduce")];
+    let mut expected = [&of_channels[..], &backward, &of_sums].concat();
+    [&mut others, &mut expected].into_iter().for_each(|entries| entries.sort_unstable());
+    assert_eq!(others, expected, "entries that do not ask for the number of workgroups");
+}
+
+#[test]
+fn an_index_that_starts_again_in_the_next_row_is_noticed() {
+    let entry = |parameters: &str, index: &str| format!(" @workgroup_size(64) fn f({parameters}) {{ let i = {index};");
+    let id = "@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>";
+    let group = "@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>";
+    for (parameters, index, goes_on) in [
+        (id, "id.x + id.y * n.x * 64u", true),
+        (id, "f(id.x + id.y * n.x * 64u)", true),
+        (id, "id.x + id.y * 64u", false),
+        (id, "id.x + id.y * n.x", false),
+        (id, "id.x + id.y * n.x * 8u", false),
+        (id, "id.x + id.y * n.x * 64u * 2u", false),
+        (id, "2u * id.x + id.y * n.x * 64u", false),
+        (id, "id.x + id.y * n.x * 64u; let j = id.y * n.y", false),
+        (group, "(id.x + id.y * n.x) * 8u", true),
+        (group, "id.x + id.y * n.x * 64u", false),
+        (group, "id.x + id.y", false),
+    ] {
+        assert_eq!(index_goes_on(&entry(parameters, index)), Some(goes_on), "{parameters}: {index}");
+    }
+    assert_eq!(index_goes_on(&entry("@builtin(workgroup_id) id: vec3<u32>", "id.x")), None);
+}
+
 /// The fields of a struct in a shader: (name, offset).
 fn fields(module: &naga::Module, name: &str) -> Vec<(String, u32)> {
     let found = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some(name)).expect("the struct is there");

@@ -36,14 +36,23 @@ pub struct Row {
     pub multiply_adds: u64,
     /// How large the values are.
     pub gain: f64,
+    /// How far from 0 the first input's values lie.
+    pub offset: f64,
 }
 
 impl Row {
-    /// Fixed values for inputs and parameters: distinct and evenly spread, so that no maximum is close and nothing lies near 0.
+    /// Fixed values for inputs and parameters: distinct and evenly spread, so that no maximum is close and nothing lies near 0. Those
+    /// with an offset are multiples of 1/64, so that f32 holds them, and the mean of a power of two of them, exactly.
     pub fn values(&self) -> Vec<Vec<f64>> {
         let shapes = self.inputs.iter().chain(&self.params);
-        let large = |v: f64| f64::from((v * self.gain) as f32);
-        shapes.enumerate().map(|(i, shape)| spread(shape.count(), i as u64).into_iter().map(large).collect()).collect()
+        let value = |i: usize, v: f64| match self.offset {
+            offset if i == 0 && offset != 0.0 => offset + (v * self.gain * 64.0).round() / 64.0,
+            _ => f64::from((v * self.gain) as f32),
+        };
+        let values = |(i, shape): (usize, &Shape)| {
+            spread(shape.count(), i as u64).into_iter().map(|v| value(i, v)).collect::<Vec<f64>>()
+        };
+        shapes.enumerate().map(values).collect()
     }
 
     /// The operation alone on `tape`, which is empty, its gradient seeded; x, and y.
@@ -120,6 +129,7 @@ fn relu(shape: Shape) -> Row {
         linear: false,
         multiply_adds: 0,
         gain: 1.0,
+        offset: 0.0,
     }
 }
 
@@ -137,6 +147,7 @@ fn add(shape: Shape) -> Row {
         linear: false,
         multiply_adds: 0,
         gain: 1.0,
+        offset: 0.0,
     }
 }
 
@@ -152,6 +163,7 @@ fn max_pool(shape: [usize; 4], window: Window) -> Row {
         linear: false,
         multiply_adds: 0,
         gain: 1.0,
+        offset: 0.0,
     }
 }
 
@@ -176,6 +188,7 @@ fn mean_pool(shape: [usize; 4], kernel: usize, stride: usize) -> Row {
         linear: true,
         multiply_adds: 0,
         gain: 1.0,
+        offset: 0.0,
     }
 }
 
@@ -192,6 +205,7 @@ fn blur(shape: [usize; 4]) -> Row {
         linear: true,
         multiply_adds: 0,
         gain: 1.0,
+        offset: 0.0,
     }
 }
 
@@ -208,6 +222,7 @@ fn dropout(shape: Shape, p: f64) -> Row {
         linear: true,
         multiply_adds: 0,
         gain: 1.0,
+        offset: 0.0,
     }
 }
 
@@ -223,6 +238,7 @@ fn mixup(shape: [usize; 4]) -> Row {
         linear: true,
         multiply_adds: 0,
         gain: 1.0,
+        offset: 0.0,
     }
 }
 
@@ -241,6 +257,7 @@ fn linear(n: usize, c: usize, o: usize) -> Row {
         linear: false,
         multiply_adds: (n * c * o) as u64,
         gain: 1.0,
+        offset: 0.0,
     }
 }
 
@@ -287,12 +304,19 @@ fn batch_norm_of_first(c: usize, shape: [usize; 4], activation: Activation, resi
         multiply_adds: 0,
         // Large enough to pass 6.
         gain: if activation == Activation::Relu6 { 6.0 } else { 1.0 },
+        offset: 0.0,
     }
 }
 
 /// The same of all channels.
 fn batch_norm(shape: [usize; 4], activation: Activation, residual: bool) -> Row {
     batch_norm_of_first(shape[1], shape, activation, residual)
+}
+
+/// The same where the mean is thousands of deviations, and sums that are not taken about it lose what there is to see.
+fn batch_norm_far_from_0(shape: [usize; 4]) -> Row {
+    let row = batch_norm(shape, Activation::Identity, false);
+    Row { name: format!("{} far from 0", row.name), offset: 5000.0, ..row }
 }
 
 /// Two parts, one behind the other.
@@ -316,6 +340,7 @@ fn concat([n, c, h, w]: [usize; 4], more: usize) -> Row {
         linear: false,
         multiply_adds: 0,
         gain: 1.0,
+        offset: 0.0,
     }
 }
 
@@ -345,6 +370,7 @@ fn conv(x: [usize; 4], (o, k): (usize, usize), (stride, padding, groups): (usize
         linear: !bias,
         multiply_adds: (x[0] * o * oh * ow * w[1] * k * k) as u64,
         gain: 1.0,
+        offset: 0.0,
     }
 }
 
@@ -385,6 +411,8 @@ pub fn rows() -> Vec<Row> {
         mixup([6, 1, 4, 4]),
         dropout([5, 7, 3].into(), 0.3),
         dropout([257].into(), 0.5),
+        // More than one row of a linear grid.
+        dropout([3, 700_001].into(), 0.5),
         linear(1, 1, 1),
         linear(5, 7, 3),
         linear(8, 16, 8),
@@ -408,6 +436,9 @@ pub fn rows() -> Vec<Row> {
         batch_norm([2, 3, 3, 4], Identity, true),
         batch_norm([2, 5, 4, 2], Relu6, false),
         batch_norm([3, 4, 3, 3], Relu6, true),
+        // 16 elements a channel: their mean is exact.
+        batch_norm_far_from_0([2, 3, 4, 2]),
+        batch_norm_far_from_0([8, 3, 2, 1]),
         batch_norm_of_first(3, [2, 5, 4, 4], Identity, false),
         batch_norm_of_first(4, [3, 7, 3, 3], Relu, false),
         batch_norm_of_first(1, [5, 2, 1, 1], Identity, false),
