@@ -237,6 +237,7 @@ fn existing(files: &Files, path: &Path) -> Result<Existing> {
     }
     let Some(bad) = from_end(found.bad as usize)? else { return Ok(torn) };
     let whole = length + 4 * bad.len() as u64 + size_of::<Footer>() as u64 == found.total();
+    let whole = whole && bad.is_sorted_by(|a, b| a < b) && bad.last().is_none_or(|&last| (last as usize) < files.len());
     Ok(match whole && found.checksum == found.checksum_with(&bad) {
         false => torn,
         true if found == Footer::new(files, &bad) => Existing::Good(file, bad),

@@ -241,7 +241,7 @@ fn weights_are_read_again() {
     // Finite weights may still make numbers that are not.
     let huge = dir.path().join("huge.safetensors");
     let mut model = safetensors::SafeTensors::deserialize(&bytes).unwrap().tensors();
-    let beyond = vec![0xff, 0xff, 0x7f, 0x7f].repeat(640);
+    let beyond = [0xff, 0xff, 0x7f, 0x7f].repeat(640);
     for (name, view) in &mut model {
         if name == "linear.weight" {
             *view = safetensors::tensor::TensorView::new(view.dtype(), view.shape().to_vec(), &beyond).unwrap();
