@@ -9,7 +9,6 @@ use crate::study::bench::{self, Effort, Measured, Subject};
 use crate::tape::Choices;
 use crate::train::Config;
 use clap::{ArgMatches, Args};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Options of `lerac tune`.
@@ -19,7 +18,7 @@ pub(super) struct TuneArgs {
     config: ConfigArgs,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Begin no measurement after so many seconds
+    /// Begin no measurement but the first after so many seconds
     #[arg(long, default_value_t = SECONDS, allow_negative_numbers = true)]
     seconds: f64,
     /// No progress: print the result alone
@@ -58,11 +57,8 @@ fn measure(gpu: &Gpu, config: &Config, form: Form, seconds: f64, quiet: bool) ->
     });
     bar.finish_and_clear();
     let measured = measured??;
-    let winners: BTreeMap<_, _> = measured.iter().filter_map(|m| Some((m.task.clone(), m.winner()?))).collect();
-    if winners.is_empty() {
-        return Err(Error::option("--seconds", format!("nothing could be timed within {seconds}; give more")));
-    }
-    cache.add(gpu.info(), Choices(winners));
+    let winners = measured.iter().filter_map(|m| Some((m.task.clone(), m.winner()?)));
+    cache.add(gpu.info(), Choices(winners.collect()));
     cache.write()?;
     Ok((cache, measured))
 }

@@ -511,7 +511,6 @@ fn benches_report() {
     assert!(refusal(&["bench", "ops", "--models", "none"]).contains("--models"));
     // Counts beyond 32 bits.
     assert!(refusal(&["bench", "ops", "--models", "vgg11_bn", "--batch-size", "16777215"]).contains("or less fits"));
-    assert!(refusal(&["tune", "--seconds", "0"]).contains("--seconds: nothing could be timed"));
     for runs in ["0", "100001"] {
         assert!(refusal(&["bench", "step", "--runs", runs]).contains("--runs"));
     }

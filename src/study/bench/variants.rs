@@ -104,7 +104,7 @@ impl Subject<'_> {
         for (done, i) in order.into_iter().enumerate() {
             let (id, measured) = &mut found[i];
             heard(done, all, &measured.task);
-            if start.elapsed() >= effort.time {
+            if done > 0 && start.elapsed() >= effort.time {
                 break;
             }
             let variants = tape.tasks().find(|(other, _)| other == id).map(|(_, task)| task.variants.clone());
