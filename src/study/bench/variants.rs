@@ -60,7 +60,7 @@ pub struct Subject<'a> {
 pub struct Effort {
     /// Those too that cannot be the best on this kind of device.
     pub all: bool,
-    /// No task is begun after this time. Compilation counts.
+    /// No task but the first is begun after this time. Compilation counts.
     pub time: Duration,
 }
 
