@@ -2,7 +2,8 @@
 // x: [N,C,H,W] as rows of W/4 vec4, y: [N,O,OH,OW] likewise.
 //
 // Three taps in a row are a term: what they see of x at four columns is a matrix of three vec4. Of a 1x1 kernel three channels are one.
-// `pack` lays w out as tiles[group][tile of 16 o][term][16 o], a vec4 of a term's three weights each.
+// `pack` lays w out as tiles[group][tile of 16 o][term][16 o], a vec4 of a term's three weights each; conv2d_spread.wgsl and, for any kernel,
+// conv2d_uneven.wgsl read them too.
 // `forward`: a workgroup of eight owns 16 output channels, an invocation of it 4 groups of 4 columns, which lie in rows of GROUPS_PER_ROW.
 // `weight_partial`: a workgroup of eight owns 16 o over a slice of the images, an invocation of it all taps of one c (of a 1x1 kernel
 // nine c). All eight need the same weights, or the same dy: see eight.wgsl.
@@ -17,6 +18,7 @@ const O_TILES: u32 = (O_GROUP + O_TILE - 1u) / O_TILE;
 const TERMS_PER_ROW: u32 = (KW + 2u) / 3u;
 const TERMS: u32 = select(C_GROUP * KH * TERMS_PER_ROW, (C_GROUP + 2u) / 3u, KH == 1u);
 const ROWS: u32 = 4u / GROUPS_PER_ROW;
+// Rows are whole vec4 but where `pack` alone is compiled, for conv2d_uneven.wgsl.
 const OW4: u32 = (OW + 3u) / 4u;
 const ROW_TILES: u32 = (OH + ROWS - 1u) / ROWS;
 const COLUMN_TILES: u32 = OW4 / GROUPS_PER_ROW;
@@ -25,8 +27,8 @@ const POSITIONS: u32 = N * ROW_TILES * COLUMN_TILES;
 @group(0) @binding(0) var<storage, read> w: array<f32>;
 @group(0) @binding(1) var<storage, read_write> packed: array<Quad>;
 
-// A weight of a term; 0 beyond the group's last output or input channel, and beyond a row's last tap. TRANSPOSED packs for dx: this file's C and O
-// are then those of dx and dy, and w is [C,O/GROUPS,KH,KW].
+// A weight of a term; 0 beyond the group's last output or input channel, and beyond a row's last tap. TRANSPOSED packs for dx: this
+// file's C and O are then those of dx and dy, and w is [C,O/GROUPS,KH,KW].
 fn weight(group: u32, o: u32, term: u32, i: u32) -> f32 {
     let row = term / TERMS_PER_ROW;
     let c = select(row / KH, 3u * term + i, KH == 1u);

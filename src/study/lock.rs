@@ -56,10 +56,14 @@ impl Lock {
     /// Whether the directory is still the one that was taken: not if it was removed or moved, and perhaps made anew by another process.
     ///
     /// # Errors
-    /// [`Error::Option`] naming it where it is not.
+    /// [`Error::Option`] naming it where it is not; [`Error::Io`] where that cannot be known.
     pub fn check(&self) -> Result<()> {
-        match Handle::from_path(self.dir.join(NAME)) {
+        let path = self.dir.join(NAME);
+        match Handle::from_path(&path) {
             Ok(file) if file == self.file => Ok(()),
+            Err(fault) if !matches!(fault.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                Err(Error::io(&path, "read")(fault))
+            }
             _ => Err(Error::option(
                 self.dir.display().to_string(),
                 "was removed or moved while this process wrote to it; no more is written",

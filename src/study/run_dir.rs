@@ -64,16 +64,12 @@ impl RunDir {
     /// be resumed.
     pub fn create(dir: &Path, config: &Config, saving: Saving) -> Result<Self> {
         let unfinished = || {
-            let (dir, is_whole) = (dir.display(), dir.join(CONFIG).exists());
-            let message = match is_whole {
-                true => {
-                    format!("{dir} holds an unfinished run; `lerac resume {dir}` goes on with it, or choose another")
-                }
-                false => {
-                    format!("{dir} holds checkpoints, but no {CONFIG} of their run; remove them, or choose another")
-                }
+            let shown = dir.display();
+            let found = match dir.join(CONFIG).exists() {
+                true => format!("an unfinished run; `lerac resume {shown}` goes on with it"),
+                false => format!("checkpoints, but no {CONFIG} of their run; remove them"),
             };
-            Error::option("--out", message)
+            Error::option("--out", format!("{shown} holds {found}, or choose another"))
         };
         if Self::can_be_resumed(dir) {
             return Err(unfinished());

@@ -16,7 +16,7 @@ const STANDING: &str = "lerac_checkpoint";
 const CHECKSUM: &str = "crc32";
 
 /// What helps where a checkpoint does not fit the model.
-const OTHER_OPTIONS: &str = "give back the options that it was made with, or train anew elsewhere";
+pub(super) const OTHER_OPTIONS: &str = "give back the options that it was made with, or train anew elsewhere";
 
 /// Before the names of the best epoch's tensors.
 const BEST: &str = "best.";

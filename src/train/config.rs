@@ -423,8 +423,12 @@ impl Config {
         let smoothing = self.label_smoothing;
         require("--label-smoothing", smoothing, (0.0..1.0).contains(&smoothing), "0 <= smoothing < 1")?;
         let clip = self.clip_norm.unwrap_or(1.0);
-        let holds = (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&clip);
-        require("--clip-norm", clip, holds, "a positive norm that f32 holds (1.2e-38 to 3.4e38)")?;
+        require(
+            "--clip-norm",
+            clip,
+            curriculum::RATES.contains(&clip),
+            "a positive norm that f32 holds (1.2e-38 to 3.4e38)",
+        )?;
         // Without layers, curricula check their options alone.
         self.paper(&[])?;
         self.reference(&[])?;

@@ -1,5 +1,6 @@
 //! The loop: epochs, validation, the best epoch, and one reading of the test set.
 
+use super::checkpoint::OTHER_OPTIONS;
 use super::evaluation::{evaluate, load_weights, read_test_set, test_result};
 use super::setting::{Division, divide, session, task};
 use super::{
@@ -366,7 +367,7 @@ impl<'g> Training<'g, '_> {
         }
         if standing.step > self.steps {
             let message = format!(
-                "the checkpoint is behind step {}, and {} epochs have {}; give back the options that it was made with, or train anew elsewhere",
+                "the checkpoint is behind step {}, and {} epochs have {}; {OTHER_OPTIONS}",
                 standing.step, self.config.epochs, self.steps
             );
             return Err(Error::option("resume", message));

@@ -354,8 +354,8 @@ impl<'g> Session<'g> {
     }
 
     /// Each layer's gradient signal-to-noise ratio: |mean|^2 / variance over the gradients of `batches`, two at least, at the weights of
-    /// now, with the layer's parameters taken together. Neither weights nor running statistics nor sums change. All batches have the dropout masks
-    /// of the next step: the noise is that of the images alone.
+    /// now, with the layer's parameters taken together. Neither weights nor running statistics nor sums change. All batches have the
+    /// dropout masks of the next step: the noise is that of the images alone.
     ///
     /// # Errors
     /// [`Error::Device`] where the device fails; [`Error::NonFinite`] where a gradient is not finite.
