@@ -345,18 +345,20 @@ fn two_processes() {
     assert!(first.wait().unwrap().success());
 }
 
-/// A run whose directory is taken away, and made anew by another, leaves the other's files alone.
+/// A run whose directory another one takes the place of leaves the other's files alone.
 #[cfg(unix)]
 fn a_directory_taken_away() {
     let dir = tempfile::tempdir().unwrap();
-    let (whole, out) = (whole(dir.path()), dir.path().join("run"));
+    let (whole, out, other) = (whole(dir.path()), dir.path().join("run"), dir.path().join("other"));
+    succeeds(&trains(&other));
     let mut endless = trains(&out);
     let epochs = endless.iter().position(|&option| option == "--epochs").unwrap();
     endless[epochs + 1] = "1000";
     let mut first = command(&endless).spawn().unwrap();
     await_in(&mut first, || !checkpoints(&out).is_empty());
     std::fs::rename(&out, dir.path().join("away")).unwrap();
-    succeeds(&trains(&out));
+    // At once, so that the run never finds its directory missing.
+    std::fs::rename(&other, &out).unwrap();
     let first = first.wait_with_output().unwrap();
     assert_eq!(first.status.code(), Some(1), "{}", errors(&first));
     assert!(errors(&first).contains("run: was removed or moved"), "{}", errors(&first));
