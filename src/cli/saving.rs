@@ -7,7 +7,6 @@ use crate::train::whole;
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
-use signal_hook::iterator::Signals;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -18,6 +17,19 @@ pub(super) const INTERRUPTED: u8 = 130;
 
 /// Signals within this time are one: who passes an interrupt on to a process and to its group sends two.
 const ONE_INTERRUPT: Duration = Duration::from_millis(500);
+
+/// Time between two looks at whether a signal came. Waiting for signals themselves is possible on Unix only.
+const POLL: Duration = Duration::from_millis(50);
+
+/// What ends a run: Ctrl-C, and a request to terminate; on Windows also Ctrl-Break.
+#[cfg(not(windows))]
+const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
+#[cfg(windows)]
+const SIGNALS: [i32; 3] = [SIGINT, SIGTERM, SIGBREAK];
+
+/// Ctrl-Break, as the C runtime of Windows numbers it.
+#[cfg(windows)]
+const SIGBREAK: i32 = 21;
 
 /// Options of checkpoints.
 #[derive(Debug, Args)]
@@ -32,37 +44,31 @@ pub(super) struct SavingArgs {
 }
 
 impl SavingArgs {
-    /// The settings, with a first interrupt (or a request to terminate) bound to the run's end, and a second one to the program's. A
-    /// hang-up stays as the system, or nohup, has it.
+    /// The settings. A first interrupt, or a request to terminate, ends the run; a second one ends the program. A hang-up does what the
+    /// system, or nohup, says.
     ///
     /// # Errors
-    /// [`Error::Option`] where the system has no such thing.
+    /// [`Error::Option`] where the system refuses to handle a signal.
     pub(super) fn start(&self) -> Result<Saving> {
         let (stop, armed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let handled = [SIGINT, SIGTERM];
-        let bind = || {
-            for signal in handled {
-                // Ends the program even if nothing can be said any more.
-                flag::register_conditional_shutdown(signal, INTERRUPTED.into(), armed.clone())?;
-                flag::register(signal, stop.clone())?;
-            }
-            Signals::new(handled)
+        let bind = |&signal: &i32| {
+            // Ends the program even if nothing can be said any more.
+            flag::register_conditional_shutdown(signal, INTERRUPTED.into(), armed.clone())?;
+            flag::register(signal, stop.clone())
         };
         let refused = |fault| Error::option("signals", format!("cannot be handled: {fault}"));
-        let mut signals = bind().map_err(refused)?;
+        SIGNALS.iter().try_for_each(|signal| bind(signal).map(drop)).map_err(refused)?;
+        let seen = stop.clone();
         let wait = move || {
-            if signals.forever().next().is_some() {
-                let note = || {
-                    say(
-                        "note: interrupted; what is under way, a step or the end of a run, is finished and saved. A second interrupt \
-                         ends at once",
-                    );
-                };
-                // On a thread of its own, since standard error may be stuck; where there is none, it ends without a word.
-                drop(thread::Builder::new().spawn(note));
-                thread::sleep(ONE_INTERRUPT);
-                armed.store(true, Ordering::Relaxed);
+            while !seen.load(Ordering::Relaxed) {
+                thread::sleep(POLL);
             }
+            // On a thread of its own, since standard error may block; where there is none, nothing is said.
+            drop(thread::Builder::new().spawn(|| {
+                say("note: interrupted; the current step or the end of the run is finished and saved. A second interrupt ends at once")
+            }));
+            thread::sleep(ONE_INTERRUPT);
+            armed.store(true, Ordering::Relaxed);
         };
         thread::Builder::new().spawn(wait).map_err(refused)?;
         Ok(Saving { every: self.checkpoint_every, keep: self.keep_checkpoints as usize, stop })

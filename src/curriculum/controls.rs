@@ -21,10 +21,10 @@ impl Growth {
     /// The factor at `u`.
     pub fn between(self, s: f64, u: f64) -> f64 {
         match self {
-            Self::Exponential => s.powf(1.0 - u),
+            Self::Exponential => libm::pow(s, 1.0 - u),
             Self::Linear => s + (1.0 - s) * u,
             Self::Logarithmic if s == 1.0 => 1.0,
-            Self::Logarithmic => s + (1.0 - s) * (1.0 - (s + (1.0 - s) * u).ln() / s.ln()),
+            Self::Logarithmic => s + (1.0 - s) * (1.0 - libm::log(s + (1.0 - s) * u) / libm::log(s)),
         }
     }
 }
@@ -51,8 +51,8 @@ impl Paper {
             Control::Reversed => self.initial.reverse(),
             Control::Shuffled(seed) => self.initial.shuffle(&mut ChaCha8Rng::seed_from_u64(seed)),
             Control::Uniform => {
-                let logarithms: f64 = self.initial.iter().map(|factor| factor.ln()).sum();
-                let mean = (logarithms / self.initial.len() as f64).exp();
+                let logarithms: f64 = self.initial.iter().map(|factor| libm::log(*factor)).sum();
+                let mean = libm::exp(logarithms / self.initial.len() as f64);
                 self.initial.fill(mean);
             }
             Control::Linear => self.growth = Growth::Linear,

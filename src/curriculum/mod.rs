@@ -1,7 +1,8 @@
 //! Beside the tower: learning rates as pure functions of time, in f64, without a device.
 //!
 //! The rate of layer j at time t is eta(t) * factor_j(t): a [`Schedule`] gives the common rate eta(t), a [`Curriculum`] the
-//! layer's own factor. Time is counted in fractional epochs. A plateau alone also hears how training does.
+//! layer's own factor. Time is counted in fractional epochs. A plateau alone also depends on how training does. Powers, logarithms
+//! and cosines are those of the `libm` crate, so that rates are the same on every platform.
 
 mod cbs;
 mod controls;

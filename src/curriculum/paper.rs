@@ -102,7 +102,7 @@ impl Paper {
         let deepest = depths.iter().copied().max().unwrap_or(1);
         let initial = (1..=deepest).map(|depth| {
             let along = if deepest > 1 { (depth - 1) as f64 / (deepest - 1) as f64 } else { 0.0 };
-            range.first.powf(1.0 - along) * range.last.powf(along) / eta
+            libm::pow(range.first, 1.0 - along) * libm::pow(range.last, along) / eta
         });
         let growth = Growth::Exponential;
         Ok(Self { initial: initial.collect(), depths: depths.to_vec(), k, pace, growth })

@@ -46,13 +46,13 @@ impl Schedule {
             Shape::Constant => 1.0,
             Shape::Plateau(plateau) => plateau.state.factor,
             Shape::Step { milestones, gamma } => {
-                gamma.powi(milestones.iter().filter(|&&milestone| milestone <= t).count() as i32)
+                libm::pow(*gamma, milestones.iter().filter(|&&milestone| milestone <= t).count() as f64)
             }
             Shape::Cosine { epochs, floor } => {
                 if t >= *epochs {
                     *floor
                 } else {
-                    floor + (1.0 - floor) * (1.0 + (PI * t / epochs).cos()) / 2.0
+                    floor + (1.0 - floor) * (1.0 + libm::cos(PI * t / epochs)) / 2.0
                 }
             }
         };

@@ -69,7 +69,7 @@ impl Variation {
         let ratios = (3.0 / 4.0, 4.0 / 3.0);
         for _ in 0..10 {
             let area = w * h * rng.random_range(least..=1.0);
-            let ratio = rng.random_range(f64::ln(ratios.0)..=f64::ln(ratios.1)).exp();
+            let ratio = libm::exp(rng.random_range(libm::log(ratios.0)..=libm::log(ratios.1)));
             let [part_w, part_h] = [(area * ratio).sqrt(), (area / ratio).sqrt()].map(|side| side.round() as u32);
             if (1..=width).contains(&part_w) && (1..=height).contains(&part_h) {
                 let (x, y) = (rng.random_range(0..=width - part_w), rng.random_range(0..=height - part_h));

@@ -592,7 +592,7 @@ impl Config {
                 return Err(Error::option("--milestones", message));
             }
             ScheduleKind::Step => {
-                let end = eta * gamma.powi(self.milestones.len() as i32);
+                let end = eta * libm::pow(gamma, self.milestones.len() as f64);
                 curriculum::check_rate("--gamma, as the rate behind the last milestone", end)?;
                 curriculum::Shape::Step { milestones: self.milestones.clone(), gamma }
             }
