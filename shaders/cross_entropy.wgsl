@@ -1,23 +1,17 @@
 // loss[n] = logsumexp_k(z[n,k]) - sum_k t[k] z[n,k],   t = (1 - SMOOTHING) onehot(label) + SMOOTHING / K.
-// dz[n,k] = (softmax(z[n])[k] - t[k]) / (PASSES images), images = rows with a label (a padding row's label is 0xffffffff).
+// dz[n,k] = WEIGHT (softmax(z[n])[k] - t[k]) / (PER examples of the step); rows beyond the first `filled` examples count for nothing.
 // Where MIXED, t is mix t(label of n) + (1 - mix) t(label of N-1-n); a hit is one of the own label.
-// z: [N,K], labels: the first N words of the batch. metrics.wgsl sums up what `forward` leaves of each row.
+// z: [N,K], labels: [N], PER rows an example. rows: [N,3] of (loss, hit in the top 1, hit in the top 5); sums.wgsl adds them up.
 // A hit in the top 1 (5) means that fewer than 1 (5) classes come before the label, equal logits in class order; NaN never hits.
 
-// As metrics.wgsl has it.
-struct Metrics {
-    loss_fraction: u32, top1: u32, top5: u32, images: u32, batch_images: u32, halted: u32, loss_whole: u32, error_fraction: u32,
-    error_whole: u32,
-}
-
-struct Controls { step: u32, seed: u32, sigma: f32, pass_index: u32, mix: f32 }
-
-const PADDING: u32 = 0xffffffffu;
+struct Controls { step: u32, seed: u32, sigma: f32, pass_index: u32, mix: f32, filled: u32, examples: u32 }
 
 @group(0) @binding(0) var<storage, read> z: array<f32>;
-@group(0) @binding(1) var<storage, read> words: array<u32>;
-@group(0) @binding(2) var<storage, read_write> rows: array<vec2<f32>>;
-@group(0) @binding(3) var<uniform> mixture: Controls;
+@group(0) @binding(1) var<storage, read> labels: array<u32>;
+@group(0) @binding(2) var<uniform> controls: Controls;
+@group(0) @binding(3) var<storage, read_write> rows: array<f32>;
+
+fn counts(n: u32) -> bool { return n < controls.filled * PER; }
 
 // By its bits, since a compiler may assume that no number is NaN.
 fn is_nan(v: f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
@@ -34,16 +28,12 @@ fn softmax(n: u32) -> Softmax {
     return Softmax(top, sum);
 }
 
-// An invocation owns one row: its loss, and how many classes come before its label.
+// An invocation owns one row.
 @compute @workgroup_size(64)
 fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let n = id.x + id.y * groups.x * 64u;
-    if n >= N { return; }
-    let label = words[n];
-    if label == PADDING {
-        rows[n] = vec2(0.0, f32(K));
-        return;
-    }
+    if n >= N || !counts(n) { return; }
+    let label = labels[n];
     let s = softmax(n);
     let own = z[n * K + label];
     var before = select(0.0, 5.0, is_nan(own));
@@ -54,29 +44,29 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
         before += select(0.0, 1.0, v > own || (v == own && k < label) || is_nan(v));
     }
     var wanted = own - s.top;
-    if MIXED { wanted = mixture.mix * wanted + (1.0 - mixture.mix) * (z[n * K + words[N - 1u - n]] - s.top); }
+    if MIXED { wanted = controls.mix * wanted + (1.0 - controls.mix) * (z[n * K + labels[N - 1u - n]] - s.top); }
     var loss = log(s.sum) - (1.0 - SMOOTHING) * wanted;
     if SMOOTHING > 0.0 { loss -= SMOOTHING * mean; }
-    rows[n] = vec2(loss, before);
+    rows[3u * n] = loss;
+    rows[3u * n + 1u] = select(0.0, 1.0, before < 1.0);
+    rows[3u * n + 2u] = select(0.0, 1.0, before < 5.0);
 }
 
-@group(0) @binding(2) var<storage, read> totals: Metrics;
 @group(0) @binding(3) var<storage, read_write> dz: array<f32>;
-@group(0) @binding(4) var<uniform> of_pairs: Controls;
 
 // An invocation owns one row.
 @compute @workgroup_size(64)
 fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let n = id.x + id.y * groups.x * 64u;
     if n >= N { return; }
-    let label = words[n];
+    let label = labels[n];
     let s = softmax(n);
     for (var k = 0u; k < K; k++) {
         var share = select(0.0, 1.0, k == label);
-        if MIXED { share = of_pairs.mix * share + select(0.0, 1.0 - of_pairs.mix, k == words[N - 1u - n]); }
+        if MIXED { share = controls.mix * share + select(0.0, 1.0 - controls.mix, k == labels[N - 1u - n]); }
         let wanted = (1.0 - SMOOTHING) * share + SMOOTHING / f32(K);
-        var g = (exp(z[n * K + k] - s.top) / s.sum - wanted) / f32(PASSES * totals.batch_images);
-        if label == PADDING { g = 0.0; }
+        var g = (exp(z[n * K + k] - s.top) / s.sum - wanted) / f32(PER * controls.examples) * WEIGHT;
+        if !counts(n) { g = 0.0; }
         if ACCUMULATE { g += dz[n * K + k]; }
         dz[n * K + k] = g;
     }

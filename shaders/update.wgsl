@@ -26,11 +26,8 @@ struct LayerHyper { learning_rate: f32, weight_decay: f32 }
 
 struct Run { first_block: u32, blocks: u32, layer: u32 }
 
-// As metrics.wgsl has it.
-struct Metrics {
-    loss_fraction: u32, top1: u32, top5: u32, images: u32, batch_images: u32, halted: u32, loss_whole: u32, error_fraction: u32,
-    error_whole: u32,
-}
+// As sums.wgsl begins its own.
+struct Losses { examples: u32, halted: u32 }
 
 const NO_DECAY: u32 = 0x80000000u;
 
@@ -39,7 +36,7 @@ const NO_DECAY: u32 = 0x80000000u;
 @group(0) @binding(2) var<storage, read> grads: array<Quad>;
 @group(0) @binding(3) var<storage, read> runs: array<Run>;
 @group(0) @binding(4) var<storage, read> layer_hyper: array<LayerHyper>;
-@group(0) @binding(5) var<storage, read> metrics: Metrics;
+@group(0) @binding(5) var<storage, read> losses: Losses;
 // The factor of clipping, then a vec4 of sums for each invocation of each run.
 @group(0) @binding(6) var<storage, read_write> sums: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> first: array<Quad>;
@@ -59,7 +56,7 @@ fn gradient(i: u32) -> vec4<f32> {
 
 // The run of an invocation: none beyond the last, nor once a loss was not finite.
 fn run_of(row: u32) -> Run {
-    if row >= arrayLength(&runs) || metrics.halted != 0u { return Run(0u, 0u, 0u); }
+    if row >= arrayLength(&runs) || losses.halted != 0u { return Run(0u, 0u, 0u); }
     return runs[row];
 }
 

@@ -23,7 +23,7 @@ pub enum Shape {
         /// Last factor.
         floor: f64,
     },
-    /// What the merit on the validation images makes of it.
+    /// What the merit on the validation examples makes of it.
     Plateau(Plateau),
 }
 
@@ -61,11 +61,11 @@ impl Schedule {
         self.eta * shape * warmup
     }
 
-    /// An epoch has ended with this merit on the validation images, which matters to a plateau alone: their accuracy, or the negative of
+    /// An epoch has ended with this merit on the validation examples, which matters to a plateau alone: their accuracy, or the negative of
     /// their error.
-    pub fn hear(&mut self, merit: f64) {
+    pub fn observe_epoch(&mut self, merit: f64) {
         if let Shape::Plateau(plateau) = &mut self.shape {
-            plateau.hear(merit, self.eta);
+            plateau.observe_epoch(merit, self.eta);
         }
     }
 

@@ -1,6 +1,6 @@
 //! A thread that keeps the next batches ready.
 
-use super::{Augmentation, Dataset, HostBatch, epoch_order};
+use super::{Batch, Draw, Examples, epoch_order};
 use crate::error::{Error, Result};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -9,25 +9,25 @@ use std::thread::{Builder, JoinHandle};
 /// Batches that wait, at most.
 const AHEAD: usize = 4;
 
-/// An iterator over batches that are made ahead by a thread; after an error, of an image file or since there is no thread, it ends.
+/// An iterator over batches that a thread makes ahead. After an error it ends: one of an example's file, or that there is no thread.
 /// Dropping it ends the thread.
 #[derive(Debug)]
 pub struct Loader {
-    batches: Option<Receiver<Result<HostBatch>>>,
-    spent: Sender<HostBatch>,
+    batches: Option<Receiver<Result<Batch>>>,
+    spent: Sender<Batch>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// The thread's ends of both channels.
 struct Worker {
-    batches: SyncSender<Result<HostBatch>>,
-    spent: Receiver<HostBatch>,
+    batches: SyncSender<Result<Batch>>,
+    spent: Receiver<Batch>,
 }
 
 impl Worker {
     /// Sends the batch that `fill` makes, in a spent one's memory where there is one, or what went wrong; false once that, or the
     /// loader, is gone.
-    fn send(&self, fill: impl FnOnce(&mut HostBatch) -> Result<()>) -> bool {
+    fn send(&self, fill: impl FnOnce(&mut Batch) -> Result<()>) -> bool {
         let mut batch = self.spent.try_recv().unwrap_or_default();
         let filled = fill(&mut batch);
         let goes_on = filled.is_ok();
@@ -43,33 +43,27 @@ impl Loader {
         let started = Builder::new().spawn(move || work(&Worker { batches, spent }));
         let thread = started.map_err(|refusal| {
             let message =
-                format!("the system grants no thread that loads images: {refusal}; does `ulimit -u` allow more?");
+                format!("the system grants no thread that loads examples: {refusal}; does `ulimit -u` allow more?");
             first.send(Err(Error::Failed(message))).expect("the receiver is here, and the channel empty");
         });
         Self { batches: Some(receiver), spent: sender, thread: thread.ok() }
     }
 
-    /// Whole batches of epoch after epoch, without end, those of [`HostBatch::of_epoch`], from the batch after the first `step` on.
+    /// Whole batches of epoch after epoch, without end, those of [`Batch::of_epoch`], from the batch after the first `step` on.
     ///
     /// # Panics
     /// If `indices` do not fill one batch, or a batch holds nothing.
-    pub fn training(
-        data: Arc<Dataset>,
-        indices: Arc<[u32]>,
-        batch_size: usize,
-        augmentation: Augmentation,
-        seed: u64,
-        step: u64,
-    ) -> Self {
+    pub fn training(data: Arc<dyn Examples>, indices: Arc<[u32]>, batch_size: usize, seed: u64, step: u64) -> Self {
         assert!(indices.len() >= batch_size && batch_size > 0, "an epoch holds at least one batch");
         let steps_per_epoch = (indices.len() / batch_size) as u64;
         Self::start(move |worker| {
+            let form = data.form();
             let mut done = (step % steps_per_epoch) as usize;
             for epoch in step / steps_per_epoch.. {
                 let order = epoch_order(&indices, seed, epoch);
-                let (mut draw, variation) = (augmentation.draws(seed, epoch), augmentation.variation(seed, epoch));
+                let draw = Some(Draw { seed, epoch });
                 for chunk in order.chunks_exact(batch_size).skip(std::mem::take(&mut done)) {
-                    if !worker.send(|batch| batch.fill_varied(&data, chunk, batch_size, &mut draw, variation)) {
+                    if !worker.send(|batch| batch.fill(&*data, &form, chunk, batch_size, draw)) {
                         return;
                     }
                 }
@@ -77,15 +71,16 @@ impl Loader {
         })
     }
 
-    /// All images of `indices` once, in order; the last batch may be partial.
+    /// All examples of `indices` once, in order and as they are; the last batch may be partial.
     ///
     /// # Panics
     /// If a batch holds nothing.
-    pub fn evaluation(data: Arc<Dataset>, indices: Arc<[u32]>, batch_size: usize) -> Self {
-        assert!(batch_size > 0, "a batch holds at least one image");
+    pub fn evaluation(data: Arc<dyn Examples>, indices: Arc<[u32]>, batch_size: usize) -> Self {
+        assert!(batch_size > 0, "a batch holds at least one example");
         Self::start(move |worker| {
+            let form = data.form();
             for chunk in indices.chunks(batch_size) {
-                if !worker.send(|batch| batch.fill(&data, chunk, batch_size, |_| Augmentation::IDENTITY)) {
+                if !worker.send(|batch| batch.fill(&*data, &form, chunk, batch_size, None)) {
                     return;
                 }
             }
@@ -94,16 +89,16 @@ impl Loader {
 
     /// Gives a spent batch's memory back for a later one; a caller who gives all of them back lets the loader go on without
     /// allocating.
-    pub fn recycle(&self, batch: HostBatch) {
+    pub fn recycle(&self, batch: Batch) {
         // Where the thread has ended there is no later batch, and the memory is freed here.
         let _ = self.spent.send(batch);
     }
 }
 
 impl Iterator for Loader {
-    type Item = Result<HostBatch>;
+    type Item = Result<Batch>;
 
-    fn next(&mut self) -> Option<Result<HostBatch>> {
+    fn next(&mut self) -> Option<Result<Batch>> {
         self.batches.as_ref()?.recv().ok()
     }
 }

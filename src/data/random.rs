@@ -12,9 +12,11 @@ pub(super) enum Stream {
     Augmentation { epoch: u64 },
     /// What the host changes of an epoch's images.
     Variation { epoch: u64 },
-    /// How the images of a step are mixed.
+    /// What a data set of its own draws for the examples of an epoch.
+    Example { epoch: u64 },
+    /// How the examples of a step are mixed.
     Mixture { step: u64 },
-    /// Which images are held out.
+    /// Which examples are held out.
     Split,
     /// The drawn training images.
     TrainShapes,
@@ -25,12 +27,14 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// Epochs take two numbers each, and one of the upper half, steps one of the last quarter. The drawn shapes share those of epoch 0, since their bytes are pinned and must not change.
+    /// The number of the stream. Epochs take two numbers each and two of the third quarter, steps one of the last quarter. The drawn
+    /// shapes share those of epoch 0, since their bytes are pinned and must not change.
     fn number(self) -> u64 {
         match self {
             Self::Order { epoch } => epoch << 1,
             Self::Augmentation { epoch } => epoch << 1 | 1,
             Self::Variation { epoch } => 1 << 63 | epoch,
+            Self::Example { epoch } => 5 << 61 | epoch,
             Self::Mixture { step } => 3 << 62 | step,
             Self::Split => u64::MAX,
             Self::TrainShapes => 0,

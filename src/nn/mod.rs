@@ -1,105 +1,102 @@
-//! Floor 6: models. A [`Model`] is a function that records itself on a [`Net`]; the net names its parameters, declares its
-//! layers with their depth, and initialises them.
+//! Floor 6: models and what they are trained for. A [`Model`] records itself on a [`Net`], which names its inputs and parameters and
+//! declares its layers with their depth; an [`Objective`] records the losses of its outputs.
 
 mod init;
+mod inputs;
 mod models;
 mod net;
+pub mod objective;
 
 pub use init::initialise;
-pub use models::{NAMES, named, named_for, usual_side};
+pub use inputs::{Columns, Ids};
+pub use models::{Entry, MODELS, named, usual_side};
 pub use net::{Conv, Net, NetOptions};
+pub use objective::{Objective, Output};
 
 use crate::curriculum::Layer;
-use crate::ops::cross_entropy::{Targets, cross_entropy};
-use crate::ops::regression::{Regression, regression};
-use crate::ops::{load_batch, mixup::mixup};
-use crate::tape::{BufferId, Mode, Tape, Var};
+use crate::data::Form;
+use crate::error::{Error, Result};
+use crate::ops::sums::Sums;
+use crate::tape::{Mode, Operand, Tape, Var};
+use objective::Losses;
 
-/// Something that maps images `[N,C,H,W]` to logits `[N,K]`, recorded on a net.
-pub type Model = Box<dyn Fn(&mut Net, Var, usize) -> Var + Send + Sync>;
+/// A network, recorded once for training and once for evaluation.
+///
+/// A closure from images `[N,C,H,W]` and the number of outputs to one output `[N,K]` is a model.
+pub trait Model: Send + Sync {
+    /// Whether it can be trained on data of this form.
+    ///
+    /// # Errors
+    /// [`Error::Option`] with what it needs.
+    fn accepts(&self, _form: &Form) -> Result<()> {
+        Ok(())
+    }
 
-/// What a model predicts, and how it is held against labels.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
-#[serde(untagged)]
-pub enum Goal {
-    /// A class, under the cross-entropy.
-    Class {
-        /// K.
-        classes: usize,
-        /// Label smoothing of the loss.
-        label_smoothing: f64,
-    },
-    /// A number.
-    Number(Regression),
+    /// Records the model: reads its inputs from `net`, and returns the outputs that are `wanted`, in their order.
+    fn record(&self, net: &mut Net, wanted: &[Output]) -> Vec<Var>;
 }
 
-impl Goal {
-    /// Outputs of the model: K, or 1.
-    pub fn outputs(self) -> usize {
-        match self {
-            Self::Class { classes, .. } => classes,
-            Self::Number(_) => 1,
+impl<F: Fn(&mut Net, Var, usize) -> Var + Send + Sync> Model for F {
+    fn accepts(&self, form: &Form) -> Result<()> {
+        match form.pixels() {
+            Some(_) => Ok(()),
+            None => Err(Error::option("model", "this model needs images, and the data have none")),
         }
     }
-}
 
-/// What a model reads and predicts.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Task {
-    /// C, H, W.
-    pub image: [usize; 3],
-    /// What it predicts.
-    pub goal: Goal,
-    /// Mean of each channel, on the scale `[0, 1]`.
-    pub mean: Vec<f32>,
-    /// Standard deviation of each channel.
-    pub std: Vec<f32>,
-}
-
-impl Task {
-    /// One of K classes, of images that are normalised by 0.5 and 0.5, as in LeRaC's published code, under a loss that is not smoothed.
-    pub fn new(image: [usize; 3], classes: usize) -> Self {
-        let half = vec![0.5; image[0]];
-        Self { image, goal: Goal::Class { classes, label_smoothing: 0.0 }, mean: half.clone(), std: half }
+    fn record(&self, net: &mut Net, wanted: &[Output]) -> Vec<Var> {
+        let [output] = wanted else {
+            panic!("a closure makes one output, {} are wanted; implement `Model`", wanted.len())
+        };
+        let x = net.pixels();
+        vec![self(net, x, output.width)]
     }
 }
 
-/// A model from packed bytes to its loss, recorded.
+/// A model from the columns of a batch to its losses, recorded.
 #[derive(Clone, Debug)]
 pub struct Recorded {
     /// The whole computation.
     pub tape: Tape,
     /// The model's layers; the layer of a parameter is an index into this.
     pub layers: Vec<Layer>,
-    /// Host-written: labels, draws, bytes.
-    pub batch: BufferId,
-    /// `[N,K]`, or of a number `[N,1]`.
-    pub logits: Var,
+    /// Where each column is written, inputs first; none for one that nothing reads.
+    pub columns: Vec<Option<Operand>>,
+    /// The inputs as the model saw them, by name.
+    pub inputs: Vec<(String, Var)>,
+    /// The outputs that the objective wanted, each `[N,width]`.
+    pub outputs: Vec<Var>,
+    /// How many sums the losses leave.
+    pub sums: usize,
 }
 
-/// Records `model` on `task` with its loader and loss, on an empty tape.
+/// Records `model` under `objective` on an empty tape, for passes of `examples` examples of `form`.
 ///
 /// # Panics
-/// With the tensors' names, where the model's shapes do not fit each other; where numbers are to be mixed.
-pub fn record(model: &Model, task: &Task, batch_size: usize, mut tape: Tape, options: NetOptions) -> Recorded {
-    let [c, h, w] = task.image;
-    let images = [batch_size, c, h, w];
-    let batch = tape.buffer("batch", 4 * load_batch::batch_words(images) as u64);
-    let x = load_batch::load_batch(&mut tape, "images", batch, images, &task.mean, &task.std);
-    let mixed = options.mixup && tape.mode() == Mode::Train;
-    let x = if mixed { mixup(&mut tape, "mixup", x) } else { x };
-    let mut net = Net::new(&mut tape, options);
-    let outputs = task.goal.outputs();
-    let logits = model(&mut net, x, outputs);
-    let layers = net.into_layers();
-    let [n, k] = tape.shape(logits).rows();
-    assert!((n, k) == (batch_size, outputs), "the model's result is [{n},{k}], not [{batch_size},{outputs}]");
-    match task.goal {
-        Goal::Class { label_smoothing, .. } => {
-            cross_entropy(&mut tape, "loss", logits, batch, Targets { smoothing: label_smoothing, mixed });
-        }
-        Goal::Number(_) if mixed => panic!("mixup mixes classes, not numbers"),
-        Goal::Number(wanted) => regression(&mut tape, "loss", logits, batch, wanted),
+/// With the tensors' names, where the model's shapes do not fit each other, the form or the objective.
+pub fn record(
+    model: &dyn Model,
+    form: &Form,
+    objective: &dyn Objective,
+    examples: usize,
+    mut tape: Tape,
+    options: NetOptions,
+) -> Recorded {
+    let wanted = objective.outputs();
+    let mut columns = Columns::new(form, examples);
+    let mut net = Net::new(&mut tape, &mut columns, options);
+    let outputs = model.record(&mut net, &wanted);
+    let (layers, inputs) = net.into_parts();
+    assert!(outputs.len() == wanted.len(), "the model has {} outputs, {} are wanted", outputs.len(), wanted.len());
+    for (&output, Output { name, width }) in outputs.iter().zip(&wanted) {
+        let [n, k] = tape.shape(output).rows();
+        assert!((n, k) == (examples, *width), "{name}: the model's result is [{n},{k}], not [{examples},{width}]");
     }
-    Recorded { tape, layers, batch, logits }
+    let sums = Sums::new(&mut tape, objective.sums());
+    let mixed = options.mixup && tape.mode() == Mode::Train;
+    let mut losses = Losses { tape: &mut tape, columns: &mut columns, sums, mixed };
+    objective.record(&mut losses, &outputs);
+    let sums = losses.sums.taken();
+    assert!(sums == objective.sums(), "the losses leave {sums} sums, the objective says {}", objective.sums());
+    Recorded { tape, layers, columns: columns.into_places(), inputs, outputs, sums }
 }

@@ -1,17 +1,21 @@
 //! Layers with parameters, named and counted as they are recorded.
 
+use super::inputs::{Columns, Ids};
 use crate::curriculum::Layer;
 use crate::ops::batch_norm::{Activation, After, MOMENTUM, Norm};
 use crate::ops::{self, conv2d, max_pool::Window};
-use crate::tape::{Declared, Init, ParamId, StateId, Tape, Var};
+use crate::tape::{Declared, Init, Mode, ParamId, StateId, Tape, Var};
 use crate::tensor::Shape;
+
+/// The input column that says how the device moves each image.
+const MOVEMENT: &str = "movement";
 
 /// What the training method asks of every model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NetOptions {
     /// Curriculum by Smoothing: a blur after each convolution but 1x1 ones, which the original leaves out too.
     pub blur: bool,
-    /// Mixup: in training the images and labels of a pass are mixed in pairs.
+    /// Mixup: in training the inputs and targets of a pass are mixed in pairs.
     pub mixup: bool,
 }
 
@@ -40,10 +44,12 @@ impl Conv {
     }
 }
 
-/// A tape with names: records layers, declares their parameters and counts depth.
+/// A tape with names: gives a model its inputs, records layers, declares their parameters and counts depth.
 #[derive(Debug)]
 pub struct Net<'t> {
     tape: &'t mut Tape,
+    columns: &'t mut Columns,
+    inputs: Vec<(String, Var)>,
     options: NetOptions,
     scopes: Vec<String>,
     layers: Vec<Layer>,
@@ -55,15 +61,75 @@ pub struct Net<'t> {
 }
 
 impl<'t> Net<'t> {
-    /// A net that records on `tape`.
-    pub fn new(tape: &'t mut Tape, options: NetOptions) -> Self {
-        let (scopes, layers) = (vec![], vec![]);
-        Self { tape, options, scopes, layers, depth: 0, block: 0, in_block: false, shortcut_depth: None, dropouts: 0 }
+    /// A net that records on `tape` and reads `columns`.
+    pub(super) fn new(tape: &'t mut Tape, columns: &'t mut Columns, options: NetOptions) -> Self {
+        Self {
+            tape,
+            columns,
+            inputs: vec![],
+            options,
+            scopes: vec![],
+            layers: vec![],
+            depth: 0,
+            block: 0,
+            in_block: false,
+            shortcut_depth: None,
+            dropouts: 0,
+        }
     }
 
-    /// The layers declared so far.
-    pub fn into_layers(self) -> Vec<Layer> {
-        self.layers
+    /// The layers declared, and the inputs read.
+    pub(super) fn into_parts(self) -> (Vec<Layer>, Vec<(String, Var)>) {
+        (self.layers, self.inputs)
+    }
+
+    /// The tape, for operations of one's own. [`Net::full_name`] gives their names.
+    pub fn tape(&mut self) -> &mut Tape {
+        self.tape
+    }
+
+    /// The data's only images, `[N,C,H,W]`, normalised, moved as training moves them, and under mixup mixed in pairs.
+    ///
+    /// # Panics
+    /// If the data have no column of pixels, or several.
+    pub fn pixels(&mut self) -> Var {
+        let form = self.columns.form().clone();
+        let pixels = form.pixels().expect("the data have one column of pixels");
+        let name = form.inputs[pixels.place].name.clone();
+        let bytes = self.columns.input(self.tape, pixels.place);
+        let movements = self.columns.optional_input(self.tape, MOVEMENT);
+        let source = ops::pixels::Source { bytes, movements, mean: pixels.mean, std: pixels.std };
+        let [c, h, w] = pixels.image;
+        let x = ops::pixels::pixels(self.tape, &name, source, [self.columns.examples(), c, h, w]);
+        self.input(name, x)
+    }
+
+    /// The input column `name`, of numbers: `[N,...]`.
+    ///
+    /// # Panics
+    /// If the data have no such column.
+    pub fn values(&mut self, name: &str) -> Var {
+        let x = self.columns.values(self.tape, name);
+        self.input(name.to_owned(), x)
+    }
+
+    /// The input column `name`, of whole numbers.
+    ///
+    /// # Panics
+    /// If the data have no such column.
+    pub fn ids(&mut self, name: &str) -> Ids {
+        self.columns.ids(self.tape, name)
+    }
+
+    /// Notes an input as it was read, and mixes it where examples are mixed.
+    fn input(&mut self, name: String, x: Var) -> Var {
+        if self.inputs.iter().all(|(known, _)| *known != name) {
+            self.inputs.push((name.clone(), x));
+        }
+        match self.options.mixup && self.tape.mode() == Mode::Train {
+            true => ops::mixup::mixup(self.tape, &format!("{name}.mixed"), x),
+            false => x,
+        }
     }
 
     /// The shape of an activation.
@@ -97,8 +163,15 @@ impl<'t> Net<'t> {
         result
     }
 
-    fn name(&self, name: &str) -> String {
+    /// A name with those of the scopes around it before it: `layer1.0.conv1`.
+    pub fn full_name(&self, name: &str) -> String {
         self.scopes.iter().map(String::as_str).chain([name]).collect::<Vec<_>>().join(".")
+    }
+
+    /// Records a layer of one's own: the parameters declared in it, and after it until the next layer begins, are its.
+    pub fn layer<T>(&mut self, name: &str, record: impl FnOnce(&mut Self) -> T) -> T {
+        self.begin_layer(name);
+        record(self)
     }
 
     /// Starts the layer that the parameters declared from here on belong to.
@@ -110,7 +183,7 @@ impl<'t> Net<'t> {
             self.depth += 1;
             self.depth
         });
-        let name = self.name(name);
+        let name = self.full_name(name);
         self.layers.push(Layer { name, depth, block: self.block });
     }
 
@@ -121,15 +194,19 @@ impl<'t> Net<'t> {
     /// Declares a trained tensor of the current layer, so that a model can bring operations of its own.
     ///
     /// # Panics
-    /// If no layer has begun: a convolution or linear layer begins one.
+    /// If no layer has begun: [`Net::layer`], a convolution or a linear layer begins one.
     pub fn parameter(&mut self, name: &str, shape: impl Into<Shape>, init: Init, norm_or_bias: bool) -> ParamId {
         assert!(!self.layers.is_empty(), "{name}: declared before the first layer");
-        let declared = self.declared(self.name(name), shape.into(), init, norm_or_bias);
+        let declared = self.declared(self.full_name(name), shape.into(), init, norm_or_bias);
         self.tape.parameter(declared)
     }
 
-    fn state(&mut self, name: &str, shape: impl Into<Shape>, init: Init) -> StateId {
-        let declared = self.declared(self.name(name), shape.into(), init, true);
+    /// Declares a tensor of the current layer that is kept between steps and not trained, such as a running mean.
+    ///
+    /// # Panics
+    /// If no layer has begun.
+    pub fn state(&mut self, name: &str, shape: impl Into<Shape>, init: Init) -> StateId {
+        let declared = self.declared(self.full_name(name), shape.into(), init, true);
         self.tape.state(declared)
     }
 
@@ -161,7 +238,7 @@ impl<'t> Net<'t> {
         let shape = [channels, c / options.groups, kernel, kernel];
         let w = self.parameter(&format!("{name}.weight"), shape, Init::Normal((2.0 / fan_out).sqrt()), false);
         let bias = bias.then(|| self.parameter(&format!("{name}.bias"), [channels], Init::Zeros, true));
-        let full = self.name(name);
+        let full = self.full_name(name);
         let y = conv2d::conv2d(self.tape, &full, x, w, bias, options);
         if self.options.blur && kernel > 1 { ops::blur::blur(self.tape, &format!("{full}.blur"), y) } else { y }
     }
@@ -197,7 +274,7 @@ impl<'t> Net<'t> {
 
     /// Batch normalisation, declared before, of the first channels of x, and what comes after it.
     pub fn normalise(&mut self, name: &str, x: Var, norm: Norm, after: After) -> Var {
-        let full = self.name(name);
+        let full = self.full_name(name);
         ops::batch_norm::batch_norm(self.tape, &full, x, norm, after)
     }
 
@@ -208,56 +285,56 @@ impl<'t> Net<'t> {
         let init = Init::Uniform(1.0 / (c as f64).sqrt());
         let w = self.parameter(&format!("{name}.weight"), [outputs, c], init, false);
         let bias = self.parameter(&format!("{name}.bias"), [outputs], init, true);
-        let full = self.name(name);
+        let full = self.full_name(name);
         ops::linear::linear(self.tape, &full, x, w, bias)
     }
 
     /// Rectified linear unit.
     pub fn relu(&mut self, name: &str, x: Var) -> Var {
-        let full = self.name(name);
+        let full = self.full_name(name);
         ops::relu::relu(self.tape, &full, x)
     }
 
     /// Sum of two activations of one shape.
     pub fn add(&mut self, name: &str, a: Var, b: Var) -> Var {
-        let full = self.name(name);
+        let full = self.full_name(name);
         ops::add::add(self.tape, &full, a, b)
     }
 
     /// A tensor `[N,C,H,W]` that [`Net::put`] fills by and by.
     pub fn room(&mut self, name: &str, shape: [usize; 4]) -> Var {
-        let full = self.name(name);
+        let full = self.full_name(name);
         ops::concat::room(self.tape, &full, shape)
     }
 
     /// Copies `part` to the channels from `first` on of `whole`.
     pub fn put(&mut self, name: &str, whole: Var, first: usize, part: Var) {
-        let full = self.name(name);
+        let full = self.full_name(name);
         ops::concat::put(self.tape, &full, whole, first, part);
     }
 
     /// Maximum over windows.
     pub fn max_pool(&mut self, name: &str, x: Var, window: Window) -> Var {
-        let full = self.name(name);
+        let full = self.full_name(name);
         ops::max_pool::max_pool(self.tape, &full, x, window)
     }
 
     /// Mean over windows of `kernel` x `kernel`, `stride` apart.
     pub fn mean_pool(&mut self, name: &str, x: Var, kernel: usize, stride: usize) -> Var {
-        let full = self.name(name);
+        let full = self.full_name(name);
         ops::mean_pool::mean_pool(self.tape, &full, x, kernel, stride)
     }
 
     /// Mean over each plane.
     pub fn global_mean_pool(&mut self, name: &str, x: Var) -> Var {
-        let full = self.name(name);
+        let full = self.full_name(name);
         ops::mean_pool::global_mean_pool(self.tape, &full, x)
     }
 
     /// Dropout with drop probability `p`; each dropout of a net draws its own masks.
     pub fn dropout(&mut self, name: &str, x: Var, p: f64) -> Var {
         self.dropouts += 1;
-        let full = self.name(name);
+        let full = self.full_name(name);
         ops::dropout::dropout(self.tape, &full, x, p, self.dropouts)
     }
 }

@@ -9,13 +9,13 @@ pub mod conv2d;
 pub mod cross_entropy;
 pub mod dropout;
 pub mod linear;
-pub mod load_batch;
 pub mod max_pool;
 pub mod mean_pool;
-pub mod metrics;
 pub mod mixup;
+pub mod pixels;
 pub mod regression;
 pub mod relu;
+pub mod sums;
 
 use crate::gpu::{Constant, Kernel, Shader};
 use crate::tape::{Binding, Dispatch, Operand, Record, Tape, Var};
@@ -54,13 +54,13 @@ pub const SHADERS: &[&Shader] = &[
     &linear::SHADER,
     &linear::WIDE_SHADER,
     &linear::SHARED_SHADER,
-    &load_batch::SHADER,
     &max_pool::SHADER,
     &mean_pool::SHADER,
-    &metrics::SHADER,
     &mixup::SHADER,
+    &pixels::SHADER,
     &regression::SHADER,
     &relu::SHADER,
+    &sums::SHADER,
 ];
 
 /// Launches of one shader's kernels, all compiled for the same constants.

@@ -1,18 +1,21 @@
 //! The L1 and the mean squared error loss of a predicted number, its gradient, and the absolute errors.
 //!
-//! The model's output z `[N,1]` stands for the number mean + std z. With d = z - (label - mean) / std the loss of a row is |d|, as
-//! PyTorch's `L1Loss` has it, or d^2, as its `MSELoss`, so that it asks for the same learning rates whatever the numbers' unit; the
-//! absolute error, std |d|, is in that unit. dz = sign(d) / images or 2 d / images: the gradient of the mean over the batch; where
-//! that is cut in passes, over all of them. Rows labelled [`PADDING`](super::metrics::PADDING) count for nothing.
+//! The model's output z stands for the number mean + std z. With d = z - (target - mean) / std the loss of a row is |d|, as PyTorch's
+//! `L1Loss` has it, or d^2, as its `MSELoss`, so that it asks for the same learning rates whatever the numbers' unit; the absolute
+//! error, std |d|, is in that unit. dz = sign(d) / rows or 2 d / rows: the gradient of the mean over the rows of a step, in however many
+//! passes it is computed.
 
-use super::metrics::Sums;
+use super::sums::Sums;
 use super::{Kernels, LANES, shader};
 use crate::gpu::Shader;
-use crate::tape::{BufferId, Operand, Record, Tape, Var, linear_grid};
+use crate::tape::{Operand, Record, Tape, Var, linear_grid};
 use serde::{Deserialize, Serialize};
 
 /// `shaders/regression.wgsl`.
 pub static SHADER: Shader = shader!("regression");
+
+/// The sums that it leaves: the loss, the absolute error.
+pub const COLUMNS: usize = 2;
 
 /// What becomes of the distance between a number and its label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +28,7 @@ pub enum Loss {
     Mse,
 }
 
-/// What a model's output stands for, and what it is held against.
+/// What a model's output stands for, and its loss.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Regression {
     /// The loss.
@@ -43,74 +46,85 @@ impl Regression {
     }
 }
 
-/// Appends the loss of outputs z `[N,1]` under the labels, whole numbers, that are the first N words of `batch`. Backward starts here.
+/// Appends the loss of outputs z `[N,1]` under `targets`, an f32 each, times `weight`; `per_example` rows belong to an example.
+/// Backward starts here.
 ///
 /// # Panics
 /// If z has another shape, or std is not above 0.
-pub fn regression(tape: &mut Tape, name: &str, z: Var, batch: BufferId, regression: Regression) {
+pub fn regression(
+    tape: &mut Tape,
+    name: &str,
+    z: Var,
+    targets: Operand,
+    sums: &mut Sums,
+    regression: Regression,
+    (weight, per_example): (f64, usize),
+) {
     let Regression { loss, mean, std } = regression;
     assert!(std > 0.0, "{name}: needs std > 0, found {std}");
     let [n, outputs] = tape.shape(z).rows();
     assert!(outputs == 1, "{name}: needs z [N,1], found {}", tape.shape(z));
-    let sums = Sums::of_rows(tape, name, n);
+    let rows: Operand = tape.buffer(&format!("{name}.rows"), (4 * n * COLUMNS) as u64).into();
+    let controls = Operand::from(tape.controls()).uniform();
     let constants = vec![
         ("N", n.into()),
         ("SQUARED", (loss == Loss::Mse).into()),
         ("MEAN", mean.into()),
         ("STD", std.into()),
-        ("PASSES", tape.passes().into()),
+        ("WEIGHT", (weight as f32).into()),
+        ("PER", per_example.into()),
     ];
     let kernels = Kernels { shader: &SHADER, constants };
     let grid = linear_grid(n, LANES);
-    let (z_in, labels) = (Operand::from(z).read(), Operand::from(batch).read());
-    let forward =
-        vec![kernels.dispatch("forward", vec![z_in, labels, sums.rows.write()], grid), sums.of_errors(tape, labels)];
+    let read = vec![Operand::from(z).read(), targets.read(), controls];
+    let with = |last| [read.clone(), vec![last]].concat();
+    let forward = vec![
+        kernels.dispatch("forward", with(rows.write()), grid),
+        sums.add(tape, rows, [n, COLUMNS], per_example),
+    ];
     let mut backward = vec![];
     if tape.needs_gradient(z) {
-        let bindings = vec![z_in, labels, sums.metrics.read(), Operand::Gradient(z).write()];
-        backward.push(kernels.dispatch("backward", bindings, grid));
+        backward.push(kernels.dispatch("backward", with(Operand::Gradient(z).write()), grid));
     }
     tape.record(Record { name: name.into(), op: "regression", result: None, forward, backward });
 }
 
-/// The same in f64.
+/// In f64.
 pub mod reference {
     use super::{Loss, Regression};
-    use crate::ops::metrics::PADDING;
 
-    /// d of each row, none of padding.
+    /// d of each row.
     fn deviations<'a>(
         z: &'a [f64],
-        labels: &'a [u32],
+        targets: &'a [f64],
         regression: &Regression,
-    ) -> impl Iterator<Item = Option<f64>> + use<'a> {
+    ) -> impl Iterator<Item = f64> + use<'a> {
         let (mean, std) = (f64::from(regression.mean), f64::from(regression.std));
-        z.iter().zip(labels).map(move |(z, &label)| (label != PADDING).then(|| z - (f64::from(label) - mean) / std))
+        z.iter().zip(targets).map(move |(z, target)| z - (target - mean) / std)
     }
 
-    /// The loss of each row, 0 for padding.
-    pub fn losses(z: &[f64], labels: &[u32], regression: &Regression) -> Vec<f64> {
+    /// The loss of each row.
+    pub fn losses(z: &[f64], targets: &[f64], regression: &Regression) -> Vec<f64> {
         let loss = |d: f64| match regression.loss {
             Loss::L1 => d.abs(),
             Loss::Mse => d * d,
         };
-        deviations(z, labels, regression).map(|d| d.map_or(0.0, loss)).collect()
+        deviations(z, targets, regression).map(loss).collect()
     }
 
-    /// The absolute error of each row in the labels' unit, 0 for padding.
-    pub fn errors(z: &[f64], labels: &[u32], regression: &Regression) -> Vec<f64> {
+    /// The absolute error of each row in the targets' unit.
+    pub fn errors(z: &[f64], targets: &[f64], regression: &Regression) -> Vec<f64> {
         let std = f64::from(regression.std);
-        deviations(z, labels, regression).map(|d| d.map_or(0.0, |d| std * d.abs())).collect()
+        deviations(z, targets, regression).map(|d| std * d.abs()).collect()
     }
 
-    /// dz of the mean loss over the rows that are not padding.
-    pub fn backward(z: &[f64], labels: &[u32], regression: &Regression) -> Vec<f64> {
-        let images = deviations(z, labels, regression).flatten().count() as f64;
+    /// dz of the mean loss over the rows.
+    pub fn backward(z: &[f64], targets: &[f64], regression: &Regression) -> Vec<f64> {
         let slope = |d: f64| match regression.loss {
             Loss::L1 if d == 0.0 => 0.0,
             Loss::L1 => d.signum(),
             Loss::Mse => 2.0 * d,
         };
-        deviations(z, labels, regression).map(|d| d.map_or(0.0, slope) / images).collect()
+        deviations(z, targets, regression).map(|d| slope(d) / z.len() as f64).collect()
     }
 }

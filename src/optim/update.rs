@@ -95,12 +95,12 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// An optimiser for the parameters of `storage`, which belong to `layers` layers. It stands still once `metrics` (a range of
-    /// [`crate::ops::metrics::Metrics`]) says that a loss was not finite.
+    /// An optimiser for the parameters of `storage`, which belong to `layers` layers. It stands still once `losses` (the buffer of
+    /// [`crate::ops::sums::Sums`]) says that a loss was not finite.
     ///
     /// # Errors
     /// [`crate::error::Error::Capacity`] or [`crate::error::Error::Device`] where the device has no room or refuses a kernel.
-    pub fn new(gpu: &Gpu, storage: &Storage, metrics: &BufferRange, layers: usize, settings: Settings) -> Result<Self> {
+    pub fn new(gpu: &Gpu, storage: &Storage, losses: &BufferRange, layers: usize, settings: Settings) -> Result<Self> {
         assert!(
             storage.parameters().iter().all(|p| p.layer < layers),
             "a parameter belongs to a layer beyond {layers}"
@@ -121,7 +121,7 @@ impl Optimizer {
         if settings.clip_norm.is_some() {
             optimizer.calls = optimizer.clip_calls(gpu, storage, &sums)?;
         }
-        let updates = optimizer.update_calls(gpu, storage, metrics, &sums)?;
+        let updates = optimizer.update_calls(gpu, storage, losses, &sums)?;
         optimizer.calls.extend(updates);
         if settings.layer_norms {
             optimizer.norms = Some(optimizer.norm_call(gpu, storage, &sums)?);
@@ -133,7 +133,7 @@ impl Optimizer {
         self.table_buffer.range(0, size_of::<Step>() as u64)
     }
 
-    fn update_calls(&self, gpu: &Gpu, storage: &Storage, metrics: &BufferRange, sums: &Buffer) -> Result<Vec<Call>> {
+    fn update_calls(&self, gpu: &Gpu, storage: &Storage, losses: &BufferRange, sums: &Buffer) -> Result<Vec<Call>> {
         let (entry, nesterov) = match self.settings.rule {
             Rule::Sgd { nesterov, .. } => ("sgd", nesterov),
             Rule::Adam { .. } => ("adam", false),
@@ -161,7 +161,7 @@ impl Optimizer {
                 (storage.grads.windows()[window].whole(), Access::Read),
                 (table_of_runs.whole(), Access::Read),
                 (table.clone(), Access::Read),
-                (metrics.clone(), Access::Read),
+                (losses.clone(), Access::Read),
                 (sums.whole(), Access::Write),
             ];
             ranges.extend(self.moments.iter().map(|moment| (moment.windows()[window].whole(), Access::Write)));

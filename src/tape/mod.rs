@@ -130,10 +130,14 @@ pub struct Controls {
     pub sigma: f32,
     /// Passes of this step done before this one.
     pub pass: u32,
-    /// An image's own part in what mixup makes of it.
+    /// An example's own part in what mixup makes of it.
     pub mix: f32,
+    /// Examples of this pass; the places of a batch beyond them are empty.
+    pub filled: u32,
+    /// Examples of the whole step, over which losses are averaged.
+    pub examples: u32,
     /// Nothing; fills 32 bytes.
-    pub reserved: [u32; 3],
+    pub reserved: u32,
 }
 
 /// The name of the uniform that holds [`Controls`].

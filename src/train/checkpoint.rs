@@ -1,18 +1,18 @@
-//! All of a run behind some step, as one file: what the rest of the run depends on, and a checksum over it.
+//! All of a run after some step, as one file: what the rest of the run depends on, and a checksum over it.
 
 use super::weights::safetensors;
 use super::{Config, Tensor};
 use crate::curriculum::PlateauState;
 use crate::data::text;
 use crate::error::{Error, Result};
-use crate::ops::metrics::Metrics;
+use crate::ops::sums::Totals;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The keys of the file's metadata.
-const STANDING: &str = "lerac_checkpoint";
+const STATE: &str = "lerac_checkpoint";
 const CHECKSUM: &str = "crc32";
 
 /// What helps where a checkpoint does not fit the model.
@@ -21,28 +21,34 @@ pub(super) const OTHER_OPTIONS: &str = "give back the options that it was made w
 /// Before the names of the best epoch's tensors.
 const BEST: &str = "best.";
 
-/// The epoch that is best on the validation images so far.
+/// The epoch that is best on the validation examples so far.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BestEpoch {
     /// Which, from 1.
     pub epoch: u64,
     /// Steps done when it ended.
     pub step: u64,
-    /// How well it predicts the validation images.
+    /// The first measure over the validation examples.
     pub score: f64,
 }
 
 /// Sums over the intervals of an epoch that were read already.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Totals {
-    /// Losses.
-    pub loss: f64,
-    /// Images predicted right.
-    pub top1: u64,
-    /// Absolute errors.
-    pub error: f64,
-    /// Images.
-    pub images: u64,
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct EpochTotals {
+    /// Examples.
+    pub examples: u64,
+    /// The objective's sums; empty before the first reading.
+    pub sums: Vec<f64>,
+}
+
+impl EpochTotals {
+    /// Adds a reading.
+    pub fn add(&mut self, totals: &Totals) {
+        let values = totals.values();
+        self.sums.resize(values.len(), 0.0);
+        self.sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+        self.examples += u64::from(totals.examples);
+    }
 }
 
 /// A table's bytes at a checkpoint: how many, and the CRC-32 over them.
@@ -54,9 +60,9 @@ pub struct Written {
     pub crc32: u32,
 }
 
-/// Where a run stands, beside its tensors.
+/// The state of a run, without its tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Standing {
+pub struct RunState {
     /// Form of the file.
     pub format: u32,
     /// Version of lerac.
@@ -65,7 +71,7 @@ pub struct Standing {
     pub adapter: String,
     /// The run's options.
     pub config: Config,
-    /// CRC-32 of all images and labels, those of the test set too; of image files the names and sizes stand for what is in them.
+    /// CRC-32 of all examples, those of the test set too; of image files the names and sizes stand for what is in them.
     pub data: u32,
     /// Steps done.
     pub step: u64,
@@ -76,9 +82,9 @@ pub struct Standing {
     /// What a plateau schedule has seen.
     pub plateau: Option<PlateauState>,
     /// The current epoch's sums.
-    pub totals: Totals,
+    pub totals: EpochTotals,
     /// The current interval's sums.
-    pub sums: Metrics,
+    pub sums: Totals,
     /// Seconds of training steps in finished intervals.
     pub seconds: f64,
     /// Seconds of training steps in the current interval.
@@ -87,18 +93,18 @@ pub struct Standing {
     pub tables: BTreeMap<String, Written>,
 }
 
-/// Where a run stands, with its tensors.
+/// The state of a run, with its tensors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
     /// All but the tensors.
-    pub standing: Standing,
+    pub state: RunState,
     /// Those of [`super::Session::state`], and those of the best epoch with `best.` before their names.
     pub tensors: Vec<Tensor>,
 }
 
-fn checksum<'t>(standing: &str, tensors: impl Iterator<Item = (&'t str, &'t [u8])>) -> u32 {
+fn checksum<'t>(state: &str, tensors: impl Iterator<Item = (&'t str, &'t [u8])>) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(standing.as_bytes());
+    hasher.update(state.as_bytes());
     for (name, bytes) in tensors {
         hasher.update(name.as_bytes());
         hasher.update(bytes);
@@ -108,7 +114,7 @@ fn checksum<'t>(standing: &str, tensors: impl Iterator<Item = (&'t str, &'t [u8]
 
 impl Checkpoint {
     /// The form of the file; others are refused.
-    pub const FORMAT: u32 = 4;
+    pub const FORMAT: u32 = 5;
 
     /// Names a tensor as one of the best epoch.
     pub fn of_best(name: &str) -> String {
@@ -117,12 +123,12 @@ impl Checkpoint {
 
     /// The file.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let standing = serde_json::to_string(&self.standing).expect("a standing is plain data");
+        let state = serde_json::to_string(&self.state).expect("a state is plain data");
         let mut by_name: Vec<_> =
             self.tensors.iter().map(|t| (t.name.as_str(), bytemuck::cast_slice::<f32, u8>(&t.values))).collect();
         by_name.sort_unstable();
-        let checksum = checksum(&standing, by_name.into_iter());
-        let metadata = [(STANDING, standing), (CHECKSUM, format!("{checksum:08x}"))];
+        let checksum = checksum(&state, by_name.into_iter());
+        let metadata = [(STATE, state), (CHECKSUM, format!("{checksum:08x}"))];
         safetensors(&self.tensors, BTreeMap::from(metadata))
     }
 
@@ -149,7 +155,7 @@ impl Checkpoint {
             .map_err(|fault| broken(begin + text::place_in_json(header, &fault), fault.to_string()))?;
         if metadata.data_len() != data.len() {
             let (expected, found) = (metadata.data_len(), data.len());
-            let message = format!("expected {expected} bytes of tensors behind the header, found {found}");
+            let message = format!("expected {expected} bytes of tensors after the header, found {found}");
             return Err(broken(begin + header.len() + expected.min(found), message));
         }
         let entries = metadata.metadata().as_ref();
@@ -157,7 +163,7 @@ impl Checkpoint {
             let value = entries.and_then(|entries| entries.get(key));
             value.ok_or_else(|| broken(begin, format!("expected {key} in its metadata, found none")))
         };
-        let (standing, expected) = (key(STANDING)?, key(CHECKSUM)?);
+        let (state, expected) = (key(STATE)?, key(CHECKSUM)?);
         let names = metadata.offset_keys();
         let mut tensors: Vec<_> = names
             .iter()
@@ -166,7 +172,7 @@ impl Checkpoint {
             })
             .collect();
         tensors.sort_unstable_by_key(|(name, ..)| *name);
-        let found = format!("{:08x}", checksum(standing, tensors.iter().map(|(name, _, data)| (name.as_str(), *data))));
+        let found = format!("{:08x}", checksum(state, tensors.iter().map(|(name, _, data)| (name.as_str(), *data))));
         if found != *expected {
             return Err(broken(begin, format!("its checksum is {found}, it should be {expected}")));
         }
@@ -176,17 +182,17 @@ impl Checkpoint {
             #[serde(default)]
             version: String,
         }
-        let bad = |fault: serde_json::Error| broken(begin, format!("{STANDING}: {fault}"));
-        let Format { format, version } = serde_json::from_str(standing).map_err(bad)?;
+        let bad = |fault: serde_json::Error| broken(begin, format!("{STATE}: {fault}"));
+        let Format { format, version } = serde_json::from_str(state).map_err(bad)?;
         if format != Self::FORMAT {
             let own = Self::FORMAT;
             let message = format!(
-                "is of form {format}, written by lerac {version}; this version reads form {own}. Go on with that one, or remove \
+                "is of form {format}, written by lerac {version}; this version reads form {own}. Continue with that one, or remove \
                  the run's directory to run it again"
             );
             return Err(Error::option(path.display().to_string(), message));
         }
-        let standing = serde_json::from_str(standing).map_err(bad)?;
+        let state = serde_json::from_str(state).map_err(bad)?;
         let tensor = |(name, info, data): (&String, &TensorInfo, &[u8])| match info.dtype {
             Dtype::F32 => {
                 let (name, shape) = (name.clone(), info.shape.clone());
@@ -197,7 +203,7 @@ impl Checkpoint {
                 Err(broken(offset, format!("expected {name:?} as F32, found {other:?}")))
             }
         };
-        Ok(Self { standing, tensors: tensors.into_iter().map(tensor).collect::<Result<_>>()? })
+        Ok(Self { state, tensors: tensors.into_iter().map(tensor).collect::<Result<_>>()? })
     }
 
     /// The values of the tensor called `name`, which must be `count`.

@@ -4,9 +4,10 @@ use crate::curriculum::{
     self, Blurred, Cbs, Control, Conventional, Curriculum, Granularity, Ladder, Layer, Pace, Paper, Plateau, Range,
     Reference, ReferenceOptions, Schedule,
 };
-use crate::data::{AGES, Augmentation, Normalise, Source};
+use crate::data::{Augmentation, DataSet, Normalise, Source};
 use crate::error::{Error, Result};
 use crate::nn::NetOptions;
+use crate::nn::objective::ObjectiveOptions;
 use crate::ops::regression::Loss;
 use crate::optim::{Rule, Settings};
 use crate::tape::Choices;
@@ -463,10 +464,7 @@ impl Config {
             let wanted = format!("a divisor of the batch size, {}", self.batch_size);
             require("--micro-batch", micro, divides, &wanted)?;
             if self.mixup.is_some() && micro < self.batch_size {
-                return Err(Error::option(
-                    "--micro-batch",
-                    "mixup pairs the images of a whole batch; leave out one of the two",
-                ));
+                require("--micro-batch", micro, micro.is_multiple_of(2), "an even number, since --mixup makes pairs")?;
             }
         }
         require("--snr-batches", self.snr_batches, (2..=1024).contains(&self.snr_batches), "2 to 1024")?;
@@ -477,7 +475,8 @@ impl Config {
     fn check_goal(&self) -> Result<()> {
         let of_ages = [("--loss", self.loss.is_some())];
         let of_classes = [("--label-smoothing", self.label_smoothing != 0.0), ("--mixup", self.mixup.is_some())];
-        let (idle, goal) = match self.data == AGES {
+        let of_numbers = DataSet::named(&self.data).is_ok_and(|set| set.of_numbers);
+        let (idle, goal) = match of_numbers {
             true => (&of_classes[..], "classes"),
             false => (&of_ages[..], "ages"),
         };
@@ -540,8 +539,8 @@ impl Config {
         Ok(())
     }
 
-    /// Images computed at a time: the option, or the batch.
-    pub fn images_per_pass(&self) -> usize {
+    /// Examples computed at a time: the option, or the batch.
+    pub fn micro_batch_size(&self) -> usize {
         self.micro_batch.unwrap_or(self.batch_size)
     }
 
@@ -680,7 +679,13 @@ impl Config {
             class_list: self.class_list.as_deref(),
             cache: self.cache.as_deref(),
             skip_bad: self.skip_bad,
+            augmentation: self.augmentation(),
         }
+    }
+
+    /// The options of the objective.
+    pub fn objective(&self) -> ObjectiveOptions {
+        ObjectiveOptions { label_smoothing: self.label_smoothing, loss: self.loss }
     }
 
     /// How training images are varied.

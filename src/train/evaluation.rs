@@ -1,21 +1,17 @@
-//! Weights out of a file, and what a model makes of whole sets of images.
+//! Weights out of a file, and what a model makes of whole sets of examples.
 
 use super::session::CALMER;
 use super::weights::read_safetensors;
-use super::{Config, Observer, Prediction, Session, TestResult};
-use crate::data::{Dataset, Loader, Meaning};
+use super::{Config, Observer, Session};
+use crate::data::{Batch, Examples, Loader};
 use crate::error::{Error, Result};
-use crate::ops::metrics::Metrics;
+use crate::nn::objective::{Answer, Objective};
+use crate::ops::sums::Totals;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 #[cfg(feature = "cli")]
-use {
-    super::setting::{session, task},
-    crate::curriculum::Time,
-    crate::data::Splits,
-    crate::gpu::Gpu,
-};
+use {super::Task, crate::curriculum::Time, crate::gpu::Gpu};
 
 /// Keys of a file of weights that say when they were saved.
 #[cfg(feature = "cli")]
@@ -23,13 +19,13 @@ pub(crate) const STEP: &str = "step";
 #[cfg(feature = "cli")]
 pub(crate) const STEPS_PER_EPOCH: &str = "steps_per_epoch";
 
-/// Puts the weights of `--init`, if there are any, into place; the tensors that the file does not have.
-pub(crate) fn load_weights(session: &mut Session<'_>, config: &Config) -> Result<Vec<String>> {
+/// Loads the weights of `--init`, if there are any; the tensors that the file does not have.
+pub(crate) fn load_weights(session: &mut Session, config: &Config) -> Result<Vec<String>> {
     config.init.as_deref().map_or(Ok(vec![]), |path| Ok(load(session, config, path)?.0))
 }
 
-/// Puts the weights of a file into place; the tensors that it does not have, and its metadata.
-fn load(session: &mut Session<'_>, config: &Config, path: &Path) -> Result<(Vec<String>, HashMap<String, String>)> {
+/// Loads the weights of a file; the tensors that it does not have, and its metadata.
+fn load(session: &mut Session, config: &Config, path: &Path) -> Result<(Vec<String>, HashMap<String, String>)> {
     let (tensors, metadata) = read_safetensors(path)?;
     let skipped = session.load(&tensors, config.init_partial).map_err(|fault| {
         let remedy = if config.init_partial { "" } else { "; --init-partial takes what fits" };
@@ -38,16 +34,17 @@ fn load(session: &mut Session<'_>, config: &Config, path: &Path) -> Result<(Vec<
     Ok((skipped, metadata))
 }
 
-/// The model of `config` with the weights of `--init`, as it stood when they were saved.
+/// The model of a task with the weights of `--init`, as it was when they were saved.
 ///
 /// # Errors
 /// [`Error::Option`], [`Error::Capacity`], and those of the file.
 #[cfg(feature = "cli")]
-pub(crate) fn trained<'g>(gpu: &'g Gpu, config: &Config, data: &Splits) -> Result<Session<'g>> {
+pub(crate) fn trained(gpu: &Gpu, task: &Task) -> Result<Session> {
+    let config = &task.config;
     let Some(path) = &config.init else {
         return Err(Error::option("--init", "expected the file of weights, such as model.safetensors of a run"));
     };
-    let mut session = session(gpu, config, &task(config, &data.train), 1)?;
+    let mut session = task.session(gpu, 1)?;
     let (skipped, metadata) = load(&mut session, config, path)?;
     if let Some(name) = skipped.first() {
         let message = format!("the file has no {name} of this shape, and random values predict nothing");
@@ -59,7 +56,7 @@ pub(crate) fn trained<'g>(gpu: &'g Gpu, config: &Config, data: &Splits) -> Resul
     let steps_per_epoch = match number(STEPS_PER_EPOCH) {
         Some(steps) => steps,
         None => {
-            let left = data.train.len().saturating_sub(config.validation);
+            let left = task.data.train.len().saturating_sub(config.validation);
             (config.train_images.unwrap_or(left) / config.batch_size) as u64
         }
     };
@@ -69,83 +66,73 @@ pub(crate) fn trained<'g>(gpu: &'g Gpu, config: &Config, data: &Splits) -> Resul
     Ok(session)
 }
 
-/// What sums over the images `test` come to, beside the best score on the validation images. `train` are the set's other images.
-pub(crate) fn test_result(sums: &Metrics, train: &Dataset, test: &Dataset, validation: Option<f64>) -> TestResult {
-    match test.meaning {
-        Meaning::Classes(_) => TestResult::Classes {
-            test_accuracy: sums.accuracy(),
-            test_top5: sums.top5_accuracy(),
-            validation_accuracy: validation,
-        },
-        Meaning::Years => TestResult::Years {
-            test_mae: sums.mean_error(),
-            median_mae: error_of_median(&train.labels, &test.labels),
-            validation_mae: validation,
-        },
-    }
-}
+/// What is true of each test example, and what the model says of it.
+pub type Answers = Vec<(Answer, Answer)>;
 
-/// The mean absolute error over `test` of a model that knows the median of `train` alone: no other constant has a lower one there.
-fn error_of_median(train: &[u16], test: &[u16]) -> f64 {
-    let mut sorted = train.to_vec();
-    let (_, &mut median, _) = sorted.select_nth_unstable(train.len() / 2);
-    let sum: u64 = test.iter().map(|label| u64::from(label.abs_diff(median))).sum();
-    sum as f64 / test.len() as f64
-}
-
-/// The sums, and the predictions, over all of the test set.
+/// The sums, and the answers, over all of the test set.
 ///
 /// # Errors
 /// As [`evaluate`].
-pub(crate) fn read_test_set(
-    session: &Session<'_>,
-    test: Arc<Dataset>,
+pub(crate) async fn read_test_set(
+    session: &Session,
+    test: Arc<dyn Examples>,
     batch_size: usize,
     observer: &mut dyn Observer,
-) -> Result<(Metrics, Vec<Prediction>)> {
+) -> Result<(Totals, Answers)> {
     let everything: Arc<[u32]> = (0..test.len() as u32).collect();
-    let read = evaluate(session, "test", (test, everything), batch_size, observer)?;
-    match read.0.errors_are_full() {
+    let read = evaluate(session, "test", (test, everything), batch_size, observer).await?;
+    match read.0.is_full() {
         true => Err(Error::NonFinite(format!(
-            "the errors over the test images are beyond all bounds: no epoch has learnt anything. Try {CALMER}"
+            "the errors over the test examples are beyond all bounds: no epoch has learnt anything. Try {CALMER}"
         ))),
         false => Ok(read),
     }
 }
 
-/// The sums, and the predictions, over the images `indices` of the set called `part`, every one of which must have been seen and have a
+/// The sums, and the answers, over the examples `indices` of the set called `part`, every one of which must have been seen and have a
 /// finite loss.
 ///
 /// # Errors
-/// [`Error::NonFinite`] and [`Error::Device`]; [`Error::Interrupted`], which says how far it came, where the observer
+/// [`Error::NonFinite`] and [`Error::Device`]; [`Error::Interrupted`], which says how many were read, where the observer
 /// wants to stop before all are seen.
-pub(super) fn evaluate(
-    session: &Session<'_>,
+pub(super) async fn evaluate(
+    session: &Session,
     part: &str,
-    (data, indices): (Arc<Dataset>, Arc<[u32]>),
+    (data, indices): (Arc<dyn Examples>, Arc<[u32]>),
     batch_size: usize,
     observer: &mut dyn Observer,
-) -> Result<(Metrics, Vec<Prediction>)> {
-    let expected = indices.len();
+) -> Result<(Totals, Answers)> {
+    let (expected, inputs) = (indices.len(), data.form().inputs.len());
     let mut seen = 0;
     let batches = Loader::evaluation(data, indices, batch_size).map(|batch| {
         if observer.wants_to_stop() {
-            return Err(Error::Interrupted(format!(", with {seen} of {expected} {part} images read")));
+            return Err(Error::Interrupted(format!(", with {seen} of {expected} {part} examples read")));
         }
         observer.reading(part, seen, expected);
         seen = (seen + batch_size).min(expected);
         batch
     });
-    let (metrics, predictions) = session.predict(batches)?;
-    if metrics.halted != 0 {
+    let mut answers = Vec::with_capacity(expected);
+    let objective = session.objective();
+    let see = |batch: &Batch, place: usize, outputs: &[&[f32]]| {
+        answers.push((truth(&**objective, batch, inputs, place), objective.answer(outputs)));
+    };
+    let totals = session.predict_async(batches, see).await?;
+    if totals.halted != 0 {
         return Err(Error::NonFinite(format!(
-            "the loss over the {part} images is not finite after step {}: the weights are out of bounds. In training try {CALMER}",
+            "the loss over the {part} examples is not finite after step {}: the weights are out of bounds. In training try {CALMER}",
             session.time().step
         )));
     }
-    if metrics.images as usize != expected {
-        let seen = metrics.images;
-        return Err(Error::Device(format!("the loader's thread ended after {seen} of {expected} {part} images")));
+    if totals.examples as usize != expected {
+        let seen = totals.examples;
+        return Err(Error::Device(format!("the loader's thread ended after {seen} of {expected} {part} examples")));
     }
-    Ok((metrics, predictions))
+    Ok((totals, answers))
+}
+
+/// What is true of the example at `place`, whose targets come after so many inputs.
+fn truth(objective: &dyn Objective, batch: &Batch, inputs: usize, place: usize) -> Answer {
+    let targets: Vec<&[u32]> = (inputs..batch.columns.len()).map(|column| batch.places(column, place, 1)).collect();
+    objective.truth(&targets)
 }

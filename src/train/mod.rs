@@ -1,27 +1,29 @@
-//! Floor 7: training. A [`Config`] says what to train; a [`Session`] holds the device's side of it; [`run`] is the loop.
+//! Floor 7: training. A [`Config`] says what to train, a [`Task`] holds what it names; a [`Session`] holds the device's side of it;
+//! [`run`] is the loop.
 
 mod checkpoint;
 mod config;
 mod evaluation;
-mod measure;
+mod observer;
 mod records;
 mod run;
 mod session;
-mod setting;
+mod task;
 mod weights;
 
-pub use checkpoint::{BestEpoch, Checkpoint, Standing, Totals, Written};
+pub use checkpoint::{BestEpoch, Checkpoint, EpochTotals, RunState, Written};
 pub use config::{Config, Method, Preset, ScheduleKind};
-pub use measure::{Measure, Score};
-pub use records::{EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, Summary, TestResult};
-pub use run::{resume, run};
-pub use session::{MakeCurriculum, Parts, Prediction, Session, SessionPlan, Snapshot};
-pub use setting::session;
+pub use evaluation::Answers;
+pub use observer::Observer;
+pub use records::{EpochRecord, IntervalRecord, NoiseRecord, Outcome, Summary};
+pub use run::{resume, resume_async, run, run_async};
+pub use session::{MakeCurriculum, Session, SessionOptions, SessionPlan, Snapshot};
+pub use task::{Task, session};
 pub use weights::{Tensor, read_safetensors, write_safetensors};
 #[cfg(feature = "cli")]
 pub(crate) use {
     config::whole,
-    evaluation::{STEP, STEPS_PER_EPOCH, load_weights, read_test_set, test_result, trained},
+    evaluation::{STEP, STEPS_PER_EPOCH, load_weights, read_test_set, trained},
     run::begin,
     weights::{sync_directory, write_whole, write_whole_by},
 };

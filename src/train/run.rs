@@ -1,52 +1,33 @@
 //! The loop: epochs, validation, the best epoch, and one reading of the test set.
 
 use super::checkpoint::OTHER_OPTIONS;
-use super::evaluation::{evaluate, load_weights, read_test_set, test_result};
-use super::setting::{Division, divide, session, task};
+use super::evaluation::{Answers, evaluate, load_weights, read_test_set};
+use super::task::{Division, Task};
 use super::{
-    BestEpoch, Checkpoint, Config, EpochRecord, IntervalRecord, Measure, NoiseRecord, Observer, Outcome, Prediction,
-    Score, Session, Snapshot, Standing, Summary, Totals,
+    BestEpoch, Checkpoint, EpochRecord, EpochTotals, IntervalRecord, NoiseRecord, Observer, Outcome, RunState, Session,
+    Snapshot, Summary,
 };
 use crate::curriculum::Time;
-use crate::data::{Dataset, HostBatch, Loader, Splits};
+use crate::data::{Batch, Draw, Loader};
 use crate::error::{Error, Result};
-use crate::gpu::Gpu;
-use crate::ops::metrics::Metrics;
-use std::sync::Arc;
+use crate::gpu::{Gpu, block_on};
+use crate::nn::objective::{Scores, scores};
+use crate::ops::sums::Totals;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
-impl Totals {
-    fn add(&mut self, metrics: &Metrics) {
-        self.loss += metrics.loss();
-        self.top1 += u64::from(metrics.top1);
-        self.error += metrics.error();
-        self.images += u64::from(metrics.images);
-    }
-
-    /// How well the images were predicted.
-    fn score(&self, measure: Measure) -> Score {
-        let sum = match measure {
-            Measure::Accuracy => self.top1 as f64,
-            Measure::MeanAbsoluteError => self.error,
-        };
-        measure.score(sum / self.images as f64)
-    }
-}
-
 /// A run between two steps.
-pub(crate) struct Training<'g, 'c> {
-    pub(crate) session: Session<'g>,
+pub(crate) struct Training<'t> {
+    pub(crate) session: Session,
     pub(crate) loader: Loader,
-    config: &'c Config,
-    data: Arc<Dataset>,
-    test: Arc<Dataset>,
+    task: &'t Task,
     division: Division,
     /// In all epochs.
     steps: u64,
     /// Whether an epoch's steps are done and its validation is not.
     epoch_open: bool,
     best: Option<(BestEpoch, Snapshot)>,
-    totals: Totals,
+    totals: EpochTotals,
     seconds: f64,
     clock: Clock,
     fingerprint: u32,
@@ -59,7 +40,7 @@ struct Clock {
 }
 
 impl Clock {
-    /// Goes on from `before` seconds.
+    /// Continues from `before` seconds.
     fn from(before: f64) -> Self {
         Self { before, since: Instant::now() }
     }
@@ -69,43 +50,29 @@ impl Clock {
     }
 }
 
-/// Divides the images and makes the session and the loader that `config` asks for.
+/// Divides the examples and makes the session and the loader of a task.
 ///
 /// # Errors
 /// [`Error::Option`] and [`Error::Capacity`].
-pub(crate) fn begin<'g, 'c>(gpu: &'g Gpu, config: &'c Config, data: &Splits) -> Result<Training<'g, 'c>> {
-    config.check()?;
-    let fingerprint = data.fingerprint();
-    let test = Arc::new(data.test.clone());
-    let data = Arc::new(data.train.clone());
-    let division = divide(config, &data)?;
-    if division.train.len() < config.batch_size {
-        let message = format!("{} does not fit into {} training images", config.batch_size, division.train.len());
-        return Err(Error::option("--batch-size", message));
-    }
-    let [_, h, w] = data.image;
-    if usize::from(config.cutout) > h.min(w) {
-        let message = format!("{} pixels are more than images of {h}x{w} have; {} do", config.cutout, h.min(w));
-        return Err(Error::option("--cutout", message));
-    }
+pub(crate) fn begin<'t>(gpu: &Gpu, task: &'t Task) -> Result<Training<'t>> {
+    let config = &task.config;
+    let fingerprint = task.data.fingerprint();
+    let division = task.divide()?;
     let steps_per_epoch = (division.train.len() / config.batch_size) as u64;
     if steps_per_epoch.saturating_mul(config.epochs) > i32::MAX as u64 {
         let message = format!("{} epochs of {steps_per_epoch} steps are more than 2147483647 steps", config.epochs);
         return Err(Error::option("--epochs", message));
     }
-    let session = session(gpu, config, &task(config, &data), steps_per_epoch)?;
-    let loader = loader(config, &data, &division, 0);
+    let session = task.session(gpu, steps_per_epoch)?;
     Ok(Training {
         session,
-        loader,
-        config,
-        data,
-        test,
+        loader: loader(task, &division, 0),
+        task,
         division,
         steps: steps_per_epoch * config.epochs,
         epoch_open: false,
         best: None,
-        totals: Totals::default(),
+        totals: EpochTotals::default(),
         seconds: 0.0,
         clock: Clock::from(0.0),
         fingerprint,
@@ -113,97 +80,114 @@ pub(crate) fn begin<'g, 'c>(gpu: &'g Gpu, config: &'c Config, data: &Splits) -> 
 }
 
 /// The training batches from the one after the first `step` on.
-fn loader(config: &Config, data: &Arc<Dataset>, division: &Division, step: u64) -> Loader {
-    let indices = division.train.clone();
-    Loader::training(data.clone(), indices, config.batch_size, config.augmentation(), config.seed, step)
+fn loader(task: &Task, division: &Division, step: u64) -> Loader {
+    let (data, config) = (task.data.train.clone(), &task.config);
+    Loader::training(data, division.train.clone(), config.batch_size, config.seed, step)
 }
 
-/// Trains as `config` says and reads the test set once.
+/// Trains as a task says and reads the test set once.
 ///
 /// # Errors
 /// [`Error::Option`] and [`Error::Capacity`] before the first step; [`Error::NonFinite`], [`Error::Device`] and
 /// [`Error::Interrupted`] during training; those of the observer.
-pub fn run<'g>(gpu: &'g Gpu, config: &Config, data: &Splits, observer: &mut dyn Observer) -> Result<Outcome<'g>> {
-    let mut training = begin(gpu, config, data)?;
-    let skipped = load_weights(&mut training.session, config)?;
+pub async fn run_async(gpu: &Gpu, task: &Task, observer: &mut dyn Observer) -> Result<Outcome> {
+    let mut training = begin(gpu, task)?;
+    let skipped = load_weights(&mut training.session, &task.config)?;
     if !skipped.is_empty() {
         observer.skipped(&skipped);
     }
-    training.complete(gpu, observer)
+    training.complete(observer).await
 }
 
-/// Goes on behind a checkpoint, to the same results as [`run`] without a break.
+/// Continues after a checkpoint, to the same results as [`run`] without a break.
 ///
 /// # Errors
 /// Those of [`run`]; [`Error::Option`] where the checkpoint fits neither the model nor the data.
-pub fn resume<'g>(
-    gpu: &'g Gpu,
-    config: &Config,
-    data: &Splits,
+pub async fn resume_async(
+    gpu: &Gpu,
+    task: &Task,
     checkpoint: &Checkpoint,
     observer: &mut dyn Observer,
-) -> Result<Outcome<'g>> {
-    let mut training = begin(gpu, config, data)?;
+) -> Result<Outcome> {
+    let mut training = begin(gpu, task)?;
     training.put_back(checkpoint)?;
-    training.complete(gpu, observer)
+    training.complete(observer).await
 }
 
-impl<'g> Training<'g, '_> {
-    fn measure(&self) -> Measure {
-        Measure::of(&self.data.meaning)
-    }
+/// [`run_async`], waiting.
+///
+/// # Errors
+/// As there.
+pub fn run(gpu: &Gpu, task: &Task, observer: &mut dyn Observer) -> Result<Outcome> {
+    block_on(run_async(gpu, task, observer))
+}
 
-    fn complete(mut self, gpu: &Gpu, observer: &mut dyn Observer) -> Result<Outcome<'g>> {
+/// [`resume_async`], waiting.
+///
+/// # Errors
+/// As there.
+pub fn resume(gpu: &Gpu, task: &Task, checkpoint: &Checkpoint, observer: &mut dyn Observer) -> Result<Outcome> {
+    block_on(resume_async(gpu, task, checkpoint, observer))
+}
+
+impl Training<'_> {
+    async fn complete(mut self, observer: &mut dyn Observer) -> Result<Outcome> {
         observer.begin(&self.session.plan(), self.session.layers(), self.steps)?;
         self.clock = Clock::from(self.clock.before);
-        let finished = self.train(gpu, observer).and_then(|()| self.read_test_set(observer));
+        let finished = self.finish(observer).await;
         if let Err(Error::Interrupted(place)) = finished {
             let (step, steps) = (self.session.time().step, self.steps);
             // The run ends as it was asked to, even where it cannot be saved.
-            let unsaved = self.save(gpu, observer).err();
+            let unsaved = self.save(observer).await.err();
             let unsaved = unsaved.map_or(String::new(), |fault| format!(", which could not be saved: {fault}"));
             return Err(Error::Interrupted(format!("interrupted after step {step} of {steps}{place}{unsaved}")));
         }
-        finished.map(|(test, predicted)| self.outcome(gpu, &test, predicted))
+        let (test, answers) = finished?;
+        self.outcome(&test, answers)
     }
 
-    /// All steps that are left, and the ends of their epochs. [`Error::Interrupted`] says here what was under way behind a step.
-    fn train(&mut self, gpu: &Gpu, observer: &mut dyn Observer) -> Result<()> {
+    async fn finish(&mut self, observer: &mut dyn Observer) -> Result<(Totals, Answers)> {
+        self.train(observer).await?;
+        self.read_test_set(observer).await
+    }
+
+    /// All steps that are left, and the ends of their epochs. [`Error::Interrupted`] says here what was under way after a step.
+    async fn train(&mut self, observer: &mut dyn Observer) -> Result<()> {
         while self.epoch_open || self.session.time().step < self.steps {
             if !self.epoch_open {
-                self.step(observer)?;
+                self.step(observer).await?;
             }
             let Time { step, steps_per_epoch } = self.session.time();
             self.epoch_open = step % steps_per_epoch == 0;
             if self.epoch_open {
-                self.end_epoch(observer)?;
+                self.end_epoch(observer).await?;
                 self.epoch_open = false;
             }
             if observer.wants_to_stop() {
                 return Err(Error::Interrupted(String::new()));
             }
             if observer.wants_checkpoint(step) {
-                self.save(gpu, observer)?;
+                self.save(observer).await?;
             }
         }
         Ok(())
     }
 
     /// Takes a checkpoint.
-    fn save(&mut self, gpu: &Gpu, observer: &mut dyn Observer) -> Result<()> {
-        // The steps that are on their way count as training.
-        gpu.wait()?;
+    async fn save(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        // The steps under way count as training.
+        self.session.gpu().wait_async().await?;
         let seconds = self.clock.seconds();
-        observer.checkpoint(self.checkpoint(gpu, seconds)?)?;
+        observer.checkpoint(self.checkpoint(seconds).await?)?;
         self.clock = Clock::from(seconds);
         Ok(())
     }
 
-    /// One step; before it the signal-to-noise ratio where that is due, behind it a reading of the sums.
-    fn step(&mut self, observer: &mut dyn Observer) -> Result<()> {
-        let (config, before) = (self.config, self.session.time());
+    /// One step; before it the signal-to-noise ratio where that is due, after it a reading of the sums.
+    async fn step(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        let (config, before) = (&self.task.config, self.session.time());
         if config.snr_every > 0 && before.step % config.snr_every == 0 {
-            self.measure_noise(observer)?;
+            self.measure_noise(observer).await?;
         }
         let rates = self.session.rates().collect();
         let batch = self.loader.next().ok_or_else(|| Error::Device("the loader's thread has ended".into()))??;
@@ -212,75 +196,74 @@ impl<'g> Training<'g, '_> {
         let step = before.step + 1;
         observer.step(step);
         match step % config.log_every == 0 || step % before.steps_per_epoch == 0 {
-            true => self.end_interval(rates, observer),
+            true => self.end_interval(rates, observer).await,
             false => Ok(()),
         }
     }
 
     /// The signal-to-noise ratio over batches that training does not see in this order: those of an epoch beyond the last.
-    fn measure_noise(&mut self, observer: &mut dyn Observer) -> Result<()> {
+    async fn measure_noise(&mut self, observer: &mut dyn Observer) -> Result<()> {
         // The sums so far are kept: measuring clears the device's. Reading them waits for the steps before.
-        let sums = self.take_sums()?;
+        let sums = self.take_totals().await?;
         let seconds = self.clock.seconds();
-        let Time { step, .. } = self.session.time();
+        let (config, Time { step, .. }) = (&self.task.config, self.session.time());
         let batches: Vec<_> =
-            self.batches_of_epoch(self.config.epochs + step).take(self.config.snr_batches as usize).collect();
+            self.batches_of_epoch(config.epochs + step).take(config.snr_batches as usize).collect();
         if batches.len() < 2 {
-            let (images, size) = (self.division.train.len(), self.config.batch_size);
-            let message = format!("{images} training images make no two batches of {size}");
+            let (examples, size) = (self.division.train.len(), config.batch_size);
+            let message = format!("{examples} training examples make no two batches of {size}");
             return Err(Error::option("--snr-every", message));
         }
-        let signal_to_noise = self.session.signal_to_noise(batches.into_iter())?;
+        let signal_to_noise = self.session.signal_to_noise_async(batches.into_iter()).await?;
         observer.noise(&NoiseRecord { step, epoch: self.session.time().epochs(), signal_to_noise })?;
-        self.session.put_metrics(sums);
+        self.session.put_training_totals(&sums);
         self.clock = Clock::from(seconds);
         Ok(())
     }
 
-    fn end_interval(&mut self, rates: Vec<f64>, observer: &mut dyn Observer) -> Result<()> {
-        let sums = self.take_sums()?;
+    async fn end_interval(&mut self, rates: Vec<f64>, observer: &mut dyn Observer) -> Result<()> {
+        let totals = self.take_totals().await?;
         let elapsed = self.clock.seconds();
         self.seconds += elapsed;
-        self.totals.add(&sums);
+        self.totals.add(&totals);
         observer.interval(&IntervalRecord {
             step: self.session.time().step,
             epoch: self.session.time().epochs(),
-            train_loss: sums.mean_loss(),
-            train_score: self.measure().of_sums(&sums),
-            images_per_second: f64::from(sums.images) / elapsed,
+            training: self.session.scores(&totals),
+            examples_per_second: f64::from(totals.examples) / elapsed,
             rates,
-            norms: self.session.layer_norms()?,
+            norms: self.session.layer_norms_async().await?,
         })?;
         self.clock = Clock::from(0.0);
         Ok(())
     }
 
-    fn end_epoch(&mut self, observer: &mut dyn Observer) -> Result<()> {
+    /// The scores over the training examples of the epoch so far; they are counted anew from here on.
+    fn take_epoch_scores(&mut self) -> Scores {
+        let EpochTotals { examples, sums } = std::mem::take(&mut self.totals);
+        scores(&**self.session.objective(), self.session.measures(), examples as f64, &sums)
+    }
+
+    async fn end_epoch(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let Time { step, steps_per_epoch } = self.session.time();
         let epoch = step / steps_per_epoch;
         let validation = match self.division.validation.is_empty() {
             true => None,
             false => {
-                let (data, indices) = (self.data.clone(), self.division.validation.clone());
-                let part = (data, indices);
-                Some(evaluate(&self.session, "validation", part, self.config.batch_size, observer)?.0)
+                let part = (self.task.data.train.clone(), self.division.validation.clone());
+                let batch_size = self.task.config.batch_size;
+                let (totals, _) = evaluate(&self.session, "validation", part, batch_size, observer).await?;
+                Some(self.session.scores(&totals))
             }
         };
-        let score = validation.as_ref().map(|sums| self.measure().of_sums(sums));
-        let totals = std::mem::take(&mut self.totals);
-        observer.epoch(&EpochRecord {
-            epoch,
-            step,
-            train_loss: totals.loss / totals.images as f64,
-            train_score: totals.score(self.measure()),
-            validation_loss: validation.as_ref().map(Metrics::mean_loss),
-            validation_score: score,
-        })?;
-        if let Some(score) = score {
-            self.session.hear(score.merit());
-            let best = self.best.as_ref().map(|(best, _)| score.measure.merit(best.score));
-            if best.is_none_or(|best| score.merit() > best) {
-                self.best = Some((BestEpoch { epoch, step, score: score.value }, self.session.snapshot()?));
+        let record = EpochRecord { epoch, step, training: self.take_epoch_scores(), validation };
+        observer.epoch(&record)?;
+        if let Some(found) = record.validation {
+            self.session.observe_epoch(found.merit());
+            let best = self.best.as_ref().map(|(best, _)| found.measure().merit(best.score));
+            if best.is_none_or(|best| found.merit() > best) {
+                let best = BestEpoch { epoch, step, score: found.value() };
+                self.best = Some((best, self.session.snapshot_async().await?));
             }
         }
         self.clock = Clock::from(0.0);
@@ -288,13 +271,14 @@ impl<'g> Training<'g, '_> {
     }
 
     /// Reads the test set with the best epoch's weights; where that is interrupted, the last step's are put back.
-    fn read_test_set(&mut self, observer: &mut dyn Observer) -> Result<(Metrics, Vec<Prediction>)> {
+    async fn read_test_set(&mut self, observer: &mut dyn Observer) -> Result<(Totals, Answers)> {
         let mut last = None;
         if let Some((_, snapshot)) = &self.best {
-            last = Some(self.session.snapshot()?);
+            last = Some(self.session.snapshot_async().await?);
             self.session.restore(snapshot);
         }
-        let read = read_test_set(&self.session, self.test.clone(), self.config.batch_size, observer);
+        let (test, batch_size) = (self.task.data.test.clone(), self.task.config.batch_size);
+        let read = read_test_set(&self.session, test, batch_size, observer).await;
         if let (Err(_), Some(last)) = (&read, &last) {
             self.session.restore(last);
         }
@@ -302,106 +286,120 @@ impl<'g> Training<'g, '_> {
     }
 
     /// What the run came to.
-    fn outcome(self, gpu: &Gpu, test: &Metrics, predicted: Vec<Prediction>) -> Outcome<'g> {
-        let labels = self.test.labels.iter().map(|&label| u32::from(label));
-        let (config, steps, seconds) = (self.config, self.steps, self.seconds);
+    fn outcome(self, test: &Totals, answers: Answers) -> Result<Outcome> {
+        let (config, steps, seconds) = (&self.task.config, self.steps, self.seconds);
         let best = self.best.as_ref().map(|(best, _)| *best);
+        let (found, data) = (self.session.scores(test), &self.task.data);
+        let mut scores: BTreeMap<String, f64> =
+            found.entries().map(|(key, value)| (format!("test_{key}"), value)).collect();
+        if let Some(best) = best {
+            scores.insert(format!("validation_{}", found.measure().key), best.score);
+        }
+        let baseline = self.task.objective.baseline(&*data.train, &*data.test)?;
+        if let Some(baseline) = &baseline {
+            scores.insert(format!("{}_{}", baseline.key, found.measure().key), baseline.value);
+        }
+        let examples_per_epoch = self.session.time().steps_per_epoch * config.batch_size as u64;
         let summary = Summary {
-            result: test_result(test, &self.data, &self.test, best.map(|best| best.score)),
-            test_loss: test.mean_loss(),
-            test_images: u64::from(test.images),
+            measures: found.measures.to_vec(),
+            scores,
+            baseline,
+            test_loss: found.loss,
+            test_examples: test.examples.into(),
             best_epoch: best.map_or(config.epochs, |best| best.epoch),
             steps,
-            images_per_epoch: self.session.time().steps_per_epoch * config.batch_size as u64,
+            examples_per_epoch,
             seconds,
-            images_per_second: (steps * config.batch_size as u64) as f64 / seconds,
+            examples_per_second: (steps * config.batch_size as u64) as f64 / seconds,
             milliseconds_per_step: 1e3 * seconds / steps as f64,
             device_bytes: self.session.plan().total(),
             data_crc32: Some(self.fingerprint),
-            adapter: gpu.info().name.clone(),
+            adapter: self.session.gpu().info().name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        Outcome { summary, predictions: labels.zip(predicted).collect(), session: self.session }
+        Ok(Outcome { summary, answers, session: self.session })
     }
 
-    /// All of the run behind the latest step, of whose interval `interval_seconds` have passed.
+    /// All of the run after the latest step, of whose interval `interval_seconds` have passed.
     ///
     /// # Errors
-    /// As [`Self::take_sums`] where a loss was not finite: no checkpoint of such a run is worth keeping.
-    fn checkpoint(&mut self, gpu: &Gpu, interval_seconds: f64) -> Result<Checkpoint> {
-        let sums = self.session.peek_metrics()?;
+    /// As [`Self::take_totals`] where a loss was not finite: no checkpoint of such a run is worth keeping.
+    async fn checkpoint(&mut self, interval_seconds: f64) -> Result<Checkpoint> {
+        let sums = self.session.peek_totals().await?;
         if sums.halted != 0 {
-            self.take_sums()?;
+            self.take_totals().await?;
         }
-        let mut tensors = self.session.state()?;
+        let mut tensors = self.session.state_async().await?;
         if let Some((_, snapshot)) = &self.best {
             tensors.extend(self.session.named(snapshot, &Checkpoint::of_best("")));
         }
-        let standing = Standing {
+        let state = RunState {
             format: Checkpoint::FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            adapter: gpu.info().name.clone(),
-            config: self.config.clone(),
+            adapter: self.session.gpu().info().name.clone(),
+            config: self.task.config.clone(),
             data: self.fingerprint,
             step: self.session.time().step,
             epoch_open: self.epoch_open,
             best: self.best.as_ref().map(|(best, _)| *best),
             plateau: self.session.plateau(),
-            totals: self.totals,
+            totals: self.totals.clone(),
             sums,
             seconds: self.seconds,
             interval_seconds,
             tables: Default::default(),
         };
-        Ok(Checkpoint { standing, tensors })
+        Ok(Checkpoint { state, tensors })
     }
 
     fn put_back(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let standing = &checkpoint.standing;
-        if standing.data != self.fingerprint {
+        let state = &checkpoint.state;
+        if state.data != self.fingerprint {
             let message = format!(
-                "the images of {} are not those that the checkpoint was made with; name the directory of those",
-                self.data.name
+                "the examples of {} are not those that the checkpoint was made with; name the directory of those",
+                self.task.data.train.name()
             );
             return Err(Error::option("--data-dir", message));
         }
-        if standing.step > self.steps {
+        if state.step > self.steps {
             let message = format!(
-                "the checkpoint is behind step {}, and {} epochs have {}; {OTHER_OPTIONS}",
-                standing.step, self.config.epochs, self.steps
+                "the checkpoint is of step {}, and {} epochs have {}; {OTHER_OPTIONS}",
+                state.step, self.task.config.epochs, self.steps
             );
             return Err(Error::option("resume", message));
         }
-        self.session.set_state(standing.step, |name, count| checkpoint.values(name, count))?;
-        if let Some(best) = standing.best {
+        self.session.set_state(state.step, |name, count| checkpoint.values(name, count))?;
+        if let Some(best) = state.best {
             let values = |name: &str, count| checkpoint.values(&Checkpoint::of_best(name), count);
             self.best = Some((best, self.session.snapshot_of(best.step, values)?));
         }
-        if let Some(plateau) = standing.plateau {
+        if let Some(plateau) = state.plateau {
             self.session.set_plateau(plateau);
         }
-        self.session.put_metrics(standing.sums);
-        self.epoch_open = standing.epoch_open;
-        self.totals = standing.totals;
-        self.seconds = standing.seconds;
-        self.clock = Clock::from(standing.interval_seconds);
-        self.loader = loader(self.config, &self.data, &self.division, standing.step);
+        self.session.put_training_totals(&state.sums);
+        self.epoch_open = state.epoch_open;
+        self.totals = state.totals.clone();
+        self.seconds = state.seconds;
+        self.clock = Clock::from(state.interval_seconds);
+        self.loader = loader(self.task, &self.division, state.step);
         Ok(())
     }
 
-    fn batches_of_epoch(&self, epoch: u64) -> impl Iterator<Item = Result<HostBatch>> {
-        let (config, order) = (self.config, &self.division.train);
-        HostBatch::of_epoch(&self.data, order, config.batch_size, config.augmentation(), config.seed, epoch)
+    fn batches_of_epoch(&self, epoch: u64) -> impl Iterator<Item = Result<Batch>> + use<'_> {
+        let config = &self.task.config;
+        let draw = Draw { seed: config.seed, epoch };
+        Batch::of_epoch(&*self.task.data.train, &self.division.train, config.batch_size, draw)
     }
 
     /// The sums of an interval, or what broke, found by replaying the step whose loss was not finite.
-    fn take_sums(&mut self) -> Result<Metrics> {
-        let metrics = self.session.training_metrics()?;
-        if metrics.halted == 0 {
-            return Ok(metrics);
+    async fn take_totals(&mut self) -> Result<Totals> {
+        let totals = self.session.training_totals_async().await?;
+        if totals.halted == 0 {
+            return Ok(totals);
         }
-        let (step, steps_per_epoch) = (u64::from(metrics.halted - 1), self.session.time().steps_per_epoch);
+        let (step, steps_per_epoch) = (u64::from(totals.halted - 1), self.session.time().steps_per_epoch);
         let batch = self.batches_of_epoch(step / steps_per_epoch).nth((step % steps_per_epoch) as usize);
-        Err(self.session.explain(step, &batch.expect("the step was done with this batch")?)?)
+        let batch = batch.expect("the step was done with this batch")?;
+        Err(self.session.explain_async(step, &batch).await?)
     }
 }

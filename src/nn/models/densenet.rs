@@ -1,6 +1,7 @@
 //! Densely connected networks (Huang et al. 2017) with torchvision's names.
 
-use crate::nn::{Conv, Model, Net};
+use super::OfImages;
+use crate::nn::{Conv, Net};
 use crate::ops::{conv2d, max_pool::Window};
 use crate::tape::Var;
 
@@ -24,7 +25,7 @@ pub(super) enum Stem {
 
 /// Dense blocks of so many layers, with a transition that halves channels and image between two. The last norm is part of the last
 /// convolution's layer.
-pub(super) fn densenet(stem: Stem, blocks: [usize; 4]) -> Model {
+pub(super) fn densenet(stem: Stem, blocks: [usize; 4]) -> OfImages {
     Box::new(move |net, x, classes| {
         let mut x = net.scope("features", |net| self::stem(net, stem, x));
         for (index, layers) in blocks.into_iter().enumerate() {

@@ -1,6 +1,7 @@
 //! MobileNetV2 (Sandler et al. 2018) with torchvision's names.
 
-use crate::nn::{Conv, Model, Net};
+use super::OfImages;
+use crate::nn::{Conv, Net};
 use crate::ops::batch_norm::{Activation, After};
 use crate::tape::Var;
 
@@ -13,7 +14,7 @@ const ENDS: [usize; 2] = [32, 1280];
 
 /// torchvision's network where the first convolution and the second stage have `stride` 2; with 1 it suits images of 32 pixels, and has
 /// the same parameters.
-pub(super) fn mobilenet_v2(stride: usize) -> Model {
+pub(super) fn mobilenet_v2(stride: usize) -> OfImages {
     Box::new(move |net, x, classes| {
         let mut x = net.scope("features.0", |net| conv_bn_relu6(net, ["0", "1"], x, Conv::same3x3(ENDS[0], stride)));
         let mut index = 0;

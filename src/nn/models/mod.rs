@@ -1,4 +1,4 @@
-//! The zoo.
+//! The zoo: a table of models by name.
 
 mod densenet;
 mod mobilenet;
@@ -7,85 +7,194 @@ mod small;
 mod vgg;
 mod wide_resnet;
 
-use super::{Conv, Model, Net};
+use super::{Conv, Model, Net, Output};
+use crate::data::Form;
 use crate::error::{Error, Result};
 use crate::tape::Var;
 use resnet::Block;
+use std::sync::Arc;
 
-/// The names that [`named`] knows.
-pub const NAMES: [&str; 17] = [
-    "cnn",
-    "lenet",
-    "resnet8",
-    "resnet20",
-    "resnet18",
-    "resnet18-imagenet",
-    "resnet34",
-    "resnet50",
-    "wide_resnet50_2",
-    "wide_resnet52-2",
-    "wide_resnet28-10",
-    "densenet121",
-    "densenet121-imagenet",
-    "vgg11_bn",
-    "vgg11_bn-imagenet",
-    "mobilenet_v2",
-    "mobilenet_v2-imagenet",
+/// A model that maps images `[N,C,H,W]` to outputs `[N,K]`.
+type OfImages = Box<dyn Fn(&mut Net, Var, usize) -> Var + Send + Sync>;
+
+/// Images that a model can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sides {
+    /// Height and width are at least this.
+    AtLeast(usize),
+    /// Height and width are equal, and a multiple of this.
+    SquareOf(usize),
+}
+
+/// A row of the table.
+pub struct Entry {
+    /// What --model calls it.
+    pub name: &'static str,
+    /// What it is, in a few words.
+    pub about: &'static str,
+    sides: Sides,
+    make: fn() -> OfImages,
+}
+
+/// Any image.
+const ANY: Sides = Sides::AtLeast(1);
+
+/// Every model that has a name.
+pub static MODELS: [Entry; 17] = [
+    Entry {
+        name: "cnn",
+        about: "three convolutions, 24,346 parameters",
+        sides: Sides::AtLeast(4),
+        make: || Box::new(small::cnn),
+    },
+    Entry {
+        name: "lenet",
+        about: "LeNet-5 with ReLU and max pooling",
+        sides: Sides::AtLeast(8),
+        make: || Box::new(small::lenet),
+    },
+    Entry {
+        name: "resnet8",
+        about: "residual network of 8 layers for small images",
+        sides: ANY,
+        make: || resnet::resnet_of_6n_plus_2(1),
+    },
+    Entry {
+        name: "resnet20",
+        about: "residual network of 20 layers for small images",
+        sides: ANY,
+        make: || resnet::resnet_of_6n_plus_2(3),
+    },
+    Entry {
+        name: "resnet18",
+        about: "ResNet-18 of the published LeRaC code, for small images",
+        sides: ANY,
+        make: || resnet::small_images("1_initial", &[64, 128, 256, 512], 2),
+    },
+    Entry {
+        name: "resnet18-imagenet",
+        about: "torchvision's ResNet-18",
+        sides: ANY,
+        make: || resnet::large_images([2, 2, 2, 2], Block::Basic),
+    },
+    Entry {
+        name: "resnet34",
+        about: "torchvision's ResNet-34",
+        sides: ANY,
+        make: || resnet::large_images([3, 4, 6, 3], Block::Basic),
+    },
+    Entry {
+        name: "resnet50",
+        about: "torchvision's ResNet-50",
+        sides: ANY,
+        make: || resnet::large_images([3, 4, 6, 3], Block::Bottleneck { widen: 1 }),
+    },
+    Entry {
+        name: "wide_resnet50_2",
+        about: "torchvision's Wide ResNet-50-2",
+        sides: ANY,
+        make: || resnet::large_images([3, 4, 6, 3], Block::Bottleneck { widen: 2 }),
+    },
+    Entry {
+        name: "wide_resnet52-2",
+        about: "Wide ResNet-52-2 of the published LeRaC code",
+        sides: ANY,
+        make: || wide_resnet::wide_resnet(52, 2, 0.3),
+    },
+    Entry {
+        name: "wide_resnet28-10",
+        about: "Wide ResNet-28-10 of the published LeRaC code",
+        sides: ANY,
+        make: || wide_resnet::wide_resnet(28, 10, 0.3),
+    },
+    Entry {
+        name: "densenet121",
+        about: "DenseNet-121 for small images",
+        sides: Sides::AtLeast(8),
+        make: || densenet::densenet(densenet::Stem::Small, [6, 12, 24, 16]),
+    },
+    Entry {
+        name: "densenet121-imagenet",
+        about: "torchvision's DenseNet-121",
+        sides: Sides::AtLeast(32),
+        make: || densenet::densenet(densenet::Stem::Large, [6, 12, 24, 16]),
+    },
+    Entry {
+        name: "vgg11_bn",
+        about: "VGG-11 with batch norm for small images",
+        sides: Sides::AtLeast(32),
+        make: || Box::new(vgg::small_images),
+    },
+    Entry {
+        name: "vgg11_bn-imagenet",
+        about: "torchvision's VGG-11 with batch norm",
+        sides: Sides::SquareOf(vgg::UNIT),
+        make: || Box::new(vgg::large_images),
+    },
+    Entry {
+        name: "mobilenet_v2",
+        about: "MobileNetV2 for small images",
+        sides: ANY,
+        make: || mobilenet::mobilenet_v2(1),
+    },
+    Entry {
+        name: "mobilenet_v2-imagenet",
+        about: "torchvision's MobileNetV2",
+        sides: ANY,
+        make: || mobilenet::mobilenet_v2(2),
+    },
 ];
+
+/// A model of the table, which says what images it needs.
+struct Named {
+    entry: &'static Entry,
+    record: OfImages,
+}
+
+impl Model for Named {
+    fn accepts(&self, form: &Form) -> Result<()> {
+        let name = self.entry.name;
+        self.record.accepts(form).map_err(|_| {
+            Error::option("--model", format!("{name} needs images, and the data have none"))
+        })?;
+        let [_, height, width] = form.pixels().expect("the closure accepts images only").image;
+        let needed = match self.entry.sides {
+            Sides::AtLeast(least) if height.min(width) < least => format!("images of at least {least}x{least}"),
+            Sides::SquareOf(unit) if height != width || !height.is_multiple_of(unit) => {
+                format!("square images of a multiple of {unit} pixels")
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::option("--model", format!("{name} needs {needed}, found {height}x{width}")))
+    }
+
+    fn record(&self, net: &mut Net, wanted: &[Output]) -> Vec<Var> {
+        self.record.record(net, wanted)
+    }
+}
+
+fn entry(name: &str) -> Result<&'static Entry> {
+    MODELS.iter().find(|entry| entry.name == name).ok_or_else(|| {
+        let names = MODELS.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", ");
+        Error::option("--model", format!("{name:?} is not known; there are {names}"))
+    })
+}
 
 /// A model by its name.
 ///
 /// # Errors
 /// [`Error::Option`] listing the names, if there is none of this name.
-pub fn named(name: &str) -> Result<Model> {
-    Ok(match name {
-        "cnn" => Box::new(small::cnn),
-        "lenet" => Box::new(small::lenet),
-        "resnet8" => resnet::resnet_of_6n_plus_2(1),
-        "resnet20" => resnet::resnet_of_6n_plus_2(3),
-        "resnet18" => resnet::small_images("1_initial", &[64, 128, 256, 512], 2),
-        "resnet18-imagenet" => resnet::large_images([2, 2, 2, 2], Block::Basic),
-        "resnet34" => resnet::large_images([3, 4, 6, 3], Block::Basic),
-        "resnet50" => resnet::large_images([3, 4, 6, 3], Block::Bottleneck { widen: 1 }),
-        "wide_resnet50_2" => resnet::large_images([3, 4, 6, 3], Block::Bottleneck { widen: 2 }),
-        "wide_resnet52-2" => wide_resnet::wide_resnet(52, 2, 0.3),
-        "wide_resnet28-10" => wide_resnet::wide_resnet(28, 10, 0.3),
-        "densenet121" => densenet::densenet(densenet::Stem::Small, [6, 12, 24, 16]),
-        "densenet121-imagenet" => densenet::densenet(densenet::Stem::Large, [6, 12, 24, 16]),
-        "vgg11_bn" => Box::new(vgg::small_images),
-        "vgg11_bn-imagenet" => Box::new(vgg::large_images),
-        "mobilenet_v2" => mobilenet::mobilenet_v2(1),
-        "mobilenet_v2-imagenet" => mobilenet::mobilenet_v2(2),
-        _ => return Err(Error::option("--model", format!("{name:?} is not known; there are {}", NAMES.join(", ")))),
-    })
+pub fn named(name: &str) -> Result<Arc<dyn Model>> {
+    let entry = entry(name)?;
+    Ok(Arc::new(Named { entry, record: (entry.make)() }))
 }
 
-/// The side of square images that a model of [`NAMES`] suits where none are given: 32 pixels, or what it needs.
+/// The side of square images that a model suits where none are given: 32 pixels, or what it needs.
 pub fn usual_side(name: &str) -> usize {
-    if name == "vgg11_bn-imagenet" { vgg::UNIT } else { 32 }
-}
-
-/// A model by its name, for images of `height` x `width`.
-///
-/// # Errors
-/// [`Error::Option`] as [`named`], or saying what images the model needs where these do not suit.
-pub fn named_for(name: &str, [height, width]: [usize; 2]) -> Result<Model> {
-    let (smallest, square) = match name {
-        "cnn" => (4, false),
-        "lenet" | "densenet121" => (8, false),
-        "densenet121-imagenet" | "vgg11_bn" => (32, false),
-        "vgg11_bn-imagenet" => (vgg::UNIT, true),
-        _ => (1, false),
-    };
-    let model = named(name)?;
-    let needed = match square {
-        true if height != width || !height.is_multiple_of(smallest) => {
-            format!("square images of a multiple of {smallest} pixels")
-        }
-        false if height.min(width) < smallest => format!("images of at least {smallest}x{smallest}"),
-        _ => return Ok(model),
-    };
-    Err(Error::option("--model", format!("{name} needs {needed}, found {height}x{width}")))
+    match entry(name).map(|entry| entry.sides) {
+        Ok(Sides::SquareOf(unit)) => unit,
+        _ => 32,
+    }
 }
 
 /// Convolution, batch norm, ReLU, called by a number.

@@ -1,20 +1,20 @@
 //! Residual networks: for small images (He et al. 2016, section 4.2; the published LeRaC code), and torchvision's for large ones.
 
-use super::conv_bn_relu;
-use crate::nn::{Conv, Model, Net};
+use super::{OfImages, conv_bn_relu};
+use crate::nn::{Conv, Net};
 use crate::ops::batch_norm::{Activation, After};
 use crate::ops::{conv2d, max_pool::Window};
 use crate::tape::Var;
 
 /// 6 n + 2 layers in three stages of 16, 32 and 64 channels, with projection shortcuts.
-pub(super) fn resnet_of_6n_plus_2(n: usize) -> Model {
+pub(super) fn resnet_of_6n_plus_2(n: usize) -> OfImages {
     small_images("1", &[16, 32, 64], n)
 }
 
 /// A 3x3 stem, as many stages of `blocks` basic blocks as there are `channels`, and a linear classifier. With four stages of two
 /// blocks this is ResNet-18 as the published LeRaC code trains it on small images, whose stem is called `conv1_initial`: no
 /// max-pooling, 11,173,962 parameters for 3x32x32 and 10 classes.
-pub(super) fn small_images(stem: &'static str, channels: &'static [usize], blocks: usize) -> Model {
+pub(super) fn small_images(stem: &'static str, channels: &'static [usize], blocks: usize) -> OfImages {
     Box::new(move |net, x, classes| {
         let mut x = conv_bn_relu(net, stem, x, Conv::same3x3(channels[0], 1));
         for (stage, &channels) in channels.iter().enumerate() {
@@ -26,7 +26,7 @@ pub(super) fn small_images(stem: &'static str, channels: &'static [usize], block
 }
 
 /// torchvision's networks for large images, by the blocks of their four stages and what a block is.
-pub(super) fn large_images(blocks: [usize; 4], block: Block) -> Model {
+pub(super) fn large_images(blocks: [usize; 4], block: Block) -> OfImages {
     Box::new(move |net, x, classes| {
         let stem = Conv {
             channels: 64,

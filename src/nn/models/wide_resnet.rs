@@ -1,7 +1,8 @@
 //! Wide residual networks for small images (Zagoruyko & Komodakis 2016) in the pre-activation form of the published LeRaC code:
 //! convolutions with bias, and dropout between the two of a block.
 
-use crate::nn::{Conv, Model, Net};
+use super::OfImages;
+use crate::nn::{Conv, Net};
 use crate::ops::batch_norm::{Activation, After, Norm};
 use crate::tape::Var;
 
@@ -13,7 +14,7 @@ const LAST_MOMENTUM: f32 = 0.9;
 ///
 /// # Panics
 /// If `depth` is not 6 n + 4.
-pub(super) fn wide_resnet(depth: usize, widen: usize, dropout: f64) -> Model {
+pub(super) fn wide_resnet(depth: usize, widen: usize, dropout: f64) -> OfImages {
     assert!(depth > 4 && (depth - 4).is_multiple_of(6), "a wide residual network has 6 n + 4 layers, not {depth}");
     Box::new(move |net, x, classes| {
         let mut x = net.conv2d("conv1_initial", x, Conv { bias: true, ..Conv::same3x3(16, 1) });

@@ -1,6 +1,6 @@
 //! What the text files of image folders say, and what file names do. Every fault is told with its line.
 
-use super::text;
+use super::super::text;
 use crate::error::{Error, Result};
 use std::collections::HashSet;
 use std::path::Path;

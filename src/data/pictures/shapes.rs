@@ -1,7 +1,7 @@
 //! A data set that needs no file: shapes in random colour, place and size on noise, drawn in integers and so the same everywhere.
 
-use super::random::{Stream, generator};
-use super::{Dataset, Splits};
+use super::super::random::{Stream, generator};
+use super::{PictureSplits, Pictures};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -26,19 +26,19 @@ const CLASSES: [(&str, Inside); 10] = [
 ];
 
 /// Draws `train` and `test` images of 3x32x32, the classes as often as each other, up to one image.
-pub fn shapes(train: usize, test: usize, seed: u64) -> Splits {
-    Splits {
+pub fn shapes(train: usize, test: usize, seed: u64) -> PictureSplits {
+    PictureSplits {
         train: draw(train, generator(seed, Stream::TrainShapes)),
         test: draw(test, generator(seed, Stream::TestShapes)),
     }
 }
 
-fn draw(count: usize, mut rng: ChaCha8Rng) -> Dataset {
+fn draw(count: usize, mut rng: ChaCha8Rng) -> Pictures {
     let mut labels: Vec<u8> = (0..count).map(|i| (i % CLASSES.len()) as u8).collect();
     labels.shuffle(&mut rng);
     let images = labels.iter().flat_map(|&label| image(CLASSES[usize::from(label)].1, &mut rng)).collect();
     let classes = CLASSES.iter().map(|(name, _)| (*name).to_owned()).collect();
-    Dataset::new("shapes", [3, SIDE as usize, SIDE as usize], classes, images, labels)
+    Pictures::new("shapes", [3, SIDE as usize, SIDE as usize], classes, images, labels)
 }
 
 fn image(inside: Inside, rng: &mut ChaCha8Rng) -> Vec<u8> {

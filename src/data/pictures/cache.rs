@@ -5,7 +5,7 @@
 //! whole. Images are read by seeking and not mapped into memory: what another program does to the file is then an error here and no
 //! signal.
 
-use super::file::open_regular;
+use super::super::file::open_regular;
 use super::folder::Files;
 use crate::cores::in_parallel;
 use crate::error::{Error, Result};
@@ -62,7 +62,7 @@ struct Footer {
 impl Footer {
     fn new(files: &Files, bad: &[u32]) -> Self {
         let mut hasher = crc32fast::Hasher::new();
-        files.hash(&mut hasher, true);
+        files.fingerprint(&mut |bytes| hasher.update(bytes), true);
         let footer = Self {
             files: hasher.finalize(),
             image_bytes: files.image_bytes() as u32,

@@ -1,51 +1,63 @@
 //! From packed bytes to normalised images: `x[n,c,h,w]` = (byte / 255 - `mean[c]`) / `std[c]`, after a shifted crop and a flip that
-//! each image's draw decides. A byte outside the image counts as 0 (black).
+//! each image's movement decides. A byte outside the image counts as 0 (black).
 
 use super::{Kernels, LANES, shader};
 use crate::gpu::{Constant, Shader};
-use crate::tape::{BufferId, Operand, Record, Tape, Var, linear_grid};
+use crate::tape::{Operand, Record, Tape, Var, linear_grid};
 
-/// `shaders/load_batch.wgsl`.
-pub static SHADER: Shader = shader!("load_batch");
+/// `shaders/pixels.wgsl`.
+pub static SHADER: Shader = shader!("pixels");
 
-/// Words (u32) of a batch of `images` `[N,C,H,W]`: N labels, N draws, then the bytes, four to a word.
-pub fn batch_words([n, c, h, w]: [usize; 4]) -> usize {
-    2 * n + (n * c * h * w).div_ceil(4)
+/// What is loaded.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// N images of C*H*W bytes, each padded to whole words.
+    pub bytes: Operand,
+    /// A word for each image that says how it is moved; nothing moves where there is none.
+    pub movements: Option<Operand>,
+    /// Mean of each channel, where a byte of 255 is 1.
+    pub mean: &'a [f32],
+    /// Standard deviation of each channel.
+    pub std: &'a [f32],
 }
 
-/// Appends the loading of images `[N,C,H,W]` from the host-written buffer `batch`.
+/// Appends the loading of images `[N,C,H,W]`.
 ///
 /// # Panics
 /// If there is not one mean and one standard deviation per channel.
-pub fn load_batch(tape: &mut Tape, name: &str, batch: BufferId, images: [usize; 4], mean: &[f32], std: &[f32]) -> Var {
+pub fn pixels(tape: &mut Tape, name: &str, source: Source<'_>, images: [usize; 4]) -> Var {
     let [n, c, h, w] = images;
+    let Source { bytes, movements, mean, std } = source;
     assert!(mean.len() == c && std.len() == c, "{name}: {c} channels need {c} means and deviations");
     let constants = vec![
         ("N", n.into()),
         ("C", c.into()),
         ("H", h.into()),
         ("W", w.into()),
+        ("WORDS", (c * h * w).div_ceil(4).into()),
+        ("MOVED", movements.is_some().into()),
         ("MEAN", Constant::Table(mean.to_vec())),
         ("STD", Constant::Table(std.to_vec())),
     ];
     let x = tape.leaf(name, images, false);
     let kernels = Kernels { shader: &SHADER, constants };
-    let bindings = vec![Operand::from(batch).read(), Operand::from(x).write()];
+    // Where nothing moves, the bytes are bound in place of the movements, unread.
+    let bindings = vec![bytes.read(), movements.unwrap_or(bytes).read(), Operand::from(x).write()];
     let elements = n * c * h * w;
     let (entry, count) = match w.is_multiple_of(4) {
         true => ("forward_quads", elements / 4),
         false => ("forward", elements),
     };
     let forward = vec![kernels.dispatch(entry, bindings, linear_grid(count, LANES))];
-    tape.record(Record { name: name.into(), op: "load_batch", result: Some(x), forward, backward: vec![] });
+    tape.record(Record { name: name.into(), op: "pixels", result: Some(x), forward, backward: vec![] });
     x
 }
 
-/// The same in f64.
+/// In f64.
 pub mod reference {
-    /// One image `[C,H,W]` of bytes as numbers, under its draw.
-    pub fn forward(bytes: &[u8], [c, h, w]: [usize; 3], draw: u32, mean: &[f32], std: &[f32]) -> Vec<f64> {
-        let (flip, dx, dy) = (draw & 1 == 1, (draw >> 8 & 255) as isize - 128, (draw >> 16 & 255) as isize - 128);
+    /// One image `[C,H,W]` of bytes as numbers, moved.
+    pub fn forward(bytes: &[u8], [c, h, w]: [usize; 3], movement: u32, mean: &[f32], std: &[f32]) -> Vec<f64> {
+        let (flip, dx, dy) = (movement & 1 == 1, (movement >> 8 & 255) as isize - 128, (movement >> 16 & 255) as isize - 128);
         let element = |i: usize| {
             let (channel, row, column) = (i / (h * w), i / w % h, i % w);
             let column = if flip { w - 1 - column } else { column };

@@ -1,8 +1,9 @@
 //! CIFAR-10 and CIFAR-100 in their binary layout: records of one label byte (CIFAR-100: coarse, then fine) and 3,072 bytes, planes
 //! R, G, B of 32x32.
 
-use super::file::open_regular;
-use super::{Dataset, Splits, text};
+use super::super::file::open_regular;
+use super::super::text;
+use super::{PictureSplits, Pictures};
 use crate::error::{Error, Result};
 use std::io::Read;
 use std::path::Path;
@@ -20,32 +21,32 @@ const MOST_NAME_BYTES: usize = 1 << 16;
 ///
 /// # Errors
 /// [`Error::Io`] for a missing file, [`Error::Format`] for a torn record or a label out of range.
-pub fn read_cifar10(dir: &Path) -> Result<Splits> {
+pub fn read_cifar10(dir: &Path) -> Result<PictureSplits> {
     let classes = class_names(&dir.join("batches.meta.txt"), 10)?;
     let training: Vec<_> = (1..=5).map(|i| format!("data_batch_{i}.bin")).collect();
     let training: Vec<_> = training.iter().map(String::as_str).collect();
     let read = |files: &[&str]| read_files("cifar10", dir, files, CIFAR10, &classes);
-    Ok(Splits { train: read(&training)?, test: read(&["test_batch.bin"])? })
+    Ok(PictureSplits { train: read(&training)?, test: read(&["test_batch.bin"])? })
 }
 
 /// Reads `cifar-100-binary`, with the fine labels.
 ///
 /// # Errors
 /// As [`read_cifar10`].
-pub fn read_cifar100(dir: &Path) -> Result<Splits> {
+pub fn read_cifar100(dir: &Path) -> Result<PictureSplits> {
     let classes = class_names(&dir.join("fine_label_names.txt"), 100)?;
     let read = |files: &[&str]| read_files("cifar100", dir, files, FINE, &classes);
-    Ok(Splits { train: read(&["train.bin"])?, test: read(&["test.bin"])? })
+    Ok(PictureSplits { train: read(&["train.bin"])?, test: read(&["test.bin"])? })
 }
 
 /// Reads `cifar-100-binary`, with the coarse labels: 20 classes.
 ///
 /// # Errors
 /// As [`read_cifar10`].
-pub fn read_cifar100_coarse(dir: &Path) -> Result<Splits> {
+pub fn read_cifar100_coarse(dir: &Path) -> Result<PictureSplits> {
     let classes = class_names(&dir.join("coarse_label_names.txt"), 20)?;
     let read = |files: &[&str]| read_files("cifar100-coarse", dir, files, COARSE, &classes);
-    Ok(Splits { train: read(&["train.bin"])?, test: read(&["test.bin"])? })
+    Ok(PictureSplits { train: read(&["train.bin"])?, test: read(&["test.bin"])? })
 }
 
 /// The content of a file that is no longer than `most` bytes.
@@ -88,14 +89,14 @@ const COARSE: Labels = Labels { bytes: 2, place: 0 };
 const FINE: Labels = Labels { bytes: 2, place: 1 };
 
 /// The images of several files, one after the other.
-fn read_files(name: &str, dir: &Path, files: &[&str], labels: Labels, classes: &[String]) -> Result<Dataset> {
+fn read_files(name: &str, dir: &Path, files: &[&str], labels: Labels, classes: &[String]) -> Result<Pictures> {
     let mut records = Records::default();
     for file in files {
         let path = dir.join(file);
         let bytes = read_bytes(&path, MOST_RECORDS * (labels.bytes + PIXELS))?;
         records.append(&path, &bytes, labels, classes.len())?;
     }
-    Ok(Dataset::new(name, IMAGE, classes.to_vec(), records.images, records.labels))
+    Ok(Pictures::new(name, IMAGE, classes.to_vec(), records.images, records.labels))
 }
 
 /// Images, and a label for each.

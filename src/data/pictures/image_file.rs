@@ -1,6 +1,6 @@
 //! Image files: decoded, turned as the camera was held, scaled, and cropped at the centre to C planes of HxW bytes.
 
-use super::file::open_regular;
+use super::super::file::open_regular;
 use crate::error::{Error, Result};
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};

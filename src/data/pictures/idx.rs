@@ -1,7 +1,7 @@
 //! IDX, the format of MNIST and Fashion-MNIST: big-endian header (magic, count, extents), then bytes; plain or gzip.
 
-use super::file::open_regular;
-use super::{Dataset, Splits};
+use super::super::file::open_regular;
+use super::{PictureSplits, Pictures};
 use crate::error::{Error, Result};
 use flate2::bufread::MultiGzDecoder;
 use std::fs::File;
@@ -22,7 +22,7 @@ const MOST_UNFOLDED: u64 = 16 << 20;
 const MOST_UNFOLDED_PER_BYTE: u64 = 64;
 
 /// The names of the file of training images; the other three are formed alike.
-pub(super) const FILES: [&str; 2] = ["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"];
+pub(in crate::data) const FILES: [&str; 2] = ["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"];
 
 /// A file's content, decompressed where it begins as gzip does.
 struct Content<'a> {
@@ -164,9 +164,9 @@ pub fn labels_in(path: &Path, content: impl BufRead, length: u64, classes: usize
 }
 
 /// The four files of a set in `dir`.
-pub(super) fn read_set(name: &str, dir: &Path, classes: &[String]) -> Result<Splits> {
+pub(in crate::data) fn read_set(name: &str, dir: &Path, classes: &[String]) -> Result<PictureSplits> {
     let splits =
-        Splits { train: read_part(name, dir, "train", classes)?, test: read_part(name, dir, "t10k", classes)? };
+        PictureSplits { train: read_part(name, dir, "train", classes)?, test: read_part(name, dir, "t10k", classes)? };
     let [train, test] = [splits.train.image, splits.test.image];
     if train != test {
         let message =
@@ -177,7 +177,7 @@ pub(super) fn read_set(name: &str, dir: &Path, classes: &[String]) -> Result<Spl
 }
 
 /// A file of images with its file of labels.
-fn read_part(name: &str, dir: &Path, prefix: &str, classes: &[String]) -> Result<Dataset> {
+fn read_part(name: &str, dir: &Path, prefix: &str, classes: &[String]) -> Result<Pictures> {
     let images = file(dir, &format!("{prefix}-images-idx3-ubyte"));
     let labels = file(dir, &format!("{prefix}-labels-idx1-ubyte"));
     let ([n, h, w], bytes) = read_images(&images)?;
@@ -187,7 +187,7 @@ fn read_part(name: &str, dir: &Path, prefix: &str, classes: &[String]) -> Result
             format!("expected {n} labels, as many as {} has images, found {}", images.display(), values.len());
         return Err(Error::format(&labels, 4, message));
     }
-    Ok(Dataset::new(name, [1, h, w], classes.to_vec(), bytes, values))
+    Ok(Pictures::new(name, [1, h, w], classes.to_vec(), bytes, values))
 }
 
 /// The file as it is published, or unpacked.

@@ -1,10 +1,11 @@
 //! Image files in folders, and how the folders of known sets are laid out.
 
-use super::Meaning;
 use super::annotations::{Face, face_in, image_list_in, names_in, validation_annotations_in, words_in};
-use super::file::open_regular;
+use super::super::Meaning;
+use super::super::file::open_regular;
+use super::super::random::{Stream, generator};
+use super::folders::AGE;
 use super::image_file::{Frame, read_image};
-use super::random::{Stream, generator};
 use crate::error::{Error, Result};
 use image::RgbImage;
 use rand::seq::SliceRandom;
@@ -26,7 +27,7 @@ const MOST_TEXT_BYTES: u64 = 64 << 20;
 
 /// A file as it lay there when the folder was listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(in crate::data) struct Entry {
     /// Below the root, with `/` between folders.
     name: String,
     bytes: u64,
@@ -65,16 +66,16 @@ impl Files {
         self.root.join(&self.entries[index].name)
     }
 
-    /// Adds names, sizes and form to a checksum; with `times` the times of modification, too.
-    pub(super) fn hash(&self, hasher: &mut crc32fast::Hasher, times: bool) {
+    /// Gives `add` names, sizes and form; with `times` the times of modification, too.
+    pub(super) fn fingerprint(&self, add: &mut dyn FnMut(&[u8]), times: bool) {
         let extents = self.frame.image.into_iter().chain([self.frame.shorter]);
-        extents.for_each(|extent| hasher.update(&(extent as u64).to_le_bytes()));
+        extents.for_each(|extent| add(&(extent as u64).to_le_bytes()));
         for entry in self.entries.iter() {
-            hasher.update(entry.name.as_bytes());
-            hasher.update(&[0]);
-            hasher.update(&entry.bytes.to_le_bytes());
+            add(entry.name.as_bytes());
+            add(&[0]);
+            add(&entry.bytes.to_le_bytes());
             if times {
-                hasher.update(&entry.modified.to_le_bytes());
+                add(&entry.modified.to_le_bytes());
             }
         }
     }
@@ -82,13 +83,13 @@ impl Files {
 
 /// Labelled files of a part of a set.
 #[derive(Default)]
-pub(super) struct Part {
+pub(in crate::data) struct Part {
     pub entries: Vec<Entry>,
     pub labels: Vec<u16>,
 }
 
 /// A set as its folders say: its root, what its labels say, and the files of both parts.
-pub(super) struct Layout {
+pub(in crate::data) struct Layout {
     pub root: PathBuf,
     pub meaning: Meaning,
     pub train: Part,
@@ -198,7 +199,7 @@ fn numbered<'c>(classes: &'c [String], list: &'c Path) -> impl Fn(&str) -> Resul
 
 /// `DIR/train/CLASS/...` and `DIR/test/CLASS/...` or, where that has no class folders, `DIR/val/CLASS/...`. With `list`, a file with
 /// the name of a class in each line, those classes alone.
-pub(super) fn imagefolder(root: &Path, list: Option<&Path>) -> Result<Layout> {
+pub(in crate::data) fn imagefolder(root: &Path, list: Option<&Path>) -> Result<Layout> {
     let train = root.join("train");
     if !train.is_dir() {
         let message = format!("imagefolder: there is no {}; name the directory that has train/CLASS/", train.display());
@@ -228,12 +229,12 @@ pub(super) fn imagefolder(root: &Path, list: Option<&Path>) -> Result<Layout> {
         return Err(Error::option("--data-dir", message));
     }
     let (train, test) = (by_class(root, "train", &classes)?, by_class(root, test, &classes)?);
-    Ok(Layout { root: root.to_owned(), meaning: Meaning::Classes(classes), train, test })
+    Ok(Layout { root: root.to_owned(), meaning: Meaning::Classes(classes.into()), train, test })
 }
 
 /// `tiny-imagenet-200` as it is unpacked; its validation images are the test set, since those of its own have no labels. Classes are
 /// in the order of their identifiers, as torchvision numbers them, and named by `words.txt` where it is there.
-pub(super) fn tiny_imagenet(root: &Path) -> Result<Layout> {
+pub(in crate::data) fn tiny_imagenet(root: &Path) -> Result<Layout> {
     let list = root.join("wnids.txt");
     let mut classes = names_in(&list, &read_text(&list)?)?;
     classes.sort();
@@ -252,7 +253,7 @@ pub(super) fn tiny_imagenet(root: &Path) -> Result<Layout> {
     if let Some(extra) = there.iter().find(|entry| !named.contains(entry.name.as_str())) {
         return Err(Error::format(&list, 0, format!("it says nothing of {}; unpack the archive again", extra.name)));
     }
-    let meaning = Meaning::Classes(in_words(&root.join("words.txt"), &classes)?);
+    let meaning = Meaning::Classes(in_words(&root.join("words.txt"), &classes)?.into());
     Ok(Layout { root: root.to_owned(), meaning, train, test })
 }
 
@@ -271,7 +272,7 @@ fn in_words(path: &Path, classes: &[String]) -> Result<Vec<String>> {
 }
 
 /// `food-101` as it is unpacked.
-pub(super) fn food101(root: &Path) -> Result<Layout> {
+pub(in crate::data) fn food101(root: &Path) -> Result<Layout> {
     let list = root.join("meta/classes.txt");
     let mut classes = names_in(&list, &read_text(&list)?)?;
     classes.sort();
@@ -286,23 +287,24 @@ pub(super) fn food101(root: &Path) -> Result<Layout> {
         Ok(part)
     };
     let (train, test) = (part("meta/train.txt")?, part("meta/test.txt")?);
-    Ok(Layout { root: root.to_owned(), meaning: Meaning::Classes(classes), train, test })
+    Ok(Layout { root: root.to_owned(), meaning: Meaning::Classes(classes.into()), train, test })
 }
 
 /// Of how many faces one is for the test.
 const FACES_PER_TEST: usize = 5;
 
 /// What becomes of a file whose name says nothing: it is left out, or an error.
-pub(super) type Misnamed<'m> = dyn FnMut(Error) -> Result<()> + 'm;
+pub(in crate::data) type Misnamed<'m> = dyn FnMut(Error) -> Result<()> + 'm;
 
 /// Faces of UTKFace with their gender.
-pub(super) fn utkface_gender(root: &Path, misnamed: &mut Misnamed<'_>) -> Result<Layout> {
-    utkface(root, misnamed, Meaning::Classes(["male", "female"].map(str::to_owned).to_vec()), |face| face.gender)
+pub(in crate::data) fn utkface_gender(root: &Path, misnamed: &mut Misnamed<'_>) -> Result<Layout> {
+    utkface(root, misnamed, Meaning::Classes(["male", "female"].map(str::to_owned).into()), |face| face.gender)
 }
 
-/// The same with their age.
-pub(super) fn utkface_age(root: &Path, misnamed: &mut Misnamed<'_>) -> Result<Layout> {
-    utkface(root, misnamed, Meaning::Years, |face| face.age)
+/// Faces of UTKFace with their age.
+pub(in crate::data) fn utkface_age(root: &Path, misnamed: &mut Misnamed<'_>) -> Result<Layout> {
+    let [mean, std] = AGE;
+    utkface(root, misnamed, Meaning::Number { unit: "years".to_owned(), mean, std }, |face| face.age)
 }
 
 /// Faces of UTKFace, labelled by what their names say. The set has no division of its own: in the order of their names, shuffled once

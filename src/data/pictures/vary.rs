@@ -2,8 +2,9 @@
 //! jittered colours, a square cut out. Flips and shifts are the device's.
 
 use super::image_file::{planes, resized};
-use super::random::{Stream, generator};
-use super::{Augmentation, Dataset, Images};
+use super::{Augmentation, Images, Pictures};
+use crate::data::Draw;
+use crate::data::random::{Stream, generator};
 use crate::error::Result;
 use image::{Rgb, RgbImage, imageops};
 use rand::RngExt;
@@ -41,21 +42,20 @@ pub struct Jitter {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Variation {
     augmentation: Augmentation,
-    seed: u64,
-    epoch: u64,
+    draw: Draw,
 }
 
 impl Augmentation {
     /// What the host changes in an epoch, if it changes anything.
-    pub fn variation(self, seed: u64, epoch: u64) -> Option<Variation> {
+    pub fn variation(self, draw: Draw) -> Option<Variation> {
         let changes = self.random_resized_crop.is_some() || self.jitter != [0.0; 3] || self.cutout > 0;
-        changes.then_some(Variation { augmentation: self, seed, epoch })
+        changes.then_some(Variation { augmentation: self, draw })
     }
 }
 
 impl Variation {
     fn generator(&self, image: u32, change: u128) -> ChaCha8Rng {
-        let mut rng = generator(self.seed, Stream::Variation { epoch: self.epoch });
+        let mut rng = generator(self.draw.seed, Stream::Variation { epoch: self.draw.epoch });
         rng.set_word_pos(u128::from(image) * WORDS_PER_IMAGE + change);
         rng
     }
@@ -111,7 +111,7 @@ impl Variation {
     }
 
     /// Puts an image, changed, in its place.
-    pub(super) fn read(&self, data: &Dataset, index: u32, place: &mut [u8]) -> Result<()> {
+    pub(super) fn read(&self, data: &Pictures, index: u32, place: &mut [u8]) -> Result<()> {
         let [c, h, w] = data.image;
         let (width, height) = (w as u32, h as u32);
         if self.augmentation.random_resized_crop.is_some() {

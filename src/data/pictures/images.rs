@@ -4,12 +4,13 @@
 use super::cache::Cached;
 use super::folder::Files;
 use crate::error::Result;
+use std::sync::Arc;
 
 /// N images of one form.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Images {
     /// Each C planes of H rows of W bytes.
-    Memory(Vec<u8>),
+    Memory(Arc<Vec<u8>>),
     /// A file each.
     Files(Files),
     /// Those of files, decoded once.
@@ -18,7 +19,7 @@ pub enum Images {
 
 impl From<Vec<u8>> for Images {
     fn from(bytes: Vec<u8>) -> Self {
-        Self::Memory(bytes)
+        Self::Memory(bytes.into())
     }
 }
 
@@ -44,13 +45,13 @@ impl Images {
         Ok(())
     }
 
-    /// Adds to a checksum what tells these images from others: their bytes; of files the names, the sizes and the form that they are
-    /// brought to.
-    pub(super) fn hash(&self, hasher: &mut crc32fast::Hasher) {
+    /// Gives `add` what tells these images from others: their bytes; of files the names, the sizes and the form that they are brought
+    /// to.
+    pub(super) fn fingerprint(&self, add: &mut dyn FnMut(&[u8])) {
         match self {
-            Self::Memory(bytes) => hasher.update(bytes),
-            Self::Files(files) => files.hash(hasher, false),
-            Self::Cached(cached) => cached.files.hash(hasher, false),
+            Self::Memory(bytes) => add(bytes),
+            Self::Files(files) => files.fingerprint(add, false),
+            Self::Cached(cached) => cached.files.fingerprint(add, false),
         }
     }
 }

@@ -1,0 +1,277 @@
+//! Pictures: images of one form with a class or a number each, in memory, in image files, or decoded in a cache.
+
+mod annotations;
+mod augmentation;
+mod cache;
+mod cifar;
+mod folder;
+mod folders;
+mod idx;
+mod image_file;
+mod images;
+mod shapes;
+mod vary;
+
+pub use annotations::{Face, face_in, image_list_in, names_in, validation_annotations_in, words_in};
+pub use augmentation::Augmentation;
+pub use cache::News;
+pub use cifar::{cifar10_records, cifar100_records, read_cifar10, read_cifar100, read_cifar100_coarse};
+pub use folders::check_side;
+pub use idx::{images_in, labels_in, read_images, read_labels};
+pub use image_file::{Frame, decode_image, read_image};
+pub use images::Images;
+pub use shapes::shapes;
+pub use vary::{Crop, Jitter, Variation};
+pub(super) use {
+    folder::{food101, imagefolder, tiny_imagenet, utkface_age, utkface_gender},
+    folders::AGE,
+    idx::{FILES as IDX_FILES, read_set as read_idx},
+};
+
+use super::{Column, Draw, Element, Examples, Form, Meaning, Splits, bytes_of, floats_of};
+use crate::cores::in_parallel;
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Labelled images of one form. A clone shares the images.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pictures {
+    /// The name of the set.
+    pub name: String,
+    /// C, H, W of every image.
+    pub image: [usize; 3],
+    /// What labels say.
+    pub meaning: Meaning,
+    /// N images, each C planes of H rows of W bytes.
+    pub images: Images,
+    /// N labels: classes, or whole numbers.
+    pub labels: Vec<u16>,
+    /// Mean of each channel for normalisation, where a byte of 255 is 1.
+    pub mean: Vec<f32>,
+    /// Standard deviation of each channel, in the same unit.
+    pub std: Vec<f32>,
+    /// Pixels of the shorter side of an image of another size, scaled and not yet cropped.
+    pub shorter: usize,
+    /// How images are varied in training.
+    pub augmentation: Augmentation,
+}
+
+/// How images are normalised: x -> (x - mean) / deviation by channel, where a byte of 255 is 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalise {
+    /// Both 0.5, so that x is from -1 to 1: what LeRaC's published code does.
+    #[default]
+    Half,
+    /// Those of ImageNet, as torchvision's weights want it.
+    Imagenet,
+    /// Those of the set's own training images.
+    Data,
+}
+
+/// Mean and deviation of [`Normalise::Half`].
+const CENTRE: f32 = 0.5;
+
+/// Those of [`Normalise::Imagenet`], from torchvision's documentation.
+const IMAGENET: [[f32; 3]; 2] = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]];
+
+/// Images that are read at once where all are looked at.
+const CHUNK: usize = 256;
+
+impl Pictures {
+    /// A set in memory, with labels that fit its classes.
+    pub fn new(
+        name: &str,
+        image: [usize; 3],
+        classes: Vec<String>,
+        images: Vec<u8>,
+        labels: impl IntoIterator<Item = u8>,
+    ) -> Self {
+        let frame = Frame { image, shorter: image[1].min(image[2]) };
+        let labels = labels.into_iter().map(u16::from).collect();
+        Self::framed(name, frame, Meaning::Classes(classes.into()), images.into(), labels)
+    }
+
+    fn framed(name: &str, frame: Frame, meaning: Meaning, images: Images, labels: Vec<u16>) -> Self {
+        let [mean, std] = [vec![CENTRE; frame.image[0]], vec![CENTRE; frame.image[0]]];
+        let (name, image, shorter) = (name.to_owned(), frame.image, frame.shorter);
+        Self { name, image, meaning, images, labels, mean, std, shorter, augmentation: Augmentation::default() }
+    }
+
+    /// N.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// C*H*W.
+    pub fn image_bytes(&self) -> usize {
+        self.image.iter().product()
+    }
+
+    /// The form that an image of any size is brought to.
+    pub fn frame(&self) -> Frame {
+        Frame { image: self.image, shorter: self.shorter }
+    }
+
+    /// The bytes of one image.
+    ///
+    /// # Errors
+    /// Those of its file.
+    pub fn image(&self, index: usize) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; self.image_bytes()];
+        self.images.read(index, &mut bytes).map(|()| bytes)
+    }
+
+    /// Mean and deviation of each channel over all images, in parts of 255; no deviation is below a 255th.
+    fn statistics(&self) -> Result<[Vec<f32>; 2]> {
+        let (bytes, [c, h, w]) = (self.image_bytes(), self.image);
+        let (mut sums, mut squares) = (vec![0u64; c], vec![0u64; c]);
+        let mut chunk = vec![0; CHUNK.min(self.len()) * bytes];
+        for start in (0..self.len()).step_by(CHUNK) {
+            let here = start..self.len().min(start + CHUNK);
+            let filled = here.len() * bytes;
+            in_parallel(here.zip(chunk.chunks_exact_mut(bytes)), |(i, place)| self.images.read(i, place))?;
+            for (plane, values) in chunk[..filled].chunks_exact(h * w).enumerate() {
+                sums[plane % c] += values.iter().map(|&byte| u64::from(byte)).sum::<u64>();
+                squares[plane % c] += values.iter().map(|&byte| u64::from(byte).pow(2)).sum::<u64>();
+            }
+        }
+        let count = (self.len() * h * w) as f64;
+        let mean = |sum: &u64| *sum as f64 / count;
+        let deviation = |(sum, square): (&u64, &u64)| (mean(square) - mean(sum).powi(2)).max(0.0).sqrt().max(1.0);
+        let deviations = sums.iter().zip(&squares).map(|both| (deviation(both) / 255.0) as f32).collect();
+        Ok([sums.iter().map(|sum| (mean(sum) / 255.0) as f32).collect(), deviations])
+    }
+}
+
+/// The columns of pictures of this form: `image` and how the device moves it, `movement`; `label` where it is a class, else `number`.
+pub(super) fn form(image: [usize; 3], mean: &[f32], std: &[f32], meaning: &Meaning) -> Form {
+    let pixels = Meaning::Pixels { mean: mean.to_vec(), std: std.to_vec() };
+    let target = match meaning {
+        Meaning::Number { .. } => Column::plain("number", Element::F32, []),
+        _ => Column::plain("label", Element::U32, []),
+    };
+    Form {
+        inputs: vec![
+            Column { meaning: pixels, ..Column::plain("image", Element::U8, image) },
+            Column::plain("movement", Element::U32, []),
+        ],
+        targets: vec![Column { meaning: meaning.clone(), ..target }],
+    }
+}
+
+/// [`form`] of images normalised by 0.5 and 0.5.
+pub fn plain_form(image: [usize; 3], meaning: &Meaning) -> Form {
+    let half = vec![CENTRE; image[0]];
+    form(image, &half, &half, meaning)
+}
+
+impl Examples for Pictures {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn form(&self) -> Form {
+        form(self.image, &self.mean, &self.std, &self.meaning)
+    }
+
+    fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    fn read(&self, index: usize, draw: Option<Draw>, into: &mut [&mut [u32]]) -> Result<()> {
+        let [image, movement, target] = into else { panic!("{}: places for three columns", self.name) };
+        let place = &mut bytes_of(image)[..self.image_bytes()];
+        match draw.and_then(|draw| self.augmentation.variation(draw)) {
+            Some(variation) => variation.read(self, index, place)?,
+            None => self.images.read(index, place)?,
+        }
+        movement[0] = draw.map_or(Augmentation::IDENTITY, |draw| self.augmentation.movement(draw, index));
+        self.targets(index, &mut [target])
+    }
+
+    fn targets(&self, index: usize, into: &mut [&mut [u32]]) -> Result<()> {
+        match self.meaning {
+            Meaning::Number { .. } => floats_of(into[0])[0] = self.labels[index].into(),
+            _ => into[0][0] = self.labels[index].into(),
+        }
+        Ok(())
+    }
+
+    fn reads_slowly(&self, draw: Option<Draw>) -> bool {
+        matches!(self.images, Images::Files(_)) || draw.is_some_and(|draw| self.augmentation.variation(draw).is_some())
+    }
+
+    /// All images and labels; of images in files their names, sizes, and the form that they are brought to. A file that was changed and
+    /// is as long as before is not noticed.
+    fn fingerprint(&self, add: &mut dyn FnMut(&[u8])) {
+        self.images.fingerprint(add);
+        self.labels.iter().for_each(|label| add(&label.to_le_bytes()));
+    }
+
+    fn of_files(&self, files: &[PathBuf]) -> Result<Arc<dyn Examples>> {
+        let bytes = files.iter().map(|path| Ok(self.frame().fit(&read_image(path)?)));
+        let bytes = bytes.collect::<Result<Vec<_>>>()?.concat();
+        Ok(Arc::new(Self { images: bytes.into(), labels: vec![0; files.len()], ..self.clone() }))
+    }
+}
+
+/// Pictures as their authors divided them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PictureSplits {
+    /// For training and validation.
+    pub train: Pictures,
+    /// Read once, at the end.
+    pub test: Pictures,
+}
+
+impl PictureSplits {
+    /// Sets both parts' mean and deviation.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for ImageNet's of images that are not red, green and blue; those of image files.
+    pub fn normalise(&mut self, by: Normalise) -> Result<()> {
+        let [mean, std] = match by {
+            Normalise::Half => return Ok(()),
+            Normalise::Imagenet if self.train.image[0] == 3 => IMAGENET.map(|values| values.to_vec()),
+            Normalise::Imagenet => {
+                let message = format!("imagenet is for images in colour, {}'s are grey", self.train.name);
+                return Err(Error::option("--normalise", message));
+            }
+            Normalise::Data => self.train.statistics()?,
+        };
+        for set in [&mut self.train, &mut self.test] {
+            (set.mean, set.std) = (mean.clone(), std.clone());
+        }
+        Ok(())
+    }
+
+    /// Sets how training images are varied.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for a hole larger than an image.
+    pub fn augment(&mut self, augmentation: Augmentation) -> Result<()> {
+        let [_, h, w] = self.train.image;
+        if usize::from(augmentation.cutout) > h.min(w) {
+            let message =
+                format!("{} pixels are more than images of {h}x{w} have; {} do", augmentation.cutout, h.min(w));
+            return Err(Error::option("--cutout", message));
+        }
+        self.train.augmentation = augmentation;
+        Ok(())
+    }
+}
+
+impl From<PictureSplits> for Splits {
+    fn from(PictureSplits { train, test }: PictureSplits) -> Self {
+        Self { train: Arc::new(train), test: Arc::new(test) }
+    }
+}

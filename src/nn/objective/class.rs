@@ -1,0 +1,77 @@
+//! One class of several, under the cross-entropy.
+
+use super::{Answer, CROSS_ENTROPY_SUMS, Losses, Measure, Objective, Output, Prediction};
+use crate::tape::Var;
+use serde_json::json;
+use std::sync::Arc;
+
+/// One of K classes: logits `[N,K]`, softmax cross-entropy, accuracy and accuracy within the first five.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Class {
+    /// The target column.
+    pub target: String,
+    /// The name of each class.
+    pub classes: Arc<[String]>,
+    /// The part of 1 that all classes share in the loss.
+    pub label_smoothing: f64,
+}
+
+/// The position of the largest logit, of the first where several are equal.
+pub(super) fn argmax(logits: &[f32]) -> u32 {
+    let mut best = 0;
+    for (i, logit) in logits.iter().enumerate() {
+        if *logit > logits[best] {
+            best = i;
+        }
+    }
+    best as u32
+}
+
+/// exp(z) / sum exp(z).
+pub(super) fn softmax(logits: &[f32]) -> Vec<f64> {
+    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let powers: Vec<f64> = logits.iter().map(|&z| f64::from(z - top).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    powers.iter().map(|power| power / sum).collect()
+}
+
+impl Objective for Class {
+    fn outputs(&self) -> Vec<Output> {
+        vec![Output::new("logits", self.classes.len())]
+    }
+
+    fn sums(&self) -> usize {
+        CROSS_ENTROPY_SUMS
+    }
+
+    fn record(&self, losses: &mut Losses<'_>, outputs: &[Var]) {
+        losses.cross_entropy("loss", outputs[0], &self.target, self.label_smoothing, 1.0);
+    }
+
+    fn measures(&self) -> Vec<Measure> {
+        vec![Measure::accuracy(), Measure::share("top5", "accuracy within the first five")]
+    }
+
+    fn evaluate(&self, examples: f64, sums: &[f64]) -> (f64, Vec<f64>) {
+        let mean = |i: usize| sums[i] / examples.max(1.0);
+        (mean(0), vec![mean(1), mean(2)])
+    }
+
+    fn answer(&self, outputs: &[&[f32]]) -> Answer {
+        Answer::Whole(argmax(outputs[0]))
+    }
+
+    fn truth(&self, targets: &[&[u32]]) -> Answer {
+        Answer::Whole(targets[0][0])
+    }
+
+    fn predict(&self, outputs: &[&[f32]]) -> Prediction {
+        let mut classes: Vec<(String, f64)> = self.classes.iter().cloned().zip(softmax(outputs[0])).collect();
+        classes.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+        Prediction::Classes(classes)
+    }
+
+    fn describe(&self) -> serde_json::Value {
+        json!({"classes": self.classes.len(), "label_smoothing": self.label_smoothing})
+    }
+}
