@@ -4,7 +4,6 @@ mod annotations;
 mod batch;
 mod cache;
 mod cifar;
-pub(crate) mod file;
 mod find;
 mod folder;
 mod idx;
@@ -15,7 +14,6 @@ mod random;
 mod shapes;
 mod source;
 mod split;
-pub(crate) mod text;
 mod vary;
 
 pub use annotations::{Face, face_in, image_list_in, names_in, validation_annotations_in, words_in};

@@ -23,5 +23,4 @@ pub(crate) use {
     config::whole,
     evaluation::{STEP, STEPS_PER_EPOCH, load_weights, read_test_set, test_result, trained},
     run::begin,
-    weights::{sync_directory, write_whole, write_whole_by},
 };

@@ -7,13 +7,13 @@ use super::{
     BestEpoch, Checkpoint, Config, EpochRecord, IntervalRecord, Measure, NoiseRecord, Observer, Outcome, Prediction,
     Score, Session, Snapshot, Standing, Summary, Totals,
 };
+use crate::clock::Instant;
 use crate::curriculum::Time;
 use crate::data::{Dataset, HostBatch, Loader, Splits};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::ops::metrics::Metrics;
 use std::sync::Arc;
-use std::time::Instant;
 
 impl Totals {
     fn add(&mut self, metrics: &Metrics) {
