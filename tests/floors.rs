@@ -4,9 +4,11 @@
 use std::path::{Path, PathBuf};
 
 /// Each module with its floor. `lib.rs` stands above the house and may name everything.
-const FLOORS: [(&str, u32); 13] = [
+const FLOORS: [(&str, u32); 15] = [
     ("error", 1),
+    ("files", 1),
     ("cores", 1),
+    ("clock", 1),
     ("cache_dir", 1),
     ("gpu", 2),
     ("tensor", 3),
@@ -20,12 +22,25 @@ const FLOORS: [(&str, u32); 13] = [
     ("main", 8),
 ];
 
-/// Modules beside the tower: they know only errors and cores, and only floors from `BESIDE_FROM` up know them.
+/// Modules beside the tower: they know only `BESIDE_MAY`, and only floors from `BESIDE_FROM` up know them.
 const BESIDE: [&str; 2] = ["curriculum", "data"];
 const BESIDE_FROM: u32 = 6;
+const BESIDE_MAY: [&str; 3] = ["error", "cores", "files"];
 
-/// The only pair on one floor of which one may import the other.
-const ON_ONE_FLOOR: (&str, &str) = ("study", "train");
+/// What only one module does: the last two parts of a path, and that module.
+const ONLY_IN: [(&str, &str, &str); 6] = [
+    ("thread", "spawn", "cores"),
+    ("thread", "scope", "cores"),
+    ("thread", "Builder", "cores"),
+    ("time", "Instant", "clock"),
+    ("time", "SystemTime", "clock"),
+    ("fs", "rename", "files"),
+];
+
+/// Whether a module may import another on its own floor.
+fn may_beside(from: &str, to: &str) -> bool {
+    (from, to) == ("study", "train") || floor(from) == Some(1) && to == "error"
+}
 
 fn floor(module: &str) -> Option<u32> {
     FLOORS.iter().find(|(name, _)| *name == module).map(|(_, floor)| *floor)
@@ -39,15 +54,15 @@ fn refusal(from: &str, to: &str) -> Option<String> {
     }
     match (floor(from), floor(to)) {
         (Some(above), Some(below)) if below < above => None,
-        (Some(_), Some(_)) if (from, to) == ON_ONE_FLOOR => None,
+        (Some(_), Some(_)) if may_beside(from, to) => None,
         (Some(above), Some(below)) => Some(format!("{from} (floor {above}) imports {to} (floor {below})")),
         (Some(above), None) if beside(to) && above >= BESIDE_FROM => None,
         (Some(above), None) if beside(to) => {
             Some(format!("{from} (floor {above}) imports {to}, known from floor {BESIDE_FROM} up"))
         }
-        (None, _) if beside(from) && ["error", "cores"].contains(&to) => None,
+        (None, _) if beside(from) && BESIDE_MAY.contains(&to) => None,
         (None, _) if beside(from) => {
-            Some(format!("{from} (beside the tower) imports {to}; it may only import error and cores"))
+            Some(format!("{from} (beside the tower) imports {to}; it may only import {}", BESIDE_MAY.join(", ")))
         }
         (None, _) => None, // reported once for the file
         (Some(_), None) => Some(format!("{from} imports {to}, which has no floor")),
@@ -230,6 +245,24 @@ fn imports(module: &[String], tokens: &[(usize, Token)]) -> Vec<(usize, String)>
     found
 }
 
+/// What the module called `home` does that only another may, each with its line; its tests, which end a file, may do all of it.
+fn trespasses(home: &str, tokens: &[(usize, Token)]) -> Vec<(usize, String)> {
+    let cfg_test = [Token::Name("cfg".into()), Token::Other('('), Token::Name("test".into())];
+    let is_tests = |three: &[(usize, Token)]| three.iter().map(|(_, token)| token).eq(&cfg_test);
+    let tokens = &tokens[..tokens.windows(3).position(is_tests).unwrap_or(tokens.len())];
+    let begins = |&i: &usize| matches!(tokens[i].1, Token::Name(_)) && (i == 0 || tokens[i - 1].1 != Token::Colons);
+    let written = (0..tokens.len()).filter(begins).flat_map(|mut i| paths(tokens, &mut i));
+    let trespass = |path: Vec<(usize, String)>| {
+        let has = |a: &str, b: &str| path.windows(2).any(|pair| pair[0].1 == a && pair[1].1 == b);
+        let (a, b, only) = ONLY_IN.into_iter().find(|(a, b, only)| *only != home && has(a, b))?;
+        Some((path[0].0, format!("only src/{only} may name {a}::{b}")))
+    };
+    let mut found: Vec<_> = written.filter_map(trespass).collect();
+    // A group in braces is met once from its outside and once for each path in it.
+    found.dedup();
+    found
+}
+
 /// Everything that the file at `file`, relative to `src/`, imports against the floors.
 fn offences(file: &Path, source: &str) -> Vec<String> {
     let mut module: Vec<String> = file.with_extension("").iter().map(|part| part.to_string_lossy().into()).collect();
@@ -242,7 +275,7 @@ fn offences(file: &Path, source: &str) -> Vec<String> {
     let refused = imports.iter().filter_map(|(line, to)| Some((*line, refusal(home, to)?)));
     let homeless = home != "lib" && floor(home).is_none() && !BESIDE.contains(&home);
     let homeless = homeless.then(|| (1, format!("{home} has no floor: give it one in tests/floors.rs")));
-    let all = homeless.into_iter().chain(wgpu).chain(refused);
+    let all = homeless.into_iter().chain(wgpu).chain(trespasses(home, &tokens)).chain(refused);
     all.map(|(line, why)| format!("src/{}:{line}: {why}", file.display())).collect()
 }
 
@@ -289,6 +322,14 @@ fn offending_sources_are_refused() {
         ("tape/plan.rs", "use crate::data::Dataset;", "known from floor 6 up"),
         ("curriculum/cbs.rs", "use crate::data::Dataset;", "curriculum (beside the tower) imports data"),
         ("data/mod.rs", "use crate::curriculum::Layer;", "data (beside the tower) imports curriculum"),
+        ("data/batch.rs", "use crate::clock::Instant;", "it may only import error, cores, files"),
+        ("files/read.rs", "use crate::cores::spawn;", "files (floor 1) imports cores (floor 1)"),
+        ("error.rs", "use crate::files::read_regular;", "error (floor 1) imports files (floor 1)"),
+        ("data/loader.rs", "fn f() { std::thread::spawn(g); }", "only src/cores may name thread::spawn"),
+        ("data/loader.rs", "use std::thread::{Builder, JoinHandle};", "only src/cores may name thread::Builder"),
+        ("gpu/call.rs", "use std::{fs, thread};\nfn f() { thread::scope(g) }", "src/gpu/call.rs:2: only src/cores"),
+        ("train/run.rs", "use std::time::{Duration, Instant};", "only src/clock may name time::Instant"),
+        ("study/trace.rs", "fn f() { fs::rename(a, b) }", "only src/files may name fs::rename"),
         ("data/loader.rs", "use crate::gpu::Gpu;", "data (beside the tower) imports gpu"),
         ("tensor/shape.rs", "use super::super::tape::Tape;", "tensor (floor 3) imports tape (floor 4)"),
         ("tensor/mod.rs", "pub mod reference { use super::super::tape::Tape; }", "tensor (floor 3) imports tape"),
@@ -336,7 +377,11 @@ fn lawful_sources_pass() {
         ("study/mod.rs", "use crate::train::{Config, run}; use crate::data::Dataset;"),
         ("train/run.rs", "use crate::{curriculum::Curriculum, data::Loader, nn, optim::Rule};"),
         ("cli/mod.rs", "use crate::{study, train}; pub(super) fn f(self) { self.x() }"),
-        ("data/idx.rs", "use super::Dataset; use crate::error::Error;"),
+        ("data/idx.rs", "use super::Dataset; use crate::{error::Error, files::open_regular};"),
+        ("cores.rs", "use crate::error::Result; use std::thread::{self, Builder}; fn f() { thread::scope(g) }"),
+        ("files/write.rs", "use crate::error::Result; fn f() { fs::rename(a, b) }"),
+        ("data/loader.rs", "fn f() {}\n#[cfg(test)]\nmod tests { fn g() { std::thread::scope(h) } }"),
+        ("cli/saving.rs", "use std::{thread, time::Duration}; fn f() { thread::sleep(g) }"),
     ];
     for (file, source) in lawful {
         assert_eq!(offences(Path::new(file), source), Vec::<String>::new(), "{file}: {source}");

@@ -4,6 +4,7 @@ use super::progress::open_data;
 use super::{DeviceArgs, print, table_of};
 use crate::data::Source;
 use crate::error::{Error, Result};
+use crate::files::write_shared;
 use crate::gpu::Gpu;
 use crate::nn;
 use crate::study::bench::{self, Cell, Effort, Peaks, Report, Subject};
@@ -167,7 +168,7 @@ fn write_csv(path: &Path, report: &Report) -> Result<()> {
     for row in std::iter::once(header).chain(rows) {
         writer.write_record(row).expect("a vector takes every row");
     }
-    crate::train::write_whole(path, &writer.into_inner().expect("a vector needs no flush"))
+    write_shared(path, &writer.into_inner().expect("a vector needs no flush"))
 }
 
 /// Draws the speed of each record that multiplies over its multiply-adds per byte, under the device's two roofs.

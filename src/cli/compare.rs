@@ -6,9 +6,9 @@ use super::saving::SavingArgs;
 use super::{ConfigArgs, DeviceArgs, make_dir, note_constant_blur, print, say};
 use crate::data::Splits;
 use crate::error::{Error, Result};
+use crate::files::{DirectoryLock, write_whole};
 use crate::gpu::Gpu;
-use crate::study::{self, Comparison, Finished, Lock, RunDir, Saving, Setting, report, results_csv};
-use crate::train::write_whole;
+use crate::study::{self, Comparison, Finished, RunDir, Saving, Setting, report, results_csv};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
@@ -73,7 +73,7 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
     let splits = open_data(&config.source(), args.quiet)?;
     let gpu = args.device.open()?;
     make_dir(&args.out)?;
-    let lock = Lock::take(&args.out)?;
+    let lock = DirectoryLock::take(&args.out)?;
     let fingerprint = splits.fingerprint();
     let mut finished = vec![];
     for run in &runs {

@@ -2,8 +2,8 @@
 
 use super::grid::Grid;
 use super::recipes;
-use crate::data::text;
 use crate::error::{Error, Result};
+use crate::files::text;
 use crate::train::Config;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};

@@ -1,13 +1,14 @@
 //! A progress bar that hears a run.
 
 use super::say;
+use crate::clock::Instant;
 use crate::curriculum::Layer;
 use crate::data::{News, Source, Splits};
 use crate::error::Result;
 use crate::study::RunDir;
 use crate::train::{Checkpoint, EpochRecord, IntervalRecord, NoiseRecord, Observer, SessionPlan};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// As long as a log stays without a line.
 const SILENCE: Duration = Duration::from_secs(60);

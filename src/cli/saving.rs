@@ -1,6 +1,7 @@
 //! Checkpoints, and what an interrupt does.
 
 use super::say;
+use crate::cores::spawn;
 use crate::error::{Error, Result};
 use crate::study::Saving;
 use crate::train::whole;
@@ -48,7 +49,7 @@ impl SavingArgs {
     /// system, or nohup, says.
     ///
     /// # Errors
-    /// [`Error::Option`] where the system refuses to handle a signal.
+    /// [`Error::Option`] where the system refuses to handle a signal; [`Error::Failed`] where it grants no thread that waits for one.
     pub(super) fn start(&self) -> Result<Saving> {
         let (stop, armed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let bind = |&signal: &i32| {
@@ -64,13 +65,15 @@ impl SavingArgs {
                 thread::sleep(POLL);
             }
             // On a thread of its own, since standard error may block; where there is none, nothing is said.
-            drop(thread::Builder::new().spawn(|| {
-                say("note: interrupted; the current step or the end of the run is finished and saved. A second interrupt ends at once")
+            drop(spawn("interrupt's note", || {
+                say(
+                    "note: interrupted; the current step or the end of the run is finished and saved. A second interrupt ends at once",
+                )
             }));
             thread::sleep(ONE_INTERRUPT);
             armed.store(true, Ordering::Relaxed);
         };
-        thread::Builder::new().spawn(wait).map_err(refused)?;
+        spawn("interrupts", wait)?;
         Ok(Saving { every: self.checkpoint_every, keep: self.keep_checkpoints as usize, stop })
     }
 }

@@ -3,10 +3,11 @@
 use super::{ConfigArgs, print};
 use crate::curriculum::{Layer, Time, rates};
 use crate::error::{Error, Result};
+use crate::files::write_shared_by;
 use crate::nn::{self, Task};
 use crate::study::plots::{self, HeatMap};
 use crate::tape::{Mode, Tape};
-use crate::train::{Config, Method, ScheduleKind, whole, write_whole_by};
+use crate::train::{Config, Method, ScheduleKind, whole};
 use clap::{ArgMatches, Args};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use std::path::PathBuf;
@@ -85,15 +86,16 @@ pub(super) fn run(args: &ScheduleArgs, matches: &ArgMatches) -> Result<()> {
     }
 
     if let Some(path) = &args.csv {
-        write_whole_by(path, |file| {
+        write_shared_by(path, |file| {
             let mut writer = csv::Writer::from_writer(file);
+            let mut put = |row: Row<'_>| writer.serialize(row).map_err(|fault| Error::io(path, "write")(fault.into()));
             for step in 0..=steps {
                 for (layer, learning_rate) in layers.iter().zip(at(step)) {
                     let (epoch, depth, layer) = (time(step).epochs(), layer.depth, layer.name.as_str());
-                    writer.serialize(Row { step, epoch, depth, layer, learning_rate })?;
+                    put(Row { step, epoch, depth, layer, learning_rate })?;
                 }
             }
-            writer.flush()
+            writer.flush().map_err(Error::io(path, "write"))
         })?;
     }
     if let Some(path) = &args.plot {

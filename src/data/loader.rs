@@ -1,10 +1,11 @@
 //! A thread that keeps the next batches ready.
 
 use super::{Batch, Draw, Examples, epoch_order};
-use crate::error::{Error, Result};
+use crate::cores;
+use crate::error::Result;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 
 /// Batches that wait, at most.
 const AHEAD: usize = 4;
@@ -40,11 +41,9 @@ impl Loader {
         let (batches, receiver) = sync_channel(AHEAD);
         let (sender, spent) = channel();
         let first = batches.clone();
-        let started = Builder::new().spawn(move || work(&Worker { batches, spent }));
+        let started = cores::spawn("loader", move || work(&Worker { batches, spent }));
         let thread = started.map_err(|refusal| {
-            let message =
-                format!("the system grants no thread that loads examples: {refusal}; does `ulimit -u` allow more?");
-            first.send(Err(Error::Failed(message))).expect("the receiver is here, and the channel empty");
+            first.send(Err(refusal)).expect("the receiver is here, and the channel empty");
         });
         Self { batches: Some(receiver), spent: sender, thread: thread.ok() }
     }

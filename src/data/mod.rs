@@ -4,7 +4,6 @@
 
 mod batch;
 mod examples;
-pub(crate) mod file;
 mod find;
 mod form;
 mod loader;
@@ -13,7 +12,6 @@ mod pictures;
 mod random;
 mod sets;
 mod split;
-pub(crate) mod text;
 
 pub use batch::{Batch, MOST_COLUMNS, epoch_order};
 pub use examples::{Draw, Examples, Splits, bytes_of, floats_of};

@@ -5,9 +5,10 @@
 //! theirs on disk. Where the driver keeps nothing, that share is compiled once more, when it is launched with work.
 
 use super::{Access, Buffer, Gpu, Kernel};
+use crate::clock::Instant;
 use crate::cores::on_cores;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A launch without work that takes longer has compiled.
 const COMPILED: Duration = Duration::from_millis(20);
@@ -43,7 +44,7 @@ impl Gpu {
                 sibling.launch_without_work(share());
             }
         };
-        on_cores(MOST_DEVICES.min(rest.len()), own, further);
+        on_cores("first launches", MOST_DEVICES.min(rest.len()), own, further);
     }
 
     fn launch_without_work<'k>(&self, kernels: impl IntoIterator<Item = &'k WithAccesses<'k>>) {

@@ -1,5 +1,6 @@
 //! The driver's compiled kernels, kept on disk where the driver gives them out.
 
+use crate::files::{read_if_there, write_shared};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -27,7 +28,7 @@ impl PipelineCache {
             return None;
         }
         let file = dir.join(wgpu::util::pipeline_cache_key(adapter)?);
-        let bytes = std::fs::read(&file).unwrap_or_default();
+        let bytes = read_if_there(&file).ok().flatten().unwrap_or_default();
         let (data, kept) = sound(&bytes).unzip();
         let descriptor = wgpu::PipelineCacheDescriptor { label: Some("kernels"), data, fallback: true };
         // SAFETY: the data must be what `get_data` returned. Only `save` writes the file, with a checksum that holds, so neither a torn
@@ -45,15 +46,10 @@ impl PipelineCache {
         if *kept == Some(checksum) {
             return;
         }
-        // Several processes may do this at once: each writes a file of its own, and the last one stays.
-        let fresh = self.file.with_extension(std::process::id().to_string());
         let folder = self.file.parent().map_or(Ok(()), std::fs::create_dir_all);
         let bytes = [&checksum.to_le_bytes(), &data[..]].concat();
-        let written =
-            folder.and_then(|()| std::fs::write(&fresh, bytes)).and_then(|()| std::fs::rename(&fresh, &self.file));
-        match written {
-            Ok(()) => *kept = Some(checksum),
-            Err(_) => drop(std::fs::remove_file(&fresh)),
+        if folder.is_ok() && write_shared(&self.file, &bytes).is_ok() {
+            *kept = Some(checksum);
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use super::tables::REMEDY;
 use crate::error::{Error, Result};
-use crate::train::{Checkpoint, sync_directory, write_whole};
+use crate::files::{read_regular, sync_directory, write_whole};
+use crate::train::Checkpoint;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -70,7 +71,7 @@ pub(super) fn save(run: &Path, checkpoint: &Checkpoint, keep: usize) -> Result<(
 pub(super) fn latest(run: &Path) -> Result<(Option<Checkpoint>, Vec<Error>)> {
     let mut faults = vec![];
     for path in files(run)?.iter().rev() {
-        let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
+        let bytes = read_regular(path)?;
         match Checkpoint::from_bytes(path, &bytes) {
             Ok(checkpoint) => return Ok((Some(checkpoint), faults)),
             Err(torn @ Error::Format { .. }) => faults.push(torn),

@@ -1,8 +1,8 @@
 //! A finished run, read back from its directory.
 
 use super::tables::{self, LayerRow, MetricsRow, NoiseRow, PredictionRow, REMEDY, SpeedRow};
-use crate::data::text;
 use crate::error::{Error, Result};
+use crate::files::text;
 use crate::train::{Config, Measure, Prediction, Summary};
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;

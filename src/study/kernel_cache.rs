@@ -1,15 +1,13 @@
 //! Which kernels were the fastest on this machine's devices: a file that `lerac tune` writes and `--tuned` reads.
 
 use crate::cache_dir::cache_dir;
-use crate::data::text;
 use crate::error::{Error, Result};
+use crate::files::{FileLock, read_if_there, text, write_whole};
 use crate::gpu::{AdapterInfo, Dialect};
 use crate::ops;
 use crate::tape::{Choices, Tape};
-use crate::train::write_whole;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The winners of one device.
@@ -82,12 +80,8 @@ impl KernelCache {
     /// # Errors
     /// [`Error::Io`] and [`Error::Format`] naming the file where it cannot be read.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = match fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(fault) if fault.kind() == ErrorKind::NotFound => {
-                return Ok(Self { path: path.to_owned(), devices: vec![], added: vec![] });
-            }
-            Err(fault) => return Err(Error::io(path, "read")(fault)),
+        let Some(bytes) = read_if_there(path)? else {
+            return Ok(Self { path: path.to_owned(), devices: vec![], added: vec![] });
         };
         let devices = serde_json::from_slice(&bytes).map_err(|fault| {
             let place = text::place_in_json(&bytes, &fault) as u64;
@@ -117,8 +111,8 @@ impl KernelCache {
         self.added.push(new);
     }
 
-    /// Writes the file, beside it first and renamed when it is whole. What other processes have added since it was read stays in it:
-    /// under a lock it is read again, and what was added here is added to that.
+    /// Writes the file, whole or not at all. What other processes have added since it was read stays in it: under a lock it is read
+    /// again, and what was added here is added to that.
     ///
     /// # Errors
     /// [`Error::Io`] where it cannot be written, and those of [`Self::read`].
@@ -126,7 +120,7 @@ impl KernelCache {
         if let Some(dir) = self.path.parent() {
             fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
         }
-        let _lock = lock_beside(&self.path)?;
+        let _lock = FileLock::wait(&self.path)?;
         let mut devices = Self::read(&self.path)?.devices;
         self.added.iter().for_each(|new| keep(&mut devices, new.clone()));
         write_whole(&self.path, serde_json::to_string_pretty(&devices).expect("winners are plain data").as_bytes())?;
@@ -140,17 +134,5 @@ fn keep(devices: &mut Vec<Device>, new: Device) {
     match devices.iter_mut().find(|device| device.is(&new)) {
         Some(device) => device.kernels.0.extend(new.kernels.0),
         None => devices.push(new),
-    }
-}
-
-/// Waits until no other process writes the file at `path`, and keeps them from it while what it gives lives. It is had for moments
-/// only. Its file stays: to remove it would part those who wait for it from those who come later.
-fn lock_beside(path: &Path) -> Result<File> {
-    let lock = path.with_extension("json.lock");
-    let file = File::create(&lock).map_err(Error::io(&lock, "create"))?;
-    match file.lock() {
-        // Some file systems have no locks.
-        Err(fault) if fault.kind() != ErrorKind::Unsupported => Err(Error::io(&lock, "lock")(fault)),
-        _ => Ok(file),
     }
 }

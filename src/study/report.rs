@@ -2,7 +2,8 @@
 
 use super::compare::{Reached, by_arm};
 use super::{ArmResult, Comparison, Finished};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::files::read_regular;
 use crate::gpu::AdapterInfo;
 use crate::train::{Config, Measure, TestResult};
 use base64::Engine;
@@ -156,7 +157,7 @@ fn is_significant(arm: &ArmResult) -> bool {
 
 /// The picture at `path` as a data URL.
 fn picture(path: &Path, what: &str) -> Result<String> {
-    let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
+    let bytes = read_regular(path)?;
     Ok(format!("<img alt=\"{}\" src=\"data:image/png;base64,{}\">", escaped(what), STANDARD.encode(bytes)))
 }
 

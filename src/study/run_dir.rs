@@ -1,15 +1,15 @@
 //! The directory of a run: `config.toml`, tables, checkpoints, and at the end pictures, `predictions.csv`, `model.safetensors` and
 //! `summary.json`, which is written last.
 
-use super::lock::Lock;
 use super::run_pictures::run_pictures;
 use super::tables::{LayerRow, Measured, MetricsRow, NoiseRow, PredictionRow, SpeedRow, Table, csv_of};
 use super::{checkpoints, finished};
 use crate::curriculum::Layer;
 use crate::error::{Error, Result};
+use crate::files::{DirectoryLock, read_regular, write_whole};
 use crate::train::{
     Checkpoint, Config, EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, STEP, STEPS_PER_EPOCH,
-    SessionPlan, Summary, write_safetensors, write_whole,
+    SessionPlan, Summary, write_safetensors,
 };
 use std::collections::BTreeMap;
 use std::fs;
@@ -41,7 +41,7 @@ pub struct RunDir {
     steps: u64,
     /// What the user should hear of the directory.
     pub notes: Vec<String>,
-    lock: Lock,
+    lock: DirectoryLock,
 }
 
 const CONFIG: &str = "config.toml";
@@ -89,7 +89,7 @@ impl RunDir {
     pub fn open(dir: &Path, config: &Config, saving: Saving, force: bool) -> Result<(Self, Option<Checkpoint>)> {
         config.check_storable()?;
         fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
-        let lock = Lock::take(dir)?;
+        let lock = DirectoryLock::take(dir)?;
         if Self::is_finished(dir) {
             let message = format!("{} holds a finished run; choose another directory or remove it", dir.display());
             return Err(Error::option("--out", message));
@@ -168,7 +168,7 @@ impl RunDir {
     /// [`Error::Io`] and [`Error::Format`] where it cannot be read.
     pub fn summary(dir: &Path) -> Result<Summary> {
         let path = dir.join("summary.json");
-        finished::summary(&path, &fs::read(&path).map_err(Error::io(&path, "read"))?)
+        finished::summary(&path, &read_regular(&path)?)
     }
 
     /// Removes what only an unfinished run needs from the directory of a finished one.

@@ -1,11 +1,12 @@
 //! The tables of a run: a row type per file, written row by row and read back whole.
 
 use crate::error::{Error, Result};
+use crate::files::read_regular;
 use crate::train::{Measure, Prediction, Written};
 use serde::de::DeserializeOwned;
 use serde::ser::{SerializeStruct, Serializer};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -262,7 +263,7 @@ pub(super) fn csv_of<T: Serialize>(rows: impl IntoIterator<Item = T>) -> Vec<u8>
 /// # Errors
 /// [`Error::Io`] where it cannot be read, [`Error::Format`] with the place of a row that is not of this kind.
 pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
-    rows(path, &fs::read(path).map_err(Error::io(path, "read"))?)
+    rows(path, &read_regular(path)?)
 }
 
 /// The same from the table's bytes; `path` is for messages.

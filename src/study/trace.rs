@@ -2,8 +2,9 @@
 
 use crate::data::{IGNORED_LABEL, Splits};
 use crate::error::{Error, Result};
+use crate::files::write_whole;
 use crate::gpu::Gpu;
-use crate::train::{Config, ScheduleKind, Session, Tensor, begin, load_weights, write_safetensors, write_whole};
+use crate::train::{Config, ScheduleKind, Session, Tensor, begin, load_weights, write_safetensors};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::Path;

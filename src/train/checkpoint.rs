@@ -3,8 +3,8 @@
 use super::weights::safetensors;
 use super::{Config, Tensor};
 use crate::curriculum::PlateauState;
-use crate::data::text;
 use crate::error::{Error, Result};
+use crate::files::text;
 use crate::ops::sums::Totals;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde::{Deserialize, Serialize};

@@ -25,5 +25,4 @@ pub(crate) use {
     config::whole,
     evaluation::{STEP, STEPS_PER_EPOCH, load_weights, read_test_set, trained},
     run::begin,
-    weights::{sync_directory, write_whole, write_whole_by},
 };

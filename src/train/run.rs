@@ -7,6 +7,7 @@ use super::{
     BestEpoch, Checkpoint, EpochRecord, EpochTotals, IntervalRecord, NoiseRecord, Observer, Outcome, RunState, Session,
     Snapshot, Summary,
 };
+use crate::clock::Instant;
 use crate::curriculum::Time;
 use crate::data::{Batch, Draw, Loader};
 use crate::error::{Error, Result};
@@ -14,7 +15,6 @@ use crate::gpu::{Gpu, block_on};
 use crate::nn::objective::{Scores, scores};
 use crate::ops::sums::Totals;
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 /// A run between two steps.
 pub(crate) struct Training<'t> {

@@ -1,13 +1,11 @@
-//! Tensors as safetensors, names and shapes as in a PyTorch state dict, and files that are written whole or not at all.
+//! Tensors as safetensors, with names and shapes as in a PyTorch state dict.
 
-use crate::data::file::read_regular;
 use crate::error::{Error, Result};
+use crate::files::{read_regular, write_whole};
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
 /// A tensor by name.
@@ -19,44 +17,6 @@ pub struct Tensor {
     pub shape: Vec<usize>,
     /// All elements, in order.
     pub values: Vec<f32>,
-}
-
-/// Writes a file whole or not at all: to a temporary name beside it, then by renaming. It is on the disk when this returns. Where a link
-/// leads to it, the link stays; what is no file, such as a pipe, is written to as it is.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_whole_by(path, |file| file.write_all(bytes))
-}
-
-/// The same of what `write` writes.
-pub(crate) fn write_whole_by(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
-    let target = fs::canonicalize(path);
-    let path = target.as_deref().unwrap_or(path);
-    if fs::metadata(path).is_ok_and(|data| !data.is_file() && !data.is_dir()) {
-        let opened = OpenOptions::new().write(true).open(path);
-        return opened.and_then(|mut it| write(&mut it)).map_err(Error::io(path, "write"));
-    }
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".part");
-    let temporary = Path::new(&temporary);
-    let mut file = File::create(temporary).map_err(Error::io(path, "create"))?;
-    let written = write(&mut file).and_then(|()| file.sync_all()).and_then(|()| fs::rename(temporary, path));
-    written.map_err(|error| {
-        // What is half written helps nobody; if it cannot be removed either, the first error is the one to tell.
-        let _ = fs::remove_file(temporary);
-        Error::io(path, "write")(error)
-    })?;
-    sync_directory(path)
-}
-
-/// Makes the name of a new file or folder as lasting as its content; only Unix knows how.
-pub(crate) fn sync_directory(path: &Path) -> Result<()> {
-    let Some(dir) = path.parent().filter(|_| cfg!(unix)) else { return Ok(()) };
-    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-    match File::open(dir).map_err(Error::io(dir, "open"))?.sync_all() {
-        // Some file systems have no such thing.
-        Err(fault) if matches!(fault.kind(), ErrorKind::Unsupported | ErrorKind::InvalidInput) => Ok(()),
-        synced => synced.map_err(Error::io(dir, "write")),
-    }
 }
 
 /// The bytes of a safetensors file. The crate's own writer puts metadata in an order that differs from run to run.

@@ -167,7 +167,7 @@ fn a_corrupt_cache_is_named(_: &Gpu) {
     std::fs::remove_file(&path).unwrap();
     std::fs::create_dir(&path).unwrap();
     let message = KernelCache::read(&path).unwrap_err().to_string();
-    assert!(message.contains("kernels.json: cannot read"), "{message}");
+    assert!(message.contains("kernels.json, byte 0: expected a file, found a directory"), "{message}");
 }
 
 fn choices_are_in_force(gpu: &Gpu) {

@@ -1,7 +1,7 @@
 //! What the text files of image folders say, and what file names do. Every fault is told with its line.
 
-use super::super::text;
 use crate::error::{Error, Result};
+use crate::files::text;
 use std::collections::HashSet;
 use std::path::Path;
 

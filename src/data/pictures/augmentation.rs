@@ -1,7 +1,7 @@
 //! How training images are varied, and the part of it that the device does.
 
-use super::super::Draw;
-use super::super::random::{Stream, generator};
+use crate::data::Draw;
+use crate::data::random::{Stream, generator};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 

@@ -1,17 +1,16 @@
 //! A file that holds the images of a data set decoded, a byte per value, so that they are decoded once and read as often as wanted.
 //!
 //! It begins with [`MAGIC`]; then come the good images one after the other, each with its CRC-32 behind it, the indices of the bad ones
-//! (all u32, little-endian), and a [`Footer`] that says what it was made from. It is written beside its name and renamed when it is
-//! whole. Images are read by seeking and not mapped into memory: what another program does to the file is then an error here and no
+//! (all u32, little-endian), and a [`Footer`] that says what it was made from. Images are read by seeking and not mapped into memory: what another program does to the file is then an error here and no
 //! signal.
 
-use super::super::file::open_regular;
 use super::folder::Files;
 use crate::cores::in_parallel;
 use crate::error::{Error, Result};
-use std::fs::{self, File, TryLockError};
+use crate::files::{FileLock, open_regular, write_whole_by};
+use std::fs::{self, File};
 use std::io::{BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 /// What is told while a set is opened.
@@ -164,7 +163,7 @@ pub(super) fn check(
     let mut found = existing(files, path)?;
     let mut lock = None;
     if !found.serves(skip_bad) {
-        lock = Some(lock_beside(path)?);
+        lock = Some(lock_of(path)?);
         // Another process may have made it before the lock was had.
         found = existing(files, path)?;
     }
@@ -245,57 +244,28 @@ fn existing(files: &Files, path: &Path) -> Result<Existing> {
     })
 }
 
-/// `path` with `extension` added to its name.
-fn beside(path: &Path, extension: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(extension);
-    name.into()
-}
-
-/// Keeps every other process from making the cache at `path` while what it gives lives. The file stays: to remove it would part those
-/// who have opened it from those who come later.
-fn lock_beside(path: &Path) -> Result<File> {
-    let lock = beside(path, ".lock");
-    let file = File::create(&lock).map_err(Error::io(&lock, "create"))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            return Err(Error::option("--cache", format!("another process writes {}; wait for it", path.display())));
-        }
-        // Some file systems have no locks.
-        Err(TryLockError::Error(fault)) if fault.kind() == ErrorKind::Unsupported => {}
-        Err(TryLockError::Error(fault)) => return Err(Error::io(&lock, "lock")(fault)),
-    }
-    Ok(file)
+/// Keeps every other process from making the cache at `path` while what it gives lives.
+fn lock_of(path: &Path) -> Result<FileLock> {
+    let taken = || Error::option("--cache", format!("another process writes {}; wait for it", path.display()));
+    FileLock::try_take(path)?.ok_or_else(taken)
 }
 
 /// Makes the cache, whose lock the caller holds, and returns it with which files are bad.
 fn write(files: &Files, path: &Path, skip_bad: bool, news: &mut dyn FnMut(News<'_>)) -> Result<(File, Vec<u32>)> {
-    let part = beside(path, ".part");
-    let written = fill(files, &part, skip_bad, news);
-    match written.and_then(|bad| fs::rename(&part, path).map(|()| bad).map_err(Error::io(path, "create"))) {
-        Ok(bad) => Ok((File::open(path).map_err(Error::io(path, "open"))?, bad)),
-        Err(error) => {
-            // What is wrong is told; that half a file stays behind would be the smaller fault.
-            let _ = fs::remove_file(&part);
-            Err(error)
-        }
-    }
-}
-
-fn fill(files: &Files, part: &Path, skip_bad: bool, news: &mut dyn FnMut(News<'_>)) -> Result<Vec<u32>> {
-    let mut writer = BufWriter::new(File::create(part).map_err(Error::io(part, "create"))?);
-    let mut put = |bytes: &[u8]| writer.write_all(bytes).map_err(Error::io(part, "write"));
-    put(MAGIC)?;
-    let bad = decode_all(files, skip_bad, news, |image| {
-        put(image)?;
-        put(&crc32fast::hash(image).to_le_bytes())
+    let bad = write_whole_by(path, |file| {
+        let mut writer = BufWriter::new(file);
+        let mut put = |bytes: &[u8]| writer.write_all(bytes).map_err(Error::io(path, "write"));
+        put(MAGIC)?;
+        let bad = decode_all(files, skip_bad, news, |image| {
+            put(image)?;
+            put(&crc32fast::hash(image).to_le_bytes())
+        })?;
+        let footer = Footer::new(files, &bad);
+        bad.iter().chain(&footer.words()).try_for_each(|word| put(&word.to_le_bytes()))?;
+        writer.flush().map_err(Error::io(path, "write"))?;
+        Ok(bad)
     })?;
-    let footer = Footer::new(files, &bad);
-    bad.iter().chain(&footer.words()).try_for_each(|word| put(&word.to_le_bytes()))?;
-    let file = writer.into_inner().map_err(|fault| Error::io(part, "write")(fault.into_error()))?;
-    file.sync_all().map_err(Error::io(part, "write"))?;
-    Ok(bad)
+    Ok((open_regular(path)?, bad))
 }
 
 /// Decodes every file in turn, shows `see` the good images, and returns which files hold none.

@@ -1,12 +1,10 @@
 //! CIFAR-10 and CIFAR-100 in their binary layout: records of one label byte (CIFAR-100: coarse, then fine) and 3,072 bytes, planes
 //! R, G, B of 32x32.
 
-use super::super::file::open_regular;
-use super::super::text;
 use super::{PictureSplits, Pictures};
 use crate::error::{Error, Result};
-use std::io::Read;
-use std::path::Path;
+use crate::files::{read_at_most, text};
+use std::path::{Path, PathBuf};
 
 const IMAGE: [usize; 3] = [3, 32, 32];
 const PIXELS: usize = 3072;
@@ -15,7 +13,7 @@ const PIXELS: usize = 3072;
 const MOST_RECORDS: usize = 100_000;
 
 /// Longer than any list of 100 names.
-const MOST_NAME_BYTES: usize = 1 << 16;
+const MOST_NAME_BYTES: u64 = 1 << 16;
 
 /// Reads `cifar-10-batches-bin`.
 ///
@@ -49,26 +47,17 @@ pub fn read_cifar100_coarse(dir: &Path) -> Result<PictureSplits> {
     Ok(PictureSplits { train: read(&["train.bin"])?, test: read(&["test.bin"])? })
 }
 
-/// The content of a file that is no longer than `most` bytes.
-fn read_bytes(path: &Path, most: usize) -> Result<Vec<u8>> {
-    let file = open_regular(path)?;
-    let length = file.metadata().map_err(Error::io(path, "read"))?.len();
-    if length > most as u64 {
-        let message = format!("expected at most {most} bytes, found {length}; is it the right file?");
-        return Err(Error::format(path, most as u64, message));
+/// The names in a file; where it is absent, numbers.
+fn class_names(path: &Path, count: usize) -> Result<Vec<String>> {
+    match path.exists() {
+        true => class_names_in(path, &read_at_most(path, MOST_NAME_BYTES)?, count),
+        false => Ok((0..count).map(|i| format!("class {i}")).collect()),
     }
-    let mut bytes = Vec::with_capacity(length as usize);
-    file.take(length).read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
-    Ok(bytes)
 }
 
-/// A name per line; where the file is absent, numbers.
-fn class_names(path: &Path, count: usize) -> Result<Vec<String>> {
-    if !path.exists() {
-        return Ok((0..count).map(|i| format!("class {i}")).collect());
-    }
-    let bytes = read_bytes(path, MOST_NAME_BYTES)?;
-    let lines = text::utf8(path, &bytes)?.lines();
+/// A name per line.
+fn class_names_in(path: &Path, bytes: &[u8], count: usize) -> Result<Vec<String>> {
+    let lines = text::utf8(path, bytes)?.lines();
     let names: Vec<String> = lines.map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
     if names.len() != count {
         let message = format!("expected {count} class names, one per line, found {}", names.len());
@@ -90,10 +79,24 @@ const FINE: Labels = Labels { bytes: 2, place: 1 };
 
 /// The images of several files, one after the other.
 fn read_files(name: &str, dir: &Path, files: &[&str], labels: Labels, classes: &[String]) -> Result<Pictures> {
+    let most = (MOST_RECORDS * (labels.bytes + PIXELS)) as u64;
+    let contents = files.iter().map(|file| dir.join(file)).map(|path| {
+        let bytes = read_at_most(&path, most)?;
+        Ok((path, bytes))
+    });
+    dataset_in(name, contents, labels, classes)
+}
+
+/// The images in the contents of several files, one after the other; their paths are for messages.
+fn dataset_in(
+    name: &str,
+    contents: impl Iterator<Item = Result<(PathBuf, Vec<u8>)>>,
+    labels: Labels,
+    classes: &[String],
+) -> Result<Pictures> {
     let mut records = Records::default();
-    for file in files {
-        let path = dir.join(file);
-        let bytes = read_bytes(&path, MOST_RECORDS * (labels.bytes + PIXELS))?;
+    for content in contents {
+        let (path, bytes) = content?;
         records.append(&path, &bytes, labels, classes.len())?;
     }
     Ok(Pictures::new(name, IMAGE, classes.to_vec(), records.images, records.labels))

@@ -1,17 +1,16 @@
 //! Image files in folders, and how the folders of known sets are laid out.
 
 use super::annotations::{Face, face_in, image_list_in, names_in, validation_annotations_in, words_in};
-use super::super::Meaning;
-use super::super::file::open_regular;
-use super::super::random::{Stream, generator};
 use super::folders::AGE;
 use super::image_file::{Frame, read_image};
+use crate::data::Meaning;
+use crate::data::random::{Stream, generator};
 use crate::error::{Error, Result};
+use crate::files::read_at_most;
 use image::RgbImage;
 use rand::seq::SliceRandom;
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -179,13 +178,7 @@ fn by_class(root: &Path, part: &str, classes: &[String]) -> Result<Part> {
 }
 
 fn read_text(path: &Path) -> Result<Vec<u8>> {
-    let file = open_regular(path)?;
-    let mut bytes = vec![];
-    file.take(MOST_TEXT_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
-    match bytes.len() as u64 > MOST_TEXT_BYTES {
-        true => Err(Error::format(path, MOST_TEXT_BYTES, format!("expected at most {MOST_TEXT_BYTES} bytes of text"))),
-        false => Ok(bytes),
-    }
+    read_at_most(path, MOST_TEXT_BYTES)
 }
 
 /// Which of `classes` a class of `list` is.

@@ -1,6 +1,6 @@
 //! Data sets of image files, opened.
 
-use super::super::{Meaning, Source};
+use crate::data::{Meaning, Source};
 use super::cache::{Cached, News, check};
 use super::folder::{Files, Layout, Misnamed, Part};
 use super::image_file::Frame;

@@ -1,10 +1,9 @@
 //! IDX, the format of MNIST and Fashion-MNIST: big-endian header (magic, count, extents), then bytes; plain or gzip.
 
-use super::super::file::open_regular;
 use super::{PictureSplits, Pictures};
 use crate::error::{Error, Result};
+use crate::files::open_regular;
 use flate2::bufread::MultiGzDecoder;
-use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
@@ -112,11 +111,11 @@ fn read<const D: usize>(mut content: Content<'_>, magic: u32, what: &str) -> Res
     Ok((extents.map(|extent| extent as usize), bytes))
 }
 
-/// A file and its length.
-fn open(path: &Path) -> Result<(BufReader<File>, u64)> {
+/// The content of a file.
+fn open(path: &Path) -> Result<Content<'_>> {
     let file = open_regular(path)?;
     let length = file.metadata().map_err(Error::io(path, "read"))?.len();
-    Ok((BufReader::new(file), length))
+    Content::new(path, BufReader::new(file), length)
 }
 
 /// N images of HxW, a byte per pixel: (extents, bytes).
@@ -124,8 +123,7 @@ fn open(path: &Path) -> Result<(BufReader<File>, u64)> {
 /// # Errors
 /// [`Error::Io`], or [`Error::Format`] for a wrong magic, impossible extents, damaged gzip, or a file too short or too long.
 pub fn read_images(path: &Path) -> Result<([usize; 3], Vec<u8>)> {
-    let (file, length) = open(path)?;
-    images_in(path, file, length)
+    images_of(open(path)?)
 }
 
 /// The same from the content of a file of `length` bytes; `path` is for messages.
@@ -136,7 +134,11 @@ pub fn read_images(path: &Path) -> Result<([usize; 3], Vec<u8>)> {
 /// # Errors
 /// As [`read_images`].
 pub fn images_in(path: &Path, content: impl BufRead, length: u64) -> Result<([usize; 3], Vec<u8>)> {
-    read(Content::new(path, content, length)?, IMAGES, "images")
+    images_of(Content::new(path, content, length)?)
+}
+
+fn images_of(content: Content<'_>) -> Result<([usize; 3], Vec<u8>)> {
+    read(content, IMAGES, "images")
 }
 
 /// N labels, each below `classes`.
@@ -144,8 +146,7 @@ pub fn images_in(path: &Path, content: impl BufRead, length: u64) -> Result<([us
 /// # Errors
 /// As [`read_images`], and [`Error::Format`] for a label out of range.
 pub fn read_labels(path: &Path, classes: usize) -> Result<Vec<u8>> {
-    let (file, length) = open(path)?;
-    labels_in(path, file, length, classes)
+    labels_of(open(path)?, classes)
 }
 
 /// The same from the content of a file of `length` bytes, in as much memory as [`images_in`]; `path` is for messages.
@@ -153,7 +154,12 @@ pub fn read_labels(path: &Path, classes: usize) -> Result<Vec<u8>> {
 /// # Errors
 /// As [`read_labels`].
 pub fn labels_in(path: &Path, content: impl BufRead, length: u64, classes: usize) -> Result<Vec<u8>> {
-    let ([_], labels) = read(Content::new(path, content, length)?, LABELS, "labels")?;
+    labels_of(Content::new(path, content, length)?, classes)
+}
+
+fn labels_of(content: Content<'_>, classes: usize) -> Result<Vec<u8>> {
+    let path = content.path;
+    let ([_], labels) = read(content, LABELS, "labels")?;
     match labels.iter().position(|&label| usize::from(label) >= classes) {
         None => Ok(labels),
         Some(at) => {
@@ -180,12 +186,18 @@ pub(in crate::data) fn read_set(name: &str, dir: &Path, classes: &[String]) -> R
 fn read_part(name: &str, dir: &Path, prefix: &str, classes: &[String]) -> Result<Pictures> {
     let images = file(dir, &format!("{prefix}-images-idx3-ubyte"));
     let labels = file(dir, &format!("{prefix}-labels-idx1-ubyte"));
-    let ([n, h, w], bytes) = read_images(&images)?;
-    let values = read_labels(&labels, classes.len())?;
+    dataset_of(name, open(&images)?, open(&labels)?, classes)
+}
+
+/// The content of a file of images with that of its file of labels.
+fn dataset_of(name: &str, images: Content<'_>, labels: Content<'_>, classes: &[String]) -> Result<Pictures> {
+    let (of_images, of_labels) = (images.path, labels.path);
+    let ([n, h, w], bytes) = images_of(images)?;
+    let values = labels_of(labels, classes.len())?;
     if values.len() != n {
         let message =
-            format!("expected {n} labels, as many as {} has images, found {}", images.display(), values.len());
-        return Err(Error::format(&labels, 4, message));
+            format!("expected {n} labels, as many as {} has images, found {}", of_images.display(), values.len());
+        return Err(Error::format(of_labels, 4, message));
     }
     Ok(Pictures::new(name, [1, h, w], classes.to_vec(), bytes, values))
 }

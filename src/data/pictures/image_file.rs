@@ -1,10 +1,10 @@
 //! Image files: decoded, turned as the camera was held, scaled, and cropped at the centre to C planes of HxW bytes.
 
-use super::super::file::open_regular;
 use crate::error::{Error, Result};
+use crate::files::read_at_most;
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 use std::path::Path;
 
 /// No photograph is larger: what a file may unfold to, 89 million pixels of three bytes, and how long it may be itself.
@@ -80,15 +80,7 @@ pub(super) fn planes(image: &RgbImage, channels: usize) -> Vec<u8> {
 /// # Errors
 /// [`Error::Io`]; [`Error::Format`] as [`decode_image`].
 pub fn read_image(path: &Path) -> Result<RgbImage> {
-    let file = open_regular(path)?;
-    let length = file.metadata().map_err(Error::io(path, "read"))?.len();
-    if length > MOST_BYTES {
-        let message = format!("expected an image file of at most {MOST_BYTES} bytes, found {length}");
-        return Err(Error::format(path, MOST_BYTES, message));
-    }
-    let mut bytes = Vec::with_capacity(length as usize);
-    file.take(MOST_BYTES).read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
-    decode_image(path, &bytes)
+    decode_image(path, &read_at_most(path, MOST_BYTES)?)
 }
 
 /// The same from the bytes of a PNG or JPEG file; `path` is for messages. What the header claims is held against a limit of 256 MiB

@@ -28,8 +28,8 @@ pub(super) use {
     idx::{FILES as IDX_FILES, read_set as read_idx},
 };
 
-use super::{Column, Draw, Element, Examples, Form, Meaning, Splits, bytes_of, floats_of};
 use crate::cores::in_parallel;
+use crate::data::{Column, Draw, Element, Examples, Form, Meaning, Splits, bytes_of, floats_of};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! A data set that needs no file: shapes in random colour, place and size on noise, drawn in integers and so the same everywhere.
 
-use super::super::random::{Stream, generator};
+use crate::data::random::{Stream, generator};
 use super::{PictureSplits, Pictures};
 use rand::RngExt;
 use rand::seq::SliceRandom;

@@ -18,9 +18,9 @@ pub use steps::{session, steps, task};
 pub use updates::updates;
 pub use variants::{Effort, Measured, Subject, variants, winners};
 
+use crate::clock::Instant;
 use crate::error::Result;
 use crate::gpu::{Call, Gpu};
-use std::time::Instant;
 
 /// Seconds of repeated work.
 #[derive(Clone, Copy, Debug, PartialEq)]

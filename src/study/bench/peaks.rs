@@ -1,11 +1,11 @@
 //! What a device can do at most.
 
 use super::Seconds;
+use crate::clock::Instant;
 use crate::error::Result;
 use crate::gpu::{Access, Call, Gpu, Kernel, Shader};
 use crate::tape::linear_grid;
 use serde::Serialize;
-use std::time::Instant;
 
 /// `shaders/peak.wgsl`.
 pub static SHADER: Shader = Shader { name: "peak", source: include_str!("../../../shaders/peak.wgsl") };

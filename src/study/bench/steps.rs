@@ -1,12 +1,12 @@
 //! Whole training steps.
 
 use super::{Cell, Report, Seconds};
+use crate::clock::Instant;
 use crate::data::{Augmentation, HostBatch, shapes};
 use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::nn::Task;
 use crate::train::{self, Config, Method, Session};
-use std::time::Instant;
 
 const COLUMNS: [&str; 10] = [
     "model",

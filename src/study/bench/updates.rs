@@ -2,13 +2,13 @@
 
 use super::peaks::Copying;
 use super::{Cell, Report, Seconds};
+use crate::clock::Instant;
 use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::ops::metrics::Metrics;
 use crate::optim::{Optimizer, Rule, Settings};
 use crate::tape::{Declared, Init, Mode, Storage, Tape};
 use crate::tensor::Layout;
-use std::time::Instant;
 
 /// Tensors x floats in each: the first two as many as resnet20 and resnet18 have.
 const SIZES: [(usize, usize); 5] = [(65, 4_096), (62, 180_224), (10_000, 256), (1_000, 4_096), (100, 300_032)];

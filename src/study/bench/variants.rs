@@ -1,11 +1,12 @@
 //! The kernels that a model's convolutions and linear layers can choose from, against each other.
 
 use super::{Cell, Peaks, Report};
+use crate::clock::Instant;
 use crate::error::Result;
 use crate::gpu::{Call, Gpu};
 use crate::nn::{self, NetOptions};
 use crate::tape::{Choices, Keep, Mode, Program, Storage, Tape, Target, TaskId, Variant};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Runs of each variant of a task, taken in turn, of which the fastest counts.
 const RUNS: usize = 5;

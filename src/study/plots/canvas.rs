@@ -2,7 +2,7 @@
 
 use super::axis::Axis;
 use crate::error::{Error, Result};
-use crate::train::write_whole;
+use crate::files::write_whole;
 use image::{ImageEncoder, codecs::png::PngEncoder};
 use plotters::coord::Shift;
 use plotters::prelude::*;
