@@ -7,9 +7,10 @@ use crate::error::{Error, Result};
 use crate::gpu::{BufferRange, Call, Gpu};
 use crate::nn::{self, Goal, Model, NetOptions, Task};
 use crate::ops::metrics::{METRICS, Metrics};
-use crate::optim::{LayerNorms, Optimizer, Settings};
+use crate::optim::{LayerNorms, Optimizer, Settings, Update};
 use crate::tape::{
-    BufferId, CONTROLS, Choices, Controls, Declared, Keep, Mode, Operand, Plan, Program, Storage, Tape, Target, Var,
+    BufferId, CONTROLS, Choices, Controls, Declared, Dispatch, Keep, Mode, Operand, Plan, Program, Storage, Tape,
+    Target, Var,
 };
 use crate::tensor::{Arena, Shape, Span};
 use serde::{Deserialize, Serialize};
@@ -154,25 +155,25 @@ impl<'g> Session<'g> {
         let (train_kept, eval_kept) = (kept(&train), kept(&eval));
         let (train_keep, eval_keep) = (Keep::Only(&train_kept), Keep::Only(&eval_kept));
         let training = train.tape.plan(train_keep, &[]);
-        let moments = match parts.settings.rule {
-            crate::optim::Rule::Sgd { .. } => 1,
-            _ => 2,
-        };
         let plan = SessionPlan {
             training,
             evaluation: eval.tape.plan(eval_keep, &train.tape.shared_sizes(train_keep)).working,
-            moments: moments * training.parameters,
+            moments: parts.settings.rule.moments() as u64 * training.parameters,
         };
         let storage = Storage::new(gpu, &train.tape)?;
         let batches = [train.batch, eval.batch];
         let eval_logits = eval.logits;
+        let update = Update::new(train.tape.parameters(), &storage.layout, train.layers.len(), parts.settings);
+        // All kernels at once, so that no core is idle while the last kernel of one program is compiled.
+        let dispatches = [train.tape.dispatches(), eval.tape.dispatches()].concat();
+        gpu.compile(dispatches.iter().map(Dispatch::pipeline).chain(update.launches().map(Dispatch::pipeline)))?;
         // Training and evaluation never run at the same time.
         let mut pool = vec![];
         let layers = train.layers;
         let train = Program::keeping(gpu, train.tape, &storage, train_keep, &mut pool)?;
         let eval = Program::keeping(gpu, eval.tape, &storage, eval_keep, &mut pool)?;
         let metrics = train.buffer_named(METRICS).expect("every loss leaves its metrics");
-        let optimizer = Optimizer::new(gpu, &storage, &metrics, layers.len(), parts.settings)?;
+        let optimizer = Optimizer::new(gpu, &storage, &metrics, update)?;
         nn::initialise(gpu, &storage, parts.seed);
         let session = Self {
             gpu,
@@ -273,8 +274,8 @@ impl<'g> Session<'g> {
     /// # Errors
     /// [`Error::Device`] where the device fails.
     pub fn step(&mut self, batch: &HostBatch) -> Result<()> {
-        let rates = curriculum::rates(self.curriculum.as_ref(), &self.schedule, self.time, self.layers.len());
-        self.optimizer.prepare(self.gpu, rates);
+        let rate = curriculum::rate_of(self.curriculum.as_ref(), &self.schedule, self.time);
+        self.optimizer.prepare(self.gpu, |row| rate(row.layer));
         self.differentiate(batch, self.optimizer.calls())?;
         self.time.step += 1;
         Ok(())
