@@ -4,22 +4,16 @@
 use lerac::error::Result;
 use lerac::gpu::{Gpu, Options};
 use lerac::ops::linear::linear;
-use lerac::tape::{Declared, Init, Mode, Program, Storage, Tape};
+use lerac::tape::{Declared, Group, Init, Mode, Program, Storage, Tape};
 
 fn main() -> Result<()> {
     let gpu = Gpu::open(&Options::default())?;
     let mut tape = Tape::new(Mode::Train);
     let x = tape.leaf("x", [8, 1], false);
-    let mut declare = |name: &str, shape: Vec<usize>| {
-        tape.parameter(Declared {
-            name: name.into(),
-            shape: shape.into(),
-            init: Init::Zeros,
-            layer: 0,
-            norm_or_bias: false,
-        })
+    let mut declare = |name: &str, shape: Vec<usize>, group| {
+        tape.parameter(Declared { name: name.into(), shape: shape.into(), init: Init::Zeros, layer: 0, group })
     };
-    let (slope, offset) = (declare("slope", vec![1, 1]), declare("offset", vec![1]));
+    let (slope, offset) = (declare("slope", vec![1, 1], Group::Weight), declare("offset", vec![1], Group::Bias));
     let y = linear(&mut tape, "line", x, slope, offset);
     // No loss is recorded: the host writes dy = y - target, the gradient of half the squared error.
     tape.seed_gradient(y);

@@ -1,6 +1,6 @@
-// scale = min(1, max_norm / (norm + 1e-6)),  norm = the L2 norm of all gradients.
-// `squares`: a workgroup per 4,096 floats of a window, 16 vec4 an invocation, which leaves its sum behind without waiting for the
-// others. `finish`: one workgroup adds the sums, each invocation every 256th in order, then a tree in a fixed order.
+// scale = min(1, max_norm / (norm + 1e-6)),  norm = the L2 norm of the gradients of all parameters that are trained.
+// `squares`: a workgroup per 16 blocks (4,096 floats) of a window, a vec4 of each block an invocation, which writes its sum without
+// waiting for the others; a block counts where its bit of `trained` is set. `finish`: one workgroup adds the sums, each invocation every 256th in order, then a tree in a fixed order.
 
 struct Step {
     beta1: f32,
@@ -17,6 +17,7 @@ const LANES: u32 = 64u;
 
 @group(0) @binding(0) var<storage, read> grads: array<Quad>;
 @group(0) @binding(1) var<storage, read_write> sums: array<f32>;
+@group(0) @binding(2) var<storage, read> trained: array<u32>;
 
 @compute @workgroup_size(LANES)
 fn squares(
@@ -26,11 +27,11 @@ fn squares(
 ) {
     let group = workgroup.x + workgroup.y * groups.x;
     if group >= WORKGROUPS { return; }
+    let blocks = trained[group];
     var sum = vec4(0.0);
     for (var i = 0u; i < 16u; i++) {
-        let at = group * 1024u + i * LANES + lane;
-        if at < arrayLength(&grads) {
-            let g = floats(grads[at]);
+        if extractBits(blocks, i, 1u) != 0u {
+            let g = floats(grads[group * 1024u + i * LANES + lane]);
             sum += g * g;
         }
     }

@@ -1,15 +1,15 @@
-// One optimiser step over the whole parameter arena, each block at its layer's own learning rate:
-//   g: gradient, after clipping;  lr, wd: the layer's learning rate and weight decay;  t: this step, counted from 1
+// One optimiser step over the whole parameter arena, each block at the learning rate of its row of the layer table:
+//   g: gradient, after clipping;  lr, wd: the row's learning rate and weight decay;  t: this step, counted from 1
 //   sgd      g += wd p;  m = mu m + g;                    p -= lr m, or p -= lr (g + mu m) with NESTEROV
 //   adam     g += wd p;  m, v: running means of g, g^2;   p -= lr / (1 - b1^t) m / (sqrt(v / (1 - b2^t)) + eps)
 //   adamw    p -= lr wd p;  then as adam without decay
 //   adamax   g += wd p;  m as adam;  v = max(b2 v, |g| + eps);  p -= lr / (1 - b1^t) m / v
 // as PyTorch defines them. params, grads, first, second: one window of an arena, blocks of 256 floats (64 vec4).
-// A row of 64 neighbours owns a run: up to MOST_BLOCKS blocks of one layer, as many vec4 per invocation. Once a loss was not finite
-// no parameter changes any more.
-// With NORMS each invocation leaves the sums of g^2 (before weight decay), of the squared change (before p rounds it) and of p^2
-// (before the change) over its run behind, so that no invocation waits for another: a barrier costs more than the update itself on
-// llvmpipe. `layer_norms` adds those of each layer in a fixed order, a workgroup a layer.
+// 64 consecutive invocations own a run: up to MOST_BLOCKS blocks of one row, as many vec4 per invocation. The parameters and moments
+// of a frozen row do not change; once a loss was not finite, none does.
+// With NORMS each invocation writes its sums over its run: of g^2 (before weight decay), of the squared change (before p rounds it)
+// and of p^2 (before the change). No invocation waits for another: a barrier costs more than the update itself on llvmpipe.
+// `layer_norms` adds the sums of each layer in a fixed order, a workgroup a layer.
 
 struct Step {
     beta1: f32,             // momentum for sgd
@@ -22,31 +22,24 @@ struct Step {
     max_norm: f32,          // of the whole gradient, with CLIP
 }
 
-struct LayerHyper { learning_rate: f32, weight_decay: f32 }
+// A row of the layer table; `trained` is 0 where it is frozen.
+struct Hyper { learning_rate: f32, weight_decay: f32, trained: u32 }
 
-struct Run { first_block: u32, blocks: u32, layer: u32 }
+struct Run { first_block: u32, blocks: u32, row: u32 }
 
 // As sums.wgsl begins its own.
 struct Losses { examples: u32, halted: u32 }
-
-const NO_DECAY: u32 = 0x80000000u;
 
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(1) var<storage, read_write> params: array<Quad>;
 @group(0) @binding(2) var<storage, read> grads: array<Quad>;
 @group(0) @binding(3) var<storage, read> runs: array<Run>;
-@group(0) @binding(4) var<storage, read> layer_hyper: array<LayerHyper>;
+@group(0) @binding(4) var<storage, read> table: array<Hyper>;
 @group(0) @binding(5) var<storage, read> losses: Losses;
 // The factor of clipping, then a vec4 of sums for each invocation of each run.
 @group(0) @binding(6) var<storage, read_write> sums: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> first: array<Quad>;
 @group(0) @binding(8) var<storage, read_write> second: array<Quad>;
-
-fn hyper_of(run: Run) -> LayerHyper {
-    var hyper = layer_hyper[run.layer & ~NO_DECAY];
-    if (run.layer & NO_DECAY) != 0u { hyper.weight_decay = 0.0; }
-    return hyper;
-}
 
 fn gradient(i: u32) -> vec4<f32> {
     var g = floats(grads[i]);
@@ -54,14 +47,17 @@ fn gradient(i: u32) -> vec4<f32> {
     return g;
 }
 
-// The run of an invocation: none beyond the last, nor once a loss was not finite.
-fn run_of(row: u32) -> Run {
-    if row >= arrayLength(&runs) || losses.halted != 0u { return Run(0u, 0u, 0u); }
-    return runs[row];
+// The run of an invocation: none beyond the last, in a frozen row, or once a loss was not finite.
+fn run_of(index: u32) -> Run {
+    const NONE = Run(0u, 0u, 0u);
+    if index >= arrayLength(&runs) || losses.halted != 0u { return NONE; }
+    let run = runs[index];
+    if table[run.row].trained == 0u { return NONE; }
+    return run;
 }
 
-// The k-th vec4 of an invocation. Eight neighbours read 128 bytes at once, and the bytes behind them next: whole cache lines for a
-// GPU, and a stream for a processor.
+// The k-th vec4 of an invocation. Eight invocations read 128 consecutive bytes at once, and the next 128 after that: whole cache lines
+// for a GPU, and a stream for a processor.
 fn place(run: Run, lane: u32, k: u32) -> u32 {
     return run.first_block * 64u + ((lane / 8u) * run.blocks + k) * 8u + lane % 8u;
 }
@@ -70,11 +66,11 @@ fn squares(g: vec4<f32>, change: vec4<f32>, p: vec4<f32>) -> vec4<f32> {
     return vec4(dot(g, g), dot(change, change), dot(p, p), 0.0);
 }
 
-fn leave(row: u32, lane: u32, own: vec4<f32>) {
-    if row < arrayLength(&runs) { sums[1u + (FIRST_RUN + row) * 64u + lane] = own; }
+fn write_sums(index: u32, lane: u32, own: vec4<f32>) {
+    if index < arrayLength(&runs) { sums[1u + (FIRST_RUN + index) * 64u + lane] = own; }
 }
 
-fn sgd_step(i: u32, hyper: LayerHyper) -> vec4<f32> {
+fn sgd_step(i: u32, hyper: Hyper) -> vec4<f32> {
     let p = floats(params[i]);
     let raw = gradient(i);
     let g = raw + hyper.weight_decay * p;
@@ -91,12 +87,12 @@ fn sgd_step(i: u32, hyper: LayerHyper) -> vec4<f32> {
 fn sgd(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let at = id.x + id.y * groups.x * 256u;
     let run = run_of(at / 64u);
-    let hyper = hyper_of(run);
+    let hyper = table[run.row];
     var own = vec4(0.0);
     for (var k = 0u; k < min(run.blocks, MOST_BLOCKS); k++) {
         own += sgd_step(place(run, at % 64u, k), hyper);
     }
-    if NORMS { leave(at / 64u, at % 64u, own); }
+    if NORMS { write_sums(at / 64u, at % 64u, own); }
 }
 
 fn adam_direction(i: u32, g: vec4<f32>) -> vec4<f32> {
@@ -107,7 +103,7 @@ fn adam_direction(i: u32, g: vec4<f32>) -> vec4<f32> {
     return m / step.correction1 / (sqrt(v) / step.correction2_sqrt + step.epsilon);
 }
 
-fn adam_step(i: u32, hyper: LayerHyper) -> vec4<f32> {
+fn adam_step(i: u32, hyper: Hyper) -> vec4<f32> {
     let p = floats(params[i]);
     let g = gradient(i);
     let change = hyper.learning_rate * adam_direction(i, g + hyper.weight_decay * p);
@@ -119,15 +115,15 @@ fn adam_step(i: u32, hyper: LayerHyper) -> vec4<f32> {
 fn adam(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let at = id.x + id.y * groups.x * 256u;
     let run = run_of(at / 64u);
-    let hyper = hyper_of(run);
+    let hyper = table[run.row];
     var own = vec4(0.0);
     for (var k = 0u; k < min(run.blocks, MOST_BLOCKS); k++) {
         own += adam_step(place(run, at % 64u, k), hyper);
     }
-    if NORMS { leave(at / 64u, at % 64u, own); }
+    if NORMS { write_sums(at / 64u, at % 64u, own); }
 }
 
-fn adamw_step(i: u32, hyper: LayerHyper) -> vec4<f32> {
+fn adamw_step(i: u32, hyper: Hyper) -> vec4<f32> {
     let p = floats(params[i]);
     let g = gradient(i);
     let decay = hyper.learning_rate * hyper.weight_decay;
@@ -140,15 +136,15 @@ fn adamw_step(i: u32, hyper: LayerHyper) -> vec4<f32> {
 fn adamw(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let at = id.x + id.y * groups.x * 256u;
     let run = run_of(at / 64u);
-    let hyper = hyper_of(run);
+    let hyper = table[run.row];
     var own = vec4(0.0);
     for (var k = 0u; k < min(run.blocks, MOST_BLOCKS); k++) {
         own += adamw_step(place(run, at % 64u, k), hyper);
     }
-    if NORMS { leave(at / 64u, at % 64u, own); }
+    if NORMS { write_sums(at / 64u, at % 64u, own); }
 }
 
-fn adamax_step(i: u32, hyper: LayerHyper) -> vec4<f32> {
+fn adamax_step(i: u32, hyper: Hyper) -> vec4<f32> {
     let p = floats(params[i]);
     let raw = gradient(i);
     let g = raw + hyper.weight_decay * p;
@@ -165,16 +161,16 @@ fn adamax_step(i: u32, hyper: LayerHyper) -> vec4<f32> {
 fn adamax(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let at = id.x + id.y * groups.x * 256u;
     let run = run_of(at / 64u);
-    let hyper = hyper_of(run);
+    let hyper = table[run.row];
     var own = vec4(0.0);
     for (var k = 0u; k < min(run.blocks, MOST_BLOCKS); k++) {
         own += adamax_step(place(run, at % 64u, k), hyper);
     }
-    if NORMS { leave(at / 64u, at % 64u, own); }
+    if NORMS { write_sums(at / 64u, at % 64u, own); }
 }
 
 @group(0) @binding(0) var<storage, read> run_sums: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> all_runs: array<Run>;
+@group(0) @binding(1) var<storage, read> run_layers: array<u32>;
 @group(0) @binding(2) var<storage, read_write> layer_sums: array<vec4<f32>>;
 
 var<workgroup> lanes: array<vec4<f32>, 64>;
@@ -187,8 +183,8 @@ fn layer_norms(
 ) {
     let layer = group.x + group.y * groups.x;
     var sum = vec4(0.0);
-    for (var run = 0u; run < arrayLength(&all_runs); run++) {
-        if (all_runs[run].layer & ~NO_DECAY) == layer { sum += run_sums[1u + run * 64u + lane]; }
+    for (var run = 0u; run < arrayLength(&run_layers); run++) {
+        if run_layers[run] == layer { sum += run_sums[1u + run * 64u + lane]; }
     }
     lanes[lane] = sum;
     for (var width = 32u; width > 0u; width /= 2u) {

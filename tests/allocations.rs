@@ -69,7 +69,7 @@ fn steps_take_no_memory(gpu: &Gpu) {
     // The same bytes to the same places, and the same calls.
     let program = session.program();
     let [controls, images] = [CONTROLS, "batch"].map(|name| program.buffer_named(name).unwrap());
-    let table = vec![0u8; 256 + 8 * session.layers().len()];
+    let table = vec![0u8; 256 + 12 * session.optimizer().rows().len()];
     let table_buffer = gpu.buffer("table", table.len() as u64).unwrap();
     let calls: Vec<&Call> =
         program.forward().iter().chain(program.backward()).chain(session.optimizer().calls()).collect();

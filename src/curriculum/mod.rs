@@ -121,6 +121,12 @@ pub fn depths(layers: &[Layer], granularity: Granularity) -> Vec<usize> {
     layers.iter().map(|layer| 1 + distinct.partition_point(|&d| d < depth(layer))).collect()
 }
 
+/// The learning rate of a layer, by its position.
+pub fn rate_of<'c>(curriculum: &'c dyn Curriculum, schedule: &Schedule, time: Time) -> impl Fn(usize) -> f64 + use<'c> {
+    let common = schedule.rate(time);
+    move |layer| common * curriculum.factor(time, layer)
+}
+
 /// The learning rate of each of `layers` layers.
 pub fn rates(
     curriculum: &dyn Curriculum,
@@ -128,6 +134,5 @@ pub fn rates(
     time: Time,
     layers: usize,
 ) -> impl ExactSizeIterator<Item = f64> {
-    let common = schedule.rate(time);
-    (0..layers).map(move |layer| common * curriculum.factor(time, layer))
+    (0..layers).map(rate_of(curriculum, schedule, time))
 }

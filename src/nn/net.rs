@@ -4,7 +4,7 @@ use super::inputs::{Columns, Ids};
 use crate::curriculum::Layer;
 use crate::ops::batch_norm::{Activation, After, MOMENTUM, Norm};
 use crate::ops::{self, conv2d, max_pool::Window};
-use crate::tape::{Declared, Init, Mode, ParamId, StateId, Tape, Var};
+use crate::tape::{Declared, Group, Init, Mode, ParamId, StateId, Tape, Var};
 use crate::tensor::Shape;
 
 /// The input column that says how the device moves each image.
@@ -187,17 +187,17 @@ impl<'t> Net<'t> {
         self.layers.push(Layer { name, depth, block: self.block });
     }
 
-    fn declared(&self, name: String, shape: Shape, init: Init, norm_or_bias: bool) -> Declared {
-        Declared { name, shape, init, layer: self.layers.len() - 1, norm_or_bias }
+    fn declared(&self, name: String, shape: Shape, init: Init, group: Group) -> Declared {
+        Declared { name, shape, init, layer: self.layers.len() - 1, group }
     }
 
     /// Declares a trained tensor of the current layer, so that a model can bring operations of its own.
     ///
     /// # Panics
     /// If no layer has begun: [`Net::layer`], a convolution or a linear layer begins one.
-    pub fn parameter(&mut self, name: &str, shape: impl Into<Shape>, init: Init, norm_or_bias: bool) -> ParamId {
+    pub fn parameter(&mut self, name: &str, shape: impl Into<Shape>, init: Init, group: Group) -> ParamId {
         assert!(!self.layers.is_empty(), "{name}: declared before the first layer");
-        let declared = self.declared(self.full_name(name), shape.into(), init, norm_or_bias);
+        let declared = self.declared(self.full_name(name), shape.into(), init, group);
         self.tape.parameter(declared)
     }
 
@@ -206,7 +206,7 @@ impl<'t> Net<'t> {
     /// # Panics
     /// If no layer has begun.
     pub fn state(&mut self, name: &str, shape: impl Into<Shape>, init: Init) -> StateId {
-        let declared = self.declared(self.full_name(name), shape.into(), init, true);
+        let declared = self.declared(self.full_name(name), shape.into(), init, Group::Norm);
         self.tape.state(declared)
     }
 
@@ -236,8 +236,8 @@ impl<'t> Net<'t> {
         let [_, c, _, _] = self.tape.shape(x).nchw(name);
         let fan_out = (channels * kernel * kernel / options.groups) as f64;
         let shape = [channels, c / options.groups, kernel, kernel];
-        let w = self.parameter(&format!("{name}.weight"), shape, Init::Normal((2.0 / fan_out).sqrt()), false);
-        let bias = bias.then(|| self.parameter(&format!("{name}.bias"), [channels], Init::Zeros, true));
+        let w = self.parameter(&format!("{name}.weight"), shape, Init::Normal((2.0 / fan_out).sqrt()), Group::Weight);
+        let bias = bias.then(|| self.parameter(&format!("{name}.bias"), [channels], Init::Zeros, Group::Bias));
         let full = self.full_name(name);
         let y = conv2d::conv2d(self.tape, &full, x, w, bias, options);
         if self.options.blur && kernel > 1 { ops::blur::blur(self.tape, &format!("{full}.blur"), y) } else { y }
@@ -264,8 +264,8 @@ impl<'t> Net<'t> {
     /// follow later.
     pub fn norm(&mut self, name: &str, channels: usize) -> Norm {
         Norm {
-            gamma: self.parameter(&format!("{name}.weight"), [channels], Init::Ones, true),
-            beta: self.parameter(&format!("{name}.bias"), [channels], Init::Zeros, true),
+            gamma: self.parameter(&format!("{name}.weight"), [channels], Init::Ones, Group::Norm),
+            beta: self.parameter(&format!("{name}.bias"), [channels], Init::Zeros, Group::Norm),
             running_mean: self.state(&format!("{name}.running_mean"), [channels], Init::Zeros),
             running_var: self.state(&format!("{name}.running_var"), [channels], Init::Ones),
             momentum: MOMENTUM,
@@ -283,8 +283,8 @@ impl<'t> Net<'t> {
         self.begin_layer(name);
         let [_, c] = self.tape.shape(x).rows();
         let init = Init::Uniform(1.0 / (c as f64).sqrt());
-        let w = self.parameter(&format!("{name}.weight"), [outputs, c], init, false);
-        let bias = self.parameter(&format!("{name}.bias"), [outputs], init, true);
+        let w = self.parameter(&format!("{name}.weight"), [outputs, c], init, Group::Weight);
+        let bias = self.parameter(&format!("{name}.bias"), [outputs], init, Group::Bias);
         let full = self.full_name(name);
         ops::linear::linear(self.tape, &full, x, w, bias)
     }

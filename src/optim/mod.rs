@@ -1,8 +1,12 @@
-//! Floor 6: optimisers. One dispatch per step and window updates every parameter of the model, each at its layer's own learning
-//! rate, which it reads from a table that the host rewrites every step.
+//! Floor 6: optimisers. One dispatch per step and window updates every parameter of the model, each at the learning rate of its
+//! layer and group, which it reads from a table that the host rewrites every step.
 
+mod optimizer;
 mod rule;
+mod table;
 mod update;
 
+pub use optimizer::{LayerNorms, Optimizer};
 pub use rule::{Rule, Settings, reference};
-pub use update::{LayerNorms, NO_DECAY, Optimizer, SHADERS};
+pub use table::Row;
+pub use update::{Operand, SHADERS, Update};

@@ -1,6 +1,7 @@
 //! Update rules and their hyperparameters.
 
 use crate::error::{Error, Result};
+use crate::tape::Group;
 use serde::{Deserialize, Serialize};
 
 /// An update rule, with PyTorch's definitions and defaults.
@@ -65,6 +66,24 @@ impl Rule {
         })
     }
 
+    /// The name that [`Rule::named`] knows it by, which is also its kernel's.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Sgd { .. } => "sgd",
+            Self::Adam { .. } => "adam",
+            Self::AdamW { .. } => "adamw",
+            Self::Adamax { .. } => "adamax",
+        }
+    }
+
+    /// How many moments it keeps of each parameter.
+    pub fn moments(&self) -> usize {
+        match self {
+            Self::Sgd { .. } => 1,
+            Self::Adam { .. } | Self::AdamW { .. } | Self::Adamax { .. } => 2,
+        }
+    }
+
     /// The decays: (momentum, 0) or (beta1, beta2).
     pub(super) fn betas(&self) -> (f64, f64) {
         match *self {
@@ -96,6 +115,13 @@ pub struct Settings {
     pub clip_norm: Option<f64>,
     /// Whether the update also sums up what it does to each layer, for [`super::Optimizer::layer_norms`].
     pub layer_norms: bool,
+}
+
+impl Settings {
+    /// Weight decay of the parameters of a group.
+    pub fn decay_of(&self, group: Group) -> f64 {
+        if self.spare_norm_and_bias && group != Group::Weight { 0.0 } else { self.weight_decay }
+    }
 }
 
 /// The rules in f64, on one layer's parameters.

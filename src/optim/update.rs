@@ -1,10 +1,12 @@
-//! The fused update.
+//! The launches of an update as plain data, recorded without a device.
 
-use super::{Rule, Settings};
-use crate::error::Result;
-use crate::gpu::{Access, Buffer, BufferRange, Call, Gpu, Kernel, Shader};
-use crate::tape::{Storage, linear_grid};
-use crate::tensor::{Arena, BLOCK};
+use super::table::{Hyper, Step};
+use super::{Row, Rule, Settings};
+use crate::gpu::{Access, Constant, Kernel, Shader};
+use crate::ops::metrics::Metrics;
+use crate::tape::{Binding, Declared, Dispatch, Work, linear_grid};
+use crate::tensor::{BLOCK, Layout};
+use std::fmt;
 
 static UPDATE: Shader = Shader { name: "update", source: include_str!("../../shaders/update.wgsl") };
 static CLIP: Shader = Shader { name: "clip", source: include_str!("../../shaders/clip.wgsl") };
@@ -12,270 +14,297 @@ static CLIP: Shader = Shader { name: "clip", source: include_str!("../../shaders
 /// Every shader of the optimisers, for checks that need no device.
 pub const SHADERS: &[&Shader] = &[&UPDATE, &CLIP];
 
-/// In the layer of a run of blocks: these are spared weight decay. The other bits are the layer.
-pub const NO_DECAY: u32 = 1 << 31;
-
-/// Invocations in a workgroup of the update: four rows. 64 stream about 10 % slower on llvmpipe.
+/// Invocations in a workgroup of the update, which takes four runs. 64 stream about 10 % slower on llvmpipe.
 const LANES: usize = 256;
 
 /// Invocations that own a run together: a vec4 each of a block.
-const ROW: usize = BLOCK / 4;
+const RUN_LANES: usize = BLOCK / 4;
 
-/// Blocks of a run at most. On llvmpipe 1 takes 1.7 times as long as 16; more would leave a small model too few rows to fill a GPU.
+/// Blocks of a run at most. On llvmpipe 1 takes 1.7 times as long as 16; with more, a small model would have too few runs to fill a
+/// GPU.
 const MOST_BLOCKS: usize = 16;
 
-/// Floats that a workgroup of `clip.squares` sums, and its invocations, which leave a sum each.
-const FLOATS_PER_CLIP: usize = 4096;
+/// Blocks whose gradients a workgroup of `clip.squares` sums, and its invocations, each of which leaves a sum.
+const BLOCKS_PER_CLIP: usize = 16;
 const CLIP_LANES: usize = 64;
 
-/// Where the layer table starts behind the step's own numbers: the offset alignment of every WebGPU device.
-const TABLE_OFFSET: usize = 256;
-
-/// The numbers of a step that all layers share.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
-struct Step {
-    beta1: f32,
-    beta2: f32,
-    rest1: f32,
-    rest2: f32,
-    epsilon: f32,
-    correction1: f32,
-    correction2_sqrt: f32,
-    max_norm: f32,
+/// What a binding of an update refers to; an optimiser turns it into a range of a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operand {
+    /// The numbers of a step that all rows share.
+    Step,
+    /// The layer table.
+    Table,
+    /// The sums of the loss, which say whether it was finite.
+    Metrics,
+    /// A window of the parameters.
+    Parameters(usize),
+    /// A window of the gradients.
+    Gradients(usize),
+    /// A window of the first moment.
+    FirstMoment(usize),
+    /// A window of the second moment.
+    SecondMoment(usize),
+    /// The runs of a window.
+    Runs(usize),
+    /// The layer of each run, over all windows.
+    RunLayers,
+    /// The factor of clipping, then the sums of each invocation of all runs where layer norms are asked for.
+    Sums,
+    /// The sums of each layer.
+    LayerSums,
+    /// A bit for each block of a window: whether it is trained and counts in the norm for clipping.
+    TrainedBlocks(usize),
+    /// The sums of squares of each invocation of `clip.squares`, over all windows.
+    ClipSums,
 }
 
-/// A row of the layer table.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
-struct LayerHyper {
-    learning_rate: f32,
-    weight_decay: f32,
+impl fmt::Display for Operand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Step => write!(f, "step"),
+            Self::Table => write!(f, "layer table"),
+            Self::Metrics => write!(f, "metrics"),
+            Self::Parameters(window) => write!(f, "parameters {window}"),
+            Self::Gradients(window) => write!(f, "gradients {window}"),
+            Self::FirstMoment(window) => write!(f, "first moment {window}"),
+            Self::SecondMoment(window) => write!(f, "second moment {window}"),
+            Self::Runs(window) => write!(f, "runs {window}"),
+            Self::RunLayers => write!(f, "layers of runs"),
+            Self::Sums => write!(f, "update sums"),
+            Self::LayerSums => write!(f, "layer sums"),
+            Self::TrainedBlocks(window) => write!(f, "trained blocks {window}"),
+            Self::ClipSums => write!(f, "clip sums"),
+        }
+    }
 }
 
-/// Blocks of one layer, one after the other in a window, that a row of invocations updates.
+/// Blocks of one row of the layer table, consecutive in a window, that 64 invocations update.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
-struct Run {
+pub(super) struct Run {
     first_block: u32,
     blocks: u32,
-    layer: u32,
+    row: u32,
 }
 
-/// What the latest step did to a layer: L2 norms over all of its parameters.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct LayerNorms {
-    /// Of the gradient, after clipping and before weight decay.
-    pub gradient: f64,
-    /// Of the change of the weights, before they round it.
-    pub update: f64,
-    /// Of the weights before it.
-    pub weight: f64,
-}
-
-impl LayerNorms {
-    /// |update| / |weight|: how far the layer really moves; 0 where nothing moves.
-    pub fn effective_rate(&self) -> f64 {
-        if self.update == 0.0 { 0.0 } else { self.update / self.weight }
-    }
-}
-
-/// Moments, the layer table, and the calls of one step.
-#[derive(Debug)]
-pub struct Optimizer {
+/// An optimiser's step as it is recorded for a model; [`super::Optimizer`] binds it to a device.
+#[derive(Clone, Debug)]
+pub struct Update {
     settings: Settings,
     layers: usize,
-    step: i32,
-    table: Vec<u8>,
-    table_buffer: Buffer,
-    moments: Vec<Arena>,
-    calls: Vec<Call>,
-    /// The sum over each layer's runs, and where it goes.
-    norms: Option<(Call, Buffer)>,
+    rows: Vec<Row>,
+    /// Blocks of each window.
+    windows: Vec<usize>,
+    /// By window.
+    runs: Vec<Vec<Run>>,
+    step: Vec<Dispatch<Operand>>,
+    norms: Option<Dispatch<Operand>>,
 }
 
-impl Optimizer {
-    /// An optimiser for the parameters of `storage`, which belong to `layers` layers. It stands still once `losses` (the buffer of
-    /// [`crate::ops::sums::Sums`]) says that a loss was not finite.
+impl Update {
+    /// The update of `parameters`, which lie as `layout` says and belong to `layers` layers.
     ///
-    /// # Errors
-    /// [`crate::error::Error::Capacity`] or [`crate::error::Error::Device`] where the device has no room or refuses a kernel.
-    pub fn new(gpu: &Gpu, storage: &Storage, losses: &BufferRange, layers: usize, settings: Settings) -> Result<Self> {
-        assert!(
-            storage.parameters().iter().all(|p| p.layer < layers),
-            "a parameter belongs to a layer beyond {layers}"
-        );
-        let moment = |name| Arena::new(gpu, name, &storage.layout);
-        let mut moments = vec![moment("first moment")?];
-        if !matches!(settings.rule, Rule::Sgd { .. }) {
-            moments.push(moment("second moment")?);
+    /// # Panics
+    /// If a parameter belongs to a layer beyond `layers`.
+    pub fn new(parameters: &[Declared], layout: &Layout, layers: usize, settings: Settings) -> Self {
+        for declared in parameters {
+            let Declared { name, layer, .. } = declared;
+            assert!(*layer < layers, "{name}: belongs to layer {layer}, there are {layers} layers, counted from 0");
         }
-        let table = vec![0; TABLE_OFFSET + layers * size_of::<LayerHyper>()];
-        let table_buffer = gpu.buffer("layer table", table.len() as u64)?;
-        let mut optimizer =
-            Self { settings, layers, step: 0, table, table_buffer, moments, calls: vec![], norms: None };
-        // The factor of clipping, then the sums of each invocation of all windows.
-        let runs: usize = optimizer.runs(storage).iter().map(Vec::len).sum();
-        let summed = if settings.layer_norms { runs * ROW } else { 0 };
-        let sums = gpu.buffer("update sums", 16 * (1 + summed as u64))?;
+        let rows = Row::all(parameters);
+        let runs = runs(parameters, layout, &rows);
+        let windows = layout.windows().to_vec();
+        let mut update = Self { settings, layers, rows, windows, runs, step: vec![], norms: None };
         if settings.clip_norm.is_some() {
-            optimizer.calls = optimizer.clip_calls(gpu, storage, &sums)?;
+            update.step.extend(update.clipping());
         }
-        let updates = optimizer.update_calls(gpu, storage, losses, &sums)?;
-        optimizer.calls.extend(updates);
-        if settings.layer_norms {
-            optimizer.norms = Some(optimizer.norm_call(gpu, storage, &sums)?);
-        }
-        Ok(optimizer)
+        update.step.extend(update.rule());
+        update.norms = settings.layer_norms.then(|| update.sum_by_layer());
+        update
     }
 
-    fn step_range(&self) -> BufferRange {
-        self.table_buffer.range(0, size_of::<Step>() as u64)
+    /// The optimiser's settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
-    fn update_calls(&self, gpu: &Gpu, storage: &Storage, losses: &BufferRange, sums: &Buffer) -> Result<Vec<Call>> {
-        let (entry, nesterov) = match self.settings.rule {
-            Rule::Sgd { nesterov, .. } => ("sgd", nesterov),
-            Rule::Adam { .. } => ("adam", false),
-            Rule::AdamW { .. } => ("adamw", false),
-            Rule::Adamax { .. } => ("adamax", false),
+    /// The rows of the layer table: the layers and groups that occur among the parameters, by layer and then by group.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// What a step launches after its backward pass, in order.
+    pub fn step(&self) -> &[Dispatch<Operand>] {
+        &self.step
+    }
+
+    /// What sums up the layers' norms after a step, where [`Settings::layer_norms`] asks for it.
+    pub fn norms(&self) -> Option<&Dispatch<Operand>> {
+        self.norms.as_ref()
+    }
+
+    /// Every launch: those of [`Update::step`], then that of [`Update::norms`].
+    pub fn launches(&self) -> impl Iterator<Item = &Dispatch<Operand>> {
+        self.step.iter().chain(&self.norms)
+    }
+
+    /// Blocks of each window of the parameters.
+    pub(super) fn windows(&self) -> &[usize] {
+        &self.windows
+    }
+
+    pub(super) fn runs_of(&self, window: usize) -> &[Run] {
+        &self.runs[window]
+    }
+
+    /// The layer of each run of all windows.
+    pub(super) fn run_layers(&self) -> Vec<u32> {
+        self.runs.iter().flatten().map(|run| self.rows[run.row as usize].layer as u32).collect()
+    }
+
+    /// A bit for each block of a window, 16 in a word: whether its row is trained.
+    pub(super) fn trained_blocks(&self, window: usize, is_trained: impl Fn(usize) -> bool) -> Vec<u32> {
+        let mut words = vec![0; self.clip_groups(window)];
+        for run in self.runs[window].iter().filter(|run| is_trained(run.row as usize)) {
+            for block in run.first_block as usize..(run.first_block + run.blocks) as usize {
+                words[block / BLOCKS_PER_CLIP] |= 1 << (block % BLOCKS_PER_CLIP);
+            }
+        }
+        words
+    }
+
+    fn clip_groups(&self, window: usize) -> usize {
+        self.windows[window].div_ceil(BLOCKS_PER_CLIP)
+    }
+
+    /// The factor by which the gradient is scaled down: sums by window, then one workgroup.
+    fn clipping(&self) -> Vec<Dispatch<Operand>> {
+        use Access::{Read, Uniform, Write};
+        let kernel = |entry, groups: usize, first: usize| {
+            kernel(&CLIP, entry, vec![("WORKGROUPS", groups.into()), ("FIRST_GROUP", first.into())])
         };
-        let table = self.table_buffer.range(TABLE_OFFSET as u64, (self.table.len() - TABLE_OFFSET) as u64);
-        let mut first_run = 0;
-        let update = |(window, runs): (usize, Vec<Run>)| {
-            let table_of_runs = gpu.buffer("runs", size_of_val(&runs[..]) as u64)?;
-            gpu.write(&table_of_runs, 0, &runs);
+        let (mut first, mut launches) = (0, vec![]);
+        for window in 0..self.windows.len() {
+            let groups = self.clip_groups(window);
+            let bindings = [
+                (Operand::Gradients(window), Read),
+                (Operand::ClipSums, Write),
+                (Operand::TrainedBlocks(window), Read),
+            ];
+            launches.push(dispatch(kernel("squares", groups, first), &bindings, linear_grid(groups, 1)));
+            first += groups;
+        }
+        let bindings = [(Operand::Step, Uniform), (Operand::ClipSums, Read), (Operand::Sums, Write)];
+        launches.push(dispatch(kernel("finish", 1, 0), &bindings, [1, 1, 1]));
+        launches
+    }
+
+    /// The rule itself, a launch per window.
+    fn rule(&self) -> Vec<Dispatch<Operand>> {
+        use Access::{Read, Uniform, Write};
+        let Settings { rule, clip_norm, layer_norms, .. } = self.settings;
+        let nesterov = matches!(rule, Rule::Sgd { nesterov: true, .. });
+        let (mut first_run, mut launches) = (0, vec![]);
+        for (window, runs) in self.runs.iter().enumerate() {
             let constants = vec![
-                ("CLIP", self.settings.clip_norm.is_some().into()),
+                ("CLIP", clip_norm.is_some().into()),
                 ("NESTEROV", nesterov.into()),
-                ("NORMS", self.settings.layer_norms.into()),
+                ("NORMS", layer_norms.into()),
                 ("MOST_BLOCKS", MOST_BLOCKS.into()),
                 // Without norms all windows share a pipeline.
-                ("FIRST_RUN", if self.settings.layer_norms { first_run } else { 0usize }.into()),
+                ("FIRST_RUN", if layer_norms { first_run } else { 0usize }.into()),
             ];
             first_run += runs.len();
-            let kernel = Kernel { shader: &UPDATE, entry, constants };
-            let mut ranges = vec![
-                (self.step_range(), Access::Uniform),
-                (storage.params.windows()[window].whole(), Access::Write),
-                (storage.grads.windows()[window].whole(), Access::Read),
-                (table_of_runs.whole(), Access::Read),
-                (table.clone(), Access::Read),
-                (losses.clone(), Access::Read),
-                (sums.whole(), Access::Write),
+            let bindings = [
+                (Operand::Step, Uniform),
+                (Operand::Parameters(window), Write),
+                (Operand::Gradients(window), Read),
+                (Operand::Runs(window), Read),
+                (Operand::Table, Read),
+                (Operand::Metrics, Read),
+                (Operand::Sums, Write),
+                (Operand::FirstMoment(window), Write),
+                (Operand::SecondMoment(window), Write),
             ];
-            ranges.extend(self.moments.iter().map(|moment| (moment.windows()[window].whole(), Access::Write)));
-            gpu.call(&kernel, &ranges, linear_grid(runs.len() * ROW, LANES))
-        };
-        self.runs(storage).into_iter().enumerate().map(update).collect()
+            let bindings = &bindings[..bindings.len() - 2 + rule.moments()];
+            let grid = linear_grid(runs.len() * RUN_LANES, LANES);
+            launches.push(dispatch(kernel(&UPDATE, rule.name(), constants), bindings, grid));
+        }
+        launches
     }
 
-    fn norm_call(&self, gpu: &Gpu, storage: &Storage, sums: &Buffer) -> Result<(Call, Buffer)> {
-        let runs = self.runs(storage).concat();
-        let all_runs = gpu.buffer("runs of all windows", size_of_val(&runs[..]) as u64)?;
-        gpu.write(&all_runs, 0, &runs);
-        let layers = gpu.buffer("layer sums", 16 * self.layers as u64)?;
+    /// The sums of each layer over those of its runs.
+    fn sum_by_layer(&self) -> Dispatch<Operand> {
         let off = |name| (name, false.into());
         let none = |name| (name, 0u32.into());
         let constants = vec![off("CLIP"), off("NESTEROV"), off("NORMS"), none("MOST_BLOCKS"), none("FIRST_RUN")];
-        let kernel = Kernel { shader: &UPDATE, entry: "layer_norms", constants };
-        let ranges = [(sums.whole(), Access::Read), (all_runs.whole(), Access::Read), (layers.whole(), Access::Write)];
-        Ok((gpu.call(&kernel, &ranges, linear_grid(self.layers, 1))?, layers))
+        let bindings =
+            [(Operand::Sums, Access::Read), (Operand::RunLayers, Access::Read), (Operand::LayerSums, Access::Write)];
+        dispatch(kernel(&UPDATE, "layer_norms", constants), &bindings, linear_grid(self.layers, 1))
     }
 
-    /// The norms of the latest step by layer; none where [`Settings::layer_norms`] is off.
-    ///
-    /// # Errors
-    /// [`crate::error::Error::Device`] where the device fails.
-    pub fn layer_norms(&self, gpu: &Gpu) -> Result<Vec<LayerNorms>> {
-        let Some((call, layers)) = &self.norms else { return Ok(vec![]) };
-        gpu.run([call])?;
-        let sums: Vec<[f32; 4]> = gpu.read(&layers.whole())?;
-        let norm = |square: f32| f64::from(square).sqrt();
-        let norms = |s: &[f32; 4]| LayerNorms { gradient: norm(s[0]), update: norm(s[1]), weight: norm(s[2]) };
-        Ok(sums.iter().map(norms).collect())
-    }
-
-    /// For each window, its blocks cut into runs of one layer.
-    fn runs(&self, storage: &Storage) -> Vec<Vec<Run>> {
-        let mut windows: Vec<Vec<Run>> = storage.layout.windows().iter().map(|_| vec![]).collect();
-        for (declared, span) in storage.parameters().iter().zip(storage.layout.spans()) {
-            let spared = self.settings.spare_norm_and_bias && declared.norm_or_bias;
-            let layer = declared.layer as u32 | if spared { NO_DECAY } else { 0 };
-            let blocks = span.block..span.block + span.blocks();
-            windows[span.window].extend(blocks.clone().step_by(MOST_BLOCKS).map(|first| {
-                let blocks = MOST_BLOCKS.min(blocks.end - first) as u32;
-                Run { first_block: first as u32, blocks, layer }
-            }));
-        }
-        windows
-    }
-
-    fn clip_calls(&self, gpu: &Gpu, storage: &Storage, scale: &Buffer) -> Result<Vec<Call>> {
-        let workgroups: Vec<_> =
-            storage.layout.windows().iter().map(|b| (b * BLOCK).div_ceil(FLOATS_PER_CLIP)).collect();
-        let total: usize = workgroups.iter().sum();
-        let sums = gpu.buffer("clip sums", 4 * (total * CLIP_LANES) as u64)?;
-        let kernel = |entry, workgroups: usize, first: usize| Kernel {
-            shader: &CLIP,
-            entry,
-            constants: vec![("WORKGROUPS", workgroups.into()), ("FIRST_GROUP", first.into())],
+    /// Bytes of an operand.
+    pub fn bytes(&self, operand: Operand) -> u64 {
+        let all_runs = || self.runs.iter().map(Vec::len).sum::<usize>();
+        let clip_groups = || (0..self.windows.len()).map(|window| self.clip_groups(window)).sum::<usize>();
+        let bytes = match operand {
+            Operand::Step => size_of::<Step>(),
+            Operand::Table => self.rows.len() * size_of::<Hyper>(),
+            Operand::Metrics => size_of::<Metrics>(),
+            Operand::Parameters(window)
+            | Operand::Gradients(window)
+            | Operand::FirstMoment(window)
+            | Operand::SecondMoment(window) => 4 * self.windows[window] * BLOCK,
+            Operand::Runs(window) => size_of_val(&self.runs[window][..]),
+            Operand::RunLayers => 4 * all_runs(),
+            Operand::Sums if self.settings.layer_norms => 16 * (1 + all_runs() * RUN_LANES),
+            Operand::Sums => 16,
+            Operand::LayerSums => 16 * self.layers,
+            Operand::TrainedBlocks(window) => 4 * self.clip_groups(window),
+            Operand::ClipSums => 4 * clip_groups() * CLIP_LANES,
         };
-        let mut calls = vec![];
-        let mut first = 0;
-        for (window, &groups) in workgroups.iter().enumerate() {
-            let ranges = [(storage.grads.windows()[window].whole(), Access::Read), (sums.whole(), Access::Write)];
-            calls.push(gpu.call(&kernel("squares", groups, first), &ranges, linear_grid(groups, 1))?);
-            first += groups;
+        bytes as u64
+    }
+
+    /// What a launch has to do at least: an update moves bytes, each operand's once.
+    pub fn work(&self, launch: &Dispatch<Operand>) -> Work {
+        let bytes = launch.bindings.iter().map(|binding| self.bytes(binding.operand)).sum();
+        Work { multiply_adds: launch.multiply_adds, bytes }
+    }
+
+    /// A table of the launches: kernel with its grid, bytes, and what is bound.
+    pub fn describe(&self) -> String {
+        let mut text = format!("{:<28} {:>12}  operands", "launch", "bytes");
+        for launch in self.launches() {
+            let operands: Vec<_> = launch.bindings.iter().map(|binding| binding.operand.to_string()).collect();
+            let (name, bytes) = (launch.to_string(), self.work(launch).bytes);
+            text.push_str(&format!("\n{name:<28} {bytes:>12}  {}", operands.join(", ")));
         }
-        let ranges =
-            [(self.step_range(), Access::Uniform), (sums.whole(), Access::Read), (scale.whole(), Access::Write)];
-        calls.push(gpu.call(&kernel("finish", 1, 0), &ranges, [1, 1, 1])?);
-        Ok(calls)
+        text
     }
+}
 
-    /// Writes the table for the next step: a learning rate per layer.
-    ///
-    /// # Panics
-    /// If there is not one rate per layer.
-    pub fn prepare(&mut self, gpu: &Gpu, rates: impl ExactSizeIterator<Item = f64>) {
-        assert_eq!(rates.len(), self.layers, "a learning rate per layer");
-        self.step += 1;
-        let (beta1, beta2) = self.settings.rule.betas();
-        let step = Step {
-            beta1: beta1 as f32,
-            beta2: beta2 as f32,
-            rest1: (1.0 - beta1) as f32,
-            rest2: (1.0 - beta2) as f32,
-            epsilon: self.settings.rule.epsilon() as f32,
-            correction1: (1.0 - beta1.powi(self.step)) as f32,
-            correction2_sqrt: (1.0 - beta2.powi(self.step)).sqrt() as f32,
-            max_norm: self.settings.clip_norm.unwrap_or(0.0) as f32,
-        };
-        let (head, rows) = self.table.split_at_mut(TABLE_OFFSET);
-        head[..size_of::<Step>()].copy_from_slice(bytemuck::bytes_of(&step));
-        for (row, rate) in rows.chunks_exact_mut(size_of::<LayerHyper>()).zip(rates) {
-            let hyper = LayerHyper { learning_rate: rate as f32, weight_decay: self.settings.weight_decay as f32 };
-            row.copy_from_slice(bytemuck::bytes_of(&hyper));
-        }
-        gpu.write(&self.table_buffer, 0, &self.table);
-    }
+fn kernel(shader: &'static Shader, entry: &'static str, constants: Vec<(&'static str, Constant)>) -> Kernel {
+    Kernel { shader, entry, constants }
+}
 
-    /// The moments, first to last: arenas of the parameters' layout.
-    pub fn moments(&self) -> &[Arena] {
-        &self.moments
-    }
+fn dispatch(kernel: Kernel, bindings: &[(Operand, Access)], grid: [u32; 3]) -> Dispatch<Operand> {
+    let bindings = bindings.iter().map(|&(operand, access)| Binding { operand, access }).collect();
+    Dispatch { kernel, bindings, grid, multiply_adds: 0, task: None }
+}
 
-    /// Goes on behind step `steps`, as when its moments were put back from a checkpoint.
-    ///
-    /// # Panics
-    /// If there are more than 2^31 steps.
-    pub fn set_steps(&mut self, steps: u64) {
-        self.step = i32::try_from(steps).expect("a run has fewer steps than that");
+/// For each window, its blocks cut into runs of one row.
+fn runs(parameters: &[Declared], layout: &Layout, rows: &[Row]) -> Vec<Vec<Run>> {
+    let mut windows: Vec<Vec<Run>> = layout.windows().iter().map(|_| vec![]).collect();
+    for (declared, span) in parameters.iter().zip(layout.spans()) {
+        let row =
+            rows.binary_search(&Row::of(declared)).expect("the rows are those of the parameters, in order") as u32;
+        let end = span.block + span.blocks();
+        windows[span.window].extend((span.block..end).step_by(MOST_BLOCKS).map(|first| {
+            let blocks = MOST_BLOCKS.min(end - first) as u32;
+            Run { first_block: first as u32, blocks, row }
+        }));
     }
-
-    /// What a step runs after its backward pass.
-    pub fn calls(&self) -> &[Call] {
-        &self.calls
-    }
+    windows
 }

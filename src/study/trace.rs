@@ -2,9 +2,9 @@
 
 use crate::data::{IGNORED_LABEL, Splits};
 use crate::error::{Error, Result};
-use crate::files::write_whole;
 use crate::gpu::Gpu;
-use crate::train::{Config, ScheduleKind, Session, Tensor, begin, load_weights, write_safetensors};
+use crate::tape::Group;
+use crate::train::{Config, ScheduleKind, Session, Tensor, begin, load_weights, write_safetensors, write_whole};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::Path;
@@ -70,7 +70,7 @@ fn description(gpu: &Gpu, config: &Config, session: &Session<'_>, steps: Vec<Val
         json!({
             "name": declared.name,
             "layer": session.layers()[declared.layer].name,
-            "norm_or_bias": declared.norm_or_bias,
+            "norm_or_bias": declared.group != Group::Weight,
         })
     });
     json!({

@@ -5,6 +5,7 @@
 //! evaluation) may share one storage.
 
 mod choices;
+mod declared;
 mod placement;
 mod plan;
 mod program;
@@ -12,6 +13,7 @@ mod record;
 mod storage;
 
 pub use choices::{Choices, Task, TaskId, Variant};
+pub use declared::{Declared, Group, Init};
 pub use placement::Keep;
 pub use plan::Plan;
 pub use program::{Launch, Program};
@@ -75,34 +77,6 @@ impl Target {
             _ => Self::Gpu,
         }
     }
-}
-
-/// How a tensor is filled before the first step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Init {
-    /// All 0.
-    Zeros,
-    /// All 1.
-    Ones,
-    /// Independent normal draws with mean 0 and this standard deviation.
-    Normal(f64),
-    /// Independent uniform draws between minus and plus this bound.
-    Uniform(f64),
-}
-
-/// A trained or kept tensor as the model declares it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Declared {
-    /// Full name, as in a state dict: `layer1.0.conv1.weight`.
-    pub name: String,
-    /// Extents.
-    pub shape: Shape,
-    /// How it is filled.
-    pub init: Init,
-    /// Row of the layer table.
-    pub layer: usize,
-    /// Whether it is a bias or belongs to a norm: such parameters can be spared weight decay.
-    pub norm_or_bias: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -328,6 +302,13 @@ impl Tape {
     /// As [`Tape::backward`].
     pub fn backward_again(&self) -> Vec<(usize, Dispatch)> {
         self.backward_after((0..self.parameters.len()).map(|i| Operand::ParameterGradient(ParamId(i))).collect())
+    }
+
+    /// The dispatches of every pass of a step, for compiling all their kernels at once.
+    pub fn dispatches(&self) -> Vec<Dispatch> {
+        let again = if self.passes > 1 { self.backward_again() } else { vec![] };
+        let all = self.forward().into_iter().chain(self.backward()).chain(again);
+        all.map(|(_, dispatch)| dispatch).collect()
     }
 
     /// Where `written` gradients are there already.

@@ -23,9 +23,9 @@ pub enum Operand {
 
 /// An operand, and how the kernel sees it.
 #[derive(Clone, Copy, Debug)]
-pub struct Binding {
+pub struct Binding<O = Operand> {
     /// What.
-    pub operand: Operand,
+    pub operand: O,
     /// How.
     pub access: Access,
 }
@@ -75,13 +75,13 @@ impl From<BufferId> for Operand {
     }
 }
 
-/// One launch of a kernel.
+/// One launch of a kernel, on operands of a tape or of another list of launches.
 #[derive(Clone, Debug)]
-pub struct Dispatch {
+pub struct Dispatch<O = Operand> {
     /// Which kernel.
     pub kernel: Kernel,
     /// Binding 0 first.
-    pub bindings: Vec<Binding>,
+    pub bindings: Vec<Binding<O>>,
     /// Workgroups in x, y, z.
     pub grid: [u32; 3],
     /// Multiply-adds that its result is made of; 0 where bytes are what counts.
@@ -103,6 +103,13 @@ impl std::ops::AddAssign for Work {
     fn add_assign(&mut self, other: Self) {
         self.multiply_adds += other.multiply_adds;
         self.bytes += other.bytes;
+    }
+}
+
+impl<O> Dispatch<O> {
+    /// What its pipeline is made from: the kernel, and how it sees each binding.
+    pub fn pipeline(&self) -> (&Kernel, Vec<Access>) {
+        (&self.kernel, self.bindings.iter().map(|binding| binding.access).collect())
     }
 }
 
@@ -140,7 +147,7 @@ impl Dispatch {
     }
 }
 
-impl fmt::Display for Dispatch {
+impl<O> fmt::Display for Dispatch<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [x, y, z] = self.grid;
         write!(f, "{}[{x}x{y}x{z}]", self.kernel.entry)

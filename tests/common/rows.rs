@@ -4,7 +4,7 @@
 use lerac::gpu::Dialect;
 use lerac::ops::batch_norm::{Activation, After, MOMENTUM, Norm};
 use lerac::ops::{self, conv2d, max_pool::Window};
-use lerac::tape::{Choices, Declared, Init, Mode, ParamId, Tape, Target, Var, Variant};
+use lerac::tape::{Choices, Declared, Group, Init, Mode, ParamId, Tape, Target, Var, Variant};
 use lerac::tensor::Shape;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -113,7 +113,7 @@ pub fn spread(count: usize, seed: u64) -> Vec<f64> {
 pub fn declare(tape: &mut Tape, shapes: &[Shape]) -> Vec<ParamId> {
     let declare = |(i, shape): (usize, &Shape)| {
         let name = format!("p{i}");
-        tape.parameter(Declared { name, shape: shape.clone(), init: Init::Zeros, layer: 0, norm_or_bias: false })
+        tape.parameter(Declared { name, shape: shape.clone(), init: Init::Zeros, layer: 0, group: Group::Weight })
     };
     shapes.iter().enumerate().map(declare).collect()
 }
@@ -291,7 +291,7 @@ fn batch_norm_of_first(c: usize, shape: [usize; 4], activation: Activation, resi
         record: Box::new(move |tape, name, x, p| {
             let mut state = |which: &str, init| {
                 let name = format!("{name}.{which}");
-                tape.state(Declared { name, shape: [c].into(), init, layer: 0, norm_or_bias: true })
+                tape.state(Declared { name, shape: [c].into(), init, layer: 0, group: Group::Norm })
             };
             let (running_mean, running_var) = (state("mean", Init::Zeros), state("var", Init::Ones));
             let norm = Norm { gamma: p[0], beta: p[1], running_mean, running_var, momentum: MOMENTUM };

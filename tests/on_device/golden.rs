@@ -7,7 +7,7 @@ use lerac::nn::{Conv, Net, NetOptions};
 use lerac::ops::cross_entropy::{Targets, cross_entropy};
 use lerac::ops::max_pool::Window;
 use lerac::ops::metrics::{METRICS, Metrics};
-use lerac::optim::{Optimizer, Rule, Settings};
+use lerac::optim::{Optimizer, Rule, Settings, Update};
 use lerac::tape::{Controls, Mode, Program, Storage, Tape, Target};
 use safetensors::SafeTensors;
 
@@ -68,7 +68,8 @@ fn replay(gpu: &Gpu, name: &str, rule: Rule, target: Target) {
         clip_norm: None,
         layer_norms: false,
     };
-    let mut optimizer = Optimizer::new(gpu, &storage, &metrics, layers.len(), settings).unwrap();
+    let update = Update::new(storage.parameters(), &storage.layout, layers.len(), settings);
+    let mut optimizer = Optimizer::new(gpu, &storage, &metrics, update).unwrap();
     let rates: Vec<f64> = layers.iter().map(|layer| by_layer[&layer.name]).collect();
 
     let (images, losses) = (floats(&file, "images"), floats(&file, "loss"));
@@ -77,7 +78,7 @@ fn replay(gpu: &Gpu, name: &str, rule: Rule, target: Target) {
         gpu.write(program.value(x), 0, &images[step * 1536..(step + 1) * 1536]);
         gpu.write(program.buffer(batch), 0, &labels[step * 8..(step + 1) * 8]);
         gpu.write(&metrics, 0, &[Metrics::default()]);
-        optimizer.prepare(gpu, rates.iter().copied());
+        optimizer.prepare(gpu, |row| rates[row.layer]);
         gpu.run(program.forward().iter().chain(program.backward()).chain(optimizer.calls())).unwrap();
         let read: Vec<Metrics> = gpu.read(&metrics).unwrap();
         assert_close(

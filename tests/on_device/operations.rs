@@ -11,7 +11,7 @@ use lerac::ops::load_batch::{self, batch_words};
 use lerac::ops::metrics::{METRICS, Metrics, PADDING};
 use lerac::ops::regression::{self, Loss, Regression};
 use lerac::ops::{dropout, max_pool, relu};
-use lerac::tape::{BufferId, Controls, Declared, Init, Mode, Program, Storage, Tape, Target, Var};
+use lerac::tape::{BufferId, Controls, Declared, Group, Init, Mode, Program, Storage, Tape, Target, Var};
 
 fn narrow(values: &[f64]) -> Vec<f32> {
     values.iter().map(|&v| v as f32).collect()
@@ -370,7 +370,7 @@ fn batch_norm_statistics(gpu: &Gpu) {
 fn statistics_of(gpu: &Gpu, shape: [usize; 4], target: Target) {
     let [n, c, h, w] = shape;
     let declared =
-        |name: &str, init| Declared { name: name.into(), shape: [c].into(), init, layer: 0, norm_or_bias: true };
+        |name: &str, init| Declared { name: name.into(), shape: [c].into(), init, layer: 0, group: Group::Norm };
     let record = |mode| {
         let mut tape = Tape::new(mode).with_target(target);
         let x = tape.leaf("x", shape, true);

@@ -3,40 +3,53 @@
 use crate::common::compare::assert_close;
 use crate::common::rows::spread;
 use crate::common::{Test, in_two_dialects};
-use lerac::gpu::Gpu;
+use lerac::gpu::{Buffer, Gpu};
 use lerac::ops::metrics::Metrics;
-use lerac::optim::{LayerNorms, Optimizer, Rule, Settings, reference};
-use lerac::tape::{Declared, Init, Mode, Storage, Tape};
+use lerac::optim::{LayerNorms, Optimizer, Row, Rule, Settings, Update, reference};
+use lerac::tape::{Declared, Group, Init, Mode, Storage, Tape};
 use lerac::tensor::Shape;
 
 /// Each so high that an element left out is noticed; that of the largest tensor, which alone takes several workgroups, highest.
 const RATES: [f64; 3] = [0.01, 1e-3, 0.05];
 const STEPS: i32 = 5;
 
-/// (shape, layer, norm or bias) of each tensor: odd sizes, one element, several blocks, several workgroups of the norm.
-fn tensors() -> Vec<(Shape, usize, bool)> {
+/// (shape, layer, group) of each tensor: odd sizes, one element, several blocks, several workgroups of the norm. In the second layer
+/// the order of the tensors is not that of the rows.
+fn tensors() -> Vec<(Shape, usize, Group)> {
     vec![
-        ([7, 3, 3, 3].into(), 0, false),
-        ([7].into(), 0, true),
-        ([1].into(), 1, true),
-        ([256].into(), 1, false),
-        ([133, 141].into(), 2, false),
-        ([5].into(), 2, true),
+        ([7, 3, 3, 3].into(), 0, Group::Weight),
+        ([7].into(), 0, Group::Bias),
+        ([1].into(), 1, Group::Norm),
+        ([256].into(), 1, Group::Weight),
+        ([133, 141].into(), 2, Group::Weight),
+        ([5].into(), 2, Group::Bias),
     ]
 }
 
-fn tape_of(tensors: &[(Shape, usize, bool)]) -> Tape {
+fn tape_of(tensors: &[(Shape, usize, Group)]) -> Tape {
     let mut tape = Tape::new(Mode::Train);
-    for (i, (shape, layer, norm_or_bias)) in tensors.iter().enumerate() {
-        tape.parameter(Declared {
-            name: format!("p{i}"),
-            shape: shape.clone(),
-            init: Init::Zeros,
-            layer: *layer,
-            norm_or_bias: *norm_or_bias,
-        });
+    for (i, (shape, layer, group)) in tensors.iter().cloned().enumerate() {
+        tape.parameter(Declared { name: format!("p{i}"), shape, init: Init::Zeros, layer, group });
     }
     tape
+}
+
+/// The rate of a row where all rows of a layer have one rate.
+fn rate_of_layer(row: &Row) -> f64 {
+    RATES[row.layer]
+}
+
+fn scale_of_group(group: Group) -> f64 {
+    match group {
+        Group::Weight => 1.0,
+        Group::Bias => 0.3,
+        Group::Norm => 0.1,
+    }
+}
+
+/// A rate for each row: less for biases and norms.
+fn rate_of_row(row: &Row) -> f64 {
+    scale_of_group(row.group) * rate_of_layer(row)
 }
 
 fn gradient(tensor: usize, step: i32, count: usize) -> Vec<f64> {
@@ -47,25 +60,46 @@ fn narrow(values: &[f64]) -> Vec<f32> {
     values.iter().map(|&v| v as f32).collect()
 }
 
-/// Five steps on `storage`, whose tensors are those numbered `which`; the parameters after them.
-fn train(gpu: &Gpu, storage: &Storage, which: &[usize], settings: Settings, halt_after: Option<i32>) -> Vec<Vec<f32>> {
+/// An optimiser of `storage`, and the metrics that it reads.
+fn optimizer(gpu: &Gpu, storage: &Storage, settings: Settings) -> (Optimizer, Buffer) {
     let metrics = gpu.buffer("metrics", size_of::<Metrics>() as u64).unwrap();
     gpu.write(&metrics, 0, &[Metrics::default()]);
-    let mut optimizer = Optimizer::new(gpu, storage, &metrics.whole(), RATES.len(), settings).unwrap();
+    let update = Update::new(storage.parameters(), &storage.layout, RATES.len(), settings);
+    (Optimizer::new(gpu, storage, &metrics.whole(), update).unwrap(), metrics)
+}
+
+/// Five steps of `optimizer` on `storage`, whose tensors are those numbered `which`; the parameters after them. `before` is called
+/// before each step, which is counted from 1.
+fn steps(
+    gpu: &Gpu,
+    storage: &Storage,
+    which: &[usize],
+    optimizer: &mut Optimizer,
+    rate: impl Fn(&Row) -> f64,
+    mut before: impl FnMut(&mut Optimizer, i32),
+) -> Vec<Vec<f32>> {
     for (span, &tensor) in storage.layout.spans().iter().zip(which) {
         storage.params.write(gpu, span, &narrow(&spread(span.count, tensor as u64)));
     }
     for step in 1..=STEPS {
-        if halt_after == Some(step - 1) {
-            gpu.write(&metrics, 0, &[Metrics { halted: 1, ..Metrics::default() }]);
-        }
+        before(optimizer, step);
         for (span, &tensor) in storage.layout.spans().iter().zip(which) {
             storage.grads.write(gpu, span, &narrow(&gradient(tensor, step, span.count)));
         }
-        optimizer.prepare(gpu, RATES.into_iter());
+        optimizer.prepare(gpu, &rate);
         gpu.run(optimizer.calls()).unwrap();
     }
     storage.params.read_all(gpu, &storage.layout).unwrap()
+}
+
+/// Five steps at one rate per layer. A loss is not finite after `halt_after` of them.
+fn train(gpu: &Gpu, storage: &Storage, which: &[usize], settings: Settings, halt_after: Option<i32>) -> Vec<Vec<f32>> {
+    let (mut optimizer, metrics) = optimizer(gpu, storage, settings);
+    steps(gpu, storage, which, &mut optimizer, rate_of_layer, |_, step| {
+        if halt_after == Some(step - 1) {
+            gpu.write(&metrics, 0, &[Metrics { halted: 1, ..Metrics::default() }]);
+        }
+    })
 }
 
 fn settings(rule: Rule) -> Settings {
@@ -79,7 +113,8 @@ fn rules() -> Vec<Rule> {
     rules
 }
 
-fn expected(settings: &Settings) -> Vec<Vec<f64>> {
+/// The parameters after five steps of the reference. `rate` gives the rate of a row in a step, or none where it is frozen.
+fn expected(settings: &Settings, rate: impl Fn(&Row, i32) -> Option<f64>) -> Vec<Vec<f64>> {
     let tensors = tensors();
     let mut states: Vec<_> = tensors
         .iter()
@@ -87,17 +122,30 @@ fn expected(settings: &Settings) -> Vec<Vec<f64>> {
         .map(|(i, (shape, ..))| reference::State::new(spread(shape.count(), i as u64)))
         .collect();
     for step in 1..=STEPS {
-        let gradients: Vec<_> =
-            tensors.iter().enumerate().map(|(i, (shape, ..))| gradient(i, step, shape.count())).collect();
-        let norm = gradients.iter().flatten().map(|g| g * g).sum::<f64>().sqrt();
+        let trained: Vec<_> = tensors
+            .iter()
+            .enumerate()
+            .filter_map(|(i, (shape, layer, group))| {
+                let rate = rate(&Row { layer: *layer, group: *group }, step)?;
+                Some((i, rate, gradient(i, step, shape.count())))
+            })
+            .collect();
+        let norm = trained.iter().flat_map(|(_, _, gradient)| gradient).map(|g| g * g).sum::<f64>().sqrt();
         let scale = settings.clip_norm.map_or(1.0, |most| (most / (norm + 1e-6)).min(1.0));
-        for ((state, gradient), (_, layer, norm_or_bias)) in states.iter_mut().zip(gradients).zip(&tensors) {
-            let decay = if settings.spare_norm_and_bias && *norm_or_bias { 0.0 } else { settings.weight_decay };
+        for (i, rate, gradient) in trained {
+            let spared = settings.spare_norm_and_bias && tensors[i].2 != Group::Weight;
+            let decay = if spared { 0.0 } else { settings.weight_decay };
             let scaled: Vec<_> = gradient.iter().map(|g| g * scale).collect();
-            state.step(&settings.rule, &scaled, RATES[*layer], decay, step);
+            states[i].step(&settings.rule, &scaled, rate, decay, step);
         }
     }
     states.into_iter().map(|state| state.p).collect()
+}
+
+fn assert_all_close(rule: Rule, found: &[Vec<f32>], expected: &[Vec<f64>]) {
+    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+        assert_close(&format!("{rule:?} p{i}"), found, expected, 1e-6);
+    }
 }
 
 fn check(gpu: &Gpu, settings: Settings) {
@@ -105,9 +153,7 @@ fn check(gpu: &Gpu, settings: Settings) {
     let storage = Storage::new(gpu, &tape_of(&tensors)).unwrap();
     let all: Vec<_> = (0..tensors.len()).collect();
     let found = train(gpu, &storage, &all, settings, None);
-    for (i, (found, expected)) in found.iter().zip(expected(&settings)).enumerate() {
-        assert_close(&format!("{:?} p{i}", settings.rule), found, &expected, 1e-6);
-    }
+    assert_all_close(settings.rule, &found, &expected(&settings, |row, _| Some(rate_of_layer(row))));
 }
 
 fn matches_reference(gpu: &Gpu) {
@@ -153,11 +199,15 @@ fn equals_windows(gpu: &Gpu) {
     }
 }
 
-/// The layers' norms after one step from known weights, and those weights and gradients.
-fn norms_of_a_step(gpu: &Gpu, storage: &Storage, settings: Settings) -> (Vec<LayerNorms>, [Vec<Vec<f64>>; 2]) {
-    let metrics = gpu.buffer("metrics", size_of::<Metrics>() as u64).unwrap();
-    gpu.write(&metrics, 0, &[Metrics::default()]);
-    let mut optimizer = Optimizer::new(gpu, storage, &metrics.whole(), RATES.len(), settings).unwrap();
+/// The layers' norms after one step from known weights, with the rates of the rows scaled by `scale`; and those weights and gradients.
+fn norms_of_a_step(
+    gpu: &Gpu,
+    storage: &Storage,
+    settings: Settings,
+    scale: impl Fn(usize) -> f64,
+) -> (Vec<LayerNorms>, [Vec<Vec<f64>>; 2]) {
+    let (mut optimizer, _metrics) = optimizer(gpu, storage, settings);
+    (0..optimizer.rows().len()).for_each(|row| optimizer.set_scale(gpu, row, scale(row)));
     let spans = || storage.layout.spans().iter().enumerate();
     let before: Vec<_> = spans().map(|(i, span)| spread(span.count, i as u64)).collect();
     let gradients: Vec<_> = spans().map(|(i, span)| gradient(i, 1, span.count)).collect();
@@ -165,7 +215,7 @@ fn norms_of_a_step(gpu: &Gpu, storage: &Storage, settings: Settings) -> (Vec<Lay
         storage.params.write(gpu, span, &narrow(&before[i]));
         storage.grads.write(gpu, span, &narrow(&gradients[i]));
     }
-    optimizer.prepare(gpu, RATES.into_iter());
+    optimizer.prepare(gpu, rate_of_layer);
     gpu.run(optimizer.calls()).unwrap();
     (optimizer.layer_norms(gpu).unwrap(), [before, gradients])
 }
@@ -191,7 +241,7 @@ fn norms_cost_no_bit_and_match(gpu: &Gpu) {
             }
 
             let storage = Storage::new(gpu, &tape_of(&tensors)).unwrap();
-            let (found, [before, gradients]) = norms_of_a_step(gpu, &storage, with_norms);
+            let (found, [before, gradients]) = norms_of_a_step(gpu, &storage, with_norms, |_| 1.0);
             let norm = gradients.iter().flatten().map(|g| g * g).sum::<f64>().sqrt();
             let scale = clip_norm.map_or(1.0, |most| (most / (norm + 1e-6)).min(1.0));
             assert_eq!(found.len(), RATES.len());
@@ -225,7 +275,8 @@ fn norms_cost_no_bit_and_match(gpu: &Gpu) {
 fn norms_are_the_same_over_windows(gpu: &Gpu) {
     for rule in rules() {
         let with_norms = Settings { layer_norms: true, ..settings(rule) };
-        let [whole, cut] = in_one_and_three_windows(gpu).map(|storage| norms_of_a_step(gpu, &storage, with_norms).0);
+        let [whole, cut] =
+            in_one_and_three_windows(gpu).map(|storage| norms_of_a_step(gpu, &storage, with_norms, |_| 1.0).0);
         assert_eq!(whole, cut, "{rule:?}");
     }
 }
@@ -246,6 +297,74 @@ fn stands_still_once_halted(gpu: &Gpu) {
     }
 }
 
+fn rows_have_rates_of_their_own(gpu: &Gpu) {
+    let all: Vec<_> = (0..tensors().len()).collect();
+    for rule in rules() {
+        for settings in [settings(rule), Settings { clip_norm: Some(0.5), ..settings(rule) }] {
+            let storage = Storage::new(gpu, &tape_of(&tensors())).unwrap();
+            let mut own = optimizer(gpu, &storage, settings).0;
+            let found = steps(gpu, &storage, &all, &mut own, rate_of_row, |_, _| ());
+            assert_all_close(rule, &found, &expected(&settings, |row, _| Some(rate_of_row(row))));
+
+            let mut scaled = optimizer(gpu, &storage, settings).0;
+            for (i, row) in scaled.rows().to_vec().iter().enumerate() {
+                scaled.set_scale(gpu, i, scale_of_group(row.group));
+            }
+            let by_scales = steps(gpu, &storage, &all, &mut scaled, rate_of_layer, |_, _| ());
+            assert_eq!(bits(&by_scales), bits(&found), "{rule:?}: rates that are scaled by the optimiser");
+        }
+    }
+}
+
+/// Parameters and moments of the tensors that are not in the row of `tensor`, as bits.
+fn bits_of_others(gpu: &Gpu, storage: &Storage, optimizer: &Optimizer, tensor: usize) -> Vec<u32> {
+    let arenas = std::iter::once(&storage.params).chain(optimizer.moments());
+    let mut values: Vec<_> = arenas.map(|arena| arena.read_all(gpu, &storage.layout).unwrap()).collect();
+    values.iter_mut().for_each(|values| drop(values.remove(tensor)));
+    bits(&values.concat())
+}
+
+/// All rows but one are trained in the first two steps and in the last one, and frozen in between.
+fn frozen_rows_do_not_change(gpu: &Gpu) {
+    let tensors = tensors();
+    let all: Vec<_> = (0..tensors.len()).collect();
+    for rule in rules() {
+        for (clip_norm, tensor) in [(None, 0), (Some(0.5), 2), (None, 4), (Some(0.5), 4), (None, 5)] {
+            let settings = Settings { clip_norm, ..settings(rule) };
+            let trained = Row { layer: tensors[tensor].1, group: tensors[tensor].2 };
+            let frozen = |row: &Row, step| *row != trained && (3..STEPS).contains(&step);
+            for storage in in_one_and_three_windows(gpu) {
+                let mut at_steps = vec![];
+                let mut optimizer = optimizer(gpu, &storage, settings).0;
+                let found = steps(gpu, &storage, &all, &mut optimizer, rate_of_layer, |optimizer, step| {
+                    for (i, row) in optimizer.rows().to_vec().iter().enumerate() {
+                        optimizer.set_scale(gpu, i, if frozen(row, step) { 0.0 } else { 1.0 });
+                    }
+                    at_steps.push(bits_of_others(gpu, &storage, optimizer, tensor));
+                });
+                assert_eq!(at_steps[2], at_steps[4], "{rule:?}: frozen rows, all but that of p{tensor}");
+                assert_ne!(at_steps[0], at_steps[2], "{rule:?}");
+                assert_ne!(at_steps[4], bits_of_others(gpu, &storage, &optimizer, tensor), "{rule:?}");
+                let rate = |row: &Row, step| (!frozen(row, step)).then(|| rate_of_layer(row));
+                assert_all_close(rule, &found, &expected(&settings, rate));
+            }
+        }
+    }
+}
+
+fn frozen_rows_count_in_no_norm(gpu: &Gpu) {
+    let storage = Storage::new(gpu, &tape_of(&tensors())).unwrap();
+    let with_norms = Settings { layer_norms: true, clip_norm: Some(0.5), ..settings(Rule::named("adam").unwrap()) };
+    // The bias of the last layer is the last row.
+    let (found, [before, gradients]) =
+        norms_of_a_step(gpu, &storage, with_norms, |row| if row == 5 { 1.0 } else { 0.0 });
+    assert_eq!(found[..2], [LayerNorms::default(); 2]);
+    let norm = |values: &[f64]| values.iter().map(|v| v * v).sum::<f64>().sqrt();
+    approx::assert_relative_eq!(found[2].weight, norm(&before[5]), max_relative = 1e-4);
+    approx::assert_relative_eq!(found[2].gradient, norm(&gradients[5]).min(0.5), max_relative = 1e-4);
+    assert!(found[2].update > 0.0);
+}
+
 /// The tests of this file.
 pub fn tests() -> Vec<Test> {
     let tests = [
@@ -254,6 +373,9 @@ pub fn tests() -> Vec<Test> {
         in_two_dialects("optimisers update over windows", equals_windows),
         in_two_dialects("optimisers: norms cost no bit and match", norms_cost_no_bit_and_match),
         in_two_dialects("optimisers: norms are the same over windows", norms_are_the_same_over_windows),
+        in_two_dialects("optimisers: rows have rates of their own", rows_have_rates_of_their_own),
+        in_two_dialects("optimisers: frozen rows do not change", frozen_rows_do_not_change),
+        in_two_dialects("optimisers: frozen rows count in no norm", frozen_rows_count_in_no_norm),
         in_two_dialects("optimisers stand still once a loss was not finite", stands_still_once_halted),
     ];
     tests.into_iter().flatten().collect()

@@ -7,7 +7,7 @@ use lerac::gpu::Gpu;
 use lerac::nn::{self, NetOptions, Recorded, Task};
 use lerac::ops::dropout::reference::hash;
 use lerac::ops::metrics::{METRICS, Metrics};
-use lerac::optim::{Optimizer, Rule, Settings};
+use lerac::optim::{Optimizer, Rule, Settings, Update};
 use lerac::tape::{CONTROLS, Controls, Declared, Mode, Program, Storage, Tape, Target};
 use safetensors::SafeTensors;
 use std::collections::{HashMap, HashSet};
@@ -218,11 +218,13 @@ fn twenty_steps(gpu: &Gpu, model: &str, size: [usize; 2]) {
     };
     let layers = &setup.train.layers;
     let rates: Vec<f64> = layers.iter().map(|layer| rate(&layer.name, fixture.seed)).collect();
-    let mut optimizer = Optimizer::new(gpu, &setup.storage, &metrics, layers.len(), settings).unwrap();
+    let storage = &setup.storage;
+    let update = Update::new(storage.parameters(), &storage.layout, layers.len(), settings);
+    let mut optimizer = Optimizer::new(gpu, storage, &metrics, update).unwrap();
     let (before, mut losses) = (setup.tensors(gpu), vec![]);
     for step in 0..20 {
         setup.prepare(gpu, &program, &setup.train, &step.to_string(), fixture.seed);
-        optimizer.prepare(gpu, rates.iter().copied());
+        optimizer.prepare(gpu, |row| rates[row.layer]);
         gpu.run(program.forward().iter().chain(program.backward()).chain(optimizer.calls())).unwrap();
         losses.push(setup.loss(gpu, &program));
     }

@@ -6,8 +6,8 @@ use crate::clock::Instant;
 use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::ops::metrics::Metrics;
-use crate::optim::{Optimizer, Rule, Settings};
-use crate::tape::{Declared, Init, Mode, Storage, Tape};
+use crate::optim::{self, Optimizer, Rule, Settings};
+use crate::tape::{Declared, Group, Init, Mode, Storage, Tape};
 use crate::tensor::Layout;
 
 /// Tensors x floats in each: the first two as many as resnet20 and resnet18 have.
@@ -39,7 +39,7 @@ pub(super) fn tape(tensors: usize, floats: usize, layer_of: impl Fn(usize) -> us
     let mut tape = Tape::new(Mode::Train);
     for i in 0..tensors {
         let (name, shape, layer) = (format!("p{i}"), [floats].into(), layer_of(i));
-        tape.parameter(Declared { name, shape, init: Init::Zeros, layer, norm_or_bias: false });
+        tape.parameter(Declared { name, shape, init: Init::Zeros, layer, group: Group::Weight });
     }
     tape
 }
@@ -54,13 +54,14 @@ impl Update {
     pub(super) fn new(gpu: &Gpu, storage: &Storage, settings: Settings) -> Result<Self> {
         let metrics = gpu.buffer("metrics", size_of::<Metrics>() as u64)?;
         let layers = 1 + storage.parameters().iter().map(|p| p.layer).max().unwrap_or(0);
-        let optimizer = Optimizer::new(gpu, storage, &metrics.whole(), layers, settings)?;
+        let update = optim::Update::new(storage.parameters(), &storage.layout, layers, settings);
+        let optimizer = Optimizer::new(gpu, storage, &metrics.whole(), update)?;
         let rates = (0..layers).map(|layer| 1e-3 / (1 + layer) as f64).collect();
         Ok(Self { optimizer, rates })
     }
 
     fn prepare(&mut self, gpu: &Gpu) {
-        self.optimizer.prepare(gpu, self.rates.iter().copied());
+        self.optimizer.prepare(gpu, |row| self.rates[row.layer]);
     }
 
     /// Writes the layer table, runs, and waits.
@@ -169,8 +170,7 @@ pub fn updates(gpu: &Gpu, runs: usize) -> Result<Report> {
                     }
                 };
                 // Parameter, gradient and moments are read, all but the gradient written; clipping reads the gradient once more.
-                let moments = if matches!(rule, Rule::Sgd { .. }) { 1 } else { 2 };
-                let words = 3 + 2 * moments + usize::from(clip_norm.is_some());
+                let words = 3 + 2 * rule.moments() + usize::from(clip_norm.is_some());
                 let gbytes = 4e-9 * (words * tensors * floats) as f64 / seconds;
                 let mut row = vec![
                     Cell::Text(format!("{name}{extra}")),

@@ -15,8 +15,8 @@ use crate::gpu::{BufferRange, Call, Gpu};
 use crate::nn::objective::{Measure, Scores, scores};
 use crate::nn::{self, Model, NetOptions, Objective, Recorded};
 use crate::ops::sums::{SUMS, Totals};
-use crate::optim::{Optimizer, Settings};
-use crate::tape::{CONTROLS, Choices, Controls, Keep, Mode, Operand, Plan, Program, Storage, Tape, Target, Var};
+use crate::optim::{Optimizer, Settings, Update};
+use crate::tape::{CONTROLS, Choices, Controls, Dispatch, Keep, Mode, Operand, Plan, Program, Storage, Tape, Target, Var};
 use std::sync::Arc;
 
 /// The bytes that a session takes on the device, but for the tables and sums of its update, which are about a fifteenth of the parameters.
@@ -146,16 +146,16 @@ impl Session {
         let (train_kept, eval_kept) = (kept(&train), kept(&eval));
         let (train_keep, eval_keep) = (Keep::Only(&train_kept), Keep::Only(&eval_kept));
         let training = train.tape.plan(train_keep, &[]);
-        let moments = match options.settings.rule {
-            crate::optim::Rule::Sgd { .. } => 1,
-            _ => 2,
-        };
         let plan = SessionPlan {
             training,
             evaluation: eval.tape.plan(eval_keep, &train.tape.shared_sizes(train_keep)).working,
-            moments: moments * training.parameters,
+            moments: options.settings.rule.moments() as u64 * training.parameters,
         };
         let storage = Storage::new(gpu, &train.tape)?;
+        let update = Update::new(train.tape.parameters(), &storage.layout, train.layers.len(), options.settings);
+        // All kernels at once, so that no core is idle while the last kernel of one program is compiled.
+        let dispatches = [train.tape.dispatches(), eval.tape.dispatches()].concat();
+        gpu.compile(dispatches.iter().map(Dispatch::pipeline).chain(update.launches().map(Dispatch::pipeline)))?;
         // Training and evaluation never run at the same time.
         let mut pool = vec![];
         let (layers, sums, inputs) = (train.layers, train.sums, train.inputs);
@@ -163,7 +163,7 @@ impl Session {
         let train = Bound { program, columns: train.columns };
         let program = Program::keeping(gpu, eval.tape, &storage, eval_keep, &mut pool)?;
         let losses = train.program.buffer_named(SUMS).expect("every objective leaves sums");
-        let optimizer = Optimizer::new(gpu, &storage, &losses, layers.len(), options.settings)?;
+        let optimizer = Optimizer::new(gpu, &storage, &losses, update)?;
         nn::initialise(gpu, &storage, options.seed);
         let session = Self {
             gpu: gpu.clone(),
@@ -289,8 +289,8 @@ impl Session {
     /// # Errors
     /// [`Error::Device`] where the device fails.
     pub fn step(&mut self, batch: &Batch) -> Result<()> {
-        let rates = curriculum::rates(self.curriculum.as_ref(), &self.schedule, self.time, self.layers.len());
-        self.optimizer.prepare(&self.gpu, rates);
+        let rate = curriculum::rate_of(self.curriculum.as_ref(), &self.schedule, self.time);
+        self.optimizer.prepare(&self.gpu, |row| rate(row.layer));
         self.differentiate(batch, self.optimizer.calls())?;
         self.time.step += 1;
         Ok(())

@@ -1,0 +1,174 @@
+//! An update bound to a device.
+
+use super::table::{TABLE_OFFSET, Table};
+use super::{Operand, Row, Update};
+use crate::error::Result;
+use crate::gpu::{Buffer, BufferRange, Call, Gpu};
+use crate::tape::{Dispatch, Storage};
+use crate::tensor::Arena;
+use std::collections::HashMap;
+
+/// What the latest step did to a layer: L2 norms over all of its parameters that are trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LayerNorms {
+    /// Of the gradient, after clipping and before weight decay.
+    pub gradient: f64,
+    /// Of the change of the weights, before they round it.
+    pub update: f64,
+    /// Of the weights before it.
+    pub weight: f64,
+}
+
+impl LayerNorms {
+    /// |update| / |weight|: how far the layer really moves; 0 where nothing moves.
+    pub fn effective_rate(&self) -> f64 {
+        if self.update == 0.0 { 0.0 } else { self.update / self.weight }
+    }
+}
+
+/// Moments, the layer table, and the calls of one step.
+#[derive(Debug)]
+pub struct Optimizer {
+    update: Update,
+    table: Table,
+    table_buffer: Buffer,
+    step: i32,
+    moments: Vec<Arena>,
+    ranges: HashMap<Operand, BufferRange>,
+    calls: Vec<Call>,
+    norms: Option<Call>,
+}
+
+impl Optimizer {
+    /// Binds `update` to the parameters of `storage`. No parameter changes any more once `metrics` (a range of
+    /// [`crate::ops::metrics::Metrics`]) says that a loss was not finite.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Capacity`] or [`crate::error::Error::Device`] where the device has no room or refuses a kernel.
+    ///
+    /// # Panics
+    /// If the update was recorded for parameters that lie otherwise.
+    pub fn new(gpu: &Gpu, storage: &Storage, metrics: &BufferRange, update: Update) -> Result<Self> {
+        assert_eq!(update.windows(), storage.layout.windows(), "blocks of each window: of the update, of the storage");
+        gpu.compile(update.launches().map(Dispatch::pipeline))?;
+        let names = ["first moment", "second moment"].into_iter().take(update.settings().rule.moments());
+        let moments = names.map(|name| Arena::new(gpu, name, &storage.layout)).collect::<Result<_>>()?;
+        let table = Table::new(*update.settings(), update.rows());
+        let table_buffer = gpu.buffer("layer table", table.bytes().len() as u64)?;
+        let (ranges, calls) = (HashMap::new(), vec![]);
+        let mut optimizer = Self { update, table, table_buffer, step: 0, moments, ranges, calls, norms: None };
+        optimizer.ranges = optimizer.resolve(gpu, storage, metrics)?;
+        optimizer.write_runs(gpu);
+        optimizer.write_trained_blocks(gpu);
+        let call = |dispatch| optimizer.call(gpu, dispatch);
+        let calls = optimizer.update.step().iter().map(call).collect::<Result<_>>()?;
+        let norms = optimizer.update.norms().map(call).transpose()?;
+        Ok(Self { calls, norms, ..optimizer })
+    }
+
+    /// The range of each operand that is bound. Those that lie nowhere yet get a buffer.
+    fn resolve(&self, gpu: &Gpu, storage: &Storage, metrics: &BufferRange) -> Result<HashMap<Operand, BufferRange>> {
+        let mut ranges = HashMap::new();
+        for operand in self.update.launches().flat_map(|launch| &launch.bindings).map(|binding| binding.operand) {
+            if ranges.contains_key(&operand) {
+                continue;
+            }
+            let bytes = self.update.bytes(operand);
+            let range = match operand {
+                Operand::Step => self.table_buffer.range(0, bytes),
+                Operand::Table => self.table_buffer.range(TABLE_OFFSET as u64, bytes),
+                Operand::Metrics => metrics.clone(),
+                Operand::Parameters(window) => storage.params.windows()[window].whole(),
+                Operand::Gradients(window) => storage.grads.windows()[window].whole(),
+                Operand::FirstMoment(window) => self.moments[0].windows()[window].whole(),
+                Operand::SecondMoment(window) => self.moments[1].windows()[window].whole(),
+                Operand::Runs(_)
+                | Operand::RunLayers
+                | Operand::Sums
+                | Operand::LayerSums
+                | Operand::TrainedBlocks(_)
+                | Operand::ClipSums => gpu.buffer(&operand.to_string(), bytes)?.whole(),
+            };
+            ranges.insert(operand, range);
+        }
+        Ok(ranges)
+    }
+
+    fn call(&self, gpu: &Gpu, dispatch: &Dispatch<Operand>) -> Result<Call> {
+        let range = |operand| self.ranges[operand].clone();
+        let ranges: Vec<_> = dispatch.bindings.iter().map(|b| (range(&b.operand), b.access)).collect();
+        gpu.call(&dispatch.kernel, &ranges, dispatch.grid)
+    }
+
+    fn write_runs(&self, gpu: &Gpu) {
+        for (operand, range) in &self.ranges {
+            match operand {
+                Operand::Runs(window) => gpu.write(range, 0, self.update.runs_of(*window)),
+                Operand::RunLayers => gpu.write(range, 0, &self.update.run_layers()),
+                _ => (),
+            }
+        }
+    }
+
+    fn write_trained_blocks(&self, gpu: &Gpu) {
+        for (operand, range) in &self.ranges {
+            if let Operand::TrainedBlocks(window) = operand {
+                gpu.write(range, 0, &self.update.trained_blocks(*window, |row| self.table.is_trained(row)));
+            }
+        }
+    }
+
+    /// The rows of the layer table: the layers and groups that occur among the parameters, by layer and then by group.
+    pub fn rows(&self) -> &[Row] {
+        self.update.rows()
+    }
+
+    /// Scales the learning rate of the row at `row` in [`Optimizer::rows`] from the next step on. At 0 the row is frozen: its
+    /// parameters and moments do not change at all, and its gradients count neither in the norm for clipping nor in
+    /// [`LayerNorms`].
+    ///
+    /// # Panics
+    /// If there is no such row, or `scale` is negative or not finite.
+    pub fn set_scale(&mut self, gpu: &Gpu, row: usize, scale: f64) {
+        self.table.set_scale(row, scale);
+        self.write_trained_blocks(gpu);
+    }
+
+    /// Writes the table for the next step, with the learning rate that `rate` gives each row.
+    pub fn prepare(&mut self, gpu: &Gpu, rate: impl Fn(&Row) -> f64) {
+        self.step += 1;
+        self.table.fill(self.step, rate);
+        gpu.write(&self.table_buffer, 0, self.table.bytes());
+    }
+
+    /// What a step runs after its backward pass.
+    pub fn calls(&self) -> &[Call] {
+        &self.calls
+    }
+
+    /// The norms of the latest step by layer; none where [`super::Settings::layer_norms`] is off.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Device`] where the device fails.
+    pub fn layer_norms(&self, gpu: &Gpu) -> Result<Vec<LayerNorms>> {
+        let Some(call) = &self.norms else { return Ok(vec![]) };
+        gpu.run([call])?;
+        let sums: Vec<[f32; 4]> = gpu.read(&self.ranges[&Operand::LayerSums])?;
+        let norm = |square: f32| f64::from(square).sqrt();
+        let norms = |s: &[f32; 4]| LayerNorms { gradient: norm(s[0]), update: norm(s[1]), weight: norm(s[2]) };
+        Ok(sums.iter().map(norms).collect())
+    }
+
+    /// The moments, first to last: arenas of the parameters' layout.
+    pub fn moments(&self) -> &[Arena] {
+        &self.moments
+    }
+
+    /// Continues after step `steps`, as when its moments were put back from a checkpoint.
+    ///
+    /// # Panics
+    /// If there are more than 2^31 steps.
+    pub fn set_steps(&mut self, steps: u64) {
+        self.step = i32::try_from(steps).expect("a run has fewer steps than that");
+    }
+}
