@@ -1,6 +1,6 @@
 //! `lerac bench`.
 
-use super::progress::open_data;
+use super::progress::open_pictures;
 use super::{DeviceArgs, print, table_of};
 use crate::data::Source;
 use crate::error::{Error, Result};
@@ -58,7 +58,7 @@ pub(super) struct BenchArgs {
     /// Image folders: decode every image once, into this file, and time reading that
     #[arg(long)]
     cache: Option<PathBuf>,
-    /// Images per step
+    /// Examples per step
     #[arg(long, default_value_t = 64, value_parser = whole::<usize>)]
     batch_size: usize,
     /// Timed runs, of which the median counts
@@ -95,7 +95,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<()> {
     if args.what == What::Loader {
         let (name, dir) = (args.data.as_str(), args.data_dir.as_deref());
         let (image_size, cache) = (args.image_size, args.cache.as_deref());
-        let splits = open_data(&Source { name, dir, image_size, cache, ..Source::default() }, false)?;
+        let splits = open_pictures(&Source { name, dir, image_size, cache, ..Source::default() }, false)?;
         return show(args, None, &bench::loader(&splits.train, args.batch_size, args.runs)?);
     }
     let gpu = args.device.open()?;
@@ -104,10 +104,8 @@ pub(super) fn run(args: &BenchArgs) -> Result<()> {
         What::Ops => {
             let model = args.models.first().map_or("resnet20", String::as_str);
             if args.variants {
-                let task = bench::task();
-                let [_, h, w] = task.image;
-                let subject =
-                    Subject { model: &nn::named_for(model, [h, w])?, task: &task, batch_size: args.batch_size };
+                let config = Config { model: model.to_owned(), ..config };
+                let subject = Subject::of(&config, bench::task(&config)?.data.train.form())?;
                 let measured = subject.measure(&gpu, Effort { all: true, time: Duration::MAX }, |_, _, _| ())?;
                 return show(args, Some((&gpu, &peaks)), &bench::variants(&measured, &peaks));
             }

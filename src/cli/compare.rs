@@ -160,14 +160,14 @@ fn show(out: &Path, setting: &Setting<'_>, finished: &[Finished]) -> Result<()> 
     comparison.in_words().iter().for_each(|sentence| print(sentence));
     let (config, summary) = (setting.config, &finished[0].summary);
     print(&format!(
-        "{} on {}, {} epoch(s) of {} images, batch size {}, {} test images, {}; relative time is the median over pairs of \
+        "{} on {}, {} epoch(s) of {} examples, batch size {}, {} test examples, {}; relative time is the median over pairs of \
          intervals, in which other work on the machine shows; files in {}, first of all report.html",
         config.model,
         config.data,
         config.epochs,
-        summary.images_per_epoch,
+        summary.examples_per_epoch,
         config.batch_size,
-        summary.test_images,
+        summary.test_examples,
         setting.adapter.name,
         out.display()
     ));
@@ -193,14 +193,14 @@ fn command_line() -> String {
 fn table(comparison: &Comparison) -> String {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);
-    let measure = comparison.measure;
-    let test = format!("test {}", measure.name());
+    let measure = &comparison.measure;
+    let test = format!("test {}", measure.name);
     table.set_header(["method", &test, "seeds", "ms per step", "time per step, relative"]);
     for result in &comparison.arms {
         let deviation = result.test_score_sd.map_or(String::new(), |sd| format!(" ± {:.2}", measure.shown(sd)));
         table.add_row([
             result.arm.clone(),
-            format!("{:.2}{deviation} {}", measure.shown(result.test_score), measure.unit()),
+            format!("{:.2}{deviation} {}", measure.shown(result.test_score), measure.unit),
             result.seeds.len().to_string(),
             format!("{:.1}", result.milliseconds_per_step),
             result.relative_time.map_or(String::new(), |ratio| format!("{ratio:.3}")),

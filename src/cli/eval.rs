@@ -3,10 +3,11 @@
 use super::progress::{Reading, open_data};
 use super::{ConfigArgs, DeviceArgs, print};
 use crate::error::Result;
-use crate::train::{TestResult, read_test_set, test_result, trained};
+use crate::gpu::block_on;
+use crate::train::{Task, read_test_set, trained};
 use clap::{ArgMatches, Args};
 use serde::Serialize;
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 /// Options of `lerac eval`.
 #[derive(Debug, Args)]
@@ -25,34 +26,42 @@ pub(super) struct EvalArgs {
 #[derive(Serialize)]
 struct Evaluated {
     #[serde(flatten)]
-    result: TestResult,
+    scores: BTreeMap<String, f64>,
     test_loss: f64,
-    test_images: u32,
+    test_examples: u32,
 }
 
-/// Prints loss and score over the test set.
+/// Prints loss and scores over the test set.
 pub(super) fn run(args: &EvalArgs, matches: &ArgMatches) -> Result<()> {
     let config = args.config.resolve(matches)?;
     config.check()?;
     let splits = open_data(&config.source(), false)?;
+    let task = Task::of(&config, &splits)?;
     let gpu = args.device.open()?;
-    let session = trained(&gpu, &config, &splits)?;
-    let test = Arc::new(splits.test);
-    let (sums, _) = read_test_set(&session, test.clone(), config.batch_size, &mut Reading::new())?;
-    let result = test_result(&sums, &splits.train, &test, None);
-    let (test_loss, test_images) = (sums.mean_loss(), sums.images);
-    print(&match (args.json, result) {
-        (true, _) => {
-            let evaluated = Evaluated { result, test_loss, test_images };
+    let session = trained(&gpu, &task)?;
+    let read = read_test_set(&session, splits.test.clone(), config.batch_size, &mut Reading::new());
+    let (totals, _) = block_on(read)?;
+    let (scores, examples) = (session.scores(&totals), totals.examples);
+    let baseline = task.objective.baseline(&*splits.train, &*splits.test)?;
+    let measure = scores.measure();
+    print(&match args.json {
+        true => {
+            let mut of_test: BTreeMap<String, f64> =
+                scores.entries().map(|(key, value)| (format!("test_{key}"), value)).collect();
+            of_test.extend(baseline.map(|baseline| (format!("{}_{}", baseline.key, measure.key), baseline.value)));
+            let evaluated = Evaluated { scores: of_test, test_loss: scores.loss, test_examples: examples };
             serde_json::to_string(&evaluated).expect("an evaluation is plain data")
         }
-        (false, TestResult::Classes { test_top5, .. }) => {
-            format!(
-                "{result} of {test_images} images, {:.2} % among the first five, loss {test_loss:.4}",
-                100.0 * test_top5
-            )
+        false => {
+            let others = scores.measures.iter().zip(&scores.values).skip(1);
+            let others: String =
+                others.map(|(measure, value)| format!(", {} {}", measure.name, measure.text(*value))).collect();
+            let baseline = baseline.map_or(String::new(), |baseline| {
+                format!(" ({}: {})", baseline.name, measure.text(baseline.value))
+            });
+            let (name, loss) = (&measure.name, scores.loss);
+            format!("test {name} {scores}{baseline} of {examples} examples{others}, loss {loss:.4}")
         }
-        (false, TestResult::Years { .. }) => format!("{result} over {test_images} images, loss {test_loss:.4}"),
     });
     Ok(())
 }

@@ -2,11 +2,12 @@
 
 use super::{DeviceArgs, print};
 use crate::curriculum::Layer;
-use crate::data::{Source, check_side};
+use crate::data::{Meaning, Source, check_side, plain_form};
 use crate::error::Result;
 use crate::gpu::{Gpu, Options, adapters, choose};
-use crate::nn::{self, NetOptions, Task};
-use crate::tape::{Keep, Mode, Tape};
+use crate::nn::objective::{ObjectiveOptions, objective_for};
+use crate::nn::{self, NetOptions};
+use crate::tape::{Keep, Mode, Operand, Tape};
 use clap::Args;
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use std::path::PathBuf;
@@ -34,7 +35,7 @@ pub(super) struct InfoArgs {
     /// Classes of images that are not here, of --image-size [default: the model's usual one]; 1000 and 224 are ImageNet's
     #[arg(long, requires = "model", conflicts_with_all = ["data", "data_dir", "class_list"], value_parser = clap::value_parser!(u32).range(1..=1 << 16))]
     classes: Option<u32>,
-    /// Images per step
+    /// Examples per step
     #[arg(long, default_value_t = 64, requires = "model", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     batch_size: u32,
     /// Print JSON
@@ -52,20 +53,20 @@ fn describe(model: &str, args: &InfoArgs) -> Result<()> {
         class_list: args.class_list.as_deref(),
         ..Source::default()
     };
-    let (image, outputs, whose) = match args.classes {
+    let (form, whose) = match args.classes {
         Some(classes) => {
             let side = args.image_size.unwrap_or(nn::usual_side(model));
             check_side(side)?;
-            ([3, side, side], classes as usize, format!("{classes} classes of {side}x{side}"))
+            let names = Meaning::Classes((0..classes).map(|i| format!("class {i}")).collect());
+            (plain_form([3, side, side], &names), format!("{classes} classes of {side}x{side}"))
         }
-        None => {
-            let (image, outputs) = source.form()?;
-            (image, outputs, args.data.clone())
-        }
+        None => (source.form()?, args.data.clone()),
     };
-    let task = Task::new(image, outputs);
-    let model_for = nn::named_for(model, [image[1], image[2]])?;
-    let recorded = nn::record(&model_for, &task, batch_size, Tape::new(Mode::Train), NetOptions::default());
+    let network = nn::named(model)?;
+    network.accepts(&form)?;
+    let objective = objective_for(&form, ObjectiveOptions::default())?;
+    let tape = Tape::new(Mode::Train);
+    let recorded = nn::record(&*network, &form, &*objective, batch_size, tape, NetOptions::default());
     let tape = &recorded.tape;
     let rows = recorded.layers.iter().enumerate().map(|(i, layer)| {
         let of_layer = tape.parameters().iter().filter(|declared| declared.layer == i);
@@ -81,19 +82,20 @@ fn describe(model: &str, args: &InfoArgs) -> Result<()> {
     let rows: Vec<LayerLine<'_>> = rows.collect();
     let parameters: usize = rows.iter().map(|row| row.parameters).sum();
     let multiply_adds: u64 = rows.iter().map(|row| row.multiply_adds).sum();
-    let kept = [recorded.batch.into(), recorded.logits.into()];
+    let outputs = recorded.outputs.iter().copied().map(Operand::Value);
+    let kept: Vec<Operand> = recorded.columns.iter().flatten().copied().chain(outputs).collect();
     let plan = tape.plan(Keep::Only(&kept), &[]);
     if args.json {
         let report = serde_json::json!({
             "model": model, "data": whose, "batch_size": batch_size, "layers": rows, "parameters": parameters,
-            "multiply_adds_per_image": multiply_adds, "training_bytes": plan.total(), "plan": plan,
+            "multiply_adds_per_example": multiply_adds, "training_bytes": plan.total(), "plan": plan,
         });
         print(&serde_json::to_string_pretty(&report).expect("a report is plain data"));
         return Ok(());
     }
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);
-    table.set_header(["depth", "block", "layer", "output", "parameters", "multiply-adds per image"]);
+    table.set_header(["depth", "block", "layer", "output", "parameters", "multiply-adds per example"]);
     for row in &rows {
         table.add_row([
             row.layer.depth.to_string(),
@@ -105,7 +107,7 @@ fn describe(model: &str, args: &InfoArgs) -> Result<()> {
         ]);
     }
     print(&format!(
-        "{table}\n{model} on {}: {parameters} parameters, {:.1} M multiply-adds forward per image; a training step of {batch_size} \
+        "{table}\n{model} on {}: {parameters} parameters, {:.1} M multiply-adds forward per example; a training step of {batch_size} \
          takes {:.1} MiB on the device, the optimiser's moments not counted",
         whose,
         multiply_adds as f64 / 1e6,

@@ -1,9 +1,10 @@
 //! `lerac predict`.
 
 use super::{ConfigArgs, DeviceArgs, print};
-use crate::data::{Augmentation, Dataset, HostBatch, Meaning, Source, read_image};
+use crate::data::{Batch, Examples, Source};
 use crate::error::{Error, Result};
-use crate::train::{Prediction, trained, whole};
+use crate::nn::objective::Prediction;
+use crate::train::{Task, trained, whole};
 use clap::{ArgMatches, Args};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -27,69 +28,54 @@ pub(super) struct PredictArgs {
     device: DeviceArgs,
 }
 
-/// exp(z) / sum exp(z).
-fn softmax(logits: &[f32]) -> Vec<f64> {
-    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let powers: Vec<f64> = logits.iter().map(|&z| f64::from(z - top).exp()).collect();
-    let sum: f64 = powers.iter().sum();
-    powers.iter().map(|power| power / sum).collect()
-}
-
-/// Prints the most probable classes of each image, or its age.
+/// Prints what the model says of each file.
 pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
     let config = args.config.resolve(matches)?;
     config.check()?;
     // Of the set's own images none is read.
     let splits = Source { cache: None, skip_bad: false, ..config.source() }.open(&mut |_| ())?;
-    let known = &splits.test;
-    if known.meaning == Meaning::Years && args.top.is_some() {
-        return Err(Error::option("--top", format!("is for classes, which {} has not; leave it out", known.name)));
+    let task = Task::of(&config, &splits)?;
+    if splits.test.form().classes().is_empty() && args.top.is_some() {
+        return Err(Error::option("--top", format!("is for classes, which {} has not; leave it out", config.data)));
     }
-    let bytes = args.images.iter().map(|path| Ok(known.frame().fit(&read_image(path)?)));
-    let bytes = bytes.collect::<Result<Vec<_>>>()?.concat();
-    let given = Dataset { images: bytes.into(), labels: vec![0; args.images.len()], ..known.clone() };
+    let given = splits.test.of_files(&args.images)?;
     let gpu = args.device.open()?;
-    let session = trained(&gpu, &config, &splits)?;
+    let session = trained(&gpu, &task)?;
     let indices: Vec<u32> = (0..given.len() as u32).collect();
-    let batches = indices.chunks(config.batch_size);
-    let batches = batches.map(|i| HostBatch::gather(&given, i, config.batch_size, || Augmentation::IDENTITY));
-    for (path, logits) in args.images.iter().zip(session.logits(batches)?) {
-        if logits.iter().any(|logit| !logit.is_finite()) {
+    let batches = indices.chunks(config.batch_size).map(|i| Batch::gather(&*given, i, config.batch_size, None));
+    for (path, outputs) in args.images.iter().zip(session.outputs(batches)?) {
+        if outputs.iter().any(|output| !output.is_finite()) {
             let message = format!(
                 "{}: what the model makes of it is not finite: the weights of --init are out of bounds",
                 path.display()
             );
             return Err(Error::NonFinite(message));
         }
-        print(&match session.prediction(&logits) {
-            Prediction::Class(_) => classes_line(path, &logits, known.classes(), args),
-            Prediction::Number(years) => years_line(path, years, args),
-        });
+        print(&line(path, task.objective.predict(&[&outputs]), args));
     }
     Ok(())
 }
 
-/// The most probable classes of the image at `path`.
-fn classes_line(path: &Path, logits: &[f32], names: &[String], args: &PredictArgs) -> String {
-    let mut classes: Vec<(f64, &String)> = softmax(logits).into_iter().zip(names).collect();
-    classes.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-    classes.truncate(args.top.unwrap_or(5));
-    match args.json {
-        true => {
-            let classes = classes.iter().map(|(p, class)| json!({"class": class, "probability": p}));
-            json!({"image": path.to_string_lossy(), "classes": classes.collect::<Vec<_>>()}).to_string()
+/// What is printed of the file at `path`.
+fn line(path: &Path, prediction: Prediction, args: &PredictArgs) -> String {
+    let (shown, name) = (path.display(), path.to_string_lossy());
+    match (prediction, args.json) {
+        (Prediction::Classes(mut classes), json) => {
+            classes.truncate(args.top.unwrap_or(5));
+            match json {
+                true => {
+                    let classes = classes.iter().map(|(class, p)| json!({"class": class, "probability": p}));
+                    json!({"image": name, "classes": classes.collect::<Vec<_>>()}).to_string()
+                }
+                false => {
+                    let classes = classes.iter().map(|(class, p)| format!("{class} {:.1} %", 100.0 * p));
+                    format!("{shown}: {}", classes.collect::<Vec<_>>().join(", "))
+                }
+            }
         }
-        false => {
-            let classes = classes.iter().map(|(p, class)| format!("{class} {:.1} %", 100.0 * p));
-            format!("{}: {}", path.display(), classes.collect::<Vec<_>>().join(", "))
-        }
-    }
-}
-
-/// The age of the face at `path`.
-fn years_line(path: &Path, years: f32, args: &PredictArgs) -> String {
-    match args.json {
-        true => json!({"image": path.to_string_lossy(), "years": years}).to_string(),
-        false => format!("{}: {years:.1} years", path.display()),
+        (Prediction::Number(number, unit), true) => json!({"image": name, unit: number as f32}).to_string(),
+        (Prediction::Number(number, unit), false) => format!("{shown}: {number:.1} {unit}"),
+        (Prediction::Text(text), true) => json!({"image": name, "text": text}).to_string(),
+        (Prediction::Text(text), false) => format!("{shown}: {text}"),
     }
 }

@@ -1,12 +1,11 @@
-//! A progress bar that hears a run.
+//! Progress bars.
 
 use super::say;
 use crate::clock::Instant;
 use crate::curriculum::Layer;
-use crate::data::{News, Source, Splits};
+use crate::data::{News, PictureSplits, Source, Splits};
 use crate::error::Result;
-use crate::study::RunDir;
-use crate::train::{Checkpoint, EpochRecord, IntervalRecord, NoiseRecord, Observer, SessionPlan};
+use crate::train::{EpochRecord, IntervalRecord, Observer, SessionPlan};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::Duration;
 
@@ -19,13 +18,12 @@ pub(super) struct Progress {
     quiet: bool,
 }
 
-/// Shows a run and passes what it hears on to the run's directory.
-pub(super) struct Heard<'d> {
+/// Shows a run while it trains.
+pub(super) struct Shown {
     bar: ProgressBar,
     quiet: bool,
     /// When the latest line was said.
     said: Instant,
-    dir: &'d mut RunDir,
 }
 
 fn bar(bars: &MultiProgress, quiet: bool, length: u64, template: &str) -> ProgressBar {
@@ -40,8 +38,13 @@ fn bar(bars: &MultiProgress, quiet: bool, length: u64, template: &str) -> Progre
 
 /// Opens a data set; notes are said, and a bar shows the images that are decoded, where there is a terminal.
 pub(super) fn open_data(source: &Source<'_>, quiet: bool) -> Result<Splits> {
+    open_pictures(source, quiet).map(Splits::from)
+}
+
+/// Opens a data set as pictures, likewise.
+pub(super) fn open_pictures(source: &Source<'_>, quiet: bool) -> Result<PictureSplits> {
     let bar = bar(&MultiProgress::new(), quiet, 0, "decoding {bar:30} {pos}/{len} images ETA {eta}");
-    let opened = source.open(&mut |news| match news {
+    let opened = source.open_pictures(&mut |news| match news {
         News::Note(note) => bar.suspend(|| say(&format!("note: {note}"))),
         News::Decoded { done, all } => {
             bar.set_length(all as u64);
@@ -52,7 +55,7 @@ pub(super) fn open_data(source: &Source<'_>, quiet: bool) -> Result<Splits> {
     opened
 }
 
-/// A bar that counts the images of a set as they are read.
+/// A bar that counts the examples of a set as they are read.
 pub(super) struct Reading(ProgressBar);
 
 impl Reading {
@@ -63,10 +66,10 @@ impl Reading {
 }
 
 impl Observer for Reading {
-    fn reading(&mut self, part: &str, done: usize, images: usize) {
-        self.0.set_length(images as u64);
+    fn reading(&mut self, part: &str, done: usize, examples: usize) {
+        self.0.set_length(examples as u64);
         self.0.set_position(done as u64);
-        self.0.set_message(format!("{part} images"));
+        self.0.set_message(format!("{part} examples"));
     }
 }
 
@@ -98,13 +101,13 @@ impl Progress {
         bar
     }
 
-    /// The bar with the directory that hears the same.
-    pub(super) fn beside(self, dir: &mut RunDir) -> Heard<'_> {
-        Heard { bar: self.bar, quiet: self.quiet, said: Instant::now(), dir }
+    /// The bar of a run that begins.
+    pub(super) fn start(self) -> Shown {
+        Shown { bar: self.bar, quiet: self.quiet, said: Instant::now() }
     }
 }
 
-impl Heard<'_> {
+impl Shown {
     /// Takes the bar away.
     pub(super) fn finish(self) {
         self.bar.finish_and_clear();
@@ -127,8 +130,8 @@ impl Heard<'_> {
     }
 }
 
-impl Observer for Heard<'_> {
-    fn begin(&mut self, plan: &SessionPlan, layers: &[Layer], steps: u64) -> Result<()> {
+impl Observer for Shown {
+    fn begin(&mut self, plan: &SessionPlan, _layers: &[Layer], steps: u64) -> Result<()> {
         self.bar.set_length(steps);
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         self.say(&format!(
@@ -141,7 +144,7 @@ impl Observer for Heard<'_> {
             mib(plan.evaluation),
             mib(plan.moments),
         ));
-        self.dir.begin(plan, layers, steps)
+        Ok(())
     }
 
     fn skipped(&mut self, names: &[String]) {
@@ -154,50 +157,34 @@ impl Observer for Heard<'_> {
 
     fn interval(&mut self, record: &IntervalRecord) -> Result<()> {
         let state = format!(
-            "loss {:.3} {} {} {:.0} images/s",
-            record.train_loss,
-            record.train_score.measure.name(),
-            record.train_score,
-            record.images_per_second
+            "loss {:.3} {} {} {:.0} examples/s",
+            record.training.loss,
+            record.training.measure().name,
+            record.training,
+            record.examples_per_second
         );
         let steps = self.bar.length().unwrap_or_default();
         self.say_now_and_then(&format!("step {} of {steps}: {state}", record.step));
         self.bar.set_message(state);
-        self.dir.interval(record)
+        Ok(())
     }
 
-    fn reading(&mut self, part: &str, done: usize, images: usize) {
-        let state = format!("{part} images {done}/{images}");
+    fn reading(&mut self, part: &str, done: usize, examples: usize) {
+        let state = format!("{part} examples {done}/{examples}");
         self.say_now_and_then(&state);
         self.bar.set_message(state);
     }
 
-    fn noise(&mut self, record: &NoiseRecord) -> Result<()> {
-        self.dir.noise(record)
-    }
-
     fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
-        let held_out = record.validation_score.map_or(String::new(), |score| format!(", validation {score}"));
+        let held_out = record.validation.as_ref().map_or(String::new(), |scores| format!(", validation {scores}"));
         self.say(&format!(
             "{} epoch {}: loss {:.4}, training {}{held_out}",
             self.bar.prefix(),
             record.epoch,
-            record.train_loss,
-            record.train_score
+            record.training.loss,
+            record.training
         ));
         self.said = Instant::now();
-        self.dir.epoch(record)
-    }
-
-    fn wants_checkpoint(&self, step: u64) -> bool {
-        self.dir.wants_checkpoint(step)
-    }
-
-    fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<()> {
-        self.dir.checkpoint(checkpoint)
-    }
-
-    fn wants_to_stop(&self) -> bool {
-        self.dir.wants_to_stop()
+        Ok(())
     }
 }

@@ -4,7 +4,9 @@ use super::{ConfigArgs, print};
 use crate::curriculum::{Layer, Time, rates};
 use crate::error::{Error, Result};
 use crate::files::write_shared_by;
-use crate::nn::{self, Task};
+use crate::data::{Meaning, plain_form};
+use crate::nn::objective::objective_for;
+use crate::nn;
 use crate::study::plots::{self, HeatMap};
 use crate::tape::{Mode, Tape};
 use crate::train::{Config, Method, ScheduleKind, whole};
@@ -45,8 +47,11 @@ const DRAWN: u64 = 400;
 /// The layers of a model, which do not depend on the images.
 fn layers_of(config: &Config) -> Result<Vec<Layer>> {
     let side = nn::usual_side(&config.model);
-    let task = Task::new([3, side, side], 10);
-    Ok(nn::record(&nn::named(&config.model)?, &task, 1, Tape::new(Mode::Eval), config.net_options()).layers)
+    let names = Meaning::Classes((0..10).map(|i| format!("class {i}")).collect());
+    let form = plain_form([3, side, side], &names);
+    let (model, objective) = (nn::named(&config.model)?, objective_for(&form, config.objective())?);
+    let tape = Tape::new(Mode::Eval);
+    Ok(nn::record(&*model, &form, &*objective, 1, tape, config.net_options()).layers)
 }
 
 /// Prints, writes and draws the rates.

@@ -7,7 +7,7 @@ use crate::data::Splits;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::study::{RunDir, bench};
-use crate::train::{self, Checkpoint, Config, Outcome, Summary};
+use crate::train::{self, Checkpoint, Config, Outcome, Summary, Task};
 use clap::{ArgMatches, Args};
 use indicatif::MultiProgress;
 use std::path::{Path, PathBuf};
@@ -68,7 +68,7 @@ pub(super) fn run(args: &TrainArgs, matches: &ArgMatches) -> Result<()> {
         config.kernels = tune::kernels(
             &gpu,
             &config,
-            (splits.train.image, splits.train.meaning.outputs()),
+            splits.train.form(),
             args.tune,
             args.shown.quiet,
         )?;
@@ -97,7 +97,7 @@ pub(super) fn carry_out(
             Error::Interrupted(format!("{place}; `lerac resume {}` goes on with it", out.display()))
         }
         Error::Device(fault) if RunDir::can_be_resumed(out) => {
-            Error::Device(format!("{fault}; `lerac resume {}` goes on behind the last checkpoint", out.display()))
+            Error::Device(format!("{fault}; `lerac resume {}` continues after the last checkpoint", out.display()))
         }
         other => other,
     })?;
@@ -113,55 +113,57 @@ pub(super) fn carry_out(
 }
 
 /// Trains into a directory, from its checkpoint on if there is one.
-pub(super) fn fill<'g>(
-    gpu: &'g Gpu,
+pub(super) fn fill(
+    gpu: &Gpu,
     config: &Config,
     splits: &Splits,
     (mut dir, checkpoint): (RunDir, Option<Checkpoint>),
     method: &str,
     progress: Progress,
-) -> Result<Outcome<'g>> {
+) -> Result<Outcome> {
     let notes = std::mem::take(&mut dir.notes);
-    let mut progress = progress.beside(&mut dir);
+    let task = Task::of(config, splits)?;
+    let mut shown = progress.start();
     notes.iter().for_each(|note| say(&format!("note: {note}")));
     let outcome = match &checkpoint {
-        None => train::run(gpu, config, splits, &mut progress),
+        None => train::run(gpu, &task, &mut (&mut shown, &mut dir)),
         Some(checkpoint) => {
-            let standing = &checkpoint.standing;
-            progress.say(&format!("goes on behind step {}", standing.step));
-            if standing.adapter != gpu.info().name {
+            let state = &checkpoint.state;
+            shown.say(&format!("continues after step {}", state.step));
+            if state.adapter != gpu.info().name {
                 say(&format!(
                     "note: the checkpoint was made on {}; on {} results agree up to rounding only",
-                    standing.adapter,
+                    state.adapter,
                     gpu.info().name
                 ));
             }
-            if standing.version != env!("CARGO_PKG_VERSION") {
+            if state.version != env!("CARGO_PKG_VERSION") {
                 say(&format!(
                     "note: the checkpoint was made by lerac {}; what {} does from here on may differ by rounding",
-                    standing.version,
+                    state.version,
                     env!("CARGO_PKG_VERSION")
                 ));
             }
-            train::resume(gpu, config, splits, checkpoint, &mut progress)
+            train::resume(gpu, &task, checkpoint, &mut (&mut shown, &mut dir))
         }
     };
-    progress.finish();
+    shown.finish();
     let outcome = outcome?;
     dir.finish(&outcome, method)?;
     Ok(outcome)
 }
 
 fn in_words(summary: &Summary, out: &Path) -> String {
-    let validation = summary.result.validation().map_or(String::new(), |score| format!(", validation {score}"));
+    let text = |value| format!(", validation {}", summary.measure().text(value));
+    let validation = summary.validation().map_or(String::new(), text);
     format!(
-        "{} of {} images (epoch {}{validation}); {} steps in {:.1} s, {:.0} images/s, {:.1} ms per step; {}",
-        summary.result,
-        summary.test_images,
+        "{} of {} examples (epoch {}{validation}); {} steps in {:.1} s, {:.0} examples/s, {:.1} ms per step; {}",
+        summary.in_words(),
+        summary.test_examples,
         summary.best_epoch,
         summary.steps,
         summary.seconds,
-        summary.images_per_second,
+        summary.examples_per_second,
         summary.milliseconds_per_step,
         out.display()
     )

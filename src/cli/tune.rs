@@ -3,7 +3,7 @@
 use super::{ConfigArgs, DeviceArgs, print, progress, say, table_of};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::nn;
+use crate::data::Form;
 use crate::study::KernelCache;
 use crate::study::bench::{self, Effort, Measured, Subject};
 use crate::tape::Choices;
@@ -32,31 +32,18 @@ pub(super) struct TuneArgs {
 /// What a measurement takes unless told otherwise.
 const SECONDS: f64 = 3.0;
 
-/// Channels, height and width, and the number of classes that a model is made for.
-pub(super) type Form = ([usize; 3], usize);
-
-/// What `config` trains on images of this form, for `see`.
-fn with_subject<T>(config: &Config, (image, classes): Form, see: impl FnOnce(&Subject<'_>) -> T) -> Result<T> {
-    let [_, h, w] = image;
-    let task = nn::Task::new(image, classes);
-    let batch_size = config.images_per_pass();
-    Ok(see(&Subject { model: &nn::named_for(&config.model, [h, w])?, task: &task, batch_size }))
-}
-
-/// Times the kernels of `config`'s model and keeps the winners in the cache.
+/// Times the kernels of `config`'s model on data of a form and keeps the winners in the cache.
 fn measure(gpu: &Gpu, config: &Config, form: Form, seconds: f64, quiet: bool) -> Result<(KernelCache, Vec<Measured>)> {
     let mut cache = KernelCache::read(&KernelCache::path()?)?;
     let bar = progress::counter(&format!("tuning {}", config.model), quiet);
     let effort = Effort { all: false, time: Duration::from_secs_f64(seconds) };
-    let measured = with_subject(config, form, |subject| {
-        subject.measure(gpu, effort, |done, all, task| {
-            bar.set_length(all as u64);
-            bar.set_position(done as u64);
-            bar.set_message(task.to_owned());
-        })
+    let measured = Subject::of(config, form)?.measure(gpu, effort, |done, all, task| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+        bar.set_message(task.to_owned());
     });
     bar.finish_and_clear();
-    let measured = measured??;
+    let measured = measured?;
     let winners = measured.iter().filter_map(|m| Some((m.task.clone(), m.winner()?)));
     cache.add(gpu.info(), Choices(winners.collect()));
     cache.write()?;
@@ -94,16 +81,16 @@ fn unreached(measured: &[Measured]) -> String {
     }
 }
 
-/// Kernels of `config`'s model on images of this form: measured now, or in the cache.
+/// Kernels of `config`'s model on data of a form: measured now, or in the cache.
 pub(super) fn kernels(gpu: &Gpu, config: &Config, form: Form, now: bool, quiet: bool) -> Result<Choices> {
     let (cache, measured) = match now {
-        true => measure(gpu, config, form, SECONDS, quiet)?,
+        true => measure(gpu, config, form.clone(), SECONDS, quiet)?,
         false => (KernelCache::read(&KernelCache::path()?)?, vec![]),
     };
-    let tape = with_subject(config, form, |subject| subject.tape(gpu, Choices::default()))?;
+    let tape = Subject::of(config, form)?.tape(gpu, Choices::default());
     let choices = cache.choices(gpu.info(), &tape).ok_or_else(|| {
         let message = format!(
-            "nothing is kept of {} at this batch size, and for images of this size, on {}; `lerac tune` with the same options measures it",
+            "nothing is kept of {} at this batch size, and for data of this form, on {}; `lerac tune` with the same options measures it",
             config.model,
             gpu.info().name
         );

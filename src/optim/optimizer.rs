@@ -3,7 +3,7 @@
 use super::table::{TABLE_OFFSET, Table};
 use super::{Operand, Row, Update};
 use crate::error::Result;
-use crate::gpu::{Buffer, BufferRange, Call, Gpu};
+use crate::gpu::{Buffer, BufferRange, Call, Gpu, block_on};
 use crate::tape::{Dispatch, Storage};
 use crate::tensor::Arena;
 use std::collections::HashMap;
@@ -40,15 +40,15 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// Binds `update` to the parameters of `storage`. No parameter changes any more once `metrics` (a range of
-    /// [`crate::ops::metrics::Metrics`]) says that a loss was not finite.
+    /// Binds `update` to the parameters of `storage`. No parameter changes any more once `losses` (the range of
+    /// [`crate::ops::sums::Sums`]) says that a loss was not finite.
     ///
     /// # Errors
     /// [`crate::error::Error::Capacity`] or [`crate::error::Error::Device`] where the device has no room or refuses a kernel.
     ///
     /// # Panics
     /// If the update was recorded for parameters that lie otherwise.
-    pub fn new(gpu: &Gpu, storage: &Storage, metrics: &BufferRange, update: Update) -> Result<Self> {
+    pub fn new(gpu: &Gpu, storage: &Storage, losses: &BufferRange, update: Update) -> Result<Self> {
         assert_eq!(update.windows(), storage.layout.windows(), "blocks of each window: of the update, of the storage");
         gpu.compile(update.launches().map(Dispatch::pipeline))?;
         let names = ["first moment", "second moment"].into_iter().take(update.settings().rule.moments());
@@ -57,7 +57,7 @@ impl Optimizer {
         let table_buffer = gpu.buffer("layer table", table.bytes().len() as u64)?;
         let (ranges, calls) = (HashMap::new(), vec![]);
         let mut optimizer = Self { update, table, table_buffer, step: 0, moments, ranges, calls, norms: None };
-        optimizer.ranges = optimizer.resolve(gpu, storage, metrics)?;
+        optimizer.ranges = optimizer.resolve(gpu, storage, losses)?;
         optimizer.write_runs(gpu);
         optimizer.write_trained_blocks(gpu);
         let call = |dispatch| optimizer.call(gpu, dispatch);
@@ -67,7 +67,7 @@ impl Optimizer {
     }
 
     /// The range of each operand that is bound. Those that lie nowhere yet get a buffer.
-    fn resolve(&self, gpu: &Gpu, storage: &Storage, metrics: &BufferRange) -> Result<HashMap<Operand, BufferRange>> {
+    fn resolve(&self, gpu: &Gpu, storage: &Storage, losses: &BufferRange) -> Result<HashMap<Operand, BufferRange>> {
         let mut ranges = HashMap::new();
         for operand in self.update.launches().flat_map(|launch| &launch.bindings).map(|binding| binding.operand) {
             if ranges.contains_key(&operand) {
@@ -77,7 +77,7 @@ impl Optimizer {
             let range = match operand {
                 Operand::Step => self.table_buffer.range(0, bytes),
                 Operand::Table => self.table_buffer.range(TABLE_OFFSET as u64, bytes),
-                Operand::Metrics => metrics.clone(),
+                Operand::Losses => losses.clone(),
                 Operand::Parameters(window) => storage.params.windows()[window].whole(),
                 Operand::Gradients(window) => storage.grads.windows()[window].whole(),
                 Operand::FirstMoment(window) => self.moments[0].windows()[window].whole(),
@@ -150,13 +150,21 @@ impl Optimizer {
     ///
     /// # Errors
     /// [`crate::error::Error::Device`] where the device fails.
-    pub fn layer_norms(&self, gpu: &Gpu) -> Result<Vec<LayerNorms>> {
+    pub async fn layer_norms_async(&self, gpu: &Gpu) -> Result<Vec<LayerNorms>> {
         let Some(call) = &self.norms else { return Ok(vec![]) };
         gpu.run([call])?;
-        let sums: Vec<[f32; 4]> = gpu.read(&self.ranges[&Operand::LayerSums])?;
+        let sums: Vec<[f32; 4]> = gpu.read_async(&self.ranges[&Operand::LayerSums]).await?;
         let norm = |square: f32| f64::from(square).sqrt();
         let norms = |s: &[f32; 4]| LayerNorms { gradient: norm(s[0]), update: norm(s[1]), weight: norm(s[2]) };
         Ok(sums.iter().map(norms).collect())
+    }
+
+    /// [`Optimizer::layer_norms_async`], waiting.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Device`] where the device fails.
+    pub fn layer_norms(&self, gpu: &Gpu) -> Result<Vec<LayerNorms>> {
+        block_on(self.layer_norms_async(gpu))
     }
 
     /// The moments, first to last: arenas of the parameters' layout.

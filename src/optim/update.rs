@@ -3,7 +3,6 @@
 use super::table::{Hyper, Step};
 use super::{Row, Rule, Settings};
 use crate::gpu::{Access, Constant, Kernel, Shader};
-use crate::ops::metrics::Metrics;
 use crate::tape::{Binding, Declared, Dispatch, Work, linear_grid};
 use crate::tensor::{BLOCK, Layout};
 use std::fmt;
@@ -36,7 +35,7 @@ pub enum Operand {
     /// The layer table.
     Table,
     /// The sums of the loss, which say whether it was finite.
-    Metrics,
+    Losses,
     /// A window of the parameters.
     Parameters(usize),
     /// A window of the gradients.
@@ -64,7 +63,7 @@ impl fmt::Display for Operand {
         match self {
             Self::Step => write!(f, "step"),
             Self::Table => write!(f, "layer table"),
-            Self::Metrics => write!(f, "metrics"),
+            Self::Losses => write!(f, "losses"),
             Self::Parameters(window) => write!(f, "parameters {window}"),
             Self::Gradients(window) => write!(f, "gradients {window}"),
             Self::FirstMoment(window) => write!(f, "first moment {window}"),
@@ -222,7 +221,7 @@ impl Update {
                 (Operand::Gradients(window), Read),
                 (Operand::Runs(window), Read),
                 (Operand::Table, Read),
-                (Operand::Metrics, Read),
+                (Operand::Losses, Read),
                 (Operand::Sums, Write),
                 (Operand::FirstMoment(window), Write),
                 (Operand::SecondMoment(window), Write),
@@ -251,7 +250,7 @@ impl Update {
         let bytes = match operand {
             Operand::Step => size_of::<Step>(),
             Operand::Table => self.rows.len() * size_of::<Hyper>(),
-            Operand::Metrics => size_of::<Metrics>(),
+            Operand::Losses => 16,
             Operand::Parameters(window)
             | Operand::Gradients(window)
             | Operand::FirstMoment(window)

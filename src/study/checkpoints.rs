@@ -54,7 +54,7 @@ pub(super) fn save(run: &Path, checkpoint: &Checkpoint, keep: usize) -> Result<(
     fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
     // The names of the tables beside it have to last as long as it does.
     sync_directory(&folder)?;
-    let written = folder.join(name(checkpoint.standing.step));
+    let written = folder.join(name(checkpoint.state.step));
     write_whole(&written, &checkpoint.to_bytes())?;
     // Newer ones, which were not whole, are written over when the run comes to their steps.
     let mut files = files(run)?;

@@ -4,10 +4,8 @@ use super::Finished;
 use super::statistics::{
     Cochran, McNemar, PairedDifference, cochran, holm, mcnemar, mean_and_deviation, median, paired_difference,
 };
-use super::tables::{csv_of, score_columns};
-use crate::train::Measure;
+use crate::nn::objective::Measure;
 use serde::Serialize;
-use serde::ser::{SerializeStruct, Serializer};
 
 /// A method over all seeds.
 #[derive(Clone, Debug, Serialize)]
@@ -16,7 +14,7 @@ pub struct ArmResult {
     pub arm: String,
     /// The seeds, in the order of the lists below.
     pub seeds: Vec<u64>,
-    /// Mean over seeds of how well the test images are predicted.
+    /// Mean over seeds of the first measure over the test examples.
     pub test_score: f64,
     /// Its standard deviation over seeds; absent for one seed.
     pub test_score_sd: Option<f64>,
@@ -27,7 +25,7 @@ pub struct ArmResult {
     /// Time per step relative to the baseline's: the median over all seeds and intervals, each paired with the same interval of the
     /// same seed; absent without a pair.
     pub relative_time: Option<f64>,
-    /// Whether and when it is as good on the validation images as the baseline is in the end; absent without validation images or pairs.
+    /// Whether and when it is as good on the validation examples as the baseline is in the end; absent without validation examples or pairs.
     pub reaches_baseline: Option<Reached>,
     /// Test score less the baseline's with the same seed; absent for the baseline itself, and without a pair.
     pub against_baseline: Option<PairedDifference>,
@@ -64,9 +62,9 @@ pub struct Comparison {
     pub baseline: String,
     /// A row per method.
     pub arms: Vec<ArmResult>,
-    /// Cochran's Q over all methods on the pooled test predictions; absent where it is not defined, as for predicted numbers.
+    /// Cochran's Q over all methods on the pooled test predictions; absent where it is not defined, as where no classes are predicted.
     pub cochran: Option<Cochran>,
-    /// McNemar's test between each two methods; none for predicted numbers.
+    /// McNemar's test between each two methods; none where no classes are predicted.
     pub pairs: Vec<PairResult>,
 }
 
@@ -89,9 +87,9 @@ fn pairs<'r>(first: &[&'r Finished], second: &[&'r Finished]) -> Vec<(&'r Finish
     first.iter().filter_map(partner).collect()
 }
 
-/// Of the seeds of `pairs` how many of the second runs become as good on the validation images as the first ones are in the end, and the
+/// Of the seeds of `pairs` how many of the second runs become as good on the validation examples as the first ones are in the end, and the
 /// median of the epochs until they do.
-fn reaches(pairs: &[(&Finished, &Finished)], measure: Measure) -> Option<Reached> {
+fn reaches(pairs: &[(&Finished, &Finished)], measure: &Measure) -> Option<Reached> {
     let epochs = |(first, second): &(&Finished, &Finished)| {
         let &(_, wanted) = first.validation_score.last()?;
         let is_as_good = |(_, score): &&(f64, f64)| measure.merit(*score) >= measure.merit(wanted);
@@ -110,17 +108,17 @@ impl Comparison {
     /// # Panics
     /// Without a run.
     pub fn of(runs: &[Finished], baseline: &str) -> Self {
-        let measure = runs[0].summary.result.measure();
+        let measure = runs[0].summary.measure();
         let arms = by_arm(runs);
         let firsts: &[&Finished] = arms.iter().find(|arm| arm[0].arm == baseline).map_or(&[], Vec::as_slice);
         let result = |arm: &Vec<&Finished>| {
             let paired = pairs(firsts, arm);
-            let test_of = |run: &Finished| run.summary.result.test().value;
+            let test_of = |run: &Finished| run.summary.test();
             let test_scores: Vec<_> = arm.iter().map(|run| test_of(run)).collect();
             let (test_score, test_score_sd) = mean_and_deviation(&test_scores);
             let times: Vec<_> = arm.iter().map(|run| run.summary.milliseconds_per_step).collect();
             let ratios = paired.iter().flat_map(|(first, run)| {
-                first.images_per_second.iter().zip(&run.images_per_second).map(|(first, run)| first / run)
+                first.examples_per_second.iter().zip(&run.examples_per_second).map(|(first, run)| first / run)
             });
             let ratios: Vec<f64> = ratios.collect();
             let (firsts, seconds): (Vec<_>, Vec<_>) =
@@ -140,7 +138,7 @@ impl Comparison {
             }
         };
         Self {
-            measure,
+            measure: measure.clone(),
             baseline: baseline.to_owned(),
             arms: corrected(arms.iter().map(result).collect()),
             cochran: pooled_cochran(&arms),
@@ -159,28 +157,22 @@ fn corrected(mut arms: Vec<ArmResult>) -> Vec<ArmResult> {
     arms
 }
 
-/// A row of `results.csv`.
-struct ResultRow<'r>(&'r Finished);
-
-impl Serialize for ResultRow<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Finished { arm, seed, summary, .. } = self.0;
-        let [_, validation_score, test_score] = score_columns(summary.result.measure());
-        let mut columns = serializer.serialize_struct("ResultRow", 7)?;
-        columns.serialize_field("method", arm)?;
-        columns.serialize_field("seed", seed)?;
-        columns.serialize_field(test_score, &summary.result.test().value)?;
-        columns.serialize_field("test_loss", &summary.test_loss)?;
-        columns.serialize_field(validation_score, &summary.result.validation().map(|score| score.value))?;
-        columns.serialize_field("best_epoch", &summary.best_epoch)?;
-        columns.serialize_field("milliseconds_per_step", &summary.milliseconds_per_step)?;
-        columns.end()
-    }
-}
-
 /// A table with a row per run, as CSV.
+///
+/// # Panics
+/// Without a run.
 pub fn results_csv(runs: &[Finished]) -> Vec<u8> {
-    csv_of(runs.iter().map(ResultRow))
+    let key = &runs[0].summary.measure().key;
+    let mut writer = csv::Writer::from_writer(vec![]);
+    let [test, validation] = ["test", "validation"].map(|part| format!("{part}_{key}"));
+    let header = ["method", "seed", &test, "test_loss", &validation, "best_epoch", "milliseconds_per_step"];
+    writer.write_record(header).expect("a vector takes every row");
+    for Finished { arm, seed, summary, .. } in runs {
+        let scores = (summary.test(), summary.test_loss, summary.validation());
+        let row = (arm, seed, scores, summary.best_epoch, summary.milliseconds_per_step);
+        writer.serialize(row).expect("a vector takes every row");
+    }
+    writer.into_inner().expect("a vector needs no flush")
 }
 
 /// Cochran's Q over the seeds that every method has.

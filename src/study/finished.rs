@@ -1,9 +1,10 @@
 //! A finished run, read back from its directory.
 
-use super::tables::{self, LayerRow, MetricsRow, NoiseRow, PredictionRow, REMEDY, SpeedRow};
+use super::tables::{self, LayerRow, MetricsRow, NoiseRow, PartRow, PredictionRow, REMEDY, SpeedRow, offset_of_row};
 use crate::error::{Error, Result};
 use crate::files::text;
-use crate::train::{Config, Measure, Prediction, Summary};
+use crate::nn::objective::{Answer, Measure};
+use crate::train::{Config, Summary};
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -23,17 +24,17 @@ pub struct Finished {
     pub dir: PathBuf,
     /// (epoch, mean training loss) of each interval, short ones taken together with those before them.
     pub train_loss: Vec<(f64, f64)>,
-    /// (epoch, how well training images were predicted), likewise.
+    /// (epoch, first measure over training examples), likewise.
     pub train_score: Vec<(f64, f64)>,
-    /// Images per second of each interval.
-    pub images_per_second: Vec<f64>,
-    /// (epoch, mean validation loss) after each epoch; empty without validation images.
+    /// Training examples per second of each interval.
+    pub examples_per_second: Vec<f64>,
+    /// (epoch, mean validation loss) after each epoch; empty without validation examples.
     pub validation_loss: Vec<(f64, f64)>,
-    /// (epoch, how well validation images were predicted) after each epoch.
+    /// (epoch, first measure over validation examples) after each epoch.
     pub validation_score: Vec<(f64, f64)>,
     /// What happened to each layer, in order.
     pub layers: Vec<LayerHistory>,
-    /// Whether each test image's class was predicted right; empty where numbers are predicted.
+    /// Whether each test example's class was predicted right; empty where no classes are predicted.
     pub right: Vec<bool>,
 }
 
@@ -132,10 +133,9 @@ impl Finished {
         };
         let (path, bytes) = needed("config.toml")?;
         check_same(dir, &Config::from_toml(&path, &bytes)?, config, "choose another directory or remove it")?;
-        let measure = summary.result.measure();
-        let metrics = rows(needed("metrics.csv")?, |row: &MetricsRow| row.is_sound(measure))?;
+        let metrics = metrics(needed("metrics.csv")?, &summary.measures)?;
         let speed = rows(needed("speed.csv")?, SpeedRow::is_sound)?;
-        let predictions = predictions(needed("predictions.csv")?, &summary)?;
+        let right = predictions(needed("predictions.csv")?, &summary)?;
         let layers = rows(needed("layers.csv")?, LayerRow::is_sound)?;
         let noise = match config.snr_every {
             0 => vec![],
@@ -148,8 +148,8 @@ impl Finished {
         let as_asked = (config.snr_every > 0) == (measured(&layers[0]) > 0);
         demand(dir, "noise.csv", even && as_asked, "as many rows of each layer")?;
         let (train_loss, train_score) = tables::training_curves(&metrics);
-        let held_out = |value: fn(&MetricsRow) -> Option<f64>| {
-            metrics.iter().filter_map(|row| Some((row.epoch, value(row)?))).collect()
+        let held_out = |value: fn(&PartRow) -> f64| {
+            metrics.iter().filter_map(|row| Some((row.epoch, value(row.validation.as_ref()?)))).collect()
         };
         Ok(Some(Self {
             arm: arm.to_owned(),
@@ -158,11 +158,11 @@ impl Finished {
             dir: dir.to_owned(),
             train_loss,
             train_score,
-            images_per_second: speed.iter().map(|row| row.images_per_second).collect(),
-            validation_loss: held_out(|row| row.validation_loss),
-            validation_score: held_out(|row| row.validation_score),
+            examples_per_second: speed.iter().map(|row| row.examples_per_second).collect(),
+            validation_loss: held_out(|part| part.loss),
+            validation_score: held_out(|part| part.values[0]),
             layers,
-            right: predictions.iter().filter_map(is_right).collect(),
+            right,
         }))
     }
 }
@@ -189,9 +189,9 @@ fn check_agreement(
     let ends =
         [intervals().next_back(), epochs().next_back()].into_iter().all(|row| row.is_some_and(|row| row.step == steps));
     demand(dir, "metrics.csv", ends, &format!("rows up to step {steps}, the last of summary.json"))?;
-    let best = (summary.best_epoch as f64, summary.result.validation().map(|score| score.value));
-    let has_best = epochs().any(|row| (row.epoch, row.validation_score) == best);
-    let expected = "what summary.json says of the validation images in the row of its best epoch";
+    let best = (summary.best_epoch as f64, summary.validation());
+    let has_best = epochs().any(|row| (row.epoch, row.validation.as_ref().map(|part| part.values[0])) == best);
+    let expected = "what summary.json says of the validation examples in the row of its best epoch";
     demand(dir, "metrics.csv", has_best, expected)?;
     let timed = speed.iter().map(|row| row.step).eq(intervals().map(|row| row.step));
     demand(dir, "speed.csv", timed, "a row for each interval of metrics.csv")?;
@@ -206,13 +206,12 @@ pub(super) fn summary(path: &Path, bytes: &[u8]) -> Result<Summary> {
         let offset = text::place_in_json(bytes, &fault);
         Error::format(path, offset as u64, format!("{fault}; {REMEDY}"))
     })?;
-    let is_sound = summary.result.scores().all(|score| score.measure.allows(score.value));
-    match is_sound {
+    match summary.is_sound() {
         true => Ok(summary),
         false => Err(Error::format(
             path,
             0,
-            format!("holds a {} that no run comes to; {REMEDY}", summary.result.measure().name()),
+            format!("holds a score that no run comes to; {REMEDY}"),
         )),
     }
 }
@@ -222,55 +221,59 @@ fn rows<T: DeserializeOwned>((path, bytes): (PathBuf, Vec<u8>), sound: impl Fn(&
     let rows = tables::rows(&path, &bytes)?;
     match rows.iter().position(|row| !sound(row)) {
         None => Ok(rows),
-        Some(place) => {
-            let before = bytes.split_inclusive(|&byte| byte == b'\n').take(1 + place);
-            let offset: usize = before.map(<[u8]>::len).sum();
-            let message = format!("row {} holds a number that no run writes; {REMEDY}", 1 + place);
-            Err(Error::format(&path, offset as u64, message))
-        }
+        Some(place) => Err(unsound(&path, &bytes, place)),
     }
 }
 
-/// Whether the class of an image was predicted right.
-fn is_right(row: &PredictionRow) -> Option<bool> {
-    match row.prediction {
-        Prediction::Class(class) => Some(row.label == class),
-        Prediction::Number(_) => None,
+/// The error for a row that no run writes.
+fn unsound(path: &Path, bytes: &[u8], place: usize) -> Error {
+    let message = format!("row {} holds a number that no run writes; {REMEDY}", 1 + place);
+    Error::format(path, offset_of_row(bytes, place), message)
+}
+
+/// The rows of `metrics.csv`, all of them such as a run writes.
+fn metrics((path, bytes): (PathBuf, Vec<u8>), measures: &[Measure]) -> Result<Vec<MetricsRow>> {
+    let rows = MetricsRow::read(&path, &bytes, measures)?;
+    match rows.iter().position(|row| !row.is_sound(measures)) {
+        None => Ok(rows),
+        Some(place) => Err(unsound(&path, &bytes, place)),
     }
 }
 
 /// How far a number is off.
 fn error(row: &PredictionRow) -> Option<f64> {
-    match row.prediction {
-        Prediction::Class(_) => None,
-        Prediction::Number(number) => Some((f64::from(number) - f64::from(row.label)).abs()),
-    }
+    let number = |answer: &Answer| match answer {
+        Answer::Whole(number) => Some(f64::from(*number)),
+        Answer::Number(number) => Some(f64::from(*number)),
+        Answer::Text(_) => None,
+    };
+    let predicted = number(&row.prediction).filter(|_| matches!(row.prediction, Answer::Number(_)))?;
+    Some((predicted - number(&row.label)?).abs())
 }
 
-/// The rows of `predictions.csv`, one for each image of the test set, since other runs' are paired with them, and as good as the summary
-/// says: exactly in how many are right, up to the rounding of single errors in how far numbers are off.
-fn predictions((path, bytes): (PathBuf, Vec<u8>), summary: &Summary) -> Result<Vec<PredictionRow>> {
+/// Whether each class was predicted right, from `predictions.csv`, which has a row for each test example, since other runs' are paired with
+/// them. Where the first measure is an accuracy or a mean absolute error, the rows must come to what the summary says: exactly in how
+/// many are right, up to the rounding of single errors in how far numbers are off.
+fn predictions((path, bytes): (PathBuf, Vec<u8>), summary: &Summary) -> Result<Vec<bool>> {
     let rows: Vec<PredictionRow> = tables::rows(&path, &bytes)?;
     let bad = |message: String| Error::format(&path, bytes.len() as u64, format!("{message}; {REMEDY}"));
-    let images = summary.test_images;
-    if rows.len() as u64 != images || rows.iter().enumerate().any(|(i, row)| row.image != i) {
-        return Err(bad(format!("expected a row for each of {images} images in order, found {}", rows.len())));
+    let examples = summary.test_examples;
+    if rows.len() as u64 != examples || rows.iter().enumerate().any(|(i, row)| row.example != i) {
+        return Err(bad(format!("expected a row for each of {examples} examples in order, found {}", rows.len())));
     }
-    let test = summary.result.test();
-    let (values, kind, tolerance): (Option<Vec<f64>>, _, _) = match test.measure {
-        Measure::Accuracy => {
-            let right = |row| is_right(row).map(|right| f64::from(u8::from(right)));
-            (rows.iter().map(right).collect(), "a class", 0.0)
-        }
-        Measure::MeanAbsoluteError => (rows.iter().map(error).collect(), "an age, a number with a point,", 1e-4),
+    let class = |row: &PredictionRow| matches!(row.prediction, Answer::Whole(_)).then(|| row.label == row.prediction);
+    let (values, kind, tolerance): (Option<Vec<f64>>, _, _) = match summary.measure().key.as_str() {
+        "accuracy" => (rows.iter().map(|row| class(row).map(|right| f64::from(u8::from(right)))).collect(), "a class", 0.0),
+        "mae" => (rows.iter().map(error).collect(), "a number with a point", 1e-4),
+        _ => return Ok(vec![]),
     };
     let values = values.ok_or_else(|| bad(format!("expected {kind} as each prediction")))?;
-    let found = values.iter().sum::<f64>() / images.max(1) as f64;
-    if (found - test.value).abs() <= tolerance * (1.0 + test.value) {
-        return Ok(rows);
+    let (found, expected) = (values.iter().sum::<f64>() / examples.max(1) as f64, summary.test());
+    if (found - expected).abs() <= tolerance * (1.0 + expected) {
+        return Ok(rows.iter().filter_map(class).collect());
     }
-    let (name, expected) = (test.measure.name(), test.value);
-    Err(bad(format!("the {name} of the {images} images is {found} here, {expected} in summary.json")))
+    let name = &summary.measure().name;
+    Err(bad(format!("the {name} of the {examples} examples is {found} here, {expected} in summary.json")))
 }
 
 /// Whether a run in `dir` that was made by `there` is the one that `here` makes, wherever its data may lie.

@@ -17,7 +17,7 @@ const LAYERS: usize = 4;
 /// [`crate::error::Error::Io`] where a file cannot be written.
 pub fn pictures(runs: &[Finished], dir: &Path) -> Result<()> {
     let Some(first) = runs.first() else { return Ok(()) };
-    let score = first.summary.result.measure().axis();
+    let score = first.summary.measure().axis();
     let mut panels = vec![
         panel("Training loss", runs, |run| Some(&run.train_loss)),
         panel(&format!("Training {score}"), runs, |run| Some(&run.train_score)),

@@ -5,7 +5,8 @@ use super::{ArmResult, Comparison, Finished};
 use crate::error::Result;
 use crate::files::read_regular;
 use crate::gpu::AdapterInfo;
-use crate::train::{Config, Measure, TestResult};
+use crate::nn::objective::Measure;
+use crate::train::Config;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt::Write;
@@ -50,12 +51,12 @@ fn escaped(text: &str) -> String {
 
 impl Measure {
     /// A score in its unit.
-    fn number(self, score: f64) -> String {
+    fn number(&self, score: f64) -> String {
         format!("{:.2}", self.shown(score))
     }
 
     /// A difference of scores in its unit, with a sign.
-    fn signed(self, difference: f64) -> String {
+    fn signed(&self, difference: f64) -> String {
         format!("{:+.2}", self.shown(difference))
     }
 }
@@ -89,7 +90,7 @@ impl Comparison {
             };
             let caveat = match self.arms.iter().map(|arm| arm.seeds.len()).max() {
                 Some(1) => "of these weights alone: another seed's may not",
-                _ => "seeds share the test images, which makes p too small, and weights differ by chance as well",
+                _ => "seeds share the test examples, which makes p too small, and weights differ by chance as well",
             };
             sentences.push(format!(
                 "Over the pooled test predictions {verdict} (Cochran's Q = {:.2}, {} degrees of freedom, {}; {caveat}).",
@@ -125,7 +126,7 @@ impl Comparison {
     fn sentence(&self, arm: &ArmResult) -> Option<String> {
         let difference = arm.against_baseline.as_ref()?;
         let side = if difference.mean < 0.0 { "below" } else { "above" };
-        let (far, unit) = (self.measure.number(difference.mean.abs()), self.measure.unit_of_differences());
+        let (far, unit) = (self.measure.number(difference.mean.abs()), &self.measure.unit_of_differences);
         let hint = if self.measure.merit(1.0) < 0.0 { ", where less is better" } else { "" };
         let gap = format!("{} is {far} {unit} {side} {}{hint}", arm.arm, self.baseline);
         Some(match (difference.p, arm.corrected_p) {
@@ -162,15 +163,15 @@ fn picture(path: &Path, what: &str) -> Result<String> {
 }
 
 fn results(html: &mut String, comparison: &Comparison) {
-    let measure = comparison.measure;
+    let measure = &comparison.measure;
     let _ = writeln!(
         html,
         "<div class=wide><table><tr><th>method<th class=n>seeds<th class=n>test {0}, {1}<th class=n>sd<th class=n>against \
          the baseline, {2}<th class=n>95 % interval<th class=n>p<th class=n>corrected p<th class=n>epochs to the baseline's final validation {0}<th class=n>ms per \
          step<th class=n>relative</tr>",
-        measure.name(),
-        measure.unit(),
-        measure.unit_of_differences()
+        escaped(&measure.name),
+        escaped(&measure.unit),
+        escaped(&measure.unit_of_differences)
     );
     let dash = || "–".to_owned();
     for arm in &comparison.arms {
@@ -301,12 +302,12 @@ pub fn report(setting: &Setting<'_>, comparison: &Comparison, finished: &[Finish
     html.push_str("</ul>\n");
     html.push_str("<h2>Result</h2>\n");
     results(&mut html, comparison);
-    if let Some(TestResult::Years { median_mae, .. }) = summary.map(|summary| summary.result) {
-        let score = comparison.measure.score(median_mae);
-        let _ = writeln!(html, "<p>The median age, always predicted, has a {} of {score}.</p>", score.measure.name());
+    if let Some(baseline) = summary.and_then(|summary| summary.baseline.as_ref()) {
+        let (measure, text) = (&comparison.measure, comparison.measure.text(baseline.value));
+        let _ = writeln!(html, "<p>To compare: {}, has a {} of {}.</p>", escaped(&baseline.name), escaped(&measure.name), escaped(&text));
     }
     html.push_str(
-        "<p class=faint>The test images are predicted by the weights of the epoch that is best on the validation images, of the last epoch where there are none; the test set \
+        "<p class=faint>The test examples are predicted by the weights of the epoch that is best on the validation examples, of the last epoch where there are none; the test set \
          is read once. \
          Every method has the same seeds, and with each of them the same initial weights, split and order of batches. The interval is \
          that of the mean over 10,000 bootstrap resamples of the paired differences, from five seeds on, and too narrow for fewer than about ten; p is the \
@@ -321,7 +322,7 @@ pub fn report(setting: &Setting<'_>, comparison: &Comparison, finished: &[Finish
         html.push_str("<details><summary>Test predictions, pair by pair</summary>\n");
         pairs(&mut html, comparison);
         html.push_str(
-            "<p class=faint>Over the test images of all seeds together. The seeds share the test images, so these counts are not \
+            "<p class=faint>Over the test examples of all seeds together. The seeds share the test examples, so these counts are not \
              independent of each other, and p is smaller than it should be: the paired t-test above is the stricter judge.</p>\n</details>\n",
         );
     }
@@ -332,14 +333,14 @@ pub fn report(setting: &Setting<'_>, comparison: &Comparison, finished: &[Finish
     let adapter = setting.adapter;
     let _ = writeln!(
         html,
-        "<p>lerac {} on {} ({}, {}). {} training images an epoch, {} test images, {} steps.</p>\n<details><summary>All \
+        "<p>lerac {} on {} ({}, {}). {} training examples an epoch, {} test examples, {} steps.</p>\n<details><summary>All \
          options, as a file for lerac compare --config</summary><pre>{}</pre></details>",
         env!("CARGO_PKG_VERSION"),
         escaped(&adapter.name),
         escaped(&adapter.backend),
         escaped(&adapter.driver),
-        summary.map_or(0, |s| s.images_per_epoch),
-        summary.map_or(0, |s| s.test_images),
+        summary.map_or(0, |s| s.examples_per_epoch),
+        summary.map_or(0, |s| s.test_examples),
         summary.map_or(0, |s| s.steps),
         escaped(&setting.file)
     );

@@ -2,7 +2,7 @@
 //! `summary.json`, which is written last.
 
 use super::run_pictures::run_pictures;
-use super::tables::{LayerRow, Measured, MetricsRow, NoiseRow, PredictionRow, SpeedRow, Table, csv_of};
+use super::tables::{LayerRow, MetricsRow, NoiseRow, PredictionRow, SpeedRow, Table, csv_of};
 use super::{checkpoints, finished};
 use crate::curriculum::Layer;
 use crate::error::{Error, Result};
@@ -102,9 +102,9 @@ impl RunDir {
         if let Some(checkpoint) = &checkpoint
             && !force
         {
-            finished::check_same(dir, &checkpoint.standing.config, config, &remedy(dir))?;
+            finished::check_same(dir, &checkpoint.state.config, config, &remedy(dir))?;
         }
-        let written = |name: &str| checkpoint.as_ref().and_then(|c| c.standing.tables.get(name).copied());
+        let written = |name: &str| checkpoint.as_ref().and_then(|c| c.state.tables.get(name).copied());
         let table = |name: &str| match written(name) {
             Some(written) => Table::cut(dir.join(name), written),
             None => Table::create(dir.join(name)),
@@ -183,7 +183,7 @@ impl RunDir {
     ///
     /// # Errors
     /// [`Error::Io`] where a file cannot be written; [`Error::Option`] where the directory is no longer this run's.
-    pub fn finish(self, outcome: &Outcome<'_>, method: &str) -> Result<()> {
+    pub fn finish(self, outcome: &Outcome, method: &str) -> Result<()> {
         self.lock.check()?;
         let session = &outcome.session;
         let snapshot = session.snapshot()?;
@@ -192,11 +192,11 @@ impl RunDir {
             [("format", "pt".to_owned()), (STEP, snapshot.step.to_string()), (STEPS_PER_EPOCH, steps_per_epoch)];
         let tensors = session.named(&snapshot, "");
         write_safetensors(&self.dir.join("model.safetensors"), &tensors, BTreeMap::from(metadata))?;
-        let predictions = outcome.predictions.iter().enumerate();
+        let answers = outcome.answers.iter().cloned().enumerate();
         let predictions =
-            csv_of(predictions.map(|(image, &(label, prediction))| PredictionRow { image, label, prediction }));
+            csv_of(answers.map(|(example, (label, prediction))| PredictionRow { example, label, prediction }));
         write_whole(&self.dir.join("predictions.csv"), &predictions)?;
-        run_pictures(&self.dir, method, outcome.summary.result.measure())?;
+        run_pictures(&self.dir, method, &outcome.summary.measures)?;
         // The summary says that all is there, also after a loss of power.
         for (_, table) in self.tables() {
             table.sync()?;
@@ -234,17 +234,15 @@ impl Observer for RunDir {
             weight_norm: norms.weight,
             effective_rate: norms.effective_rate(),
         }))?;
-        self.speed.append([SpeedRow { step: record.step, images_per_second: record.images_per_second }])?;
+        self.speed.append([SpeedRow { step: record.step, examples_per_second: record.examples_per_second }])?;
         let row = MetricsRow {
             kind: "interval".into(),
             step: record.step,
             epoch: record.epoch,
-            train_loss: record.train_loss,
-            train_score: record.train_score.value,
-            validation_loss: None,
-            validation_score: None,
+            training: (&record.training).into(),
+            validation: None,
         };
-        self.metrics.append([Measured(record.train_score.measure, row)])
+        self.metrics.append_below(&MetricsRow::header(&record.training.measures), [row])
     }
 
     fn noise(&mut self, record: &NoiseRecord) -> Result<()> {
@@ -267,12 +265,10 @@ impl Observer for RunDir {
             kind: "epoch".into(),
             step: record.step,
             epoch: record.epoch as f64,
-            train_loss: record.train_loss,
-            train_score: record.train_score.value,
-            validation_loss: record.validation_loss,
-            validation_score: record.validation_score.map(|score| score.value),
+            training: (&record.training).into(),
+            validation: record.validation.as_ref().map(Into::into),
         };
-        self.metrics.append([Measured(record.train_score.measure, row)])
+        self.metrics.append_below(&MetricsRow::header(&record.training.measures), [row])
     }
 
     fn wants_checkpoint(&self, step: u64) -> bool {
@@ -283,7 +279,7 @@ impl Observer for RunDir {
     fn checkpoint(&mut self, mut checkpoint: Checkpoint) -> Result<()> {
         self.lock.check()?;
         for (name, table) in self.tables() {
-            checkpoint.standing.tables.insert(name.to_owned(), table.sync()?);
+            checkpoint.state.tables.insert(name.to_owned(), table.sync()?);
         }
         checkpoints::save(&self.dir, &checkpoint, self.saving.keep.max(1))
     }

@@ -1,10 +1,10 @@
 //! The tables of a run: a row type per file, written row by row and read back whole.
 
 use crate::error::{Error, Result};
-use crate::files::read_regular;
-use crate::train::{Measure, Prediction, Written};
+use crate::nn::objective::{Answer, Measure, Scores};
+use crate::train::Written;
 use serde::de::DeserializeOwned;
-use serde::ser::{SerializeStruct, Serializer};
+use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -18,27 +18,125 @@ fn is_measure(value: f64) -> bool {
     value >= 0.0 && value.is_finite()
 }
 
-/// A row of `metrics.csv`: of an interval, or of an epoch.
-#[derive(Debug, Deserialize)]
-pub(super) struct MetricsRow {
-    pub(super) kind: String,
-    pub(super) step: u64,
-    pub(super) epoch: f64,
-    pub(super) train_loss: f64,
-    #[serde(alias = "train_accuracy", alias = "train_mae")]
-    pub(super) train_score: f64,
-    pub(super) validation_loss: Option<f64>,
-    #[serde(alias = "validation_accuracy", alias = "validation_mae")]
-    pub(super) validation_score: Option<f64>,
+/// A row of `metrics.csv`: of an interval, or of an epoch. Its columns are named by the measures' keys.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct MetricsRow {
+    pub(crate) kind: String,
+    pub(crate) step: u64,
+    pub(crate) epoch: f64,
+    pub(crate) training: PartRow,
+    pub(crate) validation: Option<PartRow>,
+}
+
+/// The scores over a part of the examples.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PartRow {
+    pub(crate) loss: f64,
+    /// In the order of the measures.
+    pub(crate) values: Vec<f64>,
+}
+
+impl From<&Scores> for PartRow {
+    fn from(scores: &Scores) -> Self {
+        Self { loss: scores.loss, values: scores.values.clone() }
+    }
+}
+
+impl PartRow {
+    fn is_sound(&self, measures: &[Measure]) -> bool {
+        is_measure(self.loss) && measures.iter().zip(&self.values).all(|(measure, value)| measure.allows(*value))
+    }
 }
 
 impl MetricsRow {
     /// Whether a run may have written it.
-    pub(super) fn is_sound(&self, measure: Measure) -> bool {
-        let losses = [Some(self.train_loss), self.validation_loss].into_iter().flatten();
-        let mut scores = [Some(self.train_score), self.validation_score].into_iter().flatten();
-        losses.chain([self.epoch]).all(is_measure) && scores.all(|score| measure.allows(score))
+    pub(super) fn is_sound(&self, measures: &[Measure]) -> bool {
+        is_measure(self.epoch) && [Some(&self.training), self.validation.as_ref()].into_iter().flatten().all(|part| part.is_sound(measures))
     }
+
+    /// The names of the columns.
+    pub(super) fn header(measures: &[Measure]) -> Vec<String> {
+        let of_part = |part: &str| {
+            let keys = measures.iter().map(|measure| measure.key.as_str());
+            std::iter::once("loss").chain(keys).map(|key| format!("{part}_{key}")).collect::<Vec<_>>()
+        };
+        let fixed = ["kind", "step", "epoch"].map(str::to_owned).to_vec();
+        [fixed, of_part("train"), of_part("validation")].concat()
+    }
+
+    /// All rows of a table's bytes; `path` is for messages. Columns of other names are passed over, and a measure without a column has
+    /// no values, as in tables of before it was written.
+    ///
+    /// # Errors
+    /// [`Error::Format`] with the place of a row that is none.
+    pub(super) fn read(path: &Path, bytes: &[u8], measures: &[Measure]) -> Result<Vec<Self>> {
+        let mut reader = csv::Reader::from_reader(bytes);
+        let header = reader.headers().map_err(csv_fault(path))?.clone();
+        let columns = Columns::of(&header, measures).ok_or_else(|| {
+            let wanted = Self::header(measures).join(", ");
+            Error::format(path, 0, format!("expected the columns {wanted}; {REMEDY}"))
+        })?;
+        let row = |record: csv::Result<csv::StringRecord>| {
+            let record = record.map_err(csv_fault(path))?;
+            let place = record.position().map_or(0, csv::Position::byte);
+            let bad = || Error::format(path, place, format!("expected numbers in this row; {REMEDY}"));
+            columns.row(&record).ok_or_else(bad)
+        };
+        reader.records().map(row).collect()
+    }
+}
+
+/// Where the cells of a [`MetricsRow`] are.
+struct Columns {
+    fixed: [usize; 3],
+    /// Of training and validation: the loss, then the measures that have a column.
+    parts: [Vec<usize>; 2],
+}
+
+impl Columns {
+    fn of(header: &csv::StringRecord, measures: &[Measure]) -> Option<Self> {
+        let place = |name: &str| header.iter().position(|column| column == name);
+        let part = |part: &str| {
+            let of_measures = measures.iter().filter_map(|measure| place(&format!("{part}_{}", measure.key)));
+            let places: Vec<usize> = place(&format!("{part}_loss")).into_iter().chain(of_measures).collect();
+            (places.len() > 1).then_some(places)
+        };
+        Some(Self {
+            fixed: [place("kind")?, place("step")?, place("epoch")?],
+            parts: [part("train")?, part("validation")?],
+        })
+    }
+
+    fn row(&self, record: &csv::StringRecord) -> Option<MetricsRow> {
+        let [kind, step, epoch] = self.fixed.map(|place| record.get(place).unwrap_or_default());
+        let part = |places: &[usize]| -> Option<PartRow> {
+            let mut numbers = places.iter().map(|&place| record.get(place)?.parse().ok());
+            let loss = numbers.next()??;
+            Some(PartRow { loss, values: numbers.collect::<Option<_>>()? })
+        };
+        let [training, validation] = &self.parts;
+        let is_empty = validation.iter().all(|&place| record.get(place).is_some_and(str::is_empty));
+        let validation = if is_empty { None } else { Some(part(validation)?) };
+        let (step, epoch) = (step.parse().ok()?, epoch.parse().ok()?);
+        Some(MetricsRow { kind: kind.to_owned(), step, epoch, training: part(training)?, validation })
+    }
+}
+
+/// In the order of [`MetricsRow::header`].
+impl Serialize for MetricsRow {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let none = vec![None; 1 + self.training.values.len()];
+        let numbers = |part: &PartRow| -> Vec<Option<f64>> {
+            std::iter::once(part.loss).chain(part.values.iter().copied()).map(Some).collect()
+        };
+        let validation = self.validation.as_ref().map_or(none, numbers);
+        (&self.kind, self.step, self.epoch, numbers(&self.training), validation).serialize(serializer)
+    }
+}
+
+/// Where row `place`, counted from 0, begins in a table's bytes.
+pub(super) fn offset_of_row(bytes: &[u8], place: usize) -> u64 {
+    bytes.split_inclusive(|&byte| byte == b'\n').take(1 + place).map(<[u8]>::len).sum::<usize>() as u64
 }
 
 /// (epoch, value) at every point of a curve.
@@ -56,7 +154,7 @@ pub(super) fn training_curves(rows: &[MetricsRow]) -> (Curve, Curve) {
     let points = rows.iter().filter(|row| row.kind == "interval").map(|row| {
         let steps = row.step.saturating_sub(before) as f64;
         before = row.step;
-        Point { steps, epoch: row.epoch, values: [row.train_loss, row.train_score] }
+        Point { steps, epoch: row.epoch, values: [row.training.loss, row.training.values[0]] }
     });
     let points: Vec<Point> = points.collect();
     let longest = points.iter().map(|point| point.steps).fold(0.0, f64::max);
@@ -73,33 +171,6 @@ pub(super) fn training_curves(rows: &[MetricsRow]) -> (Curve, Curve) {
     }
     let curve = |i: usize| merged.iter().map(|point| (point.epoch, point.values[i])).collect();
     (curve(0), curve(1))
-}
-
-/// What the columns of scores are called: of training, validation and test images.
-pub(super) fn score_columns(measure: Measure) -> [&'static str; 3] {
-    match measure {
-        Measure::Accuracy => ["train_accuracy", "validation_accuracy", "test_accuracy"],
-        Measure::MeanAbsoluteError => ["train_mae", "validation_mae", "test_mae"],
-    }
-}
-
-/// A row as it is written: what was measured names the columns of its scores.
-pub(super) struct Measured(pub(super) Measure, pub(super) MetricsRow);
-
-impl Serialize for Measured {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let Self(measure, row) = self;
-        let [train_score, validation_score, _] = score_columns(*measure);
-        let mut columns = serializer.serialize_struct("MetricsRow", 7)?;
-        columns.serialize_field("kind", &row.kind)?;
-        columns.serialize_field("step", &row.step)?;
-        columns.serialize_field("epoch", &row.epoch)?;
-        columns.serialize_field("train_loss", &row.train_loss)?;
-        columns.serialize_field(train_score, &row.train_score)?;
-        columns.serialize_field("validation_loss", &row.validation_loss)?;
-        columns.serialize_field(validation_score, &row.validation_score)?;
-        columns.end()
-    }
 }
 
 /// A row of `layers.csv`: what the last step of an interval did to a layer.
@@ -148,22 +219,24 @@ impl NoiseRow {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct SpeedRow {
     pub(super) step: u64,
-    pub(super) images_per_second: f64,
+    #[serde(alias = "images_per_second")]
+    pub(super) examples_per_second: f64,
 }
 
 impl SpeedRow {
     /// Whether a run may have written it.
     pub(super) fn is_sound(&self) -> bool {
-        is_measure(self.images_per_second) && self.images_per_second > 0.0
+        is_measure(self.examples_per_second) && self.examples_per_second > 0.0
     }
 }
 
 /// A row of `predictions.csv`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct PredictionRow {
-    pub(super) image: usize,
-    pub(super) label: u32,
-    pub(super) prediction: Prediction,
+    #[serde(alias = "image")]
+    pub(super) example: usize,
+    pub(super) label: Answer,
+    pub(super) prediction: Answer,
 }
 
 /// A file, and what was written of it.
@@ -233,6 +306,14 @@ impl Table {
         self.rows.flush().map_err(Error::io(&self.path, "write"))
     }
 
+    /// Appends rows that do not name their columns, after `header` where the table is empty.
+    pub(super) fn append_below<T: Serialize>(&mut self, header: &[String], rows: impl IntoIterator<Item = T>) -> Result<()> {
+        if self.rows.get_ref().bytes == 0 {
+            self.rows.write_record(header).map_err(csv_error(&self.path))?;
+        }
+        self.append(rows)
+    }
+
     /// Puts all rows on the disk.
     pub(super) fn sync(&self) -> Result<Written> {
         let Summed { file, bytes, crc32 } = self.rows.get_ref();
@@ -258,18 +339,17 @@ pub(super) fn csv_of<T: Serialize>(rows: impl IntoIterator<Item = T>) -> Vec<u8>
     writer.into_inner().expect("a vector needs no flush")
 }
 
-/// All rows of a table.
-///
-/// # Errors
-/// [`Error::Io`] where it cannot be read, [`Error::Format`] with the place of a row that is not of this kind.
-pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
-    rows(path, &read_regular(path)?)
-}
-
-/// The same from the table's bytes; `path` is for messages.
-pub(super) fn rows<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<Vec<T>> {
-    csv::Reader::from_reader(bytes).deserialize().collect::<csv::Result<_>>().map_err(|error| {
+fn csv_fault(path: &Path) -> impl FnOnce(csv::Error) -> Error {
+    |error| {
         let offset = error.position().map_or(0, csv::Position::byte);
         Error::format(path, offset, format!("{error}; {REMEDY}"))
-    })
+    }
+}
+
+/// All rows of a table's bytes; `path` is for messages.
+///
+/// # Errors
+/// [`Error::Format`] with the place of a row that is not of this kind.
+pub(super) fn rows<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<Vec<T>> {
+    csv::Reader::from_reader(bytes).deserialize().collect::<csv::Result<_>>().map_err(csv_fault(path))
 }

@@ -1,27 +1,28 @@
 //! Training steps with all that goes in and comes out of them, for another program to check.
 
-use crate::data::{IGNORED_LABEL, Splits};
+use crate::data::{Batch, Column, Element, Form};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::tape::Group;
-use crate::train::{Config, ScheduleKind, Session, Tensor, begin, load_weights, write_safetensors, write_whole};
+use crate::tape::{Group, Var};
+use crate::train::{Config, ScheduleKind, Session, Task, Tensor, begin, load_weights, write_safetensors, write_whole};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Trains `steps` steps as `config` says and writes into `dir`: `initial.safetensors`, the weights before the first step; for each
-/// step `step-0001.safetensors` and so on with the normalised `images` and their `labels`, every `gradient.NAME`, and every tensor
+/// Trains `steps` steps of a task and writes into `dir`: `initial.safetensors`, the weights before the first step; for each
+/// step `step-0001.safetensors` and so on with each `input.NAME` as the model saw it and each `target.NAME`, every `gradient.NAME`, and every tensor
 /// `after.NAME` it; and `trace.json` with the options, the layers and, by step, the loss and each layer's learning rate.
 ///
 /// # Errors
 /// [`Error::Option`] for more steps than the run has, and as [`crate::train::run`].
-pub fn trace(gpu: &Gpu, config: &Config, data: &Splits, steps: u64, dir: &Path) -> Result<()> {
-    let mut begun = begin(gpu, config, data)?;
+pub fn trace(gpu: &Gpu, task: &Task, steps: u64, dir: &Path) -> Result<()> {
+    let (config, form) = (&task.config, task.data.train.form());
+    let mut begun = begin(gpu, task)?;
     let all = begun.session.time().steps_per_epoch * config.epochs;
     if !(1..=all).contains(&steps) {
         return Err(Error::option("--steps", format!("expected 1 to {all}, the steps of the run, found {steps}")));
     }
-    if config.images_per_pass() < config.batch_size {
+    if config.micro_batch_size() < config.batch_size {
         return Err(Error::option("--micro-batch", "a trace shows whole batches; leave it out"));
     }
     let epoch = begun.session.time().steps_per_epoch;
@@ -40,21 +41,19 @@ pub fn trace(gpu: &Gpu, config: &Config, data: &Splits, steps: u64, dir: &Path) 
         let (rates, sigma, mix) = (session.rates().collect::<Vec<_>>(), session.sigma(), session.mixing_part());
         let batch = begun.loader.next().ok_or_else(|| Error::Device("the loader's thread has ended".into()))??;
         session.step(&batch)?;
-        let metrics = session.training_metrics()?;
-        if metrics.halted != 0 {
+        let totals = session.training_totals()?;
+        if totals.halted != 0 {
             return Err(session.explain(step - 1, &batch)?);
         }
         let mut found = gradients(gpu, session)?;
         found.extend(session.named(&session.snapshot()?, "after."));
-        found.push(images(gpu, session)?);
-        let labels = batch.words[..config.batch_size].iter().take_while(|&&label| label != IGNORED_LABEL);
-        let labels: Vec<f32> = labels.map(|&label| label as f32).collect();
-        found.push(Tensor { name: "labels".to_owned(), shape: vec![labels.len()], values: labels });
+        found.extend(inputs(gpu, session)?);
+        found.extend(targets(&form, &batch));
         write(&format!("step-{step:04}.safetensors"), &found)?;
         let names = session.layers().iter().map(|layer| layer.name.clone());
         records.push(json!({
             "step": step,
-            "loss": metrics.mean_loss(),
+            "loss": session.scores(&totals).loss,
             "sigma": sigma,
             "mix": mix,
             "learning_rates": names.zip(rates).collect::<HashMap<_, _>>(),
@@ -65,7 +64,7 @@ pub fn trace(gpu: &Gpu, config: &Config, data: &Splits, steps: u64, dir: &Path) 
 }
 
 /// What a program needs beside the tensors.
-fn description(gpu: &Gpu, config: &Config, session: &Session<'_>, steps: Vec<Value>) -> Value {
+fn description(gpu: &Gpu, config: &Config, session: &Session, steps: Vec<Value>) -> Value {
     let parameters = session.storage().parameters().iter().map(|declared| {
         json!({
             "name": declared.name,
@@ -77,7 +76,7 @@ fn description(gpu: &Gpu, config: &Config, session: &Session<'_>, steps: Vec<Val
         "version": env!("CARGO_PKG_VERSION"),
         "adapter": gpu.info().name,
         "config": config,
-        "goal": session.goal(),
+        "goal": session.objective().describe(),
         "layers": session.layers(),
         "parameters": parameters.collect::<Vec<_>>(),
         "steps": steps,
@@ -85,7 +84,7 @@ fn description(gpu: &Gpu, config: &Config, session: &Session<'_>, steps: Vec<Val
 }
 
 /// Of every trained tensor, `gradient.` before its name.
-fn gradients(gpu: &Gpu, session: &Session<'_>) -> Result<Vec<Tensor>> {
+fn gradients(gpu: &Gpu, session: &Session) -> Result<Vec<Tensor>> {
     let storage = session.storage();
     let values = storage.grads.read_all(gpu, &storage.layout)?;
     let named = storage.parameters().iter().zip(values).map(|(declared, values)| Tensor {
@@ -96,11 +95,30 @@ fn gradients(gpu: &Gpu, session: &Session<'_>) -> Result<Vec<Tensor>> {
     Ok(named.collect())
 }
 
-/// The batch as the first layer sees it.
-fn images(gpu: &Gpu, session: &Session<'_>) -> Result<Tensor> {
+/// The inputs as the model sees them.
+fn inputs(gpu: &Gpu, session: &Session) -> Result<Vec<Tensor>> {
     let program = session.program();
-    let var = program.tape().named("images").expect("every recorded model loads images");
-    let shape = program.tape().shape(var).clone();
-    let values = gpu.read(&program.value(var).part(0, shape.bytes()))?;
-    Ok(Tensor { name: "images".to_owned(), shape: shape.dims().to_vec(), values })
+    let input = |(name, var): &(String, Var)| {
+        let shape = program.tape().shape(*var).clone();
+        let values = gpu.read(&program.value(*var).part(0, shape.bytes()))?;
+        Ok(Tensor { name: format!("input.{name}"), shape: shape.dims().to_vec(), values })
+    };
+    session.inputs().iter().map(input).collect()
+}
+
+/// The targets of a batch, all as numbers.
+fn targets(form: &Form, batch: &Batch) -> Vec<Tensor> {
+    let target = |(i, column): (usize, &Column)| {
+        let words = batch.places(form.inputs.len() + i, 0, batch.count);
+        let values = match column.element {
+            Element::F32 => words.iter().map(|&word| f32::from_bits(word)).collect(),
+            Element::U32 => words.iter().map(|&word| word as f32).collect(),
+            Element::U8 => words.iter().flat_map(|word| word.to_le_bytes()).map(f32::from).collect(),
+        };
+        let bytes_are_padded = column.element == Element::U8;
+        let of_example = if bytes_are_padded { vec![4 * column.words()] } else { column.shape.clone() };
+        let shape = std::iter::once(batch.count).chain(of_example).collect();
+        Tensor { name: format!("target.{}", column.name), shape, values }
+    };
+    form.targets.iter().enumerate().map(target).collect()
 }

@@ -2,7 +2,7 @@
 
 use super::{BLOCK, Layout, Span};
 use crate::error::Result;
-use crate::gpu::{Buffer, BufferRange, Gpu};
+use crate::gpu::{Buffer, BufferRange, Gpu, block_on};
 
 /// One role's storage. Arenas of the same layout have the same tensor at the same place.
 #[derive(Debug)]
@@ -59,9 +59,19 @@ impl Arena {
     ///
     /// # Errors
     /// [`crate::error::Error::Device`] where the device fails.
-    pub fn read_all(&self, gpu: &Gpu, layout: &Layout) -> Result<Vec<Vec<f32>>> {
-        let windows: Vec<Vec<f32>> =
-            self.windows.iter().map(|window| gpu.read(&window.whole())).collect::<Result<_>>()?;
+    pub async fn read_all_async(&self, gpu: &Gpu, layout: &Layout) -> Result<Vec<Vec<f32>>> {
+        let mut windows: Vec<Vec<f32>> = vec![];
+        for window in &self.windows {
+            windows.push(gpu.read_async(&window.whole()).await?);
+        }
         Ok(layout.spans().iter().map(|span| windows[span.window][span.floats()].to_vec()).collect())
+    }
+
+    /// [`Arena::read_all_async`], waiting.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Device`] where the device fails.
+    pub fn read_all(&self, gpu: &Gpu, layout: &Layout) -> Result<Vec<Vec<f32>>> {
+        block_on(self.read_all_async(gpu, layout))
     }
 }

@@ -1,7 +1,7 @@
 //! The loader alone: whether it or the device is the limit.
 
 use super::{Cell, Report, Seconds};
-use crate::data::{Augmentation, Dataset, Images, Loader};
+use crate::data::{Augmentation, Examples, Images, Loader, Pictures};
 use crate::error::{Error, Result};
 use std::sync::Arc;
 
@@ -13,14 +13,13 @@ const BATCHES_OF_FILES: usize = 4;
 ///
 /// # Errors
 /// [`Error::Option`] where the set does not fill a batch.
-pub fn loader(data: &Dataset, batch_size: usize, runs: usize) -> Result<Report> {
+pub fn loader(data: &Pictures, batch_size: usize, runs: usize) -> Result<Report> {
     if data.len() < batch_size {
         let message = format!("{batch_size} does not fit into {} training images", data.len());
         return Err(Error::option("--batch-size", message));
     }
     let mut report = Report::new(&["data", "augmentation", "batch size", "images/s"]);
     let batches_of_run = if matches!(data.images, Images::Files(_)) { BATCHES_OF_FILES } else { BATCHES };
-    let data = Arc::new(data.clone());
     let indices: Arc<[u32]> = (0..data.len() as u32).collect();
     let none = Augmentation::default();
     let moved = Augmentation { flip: true, shift: 4, ..none };
@@ -28,7 +27,8 @@ pub fn loader(data: &Dataset, batch_size: usize, runs: usize) -> Result<Report> 
     for (name, augmentation) in
         [("none", none), ("flip, shift 4", moved), ("random resized crop, jitter, cutout 8", varied)]
     {
-        let mut batches = Loader::training(data.clone(), indices.clone(), batch_size, augmentation, 0, 0);
+        let varied: Arc<dyn Examples> = Arc::new(Pictures { augmentation, ..data.clone() });
+        let mut batches = Loader::training(varied, indices.clone(), batch_size, 0, 0);
         let seconds = Seconds::of(runs, || {
             for _ in 0..batches_of_run {
                 let batch = batches.next().ok_or_else(|| Error::Device("the loader's thread has ended".into()))??;

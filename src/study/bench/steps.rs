@@ -2,11 +2,10 @@
 
 use super::{Cell, Report, Seconds};
 use crate::clock::Instant;
-use crate::data::{Augmentation, HostBatch, shapes};
+use crate::data::{Batch, Examples, Splits, shapes};
 use crate::error::Result;
 use crate::gpu::Gpu;
-use crate::nn::Task;
-use crate::train::{self, Config, Method, Session};
+use crate::train::{Config, Method, Session, Task};
 
 const COLUMNS: [&str; 10] = [
     "model",
@@ -15,28 +14,30 @@ const COLUMNS: [&str; 10] = [
     "ms per step",
     "fastest",
     "slowest",
-    "images/s",
+    "examples/s",
     "host us per step",
     "MiB on the device",
     "peak MiB of the process",
 ];
 
-/// What models are timed on: images of 3x32x32, ten classes.
-pub fn task() -> Task {
-    Task::new([3, 32, 32], 10)
+/// What models are timed on: drawn images of 3x32x32, ten classes.
+///
+/// # Errors
+/// As [`Task::of`].
+pub fn task(config: &Config) -> Result<Task> {
+    Task::of(config, &Splits::from(shapes(1, 1, 0)))
 }
 
 /// A session of `config`'s model on drawn images of 3x32x32, and a batch for it.
 ///
 /// # Errors
 /// As [`Session::new`].
-pub fn session<'g>(gpu: &'g Gpu, config: &Config) -> Result<(Session<'g>, HostBatch)> {
+pub fn session(gpu: &Gpu, config: &Config) -> Result<(Session, Batch)> {
     // First what refuses a batch that does not fit the device.
-    let session = train::session(gpu, config, &task(), 10)?;
+    let session = task(config)?.session(gpu, 10)?;
     let indices: Vec<u32> = (0..config.batch_size as u32).collect();
-    let images = shapes(config.batch_size, 1, 0).train;
-    let batch = HostBatch::gather(&images, &indices, config.batch_size, || Augmentation::IDENTITY)?;
-    Ok((session, batch))
+    let images: &dyn Examples = &shapes(config.batch_size, 1, 0).train;
+    Ok((session, Batch::gather(images, &indices, config.batch_size, None)?))
 }
 
 /// The most memory that this process has held since [`forget_peak`], MiB; on a software adapter the device's is part of it. Only Linux

@@ -5,7 +5,6 @@ use super::{Cell, Report, Seconds};
 use crate::clock::Instant;
 use crate::error::Result;
 use crate::gpu::Gpu;
-use crate::ops::metrics::Metrics;
 use crate::optim::{self, Optimizer, Rule, Settings};
 use crate::tape::{Declared, Group, Init, Mode, Storage, Tape};
 use crate::tensor::Layout;
@@ -52,10 +51,10 @@ pub(super) struct Update {
 
 impl Update {
     pub(super) fn new(gpu: &Gpu, storage: &Storage, settings: Settings) -> Result<Self> {
-        let metrics = gpu.buffer("metrics", size_of::<Metrics>() as u64)?;
+        let losses = gpu.buffer("losses", 16)?;
         let layers = 1 + storage.parameters().iter().map(|p| p.layer).max().unwrap_or(0);
         let update = optim::Update::new(storage.parameters(), &storage.layout, layers, settings);
-        let optimizer = Optimizer::new(gpu, storage, &metrics.whole(), update)?;
+        let optimizer = Optimizer::new(gpu, storage, &losses.whole(), update)?;
         let rates = (0..layers).map(|layer| 1e-3 / (1 + layer) as f64).collect();
         Ok(Self { optimizer, rates })
     }

@@ -4,7 +4,11 @@ use super::{Cell, Peaks, Report};
 use crate::clock::Instant;
 use crate::error::Result;
 use crate::gpu::{Call, Gpu};
-use crate::nn::{self, NetOptions};
+use crate::data::Form;
+use crate::nn::objective::objective_for;
+use crate::nn::{self, Model, NetOptions, Objective};
+use crate::train::Config;
+use std::sync::Arc;
 use crate::tape::{Choices, Keep, Mode, Program, Storage, Tape, Target, TaskId, Variant};
 use std::time::Duration;
 
@@ -47,12 +51,14 @@ impl Measured {
 }
 
 /// What is timed: a model as it trains.
-pub struct Subject<'a> {
+pub struct Subject {
     /// The network.
-    pub model: &'a nn::Model,
-    /// What it reads and predicts.
-    pub task: &'a nn::Task,
-    /// Images per step.
+    pub model: Arc<dyn Model>,
+    /// The columns of its data.
+    pub form: Form,
+    /// What it is trained for.
+    pub objective: Arc<dyn Objective>,
+    /// Examples per pass.
     pub batch_size: usize,
 }
 
@@ -65,14 +71,25 @@ pub struct Effort {
     pub time: Duration,
 }
 
-impl Subject<'_> {
+impl Subject {
+    /// What `config` trains on data of a form.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Option`] for a model that is not known, or that does not take such data.
+    pub fn of(config: &Config, form: Form) -> Result<Self> {
+        let model = nn::named(&config.model)?;
+        model.accepts(&form)?;
+        let objective = objective_for(&form, config.objective())?;
+        Ok(Self { model, form, objective, batch_size: config.micro_batch_size() })
+    }
+
     /// The model on a tape with these kernels.
     pub fn tape(&self, gpu: &Gpu, choices: Choices) -> Tape {
         let tape = Tape::new(Mode::Train).with_target(Target::of(gpu.info())).with_choices(choices);
-        nn::record(self.model, self.task, self.batch_size, tape, NetOptions::default()).tape
+        nn::record(&*self.model, &self.form, &*self.objective, self.batch_size, tape, NetOptions::default()).tape
     }
 
-    /// Times the variants of all tasks, those with most work first, and reports in order of recording. `heard` is told of each task
+    /// Times the variants of all tasks, those with most work first, and reports in order of recording. `observe` is told of each task
     /// how many are done, how many there are, and its name.
     ///
     /// # Errors
@@ -81,7 +98,7 @@ impl Subject<'_> {
         &self,
         gpu: &Gpu,
         effort: Effort,
-        mut heard: impl FnMut(usize, usize, &str),
+        mut observe: impl FnMut(usize, usize, &str),
     ) -> Result<Vec<Measured>> {
         let start = Instant::now();
         let tape = self.tape(gpu, Choices::default());
@@ -104,7 +121,7 @@ impl Subject<'_> {
         let (all, mut pool) = (order.len(), vec![]);
         for (done, i) in order.into_iter().enumerate() {
             let (id, measured) = &mut found[i];
-            heard(done, all, &measured.task);
+            observe(done, all, &measured.task);
             if done > 0 && start.elapsed() >= effort.time {
                 break;
             }
@@ -119,7 +136,7 @@ impl Subject<'_> {
             }
             measured.seconds = fastest(gpu, &programs)?;
         }
-        heard(all, all, "");
+        observe(all, all, "");
         Ok(found.into_iter().map(|(_, measured)| measured).collect())
     }
 }
