@@ -6,11 +6,13 @@
 
 mod choices;
 mod declared;
+mod passes;
 mod placement;
 mod plan;
 mod program;
 mod record;
 mod storage;
+mod view;
 
 pub use choices::{Choices, Task, TaskId, Variant};
 pub use declared::{Declared, Group, Init};
@@ -22,6 +24,7 @@ pub use storage::Storage;
 
 use crate::gpu::{AdapterInfo, AdapterKind};
 use crate::tensor::Shape;
+use std::collections::{HashMap, HashSet};
 
 /// An activation on a tape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,6 +87,8 @@ struct Activation {
     name: String,
     shape: Shape,
     needs_gradient: bool,
+    /// The activation whose memory this is: another one where this is a view.
+    base: Var,
 }
 
 #[derive(Clone, Debug)]
@@ -131,6 +136,9 @@ pub struct Tape {
     states: Vec<Declared>,
     records: Vec<Record>,
     seeded: Vec<Var>,
+    parameter_names: HashSet<String>,
+    state_names: HashSet<String>,
+    buffer_ids: HashMap<String, BufferId>,
 }
 
 impl Tape {
@@ -148,6 +156,9 @@ impl Tape {
             states: vec![],
             records: vec![],
             seeded: vec![],
+            parameter_names: HashSet::new(),
+            state_names: HashSet::new(),
+            buffer_ids: HashMap::new(),
         }
     }
 
@@ -191,14 +202,15 @@ impl Tape {
 
     fn activation(&mut self, name: &str, shape: Shape, needs_gradient: bool) -> Var {
         assert!(shape.count() > 0, "{name}: a tensor {shape} has no elements");
-        self.activations.push(Activation { name: name.to_owned(), shape, needs_gradient });
-        Var(self.activations.len() - 1)
+        let var = Var(self.activations.len());
+        self.activations.push(Activation { name: name.to_owned(), shape, needs_gradient, base: var });
+        var
     }
 
     /// Declares a trained tensor.
     pub fn parameter(&mut self, declared: Declared) -> ParamId {
         let name = &declared.name;
-        assert!(self.parameters.iter().all(|p| p.name != *name), "{name}: two parameters have this name");
+        assert!(self.parameter_names.insert(name.clone()), "{name}: two parameters have this name");
         self.parameters.push(declared);
         ParamId(self.parameters.len() - 1)
     }
@@ -206,34 +218,36 @@ impl Tape {
     /// Declares a tensor that is kept but not trained.
     pub fn state(&mut self, declared: Declared) -> StateId {
         let name = &declared.name;
-        assert!(self.states.iter().all(|s| s.name != *name), "{name}: two states have this name");
+        assert!(self.state_names.insert(name.clone()), "{name}: two states have this name");
         self.states.push(declared);
         StateId(self.states.len() - 1)
     }
 
     /// Bytes of a record's own, or for the host to write, by a name unique on this tape.
     pub fn buffer(&mut self, name: &str, bytes: u64) -> BufferId {
-        assert!(self.buffers.iter().all(|b| b.name != name), "{name}: two buffers have this name");
+        let id = BufferId(self.buffers.len());
+        assert!(self.buffer_ids.insert(name.to_owned(), id).is_none(), "{name}: two buffers have this name");
         self.buffers.push(Scratch { name: name.to_owned(), bytes: bytes.next_multiple_of(16) });
-        BufferId(self.buffers.len() - 1)
+        id
     }
 
     /// The uniform of [`Controls`], made at its first use.
     pub fn controls(&mut self) -> BufferId {
-        match self.buffers.iter().position(|b| b.name == CONTROLS) {
-            Some(index) => BufferId(index),
-            None => self.buffer(CONTROLS, size_of::<Controls>() as u64),
-        }
+        self.buffer_named(CONTROLS).unwrap_or_else(|| self.buffer(CONTROLS, size_of::<Controls>() as u64))
     }
 
-    /// Appends an operation.
-    pub fn record(&mut self, record: Record) {
+    /// Appends an operation. Where it speaks of views, the tape holds it as speaking of the activations that they are views of.
+    pub fn record(&mut self, mut record: Record) {
+        record.result = record.result.map(|result| self.base(result));
+        for dispatch in record.forward.iter_mut().chain(&mut record.backward) {
+            dispatch.bindings.iter_mut().for_each(|binding| binding.operand = self.resolved(binding.operand));
+        }
         self.records.push(record);
     }
 
     /// Says that the host writes the gradient of `var` before a backward pass: where backward starts when no loss does.
     pub fn seed_gradient(&mut self, var: Var) {
-        self.seeded.push(var);
+        self.seeded.push(self.base(var));
     }
 
     /// The extents of an activation.
@@ -248,7 +262,7 @@ impl Tape {
 
     /// The scratch or host-written buffer of this name, if there is one.
     pub fn buffer_named(&self, name: &str) -> Option<BufferId> {
-        self.buffers.iter().position(|buffer| buffer.name == name).map(BufferId)
+        self.buffer_ids.get(name).copied()
     }
 
     /// The name of an activation.
@@ -279,59 +293,6 @@ impl Tape {
     /// All operations, in order.
     pub fn records(&self) -> &[Record] {
         &self.records
-    }
-
-    /// The forward dispatches in order, by record.
-    pub fn forward(&self) -> Vec<(usize, Dispatch)> {
-        let by_record = self.records.iter().enumerate();
-        by_record.flat_map(|(i, record)| record.forward.iter().map(move |d| (i, d.with_accumulation(false)))).collect()
-    }
-
-    /// The backward dispatches in reverse order of the records. The first writer of a gradient stores, later ones add, so
-    /// nothing is ever cleared; records whose result has no gradient are left out.
-    ///
-    /// # Panics
-    /// If a parameter gets no gradient at all: the model declares it but does not use it.
-    pub fn backward(&self) -> Vec<(usize, Dispatch)> {
-        self.backward_after(vec![])
-    }
-
-    /// The same in the later passes of a step, which add to the parameters' gradients of the first.
-    ///
-    /// # Panics
-    /// As [`Tape::backward`].
-    pub fn backward_again(&self) -> Vec<(usize, Dispatch)> {
-        self.backward_after((0..self.parameters.len()).map(|i| Operand::ParameterGradient(ParamId(i))).collect())
-    }
-
-    /// The dispatches of every pass of a step, for compiling all their kernels at once.
-    pub fn dispatches(&self) -> Vec<Dispatch> {
-        let again = if self.passes > 1 { self.backward_again() } else { vec![] };
-        let all = self.forward().into_iter().chain(self.backward()).chain(again);
-        all.map(|(_, dispatch)| dispatch).collect()
-    }
-
-    /// Where `written` gradients are there already.
-    fn backward_after(&self, mut written: Vec<Operand>) -> Vec<(usize, Dispatch)> {
-        if self.mode == Mode::Eval {
-            return vec![];
-        }
-        written.extend(self.seeded.iter().map(|&var| Operand::Gradient(var)));
-        let mut dispatches = vec![];
-        for (i, record) in self.records.iter().enumerate().rev() {
-            if record.result.is_some_and(|result| !written.contains(&Operand::Gradient(result))) {
-                continue;
-            }
-            for dispatch in &record.backward {
-                let accumulate = dispatch.writes_again(&mut written, &record.name);
-                dispatches.push((i, dispatch.with_accumulation(accumulate)));
-            }
-        }
-        for (i, declared) in self.parameters.iter().enumerate() {
-            let reached = written.contains(&Operand::ParameterGradient(ParamId(i)));
-            assert!(reached || self.records.is_empty(), "{}: no gradient reaches this parameter", declared.name);
-        }
-        dispatches
     }
 
     /// Bytes of an operand.

@@ -139,7 +139,7 @@ impl Program {
     /// # Panics
     /// If no kernel uses it and it is not kept.
     pub fn value(&self, var: Var) -> BufferRange {
-        self.range(self.placement.values[var.0], self.tape.name(var), self.tape.shape(var).bytes())
+        self.range(self.placement.values[self.tape.base(var).0], self.tape.name(var), self.tape.shape(var).bytes())
     }
 
     /// Where an activation's gradient lies on the device, likewise.
@@ -148,7 +148,7 @@ impl Program {
     /// If it needs none.
     pub fn gradient(&self, var: Var) -> BufferRange {
         let name = format!("gradient of {}", self.tape.name(var));
-        self.range(self.placement.gradients[var.0], &name, self.tape.shape(var).bytes())
+        self.range(self.placement.gradients[self.tape.base(var).0], &name, self.tape.shape(var).bytes())
     }
 
     /// Where a scratch or host-written buffer lies, likewise.

@@ -46,7 +46,7 @@ impl Operand {
         Binding { operand: self, access: Access::Uniform }
     }
 
-    fn is_gradient(self) -> bool {
+    pub(super) fn is_gradient(self) -> bool {
         matches!(self, Self::Gradient(_) | Self::ParameterGradient(_))
     }
 }
@@ -122,21 +122,6 @@ impl Dispatch {
     /// The same, part of this task.
     pub fn of_task(self, task: TaskId) -> Self {
         Self { task: Some(task), ..self }
-    }
-
-    /// Whether the gradients that this dispatch writes hold something already; marks them as written.
-    pub(super) fn writes_again(&self, written: &mut Vec<Operand>, record: &str) -> bool {
-        let gradients = self.bindings.iter().filter(|b| b.access == Access::Write && b.operand.is_gradient());
-        let outputs: Vec<_> = gradients.map(|b| b.operand).collect();
-        let again = outputs.first().is_some_and(|first| written.contains(first));
-        for output in outputs {
-            let same = written.contains(&output) == again;
-            assert!(same, "{record}: one dispatch cannot store one gradient and add to another");
-            if !again {
-                written.push(output);
-            }
-        }
-        again
     }
 
     /// Every kernel is told by the constant `ACCUMULATE` whether to add to the gradient that is there.

@@ -20,6 +20,7 @@ mod resuming;
 mod training;
 #[cfg(feature = "cli")]
 mod tuning;
+mod views;
 
 fn main() {
     let parts = vec![
@@ -32,6 +33,7 @@ fn main() {
         training::tests(),
         limits::tests(),
         long_runs::tests(),
+        views::tests(),
         #[cfg(feature = "cli")]
         commands::tests(),
         #[cfg(feature = "cli")]

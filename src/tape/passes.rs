@@ -1,0 +1,75 @@
+//! The launches of a forward and of a backward pass, in order.
+
+use super::{Dispatch, Mode, Operand, ParamId, Tape};
+use crate::gpu::Access;
+use std::collections::HashSet;
+
+impl Tape {
+    /// The forward dispatches in order, by record.
+    pub fn forward(&self) -> Vec<(usize, Dispatch)> {
+        let by_record = self.records.iter().enumerate();
+        by_record.flat_map(|(i, record)| record.forward.iter().map(move |d| (i, d.with_accumulation(false)))).collect()
+    }
+
+    /// The backward dispatches in reverse order of the records. The first writer of a gradient stores, later ones add, so
+    /// nothing is ever cleared; records whose result has no gradient are left out.
+    ///
+    /// # Panics
+    /// If a parameter gets no gradient at all: the model declares it but does not use it.
+    pub fn backward(&self) -> Vec<(usize, Dispatch)> {
+        self.backward_after(HashSet::new())
+    }
+
+    /// The backward dispatches of the later passes of a step, which add to the parameters' gradients of the first.
+    ///
+    /// # Panics
+    /// As [`Tape::backward`].
+    pub fn backward_again(&self) -> Vec<(usize, Dispatch)> {
+        self.backward_after((0..self.parameters.len()).map(|i| Operand::ParameterGradient(ParamId(i))).collect())
+    }
+
+    /// The dispatches of every pass of a step, for compiling all their kernels at once.
+    pub fn dispatches(&self) -> Vec<Dispatch> {
+        let again = if self.passes > 1 { self.backward_again() } else { vec![] };
+        let all = self.forward().into_iter().chain(self.backward()).chain(again);
+        all.map(|(_, dispatch)| dispatch).collect()
+    }
+
+    /// The backward dispatches where the gradients `written` are there already.
+    fn backward_after(&self, mut written: HashSet<Operand>) -> Vec<(usize, Dispatch)> {
+        if self.mode == Mode::Eval {
+            return vec![];
+        }
+        written.extend(self.seeded.iter().map(|&var| Operand::Gradient(var)));
+        let mut dispatches = vec![];
+        for (i, record) in self.records.iter().enumerate().rev() {
+            if record.result.is_some_and(|result| !written.contains(&Operand::Gradient(result))) {
+                continue;
+            }
+            for dispatch in &record.backward {
+                let accumulate = dispatch.writes_again(&mut written, &record.name);
+                dispatches.push((i, dispatch.with_accumulation(accumulate)));
+            }
+        }
+        for (i, declared) in self.parameters.iter().enumerate() {
+            let reached = written.contains(&Operand::ParameterGradient(ParamId(i)));
+            assert!(reached || self.records.is_empty(), "{}: no gradient reaches this parameter", declared.name);
+        }
+        dispatches
+    }
+}
+
+impl Dispatch {
+    /// Whether the gradients that this dispatch writes hold something already; marks them as written.
+    fn writes_again(&self, written: &mut HashSet<Operand>, record: &str) -> bool {
+        let gradients = self.bindings.iter().filter(|b| b.access == Access::Write && b.operand.is_gradient());
+        let outputs: Vec<_> = gradients.map(|b| b.operand).collect();
+        let again = outputs.first().is_some_and(|first| written.contains(first));
+        for output in outputs {
+            let same = written.contains(&output) == again;
+            assert!(same, "{record}: one dispatch cannot store one gradient and add to another");
+            written.insert(output);
+        }
+        again
+    }
+}
