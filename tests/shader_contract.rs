@@ -172,6 +172,14 @@ fn every_kernel_of_every_operation_binds_what_its_shader_declares() {
     }
 }
 
+/// Loops of built-in shaders are compiled without a counter that ends them, which no other shader may ask for.
+#[test]
+fn only_this_crates_shaders_are_built_in() {
+    for shader in lerac::ops::SHADERS.iter().chain(lerac::optim::SHADERS) {
+        assert_ne!(**shader, Shader::new(shader.name, shader.source), "{} is not built in", shader.name);
+    }
+}
+
 #[test]
 fn every_kernel_of_every_optimiser_binds_what_its_shader_declares() {
     let mut checked = Checked::default();
