@@ -39,8 +39,9 @@ pub(super) fn run(args: &EvalArgs, matches: &ArgMatches) -> Result<()> {
     let task = Task::of(&config, &splits)?;
     let gpu = args.device.open()?;
     let session = trained(&gpu, &task)?;
-    let read = read_test_set(&session, splits.test.clone(), config.batch_size, &mut Reading::new());
-    let (totals, _) = block_on(read)?;
+    let mut reading = Reading::new();
+    let (totals, _) = block_on(read_test_set(&session, splits.test.clone(), config.batch_size, &mut reading))?;
+    drop(reading);
     let (scores, examples) = (session.scores(&totals), totals.examples);
     let baseline = task.objective.baseline(&*splits.train, &*splits.test)?;
     let measure = scores.measure();

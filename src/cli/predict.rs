@@ -1,7 +1,7 @@
 //! `lerac predict`.
 
 use super::{ConfigArgs, DeviceArgs, print};
-use crate::data::{Batch, Examples, Source};
+use crate::data::{Batch, Source};
 use crate::error::{Error, Result};
 use crate::nn::objective::Prediction;
 use crate::train::{Task, trained, whole};

@@ -20,6 +20,7 @@ mod readback;
 
 pub use adapter::{AdapterChoice, AdapterInfo, AdapterKind, adapters_async, choose};
 pub use blocking::adapters;
+pub(crate) use blocking::block_on;
 pub use buffer::{Access, Buffer, BufferRange};
 pub use call::{Call, Timing};
 pub use device::{Gpu, GpuOptions, Limits};

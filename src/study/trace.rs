@@ -2,9 +2,10 @@
 
 use crate::data::{Batch, Column, Element, Form};
 use crate::error::{Error, Result};
+use crate::files::write_whole;
 use crate::gpu::Gpu;
 use crate::tape::{Group, Var};
-use crate::train::{Config, ScheduleKind, Session, Task, Tensor, begin, load_weights, write_safetensors, write_whole};
+use crate::train::{Config, ScheduleKind, Session, Task, Tensor, begin, load_weights, write_safetensors};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::Path;

@@ -116,9 +116,7 @@ def of_tensors(path):
     kinds = {}
     for name, data in tensors(path):
         kind = name.split(".")[0] if name.startswith(("gradient.", "after.", "input.", "target.")) else "weights"
-        if name in ("images", "labels"):
-            kind = name
-        kinds.setdefault(kind, []).extend([name.encode(), data])
+        kinds.setdefault(kind, []).extend([name.encode(), data] if kind not in ("input", "target") else [data])
     return {f"{path.stem} {kind}": digest(parts) for kind, parts in kinds.items()}
 
 

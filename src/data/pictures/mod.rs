@@ -191,7 +191,7 @@ impl Examples for Pictures {
         let [image, movement, target] = into else { panic!("{}: places for three columns", self.name) };
         let place = &mut bytes_of(image)[..self.image_bytes()];
         match draw.and_then(|draw| self.augmentation.variation(draw)) {
-            Some(variation) => variation.read(self, index, place)?,
+            Some(variation) => variation.read(self, index as u32, place)?,
             None => self.images.read(index, place)?,
         }
         movement[0] = draw.map_or(Augmentation::IDENTITY, |draw| self.augmentation.movement(draw, index));

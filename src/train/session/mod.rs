@@ -10,7 +10,7 @@ pub use weights::Snapshot;
 
 use crate::curriculum::{self, Curriculum, Layer, PlateauState, Schedule, Time};
 use crate::data::{Batch, Form, mixing_part};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gpu::{BufferRange, Call, Gpu};
 use crate::nn::objective::{Measure, Scores, scores};
 use crate::nn::{self, Model, NetOptions, Objective, Recorded};
@@ -132,7 +132,7 @@ impl Session {
     /// Records the model for training and evaluation, checks that it fits the device, compiles it and draws its weights.
     ///
     /// # Errors
-    /// [`Error::Capacity`] where it does not fit, [`Error::Option`] for a model, a curriculum, or a kernel that cannot be.
+    /// [`crate::error::Error::Capacity`] where it does not fit, [`crate::error::Error::Option`] for a model, a curriculum, or a kernel that cannot be.
     ///
     /// # Panics
     /// If the examples of a pass do not divide the batch, or under mixup are no whole pairs.
@@ -287,7 +287,7 @@ impl Session {
     /// One training step: one submission for each pass, not waited for.
     ///
     /// # Errors
-    /// [`Error::Device`] where the device fails.
+    /// [`crate::error::Error::Device`] where the device fails.
     pub fn step(&mut self, batch: &Batch) -> Result<()> {
         let rate = curriculum::rate_of(self.curriculum.as_ref(), &self.schedule, self.time);
         self.optimizer.prepare(&self.gpu, |row| rate(row.layer));
@@ -383,7 +383,7 @@ impl Session {
     /// Sums over the steps since the last call. Where `halted` is not 0, no parameter has changed since that step.
     ///
     /// # Errors
-    /// [`Error::Device`] where the device fails.
+    /// [`crate::error::Error::Device`] where the device fails.
     pub async fn training_totals_async(&mut self) -> Result<Totals> {
         self.take_totals(&self.train).await
     }
