@@ -185,7 +185,7 @@ fn every_kernel_of_every_optimiser_binds_what_its_shader_declares() {
     let mut checked = Checked::default();
     let mut tape = Tape::new(Mode::Train);
     common::rows::declare(&mut tape, &[[300].into(), [133, 141].into()]);
-    let layout = Layout::new(tape.parameters().iter().map(|p| &p.shape), 80 << 10);
+    let layout = Layout::new(tape.parameters().iter().map(|p| &p.shape), 74 << 10);
     assert_eq!(layout.windows().len(), 2);
     let named = Rule::NAMES.map(|name| Rule::named(name).unwrap());
     for rule in named.into_iter().chain([Rule::Sgd { momentum: 0.9, nesterov: true }]) {
