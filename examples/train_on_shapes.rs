@@ -17,8 +17,13 @@ impl Observer for Printer {
 
 fn main() -> Result<()> {
     let gpu = Gpu::open(&Options::default())?;
-    let config =
-        Config { method: Method::Lerac, epochs: 5, batch_size: 32, eta: 0.05, validation: 0, ..Config::default() };
+    let config = Config::default().with(|c| {
+        c.curriculum.method = Method::Lerac;
+        c.training.epochs = 5;
+        c.training.batch_size = 32;
+        c.optimizer.eta = 0.05;
+        c.data.validation = 0;
+    });
     let outcome = run(&gpu, &config, &shapes(2000, 500, 0), &mut Printer)?;
     println!("{} on {}", outcome.summary.result, outcome.summary.adapter);
     Ok(())

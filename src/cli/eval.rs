@@ -34,11 +34,11 @@ struct Evaluated {
 pub(super) fn run(args: &EvalArgs, matches: &ArgMatches) -> Result<()> {
     let config = args.config.resolve(matches)?;
     config.check()?;
-    let splits = open_data(&config.source(), false)?;
+    let splits = open_data(&config.data.source(), false)?;
     let gpu = args.device.open()?;
     let session = trained(&gpu, &config, &splits)?;
     let test = Arc::new(splits.test);
-    let (sums, _) = read_test_set(&session, test.clone(), config.batch_size, &mut Reading::new())?;
+    let (sums, _) = read_test_set(&session, test.clone(), config.training.batch_size, &mut Reading::new())?;
     let result = test_result(&sums, &splits.train, &test, None);
     let (test_loss, test_images) = (sums.mean_loss(), sums.images);
     print(&match (args.json, result) {

@@ -40,7 +40,7 @@ pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
     let config = args.config.resolve(matches)?;
     config.check()?;
     // Of the set's own images none is read.
-    let splits = Source { cache: None, skip_bad: false, ..config.source() }.open(&mut |_| ())?;
+    let splits = Source { cache: None, skip_bad: false, ..config.data.source() }.open(&mut |_| ())?;
     let known = &splits.test;
     if known.meaning == Meaning::Years && args.top.is_some() {
         return Err(Error::option("--top", format!("is for classes, which {} has not; leave it out", known.name)));
@@ -51,8 +51,8 @@ pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
     let gpu = args.device.open()?;
     let session = trained(&gpu, &config, &splits)?;
     let indices: Vec<u32> = (0..given.len() as u32).collect();
-    let batches = indices.chunks(config.batch_size);
-    let batches = batches.map(|i| HostBatch::gather(&given, i, config.batch_size, || Augmentation::IDENTITY));
+    let batches = indices.chunks(config.training.batch_size);
+    let batches = batches.map(|i| HostBatch::gather(&given, i, config.training.batch_size, || Augmentation::IDENTITY));
     for (path, logits) in args.images.iter().zip(session.logits(batches)?) {
         if logits.iter().any(|logit| !logit.is_finite()) {
             let message = format!(

@@ -39,14 +39,14 @@ pub(super) type Form = ([usize; 3], usize);
 fn with_subject<T>(config: &Config, (image, classes): Form, see: impl FnOnce(&Subject<'_>) -> T) -> Result<T> {
     let [_, h, w] = image;
     let task = nn::Task::new(image, classes);
-    let batch_size = config.images_per_pass();
-    Ok(see(&Subject { model: &nn::named_for(&config.model, [h, w])?, task: &task, batch_size }))
+    let batch_size = config.training.micro_batch_size();
+    Ok(see(&Subject { model: &nn::named_for(&config.model.name, [h, w])?, task: &task, batch_size }))
 }
 
 /// Times the kernels of `config`'s model and keeps the winners in the cache.
 fn measure(gpu: &Gpu, config: &Config, form: Form, seconds: f64, quiet: bool) -> Result<(KernelCache, Vec<Measured>)> {
     let mut cache = KernelCache::read(&KernelCache::path()?)?;
-    let bar = progress::counter(&format!("tuning {}", config.model), quiet);
+    let bar = progress::counter(&format!("tuning {}", config.model.name), quiet);
     let effort = Effort { all: false, time: Duration::from_secs_f64(seconds) };
     let measured = with_subject(config, form, |subject| {
         subject.measure(gpu, effort, |done, all, task| {
@@ -70,7 +70,7 @@ pub(super) fn run(args: &TuneArgs, matches: &ArgMatches) -> Result<()> {
     if !(0.0..=1e6).contains(&args.seconds) {
         return Err(Error::option("--seconds", format!("expected 0 to 1000000, found {}", args.seconds)));
     }
-    let form = config.source().form()?;
+    let form = config.data.source().form()?;
     let gpu = args.device.open()?;
     let (_, measured) = measure(&gpu, &config, form, args.seconds, args.quiet)?;
     let report = bench::winners(&measured);
@@ -104,7 +104,7 @@ pub(super) fn kernels(gpu: &Gpu, config: &Config, form: Form, now: bool, quiet: 
     let choices = cache.choices(gpu.info(), &tape).ok_or_else(|| {
         let message = format!(
             "nothing is kept of {} at this batch size, and for images of this size, on {}; `lerac tune` with the same options measures it",
-            config.model,
+            config.model.name,
             gpu.info().name
         );
         Error::option("--tuned", message)

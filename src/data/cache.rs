@@ -149,7 +149,7 @@ pub(super) struct Checked {
 /// Decodes every file, and keeps the images in `cache` if that is named; one that was made from the same files is used as it is.
 ///
 /// # Errors
-/// The first bad image unless `skip_bad`; [`Error::Io`] where the cache cannot be written; [`Error::Option`] where its name is that
+/// The first bad image unless `skip_bad`; [`Error::Io`] where the cache cannot be written; [`Error::Setting`] where its name is that
 /// of another file, or another process writes it.
 pub(super) fn check(
     files: &Files,
@@ -218,7 +218,7 @@ fn existing(files: &Files, path: &Path) -> Result<Existing> {
             return Ok(Existing::Other("is of another version of lerac"));
         }
         let message = format!("{} is there already and is no cache; choose another name", path.display());
-        return Err(Error::option("--cache", message));
+        return Err(Error::setting("cache", message));
     }
     // From the end: the footer, then the indices before it.
     let mut from_end = |count: usize| -> Result<Option<Vec<u32>>> {
@@ -260,7 +260,7 @@ fn lock_beside(path: &Path) -> Result<File> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            return Err(Error::option("--cache", format!("another process writes {}; wait for it", path.display())));
+            return Err(Error::setting("cache", format!("another process writes {}; wait for it", path.display())));
         }
         // Some file systems have no locks.
         Err(TryLockError::Error(fault)) if fault.kind() == ErrorKind::Unsupported => {}

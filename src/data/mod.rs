@@ -189,14 +189,14 @@ impl Splits {
     /// Sets both parts' mean and deviation.
     ///
     /// # Errors
-    /// [`Error::Option`] for ImageNet's of images that are not red, green and blue; those of image files.
+    /// [`Error::Setting`] for ImageNet's of images that are not red, green and blue; those of image files.
     fn normalise(&mut self, by: Normalise) -> Result<()> {
         let [mean, std] = match by {
             Normalise::Half => return Ok(()),
             Normalise::Imagenet if self.train.image[0] == 3 => IMAGENET.map(|values| values.to_vec()),
             Normalise::Imagenet => {
                 let message = format!("imagenet is for images in colour, {}'s are grey", self.train.name);
-                return Err(Error::option("--normalise", message));
+                return Err(Error::setting("normalise", message));
             }
             Normalise::Data => self.train.statistics()?,
         };

@@ -35,11 +35,11 @@ const LARGEST_SIDE: usize = 1024;
 /// Whether images may have this height and width, --image-size.
 ///
 /// # Errors
-/// [`Error::Option`] where they may not.
+/// [`Error::Setting`] where they may not.
 pub fn check_side(side: usize) -> Result<()> {
     match (1..=LARGEST_SIDE).contains(&side) {
         true => Ok(()),
-        false => Err(Error::option("--image-size", format!("expected 1 to {LARGEST_SIDE} pixels, found {side}"))),
+        false => Err(Error::setting("image_size", format!("expected 1 to {LARGEST_SIDE} pixels, found {side}"))),
     }
 }
 
@@ -53,21 +53,21 @@ const FASHION_MNIST: Wanted<'_> = Wanted {
     name: "fashion-mnist",
     archive: None,
     files: &idx::FILES,
-    remedy: "on Debian and Ubuntu `apt-get install dataset-fashion-mnist` brings it, or name its directory by --data-dir DIR",
+    remedy: "on Debian and Ubuntu `apt-get install dataset-fashion-mnist` brings it, or name its directory by `data_dir` DIR",
 };
 
 const MNIST: Wanted<'_> = Wanted {
     name: "mnist",
     archive: None,
     files: &idx::FILES,
-    remedy: "put its four IDX files in a directory, and name that by --data-dir DIR",
+    remedy: "put its four IDX files in a directory, and name that by `data_dir` DIR",
 };
 
 const CIFAR10: Wanted<'_> = Wanted {
     name: "cifar10",
     archive: Some("cifar-10-batches-bin"),
     files: &["data_batch_1.bin"],
-    remedy: "unpack the archive of its binary version, and name the directory by --data-dir DIR",
+    remedy: "unpack the archive of its binary version, and name the directory by `data_dir` DIR",
 };
 
 const CIFAR100: Wanted<'_> =
@@ -77,7 +77,7 @@ const TINY_IMAGENET: Wanted<'_> = Wanted {
     name: "tiny-imagenet",
     archive: Some("tiny-imagenet-200"),
     files: &["wnids.txt"],
-    remedy: "unpack its archive, and name the directory by --data-dir DIR",
+    remedy: "unpack its archive, and name the directory by `data_dir` DIR",
 };
 
 const FOOD_101: Wanted<'_> = Wanted { name: "food-101", archive: None, files: &["meta/train.txt"], ..TINY_IMAGENET };
@@ -116,7 +116,7 @@ impl Source<'_> {
     /// Opens the set. Files of images are listed, and decoded only if they are to be checked or kept.
     ///
     /// # Errors
-    /// [`Error::Option`] for an unknown name, an option that the set has no use for, or where no file is found, with every place looked
+    /// [`Error::Setting`] for an unknown name, an option that the set has no use for, or where no file is found, with every place looked
     /// at; [`Error::Format`] and [`Error::Io`] for files that cannot be used.
     pub fn open(&self, news: &mut dyn FnMut(News<'_>)) -> Result<Splits> {
         let mut splits = self.open_plain(news)?;
@@ -179,15 +179,15 @@ impl Source<'_> {
 
     fn refuse_what_has_no_use(&self) -> Result<()> {
         let given = [
-            ("--image-size", self.image_size.is_some()),
-            ("--resize", self.resize.is_some()),
-            ("--cache", self.cache.is_some()),
-            ("--skip-bad", self.skip_bad),
-            ("--class-list", self.class_list.is_some()),
+            ("image_size", self.image_size.is_some()),
+            ("resize", self.resize.is_some()),
+            ("cache", self.cache.is_some()),
+            ("skip_bad", self.skip_bad),
+            ("class_list", self.class_list.is_some()),
         ];
         match given.into_iter().find(|(_, given)| *given) {
-            Some((option, _)) if NAMES.contains(&self.name) => {
-                Err(Error::option(option, format!("is for image folders, which {} is not; leave it out", self.name)))
+            Some((field, _)) if NAMES.contains(&self.name) => {
+                Err(Error::setting(field, format!("is for image folders, which {} is not; leave it out", self.name)))
             }
             _ => Ok(()),
         }
@@ -206,11 +206,11 @@ impl Source<'_> {
 
     fn named_dir(&self) -> Result<PathBuf> {
         let Some(dir) = self.dir else {
-            return Err(Error::option("--data-dir", format!("{} needs the directory of its images", self.name)));
+            return Err(Error::setting("data_dir", format!("{} needs the directory of its images", self.name)));
         };
         match dir.is_dir() {
             true => Ok(dir.to_owned()),
-            false => Err(Error::option("--data-dir", format!("there is no directory {}", dir.display()))),
+            false => Err(Error::setting("data_dir", format!("there is no directory {}", dir.display()))),
         }
     }
 
@@ -220,8 +220,8 @@ impl Source<'_> {
         let shorter = self.resize.unwrap_or(side);
         check_side(side)?;
         if !(side..=2 * LARGEST_SIDE).contains(&shorter) {
-            let message = format!("expected {side} (--image-size) to {} pixels, found {shorter}", 2 * LARGEST_SIDE);
-            return Err(Error::option("--resize", message));
+            let message = format!("expected {side} (`image_size`) to {} pixels, found {shorter}", 2 * LARGEST_SIDE);
+            return Err(Error::setting("resize", message));
         }
         Ok(Frame { image: [3, side, side], shorter })
     }
@@ -229,13 +229,13 @@ impl Source<'_> {
     /// The data set of these files.
     fn folder(&self, layout: Layout, news: &mut dyn FnMut(News<'_>)) -> Result<Splits> {
         if self.class_list.is_some() && self.name != "imagefolder" {
-            return Err(Error::option("--class-list", "is for imagefolder; leave it out"));
+            return Err(Error::setting("class_list", "is for imagefolder; leave it out"));
         }
         let frame = self.frame()?;
         let Layout { root, meaning, mut train, mut test } = layout;
         if meaning.outputs() > MOST_CLASSES {
             let message = format!("expected at most {MOST_CLASSES} classes, found {}", meaning.outputs());
-            return Err(Error::option("--data-dir", message));
+            return Err(Error::setting("data_dir", message));
         }
         let mut parts = [None, None];
         if self.cache.is_some() || self.skip_bad {
@@ -254,7 +254,7 @@ impl Source<'_> {
         let dataset = |part: Part, cache: Option<(Cached, usize)>| {
             if part.entries.is_empty() {
                 let message = format!("{} has no image to train on or to test with", root.display());
-                return Err(Error::option("--data-dir", message));
+                return Err(Error::setting("data_dir", message));
             }
             let files = Files::new(&root, part.entries, frame);
             let images = match cache {
@@ -282,5 +282,5 @@ fn unknown(name: &str) -> Error {
     let alike = |known: &&&str| !given.is_empty() && (given.contains(&plain(known)) || plain(known).contains(&given));
     let nearest = NAMES.iter().filter(alike).min_by_key(|known| plain(known).len().abs_diff(given.len()));
     let hint = nearest.map_or(String::new(), |known| format!("; did you mean {known}?"));
-    Error::option("--data", format!("{name:?} is not known; there are {}{hint}", NAMES.join(", ")))
+    Error::setting("data", format!("{name:?} is not known; there are {}{hint}", NAMES.join(", ")))
 }

@@ -203,7 +203,7 @@ impl Gpu {
         let refused = pollster::block_on(validation.pop()).or(pollster::block_on(scope.pop()));
         if let Some(error) = refused {
             return Err(Error::Capacity(format!(
-                "{label}: the device has no room for {bytes} bytes; a smaller --batch-size needs less ({error})"
+                "{label}: the device has no room for {bytes} bytes; a smaller `batch_size` needs less ({error})"
             )));
         }
         let buffer = Buffer { raw, bytes };

@@ -13,21 +13,21 @@ use std::path::Path;
 /// `after.NAME` it; and `trace.json` with the options, the layers and, by step, the loss and each layer's learning rate.
 ///
 /// # Errors
-/// [`Error::Option`] for more steps than the run has, and as [`crate::train::run`].
+/// [`Error::Setting`] for more steps than the run has, and as [`crate::train::run`].
 pub fn trace(gpu: &Gpu, config: &Config, data: &Splits, steps: u64, dir: &Path) -> Result<()> {
     let mut begun = begin(gpu, config, data)?;
-    let all = begun.session.time().steps_per_epoch * config.epochs;
+    let all = begun.session.time().steps_per_epoch * config.training.epochs;
     if !(1..=all).contains(&steps) {
-        return Err(Error::option("--steps", format!("expected 1 to {all}, the steps of the run, found {steps}")));
+        return Err(Error::setting("steps", format!("expected 1 to {all}, the steps of the run, found {steps}")));
     }
-    if config.images_per_pass() < config.batch_size {
-        return Err(Error::option("--micro-batch", "a trace shows whole batches; leave it out"));
+    if config.training.micro_batch_size() < config.training.batch_size {
+        return Err(Error::setting("micro_batch", "a trace shows whole batches; leave it out"));
     }
     let epoch = begun.session.time().steps_per_epoch;
-    if config.schedule == ScheduleKind::Plateau && steps > epoch {
+    if config.optimizer.schedule == ScheduleKind::Plateau && steps > epoch {
         let message =
             format!("a plateau needs validation after each epoch, which a trace does without: at most {epoch}");
-        return Err(Error::option("--steps", message));
+        return Err(Error::setting("steps", message));
     }
     load_weights(&mut begun.session, config)?;
     std::fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
@@ -46,7 +46,7 @@ pub fn trace(gpu: &Gpu, config: &Config, data: &Splits, steps: u64, dir: &Path) 
         let mut found = gradients(gpu, session)?;
         found.extend(session.named(&session.snapshot()?, "after."));
         found.push(images(gpu, session)?);
-        let labels = batch.words[..config.batch_size].iter().take_while(|&&label| label != IGNORED_LABEL);
+        let labels = batch.words[..config.training.batch_size].iter().take_while(|&&label| label != IGNORED_LABEL);
         let labels: Vec<f32> = labels.map(|&label| label as f32).collect();
         found.push(Tensor { name: "labels".to_owned(), shape: vec![labels.len()], values: labels });
         write(&format!("step-{step:04}.safetensors"), &found)?;

@@ -108,7 +108,7 @@ fn checksum<'t>(standing: &str, tensors: impl Iterator<Item = (&'t str, &'t [u8]
 
 impl Checkpoint {
     /// The form of the file; others are refused.
-    pub const FORMAT: u32 = 4;
+    pub const FORMAT: u32 = 5;
 
     /// Names a tensor as one of the best epoch.
     pub fn of_best(name: &str) -> String {
@@ -209,12 +209,12 @@ impl Checkpoint {
             Some(tensor) if tensor.values.len() == count => Ok(tensor.values.clone()),
             Some(tensor) => {
                 let found = tensor.values.len();
-                Err(Error::option(
+                Err(Error::setting(
                     "resume",
                     format!("{name} has {found} numbers in the checkpoint, {count} in the model; {OTHER_OPTIONS}"),
                 ))
             }
-            None => Err(Error::option("resume", format!("the checkpoint has no {name}; {OTHER_OPTIONS}"))),
+            None => Err(Error::setting("resume", format!("the checkpoint has no {name}; {OTHER_OPTIONS}"))),
         }
     }
 }

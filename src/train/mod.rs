@@ -11,7 +11,10 @@ mod setting;
 mod weights;
 
 pub use checkpoint::{BestEpoch, Checkpoint, Standing, Totals, Written};
-pub use config::{Config, Method, Preset, ScheduleKind};
+pub use config::{
+    Config, CurriculumOptions, DataOptions, Method, ModelOptions, OptimizerOptions, Preset, ScheduleKind,
+    TrainingOptions,
+};
 pub use measure::{Measure, Score};
 pub use records::{EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, Summary, TestResult};
 pub use run::{resume, run};
@@ -20,7 +23,7 @@ pub use setting::session;
 pub use weights::{Tensor, read_safetensors, write_safetensors};
 #[cfg(feature = "cli")]
 pub(crate) use {
-    config::whole,
+    config::{OptionsFile, option_of, whole},
     evaluation::{STEP, STEPS_PER_EPOCH, load_weights, read_test_set, test_result, trained},
     run::begin,
     weights::{sync_directory, write_whole, write_whole_by},

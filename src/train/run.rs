@@ -72,26 +72,28 @@ impl Clock {
 /// Divides the images and makes the session and the loader that `config` asks for.
 ///
 /// # Errors
-/// [`Error::Option`] and [`Error::Capacity`].
+/// [`Error::Setting`] and [`Error::Capacity`].
 pub(crate) fn begin<'g, 'c>(gpu: &'g Gpu, config: &'c Config, data: &Splits) -> Result<Training<'g, 'c>> {
     config.check()?;
     let fingerprint = data.fingerprint();
     let test = Arc::new(data.test.clone());
     let data = Arc::new(data.train.clone());
     let division = divide(config, &data)?;
-    if division.train.len() < config.batch_size {
-        let message = format!("{} does not fit into {} training images", config.batch_size, division.train.len());
-        return Err(Error::option("--batch-size", message));
+    if division.train.len() < config.training.batch_size {
+        let message =
+            format!("{} does not fit into {} training images", config.training.batch_size, division.train.len());
+        return Err(Error::setting("batch_size", message));
     }
     let [_, h, w] = data.image;
-    if usize::from(config.cutout) > h.min(w) {
-        let message = format!("{} pixels are more than images of {h}x{w} have; {} do", config.cutout, h.min(w));
-        return Err(Error::option("--cutout", message));
+    if usize::from(config.data.cutout) > h.min(w) {
+        let message = format!("{} pixels are more than images of {h}x{w} have; {} do", config.data.cutout, h.min(w));
+        return Err(Error::setting("cutout", message));
     }
-    let steps_per_epoch = (division.train.len() / config.batch_size) as u64;
-    if steps_per_epoch.saturating_mul(config.epochs) > i32::MAX as u64 {
-        let message = format!("{} epochs of {steps_per_epoch} steps are more than 2147483647 steps", config.epochs);
-        return Err(Error::option("--epochs", message));
+    let steps_per_epoch = (division.train.len() / config.training.batch_size) as u64;
+    if steps_per_epoch.saturating_mul(config.training.epochs) > i32::MAX as u64 {
+        let message =
+            format!("{} epochs of {steps_per_epoch} steps are more than 2147483647 steps", config.training.epochs);
+        return Err(Error::setting("epochs", message));
     }
     let session = session(gpu, config, &task(config, &data), steps_per_epoch)?;
     let loader = loader(config, &data, &division, 0);
@@ -102,7 +104,7 @@ pub(crate) fn begin<'g, 'c>(gpu: &'g Gpu, config: &'c Config, data: &Splits) -> 
         data,
         test,
         division,
-        steps: steps_per_epoch * config.epochs,
+        steps: steps_per_epoch * config.training.epochs,
         epoch_open: false,
         best: None,
         totals: Totals::default(),
@@ -115,13 +117,20 @@ pub(crate) fn begin<'g, 'c>(gpu: &'g Gpu, config: &'c Config, data: &Splits) -> 
 /// The training batches from the one after the first `step` on.
 fn loader(config: &Config, data: &Arc<Dataset>, division: &Division, step: u64) -> Loader {
     let indices = division.train.clone();
-    Loader::training(data.clone(), indices, config.batch_size, config.augmentation(), config.seed, step)
+    Loader::training(
+        data.clone(),
+        indices,
+        config.training.batch_size,
+        config.data.augmentation(),
+        config.training.seed,
+        step,
+    )
 }
 
 /// Trains as `config` says and reads the test set once.
 ///
 /// # Errors
-/// [`Error::Option`] and [`Error::Capacity`] before the first step; [`Error::NonFinite`], [`Error::Device`] and
+/// [`Error::Setting`] and [`Error::Capacity`] before the first step; [`Error::NonFinite`], [`Error::Device`] and
 /// [`Error::Interrupted`] during training; those of the observer.
 pub fn run<'g>(gpu: &'g Gpu, config: &Config, data: &Splits, observer: &mut dyn Observer) -> Result<Outcome<'g>> {
     let mut training = begin(gpu, config, data)?;
@@ -135,7 +144,7 @@ pub fn run<'g>(gpu: &'g Gpu, config: &Config, data: &Splits, observer: &mut dyn 
 /// Goes on behind a checkpoint, to the same results as [`run`] without a break.
 ///
 /// # Errors
-/// Those of [`run`]; [`Error::Option`] where the checkpoint fits neither the model nor the data.
+/// Those of [`run`]; [`Error::Setting`] where the checkpoint fits neither the model nor the data.
 pub fn resume<'g>(
     gpu: &'g Gpu,
     config: &Config,
@@ -202,7 +211,7 @@ impl<'g> Training<'g, '_> {
     /// One step; before it the signal-to-noise ratio where that is due, behind it a reading of the sums.
     fn step(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let (config, before) = (self.config, self.session.time());
-        if config.snr_every > 0 && before.step % config.snr_every == 0 {
+        if config.training.snr_every > 0 && before.step % config.training.snr_every == 0 {
             self.measure_noise(observer)?;
         }
         let rates = self.session.rates().collect();
@@ -211,7 +220,7 @@ impl<'g> Training<'g, '_> {
         self.loader.recycle(batch);
         let step = before.step + 1;
         observer.step(step);
-        match step % config.log_every == 0 || step % before.steps_per_epoch == 0 {
+        match step % config.training.log_every == 0 || step % before.steps_per_epoch == 0 {
             true => self.end_interval(rates, observer),
             false => Ok(()),
         }
@@ -223,12 +232,14 @@ impl<'g> Training<'g, '_> {
         let sums = self.take_sums()?;
         let seconds = self.clock.seconds();
         let Time { step, .. } = self.session.time();
-        let batches: Vec<_> =
-            self.batches_of_epoch(self.config.epochs + step).take(self.config.snr_batches as usize).collect();
+        let batches: Vec<_> = self
+            .batches_of_epoch(self.config.training.epochs + step)
+            .take(self.config.training.snr_batches as usize)
+            .collect();
         if batches.len() < 2 {
-            let (images, size) = (self.division.train.len(), self.config.batch_size);
+            let (images, size) = (self.division.train.len(), self.config.training.batch_size);
             let message = format!("{images} training images make no two batches of {size}");
-            return Err(Error::option("--snr-every", message));
+            return Err(Error::setting("snr_every", message));
         }
         let signal_to_noise = self.session.signal_to_noise(batches.into_iter())?;
         observer.noise(&NoiseRecord { step, epoch: self.session.time().epochs(), signal_to_noise })?;
@@ -263,7 +274,7 @@ impl<'g> Training<'g, '_> {
             false => {
                 let (data, indices) = (self.data.clone(), self.division.validation.clone());
                 let part = (data, indices);
-                Some(evaluate(&self.session, "validation", part, self.config.batch_size, observer)?.0)
+                Some(evaluate(&self.session, "validation", part, self.config.training.batch_size, observer)?.0)
             }
         };
         let score = validation.as_ref().map(|sums| self.measure().of_sums(sums));
@@ -294,7 +305,7 @@ impl<'g> Training<'g, '_> {
             last = Some(self.session.snapshot()?);
             self.session.restore(snapshot);
         }
-        let read = read_test_set(&self.session, self.test.clone(), self.config.batch_size, observer);
+        let read = read_test_set(&self.session, self.test.clone(), self.config.training.batch_size, observer);
         if let (Err(_), Some(last)) = (&read, &last) {
             self.session.restore(last);
         }
@@ -310,11 +321,11 @@ impl<'g> Training<'g, '_> {
             result: test_result(test, &self.data, &self.test, best.map(|best| best.score)),
             test_loss: test.mean_loss(),
             test_images: u64::from(test.images),
-            best_epoch: best.map_or(config.epochs, |best| best.epoch),
+            best_epoch: best.map_or(config.training.epochs, |best| best.epoch),
             steps,
-            images_per_epoch: self.session.time().steps_per_epoch * config.batch_size as u64,
+            images_per_epoch: self.session.time().steps_per_epoch * config.training.batch_size as u64,
             seconds,
-            images_per_second: (steps * config.batch_size as u64) as f64 / seconds,
+            images_per_second: (steps * config.training.batch_size as u64) as f64 / seconds,
             milliseconds_per_step: 1e3 * seconds / steps as f64,
             device_bytes: self.session.plan().total(),
             data_crc32: Some(self.fingerprint),
@@ -363,14 +374,14 @@ impl<'g> Training<'g, '_> {
                 "the images of {} are not those that the checkpoint was made with; name the directory of those",
                 self.data.name
             );
-            return Err(Error::option("--data-dir", message));
+            return Err(Error::setting("data_dir", message));
         }
         if standing.step > self.steps {
             let message = format!(
                 "the checkpoint is behind step {}, and {} epochs have {}; {OTHER_OPTIONS}",
-                standing.step, self.config.epochs, self.steps
+                standing.step, self.config.training.epochs, self.steps
             );
-            return Err(Error::option("resume", message));
+            return Err(Error::setting("resume", message));
         }
         self.session.set_state(standing.step, |name, count| checkpoint.values(name, count))?;
         if let Some(best) = standing.best {
@@ -391,7 +402,14 @@ impl<'g> Training<'g, '_> {
 
     fn batches_of_epoch(&self, epoch: u64) -> impl Iterator<Item = Result<HostBatch>> {
         let (config, order) = (self.config, &self.division.train);
-        HostBatch::of_epoch(&self.data, order, config.batch_size, config.augmentation(), config.seed, epoch)
+        HostBatch::of_epoch(
+            &self.data,
+            order,
+            config.training.batch_size,
+            config.data.augmentation(),
+            config.training.seed,
+            epoch,
+        )
     }
 
     /// The sums of an interval, or what broke, found by replaying the step whose loss was not finite.

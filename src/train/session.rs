@@ -64,7 +64,7 @@ pub struct Snapshot {
 }
 
 /// What helps where numbers leave all bounds.
-pub(super) const CALMER: &str = "a lower --eta, --range or --weight-decay, --clip-norm 1, or a longer --warmup-epochs";
+pub(super) const CALMER: &str = "a lower `eta`, `range` or `weight_decay`, `clip_norm` 1, or a longer `warmup_epochs`";
 
 /// Prefixes of the moments' names in [`Session::state`].
 const MOMENTS: [&str; 2] = ["first_moment", "second_moment"];
@@ -126,7 +126,7 @@ impl<'g> Session<'g> {
     /// Records the model for training and evaluation, checks that it fits the device, compiles it and draws its weights.
     ///
     /// # Errors
-    /// [`Error::Capacity`] where it does not fit, [`Error::Option`] for a curriculum, or a kernel, that cannot be.
+    /// [`Error::Capacity`] where it does not fit, [`Error::Setting`] for a curriculum, or a kernel, that cannot be.
     ///
     /// # Panics
     /// If the images of a pass do not divide the batch.

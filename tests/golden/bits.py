@@ -26,9 +26,8 @@ import zlib
 FIXTURE = pathlib.Path(__file__).with_name("bits.json")
 MODELS = [
     "cnn", "lenet", "resnet8", "resnet20", "resnet18", "resnet18-imagenet", "resnet34", "resnet50", "wide_resnet50_2",
-    "wide_resnet52-2", "wide_resnet28-10", "densenet121", "densenet121-imagenet", "vgg11_bn", "vgg11_bn-imagenet", "mobilenet_v2",
-    "mobilenet_v2-imagenet",
-]
+    "wide_resnet52-2", "wide_resnet28-10", "densenet121", "densenet121-imagenet", "vgg11_bn", "mobilenet_v2", "mobilenet_v2-imagenet",
+]  # vgg11_bn-imagenet is not here: its first linear layer needs 392 MiB, and llvmpipe binds 128.
 METHODS = [
     "conventional", "lerac", "lerac-reference", "cbs", "lerac-cbs", "reversed", "shuffled", "uniform", "linear", "logarithmic",
 ]
@@ -41,11 +40,8 @@ def cases(folders):
     """(name, command, options) of every run."""
     short = "--epochs 2 --train-images 192 --validation 64 --batch-size 16 --log-every 5 --flip --shift 2"
     for model in MODELS:
-        if model == "vgg11_bn-imagenet":
-            data = f"--data imagefolder --data-dir {folders}/classes --image-size 224 --batch-size 2"
-        else:
-            data = f"--batch-size {2 if 'wide' in model else 4}"
-        yield f"trace {model}", "trace", f"--model {model} --method lerac --steps 2 --validation 2 {data}"
+        size = 2 if "wide" in model else 4
+        yield f"trace {model}", "trace", f"--model {model} --method lerac --steps 2 --validation 2 --batch-size {size}"
     for method in METHODS:
         yield f"train {method}", "train", f"--model cnn --method {method} --k 1 {short}"
     for name, options in {
@@ -53,7 +49,7 @@ def cases(folders):
         "adamw": "--optimizer adamw --eta 0.003 --warmup-epochs 0.5 --spare-norm-and-bias",
         "adamax": "--optimizer adamax --eta 0.003 --schedule step --milestones 0.5,1.5",
         "nesterov": "--nesterov --clip-norm 0.5 --label-smoothing 0.1",
-        "plateau": "--schedule plateau --patience 1 --epochs 4 --gamma 0.5",
+        "plateau": "--schedule plateau --patience 0 --gamma 0.5",
         "mixup": "--mixup 0.3",
         "passes": "--micro-batch 4",
         "host augmentation": "--random-resized-crop 0.3 --jitter 0.3,0.3,0.3 --cutout 8",
@@ -119,7 +115,9 @@ def of_tensors(path):
     """A digest for each kind of tensor: gradient., after., what the step was given, and weights."""
     kinds = {}
     for name, data in tensors(path):
-        kind = name.split(".")[0] if name.startswith(("gradient.", "after.")) or name in ("images", "labels") else "weights"
+        kind = name.split(".")[0] if name.startswith(("gradient.", "after.", "input.", "target.")) else "weights"
+        if name in ("images", "labels"):
+            kind = name
         kinds.setdefault(kind, []).extend([name.encode(), data])
     return {f"{path.stem} {kind}": digest(parts) for kind, parts in kinds.items()}
 

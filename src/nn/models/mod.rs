@@ -36,7 +36,7 @@ pub const NAMES: [&str; 17] = [
 /// A model by its name.
 ///
 /// # Errors
-/// [`Error::Option`] listing the names, if there is none of this name.
+/// [`Error::Setting`] listing the names, if there is none of this name.
 pub fn named(name: &str) -> Result<Model> {
     Ok(match name {
         "cnn" => Box::new(small::cnn),
@@ -56,7 +56,7 @@ pub fn named(name: &str) -> Result<Model> {
         "vgg11_bn-imagenet" => Box::new(vgg::large_images),
         "mobilenet_v2" => mobilenet::mobilenet_v2(1),
         "mobilenet_v2-imagenet" => mobilenet::mobilenet_v2(2),
-        _ => return Err(Error::option("--model", format!("{name:?} is not known; there are {}", NAMES.join(", ")))),
+        _ => return Err(Error::setting("model", format!("{name:?} is not known; there are {}", NAMES.join(", ")))),
     })
 }
 
@@ -68,7 +68,7 @@ pub fn usual_side(name: &str) -> usize {
 /// A model by its name, for images of `height` x `width`.
 ///
 /// # Errors
-/// [`Error::Option`] as [`named`], or saying what images the model needs where these do not suit.
+/// [`Error::Setting`] as [`named`], or saying what images the model needs where these do not suit.
 pub fn named_for(name: &str, [height, width]: [usize; 2]) -> Result<Model> {
     let (smallest, square) = match name {
         "cnn" => (4, false),
@@ -85,7 +85,7 @@ pub fn named_for(name: &str, [height, width]: [usize; 2]) -> Result<Model> {
         false if height.min(width) < smallest => format!("images of at least {smallest}x{smallest}"),
         _ => return Ok(model),
     };
-    Err(Error::option("--model", format!("{name} needs {needed}, found {height}x{width}")))
+    Err(Error::setting("model", format!("{name} needs {needed}, found {height}x{width}")))
 }
 
 /// Convolution, batch norm, ReLU, called by a number.

@@ -12,11 +12,11 @@ const BATCHES_OF_FILES: usize = 4;
 /// A row without and with augmentation: images per second of the thread that gathers batches.
 ///
 /// # Errors
-/// [`Error::Option`] where the set does not fill a batch.
+/// [`Error::Setting`] where the set does not fill a batch.
 pub fn loader(data: &Dataset, batch_size: usize, runs: usize) -> Result<Report> {
     if data.len() < batch_size {
         let message = format!("{batch_size} does not fit into {} training images", data.len());
-        return Err(Error::option("--batch-size", message));
+        return Err(Error::setting("batch_size", message));
     }
     let mut report = Report::new(&["data", "augmentation", "batch size", "images/s"]);
     let batches_of_run = if matches!(data.images, Images::Files(_)) { BATCHES_OF_FILES } else { BATCHES };

@@ -33,9 +33,9 @@ pub fn task() -> Task {
 pub fn session<'g>(gpu: &'g Gpu, config: &Config) -> Result<(Session<'g>, HostBatch)> {
     // First what refuses a batch that does not fit the device.
     let session = train::session(gpu, config, &task(), 10)?;
-    let indices: Vec<u32> = (0..config.batch_size as u32).collect();
-    let images = shapes(config.batch_size, 1, 0).train;
-    let batch = HostBatch::gather(&images, &indices, config.batch_size, || Augmentation::IDENTITY)?;
+    let indices: Vec<u32> = (0..config.training.batch_size as u32).collect();
+    let images = shapes(config.training.batch_size, 1, 0).train;
+    let batch = HostBatch::gather(&images, &indices, config.training.batch_size, || Augmentation::IDENTITY)?;
     Ok((session, batch))
 }
 
@@ -61,7 +61,10 @@ pub fn steps(gpu: &Gpu, models: &[String], config: &Config, runs: usize) -> Resu
     let mut report = Report::new(&COLUMNS);
     for model in models {
         for method in [Method::Conventional, Method::Lerac, Method::Cbs] {
-            let config = Config { model: model.clone(), method, ..config.clone() };
+            let config = config.clone().with(|c| {
+                c.model.name = model.clone();
+                c.curriculum.method = method;
+            });
             forget_peak();
             let start = Instant::now();
             let (mut session, batch) = session(gpu, &config)?;
@@ -82,7 +85,7 @@ pub fn steps(gpu: &Gpu, models: &[String], config: &Config, runs: usize) -> Resu
                 Cell::Number(1e3 * step.median, 1),
                 Cell::Number(1e3 * step.least, 1),
                 Cell::Number(1e3 * step.most, 1),
-                Cell::Number(config.batch_size as f64 / step.median, 0),
+                Cell::Number(config.training.batch_size as f64 / step.median, 0),
                 Cell::Number(1e6 * Seconds::of_sample(host).median, 0),
                 Cell::Number(session.plan().total() as f64 / f64::from(1 << 20), 1),
                 Cell::number(peak(), 0),
