@@ -18,7 +18,7 @@ demo: ## Train a small CNN on Fashion-MNIST three ways (conventional, LeRaC, CBS
 	@sh scripts/ensure-data.sh
 	$(CARGO) build --release
 	rm -rf $(OUT)
-	$(LERAC) compare --data fashion-mnist --model lenet --methods conventional,lerac,cbs --epochs 3 --train-images 28000 \
+	$(LERAC) compare --data fashion-mnist --model lenet --methods conventional,lerac,cbs --epochs 3 --train-examples 28000 \
 		--eta 0.05 --nesterov --schedule cosine --range 5e-2..5e-4 --sigma-every 1 --out $(OUT)
 
 test: ## Run every test; a missing adapter is a failure, missing data sets are said

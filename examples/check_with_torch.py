@@ -199,15 +199,16 @@ def blur(y, sigma):
 
 def optimizer_of(trace, model):
     """One parameter group per tensor: what per-layer rates ask of PyTorch."""
-    config, spared = trace["config"], trace["config"]["spare-norm-and-bias"]
+    config = trace["config"]["optimizer"]
+    spared = config["spare-norm-and-bias"]
     groups = []
     for entry in trace["parameters"]:
         decay = 0.0 if spared and entry["norm_or_bias"] else config["weight-decay"]
         groups.append({"params": [model.get_parameter(entry["name"])], "layer": entry["layer"], "weight_decay": decay})
-    if config["optimizer"] == "sgd":
+    if config["name"] == "sgd":
         return torch.optim.SGD(groups, lr=1.0, momentum=config["momentum"], nesterov=config["nesterov"])
     kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "adamax": torch.optim.Adamax}
-    return kinds[config["optimizer"]](groups, lr=1.0)
+    return kinds[config["name"]](groups, lr=1.0)
 
 
 class Replay:
@@ -217,7 +218,7 @@ class Replay:
         Dropout.count = 0
         classes = next(weights[name].numel() for name in LAST_BIASES if name in weights)
         self.config, self.goal, self.dtype, self.sigma = trace["config"], trace["goal"], dtype, None
-        self.model = MODELS[self.config["model"]](images.shape[1], classes, images.shape[2:]).to(dtype)
+        self.model = MODELS[self.config["model"]["name"]](images.shape[1], classes, images.shape[2:]).to(dtype)
         self.optimizer = optimizer_of(trace, self.model)
         for module in self.model.modules():
             if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1):
@@ -236,7 +237,7 @@ class Replay:
         counters = {name: value for name, value in model.state_dict().items() if name.endswith("num_batches_tracked")}
         model.load_state_dict(weights | counters)
         self.sigma = record["sigma"]
-        Dropout.seed, Dropout.step = torch.tensor(config["seed"]), torch.tensor(record["step"] - 1)
+        Dropout.seed, Dropout.step = torch.tensor(config["training"]["seed"]), torch.tensor(record["step"] - 1)
         images, labels, part = batch["images"].to(self.dtype), batch["labels"].long(), record.get("mix")
         logits = model(images if part is None else part * images + (1 - part) * images.flip(0))
         loss = self.loss_of(logits, labels)
@@ -245,8 +246,8 @@ class Replay:
         self.optimizer.zero_grad()
         loss.backward()
         made = {"loss": loss.detach()}
-        if config.get("clip-norm"):
-            nn.utils.clip_grad_norm_(model.parameters(), config["clip-norm"])
+        if config["optimizer"].get("clip-norm"):
+            nn.utils.clip_grad_norm_(model.parameters(), config["optimizer"]["clip-norm"])
         else:
             made |= {f"gradient of {name}": p.grad.clone() for name, p in model.named_parameters()}
         for group in self.optimizer.param_groups:
@@ -287,7 +288,7 @@ def main(directory):
         weights = after
     allowed = max(TOLERANCE, 4 * worst["PyTorch in f32"][0])
     agrees = worst["lerac"][0] <= allowed
-    print(f"{len(trace['steps'])} steps of {trace['config']['model']}, largest relative difference to PyTorch in f64:")
+    print(f"{len(trace['steps'])} steps of {trace['config']['model']['name']}, largest relative difference to PyTorch in f64:")
     for who, (difference, what) in worst.items():
         print(f"  {who:<15} {difference:.2e} ({what})")
     print("agrees" if agrees else f"DIFFERS by more than {allowed:.1e}")

@@ -31,14 +31,17 @@ fn main() -> Result<()> {
     });
     let task = Task::new([3, 32, 32], 10);
     let late = |layers: &[Layer]| Ok(Box::new(LateClassifier { last: layers.len() - 1 }) as Box<dyn Curriculum>);
-    let config = Config { optimizer: "adam".into(), eta: 0.003, ..Config::default() };
+    let config = Config::default().with(|c| {
+        c.optimizer.name = "adam".into();
+        c.optimizer.eta = 0.003;
+    });
     let parts = Parts {
         model: &model,
         task: &task,
         batch_size: 50,
         micro_batch: 50,
         net_options: config.net_options(),
-        settings: config.settings()?,
+        settings: config.optimizer.settings()?,
         schedule: config.common_rate()?,
         curriculum: &late,
         steps_per_epoch: 40,

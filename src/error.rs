@@ -25,10 +25,19 @@ pub enum Error {
         /// What was expected, what was found, and what to do.
         message: String,
     },
-    /// An option, or a combination of options, that cannot be used.
+    /// A value of the library's options, or a combination of values, that cannot be used.
+    #[error("{field}: {message}")]
+    Setting {
+        /// The field or argument, e.g. `batch_size`.
+        field: &'static str,
+        /// What was expected and what to do. Other fields are in backquotes, for the command line to
+        /// replace them with its options.
+        message: String,
+    },
+    /// An option of the command line, a file or a directory that cannot be used.
     #[error("{option}: {message}")]
     Option {
-        /// The option as the user spells it, e.g. `--k`.
+        /// The option as the user spells it, e.g. `--out`, or the path.
         option: String,
         /// What was expected and what to do.
         message: String,
@@ -68,7 +77,12 @@ impl Error {
         Self::Format { path: path.to_owned(), offset, message: message.into() }
     }
 
-    /// A fault in an option.
+    /// A fault in a field of the options, or in an argument.
+    pub fn setting(field: &'static str, message: impl Into<String>) -> Self {
+        Self::Setting { field, message: message.into() }
+    }
+
+    /// A fault in an option of the command line, or in a path.
     pub fn option(option: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Option { option: option.into(), message: message.into() }
     }

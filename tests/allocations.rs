@@ -62,7 +62,11 @@ fn counts(gpu: &Gpu, mut work: impl FnMut()) -> [usize; 2] {
 }
 
 fn steps_take_no_memory(gpu: &Gpu) {
-    let config = Config { model: "lenet".into(), method: Method::Lerac, batch_size: 1, ..Config::default() };
+    let config = Config::default().with(|c| {
+        c.model.name = "lenet".into();
+        c.curriculum.method = Method::Lerac;
+        c.training.batch_size = 1;
+    });
     let (mut session, batch) = bench::session(gpu, &config).unwrap();
     counts(gpu, || session.step(&batch).unwrap());
     let early = counts(gpu, || session.step(&batch).unwrap());

@@ -7,17 +7,16 @@ use lerac::train::{Config, Method, Preset};
 
 /// Three layers at a tenth of the rate each below the one before; growth until epoch 2; a blur that halves every epoch.
 fn config(method: Method) -> Config {
-    Config {
-        method,
-        eta: 0.1,
-        range: Some(Range { first: 0.1, last: 1e-3 }),
-        k: Some(2.0),
-        seed: 2,
-        sigma: 0.8,
-        sigma_decay: 0.5,
-        sigma_every: 1,
-        ..Config::default()
-    }
+    Config::default().with(|c| {
+        c.curriculum.method = method;
+        c.optimizer.eta = 0.1;
+        c.curriculum.range = Some(Range { first: 0.1, last: 1e-3 });
+        c.curriculum.k = Some(2.0);
+        c.training.seed = 2;
+        c.curriculum.sigma = 0.8;
+        c.curriculum.sigma_decay = 0.5;
+        c.curriculum.sigma_every = 1;
+    })
 }
 
 fn layers() -> Vec<Layer> {
@@ -69,7 +68,7 @@ fn every_method_has_its_curriculum() {
 
 #[test]
 fn the_preset_decides_for_lerac_alone() {
-    let with = |method, preset| Config { preset, ..config(method) }.curriculum(&layers()).unwrap();
+    let with = |method, preset| config(method).with(|c| c.curriculum.preset = preset).curriculum(&layers()).unwrap();
     for method in Method::ALL {
         let (paper, reference) = (with(method, Preset::Paper), with(method, Preset::Reference));
         let differs = at(paper.as_ref(), 0) != at(reference.as_ref(), 0);
@@ -81,14 +80,13 @@ fn the_preset_decides_for_lerac_alone() {
 
 #[test]
 fn settings_are_what_was_asked_for() {
-    let asked = Config {
-        momentum: 0.8,
-        nesterov: true,
-        weight_decay: 1e-3,
-        spare_norm_and_bias: true,
-        clip_norm: Some(2.5),
-        ..Config::default()
-    };
+    let asked = Config::default().with(|c| {
+        c.optimizer.momentum = 0.8;
+        c.optimizer.nesterov = true;
+        c.optimizer.weight_decay = 1e-3;
+        c.optimizer.spare_norm_and_bias = true;
+        c.optimizer.clip_norm = Some(2.5);
+    });
     let (beta1, beta2, epsilon) = (0.9, 0.999, 1e-8);
     let rules = [
         ("sgd", Rule::Sgd { momentum: 0.8, nesterov: true }),
@@ -100,9 +98,9 @@ fn settings_are_what_was_asked_for() {
     for (name, rule) in rules {
         let (weight_decay, clip_norm) = (1e-3, Some(2.5));
         let expected = Settings { rule, weight_decay, spare_norm_and_bias: true, clip_norm, layer_norms: true };
-        assert_eq!(Config { optimizer: name.into(), ..asked.clone() }.settings().unwrap(), expected);
+        assert_eq!(asked.clone().with(|c| c.optimizer.name = name.into()).optimizer.settings().unwrap(), expected);
     }
-    let usual = Config::default().settings().unwrap();
+    let usual = Config::default().optimizer.settings().unwrap();
     assert_relative_eq!(usual.weight_decay, 1e-4);
     assert_eq!((usual.spare_norm_and_bias, usual.clip_norm), (false, None));
     assert_eq!(usual.rule, Rule::Sgd { momentum: 0.9, nesterov: false });

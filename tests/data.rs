@@ -352,7 +352,7 @@ fn every_name_is_known_and_others_are_answered_with_a_hint() {
     assert!(hint("FashionMNIST").ends_with("did you mean fashion-mnist?"), "{}", hint("FashionMNIST"));
     assert!(hint("shape").ends_with("did you mean shapes?"), "{}", hint("shape"));
     for name in ["celeba", "", "--"] {
-        assert!(hint(name).starts_with("--data: ") && hint(name).ends_with(&data::NAMES.join(", ")), "{}", hint(name));
+        assert!(hint(name).starts_with("data: ") && hint(name).ends_with(&data::NAMES.join(", ")), "{}", hint(name));
     }
 }
 
@@ -362,17 +362,17 @@ fn missing_files_are_answered_with_every_place_and_a_remedy() {
     let root = empty.path().display().to_string();
     let text = data::open("fashion-mnist", Some(empty.path())).unwrap_err().to_string();
     for part in [
-        "--data-dir: ",
+        "data_dir: ",
         &root,
         &format!("{root}/fashion-mnist"),
         "apt-get install dataset-fashion-mnist",
-        "--data-dir DIR",
+        "`data_dir` DIR",
     ] {
         assert!(text.contains(part), "{text:?} does not say {part:?}");
     }
     let text = data::open("cifar100", Some(empty.path())).unwrap_err().to_string();
     for part in
-        [format!("{root}/cifar-100-binary"), format!("{root}/cifar100"), "train.bin".into(), "--data-dir DIR".into()]
+        [format!("{root}/cifar-100-binary"), format!("{root}/cifar100"), "train.bin".into(), "`data_dir` DIR".into()]
     {
         assert!(text.contains(&part), "{text:?} does not say {part:?}");
     }
@@ -401,7 +401,7 @@ fn the_environment_names_a_directory() {
         let text = data::open("cifar100", None).unwrap_err().to_string();
         let root = std::env::var("LERAC_DATA").unwrap();
         for place in [root.as_str(), "data/cifar100", "data/cifar-100-binary", "/usr/share/datasets/cifar100"] {
-            assert!(text.starts_with("--data: ") && text.contains(place), "{text:?} does not say {place:?}");
+            assert!(text.starts_with("data: ") && text.contains(place), "{text:?} does not say {place:?}");
         }
         return;
     }
@@ -598,7 +598,7 @@ fn a_split_leaves_something_to_train_on() {
     assert!(data::split(5, 0, 0).unwrap().1.is_empty());
     for (count, validation) in [(5, 5), (5, 6), (0, 0), (0, 1)] {
         let error = data::split(count, validation, 0).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("--validation: {validation} images")), "{error}");
+        assert!(error.starts_with(&format!("validation: {validation} images")), "{error}");
     }
     assert_ne!(data::split(100, 50, 0).unwrap(), data::split(100, 50, 1).unwrap());
 }

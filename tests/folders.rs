@@ -299,7 +299,7 @@ fn a_list_says_which_classes_are_used() {
         fs::write(&list, text).unwrap();
         refused(&source, &["classes.txt, byte ", part]);
     }
-    refused(&Source { name: "food-101", ..source }, &["--data-dir", "meta/train.txt"]);
+    refused(&Source { name: "food-101", ..source }, &["data_dir", "meta/train.txt"]);
 }
 
 #[test]
@@ -307,19 +307,19 @@ fn folders_that_cannot_be_used_are_told_apart() {
     let dir = folder();
     let source = named("imagefolder", &dir);
     let empty = TempDir::new().unwrap();
-    refused(&named("imagefolder", &empty), &["--data-dir", "there is no", "train/CLASS/"]);
-    refused(&Source { dir: None, ..source }, &["--data-dir", "imagefolder needs the directory"]);
-    refused(&Source { dir: Some(Path::new("/nowhere")), ..source }, &["--data-dir", "/nowhere"]);
+    refused(&named("imagefolder", &empty), &["data_dir", "there is no", "train/CLASS/"]);
+    refused(&Source { dir: None, ..source }, &["data_dir", "imagefolder needs the directory"]);
+    refused(&Source { dir: Some(Path::new("/nowhere")), ..source }, &["data_dir", "/nowhere"]);
     for (option, change) in [
-        ("--image-size", Source { image_size: Some(0), ..source }),
-        ("--image-size", Source { image_size: Some(1025), ..source }),
-        ("--resize", Source { resize: Some(7), ..source }),
-        ("--resize", Source { resize: Some(2049), ..source }),
+        ("image_size", Source { image_size: Some(0), ..source }),
+        ("image_size", Source { image_size: Some(1025), ..source }),
+        ("resize", Source { resize: Some(7), ..source }),
+        ("resize", Source { resize: Some(2049), ..source }),
     ] {
         refused(&change, &[option, "expected"]);
     }
-    refused(&Source { name: "cifar10", ..source }, &["--image-size", "image folders"]);
-    refused(&Source { name: "shapes", skip_bad: true, ..Source::default() }, &["--skip-bad", "image folders"]);
+    refused(&Source { name: "cifar10", ..source }, &["image_size", "image folders"]);
+    refused(&Source { name: "shapes", skip_bad: true, ..Source::default() }, &["skip_bad", "image folders"]);
 
     fs::create_dir(dir.path().join("train/d")).unwrap();
     refused(&source, &["train/d", "holds no PNG or JPEG image"]);
@@ -384,7 +384,7 @@ fn tiny_imagenet_is_read_as_it_is_unpacked() {
     fs::remove_file(dir.path().join(annotations)).unwrap();
     refused(&source, &["val_annotations.txt: cannot open"]);
     fs::remove_dir_all(dir.path().join("tiny-imagenet-200")).unwrap();
-    refused(&source, &["--data-dir", "wnids.txt"]);
+    refused(&source, &["data_dir", "wnids.txt"]);
 }
 
 #[test]
@@ -414,7 +414,7 @@ fn food_101_is_read_as_it_is_unpacked() {
         refused(&source, &["test.txt", parts[0], parts[1]]);
     }
     add(&dir, "meta/test.txt", b"");
-    refused(&source, &["--data-dir", "no image to train on or to test with"]);
+    refused(&source, &["data_dir", "no image to train on or to test with"]);
 }
 
 #[test]
@@ -595,7 +595,7 @@ fn a_cache_that_is_not_whole_or_of_other_files_is_made_again() {
     assert_eq!(reds(&changed.train), [10, 30, 99, 21]);
     // Another file is not written over.
     fs::write(&cache, b"a letter to someone").unwrap();
-    refused(&source, &["--cache", "is no cache"]);
+    refused(&source, &["cache", "is no cache"]);
     assert_eq!(fs::read(&cache).unwrap(), b"a letter to someone");
     let absent = dir.path().join("no/such/folder");
     refused(&Source { cache: Some(&absent), ..source }, &["no/such/folder.lock: cannot create"]);
@@ -611,13 +611,13 @@ fn one_process_writes_a_cache() {
     fs::write(&part, vec![1; 10_000]).unwrap();
     let other = fs::File::create(dir.path().join("cache.lock")).unwrap();
     other.lock().unwrap();
-    refused(&source, &["--cache", "another process"]);
+    refused(&source, &["cache", "another process"]);
     assert_eq!(fs::read(&part).unwrap(), vec![1; 10_000]);
     drop(other);
     let mut told = 0;
     let opened = source.open(&mut |_| {
         told += 1;
-        refused(&source, &["--cache", "another process"]);
+        refused(&source, &["cache", "another process"]);
     });
     assert_eq!((told, pixels(&opened.unwrap().train)), (1, pixels(&open(&source).train)));
     assert_eq!(fs::metadata(&cache).unwrap().len(), 16 + 7 * (192 + 4) + 20);

@@ -815,14 +815,12 @@ fn caches_of_images() {
     let subject = Subject { name: "caches of images", seeds, tokens: vec![], limit: CACHE, file: cache_input };
     let parse = |bytes: &[u8]| match read_at(&cache, bytes, read) {
         // Another file is not written over.
-        Err(Error::Option { option, message }) if option == "--cache" => {
+        Err(Error::Setting { field: "cache", message }) => {
             assert!(fs::read(&cache).unwrap() == bytes, "{message}: the file is another");
             Err(Error::format(Path::new(FILE), 0, message))
         }
         // A forged list may call all images of a part bad.
-        Err(Error::Option { option, message }) if option == "--data-dir" => {
-            Err(Error::format(Path::new(FILE), 0, message))
-        }
+        Err(Error::Setting { field: "data_dir", message }) => Err(Error::format(Path::new(FILE), 0, message)),
         read => read,
     };
     run(subject, parse, |images| {
@@ -899,29 +897,28 @@ fn weights() {
 
 /// Every option set to something else than nothing.
 fn full_config() -> Config {
-    Config {
-        data_dir: Some("data/sets".into()),
-        image_size: Some(48),
-        resize: Some(56),
-        class_list: Some("classes.txt".into()),
-        cache: Some("cache".into()),
-        random_resized_crop: Some(0.25),
-        jitter: vec![0.5, 0.25, 0.0],
-        train_images: Some(512),
-        init: Some("weights.safetensors".into()),
-        method: Method::LeracCbs,
+    Config::default().with(|c| {
+        c.data.data_dir = Some("data/sets".into());
+        c.data.image_size = Some(48);
+        c.data.resize = Some(56);
+        c.data.class_list = Some("classes.txt".into());
+        c.data.cache = Some("cache".into());
+        c.data.random_resized_crop = Some(0.25);
+        c.data.jitter = vec![0.5, 0.25, 0.0];
+        c.data.train_examples = Some(512);
+        c.model.init = Some("weights.safetensors".into());
+        c.curriculum.method = Method::LeracCbs;
         // Mixup needs a whole batch.
-        micro_batch: Some(64),
-        mixup: Some(0.5),
-        clip_norm: Some(1.5),
-        milestones: vec![1.0, 2.5],
-        range: "1e-1..1e-8".parse().ok(),
-        k: Some(2.0),
-        stop_lr: Some(0.11),
-        stop_update_epoch: Some(20),
-        kernels: Choices([("linear forward [1,1] x [1,1]".to_owned(), Variant::Registers)].into()),
-        ..Config::default()
-    }
+        c.training.micro_batch = Some(64);
+        c.training.mixup = Some(0.5);
+        c.optimizer.clip_norm = Some(1.5);
+        c.optimizer.milestones = vec![1.0, 2.5];
+        c.curriculum.range = "1e-1..1e-8".parse().ok();
+        c.curriculum.k = Some(2.0);
+        c.curriculum.stop_lr = Some(0.11);
+        c.curriculum.stop_update_epoch = Some(20);
+        c.kernels = Choices([("linear forward [1,1] x [1,1]".to_owned(), Variant::Registers)].into());
+    })
 }
 
 fn checkpoint(best: bool) -> Checkpoint {
@@ -1100,7 +1097,7 @@ fn a_checkpoints_header_is_not_believed() {
 #[test]
 fn a_checkpoint_keeps_its_numbers() {
     let mut written = checkpoint(false);
-    written.standing.config.milestones = (1..10_000).map(|i| f64::from(i) / 997.0).collect();
+    written.standing.config.optimizer.milestones = (1..10_000).map(|i| f64::from(i) / 997.0).collect();
     assert_eq!(read_checkpoint(&written.to_bytes()).unwrap().standing, written.standing);
 }
 
@@ -1194,7 +1191,8 @@ mod with_the_command_line {
             "ä",
         ]);
         let table = toml::Table::try_from(full_config()).unwrap();
-        words.extend(table.iter().flat_map(|(key, value)| [key.clone(), value.to_string()]).map(String::into_bytes));
+        let entries = table.values().filter_map(toml::Value::as_table).flatten();
+        words.extend(entries.flat_map(|(key, value)| [key.clone(), value.to_string()]).map(String::into_bytes));
         words
     }
 
@@ -1277,7 +1275,7 @@ mod with_the_command_line {
     #[test]
     fn options_beyond_toml_are_told_apart() {
         let mut changed = checkpoint(false);
-        changed.standing.config.validation = usize::MAX;
+        changed.standing.config.data.validation = usize::MAX;
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("checkpoints");
         std::fs::create_dir(&folder).unwrap();
@@ -1347,7 +1345,7 @@ mod with_the_command_line {
     }
 
     fn config_of_run() -> Config {
-        Config { snr_every: 5, ..full_config() }
+        full_config().with(|c| c.training.snr_every = 5)
     }
 
     fn run_files() -> [Vec<u8>; 7] {

@@ -113,7 +113,7 @@ fn a_model_says_what_images_it_needs() {
         for extent in others {
             let message = refusal(name, extent).unwrap_or_else(|| panic!("{name} takes {extent:?}"));
             let found = format!("found {}x{}", extent[0], extent[1]);
-            assert!(message.starts_with(&format!("--model: {name} needs")) && message.ends_with(&found), "{message}");
+            assert!(message.starts_with(&format!("model: {name} needs")) && message.ends_with(&found), "{message}");
         }
     }
 }
@@ -191,7 +191,7 @@ fn what_a_device_has_no_room_for_is_refused_by_name() {
     Net::new(&mut tape, NetOptions::default()).relu("wide", x);
     assert_eq!(refusal(&tape, 16_000, 65_535), "fits");
     let activation = refusal(&tape, 8_000, 65_535);
-    assert!(activation.starts_with("wide needs") && activation.contains("--batch-size 2 or less fits"), "{activation}");
+    assert!(activation.starts_with("wide needs") && activation.contains("`batch_size` 2 or less fits"), "{activation}");
     let none = refusal(&tape, 1_000, 65_535);
     assert!(none.contains("no batch size fits; a smaller model or input does"), "{none}");
 
@@ -207,5 +207,5 @@ fn what_a_device_has_no_room_for_is_refused_by_name() {
     assert_eq!(refusal(&tape, 256_000, 16), "fits");
     let grid = refusal(&tape, 256_000, 15);
     assert!(grid.starts_with("wide needs a grid of [16, 1, 1] workgroups at batch size 4"), "{grid}");
-    assert!(grid.contains("launches 15 along a dimension; a smaller --batch-size fits"), "{grid}");
+    assert!(grid.contains("launches 15 along a dimension; a smaller `batch_size` fits"), "{grid}");
 }

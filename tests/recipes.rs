@@ -118,32 +118,31 @@ fn recipe(name: &str) -> Config {
 fn recipes_are_the_published_settings() {
     for row in PUBLISHED {
         let found = recipe(row.recipe);
-        let expected = Config {
-            data: row.data.into(),
-            model: row.model.into(),
-            method: Method::LeracReference,
-            optimizer: "sgd".into(),
-            eta: row.eta,
-            momentum: 0.9,
-            weight_decay: 1e-4,
-            batch_size: row.batch_size,
-            epochs: row.epochs,
-            ladder: row.ladder,
-            min_lr: row.min_lr,
-            clf: row.clf,
-            updates_per_epoch: row.updates_per_epoch,
-            stop_lr: Some(row.stop_lr),
-            stop_update_epoch: Some(20),
-            schedule: ScheduleKind::Step,
-            gamma: 0.1,
-            milestones: row.tenth_at.map(|epoch| (epoch - 1) as f64).to_vec(),
+        let expected = Config::default().with(|c| {
+            c.data.name = row.data.into();
+            c.model.name = row.model.into();
+            c.curriculum.method = Method::LeracReference;
+            c.optimizer.name = "sgd".into();
+            c.optimizer.eta = row.eta;
+            c.optimizer.momentum = 0.9;
+            c.optimizer.weight_decay = 1e-4;
+            c.training.batch_size = row.batch_size;
+            c.training.epochs = row.epochs;
+            c.curriculum.ladder = row.ladder;
+            c.curriculum.min_lr = row.min_lr;
+            c.curriculum.clf = row.clf;
+            c.curriculum.updates_per_epoch = row.updates_per_epoch;
+            c.curriculum.stop_lr = Some(row.stop_lr);
+            c.curriculum.stop_update_epoch = Some(20);
+            c.optimizer.schedule = ScheduleKind::Step;
+            c.optimizer.gamma = 0.1;
+            c.optimizer.milestones = row.tenth_at.map(|epoch| (epoch - 1) as f64).to_vec();
             // How images are brought to size, and the paper's variant, are no part of that table.
-            image_size: found.image_size,
-            resize: found.resize,
-            k: found.k,
-            range: found.range,
-            ..Config::default()
-        };
+            c.data.image_size = found.data.image_size;
+            c.data.resize = found.data.resize;
+            c.curriculum.k = found.curriculum.k;
+            c.curriculum.range = found.curriculum.range;
+        });
         assert_eq!(found, expected, "{}", row.recipe);
     }
 }
@@ -165,7 +164,7 @@ fn every_recipe_is_loaded_by_its_name_under_every_method() {
             let output = Command::new(env!("CARGO_BIN_EXE_lerac")).args(options).output().unwrap();
             assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
             let table = String::from_utf8(output.stdout).unwrap();
-            let layers = match recipe(&name).model.as_str() {
+            let layers = match recipe(&name).model.name.as_str() {
                 "resnet18" | "resnet18-imagenet" => 21,
                 "wide_resnet52-2" => 1 + 48 + 3 + 1,
                 _ => 5,

@@ -77,10 +77,10 @@ pub(super) struct BenchArgs {
 
 /// Times and prints.
 pub(super) fn run(args: &BenchArgs) -> Result<()> {
-    let config = Config { batch_size: args.batch_size, ..Config::default() };
+    let config = Config::default().with(|c| c.training.batch_size = args.batch_size);
     config.check()?;
     args.models.iter().try_for_each(|model| nn::named(model).map(drop)).map_err(|error| match error {
-        Error::Option { message, .. } => Error::option("--models", message),
+        Error::Setting { message, .. } => Error::setting("models", message),
         other => other,
     })?;
     if !(1..=MOST_RUNS).contains(&args.runs) {
@@ -104,12 +104,12 @@ pub(super) fn run(args: &BenchArgs) -> Result<()> {
         What::Ops => {
             let model = args.models.first().map_or("resnet20", String::as_str);
             if args.variants {
-                let config = Config { model: model.to_owned(), ..config };
+                let config = config.with(|c| c.model.name = model.to_owned());
                 let subject = Subject::of(&config, bench::task(&config)?.data.train.form())?;
                 let measured = subject.measure(&gpu, Effort { all: true, time: Duration::MAX }, |_, _, _| ())?;
                 return show(args, Some((&gpu, &peaks)), &bench::variants(&measured, &peaks));
             }
-            let (session, _) = bench::session(&gpu, &Config { model: model.to_owned(), ..config })?;
+            let (session, _) = bench::session(&gpu, &config.with(|c| c.model.name = model.to_owned()))?;
             let report = bench::ops(&gpu, session.program(), args.runs, &peaks)?;
             if let Some(path) = &args.plot {
                 roofline(path, &format!("{model} on {}", gpu.info().name), &report, &peaks)?;

@@ -3,7 +3,7 @@
 use super::grid::{Grid, Run};
 use super::progress::{Progress, open_data};
 use super::saving::SavingArgs;
-use super::{ConfigArgs, DeviceArgs, make_dir, note_constant_blur, print, say};
+use super::{ConfigArgs, DeviceArgs, in_words, make_dir, note_constant_blur, print, say};
 use crate::data::Splits;
 use crate::error::{Error, Result};
 use crate::files::{DirectoryLock, write_whole};
@@ -70,7 +70,7 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
         return Err(Error::option("--out", format!("{} holds a run; choose another directory", args.out.display())));
     }
     note_constant_blur(runs.iter().map(|run| &run.config));
-    let splits = open_data(&config.source(), args.quiet)?;
+    let splits = open_data(&config.data.source(), args.quiet)?;
     let gpu = args.device.open()?;
     make_dir(&args.out)?;
     let lock = DirectoryLock::take(&args.out)?;
@@ -109,7 +109,7 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
                 return Err(Error::Interrupted(message));
             }
             Err(error) => {
-                say(&format!("error: {}: {error}", run.title()));
+                say(&format!("error: {}: {}", run.title(), in_words(&error)));
                 failures.push(run.title());
                 // A device that is lost is lost for the others too.
                 if matches!(error, Error::Device(_)) {
@@ -162,11 +162,11 @@ fn show(out: &Path, setting: &Setting<'_>, finished: &[Finished]) -> Result<()> 
     print(&format!(
         "{} on {}, {} epoch(s) of {} examples, batch size {}, {} test examples, {}; relative time is the median over pairs of \
          intervals, in which other work on the machine shows; files in {}, first of all report.html",
-        config.model,
-        config.data,
-        config.epochs,
+        config.model.name,
+        config.data.name,
+        config.training.epochs,
         summary.examples_per_epoch,
-        config.batch_size,
+        config.training.batch_size,
         summary.test_examples,
         setting.adapter.name,
         out.display()

@@ -35,12 +35,12 @@ struct Evaluated {
 pub(super) fn run(args: &EvalArgs, matches: &ArgMatches) -> Result<()> {
     let config = args.config.resolve(matches)?;
     config.check()?;
-    let splits = open_data(&config.source(), false)?;
+    let splits = open_data(&config.data.source(), false)?;
     let task = Task::of(&config, &splits)?;
     let gpu = args.device.open()?;
     let session = trained(&gpu, &task)?;
     let mut reading = Reading::new();
-    let (totals, _) = block_on(read_test_set(&session, splits.test.clone(), config.batch_size, &mut reading))?;
+    let (totals, _) = block_on(read_test_set(&session, splits.test.clone(), config.training.batch_size, &mut reading))?;
     drop(reading);
     let (scores, examples) = (session.scores(&totals), totals.examples);
     let baseline = task.objective.baseline(&*splits.train, &*splits.test)?;

@@ -48,7 +48,7 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn title(&self) -> String {
-        format!("{} seed {}", self.arm, self.config.seed)
+        format!("{} seed {}", self.arm, self.config.training.seed)
     }
 }
 
@@ -61,13 +61,17 @@ fn only_once<T: PartialEq + Display>(option: &str, values: &[T]) -> Result<()> {
 impl Grid {
     /// Every method, and of those that have a ramp one for each k and range.
     fn arms(&self, config: &Config) -> Vec<(String, Config)> {
-        let ks: Vec<_> = if self.ks.is_empty() { vec![config.k] } else { self.ks.iter().copied().map(Some).collect() };
-        let ranges: Vec<_> =
-            if self.ranges.is_empty() { vec![config.range] } else { self.ranges.iter().copied().map(Some).collect() };
+        let ks: Vec<_> =
+            if self.ks.is_empty() { vec![config.curriculum.k] } else { self.ks.iter().copied().map(Some).collect() };
+        let ranges: Vec<_> = if self.ranges.is_empty() {
+            vec![config.curriculum.range]
+        } else {
+            self.ranges.iter().copied().map(Some).collect()
+        };
         let mut arms = vec![];
         for &method in &self.methods {
             if !method.has_ramp() {
-                arms.push((method.to_string(), Config { method, ..config.clone() }));
+                arms.push((method.to_string(), config.clone().with(|c| c.curriculum.method = method)));
                 continue;
             }
             for &k in &ks {
@@ -79,7 +83,14 @@ impl Grid {
                     if let (Some(range), true) = (range, ranges.len() > 1) {
                         name.push_str(&format!(" {range}"));
                     }
-                    arms.push((name, Config { method, k, range, ..config.clone() }));
+                    arms.push((
+                        name,
+                        config.clone().with(|c| {
+                            c.curriculum.method = method;
+                            c.curriculum.k = k;
+                            c.curriculum.range = range;
+                        }),
+                    ));
                 }
             }
         }
@@ -102,18 +113,14 @@ impl Grid {
         only_once("--ranges", &self.ranges)?;
         // What one run calls --k is one of --ks here.
         let of_grid = |error: Error| match error {
-            Error::Option { option, message } if option == "--k" && !self.ks.is_empty() => {
-                Error::option("--ks", message)
-            }
-            Error::Option { option, message } if option == "--range" && !self.ranges.is_empty() => {
-                Error::option("--ranges", message)
-            }
+            Error::Setting { field: "k", message } if !self.ks.is_empty() => Error::setting("ks", message),
+            Error::Setting { field: "range", message } if !self.ranges.is_empty() => Error::setting("ranges", message),
             other => other,
         };
         let arms = self.arms(config);
         let run = |seed: u32, (arm, config): &(String, Config)| {
-            let config = Config { seed: config.seed.wrapping_add(seed.into()), ..config.clone() };
-            let dir = out.join(format!("{}-seed{}", arm.replace(' ', "-").replace('=', ""), config.seed));
+            let config = config.clone().with(|c| c.training.seed = config.training.seed.wrapping_add(seed.into()));
+            let dir = out.join(format!("{}-seed{}", arm.replace(' ', "-").replace('=', ""), config.training.seed));
             config.check().map_err(of_grid).map(|()| Run { arm: arm.clone(), config, dir })
         };
         (0..self.seeds).flat_map(|seed| arms.iter().map(move |arm| run(seed, arm))).collect()

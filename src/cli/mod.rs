@@ -16,6 +16,7 @@ mod schedule;
 mod trace;
 mod train;
 mod tune;
+mod wording;
 
 use crate::cache_dir::cache_dir;
 use crate::error::{Error, Result};
@@ -27,6 +28,7 @@ use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use options::ConfigArgs;
 use std::path::Path;
 use std::process::ExitCode;
+use wording::in_words;
 
 /// Trains small networks under Learning Rate Curriculum (LeRaC) on any Vulkan, Metal or DX12 GPU, or on the processor.
 #[derive(Debug, Parser)]
@@ -63,7 +65,7 @@ enum Command {
 /// Says once where a curriculum by smoothing is none.
 fn note_constant_blur<'c>(configs: impl IntoIterator<Item = &'c Config>) {
     if let Some(config) = configs.into_iter().find(|config| config.blur_stays()) {
-        let (every, epochs, method) = (config.sigma_every, config.epochs, config.method);
+        let (every, epochs, method) = (config.curriculum.sigma_every, config.training.epochs, config.curriculum.method);
         say(&format!("note: {method}: the blur does not fade within {epochs} epoch(s), --sigma-every is {every}"));
     }
 }
@@ -140,7 +142,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("error: {error}"));
+            say(&format!("error: {}", in_words(&error)));
             match error {
                 Error::Interrupted(_) => ExitCode::from(saving::INTERRUPTED),
                 _ => ExitCode::FAILURE,

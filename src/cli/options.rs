@@ -4,11 +4,10 @@ use super::grid::Grid;
 use super::recipes;
 use crate::error::{Error, Result};
 use crate::files::text;
-use crate::train::Config;
+use crate::train::{Config, OptionsFile, option_of};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use serde::{Serialize, de::DeserializeOwned};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// A run's options, and the files that can hold them.
@@ -24,45 +23,20 @@ pub(super) struct ConfigArgs {
     options: Config,
 }
 
-/// A file's text: the options of a run, and under `[grid]`, which TOML has come last, those of a comparison.
+/// A file's text: the options of a run, and those of a comparison.
 struct Source {
     path: PathBuf,
     text: String,
 }
 
-/// What stands above a file's grid.
-const GRID: &str = "[grid]";
-
 impl Source {
     fn read(path: &Path) -> Result<Self> {
-        Self::from_bytes(path, &std::fs::read(path).map_err(Error::io(path, "read"))?)
+        let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
+        Ok(Self { path: path.to_owned(), text: text::utf8(path, &bytes)?.to_owned() })
     }
 
-    fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self> {
-        Ok(Self { path: path.to_owned(), text: text::utf8(path, bytes)?.to_owned() })
-    }
-
-    /// The bytes before and behind the line [`GRID`].
-    fn parts(&self) -> (Range<usize>, Range<usize>) {
-        let (mut start, all) = (0, self.text.len());
-        for line in self.text.split_inclusive('\n') {
-            let end = start + line.len();
-            if line.split('#').next().is_some_and(|code| code.trim() == GRID) {
-                return (0..start, end..all);
-            }
-            start = end;
-        }
-        (0..all, all..all)
-    }
-
-    /// The options of a run, with the keys of [`Config`].
-    fn options(&self) -> Result<toml::Table> {
-        text::table::<Config>(&self.path, &self.text, self.parts().0)
-    }
-
-    /// The options of a comparison, with the keys of `T`.
-    fn grid<T: DeserializeOwned>(&self) -> Result<toml::Table> {
-        text::table::<T>(&self.path, &self.text, self.parts().1)
+    fn parsed(&self) -> Result<OptionsFile<'_>> {
+        OptionsFile::parse(&self.path, &self.text)
     }
 }
 
@@ -73,8 +47,8 @@ impl Config {
     /// # Errors
     /// [`Error::Format`] with the place of what is no option, or no value of one.
     pub fn from_toml_with_grid(path: &Path, bytes: &[u8]) -> Result<(Self, toml::Table)> {
-        let source = Source::from_bytes(path, bytes)?;
-        let (options, grid) = (source.options()?, source.grid::<Grid>()?);
+        let file = OptionsFile::parse(path, text::utf8(path, bytes)?)?;
+        let (options, grid) = (file.options()?, file.grid::<Grid>()?);
         Ok((options.try_into().expect("the table has just been read as such"), grid))
     }
 }
@@ -93,36 +67,71 @@ impl ConfigArgs {
     /// [`Error::Io`] and [`Error::Format`] for a file that cannot be read.
     pub(super) fn resolve(&self, matches: &ArgMatches) -> Result<Config> {
         self.options.check_storable()?;
-        let tables = self.sources()?.iter().map(Source::options).collect();
-        layered(tables, &self.options, matches)
+        let mut given = table_of(&self.options);
+        for (section, values) in &mut given {
+            keep_given(values, matches, |key| option_of(section, key).to_owned())?;
+        }
+        let files = self.sources()?;
+        let files = files.iter().map(|file| file.parsed()?.options()).collect::<Result<_>>()?;
+        Ok(layered(given, files))
     }
 
-    /// `options` under those of the same sources' `[grid]`.
+    /// `options` over those of the same sources' `[grid]`.
     ///
     /// # Errors
     /// As [`ConfigArgs::resolve`].
     pub(super) fn resolve_grid<T: Serialize + DeserializeOwned>(&self, options: &T, matches: &ArgMatches) -> Result<T> {
-        let tables = self.sources()?.iter().map(Source::grid::<T>).collect();
-        layered(tables, options, matches)
+        let mut given = toml::Value::Table(table_of(options));
+        keep_given(&mut given, matches, str::to_owned)?;
+        let files = self.sources()?;
+        let files = files.iter().map(|file| file.parsed()?.grid::<T>()).collect::<Result<_>>()?;
+        Ok(layered(given.try_into().expect("it is a table"), files))
     }
 }
 
-/// Later tables over earlier ones, and over them what of `options` was given on the command line.
-fn layered<T: Serialize + DeserializeOwned>(
-    tables: Result<Vec<toml::Table>>,
-    options: &T,
-    matches: &ArgMatches,
-) -> Result<T> {
-    let mut merged = toml::Table::try_from(options).expect("every option has a TOML form");
-    let given = |key: &str| matches.value_source(&key.replace('-', "_")) == Some(ValueSource::CommandLine);
-    merged.retain(|key, _| given(key));
-    if let Some((key, value)) = merged.iter().find(|(_, value)| !text::is_finite(value)) {
-        return Err(Error::option(format!("--{key}"), format!("expected a finite number, found {value}")));
+fn table_of(options: &impl Serialize) -> toml::Table {
+    toml::Table::try_from(options).expect("every option has a TOML form")
+}
+
+/// Keeps what of a table was given on the command line; `option` names the option of a key.
+///
+/// # Errors
+/// [`Error::Option`] for a number that is not finite.
+fn keep_given(table: &mut toml::Value, matches: &ArgMatches, option: impl Fn(&str) -> String) -> Result<()> {
+    let Some(table) = table.as_table_mut() else { return Ok(()) };
+    let given = |key: &str| matches.value_source(&option(key).replace('-', "_")) == Some(ValueSource::CommandLine);
+    table.retain(|key, _| given(key));
+    match table.iter().find(|(_, value)| !is_finite(value)) {
+        Some((key, value)) => {
+            let message = format!("expected a finite number, found {value}");
+            Err(Error::option(format!("--{}", option(key)), message))
+        }
+        None => Ok(()),
     }
-    for table in tables?.into_iter().rev() {
-        for (key, value) in table {
-            merged.entry(key).or_insert(value);
+}
+
+/// Whether a value is no number, or one that is finite, with all numbers in it.
+fn is_finite(value: &toml::Value) -> bool {
+    match value {
+        toml::Value::Float(number) => number.is_finite(),
+        toml::Value::Array(values) => values.iter().all(is_finite),
+        _ => true,
+    }
+}
+
+/// What was given over the files, later files over earlier ones.
+fn layered<T: DeserializeOwned>(mut given: toml::Table, files: Vec<toml::Table>) -> T {
+    files.into_iter().rev().for_each(|file| put_under(&mut given, file));
+    given.try_into().expect("options that were valid apart are valid together")
+}
+
+/// Adds what `upper` lacks, and what its tables lack.
+fn put_under(upper: &mut toml::Table, lower: toml::Table) {
+    for (key, value) in lower {
+        match (upper.get_mut(&key), value) {
+            (None, value) => drop(upper.insert(key, value)),
+            (Some(toml::Value::Table(upper)), toml::Value::Table(lower)) => put_under(upper, lower),
+            _ => {}
         }
     }
-    Ok(merged.try_into().expect("options that were valid apart are valid together"))
 }

@@ -46,10 +46,10 @@ pub(super) fn run(args: &ResumeArgs) -> Result<()> {
     }
     let mut config = Config::read(&file)?;
     if args.data_dir.is_some() {
-        config.data_dir.clone_from(&args.data_dir);
+        config.data.data_dir.clone_from(&args.data_dir);
     }
     config.check()?;
-    let splits = open_data(&config.source(), args.shown.quiet)?;
+    let splits = open_data(&config.data.source(), args.shown.quiet)?;
     let gpu = args.device.open()?;
     if !RunDir::can_be_resumed(dir) {
         say(&format!("note: {shown} holds no checkpoint; the run begins anew"));

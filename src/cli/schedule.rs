@@ -46,10 +46,10 @@ const DRAWN: u64 = 400;
 
 /// The layers of a model, which do not depend on the images.
 fn layers_of(config: &Config) -> Result<Vec<Layer>> {
-    let side = nn::usual_side(&config.model);
+    let side = nn::usual_side(&config.model.name);
     let names = Meaning::Classes((0..10).map(|i| format!("class {i}")).collect());
     let form = plain_form([3, side, side], &names);
-    let (model, objective) = (nn::named(&config.model)?, objective_for(&form, config.objective())?);
+    let (model, objective) = (nn::named(&config.model.name)?, objective_for(&form, config.training.objective())?);
     let tape = Tape::new(Mode::Eval);
     Ok(nn::record(&*model, &form, &*objective, 1, tape, config.net_options()).layers)
 }
@@ -61,18 +61,18 @@ pub(super) fn run(args: &ScheduleArgs, matches: &ArgMatches) -> Result<()> {
     if args.steps_per_epoch == 0 {
         return Err(Error::option("--steps-per-epoch", "expected at least 1, found 0"));
     }
-    if config.schedule == ScheduleKind::Plateau {
+    if config.optimizer.schedule == ScheduleKind::Plateau {
         let message =
             "the rates of a plateau depend on how the validation images are predicted; layers.csv of a run holds them";
         return Err(Error::option("--schedule", message));
     }
     let layers = layers_of(&config)?;
     let (curriculum, schedule) = (config.curriculum(&layers)?, config.common_rate()?);
-    let steps = config.epochs.saturating_mul(args.steps_per_epoch);
+    let steps = config.training.epochs.saturating_mul(args.steps_per_epoch);
     if steps > u64::from(u32::MAX) {
         let message = format!(
             "{} of {} steps (--steps-per-epoch) are more than 4294967295 steps",
-            config.epochs, args.steps_per_epoch
+            config.training.epochs, args.steps_per_epoch
         );
         return Err(Error::option("--epochs", message));
     }
@@ -106,14 +106,16 @@ pub(super) fn run(args: &ScheduleArgs, matches: &ArgMatches) -> Result<()> {
     if let Some(path) = &args.plot {
         let drawn: Vec<_> = sample(DRAWN).collect();
         let columns: Vec<_> = drawn.iter().map(|&step| at(step)).collect();
-        let method = match config.method {
-            Method::Lerac | Method::LeracCbs => format!("{} ({:?})", config.method, config.preset).to_lowercase(),
+        let method = match config.curriculum.method {
+            Method::Lerac | Method::LeracCbs => {
+                format!("{} ({:?})", config.curriculum.method, config.curriculum.preset).to_lowercase()
+            }
             other => other.to_string(),
         };
         plots::heat_map(
             path,
             &HeatMap {
-                title: format!("Learning rates of {} under {method}", config.model),
+                title: format!("Learning rates of {} under {method}", config.model.name),
                 rows: layers.iter().map(|layer| layer.name.clone()).collect(),
                 x_label: "epoch".into(),
                 x: drawn.iter().map(|&step| time(step).epochs()).collect(),

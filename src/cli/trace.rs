@@ -27,13 +27,13 @@ pub(super) struct TraceArgs {
 pub(super) fn run(args: &TraceArgs, matches: &ArgMatches) -> Result<()> {
     let config = args.config.resolve(matches)?;
     config.check()?;
-    let splits = open_data(&config.source(), false)?;
+    let splits = open_data(&config.data.source(), false)?;
     let gpu = args.device.open()?;
     study::trace(&gpu, &Task::of(&config, &splits)?, args.steps, &args.out)?;
     let out = args.out.display();
     print(&format!(
         "{} steps of {} in {out}; check them: python3 examples/check_with_torch.py {out}",
-        args.steps, config.model
+        args.steps, config.model.name
     ));
     Ok(())
 }

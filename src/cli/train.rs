@@ -62,7 +62,7 @@ pub(super) fn run(args: &TrainArgs, matches: &ArgMatches) -> Result<()> {
         ));
     }
     note_constant_blur([&config]);
-    let splits = open_data(&config.source(), args.shown.quiet)?;
+    let splits = open_data(&config.data.source(), args.shown.quiet)?;
     let gpu = args.device.open()?;
     if args.tune || args.tuned {
         config.kernels = tune::kernels(
@@ -89,9 +89,9 @@ pub(super) fn carry_out(
     if shown.profile {
         bench::can_profile(gpu)?;
     }
-    let title = format!("{} {} on {}", config.model, config.method, config.data);
+    let title = format!("{} {} on {}", config.model.name, config.curriculum.method, config.data.name);
     let progress = Progress::new(&title, shown.quiet, &MultiProgress::new());
-    let trained = fill(gpu, config, splits, opened, &config.method.to_string(), progress);
+    let trained = fill(gpu, config, splits, opened, &config.curriculum.method.to_string(), progress);
     let outcome = trained.map_err(|error| match error {
         Error::Interrupted(place) if RunDir::can_be_resumed(out) => {
             Error::Interrupted(format!("{place}; `lerac resume {}` goes on with it", out.display()))

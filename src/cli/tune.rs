@@ -35,7 +35,7 @@ const SECONDS: f64 = 3.0;
 /// Times the kernels of `config`'s model on data of a form and keeps the winners in the cache.
 fn measure(gpu: &Gpu, config: &Config, form: Form, seconds: f64, quiet: bool) -> Result<(KernelCache, Vec<Measured>)> {
     let mut cache = KernelCache::read(&KernelCache::path()?)?;
-    let bar = progress::counter(&format!("tuning {}", config.model), quiet);
+    let bar = progress::counter(&format!("tuning {}", config.model.name), quiet);
     let effort = Effort { all: false, time: Duration::from_secs_f64(seconds) };
     let measured = Subject::of(config, form)?.measure(gpu, effort, |done, all, task| {
         bar.set_length(all as u64);
@@ -57,7 +57,7 @@ pub(super) fn run(args: &TuneArgs, matches: &ArgMatches) -> Result<()> {
     if !(0.0..=1e6).contains(&args.seconds) {
         return Err(Error::option("--seconds", format!("expected 0 to 1000000, found {}", args.seconds)));
     }
-    let form = config.source().form()?;
+    let form = config.data.source().form()?;
     let gpu = args.device.open()?;
     let (_, measured) = measure(&gpu, &config, form, args.seconds, args.quiet)?;
     let report = bench::winners(&measured);
@@ -91,7 +91,7 @@ pub(super) fn kernels(gpu: &Gpu, config: &Config, form: Form, now: bool, quiet: 
     let choices = cache.choices(gpu.info(), &tape).ok_or_else(|| {
         let message = format!(
             "nothing is kept of {} at this batch size, and for data of this form, on {}; `lerac tune` with the same options measures it",
-            config.model,
+            config.model.name,
             gpu.info().name
         );
         Error::option("--tuned", message)

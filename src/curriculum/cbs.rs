@@ -16,19 +16,16 @@ impl Cbs {
     /// A blur of `sigma` pixels, multiplied by `decay` every `every` epochs.
     ///
     /// # Errors
-    /// [`Error::Option`] unless sigma > 0, 0 < decay <= 1 and every >= 1.
+    /// [`Error::Setting`] unless sigma > 0, 0 < decay <= 1 and every >= 1.
     pub fn new(sigma: f64, decay: f64, every: u64) -> Result<Self> {
         if !(sigma > 0.0 && sigma.is_finite()) {
-            return Err(Error::option("--sigma", format!("expected a positive number of pixels, found {sigma}")));
+            return Err(Error::setting("sigma", format!("expected a positive number of pixels, found {sigma}")));
         }
         if !(decay > 0.0 && decay <= 1.0) {
-            return Err(Error::option(
-                "--sigma-decay",
-                format!("expected a factor above 0 and up to 1, found {decay}"),
-            ));
+            return Err(Error::setting("sigma_decay", format!("expected a factor above 0 and up to 1, found {decay}")));
         }
         if every == 0 {
-            return Err(Error::option("--sigma-every", "expected at least 1 epoch, found 0"));
+            return Err(Error::setting("sigma_every", "expected at least 1 epoch, found 0"));
         }
         Ok(Self { sigma, decay, every })
     }

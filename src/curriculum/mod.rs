@@ -27,13 +27,13 @@ use std::ops::RangeInclusive;
 /// The learning rates that a device can hold with full precision: those of f32.
 pub const RATES: RangeInclusive<f64> = f32::MIN_POSITIVE as f64..=f32::MAX as f64;
 
-/// Whether the device can hold `rate`, which `option` asks for.
+/// Whether the device can hold `rate`, which `field` asks for as `what`.
 ///
 /// # Errors
-/// [`Error::Option`] where it cannot.
-pub(crate) fn check_rate(option: &str, rate: f64) -> Result<()> {
-    let message = || format!("expected a positive learning rate that f32 holds (1.2e-38 to 3.4e38), found {rate:?}");
-    RATES.contains(&rate).then_some(()).ok_or_else(|| Error::option(option, message()))
+/// [`Error::Setting`] where it cannot.
+pub(crate) fn check_rate(field: &'static str, what: &str, rate: f64) -> Result<()> {
+    let message = || format!("expected a positive {what} that f32 holds (1.2e-38 to 3.4e38), found {rate:?}");
+    RATES.contains(&rate).then_some(()).ok_or_else(|| Error::setting(field, message()))
 }
 
 /// A layer as a model declares it.

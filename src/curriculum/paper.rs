@@ -91,14 +91,14 @@ impl Paper {
     /// A curriculum of `k` epochs towards `eta` for layers at `depths` (ranked from 1).
     ///
     /// # Errors
-    /// [`Error::Option`] unless eta, the range and k are positive and the range descends.
+    /// [`Error::Setting`] unless eta, the range and k are positive and the range descends.
     pub fn new(eta: f64, range: Range, k: f64, depths: &[usize], pace: Pace) -> Result<Self> {
-        check_rate("--eta", eta)?;
+        check_rate("eta", "learning rate", eta)?;
         if !(k > 0.0 && k.is_finite()) {
-            return Err(Error::option("--k", format!("expected more than 0 epochs, found {k}")));
+            return Err(Error::setting("k", format!("expected more than 0 epochs, found {k}")));
         }
         // Also checks a range that was not parsed.
-        let range: Range = range.to_string().parse().map_err(|message: String| Error::option("--range", message))?;
+        let range: Range = range.to_string().parse().map_err(|message: String| Error::setting("range", message))?;
         let deepest = depths.iter().copied().max().unwrap_or(1);
         let initial = (1..=deepest).map(|depth| {
             let along = if deepest > 1 { (depth - 1) as f64 / (deepest - 1) as f64 } else { 0.0 };

@@ -54,19 +54,20 @@ impl Reference {
     /// The ladder for layers at block `depths` (ranked from 1: the stem first, the classifier last).
     ///
     /// # Errors
-    /// [`Error::Option`] unless the device can hold all rates, and the number of updates is positive.
+    /// [`Error::Setting`] unless the device can hold all rates, and the number of updates is positive.
     pub fn new(options: Options, depths: &[usize]) -> Result<Self> {
-        let rates = [("--eta", options.eta), ("--min-lr", options.min_lr), ("--stop-lr", options.stop_lr)];
-        rates.into_iter().try_for_each(|(option, rate)| check_rate(option, rate))?;
+        let rates = [("eta", options.eta), ("min_lr", options.min_lr), ("stop_lr", options.stop_lr)];
+        rates.into_iter().try_for_each(|(field, rate)| check_rate(field, "learning rate", rate))?;
         if !(options.clf > 0.0 && options.clf.is_finite()) {
-            return Err(Error::option("--clf", format!("expected a positive factor, found {}", options.clf)));
+            return Err(Error::setting("clf", format!("expected a positive factor, found {}", options.clf)));
         }
         if options.updates_per_epoch == 0 {
-            return Err(Error::option("--updates-per-epoch", "expected at least 1, found 0"));
+            return Err(Error::setting("updates_per_epoch", "expected at least 1, found 0"));
         }
         let deepest = depths.iter().copied().max().unwrap_or(1);
         let by_depth = initial_rates(&options, deepest);
-        by_depth.iter().try_for_each(|&rate| check_rate("--min-lr and --clf, as initial rates", rate))?;
+        let what = "learning rate for every block to start from, with `clf` for the classifier,";
+        by_depth.iter().try_for_each(|&rate| check_rate("min_lr", what, rate))?;
         let mut rates: Vec<f64> = depths.iter().map(|&depth| by_depth[depth - 1]).collect();
         let mut ladder = vec![];
         loop {

@@ -74,9 +74,9 @@ pub trait Examples: Send + Sync {
     /// Examples without targets made of files that do not belong to the set, read as the set's own are.
     ///
     /// # Errors
-    /// Those of the files; [`Error::Option`] where a set reads no such files.
+    /// Those of the files; [`Error::Setting`] where a set reads no such files.
     fn of_files(&self, _files: &[PathBuf]) -> Result<Arc<dyn Examples>> {
-        Err(Error::option("predict", format!("the data set {} does not read single files", self.name())))
+        Err(Error::setting("files", format!("the data set {} does not read single files", self.name())))
     }
 }
 

@@ -41,15 +41,15 @@ impl Wanted<'_> {
     /// The first place that holds one of the files.
     ///
     /// # Errors
-    /// [`Error::Option`] with all places looked at and the remedy.
+    /// [`Error::Setting`] with all places looked at and the remedy.
     pub fn find(&self, dir: Option<&Path>) -> Result<PathBuf> {
         let places = self.places(dir);
         let holds = |place: &&PathBuf| self.files.iter().any(|file| place.join(file).is_file());
         places.iter().find(holds).cloned().ok_or_else(|| {
             let looked: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
-            let (option, name) = (if dir.is_some() { "--data-dir" } else { "--data" }, self.name);
+            let (field, name) = (if dir.is_some() { "data_dir" } else { "data" }, self.name);
             let (files, looked) = (self.files.join(" or "), looked.join(", "));
-            Error::option(option, format!("no {name}: there is no {files} in {looked}; {}", self.remedy))
+            Error::setting(field, format!("no {name}: there is no {files} in {looked}; {}", self.remedy))
         })
     }
 }

@@ -66,21 +66,21 @@ const FASHION_MNIST: Wanted<'_> = Wanted {
     name: "fashion-mnist",
     archive: None,
     files: &pictures::IDX_FILES,
-    remedy: "on Debian and Ubuntu `apt-get install dataset-fashion-mnist` brings it, or name its directory by --data-dir DIR",
+    remedy: "on Debian and Ubuntu `apt-get install dataset-fashion-mnist` brings it, or name its directory by `data_dir`",
 };
 
 const MNIST: Wanted<'_> = Wanted {
     name: "mnist",
     archive: None,
     files: &pictures::IDX_FILES,
-    remedy: "put its four IDX files in a directory, and name that by --data-dir DIR",
+    remedy: "put its four IDX files in a directory, and name that by `data_dir`",
 };
 
 const CIFAR10: Wanted<'_> = Wanted {
     name: "cifar10",
     archive: Some("cifar-10-batches-bin"),
     files: &["data_batch_1.bin"],
-    remedy: "unpack the archive of its binary version, and name the directory by --data-dir DIR",
+    remedy: "unpack the archive of its binary version, and name the directory by `data_dir`",
 };
 
 const CIFAR100: Wanted<'_> =
@@ -90,7 +90,7 @@ const TINY_IMAGENET: Wanted<'_> = Wanted {
     name: "tiny-imagenet",
     archive: Some("tiny-imagenet-200"),
     files: &["wnids.txt"],
-    remedy: "unpack its archive, and name the directory by --data-dir DIR",
+    remedy: "unpack its archive, and name the directory by `data_dir`",
 };
 
 const FOOD_101: Wanted<'_> = Wanted { name: "food-101", archive: None, files: &["meta/train.txt"], ..TINY_IMAGENET };
@@ -204,7 +204,7 @@ impl DataSet {
     /// The data set of this name.
     ///
     /// # Errors
-    /// [`Error::Option`] listing the names, if there is none of this name.
+    /// [`Error::Setting`] listing the names, if there is none of this name.
     pub fn named(name: &str) -> Result<&'static Self> {
         DATA_SETS.iter().find(|set| set.name == name).ok_or_else(|| unknown(name))
     }
@@ -214,7 +214,7 @@ impl Source<'_> {
     /// Opens the set. Files of images are listed, and decoded only if they are to be checked or kept.
     ///
     /// # Errors
-    /// [`Error::Option`] for an unknown name, an option that the set has no use for, or where no file is found, with every place looked
+    /// [`Error::Setting`] for an unknown name, an option that the set has no use for, or where no file is found, with every place looked
     /// at; [`Error::Format`] and [`Error::Io`] for files that cannot be used.
     pub fn open(&self, news: &mut dyn FnMut(News<'_>)) -> Result<Splits> {
         self.open_pictures(news).map(Splits::from)
@@ -256,15 +256,15 @@ impl Source<'_> {
     fn set(&self) -> Result<&'static DataSet> {
         let set = DataSet::named(self.name)?;
         let given = [
-            ("--image-size", self.image_size.is_some()),
-            ("--resize", self.resize.is_some()),
-            ("--cache", self.cache.is_some()),
-            ("--skip-bad", self.skip_bad),
-            ("--class-list", self.class_list.is_some()),
+            ("image_size", self.image_size.is_some()),
+            ("resize", self.resize.is_some()),
+            ("cache", self.cache.is_some()),
+            ("skip_bad", self.skip_bad),
+            ("class_list", self.class_list.is_some()),
         ];
         match given.into_iter().find(|(_, given)| *given && !set.of_files) {
             Some((option, _)) => {
-                Err(Error::option(option, format!("is for image folders, which {} is not; leave it out", self.name)))
+                Err(Error::setting(option, format!("is for image folders, which {} is not; leave it out", self.name)))
             }
             None => Ok(set),
         }
@@ -280,5 +280,5 @@ fn unknown(name: &str) -> Error {
     let nearest = names().filter(alike).min_by_key(|known| plain(known).len().abs_diff(given.len()));
     let hint = nearest.map_or(String::new(), |known| format!("; did you mean {known}?"));
     let known = names().collect::<Vec<_>>().join(", ");
-    Error::option("--data", format!("{name:?} is not known; there are {known}{hint}"))
+    Error::setting("data", format!("{name:?} is not known; there are {known}{hint}"))
 }

@@ -175,7 +175,7 @@ impl Gpu {
             mapped_at_creation: false,
         };
         let raw = self.caught(|| self.device.create_buffer(&descriptor)).map_err(|error| {
-            let advice = "a smaller --batch-size needs less";
+            let advice = "a smaller `batch_size` needs less";
             Error::Capacity(format!("{label}: the device has no room for {bytes} bytes; {advice} ({error})"))
         })?;
         let buffer = Buffer { raw, bytes };

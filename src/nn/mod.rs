@@ -27,7 +27,7 @@ pub trait Model: Send + Sync {
     /// Whether it can be trained on data of this form.
     ///
     /// # Errors
-    /// [`Error::Option`] with what it needs.
+    /// [`Error::Setting`] with what it needs.
     fn accepts(&self, _form: &Form) -> Result<()> {
         Ok(())
     }
@@ -40,7 +40,7 @@ impl<F: Fn(&mut Net, Var, usize) -> Var + Send + Sync> Model for F {
     fn accepts(&self, form: &Form) -> Result<()> {
         match form.pixels() {
             Some(_) => Ok(()),
-            None => Err(Error::option("model", "this model needs images, and the data have none")),
+            None => Err(Error::setting("model", "this model needs images, and the data have none")),
         }
     }
 

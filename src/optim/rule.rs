@@ -51,7 +51,7 @@ impl Rule {
     /// A rule with its defaults: momentum 0.9; betas 0.9 and 0.999, epsilon 1e-8.
     ///
     /// # Errors
-    /// [`Error::Option`] listing the names, if there is none of this name.
+    /// [`Error::Setting`] listing the names, if there is none of this name.
     pub fn named(name: &str) -> Result<Self> {
         let (beta1, beta2, epsilon) = (0.9, 0.999, 1e-8);
         Ok(match name {
@@ -61,7 +61,7 @@ impl Rule {
             "adamax" => Self::Adamax { beta1, beta2, epsilon },
             _ => {
                 let known = Self::NAMES.join(", ");
-                return Err(Error::option("--optimizer", format!("{name:?} is not known; there are {known}")));
+                return Err(Error::setting("optimizer", format!("{name:?} is not known; there are {known}")));
             }
         })
     }

@@ -4,9 +4,10 @@ use super::tables::{self, LayerRow, MetricsRow, NoiseRow, PartRow, PredictionRow
 use crate::error::{Error, Result};
 use crate::files::text;
 use crate::nn::objective::{Answer, Measure};
-use crate::train::{Config, Summary};
+use crate::train::{Config, Summary, option_of};
 use serde::de::DeserializeOwned;
-use std::collections::HashMap;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -68,27 +69,6 @@ fn histories(rows: Vec<LayerRow>, noise: Vec<NoiseRow>) -> Vec<LayerHistory> {
     histories
 }
 
-impl Config {
-    /// The options in a file such as `config.toml`.
-    ///
-    /// # Errors
-    /// [`Error::Io`], and as [`Config::from_toml`].
-    pub fn read(path: &Path) -> Result<Self> {
-        Self::from_toml(path, &fs::read(path).map_err(Error::io(path, "read"))?)
-    }
-
-    /// The options in the bytes of a TOML file such as `config.toml`; `path` is for messages. Beyond 128 KiB it takes up
-    /// to 256 times their memory.
-    ///
-    /// # Errors
-    /// [`Error::Format`] with the place of what is no option, or no value of one.
-    pub fn from_toml(path: &Path, bytes: &[u8]) -> Result<Self> {
-        let text = text::utf8(path, bytes)?;
-        let table = text::table::<Self>(path, text, 0..text.len())?;
-        Ok(table.try_into().expect("the table has just been read as such"))
-    }
-}
-
 impl Finished {
     /// Reads the run in `dir` if it is finished, and was made by `config` from images of the fingerprint `data` where that is
     /// given.
@@ -137,7 +117,7 @@ impl Finished {
         let speed = rows(needed("speed.csv")?, SpeedRow::is_sound)?;
         let right = predictions(needed("predictions.csv")?, &summary)?;
         let layers = rows(needed("layers.csv")?, LayerRow::is_sound)?;
-        let noise = match config.snr_every {
+        let noise = match config.training.snr_every {
             0 => vec![],
             _ => rows(needed("noise.csv")?, NoiseRow::is_sound)?,
         };
@@ -145,7 +125,7 @@ impl Finished {
         check_agreement(dir, &summary, &metrics, &speed, &layers)?;
         let measured = |layer: &LayerHistory| layer.signal_to_noise.len();
         let even = layers.iter().all(|layer| measured(layer) == measured(&layers[0]));
-        let as_asked = (config.snr_every > 0) == (measured(&layers[0]) > 0);
+        let as_asked = (config.training.snr_every > 0) == (measured(&layers[0]) > 0);
         demand(dir, "noise.csv", even && as_asked, "as many rows of each layer")?;
         let (train_loss, train_score) = tables::training_curves(&metrics);
         let held_out = |value: fn(&PartRow) -> f64| {
@@ -153,7 +133,7 @@ impl Finished {
         };
         Ok(Some(Self {
             arm: arm.to_owned(),
-            seed: config.seed,
+            seed: config.training.seed,
             summary,
             dir: dir.to_owned(),
             train_loss,
@@ -281,7 +261,7 @@ fn predictions((path, bytes): (PathBuf, Vec<u8>), summary: &Summary) -> Result<V
 /// # Errors
 /// [`Error::Option`] with every option that differs, and `remedy`.
 pub(super) fn check_same(dir: &Path, there: &Config, here: &Config, remedy: &str) -> Result<()> {
-    let there = Config { data_dir: here.data_dir.clone(), ..there.clone() };
+    let there = there.clone().with(|there| there.data.data_dir.clone_from(&here.data.data_dir));
     if there == *here {
         return Ok(());
     }
@@ -291,18 +271,22 @@ pub(super) fn check_same(dir: &Path, there: &Config, here: &Config, remedy: &str
 
 /// The options that two configurations set apart, as `key: there, here`.
 fn difference(there: &Config, here: &Config) -> String {
-    // JSON, since a checkpoint may hold numbers that have no TOML form.
-    let table = |config: &Config| match serde_json::to_value(config) {
-        Ok(serde_json::Value::Object(table)) => table,
-        _ => Default::default(),
-    };
-    let (there, here) = (table(there), table(here));
-    let mut keys: Vec<_> = there.keys().chain(here.keys()).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    let show = |value: Option<&serde_json::Value>| value.map_or("not set".to_owned(), ToString::to_string);
+    let (there, here) = (by_option(there), by_option(here));
+    let keys: BTreeSet<_> = there.keys().chain(here.keys()).collect();
+    let show = |value: Option<&Value>| value.map_or("not set".to_owned(), ToString::to_string);
     let differs = keys.into_iter().filter(|key| there.get(*key) != here.get(*key));
     let parts: Vec<_> =
         differs.map(|key| format!("{key}: {} there, {} here", show(there.get(key)), show(here.get(key)))).collect();
     parts.join("; ")
+}
+
+/// All options without their sections, and the kernels. As JSON, since a checkpoint may hold numbers
+/// that have no TOML form.
+fn by_option(config: &Config) -> BTreeMap<String, Value> {
+    let Ok(Value::Object(sections)) = serde_json::to_value(config) else { return BTreeMap::new() };
+    let entries = sections.into_iter().flat_map(|(section, values)| {
+        let Value::Object(values) = values else { unreachable!("sections are tables") };
+        values.into_iter().map(move |(key, value)| (option_of(&section, &key).to_owned(), value)).collect::<Vec<_>>()
+    });
+    entries.collect()
 }

@@ -289,7 +289,7 @@ pub fn report(setting: &Setting<'_>, comparison: &Comparison, finished: &[Finish
     let (arms, summary) = (&comparison.arms, finished.first().map(|run| &run.summary));
     let seeds = arms.iter().map(|arm| arm.seeds.len()).max().unwrap_or(0);
     let of_seeds = if seeds == 1 { "1 seed".to_owned() } else { format!("{seeds} seeds") };
-    let title = format!("{} on {}: {} methods, {of_seeds}", config.model, config.data, arms.len());
+    let title = format!("{} on {}: {} methods, {of_seeds}", config.model.name, config.data.name, arms.len());
     let mut html = format!(
         "<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n<meta name=viewport content=\"width=device-width\">\n\
          <title>{0}</title>\n<style>\n{STYLE}</style>\n<h1>{0}</h1>\n",

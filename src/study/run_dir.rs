@@ -69,7 +69,7 @@ impl RunDir {
                 true => format!("an unfinished run; `lerac resume {shown}` goes on with it"),
                 false => format!("checkpoints, but no {CONFIG} of their run; remove them"),
             };
-            Error::option("--out", format!("{shown} holds {found}, or choose another"))
+            Error::setting("out", format!("{shown} holds {found}, or choose another"))
         };
         if Self::can_be_resumed(dir) {
             return Err(unfinished());
@@ -92,7 +92,7 @@ impl RunDir {
         let lock = DirectoryLock::take(dir)?;
         if Self::is_finished(dir) {
             let message = format!("{} holds a finished run; choose another directory or remove it", dir.display());
-            return Err(Error::option("--out", message));
+            return Err(Error::setting("out", message));
         }
         let abandoned = lock.abandoned_by.iter();
         let mut notes: Vec<String> =

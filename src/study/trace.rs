@@ -15,22 +15,22 @@ use std::path::Path;
 /// `after.NAME` it; and `trace.json` with the options, the layers and, by step, the loss and each layer's learning rate.
 ///
 /// # Errors
-/// [`Error::Option`] for more steps than the run has, and as [`crate::train::run`].
+/// [`Error::Setting`] for more steps than the run has, and as [`crate::train::run`].
 pub fn trace(gpu: &Gpu, task: &Task, steps: u64, dir: &Path) -> Result<()> {
     let (config, form) = (&task.config, task.data.train.form());
     let mut begun = begin(gpu, task)?;
-    let all = begun.session.time().steps_per_epoch * config.epochs;
+    let all = begun.session.time().steps_per_epoch * config.training.epochs;
     if !(1..=all).contains(&steps) {
-        return Err(Error::option("--steps", format!("expected 1 to {all}, the steps of the run, found {steps}")));
+        return Err(Error::setting("steps", format!("expected 1 to {all}, the steps of the run, found {steps}")));
     }
-    if config.micro_batch_size() < config.batch_size {
-        return Err(Error::option("--micro-batch", "a trace shows whole batches; leave it out"));
+    if config.training.micro_batch_size() < config.training.batch_size {
+        return Err(Error::setting("micro_batch", "a trace shows whole batches; leave it out"));
     }
     let epoch = begun.session.time().steps_per_epoch;
-    if config.schedule == ScheduleKind::Plateau && steps > epoch {
+    if config.optimizer.schedule == ScheduleKind::Plateau && steps > epoch {
         let message =
             format!("a plateau needs validation after each epoch, which a trace does without: at most {epoch}");
-        return Err(Error::option("--steps", message));
+        return Err(Error::setting("steps", message));
     }
     load_weights(&mut begun.session, config)?;
     std::fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;

@@ -108,7 +108,7 @@ impl Tape {
     /// Whether each choice is one of its task's variants. Choices for tasks that this tape does not have do no harm.
     ///
     /// # Errors
-    /// [`Error::Option`] with what there is.
+    /// [`Error::Setting`] with what there is.
     pub fn check_choices(&self) -> Result<()> {
         let refused = |task: &&Task| self.choices.0.get(&task.name).is_some_and(|asked| *asked != task.chosen);
         match self.tasks.iter().find(refused) {
@@ -120,7 +120,7 @@ impl Tape {
                     self.choices.0[name],
                     names.join(", ")
                 );
-                Err(Error::option("kernels", message))
+                Err(Error::setting("kernels", message))
             }
         }
     }

@@ -70,7 +70,7 @@ impl Tape {
             let fitting = (batch_size as u128 * u128::from(limit) / u128::from(bytes)) as usize;
             let remedy = match fitting {
                 0 => "no batch size fits; a smaller model or input does".to_owned(),
-                n => format!("--batch-size {n} or less fits, in training also as --micro-batch"),
+                n => format!("`batch_size` {n} or less fits, in training also as `micro_batch`"),
             };
             return Err(Error::Capacity(format!(
                 "{name} needs {} at batch size {batch_size}, this device binds {}; {remedy}",
@@ -86,7 +86,7 @@ impl Tape {
         {
             return Err(Error::Capacity(format!(
                 "{name} needs a grid of {:?} workgroups at batch size {batch_size}, this device launches {} along a dimension; \
-                 a smaller --batch-size fits",
+                 a smaller `batch_size` fits",
                 dispatch.grid, limits.grid
             )));
         }

@@ -215,12 +215,12 @@ impl Checkpoint {
             Some(tensor) if tensor.values.len() == count => Ok(tensor.values.clone()),
             Some(tensor) => {
                 let found = tensor.values.len();
-                Err(Error::option(
+                Err(Error::setting(
                     "resume",
                     format!("{name} has {found} numbers in the checkpoint, {count} in the model; {OTHER_OPTIONS}"),
                 ))
             }
-            None => Err(Error::option("resume", format!("the checkpoint has no {name}; {OTHER_OPTIONS}"))),
+            None => Err(Error::setting("resume", format!("the checkpoint has no {name}; {OTHER_OPTIONS}"))),
         }
     }
 }

@@ -21,15 +21,15 @@ pub(crate) const STEPS_PER_EPOCH: &str = "steps_per_epoch";
 
 /// Loads the weights of `--init`, if there are any; the tensors that the file does not have.
 pub(crate) fn load_weights(session: &mut Session, config: &Config) -> Result<Vec<String>> {
-    config.init.as_deref().map_or(Ok(vec![]), |path| Ok(load(session, config, path)?.0))
+    config.model.init.as_deref().map_or(Ok(vec![]), |path| Ok(load(session, config, path)?.0))
 }
 
 /// Loads the weights of a file; the tensors that it does not have, and its metadata.
 fn load(session: &mut Session, config: &Config, path: &Path) -> Result<(Vec<String>, HashMap<String, String>)> {
     let (tensors, metadata) = read_safetensors(path)?;
-    let skipped = session.load(&tensors, config.init_partial).map_err(|fault| {
-        let remedy = if config.init_partial { "" } else { "; --init-partial takes what fits" };
-        Error::format(path, 0, format!("{fault} ({}){remedy}", config.model))
+    let skipped = session.load(&tensors, config.model.init_partial).map_err(|fault| {
+        let remedy = if config.model.init_partial { "" } else { "; `init_partial` takes what fits" };
+        Error::format(path, 0, format!("{fault} ({}){remedy}", config.model.name))
     })?;
     Ok((skipped, metadata))
 }
@@ -37,18 +37,18 @@ fn load(session: &mut Session, config: &Config, path: &Path) -> Result<(Vec<Stri
 /// The model of a task with the weights of `--init`, as it was when they were saved.
 ///
 /// # Errors
-/// [`Error::Option`], [`Error::Capacity`], and those of the file.
+/// [`Error::Setting`], [`Error::Capacity`], and those of the file.
 #[cfg(feature = "cli")]
 pub(crate) fn trained(gpu: &Gpu, task: &Task) -> Result<Session> {
     let config = &task.config;
-    let Some(path) = &config.init else {
-        return Err(Error::option("--init", "expected the file of weights, such as model.safetensors of a run"));
+    let Some(path) = &config.model.init else {
+        return Err(Error::setting("init", "expected the file of weights, such as model.safetensors of a run"));
     };
     let mut session = task.session(gpu, 1)?;
     let (skipped, metadata) = load(&mut session, config, path)?;
     if let Some(name) = skipped.first() {
         let message = format!("the file has no {name} of this shape, and random values predict nothing");
-        return Err(Error::option("--init-partial", message));
+        return Err(Error::setting("init_partial", message));
     }
     let number = |key: &str| metadata.get(key).and_then(|number| number.parse::<u64>().ok());
     // Where the file does not say, an epoch had the steps that the options make, and the run was over: a blur has faded as far as it
@@ -56,12 +56,12 @@ pub(crate) fn trained(gpu: &Gpu, task: &Task) -> Result<Session> {
     let steps_per_epoch = match number(STEPS_PER_EPOCH) {
         Some(steps) => steps,
         None => {
-            let left = task.data.train.len().saturating_sub(config.validation);
-            (config.train_images.unwrap_or(left) / config.batch_size) as u64
+            let left = task.data.train.len().saturating_sub(config.data.validation);
+            (config.data.train_examples.unwrap_or(left) / config.training.batch_size) as u64
         }
     };
     let steps_per_epoch = steps_per_epoch.max(1);
-    let step = number(STEP).unwrap_or(steps_per_epoch.saturating_mul(config.epochs));
+    let step = number(STEP).unwrap_or(steps_per_epoch.saturating_mul(config.training.epochs));
     session.set_time(Time { step, steps_per_epoch });
     Ok(session)
 }

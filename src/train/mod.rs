@@ -12,7 +12,10 @@ mod task;
 mod weights;
 
 pub use checkpoint::{BestEpoch, Checkpoint, EpochTotals, RunState, Written};
-pub use config::{Config, Method, Preset, ScheduleKind};
+pub use config::{
+    Config, CurriculumOptions, DataOptions, Method, ModelOptions, OptimizerOptions, Preset, ScheduleKind,
+    TrainingOptions,
+};
 pub use evaluation::Answers;
 pub use observer::Observer;
 pub use records::{EpochRecord, IntervalRecord, NoiseRecord, Outcome, Summary};
@@ -22,7 +25,7 @@ pub use task::{Task, session};
 pub use weights::{Tensor, read_safetensors, write_safetensors};
 #[cfg(feature = "cli")]
 pub(crate) use {
-    config::whole,
+    config::{OptionsFile, option_of, whole},
     evaluation::{STEP, STEPS_PER_EPOCH, load_weights, read_test_set, trained},
     run::begin,
 };

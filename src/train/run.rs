@@ -53,15 +53,15 @@ impl Clock {
 /// Divides the examples and makes the session and the loader of a task.
 ///
 /// # Errors
-/// [`Error::Option`] and [`Error::Capacity`].
+/// [`Error::Setting`] and [`Error::Capacity`].
 pub(crate) fn begin<'t>(gpu: &Gpu, task: &'t Task) -> Result<Training<'t>> {
     let config = &task.config;
     let fingerprint = task.data.fingerprint();
     let division = task.divide()?;
-    let steps_per_epoch = (division.train.len() / config.batch_size) as u64;
-    if steps_per_epoch.saturating_mul(config.epochs) > i32::MAX as u64 {
-        let message = format!("{} epochs of {steps_per_epoch} steps are more than 2147483647 steps", config.epochs);
-        return Err(Error::option("--epochs", message));
+    let steps_per_epoch = (division.train.len() / config.training.batch_size) as u64;
+    if steps_per_epoch.saturating_mul(config.training.epochs) > i32::MAX as u64 {
+        let message = format!("{} epochs of {steps_per_epoch} steps are more than 2147483647 steps", config.training.epochs);
+        return Err(Error::setting("epochs", message));
     }
     let session = task.session(gpu, steps_per_epoch)?;
     Ok(Training {
@@ -69,7 +69,7 @@ pub(crate) fn begin<'t>(gpu: &Gpu, task: &'t Task) -> Result<Training<'t>> {
         loader: loader(task, &division, 0),
         task,
         division,
-        steps: steps_per_epoch * config.epochs,
+        steps: steps_per_epoch * config.training.epochs,
         epoch_open: false,
         best: None,
         totals: EpochTotals::default(),
@@ -82,13 +82,13 @@ pub(crate) fn begin<'t>(gpu: &Gpu, task: &'t Task) -> Result<Training<'t>> {
 /// The training batches from the one after the first `step` on.
 fn loader(task: &Task, division: &Division, step: u64) -> Loader {
     let (data, config) = (task.data.train.clone(), &task.config);
-    Loader::training(data, division.train.clone(), config.batch_size, config.seed, step)
+    Loader::training(data, division.train.clone(), config.training.batch_size, config.training.seed, step)
 }
 
 /// Trains as a task says and reads the test set once.
 ///
 /// # Errors
-/// [`Error::Option`] and [`Error::Capacity`] before the first step; [`Error::NonFinite`], [`Error::Device`] and
+/// [`Error::Setting`] and [`Error::Capacity`] before the first step; [`Error::NonFinite`], [`Error::Device`] and
 /// [`Error::Interrupted`] during training; those of the observer.
 pub async fn run_async(gpu: &Gpu, task: &Task, observer: &mut dyn Observer) -> Result<Outcome> {
     let mut training = begin(gpu, task)?;
@@ -102,7 +102,7 @@ pub async fn run_async(gpu: &Gpu, task: &Task, observer: &mut dyn Observer) -> R
 /// Continues after a checkpoint, to the same results as [`run`] without a break.
 ///
 /// # Errors
-/// Those of [`run`]; [`Error::Option`] where the checkpoint fits neither the model nor the data.
+/// Those of [`run`]; [`Error::Setting`] where the checkpoint fits neither the model nor the data.
 pub async fn resume_async(
     gpu: &Gpu,
     task: &Task,
@@ -186,7 +186,7 @@ impl Training<'_> {
     /// One step; before it the signal-to-noise ratio where that is due, after it a reading of the sums.
     async fn step(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let (config, before) = (&self.task.config, self.session.time());
-        if config.snr_every > 0 && before.step % config.snr_every == 0 {
+        if config.training.snr_every > 0 && before.step % config.training.snr_every == 0 {
             self.measure_noise(observer).await?;
         }
         let rates = self.session.rates().collect();
@@ -195,7 +195,7 @@ impl Training<'_> {
         self.loader.recycle(batch);
         let step = before.step + 1;
         observer.step(step);
-        match step % config.log_every == 0 || step % before.steps_per_epoch == 0 {
+        match step % config.training.log_every == 0 || step % before.steps_per_epoch == 0 {
             true => self.end_interval(rates, observer).await,
             false => Ok(()),
         }
@@ -208,11 +208,11 @@ impl Training<'_> {
         let seconds = self.clock.seconds();
         let (config, Time { step, .. }) = (&self.task.config, self.session.time());
         let batches: Vec<_> =
-            self.batches_of_epoch(config.epochs + step).take(config.snr_batches as usize).collect();
+            self.batches_of_epoch(config.training.epochs + step).take(config.training.snr_batches as usize).collect();
         if batches.len() < 2 {
-            let (examples, size) = (self.division.train.len(), config.batch_size);
+            let (examples, size) = (self.division.train.len(), config.training.batch_size);
             let message = format!("{examples} training examples make no two batches of {size}");
-            return Err(Error::option("--snr-every", message));
+            return Err(Error::setting("snr_every", message));
         }
         let signal_to_noise = self.session.signal_to_noise_async(batches.into_iter()).await?;
         observer.noise(&NoiseRecord { step, epoch: self.session.time().epochs(), signal_to_noise })?;
@@ -251,7 +251,7 @@ impl Training<'_> {
             true => None,
             false => {
                 let part = (self.task.data.train.clone(), self.division.validation.clone());
-                let batch_size = self.task.config.batch_size;
+                let batch_size = self.task.config.training.batch_size;
                 let (totals, _) = evaluate(&self.session, "validation", part, batch_size, observer).await?;
                 Some(self.session.scores(&totals))
             }
@@ -277,7 +277,7 @@ impl Training<'_> {
             last = Some(self.session.snapshot_async().await?);
             self.session.restore(snapshot);
         }
-        let (test, batch_size) = (self.task.data.test.clone(), self.task.config.batch_size);
+        let (test, batch_size) = (self.task.data.test.clone(), self.task.config.training.batch_size);
         let read = read_test_set(&self.session, test, batch_size, observer).await;
         if let (Err(_), Some(last)) = (&read, &last) {
             self.session.restore(last);
@@ -299,18 +299,18 @@ impl Training<'_> {
         if let Some(baseline) = &baseline {
             scores.insert(format!("{}_{}", baseline.key, found.measure().key), baseline.value);
         }
-        let examples_per_epoch = self.session.time().steps_per_epoch * config.batch_size as u64;
+        let examples_per_epoch = self.session.time().steps_per_epoch * config.training.batch_size as u64;
         let summary = Summary {
             measures: found.measures.to_vec(),
             scores,
             baseline,
             test_loss: found.loss,
             test_examples: test.examples.into(),
-            best_epoch: best.map_or(config.epochs, |best| best.epoch),
+            best_epoch: best.map_or(config.training.epochs, |best| best.epoch),
             steps,
             examples_per_epoch,
             seconds,
-            examples_per_second: (steps * config.batch_size as u64) as f64 / seconds,
+            examples_per_second: (steps * config.training.batch_size as u64) as f64 / seconds,
             milliseconds_per_step: 1e3 * seconds / steps as f64,
             device_bytes: self.session.plan().total(),
             data_crc32: Some(self.fingerprint),
@@ -359,14 +359,14 @@ impl Training<'_> {
                 "the examples of {} are not those that the checkpoint was made with; name the directory of those",
                 self.task.data.train.name()
             );
-            return Err(Error::option("--data-dir", message));
+            return Err(Error::setting("data_dir", message));
         }
         if state.step > self.steps {
             let message = format!(
                 "the checkpoint is of step {}, and {} epochs have {}; {OTHER_OPTIONS}",
-                state.step, self.task.config.epochs, self.steps
+                state.step, self.task.config.training.epochs, self.steps
             );
-            return Err(Error::option("resume", message));
+            return Err(Error::setting("resume", message));
         }
         self.session.set_state(state.step, |name, count| checkpoint.values(name, count))?;
         if let Some(best) = state.best {
@@ -387,8 +387,8 @@ impl Training<'_> {
 
     fn batches_of_epoch(&self, epoch: u64) -> impl Iterator<Item = Result<Batch>> + use<'_> {
         let config = &self.task.config;
-        let draw = Draw { seed: config.seed, epoch };
-        Batch::of_epoch(&*self.task.data.train, &self.division.train, config.batch_size, draw)
+        let draw = Draw { seed: config.training.seed, epoch };
+        Batch::of_epoch(&*self.task.data.train, &self.division.train, config.training.batch_size, draw)
     }
 
     /// The sums of an interval, or what broke, found by replaying the step whose loss was not finite.

@@ -36,33 +36,33 @@ impl Task {
     /// The task that the options name, on data that are open.
     ///
     /// # Errors
-    /// [`Error::Option`] for a model that is not known, or that does not take these data.
+    /// [`Error::Setting`] for a model that is not known, or that does not take these data.
     pub fn of(config: &Config, data: &Splits) -> Result<Self> {
         config.check()?;
         let form = data.train.form();
-        let model = nn::named(&config.model)?;
+        let model = nn::named(&config.model.name)?;
         model.accepts(&form)?;
-        let objective = objective_for(&form, config.objective())?;
+        let objective = objective_for(&form, config.training.objective())?;
         Ok(Self { config: config.clone(), model, data: data.clone(), objective, curriculum: None })
     }
 
     /// Divides the training examples.
     ///
     /// # Errors
-    /// [`Error::Option`] where there are not as many as asked for, or not enough for a batch.
+    /// [`Error::Setting`] where there are not as many as asked for, or not enough for a batch.
     pub(super) fn divide(&self) -> Result<Division> {
         let config = &self.config;
-        let (mut train, validation) = split(self.data.train.len(), config.validation, config.seed)?;
-        if let Some(wanted) = config.train_images {
+        let (mut train, validation) = split(self.data.train.len(), config.data.validation, config.training.seed)?;
+        if let Some(wanted) = config.data.train_examples {
             if wanted > train.len() {
                 let message = format!("{wanted} examples were asked for, {} are left after validation", train.len());
-                return Err(Error::option("--train-images", message));
+                return Err(Error::setting("train_images", message));
             }
             train.truncate(wanted);
         }
-        if train.len() < config.batch_size {
-            let message = format!("{} does not fit into {} training examples", config.batch_size, train.len());
-            return Err(Error::option("--batch-size", message));
+        if train.len() < config.training.batch_size {
+            let message = format!("{} does not fit into {} training examples", config.training.batch_size, train.len());
+            return Err(Error::setting("batch_size", message));
         }
         Ok(Division { train: train.into(), validation: validation.into() })
     }
@@ -78,7 +78,7 @@ impl Task {
     /// The session of a run with so many steps an epoch.
     ///
     /// # Errors
-    /// [`Error::Option`] and [`Error::Capacity`].
+    /// [`Error::Setting`] and [`Error::Capacity`].
     pub fn session(&self, gpu: &Gpu, steps_per_epoch: u64) -> Result<Session> {
         let (model, form) = (&*self.model, &self.data.train.form());
         session(gpu, &self.config, model, (form, self.objective.clone()), &|l| self.curriculum(l), steps_per_epoch)
@@ -88,7 +88,7 @@ impl Task {
 /// The session of `config` for a model, data of a form, and an objective.
 ///
 /// # Errors
-/// [`Error::Option`] and [`Error::Capacity`].
+/// [`Error::Setting`] and [`Error::Capacity`].
 pub fn session(
     gpu: &Gpu,
     config: &Config,
@@ -103,15 +103,15 @@ pub fn session(
             model,
             form,
             objective,
-            batch_size: config.batch_size,
-            micro_batch_size: config.micro_batch_size(),
+            batch_size: config.training.batch_size,
+            micro_batch_size: config.training.micro_batch_size(),
             net: config.net_options(),
-            settings: config.settings()?,
+            settings: config.optimizer.settings()?,
             schedule: config.common_rate()?,
             curriculum,
             steps_per_epoch,
-            seed: config.seed,
-            mixup: config.mixup,
+            seed: config.training.seed,
+            mixup: config.training.mixup,
             kernels: &config.kernels,
         },
     )

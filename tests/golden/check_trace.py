@@ -103,8 +103,8 @@ def loss_of(parameters, state, model, images, labels, goal, sigma):
 
 def main(directory):
     trace = json.loads((directory / "trace.json").read_text())
-    config = trace["config"]
-    assert config["optimizer"] == "sgd" and not config.get("clip-norm"), "only plain SGD is recomputed here"
+    model, config = trace["config"]["model"]["name"], trace["config"]["optimizer"]
+    assert config["name"] == "sgd" and not config.get("clip-norm"), "only plain SGD is recomputed here"
     weights = load_file(directory / "initial.safetensors")
     entries = {entry["name"]: entry for entry in trace["parameters"]}
     moments = {name: jnp.zeros_like(weights[name]) for name in entries}
@@ -127,7 +127,7 @@ def main(directory):
         step = load_file(directory / f"step-{record['step']:04}.safetensors")
         parameters = {name: weights[name] for name in entries}
         state = {name: tensor for name, tensor in weights.items() if name not in entries}
-        arguments = (config["model"], step["images"], step["labels"].astype(int), trace["goal"], record["sigma"])
+        arguments = (model, step["images"], step["labels"].astype(int), trace["goal"], record["sigma"])
         (loss, kept), gradients = jax.value_and_grad(loss_of, has_aux=True)(parameters, state, *arguments)
         compare(f"step {record['step']}: loss", jnp.float32(record["loss"]), loss)
         for name, entry in entries.items():
@@ -141,7 +141,7 @@ def main(directory):
         for name, tensor in kept.items():
             compare(f"step {record['step']}: {name}", step[f"after.{name}"], tensor)
         weights = {name.removeprefix("after."): tensor for name, tensor in step.items() if name.startswith("after.")}
-    print(f"{len(trace['steps'])} steps of {config['model']}: largest relative difference {worst[0]:.2e} ({worst[1]})")
+    print(f"{len(trace['steps'])} steps of {model}: largest relative difference {worst[0]:.2e} ({worst[1]})")
     sys.exit(0 if worst[0] <= TOLERANCE else 1)
 
 

@@ -30,20 +30,19 @@ fn opened(dir: &TempDir) -> Splits {
 
 /// No batch norm, so that a batch may be cut in passes; the rate falls where an epoch is not much better.
 fn config(loss: Loss) -> Config {
-    Config {
-        data: AGES.into(),
-        model: "lenet".into(),
-        method: Method::Lerac,
-        loss: Some(loss),
-        epochs: 8,
-        batch_size: 16,
-        validation: 32,
-        eta: 0.02,
-        schedule: ScheduleKind::Plateau,
-        patience: 0,
-        gamma: 0.5,
-        ..Config::default()
-    }
+    Config::default().with(|c| {
+        c.data.name = AGES.into();
+        c.model.name = "lenet".into();
+        c.curriculum.method = Method::Lerac;
+        c.training.loss = Some(loss);
+        c.training.epochs = 8;
+        c.training.batch_size = 16;
+        c.data.validation = 32;
+        c.optimizer.eta = 0.02;
+        c.optimizer.schedule = ScheduleKind::Plateau;
+        c.optimizer.patience = 0;
+        c.optimizer.gamma = 0.5;
+    })
 }
 
 /// |prediction - label| of each test image.
@@ -105,7 +104,10 @@ fn passes_predict_the_same(gpu: &Gpu) {
     let dir = faces();
     let data = opened(&dir);
     let of = |micro_batch: Option<usize>| {
-        let config = Config { micro_batch, epochs: 1, ..config(Loss::Mse) };
+        let config = config(Loss::Mse).with(|c| {
+            c.training.micro_batch = micro_batch;
+            c.training.epochs = 1;
+        });
         let outcome = run(gpu, &config, &data, &mut Kept::default()).unwrap();
         errors(&outcome)
     };
@@ -118,15 +120,14 @@ fn passes_predict_the_same(gpu: &Gpu) {
 /// Sums end at 2^32: what is beyond is no result.
 fn errors_beyond_all_bounds_are_no_result(gpu: &Gpu) {
     let dir = faces();
-    let config = Config {
-        method: Method::Conventional,
-        schedule: ScheduleKind::Constant,
-        momentum: 0.0,
-        eta: 1e5,
-        epochs: 1,
-        train_images: Some(16),
-        ..config(Loss::L1)
-    };
+    let config = config(Loss::L1).with(|c| {
+        c.curriculum.method = Method::Conventional;
+        c.optimizer.schedule = ScheduleKind::Constant;
+        c.optimizer.momentum = 0.0;
+        c.optimizer.eta = 1e5;
+        c.training.epochs = 1;
+        c.data.train_examples = Some(16);
+    });
     let error = run(gpu, &config, &opened(&dir), &mut Kept::default()).err().expect("weights of 1e5").to_string();
     assert!(error.contains("the errors over the test images are beyond all bounds"), "{error}");
 }
@@ -137,7 +138,7 @@ fn equal_ages_are_defined(gpu: &Gpu) {
     let mut data = opened(&dir);
     data.train.labels.fill(30);
     data.test.labels.fill(30);
-    let config = Config { epochs: 2, ..config(Loss::L1) };
+    let config = config(Loss::L1).with(|c| c.training.epochs = 2);
     let outcome = run(gpu, &config, &data, &mut Kept::default()).unwrap();
     let TestResult::Years { test_mae, median_mae, .. } = outcome.summary.result else { panic!("ages are numbers") };
     assert!(median_mae == 0.0 && test_mae < 10.0, "{test_mae} years off");

@@ -19,7 +19,7 @@ fn a_large_batch_is_refused(gpu: &Gpu) {
     assert_eq!(gpu.limits().binding_bytes, 128 << 20);
     refusal(gpu, 2048).unwrap();
     let Err(Error::Capacity(message)) = refusal(gpu, 4096) else { panic!("4,096 images do not fit") };
-    assert!(message.contains("needs 256.0 MiB") && message.contains("--batch-size 2048 or less fits"), "{message}");
+    assert!(message.contains("needs 256.0 MiB") && message.contains("`batch_size` 2048 or less fits"), "{message}");
     refusal(gpu, 2048).unwrap();
 }
 
@@ -141,7 +141,7 @@ fn every_model_fits_or_is_refused(gpu: &Gpu) {
                         let message = error.to_string();
                         assert!(!fits && message.contains("this device binds 128.0 MiB"), "{case}: {message}");
                         let advice =
-                            message.split_once("--batch-size ").and_then(|(_, rest)| rest.split_once(" or less fits"));
+                            message.split_once("`batch_size` ").and_then(|(_, rest)| rest.split_once(" or less fits"));
                         let advised = advice.and_then(|(number, _)| number.parse().ok());
                         let advised = advised.unwrap_or_else(|| panic!("{case}: {message}"));
                         for n in std::iter::successors(Some(advised), |n| (*n > 1).then_some(n / 2)) {

@@ -62,8 +62,13 @@ impl Observer for Watch {
 fn memory_stays_flat(gpu: &Gpu) {
     let steps: u64 = std::env::var("LERAC_STEPS").map_or(600, |steps| steps.parse().expect("LERAC_STEPS is a number"));
     let epochs = steps.div_ceil(100);
-    let config =
-        Config { model: "lenet".into(), batch_size: 4, epochs, eta: 1e-3, validation: 16, ..Config::default() };
+    let config = Config::default().with(|c| {
+        c.model.name = "lenet".into();
+        c.training.batch_size = 4;
+        c.training.epochs = epochs;
+        c.optimizer.eta = 1e-3;
+        c.data.validation = 16;
+    });
     let mut watch = Watch { seen: Vec::with_capacity(steps as usize / 10 + 1), start: None };
     run(gpu, &config, &shapes(416, 16, 0), &mut watch).unwrap();
     let &(last, end, bytes, ..) = watch.seen.last().unwrap();

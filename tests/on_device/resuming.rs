@@ -425,7 +425,12 @@ fn open_device() -> Gpu {
 
 /// Two epochs of 32 steps on few images.
 fn two_epochs() -> (Config, Splits) {
-    let config = Config { batch_size: 8, epochs: 2, log_every: 7, validation: 40, ..Config::default() };
+    let config = Config::default().with(|c| {
+        c.training.batch_size = 8;
+        c.training.epochs = 2;
+        c.training.log_every = 7;
+        c.data.validation = 40;
+    });
     (config, shapes(300, 100, 0))
 }
 
@@ -469,7 +474,7 @@ fn interrupted_while_reading() {
     let (mut setting, gpu, dir) = (two_epochs(), open_device(), tempfile::tempdir().unwrap());
     // A model without running statistics and a rate that moves no prediction: the first epoch stays the best, and the test set is read
     // with other weights than the last.
-    (setting.0.model, setting.0.eta) = ("lenet".into(), 1e-6);
+    (setting.0.model.name, setting.0.optimizer.eta) = ("lenet".into(), 1e-6);
     let (whole, out) = (dir.path().join("whole"), dir.path().join("run"));
     let (never, mut weights) = (Arc::default(), vec![]);
     assert_eq!(go_on(&gpu, &setting, &whole, &never, |_, _| ()), Ok(0));

@@ -31,7 +31,14 @@ impl Observer for Epochs {
 }
 
 fn config() -> Config {
-    Config { epochs: 2, batch_size: 16, validation: 20, log_every: 3, flip: true, shift: 2, ..Config::default() }
+    Config::default().with(|c| {
+        c.training.epochs = 2;
+        c.training.batch_size = 16;
+        c.data.validation = 20;
+        c.training.log_every = 3;
+        c.data.flip = true;
+        c.data.shift = 2;
+    })
 }
 
 fn data() -> Splits {
@@ -47,20 +54,28 @@ fn bits(gpu: &Gpu, config: &Config) -> (Vec<u32>, f64) {
 
 fn same_bytes_twice(gpu: &Gpu) {
     for method in Method::ALL {
-        let config = Config { method, ..config() };
+        let config = config().with(|c| c.curriculum.method = method);
         let (first, accuracy) = bits(gpu, &config);
         assert_eq!((first.clone(), accuracy), bits(gpu, &config), "{method}");
-        assert_ne!(first, bits(gpu, &Config { seed: 1, ..config }).0, "{method}: another seed gives other weights");
+        assert_ne!(
+            first,
+            bits(gpu, &config.with(|c| c.training.seed = 1)).0,
+            "{method}: another seed gives other weights"
+        );
     }
 }
 
 fn equal_rates_are_plain_training(gpu: &Gpu) {
     let plain = bits(gpu, &config());
     let equal = Range { first: 0.1, last: 0.1 };
-    let lerac = Config { method: Method::Lerac, range: Some(equal), k: Some(1.0), ..config() };
+    let lerac = config().with(|c| {
+        c.curriculum.method = Method::Lerac;
+        c.curriculum.range = Some(equal);
+        c.curriculum.k = Some(1.0);
+    });
     assert_eq!(plain, bits(gpu, &lerac));
     let unequal = Range { first: 0.1, last: 0.01 };
-    assert_ne!(plain, bits(gpu, &Config { range: Some(unequal), ..lerac }));
+    assert_ne!(plain, bits(gpu, &lerac.with(|c| c.curriculum.range = Some(unequal))));
 }
 
 fn task() -> Task {
@@ -68,11 +83,17 @@ fn task() -> Task {
 }
 
 fn session<'g>(gpu: &'g Gpu, model: &str, batch_size: usize) -> Session<'g> {
-    session_of(gpu, &Config { model: model.into(), batch_size, ..config() })
+    session_of(
+        gpu,
+        &config().with(|c| {
+            c.model.name = model.into();
+            c.training.batch_size = batch_size;
+        }),
+    )
 }
 
 fn session_of<'g>(gpu: &'g Gpu, config: &Config) -> Session<'g> {
-    session_with(gpu, &nn::named(&config.model).unwrap(), config)
+    session_with(gpu, &nn::named(&config.model.name).unwrap(), config)
 }
 
 /// The same with a model that has no name.
@@ -80,15 +101,15 @@ fn session_with<'g>(gpu: &'g Gpu, model: &Model, config: &Config) -> Session<'g>
     let parts = Parts {
         model,
         task: &task(),
-        batch_size: config.batch_size,
-        micro_batch: config.images_per_pass(),
+        batch_size: config.training.batch_size,
+        micro_batch: config.training.micro_batch_size(),
         net_options: config.net_options(),
-        settings: config.settings().unwrap(),
+        settings: config.optimizer.settings().unwrap(),
         schedule: config.common_rate().unwrap(),
         curriculum: &|layers| config.curriculum(layers),
         steps_per_epoch: 4,
         seed: 0,
-        mixup: config.mixup,
+        mixup: config.training.mixup,
         kernels: &config.kernels,
     };
     Session::new(gpu, &parts).unwrap()
@@ -105,19 +126,23 @@ fn passes_are_a_batch(gpu: &Gpu) {
     });
     let data = data().train;
     let train = |micro_batch: usize, clip_norm: Option<f64>| {
-        let config = Config { eta: 0.05, label_smoothing: 0.1, clip_norm, ..config() };
+        let config = config().with(|c| {
+            c.optimizer.eta = 0.05;
+            c.training.label_smoothing = 0.1;
+            c.optimizer.clip_norm = clip_norm;
+        });
         let parts = Parts {
             model: &model,
             task: &task(),
             batch_size: 12,
             micro_batch,
             net_options: config.net_options(),
-            settings: config.settings().unwrap(),
+            settings: config.optimizer.settings().unwrap(),
             schedule: config.common_rate().unwrap(),
             curriculum: &|layers| config.curriculum(layers),
             steps_per_epoch: 4,
             seed: 3,
-            mixup: config.mixup,
+            mixup: config.training.mixup,
             kernels: &config.kernels,
         };
         let mut session = Session::new(gpu, &parts).unwrap();
@@ -173,7 +198,11 @@ impl Observer for Saved {
 
 fn a_broken_loss_reaches_no_checkpoint(gpu: &Gpu) {
     let mut saved = Saved::default();
-    let config = Config { eta: 1e12, log_every: 1000, epochs: 2, ..config() };
+    let config = config().with(|c| {
+        c.optimizer.eta = 1e12;
+        c.training.log_every = 1000;
+        c.training.epochs = 2;
+    });
     let failure = run(gpu, &config, &data(), &mut saved).err().expect("the loss overflows");
     assert!(matches!(failure, Error::NonFinite(_)), "{failure}");
     assert_eq!(saved.broken, 0, "of {} checkpoints", saved.all);
@@ -195,10 +224,13 @@ fn evaluation_counts_every_image(gpu: &Gpu) {
 }
 
 fn a_broken_loss_is_explained(gpu: &Gpu) {
-    let config = Config { eta: 1e30, log_every: 1, ..config() };
+    let config = config().with(|c| {
+        c.optimizer.eta = 1e30;
+        c.training.log_every = 1;
+    });
     let error = run(gpu, &config, &data(), &mut Silent).err().expect("a rate of 1e30 breaks the loss");
     let Error::NonFinite(message) = error else { panic!("{error}") };
-    for part in ["step 1", "learning rate 1e30", "--eta"] {
+    for part in ["step 1", "learning rate 1e30", "`eta`"] {
         assert!(message.contains(part), "{message:?} lacks {part:?}");
     }
 }
@@ -206,7 +238,12 @@ fn a_broken_loss_is_explained(gpu: &Gpu) {
 fn a_loss_that_breaks_later_is_explained(gpu: &Gpu) {
     // Six steps an epoch; the rate explodes in the middle of the second, between two readings of the sums.
     let milestones = vec![1.5];
-    let config = Config { schedule: ScheduleKind::Step, milestones, gamma: 1e30, log_every: 1000, ..config() };
+    let config = config().with(|c| {
+        c.optimizer.schedule = ScheduleKind::Step;
+        c.optimizer.milestones = milestones;
+        c.optimizer.gamma = 1e30;
+        c.training.log_every = 1000;
+    });
     let error = run(gpu, &config, &data(), &mut Silent).err().expect("a rate of 1e29 breaks the loss");
     // Step 9 is the first with that rate, so the loss breaks in step 10.
     assert!(error.to_string().contains("not finite at step 10:"), "{error}");
@@ -214,9 +251,13 @@ fn a_loss_that_breaks_later_is_explained(gpu: &Gpu) {
 
 fn an_evaluation_that_is_not_finite_is_an_error(gpu: &Gpu) {
     // The only step's loss is finite, but its update is not.
-    let config = Config { eta: 1e30, epochs: 1, batch_size: 100, ..config() };
+    let config = config().with(|c| {
+        c.optimizer.eta = 1e30;
+        c.training.epochs = 1;
+        c.training.batch_size = 100;
+    });
     for (validation, part) in [(20, "validation"), (0, "test")] {
-        let error = run(gpu, &Config { validation, ..config.clone() }, &data(), &mut Silent).err();
+        let error = run(gpu, &config.clone().with(|c| c.data.validation = validation), &data(), &mut Silent).err();
         let error = error.expect("weights of 1e30 break the loss").to_string();
         assert!(error.contains(part) && error.contains("not finite after step 1:"), "{error}");
     }
@@ -225,8 +266,17 @@ fn an_evaluation_that_is_not_finite_is_an_error(gpu: &Gpu) {
 fn the_best_epoch_is_kept(gpu: &Gpu) {
     // A last epoch at a rate so high that accuracy falls to chance.
     let milestones = vec![3.0];
-    let config = Config { schedule: ScheduleKind::Step, milestones, gamma: 1e3, ..config() };
-    let config = Config { epochs: 4, eta: 0.05, batch_size: 32, validation: 80, ..config };
+    let config = config().with(|c| {
+        c.optimizer.schedule = ScheduleKind::Step;
+        c.optimizer.milestones = milestones;
+        c.optimizer.gamma = 1e3;
+    });
+    let config = config.with(|c| {
+        c.training.epochs = 4;
+        c.optimizer.eta = 0.05;
+        c.training.batch_size = 32;
+        c.data.validation = 80;
+    });
     let data = shapes(400, 37, 5);
     let mut epochs = Epochs::default();
     let outcome = run(gpu, &config, &data, &mut epochs).unwrap();
@@ -236,7 +286,7 @@ fn the_best_epoch_is_kept(gpu: &Gpu) {
     assert!(accuracies[3] < best, "the last epoch is the best: {accuracies:?}");
     assert_eq!(outcome.summary.best_epoch, first as u64 + 1, "{accuracies:?}");
     assert_eq!(outcome.summary.result.validation().map(|score| score.value), Some(best));
-    let (_, validation) = split(data.train.len(), config.validation, config.seed).unwrap();
+    let (_, validation) = split(data.train.len(), config.data.validation, config.training.seed).unwrap();
     let batches = validation.chunks(32);
     let batches = batches.map(|i| HostBatch::gather(&data.train, i, 32, || Augmentation::IDENTITY));
     let metrics = outcome.session.evaluate(batches).unwrap();
@@ -275,7 +325,13 @@ impl Observer for Kept {
 /// Rates fall where accuracies say so, times each layer's factor, and go on from any checkpoint as they would have.
 fn a_plateau_follows_the_validation_accuracy(gpu: &Gpu) {
     let schedule = ScheduleKind::Plateau;
-    let config = Config { method: Method::Lerac, schedule, patience: 0, gamma: 0.5, epochs: 6, ..config() };
+    let config = config().with(|c| {
+        c.curriculum.method = Method::Lerac;
+        c.optimizer.schedule = schedule;
+        c.optimizer.patience = 0;
+        c.optimizer.gamma = 0.5;
+        c.training.epochs = 6;
+    });
     let (data, mut kept) = (data(), Kept::default());
     let weights = |outcome: Outcome<'_>| outcome.session.snapshot().unwrap();
     let outcome = run(gpu, &config, &data, &mut kept).unwrap();
@@ -306,7 +362,16 @@ fn a_plateau_follows_the_validation_accuracy(gpu: &Gpu) {
 }
 
 fn a_blur_changes_what_is_learnt(gpu: &Gpu) {
-    let weights = |method| bits(gpu, &Config { method, epochs: 1, ..config() }).0;
+    let weights = |method| {
+        bits(
+            gpu,
+            &config().with(|c| {
+                c.curriculum.method = method;
+                c.training.epochs = 1;
+            }),
+        )
+        .0
+    };
     assert_ne!(weights(Method::Cbs), weights(Method::Conventional));
     assert_ne!(weights(Method::LeracCbs), weights(Method::Lerac));
 }
@@ -314,7 +379,12 @@ fn a_blur_changes_what_is_learnt(gpu: &Gpu) {
 fn cbs_is_evaluated_under_the_blur_it_trained_with(gpu: &Gpu) {
     // Sigma falls after the only epoch or after two: no step sees the difference, and no evaluation may.
     let accuracy = |sigma_every| {
-        let cbs = Config { method: Method::Cbs, sigma_every, sigma_decay: 0.01, epochs: 1, ..config() };
+        let cbs = config().with(|c| {
+            c.curriculum.method = Method::Cbs;
+            c.curriculum.sigma_every = sigma_every;
+            c.curriculum.sigma_decay = 0.01;
+            c.training.epochs = 1;
+        });
         let outcome = run(gpu, &cbs, &data(), &mut Silent).unwrap();
         (outcome.summary.test_loss, outcome.summary.result.validation())
     };
@@ -323,7 +393,10 @@ fn cbs_is_evaluated_under_the_blur_it_trained_with(gpu: &Gpu) {
 
 /// What no real data set is, but a user's may be.
 fn degenerate_data_are_defined(gpu: &Gpu) {
-    let config = Config { epochs: 1, eta: 0.01, ..config() };
+    let config = config().with(|c| {
+        c.training.epochs = 1;
+        c.optimizer.eta = 0.01;
+    });
     let with = |config: &Config, change: &dyn Fn(&mut Dataset)| {
         let mut data = data();
         change(&mut data.train);
@@ -344,7 +417,13 @@ fn degenerate_data_are_defined(gpu: &Gpu) {
     assert!(few.test_loss.is_finite() && few.result.test().value > 0.0, "{few:?}");
     let black = with(&config, &|set| set.images = vec![0; set.len() * set.image_bytes()].into());
     assert!(black.test_loss.is_finite(), "{black:?}");
-    let single = with(&Config { batch_size: 1, train_images: Some(20), ..config.clone() }, &|_| {});
+    let single = with(
+        &config.clone().with(|c| {
+            c.training.batch_size = 1;
+            c.data.train_examples = Some(20);
+        }),
+        &|_| {},
+    );
     assert!(single.test_loss.is_finite() && single.steps == 20, "{single:?}");
 }
 
@@ -352,7 +431,7 @@ fn degenerate_data_are_defined(gpu: &Gpu) {
 fn epochs_do_not_depend_on_intervals(gpu: &Gpu) {
     let losses = |log_every| {
         let mut epochs = Epochs::default();
-        run(gpu, &Config { log_every, ..config() }, &data(), &mut epochs).unwrap();
+        run(gpu, &config().with(|c| c.training.log_every = log_every), &data(), &mut epochs).unwrap();
         epochs.0.iter().map(|record| (record.train_loss, record.train_score)).collect::<Vec<_>>()
     };
     assert_eq!(losses(1), losses(1_000_000));
@@ -390,7 +469,10 @@ fn noise_is_measured_and_leaves_no_trace(gpu: &Gpu) {
         }
     }
     let plain = bits(gpu, &config());
-    let with_noise = Config { snr_every: 4, snr_batches: 3, ..config() };
+    let with_noise = config().with(|c| {
+        c.training.snr_every = 4;
+        c.training.snr_batches = 3;
+    });
     assert_eq!(bits(gpu, &with_noise), plain, "measuring changes no bit of the weights");
     let mut noise = Noise::default();
     let mut epochs = [Epochs::default(), Epochs::default()];
@@ -469,7 +551,7 @@ impl Unshared {
     fn new(gpu: &Gpu, model: &Model, config: &Config) -> Self {
         let recorded = [Mode::Train, Mode::Eval].map(|mode| {
             let tape = Tape::new(mode).with_target(Target::of(gpu.info()));
-            nn::record(model, &task(), config.batch_size, tape, config.net_options())
+            nn::record(model, &task(), config.training.batch_size, tape, config.net_options())
         });
         let storage = Storage::new(gpu, &recorded[0].tape).unwrap();
         let program = |recorded: &Recorded| Program::new(gpu, recorded.tape.clone(), &storage).unwrap();
@@ -541,12 +623,15 @@ fn shared_buffers_change_no_bit(gpu: &Gpu) {
     let named = ["cnn", "lenet", "resnet8", "resnet20"].map(|name| (name, nn::named(name).unwrap()));
     for (name, model) in named.into_iter().chain([("dense and inverted", dense_and_inverted())]) {
         for method in [Method::Conventional, Method::Cbs] {
-            let config = Config { method, batch_size: 2, ..config() };
+            let config = config().with(|c| {
+                c.curriculum.method = method;
+                c.training.batch_size = 2;
+            });
             let (mut session, unshared) = (session_with(gpu, &model, &config), Unshared::new(gpu, &model, &config));
             // The second step finds in its buffers what the first one and the evaluation have left there.
             for step in 0..2 {
                 let what = format!("{name} {method}, step {step}");
-                let expected = unshared.run(gpu, &session, 0, &batch(step), config.sigma);
+                let expected = unshared.run(gpu, &session, 0, &batch(step), config.curriculum.sigma);
                 session.step(&batch(step)).unwrap();
                 assert_eq!(session.training_metrics().unwrap(), expected, "{what}");
                 let gradients = |storage: &Storage| storage.grads.read_all(gpu, &storage.layout).unwrap();
@@ -559,7 +644,7 @@ fn shared_buffers_change_no_bit(gpu: &Gpu) {
                     let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
                     assert!(bits(found) == bits(&expected), "{what}: gradient of {}", declared.name);
                 }
-                let expected = unshared.run(gpu, &session, 1, &batch(7), config.sigma);
+                let expected = unshared.run(gpu, &session, 1, &batch(7), config.curriculum.sigma);
                 assert_eq!(session.evaluate(std::iter::once(Ok(batch(7)))).unwrap(), expected, "{what}: evaluation");
             }
         }
@@ -584,7 +669,12 @@ fn small_models_take_a_step(gpu: &Gpu) {
 }
 
 fn shapes_are_learnt(gpu: &Gpu) {
-    let config = Config { epochs: 3, batch_size: 32, validation: 0, eta: 0.05, ..Config::default() };
+    let config = Config::default().with(|c| {
+        c.training.epochs = 3;
+        c.training.batch_size = 32;
+        c.data.validation = 0;
+        c.optimizer.eta = 0.05;
+    });
     let outcome = run(gpu, &config, &shapes(1600, 200, 1), &mut Silent).unwrap();
     let accuracy = outcome.summary.result.test().value;
     assert!(accuracy >= 0.5, "150 steps bring {accuracy} where chance is 0.1");

@@ -148,7 +148,7 @@ pub(super) struct Checked {
 /// Decodes every file, and keeps the images in `cache` if that is named; one that was made from the same files is used as it is.
 ///
 /// # Errors
-/// The first bad image unless `skip_bad`; [`Error::Io`] where the cache cannot be written; [`Error::Option`] where its name is that
+/// The first bad image unless `skip_bad`; [`Error::Io`] where the cache cannot be written; [`Error::Setting`] where its name is that
 /// of another file, or another process writes it.
 pub(super) fn check(
     files: &Files,
@@ -174,7 +174,7 @@ pub(super) fn check(
             (file, bad)
         }
         Existing::Good(..) => {
-            news(News::Note(&format!("{} was made with --skip-bad; it is made again", path.display())));
+            news(News::Note(&format!("{} was made with `skip_bad`; it is made again", path.display())));
             write(files, path, skip_bad, news)?
         }
         Existing::Absent => write(files, path, skip_bad, news)?,
@@ -217,7 +217,7 @@ fn existing(files: &Files, path: &Path) -> Result<Existing> {
             return Ok(Existing::Other("is of another version of lerac"));
         }
         let message = format!("{} is there already and is no cache; choose another name", path.display());
-        return Err(Error::option("--cache", message));
+        return Err(Error::setting("cache", message));
     }
     // From the end: the footer, then the indices before it.
     let mut from_end = |count: usize| -> Result<Option<Vec<u32>>> {
@@ -246,7 +246,7 @@ fn existing(files: &Files, path: &Path) -> Result<Existing> {
 
 /// Keeps every other process from making the cache at `path` while what it gives lives.
 fn lock_of(path: &Path) -> Result<FileLock> {
-    let taken = || Error::option("--cache", format!("another process writes {}; wait for it", path.display()));
+    let taken = || Error::setting("cache", format!("another process writes {}; wait for it", path.display()));
     FileLock::try_take(path)?.ok_or_else(taken)
 }
 

@@ -102,7 +102,7 @@ fn listed(dir: &Path) -> Result<Vec<(String, fs::Metadata)>> {
         let entry = entry.map_err(Error::io(dir, "list"))?;
         let name = entry.file_name().into_string().map_err(|name| {
             let path = dir.join(name);
-            Error::option("--data-dir", format!("{} has a name that is not UTF-8; rename it", path.display()))
+            Error::setting("data_dir", format!("{} has a name that is not UTF-8; rename it", path.display()))
         })?;
         if !name.starts_with('.') {
             let path = dir.join(&name);
@@ -163,13 +163,13 @@ fn by_class(root: &Path, part: &str, classes: &[String]) -> Result<Part> {
         let below = format!("{part}/{class}");
         if !root.join(&below).is_dir() {
             let message = format!("there is no {}, which the class {class:?} needs", root.join(below).display());
-            return Err(Error::option("--data-dir", message));
+            return Err(Error::setting("data_dir", message));
         }
         let images = images_below(root, &below)?;
         if images.is_empty() {
             let place = root.join(below);
             let message = format!("{} holds no PNG or JPEG image; fill it, or remove it in all parts", place.display());
-            return Err(Error::option("--data-dir", message));
+            return Err(Error::setting("data_dir", message));
         }
         found.labels.resize(found.labels.len() + images.len(), label as u16);
         found.entries.extend(images);
@@ -196,7 +196,7 @@ pub(in crate::data) fn imagefolder(root: &Path, list: Option<&Path>) -> Result<L
     let train = root.join("train");
     if !train.is_dir() {
         let message = format!("imagefolder: there is no {}; name the directory that has train/CLASS/", train.display());
-        return Err(Error::option("--data-dir", message));
+        return Err(Error::setting("data_dir", message));
     }
     let mut classes = class_folders(&train)?;
     if let Some(list) = list {
@@ -212,14 +212,14 @@ pub(in crate::data) fn imagefolder(root: &Path, list: Option<&Path>) -> Result<L
     let holds_classes = |part: &&str| class_folders(&root.join(part)).is_ok_and(|folders| !folders.is_empty());
     let Some(test) = ["test", "val"].into_iter().find(holds_classes) else {
         let message = format!("neither {0}/test nor {0}/val holds folders of classes, one is needed", root.display());
-        return Err(Error::option("--data-dir", message));
+        return Err(Error::setting("data_dir", message));
     };
     if list.is_none()
         && let Some(extra) = class_folders(&root.join(test))?.iter().find(|name| !classes.contains(name))
     {
         let place = root.join(test).join(extra);
         let message = format!("{} is no class of {}; remove it or add it there", place.display(), train.display());
-        return Err(Error::option("--data-dir", message));
+        return Err(Error::setting("data_dir", message));
     }
     let (train, test) = (by_class(root, "train", &classes)?, by_class(root, test, &classes)?);
     Ok(Layout { root: root.to_owned(), meaning: Meaning::Classes(classes.into()), train, test })

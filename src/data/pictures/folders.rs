@@ -23,11 +23,11 @@ pub(in crate::data) const AGE: [f32; 2] = [33.0, 20.0];
 /// Whether images may have this height and width, --image-size.
 ///
 /// # Errors
-/// [`Error::Option`] where they may not.
+/// [`Error::Setting`] where they may not.
 pub fn check_side(side: usize) -> Result<()> {
     match (1..=LARGEST_SIDE).contains(&side) {
         true => Ok(()),
-        false => Err(Error::option("--image-size", format!("expected 1 to {LARGEST_SIDE} pixels, found {side}"))),
+        false => Err(Error::setting("image_size", format!("expected 1 to {LARGEST_SIDE} pixels, found {side}"))),
     }
 }
 
@@ -35,14 +35,14 @@ impl Source<'_> {
     /// The form that images of files are brought to.
     ///
     /// # Errors
-    /// [`Error::Option`] for sides that are not possible.
+    /// [`Error::Setting`] for sides that are not possible.
     pub(in crate::data) fn frame(&self) -> Result<Frame> {
         let side = self.image_size.unwrap_or(SIDE);
         let shorter = self.resize.unwrap_or(side);
         check_side(side)?;
         if !(side..=2 * LARGEST_SIDE).contains(&shorter) {
-            let message = format!("expected {side} (--image-size) to {} pixels, found {shorter}", 2 * LARGEST_SIDE);
-            return Err(Error::option("--resize", message));
+            let message = format!("expected {side} (`image_size`) to {} pixels, found {shorter}", 2 * LARGEST_SIDE);
+            return Err(Error::setting("resize", message));
         }
         Ok(Frame { image: [3, side, side], shorter })
     }
@@ -50,14 +50,14 @@ impl Source<'_> {
     /// The directory that --data-dir names, of a set that lies nowhere by itself.
     ///
     /// # Errors
-    /// [`Error::Option`] where there is none.
+    /// [`Error::Setting`] where there is none.
     pub(in crate::data) fn named_dir(&self) -> Result<PathBuf> {
         let Some(dir) = self.dir else {
-            return Err(Error::option("--data-dir", format!("{} needs the directory of its images", self.name)));
+            return Err(Error::setting("data_dir", format!("{} needs the directory of its images", self.name)));
         };
         match dir.is_dir() {
             true => Ok(dir.to_owned()),
-            false => Err(Error::option("--data-dir", format!("there is no directory {}", dir.display()))),
+            false => Err(Error::setting("data_dir", format!("there is no directory {}", dir.display()))),
         }
     }
 
@@ -80,10 +80,10 @@ impl Source<'_> {
     /// The pictures of these files.
     ///
     /// # Errors
-    /// [`Error::Option`] where a part has no image; those of the files, where they are looked at.
+    /// [`Error::Setting`] where a part has no image; those of the files, where they are looked at.
     pub(in crate::data) fn folder(&self, layout: Layout, news: &mut dyn FnMut(News<'_>)) -> Result<PictureSplits> {
         if self.class_list.is_some() && self.name != "imagefolder" {
-            return Err(Error::option("--class-list", "is for imagefolder; leave it out"));
+            return Err(Error::setting("class_list", "is for imagefolder; leave it out"));
         }
         let frame = self.frame()?;
         let Layout { root, meaning, mut train, mut test } = layout;
@@ -91,7 +91,7 @@ impl Source<'_> {
             && names.len() > MOST_CLASSES
         {
             let message = format!("expected at most {MOST_CLASSES} classes, found {}", names.len());
-            return Err(Error::option("--data-dir", message));
+            return Err(Error::setting("data_dir", message));
         }
         let mut parts = [None, None];
         if self.cache.is_some() || self.skip_bad {
@@ -110,7 +110,7 @@ impl Source<'_> {
         let pictures = |part: Part, cache: Option<(Cached, usize)>| {
             if part.entries.is_empty() {
                 let message = format!("{} has no image to train on or to test with", root.display());
-                return Err(Error::option("--data-dir", message));
+                return Err(Error::setting("data_dir", message));
             }
             let files = Files::new(&root, part.entries, frame);
             let images = match cache {

@@ -237,14 +237,14 @@ impl PictureSplits {
     /// Sets both parts' mean and deviation.
     ///
     /// # Errors
-    /// [`Error::Option`] for ImageNet's of images that are not red, green and blue; those of image files.
+    /// [`Error::Setting`] for ImageNet's of images that are not red, green and blue; those of image files.
     pub fn normalise(&mut self, by: Normalise) -> Result<()> {
         let [mean, std] = match by {
             Normalise::Half => return Ok(()),
             Normalise::Imagenet if self.train.image[0] == 3 => IMAGENET.map(|values| values.to_vec()),
             Normalise::Imagenet => {
                 let message = format!("imagenet is for images in colour, {}'s are grey", self.train.name);
-                return Err(Error::option("--normalise", message));
+                return Err(Error::setting("normalise", message));
             }
             Normalise::Data => self.train.statistics()?,
         };
@@ -257,13 +257,13 @@ impl PictureSplits {
     /// Sets how training images are varied.
     ///
     /// # Errors
-    /// [`Error::Option`] for a hole larger than an image.
+    /// [`Error::Setting`] for a hole larger than an image.
     pub fn augment(&mut self, augmentation: Augmentation) -> Result<()> {
         let [_, h, w] = self.train.image;
         if usize::from(augmentation.cutout) > h.min(w) {
             let message =
                 format!("{} pixels are more than images of {h}x{w} have; {} do", augmentation.cutout, h.min(w));
-            return Err(Error::option("--cutout", message));
+            return Err(Error::setting("cutout", message));
         }
         self.train.augmentation = augmentation;
         Ok(())

@@ -155,7 +155,7 @@ impl Model for Named {
     fn accepts(&self, form: &Form) -> Result<()> {
         let name = self.entry.name;
         self.record.accepts(form).map_err(|_| {
-            Error::option("--model", format!("{name} needs images, and the data have none"))
+            Error::setting("model", format!("{name} needs images, and the data have none"))
         })?;
         let [_, height, width] = form.pixels().expect("the closure accepts images only").image;
         let needed = match self.entry.sides {
@@ -165,7 +165,7 @@ impl Model for Named {
             }
             _ => return Ok(()),
         };
-        Err(Error::option("--model", format!("{name} needs {needed}, found {height}x{width}")))
+        Err(Error::setting("model", format!("{name} needs {needed}, found {height}x{width}")))
     }
 
     fn record(&self, net: &mut Net, wanted: &[Output]) -> Vec<Var> {
@@ -176,14 +176,14 @@ impl Model for Named {
 fn entry(name: &str) -> Result<&'static Entry> {
     MODELS.iter().find(|entry| entry.name == name).ok_or_else(|| {
         let names = MODELS.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", ");
-        Error::option("--model", format!("{name:?} is not known; there are {names}"))
+        Error::setting("model", format!("{name:?} is not known; there are {names}"))
     })
 }
 
 /// A model by its name.
 ///
 /// # Errors
-/// [`Error::Option`] listing the names, if there is none of this name.
+/// [`Error::Setting`] listing the names, if there is none of this name.
 pub fn named(name: &str) -> Result<Arc<dyn Model>> {
     let entry = entry(name)?;
     Ok(Arc::new(Named { entry, record: (entry.make)() }))

@@ -118,7 +118,7 @@ pub struct ObjectiveOptions {
 /// The objective that the first target of `form` asks for.
 ///
 /// # Errors
-/// [`Error::Option`] where it is neither a class nor a number.
+/// [`Error::Setting`] where it is neither a class nor a number.
 pub fn objective_for(form: &Form, options: ObjectiveOptions) -> Result<Arc<dyn Objective>> {
     let target = form.targets.first().map(|column| (&column.name, &column.meaning));
     match target {
@@ -132,7 +132,7 @@ pub fn objective_for(form: &Form, options: ObjectiveOptions) -> Result<Arc<dyn O
         }
         _ => {
             let message = "expected a class or a number as the first target; bring an objective of your own for others";
-            Err(Error::option("objective", message))
+            Err(Error::setting("objective", message))
         }
     }
 }

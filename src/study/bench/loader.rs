@@ -16,7 +16,7 @@ const BATCHES_OF_FILES: usize = 4;
 pub fn loader(data: &Pictures, batch_size: usize, runs: usize) -> Result<Report> {
     if data.len() < batch_size {
         let message = format!("{batch_size} does not fit into {} training images", data.len());
-        return Err(Error::option("--batch-size", message));
+        return Err(Error::setting("batch_size", message));
     }
     let mut report = Report::new(&["data", "augmentation", "batch size", "images/s"]);
     let batches_of_run = if matches!(data.images, Images::Files(_)) { BATCHES_OF_FILES } else { BATCHES };

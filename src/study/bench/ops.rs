@@ -91,10 +91,10 @@ pub fn ops(gpu: &Gpu, program: &Program, runs: usize, peaks: &Peaks) -> Result<R
 /// Whether the adapter can time kernels inside a step, as [`profile`] does.
 ///
 /// # Errors
-/// [`Error::Option`] naming what can be done instead, if it cannot.
+/// [`Error::Setting`] naming what can be done instead, if it cannot.
 pub fn can_profile(gpu: &Gpu) -> Result<()> {
     let message = || format!("{} has no timestamps; `lerac bench ops` times each kernel alone", gpu.info().name);
-    gpu.info().timestamps.then_some(()).ok_or_else(|| Error::option("--profile", message()))
+    gpu.info().timestamps.then_some(()).ok_or_else(|| Error::setting("profile", message()))
 }
 
 /// Milliseconds of a step for each record, forward and backward in all its passes, and for the update, with their parts of the whole, the largest first: medians of

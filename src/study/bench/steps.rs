@@ -35,9 +35,9 @@ pub fn task(config: &Config) -> Result<Task> {
 pub fn session(gpu: &Gpu, config: &Config) -> Result<(Session, Batch)> {
     // First what refuses a batch that does not fit the device.
     let session = task(config)?.session(gpu, 10)?;
-    let indices: Vec<u32> = (0..config.batch_size as u32).collect();
-    let images: &dyn Examples = &shapes(config.batch_size, 1, 0).train;
-    Ok((session, Batch::gather(images, &indices, config.batch_size, None)?))
+    let indices: Vec<u32> = (0..config.training.batch_size as u32).collect();
+    let images: &dyn Examples = &shapes(config.training.batch_size, 1, 0).train;
+    Ok((session, Batch::gather(images, &indices, config.training.batch_size, None)?))
 }
 
 /// The most memory that this process has held since [`forget_peak`], MiB; on a software adapter the device's is part of it. Only Linux
@@ -62,7 +62,10 @@ pub fn steps(gpu: &Gpu, models: &[String], config: &Config, runs: usize) -> Resu
     let mut report = Report::new(&COLUMNS);
     for model in models {
         for method in [Method::Conventional, Method::Lerac, Method::Cbs] {
-            let config = Config { model: model.clone(), method, ..config.clone() };
+            let config = config.clone().with(|c| {
+                c.model.name = model.clone();
+                c.curriculum.method = method;
+            });
             forget_peak();
             let start = Instant::now();
             let (mut session, batch) = session(gpu, &config)?;
@@ -83,7 +86,7 @@ pub fn steps(gpu: &Gpu, models: &[String], config: &Config, runs: usize) -> Resu
                 Cell::Number(1e3 * step.median, 1),
                 Cell::Number(1e3 * step.least, 1),
                 Cell::Number(1e3 * step.most, 1),
-                Cell::Number(config.batch_size as f64 / step.median, 0),
+                Cell::Number(config.training.batch_size as f64 / step.median, 0),
                 Cell::Number(1e6 * Seconds::of_sample(host).median, 0),
                 Cell::Number(session.plan().total() as f64 / f64::from(1 << 20), 1),
                 Cell::number(peak(), 0),

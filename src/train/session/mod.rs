@@ -66,7 +66,7 @@ pub struct Session {
 }
 
 /// What helps where numbers leave all bounds.
-pub(super) const CALMER: &str = "a lower --eta, --range or --weight-decay, --clip-norm 1, or a longer --warmup-epochs";
+pub(super) const CALMER: &str = "a lower `eta`, `range` or `weight_decay`, `clip_norm` 1, or a longer `warmup_epochs`";
 
 /// Makes the curriculum of a model from its layers, which are known once it is recorded.
 pub type MakeCurriculum<'a> = dyn Fn(&[Layer]) -> Result<Box<dyn Curriculum>> + 'a;

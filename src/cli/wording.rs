@@ -1,0 +1,25 @@
+//! Errors in the words of the command line: where the library names a field of the options, such as
+//! `batch_size`, the option that sets it is named, `--batch-size`.
+
+use crate::error::Error;
+use std::collections::BTreeMap;
+
+/// What an error says, with options for fields.
+pub(super) fn in_words(error: &Error) -> String {
+    let options = options();
+    let text = match error {
+        Error::Setting { field, message } => match options.get(*field) {
+            Some(option) => format!("{option}: {message}"),
+            None => error.to_string(),
+        },
+        _ => error.to_string(),
+    };
+    options.iter().fold(text, |text, (field, option)| text.replace(&format!("`{field}`"), option))
+}
+
+/// The long options of all commands, by the fields that they set.
+fn options() -> BTreeMap<String, String> {
+    let command = super::command();
+    let arguments = command.get_subcommands().flat_map(|command| command.get_arguments());
+    arguments.filter_map(|arg| Some((arg.get_id().to_string(), format!("--{}", arg.get_long()?)))).collect()
+}

@@ -1,0 +1,198 @@
+//! Which training method, and what LeRaC and Curriculum by Smoothing are told.
+
+#[cfg(feature = "cli")]
+use super::whole;
+use super::{check_whole, require};
+use crate::curriculum::{Cbs, Granularity, Ladder, Pace, Range};
+use crate::error::Result;
+use serde::{Deserialize, Serialize};
+
+/// Training methods, and the controls that LeRaC is held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// Every layer at the common rate from the start.
+    Conventional,
+    /// Learning Rate Curriculum (Croitoru et al., IJCV 2024).
+    Lerac,
+    /// The same with --preset reference, whatever that option says: to compare both.
+    LeracReference,
+    /// Curriculum by Smoothing (Sinha et al., NeurIPS 2020).
+    Cbs,
+    /// Both at once.
+    LeracCbs,
+    /// Control: LeRaC with the deepest layer ahead.
+    Reversed,
+    /// Control: LeRaC with its initial rates dealt to the depths by the seed.
+    Shuffled,
+    /// Control: every layer follows LeRaC's mean ramp, a warm-up.
+    Uniform,
+    /// Control: LeRaC with linear growth.
+    Linear,
+    /// Control: LeRaC with logarithmic growth.
+    Logarithmic,
+}
+
+impl Method {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Conventional,
+        Self::Lerac,
+        Self::LeracReference,
+        Self::Cbs,
+        Self::LeracCbs,
+        Self::Reversed,
+        Self::Shuffled,
+        Self::Uniform,
+        Self::Linear,
+        Self::Logarithmic,
+    ];
+
+    /// Whether --k and --range say how rates grow.
+    pub fn has_ramp(self) -> bool {
+        !matches!(self, Self::Conventional | Self::LeracReference | Self::Cbs)
+    }
+
+    /// Whether feature maps are blurred.
+    pub fn has_blur(self) -> bool {
+        matches!(self, Self::Cbs | Self::LeracCbs)
+    }
+}
+
+impl std::fmt::Display for Method {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Conventional => "conventional",
+            Self::Lerac => "lerac",
+            Self::LeracReference => "lerac-reference",
+            Self::Cbs => "cbs",
+            Self::LeracCbs => "lerac-cbs",
+            Self::Reversed => "reversed",
+            Self::Shuffled => "shuffled",
+            Self::Uniform => "uniform",
+            Self::Linear => "linear",
+            Self::Logarithmic => "logarithmic",
+        })
+    }
+}
+
+/// Which LeRaC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// The paper's Eq. 9: log-spaced initial rates, exponential growth until epoch k.
+    Paper,
+    /// What the published code does: a decade per block, multiplied by ten at intervals.
+    Reference,
+}
+
+/// The training method, LeRaC and Curriculum by Smoothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CurriculumOptions {
+    /// Training method
+    #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "conventional", help_heading = "Training"))]
+    pub method: Method,
+    /// LeRaC after the paper or after the published code
+    #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "paper", help_heading = "LeRaC"))]
+    pub preset: Preset,
+    /// Initial rates, first layer..last layer [default: eta..eta*1e-4]
+    #[cfg_attr(feature = "cli", arg(long, allow_hyphen_values = true, help_heading = "LeRaC"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub range: Option<Range>,
+    /// Epochs until all layers have the common rate [default: a fifth of the epochs]
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "LeRaC"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub k: Option<f64>,
+    /// What has a rate of its own
+    #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "module", help_heading = "LeRaC"))]
+    pub granularity: Granularity,
+    /// When rates change
+    #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "step", help_heading = "LeRaC"))]
+    pub pace: Pace,
+    /// reference: where blocks start
+    #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "resnet", help_heading = "LeRaC"))]
+    pub ladder: Ladder,
+    /// reference: no block starts far below this rate
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = CurriculumOptions::default().min_lr, help_heading = "LeRaC"))]
+    pub min_lr: f64,
+    /// reference: the classifier starts at eta times this
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = CurriculumOptions::default().clf, help_heading = "LeRaC"))]
+    pub clf: f64,
+    /// reference: a rate is multiplied by ten while the result stays below this [default: 1.1 eta]
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "LeRaC"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_lr: Option<f64>,
+    /// reference: multiplications per epoch
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = 1, help_heading = "LeRaC"))]
+    pub updates_per_epoch: u64,
+    /// reference: rates grow until the epoch before this one, counted from 1 [default: to the end]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, help_heading = "LeRaC"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_update_epoch: Option<u64>,
+    /// Standard deviation of the blur at the start, pixels
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 1.0, help_heading = "CBS"))]
+    pub sigma: f64,
+    /// Factor of sigma
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = CurriculumOptions::default().sigma_decay, help_heading = "CBS"))]
+    pub sigma_decay: f64,
+    /// Epochs between multiplications of sigma
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = CurriculumOptions::default().sigma_every, help_heading = "CBS"))]
+    pub sigma_every: u64,
+}
+
+impl Default for CurriculumOptions {
+    fn default() -> Self {
+        Self {
+            method: Method::Conventional,
+            preset: Preset::Paper,
+            range: None,
+            k: None,
+            granularity: Granularity::Module,
+            pace: Pace::Step,
+            ladder: Ladder::Resnet,
+            min_lr: 1e-5,
+            clf: 1e-3,
+            stop_lr: None,
+            updates_per_epoch: 1,
+            stop_update_epoch: None,
+            sigma: 1.0,
+            sigma_decay: 0.9,
+            sigma_every: 5,
+        }
+    }
+}
+
+impl CurriculumOptions {
+    /// Checks the options that stand alone; those of rates also depend on eta and the epochs, which [`super::Config::check`] knows.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Setting`] naming the option, what was expected and what was found.
+    pub fn check(&self) -> Result<()> {
+        self.check_storable()?;
+        let epoch = self.stop_update_epoch.unwrap_or(1);
+        require("stop_update_epoch", epoch, epoch > 0, "at least 1")?;
+        self.blur().map(drop)
+    }
+
+    pub(super) fn check_storable(&self) -> Result<()> {
+        check_whole(&[
+            ("updates_per_epoch", self.updates_per_epoch),
+            ("stop_update_epoch", self.stop_update_epoch.unwrap_or(0)),
+            ("sigma_every", self.sigma_every),
+        ])
+    }
+
+    /// Whether the method is LeRaC with `preset` deciding which: not one of its controls.
+    pub(super) fn is_lerac(&self) -> bool {
+        matches!(self.method, Method::Lerac | Method::LeracCbs)
+    }
+
+    /// The blur of Curriculum by Smoothing.
+    pub(super) fn blur(&self) -> Result<Cbs> {
+        Cbs::new(self.sigma, self.sigma_decay, self.sigma_every)
+    }
+}

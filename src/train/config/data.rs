@@ -1,0 +1,153 @@
+//! Which data, and how training examples are varied.
+
+#[cfg(feature = "cli")]
+use super::whole;
+use super::{check_paths, check_whole, require};
+use crate::data::{Augmentation, Normalise, Source};
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// The data set, its split, and augmentation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DataOptions {
+    /// Data set: shapes, fashion-mnist, mnist, cifar10, cifar100, cifar100-coarse, imagefolder, tiny-imagenet, food-101,
+    /// utkface-gender or utkface-age
+    #[cfg_attr(
+        feature = "cli",
+        arg(id = "data", long = "data", value_name = "DATA", default_value = "shapes", help_heading = "Data")
+    )]
+    pub name: String,
+    /// Directory that holds its files [default: LERAC_DATA, then the usual places]
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
+    /// Image folders: side of the square that images are brought to [default: 64]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<usize>, help_heading = "Data"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_size: Option<usize>,
+    /// Image folders: shorter side of an image before it is cropped to that square [default: the same]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<usize>, help_heading = "Data"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resize: Option<usize>,
+    /// imagefolder: use the classes alone that this file names, one directory a line
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_list: Option<PathBuf>,
+    /// Image folders: decode every image once, into this file, and read it from then on
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<PathBuf>,
+    /// Image folders: look at every image first, and leave bad ones out with a warning
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
+    pub skip_bad: bool,
+    /// Mean and deviation that images are normalised by: 0.5 both, ImageNet's, or those of the training images
+    #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "half", help_heading = "Data"))]
+    pub normalise: Normalise,
+    /// Train on this many images only, chosen by the seed [default: all]
+    #[cfg_attr(feature = "cli", arg(long, alias = "train-images", value_parser = whole::<usize>, help_heading = "Data"))]
+    #[serde(alias = "train-images", skip_serializing_if = "Option::is_none")]
+    pub train_examples: Option<usize>,
+    /// Images held out of the training set to choose the epoch; 0 keeps the last epoch
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<usize>, default_value_t = DataOptions::default().validation, help_heading = "Data"))]
+    pub validation: usize,
+    /// Flip half of the training images left to right
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
+    pub flip: bool,
+    /// Shift training images by up to this many pixels each way
+    #[cfg_attr(feature = "cli", arg(long, value_parser = clap::value_parser!(u8).range(..=127), default_value_t = 0, help_heading = "Data"))]
+    pub shift: u8,
+    /// Scale a random part of each training image to the whole, of this part of its area at least; 0.08 is usual
+    #[cfg_attr(feature = "cli", arg(long, allow_negative_numbers = true, help_heading = "Data"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub random_resized_crop: Option<f64>,
+    /// Change brightness, contrast and saturation of training images by factors up to so far from 1: three numbers
+    #[cfg_attr(feature = "cli", arg(long, value_delimiter = ',', allow_hyphen_values = true, help_heading = "Data"))]
+    pub jitter: Vec<f64>,
+    /// Cut a square of so many pixels out of training images
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, help_heading = "Data"))]
+    pub cutout: u16,
+}
+
+impl Default for DataOptions {
+    fn default() -> Self {
+        Self {
+            name: "shapes".into(),
+            data_dir: None,
+            image_size: None,
+            resize: None,
+            class_list: None,
+            cache: None,
+            skip_bad: false,
+            normalise: Normalise::Half,
+            train_examples: None,
+            validation: 1000,
+            flip: false,
+            shift: 0,
+            random_resized_crop: None,
+            jitter: vec![],
+            cutout: 0,
+        }
+    }
+}
+
+impl DataOptions {
+    /// Checks every option that can be checked without the data.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] naming the option, what was expected and what was found.
+    pub fn check(&self) -> Result<()> {
+        self.check_storable()?;
+        let examples = self.train_examples.unwrap_or(1);
+        require("train_examples", examples, examples > 0, "at least 1")?;
+        require("shift", self.shift, self.shift <= 127, "at most 127 pixels")?;
+        let least = self.random_resized_crop.unwrap_or(1.0);
+        require("random_resized_crop", least, least > 0.0 && least <= 1.0, "more than 0 and at most 1")?;
+        if !matches!(self.jitter.len(), 0 | 3) {
+            let message = format!("expected BRIGHTNESS,CONTRAST,SATURATION, found {} numbers", self.jitter.len());
+            return Err(Error::setting("jitter", message));
+        }
+        for &strength in &self.jitter {
+            require("jitter", strength, (0.0..=1.0).contains(&strength), "numbers from 0 to 1")?;
+        }
+        require("cutout", self.cutout, self.cutout <= 1024, "at most 1024 pixels")
+    }
+
+    pub(super) fn check_storable(&self) -> Result<()> {
+        check_whole(&[
+            ("validation", self.validation as u64),
+            ("train_examples", self.train_examples.unwrap_or(0) as u64),
+            ("image_size", self.image_size.unwrap_or(0) as u64),
+            ("resize", self.resize.unwrap_or(0) as u64),
+        ])?;
+        check_paths(&[("data_dir", &self.data_dir), ("class_list", &self.class_list), ("cache", &self.cache)])
+    }
+
+    /// Which data set, and how its files are read.
+    pub fn source(&self) -> Source<'_> {
+        Source {
+            name: &self.name,
+            dir: self.data_dir.as_deref(),
+            normalise: self.normalise,
+            image_size: self.image_size,
+            resize: self.resize,
+            class_list: self.class_list.as_deref(),
+            cache: self.cache.as_deref(),
+            skip_bad: self.skip_bad,
+            augmentation: self.augmentation(),
+        }
+    }
+
+    /// How training images are varied.
+    pub fn augmentation(&self) -> Augmentation {
+        Augmentation {
+            flip: self.flip,
+            shift: self.shift,
+            random_resized_crop: self.random_resized_crop,
+            jitter: std::array::from_fn(|i| self.jitter.get(i).map_or(0.0, |&strength| strength as f32)),
+            cutout: self.cutout,
+        }
+    }
+}

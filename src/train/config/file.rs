@@ -1,0 +1,254 @@
+//! Options in TOML: a table for each section, or all of them at the top of the file, as the first
+//! version wrote them.
+
+use super::{Config, CurriculumOptions, DataOptions, ModelOptions, OptimizerOptions, TrainingOptions};
+use crate::error::{Error, Result};
+use crate::files::text;
+use clap::{Args, Command};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::fs;
+use std::path::Path;
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
+
+/// The sections of [`Config`], by the names of their tables.
+pub(crate) const SECTIONS: [&str; 5] = ["data", "model", "training", "optimizer", "curriculum"];
+
+/// The table for `lerac compare`.
+const GRID: &str = "grid";
+
+/// Names closer than this are taken for a slip of the pen.
+const ALIKE: f64 = 0.8;
+
+/// The option that sets `key` of `section`; the key `name` is set by the option with the section's name.
+pub(crate) fn option_of<'n>(section: &'n str, key: &'n str) -> &'n str {
+    if key == "name" { section } else { key }
+}
+
+/// A key of a section.
+struct Key {
+    section: &'static str,
+    name: String,
+    /// What the command line, and a file without sections, call it.
+    option: String,
+    aliases: Vec<String>,
+}
+
+/// All keys of all sections.
+fn keys() -> Vec<Key> {
+    let none = || Command::new("options");
+    let commands = [
+        DataOptions::augment_args(none()),
+        ModelOptions::augment_args(none()),
+        TrainingOptions::augment_args(none()),
+        OptimizerOptions::augment_args(none()),
+        CurriculumOptions::augment_args(none()),
+    ];
+    let of_section = |(section, command): (&'static str, Command)| -> Vec<Key> {
+        let key = |arg: &clap::Arg| {
+            let option = arg.get_long()?;
+            let name = if option == section { "name" } else { option };
+            let aliases = arg.get_all_aliases().unwrap_or_default();
+            let aliases = aliases.into_iter().map(str::to_owned).collect();
+            Some(Key { section, name: name.to_owned(), option: option.to_owned(), aliases })
+        };
+        command.get_arguments().filter_map(key).collect()
+    };
+    SECTIONS.into_iter().zip(commands).flat_map(of_section).collect()
+}
+
+/// A file of options that has been parsed: those of a run, sorted into sections, and those of a comparison.
+pub(crate) struct OptionsFile<'t> {
+    source: Source<'t>,
+    options: Spanned<DeValue<'t>>,
+    grid: Option<Spanned<DeValue<'t>>>,
+}
+
+/// A file's text, for messages with the place of a fault.
+#[derive(Clone, Copy)]
+struct Source<'t> {
+    path: &'t Path,
+    text: &'t str,
+}
+
+impl<'t> OptionsFile<'t> {
+    /// Sorts the keys of a file's text; `path` is for messages.
+    ///
+    /// # Errors
+    /// [`Error::Format`] with the place of what is no TOML, or no option.
+    pub(crate) fn parse(path: &'t Path, text: &'t str) -> Result<Self> {
+        let source = Source { path, text };
+        let parsed = DeTable::parse(text).map_err(|fault| source.refused(&fault))?;
+        let span = parsed.span();
+        let mut top = parsed.into_inner();
+        let grid = top.remove(GRID);
+        let options = Spanned::new(span, DeValue::Table(source.sorted(top)?));
+        Ok(Self { source, options, grid })
+    }
+
+    /// The options of a run that the file gives, by section, checked to be those of [`Config`].
+    pub(crate) fn options(&self) -> Result<toml::Table> {
+        self.table_of::<Config>(&self.options)
+    }
+
+    /// The options of a comparison that the file gives, checked to be those of `G`.
+    pub(crate) fn grid<G: DeserializeOwned>(&self) -> Result<toml::Table> {
+        self.grid.as_ref().map_or_else(|| Ok(toml::Table::new()), |grid| self.table_of::<G>(grid))
+    }
+
+    /// `value` as a table, whose keys must be those of `T`, and whose numbers finite: what is not equals
+    /// nothing, not even itself when it is read again.
+    fn table_of<T: DeserializeOwned>(&self, value: &Spanned<DeValue<'t>>) -> Result<toml::Table> {
+        let read = || ValueDeserializer::from(value.clone());
+        T::deserialize(read()).map_err(|fault| self.source.refused(&fault))?;
+        self.check_finite("", value)?;
+        toml::Table::deserialize(read()).map_err(|fault| self.source.refused(&fault))
+    }
+
+    fn check_finite(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Result<()> {
+        match value.get_ref() {
+            DeValue::Table(table) => table.iter().try_for_each(|(key, value)| self.check_finite(key.get_ref(), value)),
+            other if is_finite(other) => Ok(()),
+            _ => {
+                let found = &self.source.text[value.span()];
+                Err(self.source.fault(value.span().start, &format!("{key}: expected a finite number, found {found}")))
+            }
+        }
+    }
+}
+
+impl<'t> Source<'t> {
+    fn fault(&self, offset: usize, message: &str) -> Error {
+        let line = 1 + self.text[..offset].matches('\n').count();
+        Error::format(self.path, offset as u64, format!("line {line}: {message}"))
+    }
+
+    fn refused(&self, fault: &toml::de::Error) -> Error {
+        self.fault(fault.span().map_or(0, |span| span.start), fault.message())
+    }
+
+    /// The entries of a file, each in the table of its section.
+    fn sorted(&self, top: DeTable<'t>) -> Result<DeTable<'t>> {
+        let is_table =
+            |key: &str, value: &DeValue<'_>| value.is_table() && (SECTIONS.contains(&key) || key == "kernels");
+        let has_sections =
+            top.iter().any(|(key, value)| SECTIONS.contains(&key.get_ref().as_ref()) && value.get_ref().is_table());
+        let keys = keys();
+        let mut sections = DeTable::new();
+        for (key, value) in top {
+            let name = key.get_ref().as_ref();
+            if !is_table(name, value.get_ref()) {
+                let found = self.flat_key(&keys, &key, value.get_ref())?;
+                if has_sections {
+                    let message = format!(
+                        "{name} is outside of a section, and the file has sections; it belongs to [{}], as {}",
+                        found.section, found.name
+                    );
+                    return Err(self.fault(key.span().start, &message));
+                }
+                self.put(&mut sections, found, &key, value)?;
+            } else if name == "kernels" {
+                sections.insert(key, value);
+            } else if let DeValue::Table(table) = value.into_inner() {
+                for (inner, value) in table {
+                    let found = self.section_key(&keys, key.get_ref(), &inner)?;
+                    self.put(&mut sections, found, &inner, value)?;
+                }
+            }
+        }
+        Ok(sections)
+    }
+
+    /// What `given` is called in a file without sections.
+    fn flat_key<'k>(&self, keys: &'k [Key], given: &Spanned<DeString<'_>>, value: &DeValue<'_>) -> Result<&'k Key> {
+        let name = given.get_ref().as_ref();
+        if let Some(key) = keys.iter().find(|key| key.option == name || key.aliases.iter().any(|alias| alias == name)) {
+            return Ok(key);
+        }
+        let message = match value {
+            DeValue::Table(_) => {
+                let known = SECTIONS.into_iter().chain(["kernels", GRID]);
+                let hint = hint(name, known.clone());
+                format!("unknown table {name}; there are {}{hint}", known.collect::<Vec<_>>().join(", "))
+            }
+            _ => format!("unknown option {name}{}", hint(name, keys.iter().map(|key| key.option.as_str()))),
+        };
+        Err(self.fault(given.span().start, &message))
+    }
+
+    /// What `given` is called in the table of `section`.
+    fn section_key<'k>(&self, keys: &'k [Key], section: &str, given: &Spanned<DeString<'_>>) -> Result<&'k Key> {
+        let name = given.get_ref().as_ref();
+        let is = |key: &&Key| key.name == name || key.aliases.iter().any(|alias| alias == name);
+        let here = || keys.iter().filter(|key| key.section == section);
+        if let Some(key) = here().find(is) {
+            return Ok(key);
+        }
+        let message = match keys.iter().find(is) {
+            Some(other) if name != "name" => format!("{name} belongs to [{}], not to [{section}]", other.section),
+            _ => format!("unknown option {name} in [{section}]{}", hint(name, here().map(|key| key.name.as_str()))),
+        };
+        Err(self.fault(given.span().start, &message))
+    }
+
+    /// Puts a value in its section, under its own name where an alias was given.
+    fn put(
+        &self,
+        sections: &mut DeTable<'t>,
+        key: &Key,
+        given: &Spanned<DeString<'t>>,
+        value: Spanned<DeValue<'t>>,
+    ) -> Result<()> {
+        let place = given.span();
+        let named = |name: &str| Spanned::new(place.clone(), name.to_owned().into());
+        let empty = || Spanned::new(place.clone(), DeValue::Table(DeTable::new()));
+        let section = sections.entry(named(key.section)).or_insert_with(empty);
+        let DeValue::Table(section) = section.get_mut() else { unreachable!("sections are tables") };
+        match section.insert(named(&key.name), value) {
+            None => Ok(()),
+            Some(_) => {
+                Err(self.fault(place.start, &format!("{} is given twice, also as {}", key.name, given.get_ref())))
+            }
+        }
+    }
+}
+
+/// Whether a value is no number, or one that is finite, with all numbers in it.
+fn is_finite(value: &DeValue<'_>) -> bool {
+    match value {
+        DeValue::Float(number) => number.as_str().parse().is_ok_and(f64::is_finite),
+        DeValue::Array(values) => values.iter().all(|value| is_finite(value.get_ref())),
+        _ => true,
+    }
+}
+
+/// The one of `known` that was probably meant.
+fn hint<'k>(given: &str, known: impl Iterator<Item = &'k str>) -> String {
+    let alike = known.map(|name| (strsim::jaro_winkler(given, name), name)).filter(|(likeness, _)| *likeness > ALIKE);
+    let nearest = alike.max_by(|a, b| a.0.total_cmp(&b.0));
+    nearest.map_or(String::new(), |(_, name)| format!("; did you mean {name}?"))
+}
+
+impl Config {
+    /// The options in a file such as `config.toml`.
+    ///
+    /// # Errors
+    /// [`Error::Io`], and as [`Config::from_toml`].
+    pub fn read(path: &Path) -> Result<Self> {
+        Self::from_toml(path, &fs::read(path).map_err(Error::io(path, "read"))?)
+    }
+
+    /// The options in the bytes of a TOML file such as `config.toml`; `path` is for messages. Beyond
+    /// 128 KiB it takes up to 256 times their memory.
+    ///
+    /// # Errors
+    /// [`Error::Format`] with the place of what is no option, or no value of one.
+    pub fn from_toml(path: &Path, bytes: &[u8]) -> Result<Self> {
+        let file = OptionsFile::parse(path, text::utf8(path, bytes)?)?;
+        if let Some(grid) = &file.grid {
+            return Err(file.source.fault(grid.span().start, "[grid] is for lerac compare; a run has none"));
+        }
+        Ok(file.options()?.try_into().expect("the table has just been read as such"))
+    }
+}

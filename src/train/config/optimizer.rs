@@ -1,0 +1,186 @@
+//! The optimiser, and the schedule of the common learning rate.
+
+#[cfg(feature = "cli")]
+use super::whole;
+use super::{check_whole, require};
+use crate::curriculum::{self, Plateau, Schedule, Shape};
+use crate::error::{Error, Result};
+use crate::optim::{Rule, Settings};
+use serde::{Deserialize, Serialize};
+
+/// Shapes of the common rate over time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleKind {
+    /// eta throughout.
+    Constant,
+    /// Times gamma at each milestone.
+    Step,
+    /// Half a cosine from eta to the final rate.
+    Cosine,
+    /// Times gamma whenever no epoch was better on the validation images for more than --patience epochs.
+    Plateau,
+}
+
+/// The optimiser, the common learning rate and its schedule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct OptimizerOptions {
+    /// Common learning rate
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = OptimizerOptions::default().eta, help_heading = "Optimiser"))]
+    pub eta: f64,
+    /// Optimiser: sgd, adam, adamw or adamax
+    #[cfg_attr(
+        feature = "cli",
+        arg(
+            id = "optimizer",
+            long = "optimizer",
+            value_name = "OPTIMIZER",
+            default_value = "sgd",
+            help_heading = "Optimiser"
+        )
+    )]
+    pub name: String,
+    /// Momentum of sgd
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = OptimizerOptions::default().momentum, help_heading = "Optimiser"))]
+    pub momentum: f64,
+    /// Nesterov momentum for sgd
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "Optimiser"))]
+    pub nesterov: bool,
+    /// Weight decay
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = OptimizerOptions::default().weight_decay, help_heading = "Optimiser"))]
+    pub weight_decay: f64,
+    /// No weight decay on biases and on the parameters of norms
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "Optimiser"))]
+    pub spare_norm_and_bias: bool,
+    /// Scale gradients down to this global norm [default: never]
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "Optimiser"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// Shape of the common rate
+    #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "constant", help_heading = "Optimiser"))]
+    pub schedule: ScheduleKind,
+    /// Epochs at which the step schedule multiplies by gamma
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, allow_hyphen_values = true, value_delimiter = ',', help_heading = "Optimiser")
+    )]
+    pub milestones: Vec<f64>,
+    /// Factor of the step and plateau schedules
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = OptimizerOptions::default().gamma, help_heading = "Optimiser"))]
+    pub gamma: f64,
+    /// Epochs without a better one on the validation images that the plateau schedule waits
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = OptimizerOptions::default().patience, value_parser = whole::<u64>, help_heading = "Optimiser"))]
+    pub patience: u64,
+    /// Where the cosine schedule ends, and how low a plateau goes
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, help_heading = "Optimiser"))]
+    pub final_rate: f64,
+    /// Epochs over which the common rate first grows from 0
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, help_heading = "Optimiser"))]
+    pub warmup_epochs: f64,
+}
+
+impl Default for OptimizerOptions {
+    fn default() -> Self {
+        Self {
+            eta: 0.1,
+            name: "sgd".into(),
+            momentum: 0.9,
+            nesterov: false,
+            weight_decay: 1e-4,
+            spare_norm_and_bias: false,
+            clip_norm: None,
+            schedule: ScheduleKind::Constant,
+            milestones: vec![],
+            gamma: 0.1,
+            patience: 10,
+            final_rate: 0.0,
+            warmup_epochs: 0.0,
+        }
+    }
+}
+
+impl OptimizerOptions {
+    /// Checks every option, also those that the optimiser and the schedule do not use.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] naming the option, what was expected and what was found.
+    pub fn check(&self) -> Result<()> {
+        self.check_storable()?;
+        self.settings()?;
+        curriculum::check_rate("eta", "learning rate", self.eta)?;
+        let decays = self.weight_decay >= 0.0 && self.weight_decay.is_finite();
+        require("weight_decay", self.weight_decay, decays, "0 or more")?;
+        require("momentum", self.momentum, (0.0..1.0).contains(&self.momentum), "0 <= momentum < 1")?;
+        let clip = self.clip_norm.unwrap_or(1.0);
+        let held = curriculum::RATES.contains(&clip);
+        require("clip_norm", clip, held, "a positive norm that f32 holds (1.2e-38 to 3.4e38)")?;
+        let last = self.final_rate;
+        let within = last == 0.0 || (curriculum::RATES.contains(&last) && last <= self.eta);
+        require("final_rate", last, within, "0, or a learning rate up to eta")?;
+        require("gamma", self.gamma, self.gamma > 0.0 && self.gamma.is_finite(), "a positive factor")?;
+        let warms = self.warmup_epochs >= 0.0 && self.warmup_epochs.is_finite();
+        require("warmup_epochs", self.warmup_epochs, warms, "0 or more epochs")?;
+        let mut before = 0.0;
+        for &milestone in &self.milestones {
+            let within = milestone > before && milestone.is_finite();
+            require("milestones", milestone, within, "epochs above 0 in ascending order")?;
+            before = milestone;
+        }
+        match self.schedule {
+            ScheduleKind::Step => self.check_steps(),
+            ScheduleKind::Plateau => {
+                require("gamma", self.gamma, self.gamma < 1.0, "a factor below 1 with `schedule` plateau")
+            }
+            ScheduleKind::Constant | ScheduleKind::Cosine => Ok(()),
+        }
+    }
+
+    fn check_steps(&self) -> Result<()> {
+        if self.milestones.is_empty() {
+            let message = "the step schedule needs the epochs at which the rate falls, e.g. `milestones` 30,60";
+            return Err(Error::setting("milestones", message));
+        }
+        let end = self.eta * libm::pow(self.gamma, self.milestones.len() as f64);
+        curriculum::check_rate("gamma", "learning rate after the last milestone", end)
+    }
+
+    pub(super) fn check_storable(&self) -> Result<()> {
+        check_whole(&[("patience", self.patience)])
+    }
+
+    /// The optimiser's settings.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for an unknown optimiser.
+    pub fn settings(&self) -> Result<Settings> {
+        let mut rule = Rule::named(&self.name)?;
+        if let Rule::Sgd { momentum, nesterov } = &mut rule {
+            (*momentum, *nesterov) = (self.momentum, self.nesterov);
+        }
+        Ok(Settings {
+            rule,
+            weight_decay: self.weight_decay,
+            spare_norm_and_bias: self.spare_norm_and_bias,
+            clip_norm: self.clip_norm,
+            layer_norms: true,
+        })
+    }
+
+    /// The common rate over a run of so many epochs.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for impossible milestones, factors or rates.
+    pub fn schedule(&self, epochs: u64) -> Result<Schedule> {
+        self.check()?;
+        let shape = match self.schedule {
+            ScheduleKind::Constant => Shape::Constant,
+            ScheduleKind::Step => Shape::Step { milestones: self.milestones.clone(), gamma: self.gamma },
+            ScheduleKind::Cosine => Shape::Cosine { epochs: epochs as f64, floor: self.final_rate / self.eta },
+            ScheduleKind::Plateau => Shape::Plateau(Plateau::new(self.gamma, self.patience, self.final_rate)),
+        };
+        Ok(Schedule { eta: self.eta, shape, warmup_epochs: self.warmup_epochs })
+    }
+}

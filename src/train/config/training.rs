@@ -1,0 +1,115 @@
+//! How long training takes, in what steps, and what is minimised.
+
+#[cfg(feature = "cli")]
+use super::whole;
+use super::{check_whole, require};
+use crate::error::Result;
+use crate::nn::objective::ObjectiveOptions;
+use crate::ops::regression::Loss;
+use serde::{Deserialize, Serialize};
+
+/// Epochs, steps, seed, readings and the loss.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TrainingOptions {
+    /// Epochs to train
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = TrainingOptions::default().epochs, help_heading = "Training"))]
+    pub epochs: u64,
+    /// Images per step
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<usize>, default_value_t = TrainingOptions::default().batch_size, help_heading = "Training"))]
+    pub batch_size: usize,
+    /// Images computed at a time, for devices with little memory; divides the batch. Their gradients are added up, so that a step is the
+    /// same but for batch norm, which sees these images alone [default: the batch]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<usize>, help_heading = "Training"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub micro_batch: Option<usize>,
+    /// Seed of initial weights, split, batch order, augmentation and dropout
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = 0, help_heading = "Training"))]
+    pub seed: u64,
+    /// Steps between readings of the loss and of how well training images are predicted
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = TrainingOptions::default().log_every, help_heading = "Training"))]
+    pub log_every: u64,
+    /// Steps between measurements of each layer's gradient signal-to-noise ratio; 0 for none
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = 0, help_heading = "Training"))]
+    pub snr_every: u64,
+    /// Batches that such a measurement takes
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = TrainingOptions::default().snr_batches, help_heading = "Training"))]
+    pub snr_batches: u64,
+    /// utkface-age: loss of the predicted age [default: l1]
+    #[cfg_attr(feature = "cli", arg(long, value_enum, help_heading = "Optimiser"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss: Option<Loss>,
+    /// Label smoothing of the loss
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, help_heading = "Optimiser"))]
+    pub label_smoothing: f64,
+    /// Mix images and labels in pairs (mixup), in parts from Beta(MIXUP, MIXUP); 0.2 to 1 are usual
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "Training"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mixup: Option<f64>,
+}
+
+impl Default for TrainingOptions {
+    fn default() -> Self {
+        Self {
+            epochs: 5,
+            batch_size: 64,
+            micro_batch: None,
+            seed: 0,
+            log_every: 20,
+            snr_every: 0,
+            snr_batches: 8,
+            loss: None,
+            label_smoothing: 0.0,
+            mixup: None,
+        }
+    }
+}
+
+impl TrainingOptions {
+    /// Checks every option.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] naming the option, what was expected and what was found.
+    pub fn check(&self) -> Result<()> {
+        self.check_storable()?;
+        require("epochs", self.epochs, self.epochs > 0, "at least 1")?;
+        require("log_every", self.log_every, self.log_every > 0, "at least 1")?;
+        require("batch_size", self.batch_size, (1..1 << 24).contains(&self.batch_size), "1 to 16777215")?;
+        let alpha = self.mixup.unwrap_or(1.0);
+        require("mixup", alpha, (1e-3..=1e3).contains(&alpha), "0.001 to 1000")?;
+        let smoothing = self.label_smoothing;
+        require("label_smoothing", smoothing, (0.0..1.0).contains(&smoothing), "0 <= smoothing < 1")?;
+        require("snr_batches", self.snr_batches, (2..=1024).contains(&self.snr_batches), "2 to 1024")?;
+        self.check_micro_batch()
+    }
+
+    fn check_micro_batch(&self) -> Result<()> {
+        let size = self.micro_batch_size();
+        let divides = size > 0 && self.batch_size.is_multiple_of(size);
+        require("micro_batch", size, divides, &format!("a divisor of the batch size, {}", self.batch_size))?;
+        let pairs = self.mixup.is_none() || size == self.batch_size || size.is_multiple_of(2);
+        require("micro_batch", size, pairs, "an even number, since `mixup` makes pairs")
+    }
+
+    pub(super) fn check_storable(&self) -> Result<()> {
+        check_whole(&[
+            ("seed", self.seed),
+            ("batch_size", self.batch_size as u64),
+            ("snr_batches", self.snr_batches),
+            ("epochs", self.epochs),
+            ("log_every", self.log_every),
+            ("snr_every", self.snr_every),
+        ])
+    }
+
+    /// The options of the objective.
+    pub fn objective(&self) -> ObjectiveOptions {
+        ObjectiveOptions { label_smoothing: self.label_smoothing, loss: self.loss }
+    }
+
+    /// Examples computed at a time: `micro_batch`, or the batch.
+    pub fn micro_batch_size(&self) -> usize {
+        self.micro_batch.unwrap_or(self.batch_size)
+    }
+}

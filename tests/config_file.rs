@@ -1,0 +1,122 @@
+//! Files of options: in sections, or flat as the first version wrote them, and what is said of faults.
+#![cfg(feature = "cli")]
+
+use lerac::error::Error;
+use lerac::train::{Config, Method};
+use std::path::Path;
+use std::process::Command;
+
+fn read(text: &str) -> Result<Config, Error> {
+    Config::from_toml(Path::new("run.toml"), text.as_bytes())
+}
+
+const SECTIONS: &str = r#"
+[data]
+name = "cifar10"
+train-examples = 640
+[model]
+name = "lenet"
+[training]
+epochs = 7
+[optimizer]
+name = "adam"
+eta = 0.01
+[curriculum]
+method = "lerac"
+k = 2.0
+[kernels]
+"linear forward [5,64] x [64,100]" = "shared"
+"#;
+
+const FLAT: &str = r#"
+data = "cifar10"
+train-images = 640
+model = "lenet"
+epochs = 7
+optimizer = "adam"
+eta = 0.01
+method = "lerac"
+k = 2.0
+[kernels]
+"linear forward [5,64] x [64,100]" = "shared"
+"#;
+
+#[test]
+fn a_flat_file_says_what_its_sections_say() {
+    let config = read(SECTIONS).unwrap();
+    assert_eq!(config, read(FLAT).unwrap());
+    assert_eq!((config.data.name.as_str(), config.data.train_examples), ("cifar10", Some(640)));
+    assert_eq!((config.model.name.as_str(), config.training.epochs), ("lenet", 7));
+    assert_eq!((config.optimizer.name.as_str(), config.optimizer.eta), ("adam", 0.01));
+    assert_eq!((config.curriculum.method, config.curriculum.k), (Method::Lerac, Some(2.0)));
+    assert_eq!(config.kernels.0.len(), 1);
+    assert_eq!(read("").unwrap(), Config::default());
+    let written = toml::to_string(&config).unwrap();
+    for section in ["[data]", "[model]", "[training]", "[optimizer]", "[curriculum]", "[kernels]"] {
+        assert!(written.lines().any(|line| line == section), "{written}");
+    }
+    assert_eq!(read(&written).unwrap(), config);
+}
+
+#[test]
+fn faults_have_their_place_and_a_remedy() {
+    for (text, place, parts) in [
+        (
+            "epochs = 3\n[data]\nflip = true\n",
+            "byte 0: line 1: ",
+            &["epochs", "outside of a section", "[training]"][..],
+        ),
+        ("model = \"cnn\"\n[data]\nflip = true\n", "byte 0: line 1: ", &["belongs to [model], as name"]),
+        (
+            "[training]\nepochs = 3\nepoch = 4\n",
+            "byte 22: line 3: ",
+            &["unknown option epoch in [training]", "epochs?"],
+        ),
+        ("[data]\nepochs = 3\n", "byte 7: line 2: ", &["epochs belongs to [training], not to [data]"]),
+        ("flip = true\nbatchsize = 3\n", "byte 12: line 2: ", &["unknown option batchsize", "batch-size?"]),
+        ("[trainin]\nepochs = 3\n", "line 1: ", &["unknown table trainin", "did you mean training?"]),
+        ("[training]\nepochs = \"many\"\n", "byte 20: line 2: ", &["many"]),
+        ("flip = true\nepochs = \"many\"\n", "byte 21: line 2: ", &["many"]),
+        ("[optimizer]\neta = inf\n", "byte 18: line 2: ", &["eta: expected a finite number, found inf"]),
+        ("[optimizer]\nmilestones = [1.0, nan]\n", "byte 25: line 2: ", &["milestones: expected a finite number"]),
+        ("train-images = 1\ntrain-examples = 2\n", "line ", &["train-examples is given twice, also as train-"]),
+        ("[data]\ntrain-images = 1\ntrain-examples = 2\n", "line ", &["given twice"]),
+        ("[training]\nepochs = 3\n\n[grid]\nseeds = 2\n", "line 4: ", &["[grid] is for lerac compare"]),
+        ("epochs = \n", "byte 9: line 1: ", &[]),
+        ("[training\n", "line 1: ", &[]),
+    ] {
+        let fault = read(text).unwrap_err().to_string();
+        assert!(fault.starts_with("run.toml, byte ") && fault.contains(place), "{text:?}: {fault}");
+        assert!(parts.iter().all(|part| fault.contains(part)), "{text:?}: {fault}");
+    }
+}
+
+#[test]
+fn a_grid_may_be_anywhere_in_a_file() {
+    let text = "[grid]\nseeds = 2\n[training]\nepochs = 3\n";
+    let (config, grid) = Config::from_toml_with_grid(Path::new("run.toml"), text.as_bytes()).unwrap();
+    assert_eq!((config.training.epochs, grid["seeds"].as_integer()), (3, Some(2)));
+    let fault = Config::from_toml_with_grid(Path::new("run.toml"), b"[training]\nepochs = 3\n[grid]\nseds = 2\n");
+    let fault = fault.unwrap_err().to_string();
+    assert!(fault.contains("line 4") && fault.contains("seds"), "{fault}");
+}
+
+/// The library names fields, the command line its options.
+#[test]
+fn errors_name_what_their_reader_can_change() {
+    let config = Config::default().with(|c| {
+        c.curriculum.method = Method::Lerac;
+        c.curriculum.k = Some(9.0);
+        c.training.epochs = 4;
+    });
+    let fault = config.check().unwrap_err();
+    assert!(matches!(fault, Error::Setting { field: "k", .. }), "{fault:?}");
+    assert_eq!(fault.to_string(), "k: 9 epochs of curriculum do not fit `epochs` 4; `k` 4 or less does");
+    let arguments = ["schedule", "--method", "lerac", "--k", "9", "--epochs", "4"];
+    let output = Command::new(env!("CARGO_BIN_EXE_lerac")).args(arguments).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said, "error: --k: 9 epochs of curriculum do not fit --epochs 4; --k 4 or less does\n");
+    let output = Command::new(env!("CARGO_BIN_EXE_lerac")).args(["schedule", "--train-images", "0"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said, "error: --train-examples: expected at least 1, found 0\n");
+}
