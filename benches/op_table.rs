@@ -6,7 +6,7 @@
 mod rows;
 
 use lerac::error::Result;
-use lerac::gpu::{Call, Gpu, Options};
+use lerac::gpu::{Call, Gpu, GpuOptions};
 use lerac::tape::{Program, Storage, Tape};
 use rows::Row;
 use std::time::Instant;
@@ -48,7 +48,7 @@ fn time(gpu: &Gpu, row: &Row, (tape, which): (Tape, String)) -> Result<()> {
 
 fn main() -> Result<()> {
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
-    let gpu = Gpu::open(&Options::default())?;
+    let gpu = Gpu::open(&GpuOptions::default())?;
     println!("{}\n{:<80} {:>26} {:>26}", gpu.info().name, "row", "forward", "backward");
     let rows = rows::large_rows();
     let ways = rows.iter().flat_map(|row| row.ways().into_iter().map(move |way| (row, way)));

@@ -2,12 +2,12 @@
 //! Run it with `cargo run --release --example one_gradient`.
 
 use lerac::error::Result;
-use lerac::gpu::{Gpu, Options};
+use lerac::gpu::{Gpu, GpuOptions};
 use lerac::ops::linear::linear;
 use lerac::tape::{Declared, Init, Mode, Program, Storage, Tape};
 
 fn main() -> Result<()> {
-    let gpu = Gpu::open(&Options::default())?;
+    let gpu = Gpu::open(&GpuOptions::default())?;
     let mut tape = Tape::new(Mode::Train);
     let x = tape.leaf("x", [8, 1], false);
     let mut declare = |name: &str, shape: Vec<usize>| {

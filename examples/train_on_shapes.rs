@@ -3,7 +3,7 @@
 
 use lerac::data::shapes;
 use lerac::error::Result;
-use lerac::gpu::{Gpu, Options};
+use lerac::gpu::{Gpu, GpuOptions};
 use lerac::train::{Config, EpochRecord, Method, Observer, run};
 
 struct Printer;
@@ -16,7 +16,7 @@ impl Observer for Printer {
 }
 
 fn main() -> Result<()> {
-    let gpu = Gpu::open(&Options::default())?;
+    let gpu = Gpu::open(&GpuOptions::default())?;
     let config =
         Config { method: Method::Lerac, epochs: 5, batch_size: 32, eta: 0.05, validation: 0, ..Config::default() };
     let outcome = run(&gpu, &config, &shapes(2000, 500, 0), &mut Printer)?;

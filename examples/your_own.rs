@@ -4,7 +4,7 @@
 use lerac::curriculum::{Curriculum, Layer, Time};
 use lerac::data::{Augmentation, Loader, shapes};
 use lerac::error::Result;
-use lerac::gpu::{Gpu, Options};
+use lerac::gpu::{Gpu, GpuOptions};
 use lerac::nn::{Conv, Model, Task};
 use lerac::ops::max_pool::Window;
 use lerac::train::{Config, Parts, Session};
@@ -22,7 +22,7 @@ impl Curriculum for LateClassifier {
 }
 
 fn main() -> Result<()> {
-    let gpu = Gpu::open(&Options::default())?;
+    let gpu = Gpu::open(&GpuOptions::default())?;
     let model: Model = Box::new(|net, x, classes| {
         let x = net.conv2d("conv", x, Conv::same3x3(12, 2));
         let x = net.batch_norm_relu("bn", x);

@@ -167,6 +167,14 @@ fn every_kernel_of_every_operation_binds_what_its_shader_declares() {
     }
 }
 
+/// Loops of built-in shaders are compiled without a counter that ends them, which no other shader may ask for.
+#[test]
+fn only_this_crates_shaders_are_built_in() {
+    for shader in lerac::ops::SHADERS.iter().chain(lerac::optim::SHADERS) {
+        assert_ne!(**shader, Shader::new(shader.name, shader.source), "{} is not built in", shader.name);
+    }
+}
+
 /// The launches that no tape holds, with what Rust binds in `optim/update.rs` and `study/bench/peaks.rs`.
 #[test]
 fn kernels_of_no_tape_bind_what_their_shaders_declare() {

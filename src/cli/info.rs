@@ -4,7 +4,7 @@ use super::{DeviceArgs, print};
 use crate::curriculum::Layer;
 use crate::data::{Source, check_side};
 use crate::error::Result;
-use crate::gpu::{Gpu, Options, adapters, choose};
+use crate::gpu::{Gpu, GpuOptions, adapters, choose};
 use crate::nn::{self, NetOptions, Task};
 use crate::tape::{Keep, Mode, Tape};
 use clap::Args;
@@ -131,7 +131,7 @@ pub(super) fn run(args: &InfoArgs) -> Result<()> {
     }
     let list = adapters();
     let chosen = choose(&list, &args.device.choice()).map_err(|error| args.device.blamed(error))?;
-    let gpu = Gpu::open(&Options { adapter: args.device.choice(), ..Options::default() })?;
+    let gpu = Gpu::open(&GpuOptions { adapter: args.device.choice(), ..GpuOptions::default() })?;
     if args.json {
         let report = serde_json::json!({
             "version": env!("CARGO_PKG_VERSION"),

@@ -19,7 +19,7 @@ mod tune;
 
 use crate::cache_dir::cache_dir;
 use crate::error::{Error, Result};
-use crate::gpu::{AdapterChoice, AdapterKind, Gpu, Options};
+use crate::gpu::{AdapterChoice, AdapterKind, Gpu, GpuOptions};
 use crate::study::bench::Report;
 use crate::train::Config;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -93,7 +93,7 @@ impl DeviceArgs {
 
     /// Opens the adapter and says so where it is a software one.
     fn open(&self) -> Result<Gpu> {
-        let opened = Gpu::open(&Options { adapter: self.choice(), cache: cache_dir(), ..Options::default() });
+        let opened = Gpu::open(&GpuOptions { adapter: self.choice(), cache: cache_dir(), ..GpuOptions::default() });
         let gpu = opened.map_err(|error| self.blamed(error))?;
         if gpu.info().kind == AdapterKind::Software {
             say(&format!("note: {} computes on the processor; a GPU is many times faster", gpu.info().name));

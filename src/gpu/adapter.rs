@@ -19,13 +19,13 @@ pub enum AdapterKind {
 /// What is known of an adapter before it is opened.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct AdapterInfo {
-    /// Position in the list of [`adapters`], usable as `--adapter INDEX`.
+    /// Position in the list of [`super::adapters`], usable as `--adapter INDEX`.
     pub index: usize,
     /// The name that the driver reports.
     pub name: String,
     /// What sort of hardware it is.
     pub kind: AdapterKind,
-    /// Vulkan, Metal or Dx12.
+    /// Vulkan, Metal, Dx12, or BrowserWebGpu.
     pub backend: String,
     /// Driver name and version as reported.
     pub driver: String,
@@ -70,7 +70,8 @@ no GPU adapter found: lerac needs a Vulkan, Metal or DX12 driver.
 
 fn instance() -> wgpu::Instance {
     wgpu::Instance::new(wgpu::InstanceDescriptor {
-        backends: wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12,
+        // Vulkan, Metal, DX12, and WebGPU in a browser.
+        backends: wgpu::Backends::PRIMARY,
         // No grid is read from a buffer here, so nothing need check such grids.
         flags: wgpu::InstanceFlags::from_build_config() - wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL,
         ..wgpu::InstanceDescriptor::new_without_display_handle()
@@ -97,14 +98,14 @@ fn describe(index: usize, adapter: &wgpu::Adapter) -> AdapterInfo {
     }
 }
 
-fn enumerate() -> Vec<(AdapterInfo, wgpu::Adapter)> {
-    let found = pollster::block_on(instance().enumerate_adapters(wgpu::Backends::all()));
+async fn enumerate() -> Vec<(AdapterInfo, wgpu::Adapter)> {
+    let found = instance().enumerate_adapters(wgpu::Backends::all()).await;
     found.into_iter().enumerate().map(|(i, adapter)| (describe(i, &adapter), adapter)).collect()
 }
 
-/// Every adapter of this machine.
-pub fn adapters() -> Vec<AdapterInfo> {
-    enumerate().into_iter().map(|(info, _)| info).collect()
+/// Every adapter of this machine; in a browser the one that it prefers.
+pub async fn adapters_async() -> Vec<AdapterInfo> {
+    enumerate().await.into_iter().map(|(info, _)| info).collect()
 }
 
 /// The adapter of `list` that `choice` means.
@@ -133,8 +134,8 @@ pub fn choose<'a>(list: &'a [AdapterInfo], choice: &AdapterChoice) -> Result<&'a
 }
 
 /// Opens nothing yet: the chosen adapter and what is known of it.
-pub(super) fn request(choice: &AdapterChoice) -> Result<(AdapterInfo, wgpu::Adapter)> {
-    let mut found = enumerate();
+pub(super) async fn request(choice: &AdapterChoice) -> Result<(AdapterInfo, wgpu::Adapter)> {
+    let mut found = enumerate().await;
     let list: Vec<_> = found.iter().map(|(info, _)| info.clone()).collect();
     let index = choose(&list, choice)?.index;
     Ok(found.swap_remove(index))

@@ -40,18 +40,15 @@ impl Gpu {
                 }),
             })
             .collect();
-        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let bind_group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(kernel.entry),
-            layout: &pipeline.layout,
-            entries: &entries,
-        });
-        if let Some(error) = pollster::block_on(scope.pop()) {
-            let sizes: Vec<_> = ranges.iter().map(|(range, _)| range.bytes).collect();
-            return refused(format!("bindings of {sizes:?} bytes: {error}"));
+        let descriptor =
+            wgpu::BindGroupDescriptor { label: Some(kernel.entry), layout: &pipeline.layout, entries: &entries };
+        match self.caught(|| self.device.create_bind_group(&descriptor)) {
+            Ok(bind_group) => self.check().map(|()| Call { pipeline, bind_group, grid }),
+            Err(error) => {
+                let sizes: Vec<_> = ranges.iter().map(|(range, _)| range.bytes).collect();
+                refused(format!("bindings of {sizes:?} bytes: {error}"))
+            }
         }
-        self.check()?;
-        Ok(Call { pipeline, bind_group, grid })
     }
 
     /// Runs the calls in order as one submission and returns without waiting for them.
@@ -72,19 +69,19 @@ impl Gpu {
     ///
     /// # Errors
     /// As [`Gpu::run`].
-    pub fn run_timed(&self, calls: &[&Call]) -> Result<Option<Vec<Timing>>> {
+    pub async fn run_timed_async(&self, calls: &[&Call]) -> Result<Option<Vec<Timing>>> {
         if !self.info().timestamps {
             return self.run(calls.iter().copied()).map(|()| None);
         }
         let mut timings = Vec::with_capacity(calls.len());
         // A query set holds at most 4,096 stamps.
         for chunk in calls.chunks(2048) {
-            timings.extend(self.run_timed_chunk(chunk)?);
+            timings.extend(self.run_timed_chunk(chunk).await?);
         }
         Ok(Some(timings))
     }
 
-    fn run_timed_chunk(&self, calls: &[&Call]) -> Result<Vec<Timing>> {
+    async fn run_timed_chunk(&self, calls: &[&Call]) -> Result<Vec<Timing>> {
         let stamps = 2 * calls.len() as u32;
         let queries = self.device.create_query_set(&wgpu::QuerySetDescriptor {
             label: Some("timestamps"),
@@ -107,7 +104,7 @@ impl Gpu {
         }
         encoder.resolve_query_set(&queries, 0..stamps, &ticks.raw, 0);
         self.queue.submit([encoder.finish()]);
-        let ticks: Vec<u64> = self.read(&ticks.whole())?;
+        let ticks: Vec<u64> = self.read_async(&ticks.whole()).await?;
         let seconds = f64::from(self.queue.get_timestamp_period()) * 1e-9;
         Ok(ticks.chunks_exact(2).map(|pair| pair[1].saturating_sub(pair[0]) as f64 * seconds).collect())
     }

@@ -1,9 +1,11 @@
-//! An open device: limits, buffers, the pipeline cache, and faults that the driver reports late.
+//! An open device: limits, buffers and the pipelines that it has compiled.
 
+use super::faults::Faults;
 use super::kernel::Pipeline;
 use super::pipeline_cache::PipelineCache;
 use super::{
     Access, AdapterChoice, AdapterInfo, AdapterKind, Buffer, BufferRange, Dialect, Kernel, Lanes, Quads, adapter,
+    first_launch,
 };
 use crate::cores::in_parallel;
 use crate::error::{Error, Result};
@@ -13,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 /// How to open a device.
 #[derive(Clone, Debug, Default)]
-pub struct Options {
+pub struct GpuOptions {
     /// Which adapter.
     pub adapter: AdapterChoice,
     /// WebGPU's default limits exactly, even where the adapter grants larger buffers. Tests use it.
@@ -38,28 +40,6 @@ pub struct Limits {
     pub grid: u32,
 }
 
-/// Faults that arrive outside any scope: kept, and returned by the next operation that can fail.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Faults(Arc<Mutex<Option<String>>>);
-
-impl Faults {
-    fn keep(&self, text: String) {
-        self.0.lock().expect("faults are only read and written").get_or_insert(text);
-    }
-
-    /// Over what followed from it and may have been heard first.
-    fn keep_cause(&self, text: String) {
-        *self.0.lock().expect("faults are only read and written") = Some(text);
-    }
-
-    pub(super) fn check(&self) -> Result<()> {
-        match &*self.0.lock().expect("faults are only read and written") {
-            None => Ok(()),
-            Some(text) => Err(Error::Device(text.clone())),
-        }
-    }
-}
-
 /// A quiet NaN with a payload that arithmetic does not produce.
 const POISON: u32 = 0x7fc0_dead;
 
@@ -80,18 +60,19 @@ fn usual_dialect(info: &AdapterInfo, adapter: &wgpu::Adapter) -> Dialect {
     }
 }
 
-/// An open device.
+/// An open device. A clone is another handle of it: it shares the device, its faults and its compiled kernels.
+#[derive(Clone)]
 pub struct Gpu {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     pub(super) faults: Faults,
-    info: AdapterInfo,
+    info: Arc<AdapterInfo>,
     poison: bool,
     dialect: Dialect,
     /// What further devices are opened on to share first launches; none in those, and where drivers compile before.
     adapter: Option<wgpu::Adapter>,
-    pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
-    pub(super) cache: Option<PipelineCache>,
+    pipelines: Arc<Mutex<HashMap<PipelineKey, Arc<Pipeline>>>>,
+    pub(super) cache: Option<Arc<PipelineCache>>,
 }
 
 impl std::fmt::Debug for Gpu {
@@ -105,23 +86,23 @@ impl Gpu {
     ///
     /// # Errors
     /// [`Error::Adapter`] where none is found, none fits, or the driver refuses to open it.
-    pub fn open(options: &Options) -> Result<Self> {
-        let (info, adapter) = adapter::request(&options.adapter)?;
-        let mut gpu = Self::on(&adapter, info, options, wgpu::MemoryHints::Performance)?;
-        gpu.adapter = (gpu.info.kind == AdapterKind::Software).then_some(adapter);
+    pub async fn open_async(options: &GpuOptions) -> Result<Self> {
+        let (info, adapter) = adapter::request(&options.adapter).await?;
+        let mut gpu = Self::on(&adapter, info.into(), options, wgpu::MemoryHints::Performance).await?;
+        gpu.adapter = first_launch::is_needed(&gpu.info).then_some(adapter);
         Ok(gpu)
     }
 
     /// Another device of the same adapter, which holds little.
-    pub(super) fn sibling(&self, adapter: &wgpu::Adapter) -> Result<Self> {
-        let options = Options { dialect: Some(self.dialect), ..Options::default() };
-        Self::on(adapter, self.info.clone(), &options, wgpu::MemoryHints::MemoryUsage)
+    pub(super) async fn sibling(&self, adapter: &wgpu::Adapter) -> Result<Self> {
+        let options = GpuOptions { dialect: Some(self.dialect), ..GpuOptions::default() };
+        Self::on(adapter, self.info.clone(), &options, wgpu::MemoryHints::MemoryUsage).await
     }
 
-    fn on(
+    async fn on(
         adapter: &wgpu::Adapter,
-        info: AdapterInfo,
-        options: &Options,
+        info: Arc<AdapterInfo>,
+        options: &GpuOptions,
         memory_hints: wgpu::MemoryHints,
     ) -> Result<Self> {
         let granted = adapter.limits();
@@ -141,26 +122,21 @@ impl Gpu {
             memory_hints,
             ..Default::default()
         };
-        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
+        let (device, queue) = adapter
+            .request_device(&descriptor)
+            .await
             .map_err(|error| Error::Adapter(format!("{} cannot be opened: {error}", info.name)))?;
-        let faults = Faults::default();
-        let uncaptured = faults.clone();
-        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| uncaptured.keep(error.to_string())));
-        let lost = faults.clone();
-        device.set_device_lost_callback(move |_, message| {
-            lost.keep_cause(format!("the device was lost ({message}); what it held and nobody read is gone"));
-        });
         let cache = options.cache.as_deref().and_then(|dir| PipelineCache::open(&device, &adapter.get_info(), dir));
         Ok(Self {
+            faults: Faults::of(&device),
             device,
             queue,
-            faults,
             info,
             poison: options.poison,
             dialect,
             adapter: None,
-            pipelines: Mutex::default(),
-            cache,
+            pipelines: Arc::default(),
+            cache: cache.map(Arc::new),
         })
     }
 
@@ -192,20 +168,16 @@ impl Gpu {
     pub fn buffer(&self, label: &str, bytes: u64) -> Result<Buffer> {
         assert!(bytes > 0 && bytes.is_multiple_of(4), "{label}: a buffer of {bytes} bytes");
         use wgpu::BufferUsages as Usage;
-        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let raw = self.device.create_buffer(&wgpu::BufferDescriptor {
+        let descriptor = wgpu::BufferDescriptor {
             label: Some(label),
             size: bytes,
             usage: Usage::STORAGE | Usage::UNIFORM | Usage::COPY_SRC | Usage::COPY_DST | Usage::QUERY_RESOLVE,
             mapped_at_creation: false,
-        });
-        let refused = pollster::block_on(validation.pop()).or(pollster::block_on(scope.pop()));
-        if let Some(error) = refused {
-            return Err(Error::Capacity(format!(
-                "{label}: the device has no room for {bytes} bytes; a smaller --batch-size needs less ({error})"
-            )));
-        }
+        };
+        let raw = self.caught(|| self.device.create_buffer(&descriptor)).map_err(|error| {
+            let advice = "a smaller --batch-size needs less";
+            Error::Capacity(format!("{label}: the device has no room for {bytes} bytes; {advice} ({error})"))
+        })?;
         let buffer = Buffer { raw, bytes };
         if self.poison {
             let words = vec![POISON; (bytes / 4) as usize];
@@ -253,7 +225,7 @@ impl Gpu {
             self.compiled().insert(key.clone(), Arc::new(pipeline));
             Ok(())
         })?;
-        self.cache.iter().for_each(PipelineCache::save);
+        self.cache.iter().for_each(|cache| cache.save());
         if let Some(adapter) = &self.adapter {
             let launches: Vec<_> = wanted.iter().map(|(key, kernel)| (*kernel, &key.2[..])).collect();
             self.launch_first(adapter, &launches);
@@ -275,13 +247,5 @@ impl Gpu {
 
     fn compiled(&self) -> MutexGuard<'_, HashMap<PipelineKey, Arc<Pipeline>>> {
         self.pipelines.lock().expect("the table is only read and written")
-    }
-
-    pub(super) fn check(&self) -> Result<()> {
-        if self.faults.check().is_err() {
-            // A lost device says so when it is asked, after the errors that follow from it. Another error here would be one of those.
-            let _ = self.device.poll(wgpu::PollType::Poll);
-        }
-        self.faults.check()
     }
 }

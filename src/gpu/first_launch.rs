@@ -4,7 +4,8 @@
 //! llvmpipe). Further devices of the same adapter compile a share of the kernels beside the one that is to run them, which then finds
 //! theirs on disk. Where the driver keeps nothing, that share is compiled once more, when it is launched with work.
 
-use super::{Access, Buffer, Gpu, Kernel};
+use super::blocking::block_on;
+use super::{Access, AdapterInfo, AdapterKind, Buffer, Gpu, Kernel};
 use crate::cores::on_cores;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -20,6 +21,11 @@ const BYTES: u64 = 64 << 10;
 
 /// A kernel with the accesses of its bindings.
 pub(super) type WithAccesses<'k> = (&'k Kernel, &'k [Access]);
+
+/// Whether a first launch compiles on this adapter, and may be waited for, which a browser forbids.
+pub(super) fn is_needed(info: &AdapterInfo) -> bool {
+    info.kind == AdapterKind::Software && !cfg!(target_family = "wasm")
+}
 
 impl Gpu {
     /// Launches each kernel without any workgroup, once one of them had to be compiled, on several devices of `adapter`, and waits. What
@@ -39,7 +45,7 @@ impl Gpu {
         let own = || self.launch_without_work(share());
         let further = || {
             // Where there is no further device, the others take its share.
-            if let Ok(sibling) = self.sibling(adapter) {
+            if let Ok(sibling) = block_on(self.sibling(adapter)) {
                 sibling.launch_without_work(share());
             }
         };
@@ -56,9 +62,7 @@ impl Gpu {
             }
             let ranges: Vec<_> = buffers.iter().map(Buffer::whole).zip(accesses.iter().copied()).collect();
             // A kernel may want more at a binding than there is: it is left for its launch with work.
-            let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-            let _ = self.call(kernel, &ranges, [0, 0, 0]).and_then(|call| self.run([&call]));
-            let _ = pollster::block_on(scope.pop());
+            let _ = self.caught(|| self.call(kernel, &ranges, [0, 0, 0]).and_then(|call| self.run([&call])));
             // A device that is lost says so to whoever asks it next.
             if self.wait().is_err() {
                 return;

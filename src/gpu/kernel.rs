@@ -10,11 +10,51 @@ use std::fmt::Write;
 pub struct Shader {
     /// The file's name without its ending.
     pub name: &'static str,
-    /// The file's text. It is compiled behind what its [`Dialect`] says.
+    /// The file's text. It is compiled after what its [`Dialect`] says.
     pub source: &'static str,
+    /// Whether it is this crate's own. Each loop of those counts up or down to a bound.
+    built_in: bool,
 }
 
 impl Shader {
+    /// A shader whose loops may be of any form: each is compiled with a counter that ends it, as WebGPU demands.
+    ///
+    /// ```
+    /// use lerac::gpu::Shader;
+    /// static DOUBLE: Shader = Shader::new(
+    ///     "double",
+    ///     "@group(0) @binding(0) var<storage, read_write> x: array<f32>;
+    ///     @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) { x[id.x] *= 2.0; }",
+    /// );
+    /// ```
+    pub const fn new(name: &'static str, source: &'static str) -> Self {
+        Self { name, source, built_in: false }
+    }
+
+    /// A file of this crate's `shaders/`. Each of its loops must count up or down to a bound.
+    pub(crate) const fn built_in(name: &'static str, source: &'static str) -> Self {
+        Self { name, source, built_in: true }
+    }
+
+    /// Which shader it is, for messages.
+    fn place(&self) -> String {
+        if self.built_in { format!("shaders/{}.wgsl", self.name) } else { format!("shader {}", self.name) }
+    }
+
+    fn module(&self, device: &wgpu::Device, descriptor: wgpu::ShaderModuleDescriptor<'_>) -> wgpu::ShaderModule {
+        if !self.built_in {
+            return device.create_shader_module(descriptor);
+        }
+        // naga would add a counter to every loop against endless ones, and with it no driver unrolls a loop: the register tiles
+        // become memory, and a convolution takes 2 to 8 times as long (Mesa 22.3.6 llvmpipe). Bounds checks stay.
+        let checks = wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() };
+        // SAFETY: this shader is this crate's own, and each loop of those counts up or down to a bound.
+        #[allow(unsafe_code)]
+        unsafe {
+            device.create_shader_module_trusted(descriptor, checks)
+        }
+    }
+
     /// Whether the eight neighbours of a workgroup share what they load in some kernel of this file.
     pub fn shares_loads(&self) -> bool {
         self.source.contains(SHARING)
@@ -72,9 +112,9 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// File and function, for messages.
+    /// Shader and function, for messages.
     pub(super) fn name(&self) -> String {
-        format!("shaders/{}.wgsl, {}", self.shader.name, self.entry)
+        format!("{}, {}", self.shader.place(), self.entry)
     }
 
     /// The WGSL text that is compiled: a header of constants, what the dialect says before it, then the file.
@@ -121,29 +161,24 @@ fn layout_entry(binding: usize, access: Access) -> wgpu::BindGroupLayoutEntry {
 
 impl Pipeline {
     pub(super) fn compile(gpu: &Gpu, kernel: &Kernel, accesses: &[Access]) -> Result<Self> {
-        let label = format!("{}.{}", kernel.shader.name, kernel.entry);
-        let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let descriptor = wgpu::ShaderModuleDescriptor {
-            label: Some(&label),
-            source: wgpu::ShaderSource::Wgsl(kernel.wgsl(gpu.dialect()).into()),
-        };
-        // naga would add a counter to every loop against endless ones, and with it no driver unrolls a loop: the register tiles
-        // become memory, and a convolution takes 2 to 8 times as long (Mesa 22.3.6 llvmpipe). Bounds checks stay.
-        let checks = wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() };
-        // SAFETY: the shaders are this crate's own, and each of their loops counts up or down to a bound.
-        #[allow(unsafe_code)]
-        let module = unsafe { gpu.device.create_shader_module_trusted(descriptor, checks) };
+        gpu.caught(|| Self::create(gpu, kernel, accesses))
+            .map_err(|error| Error::Device(format!("{}: {error}", kernel.name())))
+    }
+
+    fn create(gpu: &Gpu, kernel: &Kernel, accesses: &[Access]) -> Self {
+        let (device, label) = (&gpu.device, format!("{}.{}", kernel.shader.name, kernel.entry));
+        let label = Some(&label[..]);
+        let source = wgpu::ShaderSource::Wgsl(kernel.wgsl(gpu.dialect()).into());
+        let module = kernel.shader.module(device, wgpu::ShaderModuleDescriptor { label, source });
         let entries: Vec<_> = accesses.iter().enumerate().map(|(i, &access)| layout_entry(i, access)).collect();
-        let layout = gpu
-            .device
-            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(&label), entries: &entries });
-        let pipeline_layout = gpu.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(&label),
+        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label,
             bind_group_layouts: &[Some(&layout)],
             ..Default::default()
         });
-        let raw = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(&label),
+        let raw = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label,
             layout: Some(&pipeline_layout),
             module: &module,
             entry_point: Some(kernel.entry),
@@ -153,9 +188,6 @@ impl Pipeline {
             },
             cache: gpu.cache.as_ref().map(|cache| &cache.raw),
         });
-        match pollster::block_on(scope.pop()) {
-            None => Ok(Self { raw, layout }),
-            Some(error) => Err(Error::Device(format!("{}: {error}", kernel.name()))),
-        }
+        Self { raw, layout }
     }
 }

@@ -1,36 +1,19 @@
-//! Reading back. Asynchronous at its core; the blocking form is a thin native wrapper.
+//! Waiting for the device, and reading back.
+//!
+//! Natively a device calls back only while it is polled, so each future of this file polls it, which blocks until its work is done.
+//! In a browser polling returns at once, and the browser calls back when the work is done.
 
 use super::{BufferRange, Gpu};
 use crate::error::{Error, Result};
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use futures_channel::oneshot;
+use std::fmt::Display;
 
-type MapResult = std::result::Result<(), wgpu::BufferAsyncError>;
-
-#[derive(Default)]
-struct Mapping {
-    result: Option<MapResult>,
-    waker: Option<Waker>,
+fn reading_failed(reason: impl Display) -> Error {
+    Error::Device(format!("reading back from the device failed: {reason}"))
 }
 
-/// Ready when the device has mapped the staging buffer.
-struct Mapped(Arc<Mutex<Mapping>>);
-
-impl Future for Mapped {
-    type Output = MapResult;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<MapResult> {
-        let mut mapping = self.0.lock().expect("no panic while mapping");
-        match mapping.result.take() {
-            Some(result) => Poll::Ready(result),
-            None => {
-                mapping.waker = Some(context.waker().clone());
-                Poll::Pending
-            }
-        }
-    }
+fn waiting_failed(reason: impl Display) -> Error {
+    Error::Device(format!("waiting for the device failed: {reason}"))
 }
 
 impl Gpu {
@@ -48,45 +31,45 @@ impl Gpu {
         let mut encoder = self.device.create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(&range.buffer.raw, range.offset, &staging, 0, range.bytes);
         self.queue.submit([encoder.finish()]);
-        let mapping = Arc::new(Mutex::new(Mapping::default()));
-        let shared = mapping.clone();
+        let (sender, mapped) = oneshot::channel();
         staging.slice(..).map_async(wgpu::MapMode::Read, move |result| {
-            let mut mapping = shared.lock().expect("no panic while mapping");
-            mapping.result = Some(result);
-            if let Some(waker) = mapping.waker.take() {
-                waker.wake();
-            }
+            // This fails where the future was dropped, and nobody waits.
+            let _ = sender.send(result);
         });
-        let faults = self.faults.clone();
+        let gpu = self.clone();
         async move {
-            let mapped = Mapped(mapping).await;
-            faults.check()?;
-            mapped.map_err(|error| Error::Device(format!("reading back from the device failed: {error}")))?;
-            let view = staging
-                .slice(..)
-                .get_mapped_range()
-                .map_err(|error| Error::Device(format!("reading back from the device failed: {error}")))?;
+            gpu.poll()?;
+            let mapped = mapped.await;
+            gpu.check()?;
+            mapped.map_err(reading_failed)?.map_err(reading_failed)?;
+            let view = staging.slice(..).get_mapped_range().map_err(reading_failed)?;
             Ok(bytemuck::pod_collect_to_vec(&view))
         }
     }
 
-    /// [`Gpu::read_async`], waiting.
-    ///
-    /// # Errors
-    /// As [`Gpu::read_async`].
-    pub fn read<T: bytemuck::Pod>(&self, range: &BufferRange) -> Result<Vec<T>> {
-        let future = self.read_async(range);
-        self.wait()?;
-        pollster::block_on(future)
-    }
-
-    /// Waits until the device has done all submitted work.
+    /// The future is ready once the device has done all work submitted before this call.
     ///
     /// # Errors
     /// [`Error::Device`] where the device is lost or refused earlier work.
-    pub fn wait(&self) -> Result<()> {
+    pub fn wait_async(&self) -> impl Future<Output = Result<()>> + use<> {
+        let (sender, done) = oneshot::channel();
+        self.queue.on_submitted_work_done(move || {
+            // This fails where the future was dropped, and nobody waits.
+            let _ = sender.send(());
+        });
+        let gpu = self.clone();
+        async move {
+            gpu.poll()?;
+            let done = done.await;
+            gpu.check()?;
+            done.map_err(waiting_failed)
+        }
+    }
+
+    /// Natively waits until the device has done all submitted work and has called back; in a browser does nothing.
+    fn poll(&self) -> Result<()> {
         let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
         self.check()?;
-        polled.map(|_| ()).map_err(|error| Error::Device(format!("waiting for the device failed: {error}")))
+        polled.map(drop).map_err(waiting_failed)
     }
 }

@@ -29,10 +29,10 @@ const EIGHT: usize = 8;
 /// The WGSL file of this name.
 macro_rules! shader {
     ($name:literal) => {
-        $crate::gpu::Shader {
-            name: $name,
-            source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $name, ".wgsl")),
-        }
+        $crate::gpu::Shader::built_in(
+            $name,
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $name, ".wgsl")),
+        )
     };
 }
 pub(crate) use shader;

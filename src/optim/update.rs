@@ -6,8 +6,8 @@ use crate::gpu::{Access, Buffer, BufferRange, Call, Gpu, Kernel, Shader};
 use crate::tape::{Storage, linear_grid};
 use crate::tensor::{Arena, BLOCK};
 
-static UPDATE: Shader = Shader { name: "update", source: include_str!("../../shaders/update.wgsl") };
-static CLIP: Shader = Shader { name: "clip", source: include_str!("../../shaders/clip.wgsl") };
+static UPDATE: Shader = Shader::built_in("update", include_str!("../../shaders/update.wgsl"));
+static CLIP: Shader = Shader::built_in("clip", include_str!("../../shaders/clip.wgsl"));
 
 /// Every shader of the optimisers, for checks that need no device.
 pub const SHADERS: &[&Shader] = &[&UPDATE, &CLIP];

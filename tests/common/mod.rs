@@ -4,7 +4,7 @@
 pub mod compare;
 pub mod rows;
 
-use lerac::gpu::{AdapterChoice, Dialect, Gpu, Lanes, Options, adapters};
+use lerac::gpu::{AdapterChoice, Dialect, Gpu, GpuOptions, Lanes, adapters};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::sync::{Arc, LazyLock};
 
@@ -19,7 +19,7 @@ static IN_FOURS: LazyLock<Gpu> = LazyLock::new(|| strict(Some(Dialect { lanes: L
 
 fn strict(dialect: Option<Dialect>) -> Gpu {
     let adapter = AdapterChoice::from_option(None);
-    Gpu::open(&Options { adapter, default_limits: true, poison: true, dialect, cache: None })
+    Gpu::open(&GpuOptions { adapter, default_limits: true, poison: true, dialect, cache: None })
         .expect("an adapter was found before")
 }
 

@@ -2,7 +2,7 @@
 
 use crate::common::{Test, test};
 use lerac::error::Error;
-use lerac::gpu::{Access, AdapterChoice, Gpu, Kernel, Options, Shader};
+use lerac::gpu::{Access, AdapterChoice, Gpu, GpuOptions, Kernel, Shader};
 use lerac::nn::{self, Task};
 use lerac::tape::{Keep, Mode, Program, Storage, Tape, Target};
 use lerac::train::Config;
@@ -61,17 +61,17 @@ fn an_empty_tape_runs(gpu: &Gpu) {
     gpu.wait().unwrap();
 }
 
-static DOUBLE: Shader = Shader {
-    name: "double",
-    source: "@group(0) @binding(0) var<storage, read_write> x: array<f32>;
+static DOUBLE: Shader = Shader::new(
+    "double",
+    "@group(0) @binding(0) var<storage, read_write> x: array<f32>;
         @compute @workgroup_size(64) fn double(@builtin(global_invocation_id) id: vec3<u32>) { x[id.x] *= 2.0; }",
-};
-static LARGE: Shader = Shader {
-    name: "large",
-    source: "@group(0) @binding(0) var<storage, read_write> x: array<f32, 65536>;
+);
+static LARGE: Shader = Shader::new(
+    "large",
+    "@group(0) @binding(0) var<storage, read_write> x: array<f32, 65536>;
         @compute @workgroup_size(1) fn large() { x[65535] = 1.0; }",
-};
-static BROKEN: Shader = Shader { name: "broken", source: "@compute @workgroup_size(64) fn broken() { nothing(); }" };
+);
+static BROKEN: Shader = Shader::new("broken", "@compute @workgroup_size(64) fn broken() { nothing(); }");
 
 fn kernel(shader: &'static Shader) -> Kernel {
     Kernel { shader, entry: shader.name, constants: vec![] }
@@ -89,11 +89,11 @@ fn refused<T>(result: Result<T, Error>, parts: &[&str]) {
 fn faults_name_their_place(gpu: &Gpu) {
     let x = gpu.buffer("x", 256).unwrap();
     let bound = |bytes| vec![(x.range(0, bytes), Access::Write)];
-    refused(gpu.call(&kernel(&BROKEN), &bound(256), [1, 1, 1]), &["shaders/broken.wgsl, broken", "nothing"]);
+    refused(gpu.call(&kernel(&BROKEN), &bound(256), [1, 1, 1]), &["shader broken, broken", "nothing"]);
     let wide = gpu.call(&kernel(&DOUBLE), &bound(256), [1, 70_000, 1]);
-    refused(wide, &["shaders/double.wgsl, double", "70000", "65535"]);
+    refused(wide, &["shader double, double", "70000", "65535"]);
     let few = gpu.call(&kernel(&DOUBLE), &[(x.range(4, 16), Access::Write)], [1, 1, 1]);
-    refused(few, &["shaders/double.wgsl, double", "bindings of [16] bytes"]);
+    refused(few, &["shader double, double", "bindings of [16] bytes"]);
     refused(gpu.buffer("a whole library", 1 << 50), &["a whole library", "1125899906842624 bytes", "--batch-size"]);
     gpu.write(&x, 0, &[3f32; 64]);
     gpu.run([&gpu.call(&kernel(&DOUBLE), &bound(256), [1, 1, 1]).unwrap()]).unwrap();
@@ -109,7 +109,7 @@ fn large_bindings_are_no_fault(gpu: &Gpu) {
 }
 
 fn a_lost_device_says_so(_: &Gpu) {
-    let gpu = Gpu::open(&Options { adapter: AdapterChoice::from_option(None), ..Options::default() }).unwrap();
+    let gpu = Gpu::open(&GpuOptions { adapter: AdapterChoice::from_option(None), ..GpuOptions::default() }).unwrap();
     let x = gpu.buffer("x", 256).unwrap();
     let call = gpu.call(&kernel(&DOUBLE), &[(x.whole(), Access::Write)], [1, 1, 1]).unwrap();
     gpu.lose();
@@ -156,10 +156,10 @@ fn every_model_fits_or_is_refused(gpu: &Gpu) {
 
 /// What a kernel makes of 1 on a device that keeps what it compiles in `dir`.
 fn doubled(dir: &std::path::Path) -> Vec<f32> {
-    let gpu = Gpu::open(&Options {
+    let gpu = Gpu::open(&GpuOptions {
         adapter: AdapterChoice::from_option(None),
         cache: Some(dir.to_owned()),
-        ..Options::default()
+        ..GpuOptions::default()
     });
     let gpu = gpu.unwrap();
     let x = gpu.buffer("x", 16).unwrap();

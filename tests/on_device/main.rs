@@ -8,6 +8,7 @@ mod adjoint;
 mod ages;
 #[cfg(feature = "cli")]
 mod commands;
+mod device;
 mod golden;
 mod limits;
 mod long_runs;
@@ -31,6 +32,7 @@ fn main() {
         parity::tests(),
         training::tests(),
         limits::tests(),
+        device::tests(),
         long_runs::tests(),
         #[cfg(feature = "cli")]
         commands::tests(),

@@ -26,16 +26,16 @@ fn value(gpu: &Gpu, program: &Program, var: Var) -> Vec<f32> {
     gpu.read(&program.value(var).part(0, program.tape().shape(var).bytes())).unwrap()
 }
 
-static QUADS: Shader = Shader {
-    name: "quads",
-    source: "@group(0) @binding(0) var<storage, read> x: array<Quad>;
+static QUADS: Shader = Shader::new(
+    "quads",
+    "@group(0) @binding(0) var<storage, read> x: array<Quad>;
         @group(0) @binding(1) var<storage, read_write> y: array<Quad>;
         @group(0) @binding(2) var<storage, read_write> z: array<f32>;
         @compute @workgroup_size(1) fn quads(@builtin(global_invocation_id) id: vec3<u32>) {
             y[id.x] = quad_of(floats(x[id.x]));
             for (var i = 4u * id.x; i < 4u * id.x + 4u; i++) { z[i] = float_in(x[i / 4u][i % 4u / FLOATS_PER_WORD], i); }
         }",
-};
+);
 
 /// What no arithmetic touches keeps its bits: NaN with payloads of either sign, zeros, subnormals, infinities, and all between.
 fn quads_pass_bit_for_bit(gpu: &Gpu) {

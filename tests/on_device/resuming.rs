@@ -4,7 +4,7 @@ use crate::common::{Test, test};
 use lerac::curriculum::Layer;
 use lerac::data::{Splits, shapes};
 use lerac::error::Result;
-use lerac::gpu::{AdapterChoice, Gpu, Options};
+use lerac::gpu::{AdapterChoice, Gpu, GpuOptions};
 use lerac::nn::Task;
 use lerac::study::{RunDir, Saving};
 use lerac::train::{Checkpoint, Config, EpochRecord, IntervalRecord, Observer, SessionPlan, resume, run, session};
@@ -420,7 +420,7 @@ impl<F: FnMut(&str, u64)> Observer for Watched<'_, F> {
 }
 
 fn open_device() -> Gpu {
-    Gpu::open(&Options { adapter: AdapterChoice::from_option(None), ..Options::default() }).unwrap()
+    Gpu::open(&GpuOptions { adapter: AdapterChoice::from_option(None), ..GpuOptions::default() }).unwrap()
 }
 
 /// Two epochs of 32 steps on few images.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use std::time::Instant;
 
 /// `shaders/peak.wgsl`.
-pub static SHADER: Shader = Shader { name: "peak", source: include_str!("../../../shaders/peak.wgsl") };
+pub static SHADER: Shader = Shader::built_in("peak", include_str!("../../../shaders/peak.wgsl"));
 
 /// Multiply-adds of one invocation of `multiply_add`.
 const MULTIPLY_ADDS: usize = 512 * 60;

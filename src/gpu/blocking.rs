@@ -1,0 +1,49 @@
+//! The blocking forms of what waits for the device, for native code. No other file of this floor blocks a thread; a browser's
+//! thread must not block, and calls the asynchronous forms.
+
+use super::{AdapterInfo, BufferRange, Call, Gpu, GpuOptions, Timing, adapters_async};
+use crate::error::Result;
+
+/// Blocks this thread until `future` is ready.
+pub(super) fn block_on<F: Future>(future: F) -> F::Output {
+    pollster::block_on(future)
+}
+
+/// Every adapter of this machine.
+pub fn adapters() -> Vec<AdapterInfo> {
+    block_on(adapters_async())
+}
+
+impl Gpu {
+    /// Opens the adapter that `options` choose.
+    ///
+    /// # Errors
+    /// As [`Gpu::open_async`].
+    pub fn open(options: &GpuOptions) -> Result<Self> {
+        block_on(Self::open_async(options))
+    }
+
+    /// Copies a range to the host, once the device has done all work submitted before.
+    ///
+    /// # Errors
+    /// As [`Gpu::read_async`].
+    pub fn read<T: bytemuck::Pod>(&self, range: &BufferRange) -> Result<Vec<T>> {
+        block_on(self.read_async(range))
+    }
+
+    /// Waits until the device has done all submitted work.
+    ///
+    /// # Errors
+    /// As [`Gpu::wait_async`].
+    pub fn wait(&self) -> Result<()> {
+        block_on(self.wait_async())
+    }
+
+    /// Runs the calls with a pass each and returns the time of each, or `None` where the adapter has no timestamps.
+    ///
+    /// # Errors
+    /// As [`Gpu::run_timed_async`].
+    pub fn run_timed(&self, calls: &[&Call]) -> Result<Option<Vec<Timing>>> {
+        block_on(self.run_timed_async(calls))
+    }
+}

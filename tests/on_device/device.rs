@@ -1,0 +1,103 @@
+//! Handles of a device: clones, asynchronous opening and reading, shaders of other crates.
+
+use crate::common::{Test, test};
+use lerac::gpu::{
+    Access, AdapterChoice, Buffer, Call, Constant, Gpu, GpuOptions, Kernel, Shader, adapters, adapters_async,
+};
+use std::thread;
+
+/// How many steps the Collatz sequence takes from each x to 1.
+static COLLATZ: Shader = Shader::new(
+    "collatz",
+    "@group(0) @binding(0) var<storage, read_write> x: array<u32>;
+    @compute @workgroup_size(8) fn collatz(@builtin(global_invocation_id) id: vec3<u32>) {
+        var steps = 0u;
+        loop {
+            if x[id.x] == 1u { break; }
+            x[id.x] = select(x[id.x] / 2u, 3u * x[id.x] + 1u, x[id.x] % 2u == 1u);
+            steps++;
+        }
+        x[id.x] = steps;
+    }",
+);
+const STARTS: [u32; 8] = [1, 2, 3, 6, 7, 9, 18, 27];
+const STEPS: [u32; 8] = [0, 1, 7, 8, 16, 19, 20, 111];
+
+fn collatz(gpu: &Gpu) -> (Buffer, Call) {
+    compiled_for(gpu, vec![])
+}
+
+fn compiled_for(gpu: &Gpu, constants: Vec<(&'static str, Constant)>) -> (Buffer, Call) {
+    let x = gpu.buffer("x", 32).unwrap();
+    gpu.write(&x, 0, &STARTS);
+    let kernel = Kernel { shader: &COLLATZ, entry: "collatz", constants };
+    let call = gpu.call(&kernel, &[(x.whole(), Access::Write)], [1, 1, 1]).unwrap();
+    (x, call)
+}
+
+/// What a call says of its pipeline, the device's number of it among that.
+fn pipeline(call: &Call) -> String {
+    let text = format!("{call:?}");
+    let (pipeline, _) = text.split_once("bind_group:").expect("a call says its pipeline, then its bind group");
+    pipeline.to_owned()
+}
+
+fn opened() -> Gpu {
+    Gpu::open(&GpuOptions { adapter: AdapterChoice::from_option(None), ..GpuOptions::default() }).unwrap()
+}
+
+fn clones_are_one_device(_: &Gpu) {
+    let gpu = opened();
+    let clone = gpu.clone();
+    let (x, call) = collatz(&gpu);
+    let by_the_clone = || clone.run([&call]).and_then(|()| clone.read::<u32>(&x.whole()));
+    let read = thread::scope(|scope| scope.spawn(by_the_clone).join());
+    assert_eq!(read.expect("another thread may use a clone").unwrap(), STEPS);
+    assert_eq!(pipeline(&collatz(&clone).1), pipeline(&call), "a clone compiles nothing again");
+    let (_, other) = compiled_for(&clone, vec![("UNUSED", 1u32.into())]);
+    assert_ne!(pipeline(&other), pipeline(&call), "another kernel has a pipeline of its own");
+    clone.lose();
+    drop(clone);
+    let lost = gpu.run([&call]).and_then(|()| gpu.wait()).unwrap_err().to_string();
+    assert!(lost.contains("lost"), "{lost}");
+}
+
+fn nothing_must_block(_: &Gpu) {
+    let options = GpuOptions { adapter: AdapterChoice::from_option(None), ..GpuOptions::default() };
+    let trained = async move {
+        let listed = adapters_async().await;
+        let gpu = Gpu::open_async(&options).await?;
+        let (x, call) = collatz(&gpu);
+        let timings = gpu.run_timed_async(&[&call]).await?;
+        assert_eq!(timings.map(|timings| timings.len()), gpu.info().timestamps.then_some(1));
+        gpu.wait_async().await?;
+        let read = gpu.read_async::<u32>(&x.whole());
+        // A future of what was read holds the device itself.
+        drop(gpu);
+        read.await.map(|read| (listed.len(), read))
+    };
+    let (listed, read) = pollster::block_on(trained).unwrap();
+    assert_eq!((listed, &read[..]), (adapters().len(), &STEPS[..]));
+}
+
+fn futures_of_a_lost_device_say_so(_: &Gpu) {
+    let gpu = opened();
+    let (x, call) = collatz(&gpu);
+    gpu.run([&call]).unwrap();
+    let (read, waited) = (gpu.read_async::<u32>(&x.whole()), gpu.wait_async());
+    gpu.lose();
+    for error in [pollster::block_on(read).unwrap_err(), pollster::block_on(waited).unwrap_err()] {
+        assert!(error.to_string().contains("lost"), "{error}");
+    }
+    let late = pollster::block_on(gpu.read_async::<u32>(&x.whole())).unwrap_err();
+    assert!(late.to_string().contains("lost"), "{late}");
+}
+
+/// The tests of this file.
+pub fn tests() -> Vec<Test> {
+    vec![
+        test("device: clones are one device", clones_are_one_device),
+        test("device: nothing must block", nothing_must_block),
+        test("device: futures of a lost device say so", futures_of_a_lost_device_say_so),
+    ]
+}
