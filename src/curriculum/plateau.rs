@@ -37,7 +37,7 @@ impl Plateau {
     }
 
     /// An epoch has ended with this merit.
-    pub(super) fn hear(&mut self, merit: f64, eta: f64) {
+    pub(super) fn observe_epoch(&mut self, merit: f64, eta: f64) {
         let state = &mut self.state;
         if state.best.is_none_or(|best| merit > best * (1.0 + THRESHOLD * best.signum())) {
             (state.best, state.bad_epochs) = (Some(merit), 0);

@@ -187,6 +187,7 @@ impl<'g> Training<'g, '_> {
             if self.epoch_open {
                 self.end_epoch(observer)?;
                 self.epoch_open = false;
+                self.stop_early();
             }
             if observer.wants_to_stop() {
                 return Err(Error::Interrupted(String::new()));
@@ -196,6 +197,16 @@ impl<'g> Training<'g, '_> {
             }
         }
         Ok(())
+    }
+
+    /// Makes the epoch that has just ended the last one, where early stopping asks for it.
+    fn stop_early(&mut self) {
+        let Time { step, steps_per_epoch } = self.session.time();
+        if let Some((best, _)) = &self.best
+            && self.config.training.stops_after(step / steps_per_epoch, best.epoch)
+        {
+            self.steps = step;
+        }
     }
 
     /// Takes a checkpoint.
@@ -397,6 +408,9 @@ impl<'g> Training<'g, '_> {
         self.seconds = standing.seconds;
         self.clock = Clock::from(standing.interval_seconds);
         self.loader = loader(self.config, &self.data, &self.division, standing.step);
+        if !self.epoch_open && standing.step % self.session.time().steps_per_epoch == 0 {
+            self.stop_early();
+        }
         Ok(())
     }
 

@@ -241,7 +241,7 @@ impl<'g> Session<'g> {
 
     /// An epoch has ended with this merit on the validation images, on which the rates of a plateau depend.
     pub fn hear(&mut self, merit: f64) {
-        self.schedule.hear(merit);
+        self.schedule.observe_epoch(self.time, self.curriculum.grows_until(), merit);
     }
 
     /// What a plateau has seen so far.
