@@ -1,7 +1,7 @@
 //! The command line as a user runs it, where it needs no device: help, schedules, and what is refused.
 #![cfg(feature = "cli")]
 
-use lerac::curriculum::{Granularity, Ladder, Pace};
+use lerac::curriculum::{DuringCurriculum, Granularity, Ladder, Pace};
 use lerac::data::Normalise;
 use lerac::ops::regression::Loss;
 use lerac::tape::{Choices, Variant};
@@ -160,6 +160,8 @@ fn unusual() -> Config {
         c.curriculum.preset = Preset::Reference;
         c.curriculum.range = Some("3e-1..1e-7".parse().unwrap());
         c.curriculum.k = Some(2.5);
+        c.curriculum.schedule_during_curriculum = Some(DuringCurriculum::Off);
+        c.training.early_stopping = Some(2);
         c.curriculum.granularity = Granularity::Block;
         c.curriculum.pace = Pace::Epoch;
         c.curriculum.ladder = Ladder::Bert;
@@ -223,6 +225,13 @@ fn a_schedule_is_written_as_csv() {
     let arguments = [PAPER, &["--k", "2", "--epochs", "4", "--steps-per-epoch", "5", "--csv", path.to_str().unwrap()]];
     let table = stdout(&arguments.concat());
     assert!(table.contains("conv1") && table.contains("linear"), "{table}");
+    let cells = |row: &str| row.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    let rows: Vec<_> = table.lines().map(cells).collect();
+    assert_eq!(rows[0][..4], ["", "depth", "layer", "start"]);
+    let starts: Vec<f64> = rows[2..].iter().map(|row| row[3].parse().unwrap()).collect();
+    for (start, expected) in starts.iter().zip([1e-1, 1e-2, 1e-3, 1e-4]) {
+        approx::assert_relative_eq!(*start, expected, max_relative = 1e-12);
+    }
     let mut reader = csv::Reader::from_path(&path).unwrap();
     assert_eq!(reader.headers().unwrap(), vec!["step", "epoch", "depth", "layer", "learning_rate"]);
     let rows: Vec<(u64, f64, usize, String, f64)> = reader.deserialize().map(Result::unwrap).collect();
@@ -231,6 +240,17 @@ fn a_schedule_is_written_as_csv() {
     approx::assert_relative_eq!(rate(0, "linear"), 1e-4, max_relative = 1e-12);
     approx::assert_relative_eq!(rate(5, "linear"), 10f64.powf(-2.5), max_relative = 1e-12);
     assert_eq!((rate(10, "linear"), rate(20, "conv3"), rate(0, "conv1")), (0.1, 0.1, 0.1));
+}
+
+#[test]
+fn what_does_nothing_is_said_in_the_words_of_the_command_line() {
+    let arguments = [PAPER, &["--k", "2", "--epochs", "4", "--warmup-epochs", "1"]].concat();
+    let output = lerac(&arguments);
+    let said = String::from_utf8(output.stderr).unwrap();
+    let expected = "note: --warmup-epochs does nothing, since rates grow by the curriculum; --schedule-during-curriculum \
+                    multiply lets it act from the first step on\n";
+    assert!(output.status.success() && said == expected, "{said}");
+    assert!(lerac(&[&arguments[..], &["--preset", "reference"]].concat()).stderr.is_empty());
 }
 
 #[test]

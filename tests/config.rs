@@ -1,9 +1,9 @@
 //! What each option makes of a run: the curriculum of every method, and the optimiser's settings.
 
 use approx::assert_relative_eq;
-use lerac::curriculum::{Curriculum, Layer, Range, Time};
+use lerac::curriculum::{Curriculum, DuringCurriculum, Layer, Range, Time};
 use lerac::optim::{Rule, Settings};
-use lerac::train::{Config, Method, Preset};
+use lerac::train::{Config, Method, Preset, ScheduleKind};
 
 /// Three layers at a tenth of the rate each below the one before; growth until epoch 2; a blur that halves every epoch.
 fn config(method: Method) -> Config {
@@ -76,6 +76,76 @@ fn the_preset_decides_for_lerac_alone() {
     }
     let reference = with(Method::LeracReference, Preset::Paper);
     assert_eq!(at(with(Method::Lerac, Preset::Reference).as_ref(), 10), at(reference.as_ref(), 10));
+}
+
+/// From then on, and not before, every factor is 1, or stays what it is where the published ladder stops short of eta.
+#[test]
+fn every_method_says_until_when_its_rates_grow() {
+    for method in Method::ALL {
+        for stop_update_epoch in [None, Some(2)] {
+            let config = config(method).with(|c| c.curriculum.stop_update_epoch = stop_update_epoch);
+            let curriculum = config.curriculum(&layers()).unwrap();
+            let end = (10.0 * curriculum.grows_until()) as u64;
+            assert_eq!(end > 0, method.grows_rates(), "{method}");
+            let last = at(curriculum.as_ref(), 1000);
+            (end..end + 30).for_each(|step| assert_eq!(at(curriculum.as_ref(), step), last, "{method}, step {step}"));
+            assert!(end == 0 || at(curriculum.as_ref(), end - 1) != last, "{method}");
+        }
+    }
+}
+
+#[test]
+fn schedules_wait_for_the_paper_and_multiply_with_the_published_code() {
+    let (off, multiply) = (DuringCurriculum::Off, DuringCurriculum::Multiply);
+    for method in Method::ALL {
+        let of = |preset| config(method).with(|c| c.curriculum.preset = preset).common_rate().unwrap();
+        let paper = if method == Method::LeracReference { multiply } else { off };
+        assert_eq!(of(Preset::Paper).during_curriculum, paper, "{method}");
+        assert_eq!(of(Preset::Reference).during_curriculum, multiply, "{method}");
+        let asked = config(method).with(|c| c.curriculum.schedule_during_curriculum = Some(off));
+        assert_eq!(asked.common_rate().unwrap().during_curriculum, off, "{method}");
+    }
+}
+
+#[test]
+fn options_without_effect_are_said() {
+    let said = |change: &dyn Fn(&mut Config)| config(Method::Lerac).with(|c| change(c)).without_effect();
+    let multiply = Some(DuringCurriculum::Multiply);
+    assert!(said(&|_| ()).is_empty());
+    let warms = |c: &mut Config| c.optimizer.warmup_epochs = 1.0;
+    assert!(matches!(&said(&warms)[..], [text] if text.starts_with("`warmup_epochs` does nothing")));
+    let multiplies = |c: &mut Config| {
+        warms(c);
+        c.curriculum.schedule_during_curriculum = multiply;
+    };
+    assert!(said(&multiplies).is_empty());
+    let whole = |c: &mut Config| {
+        c.optimizer.schedule = ScheduleKind::Cosine;
+        c.training.epochs = 2;
+    };
+    assert!(matches!(&said(&whole)[..], [text] if text.starts_with("`schedule` does nothing")));
+    let idle = |c: &mut Config| c.curriculum.schedule_during_curriculum = multiply;
+    assert!(matches!(&said(&idle)[..], [text] if text.contains("neither `schedule` nor")));
+    let plain = |c: &mut Config| {
+        multiplies(c);
+        c.curriculum.method = Method::Conventional;
+    };
+    assert!(matches!(&said(&plain)[..], [text] if text.contains("no rates grow")));
+}
+
+#[test]
+fn early_stopping_waits_for_a_better_epoch() {
+    let stops = |early_stopping, epoch, best| {
+        Config::default().with(|c| c.training.early_stopping = early_stopping).training.stops_after(epoch, best)
+    };
+    let ends: Vec<u64> = (1..=9).filter(|&epoch| stops(Some(3), epoch, epoch.min(4))).collect();
+    assert_eq!(ends, [7, 8, 9], "epoch 4 is the best");
+    assert!(stops(Some(1), 2, 1) && !stops(Some(1), 2, 2) && !stops(None, 1000, 1));
+    let blind = Config::default().with(|c| {
+        c.training.early_stopping = Some(3);
+        c.data.validation = 0;
+    });
+    assert!(blind.check().unwrap_err().to_string().starts_with("early_stopping: "));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Files of options: in sections, or flat as the first version wrote them, and what is said of faults.
 #![cfg(feature = "cli")]
 
+use lerac::curriculum::DuringCurriculum;
 use lerac::error::Error;
 use lerac::train::{Config, Method};
 use std::path::Path;
@@ -89,6 +90,28 @@ fn faults_have_their_place_and_a_remedy() {
         assert!(fault.starts_with("run.toml, byte ") && fault.contains(place), "{text:?}: {fault}");
         assert!(parts.iter().all(|part| fault.contains(part)), "{text:?}: {fault}");
     }
+}
+
+/// A file without sections is older than the choice, and keeps its meaning where that is another.
+#[test]
+fn a_flat_file_keeps_its_schedule() {
+    let during = |text: &str| read(text).unwrap().curriculum.schedule_during_curriculum;
+    for multiplies in [
+        "method = \"lerac\"\nschedule = \"cosine\"\n",
+        "method = \"lerac-reference\"\nwarmup-epochs = 0.5\n",
+        "schedule = \"plateau\"\n",
+    ] {
+        assert_eq!(during(multiplies), Some(DuringCurriculum::Multiply), "{multiplies}");
+    }
+    for same in [
+        "method = \"lerac\"\nschedule = \"constant\"\nwarmup-epochs = 0.0\n",
+        "method = \"conventional\"\nschedule = \"cosine\"\n",
+        "[curriculum]\nmethod = \"lerac\"\n[optimizer]\nschedule = \"cosine\"\n",
+    ] {
+        assert_eq!(during(same), None, "{same}");
+    }
+    let off = "schedule = \"cosine\"\nschedule-during-curriculum = \"off\"\n";
+    assert_eq!(during(off), Some(DuringCurriculum::Off));
 }
 
 #[test]

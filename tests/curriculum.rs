@@ -2,8 +2,8 @@
 
 use approx::assert_relative_eq;
 use lerac::curriculum::{
-    Blurred, Cbs, Control, Conventional, Curriculum, Granularity, Growth, Ladder, Layer, Pace, Paper, Plateau, Range,
-    Reference, ReferenceOptions, Schedule, Shape, Time, depths, rates,
+    Blurred, Cbs, Control, Conventional, Curriculum, DuringCurriculum, Granularity, Growth, Ladder, Layer, Pace, Paper,
+    Plateau, Range, Reference, ReferenceOptions, Schedule, Shape, Time, depths, rates,
 };
 use proptest::prelude::*;
 
@@ -266,30 +266,102 @@ fn cbs_fades_every_five_epochs() {
     assert_eq!(Conventional.sigma(time(0, 1)), None);
 }
 
+fn schedule(shape: Shape, warmup_epochs: f64, during_curriculum: DuringCurriculum) -> Schedule {
+    Schedule { eta: 0.1, shape, warmup_epochs, during_curriculum }
+}
+
 #[test]
 fn schedules_have_their_corner_values() {
-    let schedule = |shape, warmup_epochs| Schedule { eta: 0.1, shape, warmup_epochs };
+    let schedule = |shape, warmup_epochs| schedule(shape, warmup_epochs, DuringCurriculum::Multiply);
     let constant = schedule(Shape::Constant, 0.0);
-    assert_eq!((constant.rate(time(0, 10)), constant.rate(time(999, 10))), (0.1, 0.1));
+    assert_eq!((constant.rate(time(0, 10), 0.0), constant.rate(time(999, 10), 0.0)), (0.1, 0.1));
 
     let step = schedule(Shape::Step { milestones: vec![2.0, 3.5], gamma: 0.1 }, 0.0);
     for (at, expected) in [(0, 0.1), (19, 0.1), (20, 0.01), (34, 0.01), (35, 0.001)] {
-        assert_relative_eq!(step.rate(time(at, 10)), expected, max_relative = 1e-12);
+        assert_relative_eq!(step.rate(time(at, 10), 0.0), expected, max_relative = 1e-12);
     }
 
     let cosine = schedule(Shape::Cosine { epochs: 4.0, floor: 0.01 }, 0.0);
     for (at, expected) in [(0, 0.1), (20, 0.0505), (40, 0.001), (80, 0.001)] {
-        assert_relative_eq!(cosine.rate(time(at, 10)), expected, max_relative = 1e-12);
+        assert_relative_eq!(cosine.rate(time(at, 10), 0.0), expected, max_relative = 1e-12);
     }
 
     let warm = schedule(Shape::Constant, 2.0);
     for (at, expected) in [(0, 0.005), (9, 0.05), (19, 0.1), (20, 0.1)] {
-        assert_relative_eq!(warm.rate(time(at, 10)), expected, max_relative = 1e-12);
+        assert_relative_eq!(warm.rate(time(at, 10), 0.0), expected, max_relative = 1e-12);
     }
 }
 
+/// Epochs of ten steps under a curriculum of two epochs.
+#[test]
+fn a_schedule_waits_for_the_curriculum() {
+    let steps = Shape::Step { milestones: vec![1.0, 3.5], gamma: 0.1 };
+    let cosine = Shape::Cosine { epochs: 4.0, floor: 0.01 };
+    for (shape, warmup, expected) in [
+        // The milestone at 1 acts at 2.
+        (steps, 0.0, &[(0, 0.1), (10, 0.1), (19, 0.1), (20, 0.01), (34, 0.01), (35, 0.001)][..]),
+        (cosine, 0.0, &[(0, 0.1), (19, 0.1), (20, 0.1), (30, 0.0505), (40, 0.001), (80, 0.001)]),
+        // No warm-up follows, even if it would be longer.
+        (Shape::Constant, 3.0, &[(0, 0.1), (19, 0.1), (20, 0.1), (21, 0.1), (80, 0.1)]),
+    ] {
+        let off = schedule(shape.clone(), warmup, DuringCurriculum::Off);
+        let multiply = schedule(shape, warmup, DuringCurriculum::Multiply);
+        for &(at, expected) in expected {
+            assert_relative_eq!(off.rate(time(at, 10), 2.0), expected, max_relative = 1e-12);
+        }
+        for at in 0..60 {
+            let rate = off.rate(time(at, 10), 2.0);
+            assert!(at >= 20 || rate == 0.1, "step {at}: {rate} before the curriculum ends");
+            // Without growth there is nothing to wait for.
+            assert_eq!(off.rate(time(at, 10), 0.0), multiply.rate(time(at, 10), 0.0));
+            assert_eq!(multiply.rate(time(at, 10), 2.0), multiply.rate(time(at, 10), 0.0));
+        }
+    }
+    // A curriculum of all epochs leaves nothing to a cosine.
+    let whole = schedule(Shape::Cosine { epochs: 4.0, floor: 0.5 }, 0.0, DuringCurriculum::Off);
+    assert_eq!((whole.rate(time(39, 10), 4.0), whole.rate(time(40, 10), 4.0)), (0.1, 0.05));
+}
+
+#[test]
+fn a_plateau_stands_still_while_rates_grow() {
+    let shape = Shape::Plateau(Plateau::new(0.5, 0, 0.0));
+    // Epochs 1 and 2 train below eta, epoch 3 begins at it and is the first that counts.
+    let rates_of = |during, grows_until| {
+        let mut schedule = schedule(shape.clone(), 0.0, during);
+        let after = |epoch: u64| {
+            let time = time(10 * epoch, 10);
+            schedule.observe_epoch(time, grows_until, 0.3);
+            schedule.rate(time, grows_until)
+        };
+        (1..=5).map(after).collect::<Vec<_>>()
+    };
+    let from_the_start = vec![0.1, 0.05, 0.025, 0.0125, 0.00625];
+    assert_eq!(rates_of(DuringCurriculum::Off, 2.0), [0.1, 0.1, 0.1, 0.05, 0.025]);
+    // An epoch that begins below eta does not count.
+    assert_eq!(rates_of(DuringCurriculum::Off, 1.5), [0.1, 0.1, 0.1, 0.05, 0.025]);
+    assert_eq!(rates_of(DuringCurriculum::Off, 0.0), from_the_start);
+    assert_eq!(rates_of(DuringCurriculum::Multiply, 2.0), from_the_start);
+}
+
+/// "The first 5 epochs" of k = 4 are l = 0..4, the last of which has eta from its first step on.
+#[test]
+fn a_paced_curriculum_reaches_eta_with_epoch_k() {
+    let range = Range { first: 0.1, last: 1e-5 };
+    let paper = Paper::new(0.1, range, 4.0, &[1, 2], Pace::Epoch).unwrap();
+    let last_layer = |epoch: u64, step: u64| paper.factor(time(10 * epoch + step, 10), 1);
+    for (epoch, expected) in [(0, 1e-4), (1, 1e-3), (2, 1e-2), (3, 1e-1), (4, 1.0), (5, 1.0)] {
+        for step in [0, 9] {
+            assert_relative_eq!(last_layer(epoch, step), expected, max_relative = 1e-12);
+        }
+    }
+    assert_eq!((last_layer(4, 0), paper.grows_until()), (1.0, 4.0));
+    let between = Paper::new(0.1, range, 3.5, &[1, 2], Pace::Epoch).unwrap();
+    assert!(between.factor(time(39, 10), 1) < 1.0 && between.factor(time(40, 10), 1) == 1.0);
+    assert_eq!(between.grows_until(), 4.0);
+}
+
 /// What PyTorch 2.15's `ReduceLROnPlateau(mode="max", factor=, patience=, min_lr=)` makes of the rate after each epoch, and with "min" of
-/// errors, whose negatives are heard here.
+/// errors, whose negatives are given here.
 #[test]
 fn a_plateau_is_pytorchs() {
     let accuracies = [0.3, 0.5, 0.50004, 0.5, 0.6, 0.6, 0.6, 0.6, 0.59, 0.61, 0.61, 0.61, 0.61, 0.61, 0.61].to_vec();
@@ -308,20 +380,20 @@ fn a_plateau_is_pytorchs() {
         (0.1, 0, 0.0, vec![0.2; 9], vec![0.1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-8]),
     ] {
         let shape = Shape::Plateau(Plateau::new(gamma, patience, floor));
-        let mut schedule = Schedule { eta: 0.1, shape: shape.clone(), warmup_epochs: 0.0 };
-        assert_eq!(schedule.rate(time(0, 10)), 0.1);
+        let mut schedule = schedule(shape.clone(), 0.0, DuringCurriculum::Off);
+        assert_eq!(schedule.rate(time(0, 10), 0.0), 0.1);
         for (merit, expected) in merits.into_iter().zip(expected) {
-            schedule.hear(merit);
-            assert_relative_eq!(schedule.rate(time(999, 10)), expected, max_relative = 1e-12);
+            schedule.observe_epoch(time(10, 10), 0.0, merit);
+            assert_relative_eq!(schedule.rate(time(999, 10), 0.0), expected, max_relative = 1e-12);
             // Another one goes on from there.
             let mut other = Schedule { shape: shape.clone(), ..schedule.clone() };
             other.set_plateau(schedule.plateau().unwrap());
             assert_eq!(other, schedule);
         }
     }
-    let mut constant = Schedule { eta: 0.1, shape: Shape::Constant, warmup_epochs: 0.0 };
-    (0..20).for_each(|_| constant.hear(0.1));
-    assert_eq!((constant.rate(time(0, 10)), constant.plateau()), (0.1, None));
+    let mut constant = schedule(Shape::Constant, 0.0, DuringCurriculum::Off);
+    (0..20).for_each(|_| constant.observe_epoch(time(10, 10), 0.0, 0.1));
+    assert_eq!((constant.rate(time(0, 10), 0.0), constant.plateau()), (0.1, None));
 }
 
 #[test]
@@ -335,8 +407,14 @@ fn depths_are_ranked_without_gaps() {
 #[test]
 fn rates_are_the_schedule_times_the_factor() {
     let paper = Paper::new(0.1, Range { first: 0.1, last: 1e-3 }, 2.0, &[1, 2], Pace::Step).unwrap();
-    let schedule = Schedule { eta: 0.1, shape: Shape::Step { milestones: vec![1.0], gamma: 0.5 }, warmup_epochs: 0.0 };
-    let found: Vec<f64> = rates(&paper, &schedule, time(10, 10), 2).collect();
+    let shape = Shape::Step { milestones: vec![1.0], gamma: 0.5 };
+    let found = |during: DuringCurriculum| -> Vec<f64> {
+        rates(&paper, &schedule(shape.clone(), 0.0, during), time(10, 10), 2).collect()
+    };
+    let off = found(DuringCurriculum::Off);
+    assert_relative_eq!(off[0], 0.1, max_relative = 1e-12);
+    assert_relative_eq!(off[1], 0.01, max_relative = 1e-12);
+    let found = found(DuringCurriculum::Multiply);
     assert_relative_eq!(found[0], 0.05, max_relative = 1e-12);
     assert_relative_eq!(found[1], 0.005, max_relative = 1e-12);
 }

@@ -5,7 +5,7 @@
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use lerac::curriculum::PlateauState;
+use lerac::curriculum::{DuringCurriculum, PlateauState};
 use lerac::data;
 use lerac::error::{Error, Result};
 use lerac::tape::{Choices, Variant};
@@ -915,6 +915,8 @@ fn full_config() -> Config {
         c.optimizer.milestones = vec![1.0, 2.5];
         c.curriculum.range = "1e-1..1e-8".parse().ok();
         c.curriculum.k = Some(2.0);
+        c.curriculum.schedule_during_curriculum = Some(DuringCurriculum::Off);
+        c.training.early_stopping = Some(3);
         c.curriculum.stop_lr = Some(0.11);
         c.curriculum.stop_update_epoch = Some(20);
         c.kernels = Choices([("linear forward [1,1] x [1,1]".to_owned(), Variant::Registers)].into());

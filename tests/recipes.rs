@@ -1,7 +1,7 @@
 //! Every recipe against the table of the published experiments, and its loading by name.
 #![cfg(feature = "cli")]
 
-use lerac::curriculum::Ladder;
+use lerac::curriculum::{DuringCurriculum, Ladder};
 use lerac::train::{Config, Method, ScheduleKind};
 use std::process::Command;
 
@@ -134,6 +134,7 @@ fn recipes_are_the_published_settings() {
             c.curriculum.updates_per_epoch = row.updates_per_epoch;
             c.curriculum.stop_lr = Some(row.stop_lr);
             c.curriculum.stop_update_epoch = Some(20);
+            c.curriculum.schedule_during_curriculum = Some(DuringCurriculum::Multiply);
             c.optimizer.schedule = ScheduleKind::Step;
             c.optimizer.gamma = 0.1;
             c.optimizer.milestones = row.tenth_at.map(|epoch| (epoch - 1) as f64).to_vec();

@@ -181,13 +181,6 @@ fn only_this_crates_shaders_are_built_in() {
 }
 
 #[test]
-fn only_this_crates_shaders_are_built_in() {
-    for shader in lerac::ops::SHADERS.iter().chain(lerac::optim::SHADERS) {
-        assert_ne!(**shader, Shader::new(shader.name, shader.source), "{} is not built in", shader.name);
-    }
-}
-
-#[test]
 fn every_kernel_of_every_optimiser_binds_what_its_shader_declares() {
     let mut checked = Checked::default();
     let mut tape = Tape::new(Mode::Train);

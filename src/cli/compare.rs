@@ -3,7 +3,7 @@
 use super::grid::{Grid, Run};
 use super::progress::{Progress, open_data};
 use super::saving::SavingArgs;
-use super::{ConfigArgs, DeviceArgs, in_words, make_dir, note_constant_blur, print, say};
+use super::{ConfigArgs, DeviceArgs, in_words, make_dir, note_what_is_idle, print, say};
 use crate::data::Splits;
 use crate::error::{Error, Result};
 use crate::files::{DirectoryLock, write_whole};
@@ -69,7 +69,7 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
     if args.out.join("config.toml").exists() {
         return Err(Error::option("--out", format!("{} holds a run; choose another directory", args.out.display())));
     }
-    note_constant_blur(runs.iter().map(|run| &run.config));
+    note_what_is_idle(runs.iter().map(|run| &run.config));
     let splits = open_data(&config.data.source(), args.quiet)?;
     let gpu = args.device.open()?;
     make_dir(&args.out)?;

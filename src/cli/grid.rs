@@ -71,7 +71,13 @@ impl Grid {
         let mut arms = vec![];
         for &method in &self.methods {
             if !method.has_ramp() {
-                arms.push((method.to_string(), config.clone().with(|c| c.curriculum.method = method)));
+                let arm = config.clone().with(|c| {
+                    c.curriculum.method = method;
+                    if !method.grows_rates() {
+                        c.curriculum.schedule_during_curriculum = None;
+                    }
+                });
+                arms.push((method.to_string(), arm));
                 continue;
             }
             for &k in &ks {

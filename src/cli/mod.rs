@@ -26,9 +26,10 @@ use crate::train::Config;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use options::ConfigArgs;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
-use wording::in_words;
+use wording::{in_words, with_options};
 
 /// Trains small networks under Learning Rate Curriculum (LeRaC) on any Vulkan, Metal or DX12 GPU, or on the processor.
 #[derive(Debug, Parser)]
@@ -62,8 +63,10 @@ enum Command {
     Tune(Box<tune::TuneArgs>),
 }
 
-/// Says once where a curriculum by smoothing is none.
-fn note_constant_blur<'c>(configs: impl IntoIterator<Item = &'c Config>) {
+/// Says once which options do nothing, and where a curriculum by smoothing is none.
+fn note_what_is_idle<'c>(configs: impl IntoIterator<Item = &'c Config> + Clone) {
+    let idle: BTreeSet<_> = configs.clone().into_iter().flat_map(Config::without_effect).collect();
+    idle.iter().for_each(|sentence| say(&format!("note: {}", with_options(sentence))));
     if let Some(config) = configs.into_iter().find(|config| config.blur_stays()) {
         let (every, epochs, method) = (config.curriculum.sigma_every, config.training.epochs, config.curriculum.method);
         say(&format!("note: {method}: the blur does not fade within {epochs} epoch(s), --sigma-every is {every}"));

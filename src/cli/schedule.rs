@@ -1,6 +1,6 @@
 //! `lerac schedule`.
 
-use super::{ConfigArgs, print};
+use super::{ConfigArgs, note_what_is_idle, print};
 use crate::curriculum::{Layer, Time, rates};
 use crate::error::{Error, Result};
 use crate::files::write_shared_by;
@@ -66,6 +66,7 @@ pub(super) fn run(args: &ScheduleArgs, matches: &ArgMatches) -> Result<()> {
             "the rates of a plateau depend on how the validation images are predicted; layers.csv of a run holds them";
         return Err(Error::option("--schedule", message));
     }
+    note_what_is_idle([&config]);
     let layers = layers_of(&config)?;
     let (curriculum, schedule) = (config.curriculum(&layers)?, config.common_rate()?);
     let steps = config.training.epochs.saturating_mul(args.steps_per_epoch);
@@ -84,10 +85,12 @@ pub(super) fn run(args: &ScheduleArgs, matches: &ArgMatches) -> Result<()> {
     table.load_style(ASCII_MARKDOWN);
     let printed: Vec<_> = sample(PRINTED).map(|step| (time(step).epochs(), at(step))).collect();
     let epochs = printed.iter().map(|(epoch, _)| format!("epoch {}", (epoch * 100.0).round() / 100.0));
-    table.set_header(["depth".to_owned(), "layer".to_owned()].into_iter().chain(epochs));
+    table.set_header(["depth", "layer", "start"].map(String::from).into_iter().chain(epochs));
+    let start = at(0);
     for (i, layer) in layers.iter().enumerate() {
         let cells = printed.iter().map(|(_, rates)| format!("{:.2e}", rates[i]));
-        table.add_row([layer.depth.to_string(), layer.name.clone()].into_iter().chain(cells));
+        let start = format!("{:e}", start[i]);
+        table.add_row([layer.depth.to_string(), layer.name.clone(), start].into_iter().chain(cells));
     }
 
     if let Some(path) = &args.csv {

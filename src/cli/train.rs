@@ -2,7 +2,7 @@
 
 use super::progress::{Progress, open_data};
 use super::saving::SavingArgs;
-use super::{ConfigArgs, DeviceArgs, note_constant_blur, print, say, table_of, tune};
+use super::{ConfigArgs, DeviceArgs, note_what_is_idle, print, say, table_of, tune};
 use crate::data::Splits;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
@@ -61,7 +61,7 @@ pub(super) fn run(args: &TrainArgs, matches: &ArgMatches) -> Result<()> {
             format!("{} holds a comparison; choose another directory", args.out.display()),
         ));
     }
-    note_constant_blur([&config]);
+    note_what_is_idle([&config]);
     let splits = open_data(&config.data.source(), args.shown.quiet)?;
     let gpu = args.device.open()?;
     if args.tune || args.tuned {

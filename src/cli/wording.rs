@@ -6,15 +6,18 @@ use std::collections::BTreeMap;
 
 /// What an error says, with options for fields.
 pub(super) fn in_words(error: &Error) -> String {
-    let options = options();
-    let text = match error {
-        Error::Setting { field, message } => match options.get(*field) {
-            Some(option) => format!("{option}: {message}"),
-            None => error.to_string(),
+    match error {
+        Error::Setting { field, message } => match options().get(*field) {
+            Some(option) => with_options(&format!("{option}: {message}")),
+            None => with_options(&error.to_string()),
         },
-        _ => error.to_string(),
-    };
-    options.iter().fold(text, |text, (field, option)| text.replace(&format!("`{field}`"), option))
+        _ => with_options(&error.to_string()),
+    }
+}
+
+/// A sentence of the library with options for the fields in backquotes.
+pub(super) fn with_options(text: &str) -> String {
+    options().iter().fold(text.to_owned(), |text, (field, option)| text.replace(&format!("`{field}`"), option))
 }
 
 /// The long options of all commands, by the fields that they set.

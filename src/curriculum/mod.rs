@@ -18,7 +18,7 @@ pub use conventional::Conventional;
 pub use paper::{Pace, Paper, Range};
 pub use plateau::{Plateau, PlateauState};
 pub use reference::{Ladder, Options as ReferenceOptions, Reference};
-pub use schedule::{Schedule, Shape};
+pub use schedule::{DuringCurriculum, Schedule, Shape};
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -89,6 +89,11 @@ pub trait Curriculum: Send + Sync {
     fn sigma(&self, _time: Time) -> Option<f64> {
         None
     }
+
+    /// The epoch until which it lets rates grow: from then on all factors are 1. 0 where none ever differs.
+    fn grows_until(&self) -> f64 {
+        0.0
+    }
 }
 
 /// The rates of one curriculum under the blur of another.
@@ -107,6 +112,10 @@ impl Curriculum for Blurred {
     fn sigma(&self, time: Time) -> Option<f64> {
         self.blur.sigma(time)
     }
+
+    fn grows_until(&self) -> f64 {
+        self.rates.grows_until()
+    }
 }
 
 /// The depth of each layer, ranked 1, 2, ... without gaps; layers of one depth share a rate.
@@ -123,7 +132,7 @@ pub fn depths(layers: &[Layer], granularity: Granularity) -> Vec<usize> {
 
 /// The learning rate of a layer, by its position.
 pub fn rate_of<'c>(curriculum: &'c dyn Curriculum, schedule: &Schedule, time: Time) -> impl Fn(usize) -> f64 + use<'c> {
-    let common = schedule.rate(time);
+    let common = schedule.rate(time, curriculum.grows_until());
     move |layer| common * curriculum.factor(time, layer)
 }
 

@@ -65,7 +65,8 @@ pub enum Pace {
     /// At every step.
     #[default]
     Step,
-    /// At the start of each epoch: t is floor(t).
+    /// At the start of each epoch: t is l = floor(t). With k = 4, the epochs l = 0..3 have rates below eta, and
+    /// l = 4, the fifth epoch, has eta from its first step on: l = 0..k are the paper's "first 5 epochs".
     Epoch,
 }
 
@@ -117,5 +118,12 @@ impl Curriculum for Paper {
         };
         let initial = self.initial[self.depths[layer] - 1];
         if t >= self.k { 1.0 } else { self.growth.between(initial, t / self.k) }
+    }
+
+    fn grows_until(&self) -> f64 {
+        match self.pace {
+            Pace::Step => self.k,
+            Pace::Epoch => self.k.ceil(),
+        }
     }
 }

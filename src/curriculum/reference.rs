@@ -116,4 +116,11 @@ impl Curriculum for Reference {
         let rung = self.updates_done(time).min(self.ladder.len() as u64 - 1) as usize;
         self.ladder[rung][layer]
     }
+
+    /// Of epochs with at least as many steps as updates.
+    fn grows_until(&self) -> f64 {
+        let updates = (self.ladder.len() - 1) as f64;
+        let growing = self.options.stop_update_epoch.saturating_sub(1);
+        (updates / self.options.updates_per_epoch as f64).min(growing as f64)
+    }
 }

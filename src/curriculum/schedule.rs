@@ -1,6 +1,7 @@
 //! The common learning rate.
 
 use super::{Plateau, PlateauState, Time};
+use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
 /// How the common rate changes, as a factor of eta; t in epochs.
@@ -15,10 +16,10 @@ pub enum Shape {
         /// Factor at each.
         gamma: f64,
     },
-    /// floor + (1 - floor) (1 + cos(pi t / epochs)) / 2: 1 at 0, the mean of 1 and floor halfway, floor from `epochs` on
-    /// (Loshchilov & Hutter 2017, without restarts).
+    /// floor + (1 - floor) (1 + cos(pi u)) / 2, where u goes from 0 at the schedule's start to 1 at `epochs`: 1 at the start, the mean
+    /// of 1 and floor halfway, floor from `epochs` on (Loshchilov & Hutter 2017, without restarts).
     Cosine {
-        /// Epochs until the floor.
+        /// The epoch of the floor.
         epochs: f64,
         /// Last factor.
         floor: f64,
@@ -27,7 +28,22 @@ pub enum Shape {
     Plateau(Plateau),
 }
 
+/// What schedule and warm-up do while a curriculum lets rates grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum DuringCurriculum {
+    /// Nothing, as in the paper: the common rate is eta until all layers have it. No warm-up follows.
+    Off,
+    /// They multiply the rates from the first step on, as in the published code.
+    Multiply,
+}
+
 /// eta(t) = eta * shape(t) * min(1, (t + one step) / warm-up). All of it is known beforehand, but for a plateau.
+///
+/// Where it is [`DuringCurriculum::Off`] and rates grow until epoch k, eta(t) is eta before k, and from k on
+/// eta * shape(t), without warm-up: milestones count from epoch 0, so that those before k act at k; a cosine
+/// starts at k; a plateau observes the epochs that begin at k or later. Without growth, k is 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
     /// The common rate that all layers share in the end.
@@ -36,12 +52,25 @@ pub struct Schedule {
     pub shape: Shape,
     /// Epochs of linear growth from one step's share to 1; 0 for none.
     pub warmup_epochs: f64,
+    /// What it does while rates grow.
+    pub during_curriculum: DuringCurriculum,
 }
 
 impl Schedule {
-    /// eta(t).
-    pub fn rate(&self, time: Time) -> f64 {
-        let t = time.epochs();
+    /// The epoch at which the schedule starts, where rates grow until epoch `grows_until`.
+    fn start(&self, grows_until: f64) -> f64 {
+        match self.during_curriculum {
+            DuringCurriculum::Off => grows_until,
+            DuringCurriculum::Multiply => 0.0,
+        }
+    }
+
+    /// eta(t) beside a curriculum that lets rates grow until epoch `grows_until`.
+    pub fn rate(&self, time: Time, grows_until: f64) -> f64 {
+        let (t, start) = (time.epochs(), self.start(grows_until));
+        if t < start {
+            return self.eta;
+        }
         let shape = match &self.shape {
             Shape::Constant => 1.0,
             Shape::Plateau(plateau) => plateau.state.factor,
@@ -52,18 +81,24 @@ impl Schedule {
                 if t >= *epochs {
                     *floor
                 } else {
-                    floor + (1.0 - floor) * (1.0 + libm::cos(PI * t / epochs)) / 2.0
+                    floor + (1.0 - floor) * (1.0 + libm::cos(PI * (t - start) / (epochs - start))) / 2.0
                 }
             }
         };
         let next = Time { step: time.step + 1, ..time }.epochs();
-        let warmup = if next < self.warmup_epochs { next / self.warmup_epochs } else { 1.0 };
+        let warms = start == 0.0 && next < self.warmup_epochs;
+        let warmup = if warms { next / self.warmup_epochs } else { 1.0 };
         self.eta * shape * warmup
     }
 
-    /// An epoch has ended with this merit on the validation examples, which matters to a plateau alone: their accuracy, or the negative of
-    /// their error.
-    pub fn observe_epoch(&mut self, merit: f64) {
+    /// An epoch has ended at `time` with this merit on the validation images, which matters to a plateau alone:
+    /// their accuracy, or the negative of their error. An epoch that began while rates grew, until epoch
+    /// `grows_until`, does not count where the schedule is off then.
+    pub fn observe_epoch(&mut self, time: Time, grows_until: f64, merit: f64) {
+        let began = time.epochs() - 1.0;
+        if began < self.start(grows_until) {
+            return;
+        }
         if let Shape::Plateau(plateau) = &mut self.shape {
             plateau.observe_epoch(merit, self.eta);
         }

@@ -50,7 +50,7 @@ impl Gpu {
                 sibling.launch_without_work(share());
             }
         };
-        on_cores(MOST_DEVICES.min(rest.len()), own, further);
+        on_cores("first launches", MOST_DEVICES.min(rest.len()), own, further);
     }
 
     fn launch_without_work<'k>(&self, kernels: impl IntoIterator<Item = &'k WithAccesses<'k>>) {

@@ -162,6 +162,7 @@ impl Training<'_> {
             if self.epoch_open {
                 self.end_epoch(observer).await?;
                 self.epoch_open = false;
+                self.stop_early();
             }
             if observer.wants_to_stop() {
                 return Err(Error::Interrupted(String::new()));
@@ -171,6 +172,16 @@ impl Training<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Makes the epoch that has just ended the last one, where early stopping asks for it.
+    fn stop_early(&mut self) {
+        let Time { step, steps_per_epoch } = self.session.time();
+        if let Some((best, _)) = &self.best
+            && self.task.config.training.stops_after(step / steps_per_epoch, best.epoch)
+        {
+            self.steps = step;
+        }
     }
 
     /// Takes a checkpoint.
@@ -382,6 +393,9 @@ impl Training<'_> {
         self.seconds = state.seconds;
         self.clock = Clock::from(state.interval_seconds);
         self.loader = loader(self.task, &self.division, state.step);
+        if !self.epoch_open && state.step % self.session.time().steps_per_epoch == 0 {
+            self.stop_early();
+        }
         Ok(())
     }
 

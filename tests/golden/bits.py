@@ -45,11 +45,11 @@ def cases(folders):
     for method in METHODS:
         yield f"train {method}", "train", f"--model cnn --method {method} --k 1 {short}"
     for name, options in {
-        "adam": "--optimizer adam --eta 0.003 --schedule cosine",
-        "adamw": "--optimizer adamw --eta 0.003 --warmup-epochs 0.5 --spare-norm-and-bias",
-        "adamax": "--optimizer adamax --eta 0.003 --schedule step --milestones 0.5,1.5",
+        "adam": "--optimizer adam --eta 0.003 --schedule cosine --schedule-during-curriculum multiply",
+        "adamw": "--optimizer adamw --eta 0.003 --warmup-epochs 0.5 --spare-norm-and-bias --schedule-during-curriculum multiply",
+        "adamax": "--optimizer adamax --eta 0.003 --schedule step --milestones 0.5,1.5 --schedule-during-curriculum multiply",
         "nesterov": "--nesterov --clip-norm 0.5 --label-smoothing 0.1",
-        "plateau": "--schedule plateau --patience 0 --gamma 0.5",
+        "plateau": "--schedule plateau --patience 0 --gamma 0.5 --schedule-during-curriculum multiply",
         "mixup": "--mixup 0.3",
         "passes": "--micro-batch 4",
         "host augmentation": "--random-resized-crop 0.3 --jitter 0.3,0.3,0.3 --cutout 8",

@@ -2,7 +2,7 @@
 
 use crate::common::compare::assert_close;
 use crate::common::{Test, test};
-use lerac::curriculum::{PlateauState, Range, Time, rates};
+use lerac::curriculum::{DuringCurriculum, PlateauState, Range, Time, rates};
 use lerac::data::{Augmentation, Dataset, HostBatch, Meaning, Splits, shapes, split};
 use lerac::error::{Error, Result};
 use lerac::gpu::Gpu;
@@ -75,7 +75,22 @@ fn equal_rates_are_plain_training(gpu: &Gpu) {
     });
     assert_eq!(plain, bits(gpu, &lerac));
     let unequal = Range { first: 0.1, last: 0.01 };
-    assert_ne!(plain, bits(gpu, &lerac.with(|c| c.curriculum.range = Some(unequal))));
+    assert_ne!(plain, bits(gpu, &lerac.clone().with(|c| c.curriculum.range = Some(unequal))));
+
+    // So it is where the schedule multiplies, and where it waits and would do nothing until then.
+    let cosine = |c: &mut Config| {
+        c.optimizer.schedule = ScheduleKind::Cosine;
+        c.optimizer.warmup_epochs = 0.5;
+    };
+    let steps = |c: &mut Config| {
+        c.optimizer.schedule = ScheduleKind::Step;
+        c.optimizer.milestones = vec![1.0, 1.5];
+    };
+    let multiply = |c: &mut Config| c.curriculum.schedule_during_curriculum = Some(DuringCurriculum::Multiply);
+    let plain_cosine = bits(gpu, &config().with(cosine));
+    assert_eq!(plain_cosine, bits(gpu, &lerac.clone().with(cosine).with(multiply)));
+    assert_ne!(plain_cosine, bits(gpu, &lerac.clone().with(cosine)), "a cosine waits for the curriculum");
+    assert_eq!(bits(gpu, &config().with(steps)), bits(gpu, &lerac.with(steps)));
 }
 
 fn task() -> Task {
@@ -313,7 +328,7 @@ impl Observer for Kept {
     }
 
     fn wants_checkpoint(&self, step: u64) -> bool {
-        step.is_multiple_of(5)
+        step.is_multiple_of(5) || step.is_multiple_of(6)
     }
 
     fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<()> {
@@ -346,7 +361,8 @@ fn a_plateau_follows_the_validation_accuracy(gpu: &Gpu) {
                 "step {step}"
             );
         }
-        common.hear(epoch.validation_score.unwrap().merit());
+        let time = Time { step: epoch.step, steps_per_epoch: 6 };
+        common.observe_epoch(time, curriculum.grows_until(), epoch.validation_score.unwrap().merit());
     }
     let falls = |state: &PlateauState| state.factor < 1.0;
     assert!(kept.checkpoints.iter().any(|c| c.standing.plateau.as_ref().is_some_and(falls)), "no rate fell in time");
@@ -359,6 +375,28 @@ fn a_plateau_follows_the_validation_accuracy(gpu: &Gpu) {
         assert!(kept.rates.ends_with(&again.rates), "other rates behind step {step}");
         assert!(weights(resumed) == whole, "other weights behind step {step}");
     }
+}
+
+/// A run whose validation accuracy stays the same ends as many epochs after the first as it is told to wait, and so do those that
+/// go on from its checkpoints.
+fn early_stopping_ends_a_run(gpu: &Gpu) {
+    let config = config().with(|c| {
+        // A model without running statistics and a rate that moves no prediction.
+        c.model.name = "lenet".into();
+        c.optimizer.eta = 1e-30;
+        c.training.epochs = 6;
+        c.training.early_stopping = Some(2);
+    });
+    let (data, mut kept) = (data(), Kept::default());
+    let outcome = run(gpu, &config, &data, &mut kept).unwrap();
+    assert_eq!((outcome.summary.steps, outcome.summary.best_epoch, kept.epochs.len()), (18, 1, 3));
+    assert_eq!(kept.checkpoints.last().unwrap().standing.step, 18);
+    for checkpoint in &kept.checkpoints {
+        let resumed = resume(gpu, &config, &data, checkpoint, &mut Kept::default()).unwrap();
+        assert_eq!(resumed.summary.steps, 18, "from step {}", checkpoint.standing.step);
+    }
+    let patient = config.with(|c| c.training.early_stopping = Some(6));
+    assert_eq!(run(gpu, &patient, &data, &mut Silent).unwrap().summary.steps, 36);
 }
 
 fn a_blur_changes_what_is_learnt(gpu: &Gpu) {
@@ -695,6 +733,7 @@ pub fn tests() -> Vec<Test> {
         test("training: an evaluation that is not finite is an error", an_evaluation_that_is_not_finite_is_an_error),
         test("training: the best epoch is kept", the_best_epoch_is_kept),
         test("training: a plateau follows the validation accuracy", a_plateau_follows_the_validation_accuracy),
+        test("training: early stopping ends a run", early_stopping_ends_a_run),
         test("training: a blur changes what is learnt", a_blur_changes_what_is_learnt),
         test("training: shared buffers change no bit", shared_buffers_change_no_bit),
         test("training: cbs is evaluated under its own blur", cbs_is_evaluated_under_the_blur_it_trained_with),

@@ -3,7 +3,7 @@
 #[cfg(feature = "cli")]
 use super::whole;
 use super::{check_whole, require};
-use crate::curriculum::{Cbs, Granularity, Ladder, Pace, Range};
+use crate::curriculum::{Cbs, DuringCurriculum, Granularity, Ladder, Pace, Range};
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,11 @@ impl Method {
     /// Whether --k and --range say how rates grow.
     pub fn has_ramp(self) -> bool {
         !matches!(self, Self::Conventional | Self::LeracReference | Self::Cbs)
+    }
+
+    /// Whether rates grow. Other methods have their schedule from the start.
+    pub fn grows_rates(self) -> bool {
+        !matches!(self, Self::Conventional | Self::Cbs)
     }
 
     /// Whether feature maps are blurred.
@@ -107,6 +112,10 @@ pub struct CurriculumOptions {
     #[cfg_attr(feature = "cli", arg(long, help_heading = "LeRaC"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub k: Option<f64>,
+    /// What schedule and warm-up do while rates grow [default: off, with the published code's preset multiply]
+    #[cfg_attr(feature = "cli", arg(long, value_enum, help_heading = "LeRaC"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule_during_curriculum: Option<DuringCurriculum>,
     /// What has a rate of its own
     #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "module", help_heading = "LeRaC"))]
     pub granularity: Granularity,
@@ -151,6 +160,7 @@ impl Default for CurriculumOptions {
             preset: Preset::Paper,
             range: None,
             k: None,
+            schedule_during_curriculum: None,
             granularity: Granularity::Module,
             pace: Pace::Step,
             ladder: Ladder::Resnet,
@@ -189,6 +199,14 @@ impl CurriculumOptions {
     /// Whether the method is LeRaC with `preset` deciding which: not one of its controls.
     pub(super) fn is_lerac(&self) -> bool {
         matches!(self.method, Method::Lerac | Method::LeracCbs)
+    }
+
+    /// What schedule and warm-up do while rates grow: what was asked for; or nothing, as in the paper; or what
+    /// they do in the published code, where that is followed.
+    pub fn during_curriculum(&self) -> DuringCurriculum {
+        let published = self.preset == Preset::Reference || self.method == Method::LeracReference;
+        let usual = if published { DuringCurriculum::Multiply } else { DuringCurriculum::Off };
+        self.schedule_during_curriculum.unwrap_or(usual)
     }
 
     /// The blur of Curriculum by Smoothing.

@@ -18,6 +18,9 @@ pub(crate) const SECTIONS: [&str; 5] = ["data", "model", "training", "optimizer"
 /// The table for `lerac compare`.
 const GRID: &str = "grid";
 
+/// What files without sections do not know.
+const SCHEDULE: &str = "schedule-during-curriculum";
+
 /// Names closer than this are taken for a slip of the pen.
 const ALIKE: f64 = 0.8;
 
@@ -157,6 +160,9 @@ impl<'t> Source<'t> {
                 }
             }
         }
+        if !has_sections {
+            keep_schedule(&mut sections);
+        }
         Ok(sections)
     }
 
@@ -210,6 +216,29 @@ impl<'t> Source<'t> {
             Some(_) => {
                 Err(self.fault(place.start, &format!("{} is given twice, also as {}", key.name, given.get_ref())))
             }
+        }
+    }
+}
+
+/// Files without sections are older than `schedule-during-curriculum`: what multiplied then still does.
+fn keep_schedule(sections: &mut DeTable<'_>) {
+    let value = |section: &str, key: &str| Some(sections.get(section)?.get_ref().get(key)?.get_ref());
+    let is = |value: Option<&DeValue<'_>>, names: &[&str]| {
+        value.and_then(DeValue::as_str).is_some_and(|name| names.contains(&name))
+    };
+    let schedule = value("optimizer", "schedule");
+    let changes = schedule.is_some() && !is(schedule, &["constant"]);
+    let warms = match value("optimizer", "warmup-epochs") {
+        Some(DeValue::Float(epochs)) => epochs.as_str().parse() != Ok(0.0),
+        other => other.is_some(),
+    };
+    let grows = !is(value("curriculum", "method"), &["conventional", "cbs"]);
+    if grows && (changes || warms) && value("curriculum", SCHEDULE).is_none() {
+        let new = |text: &'static str| Spanned::new(0..0, DeString::from(text));
+        let none = || Spanned::new(0..0, DeValue::Table(DeTable::new()));
+        let section = sections.entry(new("curriculum")).or_insert_with(none).get_mut();
+        if let DeValue::Table(section) = section {
+            section.insert(new(SCHEDULE), Spanned::new(0..0, DeValue::String("multiply".into())));
         }
     }
 }

@@ -17,8 +17,8 @@ pub use optimizer::{OptimizerOptions, ScheduleKind};
 pub use training::TrainingOptions;
 
 use crate::curriculum::{
-    Blurred, Control, Conventional, Curriculum, Granularity, Layer, Paper, Range, Reference, ReferenceOptions,
-    Schedule, depths,
+    Blurred, Control, Conventional, Curriculum, DuringCurriculum, Granularity, Layer, Paper, Range, Reference,
+    ReferenceOptions, Schedule, depths,
 };
 use crate::data::DataSet;
 use crate::error::{Error, Result};
@@ -128,11 +128,22 @@ impl Config {
         self.paper(&[])?;
         self.reference(&[])?;
         self.check_k()?;
-        if self.optimizer.schedule == ScheduleKind::Plateau && self.data.validation == 0 {
-            let message = "plateau follows the validation examples, which `validation` 0 does without";
-            return Err(Error::setting("schedule", message));
+        self.check_validation()
+    }
+
+    /// Whether there are the validation examples that options need.
+    fn check_validation(&self) -> Result<()> {
+        let follows = [
+            ("schedule", "plateau", self.optimizer.schedule == ScheduleKind::Plateau),
+            ("early_stopping", "it", self.training.early_stopping.is_some()),
+        ];
+        match follows.into_iter().find(|(.., follows)| *follows && self.data.validation == 0) {
+            Some((field, what, _)) => {
+                let message = format!("{what} follows the validation examples, which `validation` 0 does without");
+                Err(Error::setting(field, message))
+            }
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Classes and ages have options of their own.
@@ -181,12 +192,32 @@ impl Config {
         self.curriculum.k.unwrap_or(self.training.epochs as f64 / 5.0)
     }
 
+    /// What options that were given do not do beside the others, as sentences; fields are in backquotes.
+    pub fn without_effect(&self) -> Vec<String> {
+        let (curriculum, optimizer) = (&self.curriculum, &self.optimizer);
+        let grows = curriculum.method.grows_rates();
+        let waits = grows && curriculum.during_curriculum() == DuringCurriculum::Off;
+        let multiply = "`schedule_during_curriculum` multiply lets it act from the first step on";
+        let mut idle = vec![];
+        if waits && optimizer.warmup_epochs > 0.0 {
+            idle.push(format!("`warmup_epochs` does nothing, since rates grow by the curriculum; {multiply}"));
+        }
+        if waits && optimizer.schedule != ScheduleKind::Constant && self.k() >= self.training.epochs as f64 {
+            idle.push(format!("`schedule` does nothing, since rates grow in all epochs; {multiply}"));
+        }
+        if curriculum.schedule_during_curriculum.is_some() && !(grows && optimizer.changes_rate()) {
+            let why = if grows { "there is neither `schedule` nor `warmup_epochs`" } else { "no rates grow" };
+            idle.push(format!("`schedule_during_curriculum` does nothing, since {why}"));
+        }
+        idle
+    }
+
     /// The common rate over time.
     ///
     /// # Errors
     /// [`Error::Setting`] for impossible milestones, factors or rates.
     pub fn common_rate(&self) -> Result<Schedule> {
-        self.optimizer.schedule(self.training.epochs)
+        self.optimizer.schedule(self.training.epochs, self.curriculum.during_curriculum())
     }
 
     /// The curriculum of a model with these layers.

@@ -3,7 +3,7 @@
 #[cfg(feature = "cli")]
 use super::whole;
 use super::{check_whole, require};
-use crate::curriculum::{self, Plateau, Schedule, Shape};
+use crate::curriculum::{self, DuringCurriculum, Plateau, Schedule, Shape};
 use crate::error::{Error, Result};
 use crate::optim::{Rule, Settings};
 use serde::{Deserialize, Serialize};
@@ -151,6 +151,11 @@ impl OptimizerOptions {
         check_whole(&[("patience", self.patience)])
     }
 
+    /// Whether the common rate is not the same throughout.
+    pub(super) fn changes_rate(&self) -> bool {
+        self.schedule != ScheduleKind::Constant || self.warmup_epochs > 0.0
+    }
+
     /// The optimiser's settings.
     ///
     /// # Errors
@@ -169,11 +174,11 @@ impl OptimizerOptions {
         })
     }
 
-    /// The common rate over a run of so many epochs.
+    /// The common rate over a run of so many epochs, and what it does while rates grow.
     ///
     /// # Errors
     /// [`Error::Setting`] for impossible milestones, factors or rates.
-    pub fn schedule(&self, epochs: u64) -> Result<Schedule> {
+    pub fn schedule(&self, epochs: u64, during_curriculum: DuringCurriculum) -> Result<Schedule> {
         self.check()?;
         let shape = match self.schedule {
             ScheduleKind::Constant => Shape::Constant,
@@ -181,6 +186,6 @@ impl OptimizerOptions {
             ScheduleKind::Cosine => Shape::Cosine { epochs: epochs as f64, floor: self.final_rate / self.eta },
             ScheduleKind::Plateau => Shape::Plateau(Plateau::new(self.gamma, self.patience, self.final_rate)),
         };
-        Ok(Schedule { eta: self.eta, shape, warmup_epochs: self.warmup_epochs })
+        Ok(Schedule { eta: self.eta, shape, warmup_epochs: self.warmup_epochs, during_curriculum })
     }
 }

@@ -24,6 +24,10 @@ pub struct TrainingOptions {
     #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<usize>, help_heading = "Training"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub micro_batch: Option<usize>,
+    /// End training after so many epochs without a better one on the validation images [default: never]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, help_heading = "Training"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<u64>,
     /// Seed of initial weights, split, batch order, augmentation and dropout
     #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = 0, help_heading = "Training"))]
     pub seed: u64,
@@ -55,6 +59,7 @@ impl Default for TrainingOptions {
             epochs: 5,
             batch_size: 64,
             micro_batch: None,
+            early_stopping: None,
             seed: 0,
             log_every: 20,
             snr_every: 0,
@@ -74,6 +79,8 @@ impl TrainingOptions {
     pub fn check(&self) -> Result<()> {
         self.check_storable()?;
         require("epochs", self.epochs, self.epochs > 0, "at least 1")?;
+        let patience = self.early_stopping.unwrap_or(1);
+        require("early_stopping", patience, patience > 0, "at least 1")?;
         require("log_every", self.log_every, self.log_every > 0, "at least 1")?;
         require("batch_size", self.batch_size, (1..1 << 24).contains(&self.batch_size), "1 to 16777215")?;
         let alpha = self.mixup.unwrap_or(1.0);
@@ -98,6 +105,7 @@ impl TrainingOptions {
             ("batch_size", self.batch_size as u64),
             ("snr_batches", self.snr_batches),
             ("epochs", self.epochs),
+            ("early_stopping", self.early_stopping.unwrap_or(0)),
             ("log_every", self.log_every),
             ("snr_every", self.snr_every),
         ])
@@ -106,6 +114,12 @@ impl TrainingOptions {
     /// The options of the objective.
     pub fn objective(&self) -> ObjectiveOptions {
         ObjectiveOptions { label_smoothing: self.label_smoothing, loss: self.loss }
+    }
+
+    /// Whether training ends after `epoch`, where the best on the validation examples so far is `best`; both
+    /// count from 1. An epoch as good as the best is no better.
+    pub fn stops_after(&self, epoch: u64, best: u64) -> bool {
+        self.early_stopping.is_some_and(|patience| epoch.saturating_sub(best) >= patience)
     }
 
     /// Examples computed at a time: `micro_batch`, or the batch.

@@ -257,7 +257,7 @@ impl Session {
 
     /// An epoch has ended with this merit on the validation examples, on which the rates of a plateau depend.
     pub fn observe_epoch(&mut self, merit: f64) {
-        self.schedule.observe_epoch(merit);
+        self.schedule.observe_epoch(self.time, self.curriculum.grows_until(), merit);
     }
 
     /// What a plateau has seen so far.
