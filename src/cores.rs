@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use rayon::iter::{ParallelBridge, ParallelIterator};
-use rayon::{ThreadBuilder, ThreadPool, ThreadPoolBuilder};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::io;
 use std::num::NonZero;
 use std::sync::LazyLock;
@@ -38,8 +38,7 @@ pub fn in_parallel<T: Send, E: Send>(
     items: impl Iterator<Item = T> + Send,
     work: impl Fn(T) -> Result<(), E> + Sync + Send,
 ) -> Result<(), E> {
-    static WORKERS: LazyLock<Option<ThreadPool>> =
-        LazyLock::new(|| workers(cores(), &|worker| spawn("worker", || worker.run())));
+    static WORKERS: LazyLock<Option<ThreadPool>> = LazyLock::new(|| workers(cores(), &|work| spawn("worker", work)));
     in_parallel_on(WORKERS.as_ref(), items, work)
 }
 
@@ -62,23 +61,23 @@ fn cores() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-/// Starts a worker's thread.
-type Start<'s> = dyn Fn(ThreadBuilder) -> Result<JoinHandle<()>> + 's;
+/// What a thread is to do.
+type Work = Box<dyn FnOnce() + Send>;
 
-/// `count` threads that wait for work. Where the system grants fewer, half of those that it grants: the others are left to whatever
-/// else needs threads, such as the loader and the driver. None where there would be only one: the caller's own does as well.
-fn workers(count: usize, start: &Start<'_>) -> Option<ThreadPool> {
+/// `count` threads that wait for work. Where the system grants no more than those, half of what it grants: the rest is left to
+/// whatever else needs threads, such as the loader and the driver. None where there would be only one: the caller's own does as well.
+fn workers(count: usize, start: &dyn Fn(Work) -> Result<JoinHandle<()>>) -> Option<ThreadPool> {
     if count < 2 {
         return None;
     }
     let mut granted = vec![];
-    let begin = |worker| {
-        granted.push(start(worker).map_err(io::Error::other)?);
-        Ok(())
-    };
-    ThreadPoolBuilder::new().num_threads(count).spawn_handler(begin).build().ok().or_else(|| {
+    let mut begin = |work| start(work).map(|thread| granted.push(thread)).map_err(io::Error::other);
+    let builder = ThreadPoolBuilder::new().num_threads(count);
+    let pool = builder.spawn_handler(|worker| begin(Box::new(|| worker.run()))).build().ok();
+    let grants_one_more = |_: &ThreadPool| begin(Box::new(|| ())).is_ok();
+    pool.filter(grants_one_more).or_else(|| {
         let half = granted.len() / 2;
-        granted.into_iter().for_each(|worker| worker.join().expect("a worker that has no work does not panic"));
+        granted.into_iter().for_each(|thread| thread.join().expect("a worker that has no work does not panic"));
         workers(half, start)
     })
 }
@@ -86,9 +85,11 @@ fn workers(count: usize, start: &Start<'_>) -> Option<ThreadPool> {
 #[cfg(test)]
 mod tests {
     use super::{in_parallel, in_parallel_on, on_cores, spawn, workers};
+    use crate::clock::Instant;
     use crate::error::Error;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-    use std::sync::{Arc, Barrier};
+    use std::time::Duration;
 
     #[test]
     fn all_is_done_on_any_number_of_threads() {
@@ -110,7 +111,7 @@ mod tests {
 
     #[test]
     fn the_first_fault_counts_and_the_rest_is_done() {
-        let pool = workers(4, &|worker| spawn("worker", || worker.run()));
+        let pool = workers(4, &|work| spawn("worker", work));
         assert_eq!(pool.as_ref().map(|pool| pool.current_num_threads()), Some(4));
         for pool in [None, pool.as_ref()] {
             let done = AtomicUsize::new(0);
@@ -128,32 +129,39 @@ mod tests {
 
     #[test]
     fn work_is_done_on_several_threads_at_once() {
-        let pool = workers(2, &|worker| spawn("worker", || worker.run()));
-        let both = Barrier::new(2);
+        let pool = workers(2, &|work| spawn("worker", work));
+        let (here, until) = (AtomicUsize::new(0), Instant::now() + Duration::from_secs(60));
         let meet = |_| {
-            both.wait();
-            Ok::<(), ()>(())
+            here.fetch_add(1, Relaxed);
+            while here.load(Relaxed) < 2 && Instant::now() < until {
+                std::thread::yield_now();
+            }
+            if here.load(Relaxed) < 2 { Err("alone for a minute") } else { Ok(()) }
         };
         assert_eq!(in_parallel_on(pool.as_ref(), 0..2, meet), Ok(()));
     }
 
     #[test]
     fn where_fewer_threads_are_granted_half_of_them_work() {
-        for (granted, expected) in [(0, None), (1, None), (3, None), (4, Some(2)), (7, Some(3)), (8, Some(8))] {
+        for (granted, expected) in [(0, None), (3, None), (4, Some(2)), (7, Some(3)), (8, Some(4)), (9, Some(8))] {
             let running = Arc::new(AtomicUsize::new(0));
-            let pool = workers(8, &|worker| {
+            let pool = workers(8, &|work| {
                 if running.load(Relaxed) == granted {
                     return Err(Error::Failed("no more".into()));
                 }
                 running.fetch_add(1, Relaxed);
                 let running = running.clone();
                 spawn("worker", move || {
-                    worker.run();
+                    work();
                     running.fetch_sub(1, Relaxed);
                 })
             });
             assert_eq!(pool.as_ref().map(|pool| pool.current_num_threads()), expected, "{granted} granted");
-            assert_eq!(running.load(Relaxed), expected.unwrap_or(0), "threads that are left of {granted}");
+            let until = Instant::now() + Duration::from_secs(60);
+            while running.load(Relaxed) > expected.unwrap_or(0) {
+                assert!(Instant::now() < until, "{} threads are left of {granted}", running.load(Relaxed));
+                std::thread::yield_now();
+            }
             let done = AtomicUsize::new(0);
             let work = |_| {
                 done.fetch_add(1, Relaxed);
