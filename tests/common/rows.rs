@@ -12,7 +12,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 /// sigma of the blur, seed and step of dropout: what the rows' references assume.
 pub const CONTROLS: lerac::tape::Controls =
-    lerac::tape::Controls { step: 3, seed: 7, sigma: 0.8, pass: 0, mix: 0.75, reserved: [0; 3] };
+    lerac::tape::Controls { step: 3, seed: 7, sigma: 0.8, pass: 0, mix: 0.75, filled: 0, examples: 0, reserved: 0 };
 
 type Record = Box<dyn Fn(&mut Tape, &str, &[Var], &[ParamId]) -> Var + Send + Sync>;
 type Forward = Box<dyn Fn(&[Vec<f64>]) -> Vec<f64> + Send + Sync>;
