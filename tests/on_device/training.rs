@@ -302,16 +302,16 @@ fn early_stopping_ends_a_run(gpu: &Gpu) {
     assert_eq!(run(gpu, &patient, &data, &mut Silent).unwrap().summary.steps, 36);
 }
 
-/// Asks for a stop before the first validation batch after the `epoch`-th epoch's steps, and keeps the checkpoint of it.
-struct StopsBefore {
-    epoch: u64,
+/// Asks for a stop once the epoch's steps are done that `step` ends, before its validation, and keeps the checkpoint.
+struct StopsBeforeValidation {
     step: u64,
+    done: u64,
     checkpoint: Option<Checkpoint>,
 }
 
-impl Observer for StopsBefore {
+impl Observer for StopsBeforeValidation {
     fn step(&mut self, step: u64) {
-        self.step = step;
+        self.done = step;
     }
 
     fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<()> {
@@ -320,19 +320,22 @@ impl Observer for StopsBefore {
     }
 
     fn wants_to_stop(&self) -> bool {
-        self.step == 6 * self.epoch
+        self.done == self.step
     }
 }
 
 /// A run that learns and then stops early comes to the same end from any of its checkpoints: that of an epoch whose validation is still
 /// to come, and that of the last step, too.
 fn early_stopping_resumes_to_the_same_end(gpu: &Gpu) {
+    const STEPS: u64 = 10;
     let config = config().with(|c| {
         c.optimizer.eta = 0.05;
+        c.training.batch_size = 32;
+        c.data.validation = 80;
         c.training.epochs = 40;
         c.training.early_stopping = Some(2);
     });
-    let (data, mut kept) = (data(), Kept::default());
+    let (data, mut kept) = (shapes(400, 37, 5), Kept::default());
     let end = |outcome: Outcome| {
         let (weights, summary) = (outcome.session.snapshot().unwrap(), outcome.summary);
         (weights, summary.steps, summary.best_epoch, summary.scores, outcome.answers)
@@ -340,19 +343,19 @@ fn early_stopping_resumes_to_the_same_end(gpu: &Gpu) {
     let whole = end(run(gpu, &config, &data, &mut kept).unwrap());
     let (steps, epochs) = (whole.1, kept.epochs.len() as u64);
     assert!(
-        steps == 6 * epochs && whole.2 == epochs - 2 && (4..40).contains(&epochs),
+        steps == STEPS * epochs && whole.2 == epochs - 2 && (4..40).contains(&epochs),
         "{steps} steps, {epochs} epochs"
     );
     // All of them would take long.
-    let of_last_epochs = kept.checkpoints.iter().filter(|c| c.state.step + 12 >= steps);
+    let of_last_epochs = kept.checkpoints.iter().filter(|c| c.state.step + 2 * STEPS >= steps);
     let mut checkpoints: Vec<Checkpoint> = of_last_epochs.cloned().collect();
     assert_eq!(checkpoints.last().unwrap().state.step, steps);
-    for epoch in [epochs - 1, epochs] {
-        let mut stops = StopsBefore { epoch, step: 0, checkpoint: None };
+    for step in [steps - STEPS, steps] {
+        let mut stops = StopsBeforeValidation { step, done: 0, checkpoint: None };
         let stopped = run(gpu, &config, &data, &mut stops).err();
         assert!(matches!(stopped, Some(Error::Interrupted(_))), "{stopped:?}");
         let checkpoint = stops.checkpoint.expect("an interrupted run takes a checkpoint");
-        assert!(checkpoint.state.epoch_open && checkpoint.state.step == 6 * epoch);
+        assert!(checkpoint.state.epoch_open && checkpoint.state.step == step);
         checkpoints.push(checkpoint);
     }
     for checkpoint in checkpoints {
