@@ -92,7 +92,7 @@ pub fn record(model: &Model, task: &Task, batch_size: usize, mut tape: Tape, opt
     let outputs = task.goal.outputs();
     let logits = model(&mut net, x, outputs);
     let layers = net.into_layers();
-    let [n, k] = tape.shape(logits).rows();
+    let [n, k] = tape.shape(logits).flat();
     assert!((n, k) == (batch_size, outputs), "the model's result is [{n},{k}], not [{batch_size},{outputs}]");
     match task.goal {
         Goal::Class { label_smoothing, .. } => {

@@ -28,7 +28,7 @@ pub struct Targets {
 pub fn cross_entropy(tape: &mut Tape, name: &str, z: Var, batch: BufferId, targets: Targets) {
     let Targets { smoothing, mixed } = targets;
     assert!((0.0..1.0).contains(&smoothing), "{name}: needs 0 <= smoothing < 1, found {smoothing}");
-    let [n, k] = tape.shape(z).rows();
+    let [n, k] = tape.shape(z).flat();
     let sums = Sums::of_rows(tape, name, n);
     let controls = Operand::from(tape.controls()).uniform();
     let smoothing = (smoothing as f32).into();

@@ -14,6 +14,7 @@ pub mod max_pool;
 pub mod mean_pool;
 pub mod metrics;
 pub mod mixup;
+pub mod product;
 pub mod regression;
 pub mod relu;
 
@@ -52,13 +53,14 @@ pub const SHADERS: &[&Shader] = &[
     &cross_entropy::SHADER,
     &dropout::SHADER,
     &linear::SHADER,
-    &linear::WIDE_SHADER,
-    &linear::SHARED_SHADER,
     &load_batch::SHADER,
     &max_pool::SHADER,
     &mean_pool::SHADER,
     &metrics::SHADER,
     &mixup::SHADER,
+    &product::SHADER,
+    &product::WIDE_SHADER,
+    &product::SHARED_SHADER,
     &regression::SHADER,
     &relu::SHADER,
 ];

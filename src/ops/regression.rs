@@ -50,7 +50,7 @@ impl Regression {
 pub fn regression(tape: &mut Tape, name: &str, z: Var, batch: BufferId, regression: Regression) {
     let Regression { loss, mean, std } = regression;
     assert!(std > 0.0, "{name}: needs std > 0, found {std}");
-    let [n, outputs] = tape.shape(z).rows();
+    let [n, outputs] = tape.shape(z).flat();
     assert!(outputs == 1, "{name}: needs z [N,1], found {}", tape.shape(z));
     let sums = Sums::of_rows(tape, name, n);
     let constants = vec![

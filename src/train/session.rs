@@ -476,7 +476,7 @@ impl<'g> Session<'g> {
         batches: impl Iterator<Item = Result<HostBatch>>,
         mut see: impl FnMut(&[f32]),
     ) -> Result<Metrics> {
-        let [n, classes] = self.eval.tape().shape(self.eval_logits).rows();
+        let [n, classes] = self.eval.tape().shape(self.eval_logits).flat();
         let range = self.eval.value(self.eval_logits).part(0, 4 * (n * classes) as u64);
         self.evaluate_each(batches, |batch| {
             let logits: Vec<f32> = self.gpu.read(&range)?;
