@@ -27,6 +27,7 @@ fn main() -> Result<()> {
         let x = net.conv2d("conv", x, Conv::same3x3(12, 2));
         let x = net.batch_norm_relu("bn", x);
         let x = net.max_pool("pool", x, Window::square(4));
+        let x = net.flatten(x);
         net.linear("linear", x, classes)
     });
     let task = Task::new([3, 32, 32], 10);

@@ -357,9 +357,9 @@ fn constants_are_the_same_in_both_languages() {
     has("conv2d_uneven", format!("const O_TILE: u32 = {}u;", lerac::ops::conv2d::WIDE_CHANNELS));
     has("conv2d_spread", format!("const PACKED: u32 = {}u;", lerac::ops::conv2d::WIDE_CHANNELS));
     has("conv2d_spread", format!("const O_TILE: u32 = {}u;", lerac::ops::conv2d::SPREAD_CHANNELS));
-    has("linear", format!("const TILE: u32 = {}u;", lerac::ops::linear::TILE));
-    has("linear_wide", format!("const ROWS: u32 = {}u;", lerac::ops::linear::WIDE_ROWS));
-    has("linear_wide", format!("const COLUMNS: u32 = {}u;", lerac::ops::linear::WIDE_COLUMNS));
+    has("product", format!("const TILE: u32 = {}u;", lerac::ops::product::TILE));
+    has("product_wide", format!("const ROWS: u32 = {}u;", lerac::ops::product::WIDE_ROWS));
+    has("product_wide", format!("const COLUMNS: u32 = {}u;", lerac::ops::product::WIDE_COLUMNS));
     has("update", format!("run.first_block * {}u", lerac::tensor::BLOCK / 4));
     for loss in ["cross_entropy", "metrics", "regression"] {
         has(loss, format!("const PADDING: u32 = {:#x}u;", lerac::ops::metrics::PADDING));

@@ -279,15 +279,22 @@ impl<'t> Net<'t> {
         ops::batch_norm::batch_norm(self.tape, &full, x, norm, after)
     }
 
-    /// A linear layer with bias. Begins a layer. Weights and bias: uniform within 1 / sqrt(C), as PyTorch's `nn.Linear`.
+    /// A linear layer with bias over the last axis of x: `[...,C]` becomes `[...,outputs]`. Begins a layer.
+    /// Weights and bias: uniform within 1 / sqrt(C), as PyTorch's `nn.Linear`.
     pub fn linear(&mut self, name: &str, x: Var, outputs: usize) -> Var {
         self.begin_layer(name);
-        let [_, c] = self.tape.shape(x).rows();
+        let [_, c] = self.tape.shape(x).last_axis();
         let init = Init::Uniform(1.0 / (c as f64).sqrt());
         let w = self.parameter(&format!("{name}.weight"), [outputs, c], init, Group::Weight);
         let bias = self.parameter(&format!("{name}.bias"), [outputs], init, Group::Bias);
         let full = self.full_name(name);
         ops::linear::linear(self.tape, &full, x, w, bias)
+    }
+
+    /// x `[N,...]` as `[N,rest]`, a view: what a linear layer over all of an example reads.
+    pub fn flatten(&mut self, x: Var) -> Var {
+        let flat = self.tape.shape(x).flat();
+        self.tape.view(x, flat)
     }
 
     /// Rectified linear unit.
@@ -326,7 +333,7 @@ impl<'t> Net<'t> {
         ops::mean_pool::mean_pool(self.tape, &full, x, kernel, stride)
     }
 
-    /// Mean over each plane.
+    /// Mean over each plane of x `[N,C,H,W]`: `[N,C]`.
     pub fn global_mean_pool(&mut self, name: &str, x: Var) -> Var {
         let full = self.full_name(name);
         ops::mean_pool::global_mean_pool(self.tape, &full, x)

@@ -13,6 +13,7 @@ pub mod max_pool;
 pub mod mean_pool;
 pub mod mixup;
 pub mod pixels;
+pub mod product;
 pub mod regression;
 pub mod relu;
 pub mod sums;
@@ -52,12 +53,13 @@ pub const SHADERS: &[&Shader] = &[
     &cross_entropy::SHADER,
     &dropout::SHADER,
     &linear::SHADER,
-    &linear::WIDE_SHADER,
-    &linear::SHARED_SHADER,
     &max_pool::SHADER,
     &mean_pool::SHADER,
     &mixup::SHADER,
     &pixels::SHADER,
+    &product::SHADER,
+    &product::WIDE_SHADER,
+    &product::SHARED_SHADER,
     &regression::SHADER,
     &relu::SHADER,
     &sums::SHADER,

@@ -62,7 +62,7 @@ pub fn regression(
 ) {
     let Regression { loss, mean, std } = regression;
     assert!(std > 0.0, "{name}: needs std > 0, found {std}");
-    let [n, outputs] = tape.shape(z).rows();
+    let [n, outputs] = tape.shape(z).flat();
     assert!(outputs == 1, "{name}: needs z [N,1], found {}", tape.shape(z));
     let rows: Operand = tape.buffer(&format!("{name}.rows"), (4 * n * COLUMNS) as u64).into();
     let controls = Operand::from(tape.controls()).uniform();

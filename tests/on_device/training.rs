@@ -137,6 +137,7 @@ fn passes_are_a_batch(gpu: &Gpu) {
         let x = net.conv2d("conv", x, Conv { bias: true, ..Conv::same3x3(5, 2) });
         let x = net.relu("relu", x);
         let x = net.dropout("dropout", x, 0.4);
+        let x = net.flatten(x);
         net.linear("linear", x, classes)
     });
     let data = data().train;

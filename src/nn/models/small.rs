@@ -31,6 +31,7 @@ pub(super) fn lenet(net: &mut Net, x: Var, classes: usize) -> Var {
     let x = net.conv2d("conv2", x, conv(16, 0));
     let x = net.relu("relu2", x);
     let x = net.max_pool("pool2", x, Window::square(2));
+    let x = net.flatten(x);
     let x = net.linear("fc1", x, 120);
     let x = net.relu("relu3", x);
     let x = net.linear("fc2", x, 84);
