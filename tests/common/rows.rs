@@ -379,17 +379,25 @@ fn concat([n, c, h, w]: [usize; 4], more: usize) -> Row {
     }
 }
 
-/// Input, (output channels, kernel), (stride, padding, groups), bias.
+/// Input, (output channels, extent of the square kernel), (stride, padding, groups), bias.
 fn conv(x: [usize; 4], (o, k): (usize, usize), (stride, padding, groups): (usize, usize, usize), bias: bool) -> Row {
-    let options = conv2d::Options { stride, padding, groups };
-    let w = [o, x[1] / groups, k, k];
+    convolution(x, (o, [k, k]), conv2d::Options { groups, ..conv2d::Options::square(stride, padding) }, bias)
+}
+
+/// Input, (output channels, kernel), options, bias.
+fn convolution(x: [usize; 4], (o, [kh, kw]): (usize, [usize; 2]), options: conv2d::Options, bias: bool) -> Row {
+    let conv2d::Options { stride, padding, groups } = options;
+    let w = [o, x[1] / groups, kh, kw];
     let geometry = conv2d::Geometry::new("row", x, w, options);
     let mut params: Vec<Shape> = vec![w.into()];
     params.extend(bias.then(|| Shape::from([o])));
     let [_, _, oh, ow] = geometry.y();
+    let one_or_two = |[h, w]: [usize; 2]| if h == w { h.to_string() } else { format!("{h}x{w}") };
     Row {
         name: format!(
-            "conv2d {x:?} -> {o}, {k}x{k}/{stride}, padding {padding}, groups {groups}{}",
+            "conv2d {x:?} -> {o}, {kh}x{kw}/{}, padding {}, groups {groups}{}",
+            one_or_two(stride),
+            one_or_two(padding),
             if bias { ", bias" } else { "" }
         ),
         inputs: vec![x.into()],
@@ -403,7 +411,7 @@ fn conv(x: [usize; 4], (o, k): (usize, usize), (stride, padding, groups): (usize
             gradients
         }),
         linear: !bias,
-        multiply_adds: (x[0] * o * oh * ow * w[1] * k * k) as u64,
+        multiply_adds: (x[0] * o * oh * ow * w[1] * kh * kw) as u64,
         gain: 1.0,
         offset: 0.0,
     }
@@ -413,6 +421,7 @@ fn conv(x: [usize; 4], (o, k): (usize, usize), (stride, padding, groups): (usize
 pub fn rows() -> Vec<Row> {
     use Activation::{Identity, Relu, Relu6};
     let window = |kernel, stride, padding| Window { kernel, stride, padding };
+    let oblong = |stride, padding, groups| conv2d::Options { stride, padding, groups };
     vec![
         relu([1].into()),
         relu([7].into()),
@@ -568,6 +577,19 @@ pub fn rows() -> Vec<Row> {
         // For shared tiles: several tiles of rows, of columns and of terms, the last one partial.
         conv([3, 15, 8, 9], (70, 3), (1, 1, 1), true),
         conv([2, 70, 6, 5], (66, 1), (1, 0, 2), false),
+        // Kernels, strides and paddings that differ along the axes: odd rows, whole vec4, groups, several tiles of channels and columns.
+        convolution([2, 3, 7, 5], (5, [3, 1]), oblong([1, 1], [1, 0], 1), true),
+        convolution([1, 4, 6, 9], (6, [1, 5]), oblong([1, 1], [0, 2], 2), false),
+        convolution([2, 4, 13, 11], (6, [7, 3]), oblong([2, 1], [3, 0], 2), true),
+        convolution([2, 3, 9, 14], (9, [1, 3]), oblong([1, 2], [0, 1], 1), false),
+        convolution([1, 3, 8, 16], (20, [3, 1]), oblong([1, 1], [1, 0], 1), false),
+        convolution([2, 5, 8, 12], (4, [3, 3]), oblong([2, 1], [1, 1], 1), false),
+        convolution([2, 5, 5, 16], (7, [3, 3]), oblong([1, 1], [1, 0], 1), true),
+        convolution([1, 2, 10, 13], (3, [2, 4]), oblong([1, 3], [0, 1], 1), false),
+        convolution([1, 2, 13, 10], (3, [4, 2]), oblong([3, 1], [1, 0], 1), false),
+        convolution([3, 6, 4, 8], (6, [3, 3]), oblong([2, 1], [1, 1], 6), false),
+        convolution([3, 5, 6, 6], (10, [1, 1]), oblong([1, 2], [0, 0], 1), true),
+        convolution([2, 33, 5, 20], (40, [1, 7]), oblong([1, 1], [0, 3], 1), false),
         // Slices of several rows in the weight gradient, the last one partial.
         conv([5, 16, 31, 5], (40, 3), (1, 1, 1), false),
     ]
