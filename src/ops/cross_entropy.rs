@@ -55,10 +55,8 @@ pub fn cross_entropy(tape: &mut Tape, name: &str, z: Var, labels: Operand, sums:
     let grid = linear_grid(n, LANES);
     let read = vec![Operand::from(z).read(), labels.read(), controls];
     let with = |last| [read.clone(), vec![last]].concat();
-    let forward = vec![
-        kernels.dispatch("forward", with(rows.write()), grid),
-        sums.add(tape, rows, [n, COLUMNS], per_example),
-    ];
+    let forward =
+        vec![kernels.dispatch("forward", with(rows.write()), grid), sums.add(tape, rows, [n, COLUMNS], per_example)];
     let mut backward = vec![];
     if tape.needs_gradient(z) {
         backward.push(kernels.dispatch("backward", with(Operand::Gradient(z).write()), grid));

@@ -122,9 +122,11 @@ pub struct ObjectiveOptions {
 pub fn objective_for(form: &Form, options: ObjectiveOptions) -> Result<Arc<dyn Objective>> {
     let target = form.targets.first().map(|column| (&column.name, &column.meaning));
     match target {
-        Some((name, Meaning::Classes(classes))) => {
-            Ok(Arc::new(Class { target: name.clone(), classes: classes.clone(), label_smoothing: options.label_smoothing }))
-        }
+        Some((name, Meaning::Classes(classes))) => Ok(Arc::new(Class {
+            target: name.clone(),
+            classes: classes.clone(),
+            label_smoothing: options.label_smoothing,
+        })),
         Some((name, Meaning::Number { unit, mean, std })) => {
             let loss = options.loss.unwrap_or(Loss::L1);
             let regression = Regression { loss, mean: *mean, std: *std };
