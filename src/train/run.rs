@@ -394,7 +394,7 @@ impl Training<'_> {
         self.seconds = state.seconds;
         self.clock = Clock::from(state.interval_seconds);
         self.loader = loader(self.task, &self.division, state.step);
-        if !self.epoch_open && state.step % self.session.time().steps_per_epoch == 0 {
+        if !self.epoch_open && state.step.is_multiple_of(self.session.time().steps_per_epoch) {
             self.stop_early();
         }
         Ok(())
