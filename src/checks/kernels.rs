@@ -34,6 +34,14 @@ fn outcome(gpu: &Gpu, row: &Row, mut tape: Tape, uses: usize, values: &[Vec<f64>
     if let Some(controls) = program.buffer_named(tape::CONTROLS) {
         gpu.write(controls, 0, &[CONTROLS]);
     }
+    for (name, words) in &row.buffers {
+        for i in 0..uses {
+            let of_use = if i == 0 { name.clone() } else { name.replacen("op", &format!("op{i}"), 1) };
+            if let Some(range) = program.buffer_named(&of_use) {
+                gpu.write(range, 0, words);
+            }
+        }
+    }
     // Gradients of parameters lie in an arena, which starts at 0: NaN shows where one is added to instead of stored.
     for span in storage.layout.spans() {
         storage.grads.write(gpu, span, &vec![f32::NAN; span.count]);

@@ -34,6 +34,8 @@ pub struct Row {
     pub forward: Forward,
     /// The gradient of each of them, from dy, in f64.
     pub backward: Backward,
+    /// Words of buffers that the host writes, by the names that they have on the tape where the operation is called `op`.
+    pub buffers: Vec<(String, Vec<u32>)>,
     /// Whether y is linear in the first input.
     pub linear: bool,
     /// Whether it ends in an activation that lets some values pass unchanged, so that a NaN may be lost in it.
@@ -60,6 +62,7 @@ impl Row {
             record: Box::new(|_, name, _, _| panic!("{name}: the row does not say how it is recorded")),
             forward: Box::new(|_| panic!("the row has no reference")),
             backward: Box::new(|_, _| panic!("the row has no reference")),
+            buffers: vec![],
             linear: false,
             activates: false,
             multiply_adds: 0,
@@ -74,6 +77,12 @@ impl Row {
         record: impl Fn(&mut Tape, &str, &[Var], &[ParamId]) -> Var + Send + Sync + 'static,
     ) -> Self {
         Self { record: Box::new(record), ..self }
+    }
+
+    /// A buffer that the host writes, by its name on the tape where the operation is called `op`.
+    pub fn buffer(mut self, name: &str, words: Vec<u32>) -> Self {
+        self.buffers.push((name.to_owned(), words));
+        self
     }
 
     /// Its reference: y of the operands, and the gradient of each of them from dy.
