@@ -164,7 +164,8 @@ impl<'g> Session<'g> {
         let batches = [train.batch, eval.batch];
         let eval_logits = eval.logits;
         let update = Update::new(train.tape.parameters(), &storage.layout, train.layers.len(), parts.settings);
-        // All kernels at once, so that no core is idle while the last kernel of one program is compiled.
+        // All kernels at once, so that no core is idle while the last kernel of one program is
+        // compiled.
         let dispatches = [train.tape.dispatches(), eval.tape.dispatches()].concat();
         gpu.compile(dispatches.iter().map(Dispatch::pipeline).chain(update.launches().map(Dispatch::pipeline)))?;
         // Training and evaluation never run at the same time.
