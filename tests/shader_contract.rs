@@ -316,7 +316,8 @@ fn structs_lie_as_in_rust() {
         ("error_fraction", offset_of!(Metrics, error_fraction)),
         ("error_whole", offset_of!(Metrics, error_whole)),
     ];
-    // These are private: what their definitions in optim/table.rs and optim/update.rs say, four bytes each without gaps.
+    // These are private: what their definitions in optim/table.rs and optim/update.rs say, four
+    // bytes each without gaps.
     let words = |names: &[&'static str]| names.iter().enumerate().map(|(i, &n)| (n, 4 * i)).collect::<Vec<_>>();
     let step = words(&["beta1", "beta2", "rest1", "rest2", "epsilon", "correction1", "correction2_sqrt", "max_norm"]);
     let hyper = words(&["learning_rate", "weight_decay", "trained"]);

@@ -191,8 +191,9 @@ impl<'t> Net<'t> {
         Declared { name, shape, init, layer: self.layers.len() - 1, group }
     }
 
-    /// Declares a trained tensor of the current layer, so that a model can bring operations of its own. `group` says what
-    /// it is to the layer: parameters of one layer and group share a learning rate and a weight decay.
+    /// Declares a trained tensor of the current layer, so that a model can bring operations of its
+    /// own. `group` says what it is to the layer: parameters of one layer and group share a
+    /// learning rate and a weight decay.
     ///
     /// # Panics
     /// If no layer has begun: [`Net::layer`], a convolution or a linear layer begins one.
