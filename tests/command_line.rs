@@ -145,6 +145,9 @@ fn unusual() -> Config {
         c.optimizer.eta = 0.1 + 0.2;
         c.optimizer.name = "adamw".into();
         c.optimizer.momentum = 0.8;
+        c.optimizer.beta1 = 0.8;
+        c.optimizer.beta2 = 0.99;
+        c.optimizer.epsilon = 1e-7;
         c.optimizer.nesterov = true;
         c.optimizer.weight_decay = 1e-3;
         c.optimizer.spare_norm_and_bias = true;

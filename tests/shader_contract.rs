@@ -316,7 +316,8 @@ fn structs_lie_as_in_rust() {
         ("error_fraction", offset_of!(Metrics, error_fraction)),
         ("error_whole", offset_of!(Metrics, error_whole)),
     ];
-    // These are private: what their definitions in optim/table.rs and optim/update.rs say, four bytes each without gaps.
+    // These are private: what their definitions in optim/table.rs and optim/update.rs say, four
+    // bytes each without gaps.
     let words = |names: &[&'static str]| names.iter().enumerate().map(|(i, &n)| (n, 4 * i)).collect::<Vec<_>>();
     let step = words(&["beta1", "beta2", "rest1", "rest2", "epsilon", "correction1", "correction2_sqrt", "max_norm"]);
     let hyper = words(&["learning_rate", "weight_decay", "trained"]);
@@ -357,9 +358,9 @@ fn constants_are_the_same_in_both_languages() {
     has("conv2d_uneven", format!("const O_TILE: u32 = {}u;", lerac::ops::conv2d::WIDE_CHANNELS));
     has("conv2d_spread", format!("const PACKED: u32 = {}u;", lerac::ops::conv2d::WIDE_CHANNELS));
     has("conv2d_spread", format!("const O_TILE: u32 = {}u;", lerac::ops::conv2d::SPREAD_CHANNELS));
-    has("linear", format!("const TILE: u32 = {}u;", lerac::ops::linear::TILE));
-    has("linear_wide", format!("const ROWS: u32 = {}u;", lerac::ops::linear::WIDE_ROWS));
-    has("linear_wide", format!("const COLUMNS: u32 = {}u;", lerac::ops::linear::WIDE_COLUMNS));
+    has("product", format!("const TILE: u32 = {}u;", lerac::ops::product::TILE));
+    has("product_wide", format!("const ROWS: u32 = {}u;", lerac::ops::product::WIDE_ROWS));
+    has("product_wide", format!("const COLUMNS: u32 = {}u;", lerac::ops::product::WIDE_COLUMNS));
     has("update", format!("run.first_block * {}u", lerac::tensor::BLOCK / 4));
     for loss in ["cross_entropy", "metrics", "regression"] {
         has(loss, format!("const PADDING: u32 = {:#x}u;", lerac::ops::metrics::PADDING));

@@ -1,10 +1,12 @@
-//! Updates as they are recorded, without a device: the rows of the layer table, the launches, and what is said of them.
+//! Updates as they are recorded, without a device: the rows of the layer table, the launches, and
+//! what is said of them.
 
 use lerac::optim::{Operand, Row, Rule, Settings, Update};
 use lerac::tape::{Declared, Group, Init};
 use lerac::tensor::Layout;
 
-/// A norm before its weight, as pre-activation blocks have it, and a weight of 20 blocks with a bias.
+/// A norm before its weight, as pre-activation blocks have it, and a weight of 20 blocks with a
+/// bias.
 fn parameters() -> Vec<Declared> {
     let tensors = [
         (vec![3], 0, Group::Norm),
@@ -65,7 +67,8 @@ fn a_description_names_kernels_bytes_and_operands() {
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines.len(), 1 + 3, "{text}");
     assert!(lines[1].contains("squares") && lines[1].ends_with("gradients 0, clip sums, trained blocks 0"), "{text}");
-    // 24 blocks in 6 runs of 12 bytes, 4 rows of 12 bytes; a parameter, a gradient and two moments a weight.
+    // 24 blocks in 6 runs of 12 bytes, 4 rows of 12 bytes; a parameter, a gradient and two moments
+    // a weight.
     let bytes = 32 + 4 * 24 * 1024 + 6 * 12 + 4 * 12 + size_of::<lerac::ops::metrics::Metrics>() + 16;
     assert!(lines[3].contains("adam") && lines[3].contains(&format!(" {bytes} ")), "{bytes} bytes: {text}");
     let operands =

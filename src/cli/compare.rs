@@ -8,7 +8,10 @@ use crate::data::Splits;
 use crate::error::{Error, Result};
 use crate::files::{DirectoryLock, write_whole};
 use crate::gpu::Gpu;
-use crate::study::{self, Comparison, Finished, RunDir, Saving, Setting, report, results_csv};
+use crate::records::{Finished, RunDir, Saving};
+use crate::study::{Comparison, Setting, write_report};
+use crate::train::Task;
+use crate::trainer::{Start, Trainer};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
@@ -36,10 +39,10 @@ pub(super) struct CompareArgs {
     quiet: bool,
 }
 
-/// Trains one run into its directory, or goes on with it, and reads it back.
+/// Trains one run into its directory, or continues it, and reads it back.
 fn train(gpu: &Gpu, run: &Run, splits: &Splits, saving: Saving, progress: Progress) -> Result<Finished> {
-    let opened = RunDir::open(&run.dir, &run.config, saving, false)?;
-    super::train::fill(gpu, &run.config, splits, opened, &run.arm, progress)?;
+    let trainer = Trainer::of(gpu, Task::of(&run.config, splits)?).title(&run.arm);
+    trainer.kept(&run.dir, saving, Start::Continue).observer(progress).run()?;
     let finished = Finished::load(&run.dir, &run.arm, &run.config, None)?;
     finished.ok_or_else(|| Error::option("--out", format!("{} has vanished", run.dir.display())))
 }
@@ -149,13 +152,7 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
 
 /// Writes and prints what the finished runs say.
 fn show(out: &Path, setting: &Setting<'_>, finished: &[Finished]) -> Result<()> {
-    let comparison = Comparison::of(finished, setting.baseline);
-    study::pictures(finished, out)?;
-    let json = serde_json::to_string_pretty(&comparison).expect("a comparison is plain data");
-    write_whole(&out.join("compare.json"), json.as_bytes())?;
-    write_whole(&out.join("results.csv"), &results_csv(finished))?;
-    let html = report(setting, &comparison, finished, out)?;
-    write_whole(&out.join("report.html"), html.as_bytes())?;
+    let comparison = write_report(setting, finished, out)?;
     print(&table(&comparison));
     comparison.in_words().iter().for_each(|sentence| print(sentence));
     let (config, summary) = (setting.config, &finished[0].summary);

@@ -57,9 +57,8 @@ pub(super) fn run(args: &EvalArgs, matches: &ArgMatches) -> Result<()> {
             let others = scores.measures.iter().zip(&scores.values).skip(1);
             let others: String =
                 others.map(|(measure, value)| format!(", {} {}", measure.name, measure.text(*value))).collect();
-            let baseline = baseline.map_or(String::new(), |baseline| {
-                format!(" ({}: {})", baseline.name, measure.text(baseline.value))
-            });
+            let baseline = baseline
+                .map_or(String::new(), |baseline| format!(" ({}: {})", baseline.name, measure.text(baseline.value)));
             let (name, loss) = (&measure.name, scores.loss);
             format!("test {name} {scores}{baseline} of {examples} examples{others}, loss {loss:.4}")
         }

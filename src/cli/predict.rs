@@ -36,13 +36,17 @@ pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
     let splits = Source { cache: None, skip_bad: false, ..config.data.source() }.open(&mut |_| ())?;
     let task = Task::of(&config, &splits)?;
     if splits.test.form().classes().is_empty() && args.top.is_some() {
-        return Err(Error::option("--top", format!("is for classes, which {} has not; leave it out", config.data.name)));
+        return Err(Error::option(
+            "--top",
+            format!("is for classes, which {} has not; leave it out", config.data.name),
+        ));
     }
     let given = splits.test.of_files(&args.images)?;
     let gpu = args.device.open()?;
     let session = trained(&gpu, &task)?;
     let indices: Vec<u32> = (0..given.len() as u32).collect();
-    let batches = indices.chunks(config.training.batch_size).map(|i| Batch::gather(&*given, i, config.training.batch_size, None));
+    let batches =
+        indices.chunks(config.training.batch_size).map(|i| Batch::gather(&*given, i, config.training.batch_size, None));
     for (path, outputs) in args.images.iter().zip(session.outputs(batches)?) {
         if outputs.iter().any(|output| !output.is_finite()) {
             let message = format!(

@@ -12,14 +12,8 @@ use std::time::Duration;
 /// As long as a log stays without a line.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// A run's bar, before it has a directory.
+/// Shows a run while it trains; its bar goes when it is dropped.
 pub(super) struct Progress {
-    bar: ProgressBar,
-    quiet: bool,
-}
-
-/// Shows a run while it trains.
-pub(super) struct Shown {
     bar: ProgressBar,
     quiet: bool,
     /// When the latest line was said.
@@ -91,7 +85,7 @@ impl Progress {
     pub(super) fn new(title: &str, quiet: bool, bars: &MultiProgress) -> Self {
         let bar = bar(bars, quiet, 0, "{prefix} {bar:30} {pos}/{len} {msg} ETA {eta}");
         bar.set_prefix(title.to_owned());
-        Self { bar, quiet }
+        Self { bar, quiet, said: Instant::now() }
     }
 
     /// A bar that counts runs, where there is more than one.
@@ -101,20 +95,8 @@ impl Progress {
         bar
     }
 
-    /// The bar of a run that begins.
-    pub(super) fn start(self) -> Shown {
-        Shown { bar: self.bar, quiet: self.quiet, said: Instant::now() }
-    }
-}
-
-impl Shown {
-    /// Takes the bar away.
-    pub(super) fn finish(self) {
-        self.bar.finish_and_clear();
-    }
-
     /// A line of what happens.
-    pub(super) fn say(&self, line: &str) {
+    fn say(&self, line: &str) {
         if self.quiet {
             return;
         }
@@ -130,7 +112,17 @@ impl Shown {
     }
 }
 
-impl Observer for Shown {
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Observer for Progress {
+    fn note(&mut self, text: &str) {
+        say(&format!("note: {text}"));
+    }
+
     fn begin(&mut self, plan: &SessionPlan, _layers: &[Layer], steps: u64) -> Result<()> {
         self.bar.set_length(steps);
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);

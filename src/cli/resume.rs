@@ -4,8 +4,10 @@ use super::progress::open_data;
 use super::saving::SavingArgs;
 use super::{DeviceArgs, print, say, train};
 use crate::error::{Error, Result};
-use crate::study::RunDir;
+use crate::records::RunDir;
 use crate::train::Config;
+use crate::train::Task;
+use crate::trainer::Start;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -54,10 +56,13 @@ pub(super) fn run(args: &ResumeArgs) -> Result<()> {
     if !RunDir::can_be_resumed(dir) {
         say(&format!("note: {shown} holds no checkpoint; the run begins anew"));
     }
-    match RunDir::open(dir, &config, args.saving.start()?, args.force) {
+    let start = if args.force { Start::ContinueAnyway } else { Start::Continue };
+    let saving = args.saving.start()?;
+    let task = Task::of(&config, &splits)?;
+    match train::carry_out(&gpu, &task, (dir, saving, start), &args.shown) {
         // Another process has finished it meanwhile.
-        Err(_) if RunDir::is_finished(dir) => show_finished(args),
-        opened => train::carry_out(&gpu, &config, &splits, opened?, dir, &args.shown),
+        Err(Error::Option { .. }) if RunDir::is_finished(dir) => show_finished(args),
+        carried_out => carried_out,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::say;
 use crate::cores::spawn;
 use crate::error::{Error, Result};
-use crate::study::Saving;
+use crate::records::Saving;
 use crate::train::whole;
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};

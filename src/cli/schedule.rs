@@ -2,11 +2,11 @@
 
 use super::{ConfigArgs, note_what_is_idle, print};
 use crate::curriculum::{Layer, Time, rates};
+use crate::data::{Meaning, plain_form};
 use crate::error::{Error, Result};
 use crate::files::write_shared_by;
-use crate::data::{Meaning, plain_form};
-use crate::nn::objective::objective_for;
 use crate::nn;
+use crate::nn::objective::objective_for;
 use crate::study::plots::{self, HeatMap};
 use crate::tape::{Mode, Tape};
 use crate::train::{Config, Method, ScheduleKind, whole};

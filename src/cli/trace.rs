@@ -3,7 +3,7 @@
 use super::progress::open_data;
 use super::{ConfigArgs, DeviceArgs, print};
 use crate::error::Result;
-use crate::study;
+use crate::records;
 use crate::train::{Task, whole};
 use clap::{ArgMatches, Args};
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ pub(super) fn run(args: &TraceArgs, matches: &ArgMatches) -> Result<()> {
     config.check()?;
     let splits = open_data(&config.data.source(), false)?;
     let gpu = args.device.open()?;
-    study::trace(&gpu, &Task::of(&config, &splits)?, args.steps, &args.out)?;
+    records::trace(&gpu, &Task::of(&config, &splits)?, args.steps, &args.out)?;
     let out = args.out.display();
     print(&format!(
         "{} steps of {} in {out}; check them: python3 examples/check_with_torch.py {out}",

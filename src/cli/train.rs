@@ -3,11 +3,12 @@
 use super::progress::{Progress, open_data};
 use super::saving::SavingArgs;
 use super::{ConfigArgs, DeviceArgs, note_what_is_idle, print, say, table_of, tune};
-use crate::data::Splits;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::study::{RunDir, bench};
-use crate::train::{self, Checkpoint, Config, Outcome, Summary, Task};
+use crate::records::{RunDir, Saving};
+use crate::study::bench;
+use crate::train::{Config, Summary, Task};
+use crate::trainer::{Start, Trainer};
 use clap::{ArgMatches, Args};
 use indicatif::MultiProgress;
 use std::path::{Path, PathBuf};
@@ -65,36 +66,29 @@ pub(super) fn run(args: &TrainArgs, matches: &ArgMatches) -> Result<()> {
     let splits = open_data(&config.data.source(), args.shown.quiet)?;
     let gpu = args.device.open()?;
     if args.tune || args.tuned {
-        config.kernels = tune::kernels(
-            &gpu,
-            &config,
-            splits.train.form(),
-            args.tune,
-            args.shown.quiet,
-        )?;
+        config.kernels = tune::kernels(&gpu, &config, splits.train.form(), args.tune, args.shown.quiet)?;
     }
-    let dir = RunDir::create(&args.out, &config, args.saving.start()?)?;
-    carry_out(&gpu, &config, &splits, (dir, None), &args.out, &args.shown)
+    let saving = args.saving.start()?;
+    carry_out(&gpu, &Task::of(&config, &splits)?, (&args.out, saving, Start::New), &args.shown)
 }
 
-/// Trains, or goes on with training, and prints the result.
+/// Trains, or continues training, and prints the result.
 pub(super) fn carry_out(
     gpu: &Gpu,
-    config: &Config,
-    splits: &Splits,
-    opened: (RunDir, Option<Checkpoint>),
-    out: &Path,
+    task: &Task,
+    (out, saving, start): (&Path, Saving, Start),
     shown: &ShownArgs,
 ) -> Result<()> {
     if shown.profile {
         bench::can_profile(gpu)?;
     }
-    let title = format!("{} {} on {}", config.model.name, config.curriculum.method, config.data.name);
+    let Config { data, model, curriculum, .. } = &task.config;
+    let title = format!("{} {} on {}", model.name, curriculum.method, data.name);
     let progress = Progress::new(&title, shown.quiet, &MultiProgress::new());
-    let trained = fill(gpu, config, splits, opened, &config.curriculum.method.to_string(), progress);
-    let outcome = trained.map_err(|error| match error {
+    let trainer = Trainer::of(gpu, task.clone()).kept(out, saving, start).observer(progress);
+    let outcome = trainer.run().map_err(|error| match error {
         Error::Interrupted(place) if RunDir::can_be_resumed(out) => {
-            Error::Interrupted(format!("{place}; `lerac resume {}` goes on with it", out.display()))
+            Error::Interrupted(format!("{place}; `lerac resume {}` continues it", out.display()))
         }
         Error::Device(fault) if RunDir::can_be_resumed(out) => {
             Error::Device(format!("{fault}; `lerac resume {}` continues after the last checkpoint", out.display()))
@@ -110,47 +104,6 @@ pub(super) fn carry_out(
         false => in_words(&outcome.summary, out),
     });
     Ok(())
-}
-
-/// Trains into a directory, from its checkpoint on if there is one.
-pub(super) fn fill(
-    gpu: &Gpu,
-    config: &Config,
-    splits: &Splits,
-    (mut dir, checkpoint): (RunDir, Option<Checkpoint>),
-    method: &str,
-    progress: Progress,
-) -> Result<Outcome> {
-    let notes = std::mem::take(&mut dir.notes);
-    let task = Task::of(config, splits)?;
-    let mut shown = progress.start();
-    notes.iter().for_each(|note| say(&format!("note: {note}")));
-    let outcome = match &checkpoint {
-        None => train::run(gpu, &task, &mut (&mut shown, &mut dir)),
-        Some(checkpoint) => {
-            let state = &checkpoint.state;
-            shown.say(&format!("continues after step {}", state.step));
-            if state.adapter != gpu.info().name {
-                say(&format!(
-                    "note: the checkpoint was made on {}; on {} results agree up to rounding only",
-                    state.adapter,
-                    gpu.info().name
-                ));
-            }
-            if state.version != env!("CARGO_PKG_VERSION") {
-                say(&format!(
-                    "note: the checkpoint was made by lerac {}; what {} does from here on may differ by rounding",
-                    state.version,
-                    env!("CARGO_PKG_VERSION")
-                ));
-            }
-            train::resume(gpu, &task, checkpoint, &mut (&mut shown, &mut dir))
-        }
-    };
-    shown.finish();
-    let outcome = outcome?;
-    dir.finish(&outcome, method)?;
-    Ok(outcome)
 }
 
 fn in_words(summary: &Summary, out: &Path) -> String {

@@ -1,9 +1,9 @@
 //! `lerac tune`, and what `lerac train --tune` and `--tuned` take of it.
 
 use super::{ConfigArgs, DeviceArgs, print, progress, say, table_of};
+use crate::data::Form;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::data::Form;
 use crate::study::KernelCache;
 use crate::study::bench::{self, Effort, Measured, Subject};
 use crate::tape::Choices;

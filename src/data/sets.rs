@@ -120,7 +120,9 @@ pub static DATA_SETS: [DataSet; 11] = [
         name: "fashion-mnist",
         about: "ten kinds of clothing, grey, 28x28; IDX files, plain or .gz",
         form: Known::Classes([1, 28, 28], 10),
-        open: |source, _| pictures::read_idx("fashion-mnist", &FASHION_MNIST.find(source.dir)?, &FASHION.map(str::to_owned)),
+        open: |source, _| {
+            pictures::read_idx("fashion-mnist", &FASHION_MNIST.find(source.dir)?, &FASHION.map(str::to_owned))
+        },
         ..IN_MEMORY
     },
     DataSet {

@@ -50,7 +50,7 @@ impl FileLock {
     ///
     /// # Errors
     /// As [`FileLock::try_take`].
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "report")]
     pub(crate) fn wait(path: &Path) -> Result<Self> {
         let path = with_suffix(path, ".lock");
         let file = open(&path)?;
@@ -59,10 +59,10 @@ impl FileLock {
     }
 }
 
-#[cfg(feature = "cli")]
+#[cfg(feature = "records")]
 pub(crate) use directory::DirectoryLock;
 
-#[cfg(feature = "cli")]
+#[cfg(feature = "records")]
 mod directory {
     use super::{is_had, open};
     use crate::error::{Error, Result};
@@ -170,7 +170,7 @@ mod tests {
         assert!(told.contains("file.lock, byte 0: expected a file, found a pipe"), "{told}");
     }
 
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "records")]
     mod with_cli {
         use super::super::{DirectoryLock, FileLock};
         use std::fs;

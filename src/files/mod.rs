@@ -8,6 +8,8 @@ mod write;
 
 pub(crate) use lock::FileLock;
 pub(crate) use read::{open_regular, read_at_most, read_if_there, read_regular};
-pub(crate) use write::{write_shared, write_whole, write_whole_by};
 #[cfg(feature = "cli")]
-pub(crate) use {lock::DirectoryLock, write::sync_directory, write::write_shared_by};
+pub(crate) use write::write_shared_by;
+pub(crate) use write::{write_shared, write_whole, write_whole_by};
+#[cfg(feature = "records")]
+pub(crate) use {lock::DirectoryLock, write::sync_directory};

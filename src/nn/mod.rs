@@ -89,7 +89,7 @@ pub fn record(
     let (layers, inputs) = net.into_parts();
     assert!(outputs.len() == wanted.len(), "the model has {} outputs, {} are wanted", outputs.len(), wanted.len());
     for (&output, Output { name, width }) in outputs.iter().zip(&wanted) {
-        let [n, k] = tape.shape(output).rows();
+        let [n, k] = tape.shape(output).flat();
         assert!((n, k) == (examples, *width), "{name}: the model's result is [{n},{k}], not [{examples},{width}]");
     }
     let sums = Sums::new(&mut tape, objective.sums());

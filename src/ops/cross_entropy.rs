@@ -40,7 +40,7 @@ impl Default for Targets {
 pub fn cross_entropy(tape: &mut Tape, name: &str, z: Var, labels: Operand, sums: &mut Sums, targets: Targets) {
     let Targets { smoothing, mixed, weight, per_example } = targets;
     assert!((0.0..1.0).contains(&smoothing), "{name}: needs 0 <= smoothing < 1, found {smoothing}");
-    let [n, k] = tape.shape(z).rows();
+    let [n, k] = tape.shape(z).last_axis();
     let rows: Operand = tape.buffer(&format!("{name}.rows"), (4 * n * COLUMNS) as u64).into();
     let controls = Operand::from(tape.controls()).uniform();
     let constants = vec![
@@ -55,10 +55,8 @@ pub fn cross_entropy(tape: &mut Tape, name: &str, z: Var, labels: Operand, sums:
     let grid = linear_grid(n, LANES);
     let read = vec![Operand::from(z).read(), labels.read(), controls];
     let with = |last| [read.clone(), vec![last]].concat();
-    let forward = vec![
-        kernels.dispatch("forward", with(rows.write()), grid),
-        sums.add(tape, rows, [n, COLUMNS], per_example),
-    ];
+    let forward =
+        vec![kernels.dispatch("forward", with(rows.write()), grid), sums.add(tape, rows, [n, COLUMNS], per_example)];
     let mut backward = vec![];
     if tape.needs_gradient(z) {
         backward.push(kernels.dispatch("backward", with(Operand::Gradient(z).write()), grid));

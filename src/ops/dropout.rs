@@ -19,7 +19,7 @@ pub fn dropout(tape: &mut Tape, name: &str, x: Var, p: f64, salt: u32) -> Var {
     if tape.mode() == Mode::Eval || p == 0.0 {
         return x;
     }
-    let [n, per_image] = tape.shape(x).rows();
+    let [n, per_image] = tape.shape(x).flat();
     let constants = vec![
         ("SALT", salt.into()),
         ("N", n.into()),

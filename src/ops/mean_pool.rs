@@ -12,10 +12,11 @@ pub fn mean_pool(tape: &mut Tape, name: &str, x: Var, kernel: usize, stride: usi
     pool(tape, name, x, [kernel, kernel], stride)
 }
 
-/// Appends the mean over each plane of x `[N,C,H,W]`: y `[N,C,1,1]`.
+/// Appends the mean over each plane of x `[N,C,H,W]`: y `[N,C]`.
 pub fn global_mean_pool(tape: &mut Tape, name: &str, x: Var) -> Var {
-    let [_, _, h, w] = tape.shape(x).nchw(name);
-    pool(tape, name, x, [h, w], 1)
+    let [n, c, h, w] = tape.shape(x).nchw(name);
+    let y = pool(tape, name, x, [h, w], 1);
+    tape.view(y, [n, c])
 }
 
 fn pool(tape: &mut Tape, name: &str, x: Var, [kh, kw]: [usize; 2], stride: usize) -> Var {

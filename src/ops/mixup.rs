@@ -10,7 +10,7 @@ pub static SHADER: Shader = shader!("mixup");
 
 /// Appends the mixture of x `[N,...]`, of its shape.
 pub fn mixup(tape: &mut Tape, name: &str, x: Var) -> Var {
-    let [n, extent] = tape.shape(x).rows();
+    let [n, extent] = tape.shape(x).flat();
     let kernels = Kernels { shader: &SHADER, constants: vec![("N", n.into()), ("EXTENT", extent.into())] };
     record_under_controls(tape, (name, "mixup"), x, &kernels, ["forward", "backward"], linear_grid(n * extent, LANES))
 }

@@ -57,7 +57,8 @@ pub fn pixels(tape: &mut Tape, name: &str, source: Source<'_>, images: [usize; 4
 pub mod reference {
     /// One image `[C,H,W]` of bytes as numbers, moved.
     pub fn forward(bytes: &[u8], [c, h, w]: [usize; 3], movement: u32, mean: &[f32], std: &[f32]) -> Vec<f64> {
-        let (flip, dx, dy) = (movement & 1 == 1, (movement >> 8 & 255) as isize - 128, (movement >> 16 & 255) as isize - 128);
+        let (flip, dx, dy) =
+            (movement & 1 == 1, (movement >> 8 & 255) as isize - 128, (movement >> 16 & 255) as isize - 128);
         let element = |i: usize| {
             let (channel, row, column) = (i / (h * w), i / w % h, i % w);
             let column = if flip { w - 1 - column } else { column };

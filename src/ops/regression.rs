@@ -62,7 +62,7 @@ pub fn regression(
 ) {
     let Regression { loss, mean, std } = regression;
     assert!(std > 0.0, "{name}: needs std > 0, found {std}");
-    let [n, outputs] = tape.shape(z).rows();
+    let [n, outputs] = tape.shape(z).flat();
     assert!(outputs == 1, "{name}: needs z [N,1], found {}", tape.shape(z));
     let rows: Operand = tape.buffer(&format!("{name}.rows"), (4 * n * COLUMNS) as u64).into();
     let controls = Operand::from(tape.controls()).uniform();
@@ -78,10 +78,8 @@ pub fn regression(
     let grid = linear_grid(n, LANES);
     let read = vec![Operand::from(z).read(), targets.read(), controls];
     let with = |last| [read.clone(), vec![last]].concat();
-    let forward = vec![
-        kernels.dispatch("forward", with(rows.write()), grid),
-        sums.add(tape, rows, [n, COLUMNS], per_example),
-    ];
+    let forward =
+        vec![kernels.dispatch("forward", with(rows.write()), grid), sums.add(tape, rows, [n, COLUMNS], per_example)];
     let mut backward = vec![];
     if tape.needs_gradient(z) {
         backward.push(kernels.dispatch("backward", with(Operand::Gradient(z).write()), grid));

@@ -44,21 +44,46 @@ pub enum Rule {
     },
 }
 
+/// PyTorch's beta1, beta2 and epsilon.
+const BETAS: (f64, f64, f64) = (0.9, 0.999, 1e-8);
+
 impl Rule {
     /// The names that [`Rule::named`] knows.
     pub const NAMES: [&'static str; 4] = ["sgd", "adam", "adamw", "adamax"];
+
+    /// SGD with momentum 0.9.
+    pub fn sgd() -> Self {
+        Self::Sgd { momentum: 0.9, nesterov: false }
+    }
+
+    /// Adam with betas 0.9 and 0.999 and epsilon 1e-8.
+    pub fn adam() -> Self {
+        let (beta1, beta2, epsilon) = BETAS;
+        Self::Adam { beta1, beta2, epsilon }
+    }
+
+    /// AdamW with the same.
+    pub fn adamw() -> Self {
+        let (beta1, beta2, epsilon) = BETAS;
+        Self::AdamW { beta1, beta2, epsilon }
+    }
+
+    /// Adamax with the same.
+    pub fn adamax() -> Self {
+        let (beta1, beta2, epsilon) = BETAS;
+        Self::Adamax { beta1, beta2, epsilon }
+    }
 
     /// A rule with its defaults: momentum 0.9; betas 0.9 and 0.999, epsilon 1e-8.
     ///
     /// # Errors
     /// [`Error::Setting`] listing the names, if there is none of this name.
     pub fn named(name: &str) -> Result<Self> {
-        let (beta1, beta2, epsilon) = (0.9, 0.999, 1e-8);
         Ok(match name {
-            "sgd" => Self::Sgd { momentum: 0.9, nesterov: false },
-            "adam" => Self::Adam { beta1, beta2, epsilon },
-            "adamw" => Self::AdamW { beta1, beta2, epsilon },
-            "adamax" => Self::Adamax { beta1, beta2, epsilon },
+            "sgd" => Self::sgd(),
+            "adam" => Self::adam(),
+            "adamw" => Self::adamw(),
+            "adamax" => Self::adamax(),
             _ => {
                 let known = Self::NAMES.join(", ");
                 return Err(Error::setting("optimizer", format!("{name:?} is not known; there are {known}")));

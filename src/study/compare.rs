@@ -1,10 +1,10 @@
 //! Methods side by side: the same seeds, and so the same initial weights, split and batches, for each.
 
-use super::Finished;
 use super::statistics::{
     Cochran, McNemar, PairedDifference, cochran, holm, mcnemar, mean_and_deviation, median, paired_difference,
 };
 use crate::nn::objective::Measure;
+use crate::records::Finished;
 use serde::Serialize;
 
 /// A method over all seeds.

@@ -2,9 +2,8 @@
 
 use super::compare::by_arm;
 use super::plots::{self, Panel, Series};
-use super::tables::Curve;
-use super::{Finished, LayerHistory};
 use crate::error::Result;
+use crate::records::{Curve, Finished, LayerHistory};
 use std::path::Path;
 
 /// Layers with a panel of their own, at most.

@@ -1,11 +1,13 @@
 //! `report.html`: one file that holds a whole comparison, without a script and without anything to load.
 
 use super::compare::{Reached, by_arm};
-use super::{ArmResult, Comparison, Finished};
-use crate::error::Result;
+use super::{ArmResult, Comparison};
+use crate::error::{Error, Result};
 use crate::files::read_regular;
+use crate::files::write_whole;
 use crate::gpu::AdapterInfo;
 use crate::nn::objective::Measure;
+use crate::records::Finished;
 use crate::train::Config;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -304,7 +306,13 @@ pub fn report(setting: &Setting<'_>, comparison: &Comparison, finished: &[Finish
     results(&mut html, comparison);
     if let Some(baseline) = summary.and_then(|summary| summary.baseline.as_ref()) {
         let (measure, text) = (&comparison.measure, comparison.measure.text(baseline.value));
-        let _ = writeln!(html, "<p>To compare: {}, has a {} of {}.</p>", escaped(&baseline.name), escaped(&measure.name), escaped(&text));
+        let _ = writeln!(
+            html,
+            "<p>To compare: {}, has a {} of {}.</p>",
+            escaped(&baseline.name),
+            escaped(&measure.name),
+            escaped(&text)
+        );
     }
     html.push_str(
         "<p class=faint>The test examples are predicted by the weights of the epoch that is best on the validation examples, of the last epoch where there are none; the test set \
@@ -346,4 +354,23 @@ pub fn report(setting: &Setting<'_>, comparison: &Comparison, finished: &[Finish
     );
     html.push_str("</html>\n");
     Ok(html)
+}
+
+/// Writes what finished runs come to into `out`: pictures, `compare.json`, `results.csv` and `report.html`.
+///
+/// # Errors
+/// [`Error::Io`] where a file cannot be written.
+///
+/// # Panics
+/// Without a run.
+pub fn write_report(setting: &Setting<'_>, finished: &[Finished], out: &Path) -> Result<Comparison> {
+    std::fs::create_dir_all(out).map_err(Error::io(out, "create"))?;
+    let comparison = Comparison::of(finished, setting.baseline);
+    super::pictures(finished, out)?;
+    let json = serde_json::to_string_pretty(&comparison).expect("a comparison is plain data");
+    write_whole(&out.join("compare.json"), json.as_bytes())?;
+    write_whole(&out.join("results.csv"), &super::results_csv(finished))?;
+    let html = report(setting, &comparison, finished, out)?;
+    write_whole(&out.join("report.html"), html.as_bytes())?;
+    Ok(comparison)
 }

@@ -1,17 +1,17 @@
 //! Pictures of one run, drawn from its tables.
 
 use super::plots::{self, HeatMap, Panel, Series};
-use super::tables::{self, Curve, LayerRow, MetricsRow, NoiseRow, PartRow};
 use crate::error::Result;
 use crate::files::read_regular;
 use crate::nn::objective::Measure;
+use crate::records::{Curve, LayerRow, MetricsRow, NoiseRow, PartRow, rows, training_curves};
 use std::path::Path;
 
 /// Draws `curves.png`, `rates.png`, `effective.png`, and where it was measured `noise.png`, of the run in `dir` by `method`.
 ///
 /// # Errors
 /// [`crate::error::Error::Io`] and [`crate::error::Error::Format`] for tables that cannot be read or files that cannot be written.
-pub(super) fn run_pictures(dir: &Path, method: &str, measures: &[Measure]) -> Result<()> {
+pub fn run_pictures(dir: &Path, method: &str, measures: &[Measure]) -> Result<()> {
     let bytes_of = |name: &str| -> Result<_> {
         let path = dir.join(name);
         read_regular(&path).map(|bytes| (path, bytes))
@@ -19,7 +19,7 @@ pub(super) fn run_pictures(dir: &Path, method: &str, measures: &[Measure]) -> Re
     let (path, bytes) = bytes_of("metrics.csv")?;
     plots::curves(&dir.join("curves.png"), &panels(&MetricsRow::read(&path, &bytes, measures)?, &measures[0]))?;
     let (path, bytes) = bytes_of("layers.csv")?;
-    let layers: Vec<LayerRow> = tables::rows(&path, &bytes)?;
+    let layers: Vec<LayerRow> = rows(&path, &bytes)?;
     let values =
         |value: fn(&LayerRow) -> f64| layers.iter().map(move |row| (row.layer.as_str(), row.epoch, value(row)));
     let map = map(format!("Learning rates under {method}"), "learning rate", values(|row| row.learning_rate));
@@ -29,7 +29,7 @@ pub(super) fn run_pictures(dir: &Path, method: &str, measures: &[Measure]) -> Re
     plots::heat_map(&dir.join("effective.png"), &map)?;
     let path = dir.join("noise.csv");
     if path.exists() {
-        let noise: Vec<NoiseRow> = tables::rows(&path, &read_regular(&path)?)?;
+        let noise: Vec<NoiseRow> = rows(&path, &read_regular(&path)?)?;
         let values = noise.iter().map(|row| (row.layer.as_str(), row.epoch, row.signal_to_noise));
         let title = format!("Gradient signal-to-noise ratio under {method}");
         plots::heat_map(&dir.join("noise.png"), &self::map(title, "|mean|^2 / variance", values))?;
@@ -56,9 +56,10 @@ fn map<'r>(title: String, label: &str, rows: impl Iterator<Item = (&'r str, f64,
 
 /// Loss and score over epochs.
 fn panels(rows: &[MetricsRow], measure: &Measure) -> [Panel; 2] {
-    let (loss, score) = tables::training_curves(rows);
+    let (loss, score) = training_curves(rows);
     let panel = |title: &str, label: &str, points: Curve, validation: fn(&PartRow) -> f64| {
-        let held_out: Vec<_> = rows.iter().filter_map(|row| Some((row.epoch, validation(row.validation.as_ref()?)))).collect();
+        let held_out: Vec<_> =
+            rows.iter().filter_map(|row| Some((row.epoch, validation(row.validation.as_ref()?)))).collect();
         let mut series = vec![Series { label: "training".into(), points, ..Default::default() }];
         if !held_out.is_empty() {
             series.push(Series { label: "validation".into(), points: held_out, ..Default::default() });

@@ -30,10 +30,22 @@ impl Shape {
         self.0.as_slice().try_into().unwrap_or_else(|_| panic!("{user}: expected x [N,C,H,W], found {self}"))
     }
 
-    /// Rows: N and the product of all other dimensions.
-    pub fn rows(&self) -> [usize; 2] {
+    /// Rows along the last axis: the product of all dimensions but the last, and the last. A scalar is one row of one element.
+    pub fn last_axis(&self) -> [usize; 2] {
+        let last = self.0.last().copied().unwrap_or(1);
+        [self.count() / last.max(1), last]
+    }
+
+    /// Flattened examples: the first dimension, N, and the product of all others.
+    pub fn flat(&self) -> [usize; 2] {
         let n = self.0.first().copied().unwrap_or(1);
         [n, self.count() / n.max(1)]
+    }
+
+    /// These extents, but `extent` along the last axis.
+    pub fn with_last(&self, extent: usize) -> Self {
+        let outer = self.0.split_last().map_or(&[][..], |(_, outer)| outer);
+        Self([outer, &[extent]].concat())
     }
 }
 

@@ -2,21 +2,19 @@
 
 use super::session::CALMER;
 use super::weights::read_safetensors;
-use super::{Config, Observer, Session};
+use super::{Config, Observer, Session, Task};
+use crate::curriculum::Time;
 use crate::data::{Batch, Examples, Loader};
 use crate::error::{Error, Result};
+use crate::gpu::Gpu;
 use crate::nn::objective::{Answer, Objective};
 use crate::ops::sums::Totals;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-#[cfg(feature = "cli")]
-use {super::Task, crate::curriculum::Time, crate::gpu::Gpu};
 
 /// Keys of a file of weights that say when they were saved.
-#[cfg(feature = "cli")]
 pub(crate) const STEP: &str = "step";
-#[cfg(feature = "cli")]
 pub(crate) const STEPS_PER_EPOCH: &str = "steps_per_epoch";
 
 /// Loads the weights of `--init`, if there are any; the tensors that the file does not have.
@@ -38,8 +36,7 @@ fn load(session: &mut Session, config: &Config, path: &Path) -> Result<(Vec<Stri
 ///
 /// # Errors
 /// [`Error::Setting`], [`Error::Capacity`], and those of the file.
-#[cfg(feature = "cli")]
-pub(crate) fn trained(gpu: &Gpu, task: &Task) -> Result<Session> {
+pub fn trained(gpu: &Gpu, task: &Task) -> Result<Session> {
     let config = &task.config;
     let Some(path) = &config.model.init else {
         return Err(Error::setting("init", "expected the file of weights, such as model.safetensors of a run"));

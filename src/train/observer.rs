@@ -6,6 +6,9 @@ use crate::error::Result;
 
 /// Observes a run. Each method has a default that does nothing; a pair of observers is an observer.
 pub trait Observer {
+    /// Something that the user should know before the run begins.
+    fn note(&mut self, _text: &str) {}
+
     /// These tensors stay at their random values, since the file of `--init` has none that fit.
     fn skipped(&mut self, _names: &[String]) {}
 
@@ -40,8 +43,8 @@ pub trait Observer {
         false
     }
 
-    /// A checkpoint was taken.
-    fn checkpoint(&mut self, _checkpoint: Checkpoint) -> Result<()> {
+    /// A checkpoint was taken. An observer that saves it may note in it what belongs to it.
+    fn checkpoint(&mut self, _checkpoint: &mut Checkpoint) -> Result<()> {
         Ok(())
     }
 
@@ -52,95 +55,105 @@ pub trait Observer {
     }
 }
 
-/// Both observe; a checkpoint is taken, and the run stopped, where one of them wants it.
-impl<A: Observer, B: Observer> Observer for (A, B) {
-    fn skipped(&mut self, names: &[String]) {
-        self.0.skipped(names);
-        self.1.skipped(names);
+/// The methods of an [`Observer`] that passes all on to others: `every` calls each of them, `any` asks whether one says yes.
+macro_rules! pass_on {
+    () => {
+        fn note(&mut self, text: &str) {
+            let _ = self.every(&mut |observer| Ok(observer.note(text)));
+        }
+
+        fn skipped(&mut self, names: &[String]) {
+            let _ = self.every(&mut |observer| Ok(observer.skipped(names)));
+        }
+
+        fn begin(&mut self, plan: &SessionPlan, layers: &[Layer], steps: u64) -> Result<()> {
+            self.every(&mut |observer| observer.begin(plan, layers, steps))
+        }
+
+        fn step(&mut self, step: u64) {
+            let _ = self.every(&mut |observer| Ok(observer.step(step)));
+        }
+
+        fn interval(&mut self, record: &IntervalRecord) -> Result<()> {
+            self.every(&mut |observer| observer.interval(record))
+        }
+
+        fn noise(&mut self, record: &NoiseRecord) -> Result<()> {
+            self.every(&mut |observer| observer.noise(record))
+        }
+
+        fn reading(&mut self, part: &str, done: usize, examples: usize) {
+            let _ = self.every(&mut |observer| Ok(observer.reading(part, done, examples)));
+        }
+
+        fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
+            self.every(&mut |observer| observer.epoch(record))
+        }
+
+        fn wants_checkpoint(&self, step: u64) -> bool {
+            self.any(&|observer| observer.wants_checkpoint(step))
+        }
+
+        fn checkpoint(&mut self, checkpoint: &mut Checkpoint) -> Result<()> {
+            self.every(&mut |observer| observer.checkpoint(checkpoint))
+        }
+
+        fn wants_to_stop(&self) -> bool {
+            self.any(&|observer| observer.wants_to_stop())
+        }
+    };
+}
+
+/// What is done with each observer.
+type Each<'e> = &'e mut dyn FnMut(&mut dyn Observer) -> Result<()>;
+
+/// Observers that all observe.
+trait Several {
+    fn every(&mut self, each: Each<'_>) -> Result<()>;
+    fn any(&self, says_yes: &dyn Fn(&dyn Observer) -> bool) -> bool;
+}
+
+impl<A: Observer, B: Observer> Several for (A, B) {
+    fn every(&mut self, each: Each<'_>) -> Result<()> {
+        each(&mut self.0)?;
+        each(&mut self.1)
     }
 
-    fn begin(&mut self, plan: &SessionPlan, layers: &[Layer], steps: u64) -> Result<()> {
-        self.0.begin(plan, layers, steps)?;
-        self.1.begin(plan, layers, steps)
-    }
-
-    fn step(&mut self, step: u64) {
-        self.0.step(step);
-        self.1.step(step);
-    }
-
-    fn interval(&mut self, record: &IntervalRecord) -> Result<()> {
-        self.0.interval(record)?;
-        self.1.interval(record)
-    }
-
-    fn noise(&mut self, record: &NoiseRecord) -> Result<()> {
-        self.0.noise(record)?;
-        self.1.noise(record)
-    }
-
-    fn reading(&mut self, part: &str, done: usize, examples: usize) {
-        self.0.reading(part, done, examples);
-        self.1.reading(part, done, examples);
-    }
-
-    fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
-        self.0.epoch(record)?;
-        self.1.epoch(record)
-    }
-
-    fn wants_checkpoint(&self, step: u64) -> bool {
-        self.0.wants_checkpoint(step) || self.1.wants_checkpoint(step)
-    }
-
-    fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<()> {
-        self.0.checkpoint(checkpoint.clone())?;
-        self.1.checkpoint(checkpoint)
-    }
-
-    fn wants_to_stop(&self) -> bool {
-        self.0.wants_to_stop() || self.1.wants_to_stop()
+    fn any(&self, says_yes: &dyn Fn(&dyn Observer) -> bool) -> bool {
+        says_yes(&self.0) || says_yes(&self.1)
     }
 }
 
-impl<O: Observer + ?Sized> Observer for &mut O {
-    fn skipped(&mut self, names: &[String]) {
-        (**self).skipped(names);
+impl Several for Vec<Box<dyn Observer + '_>> {
+    fn every(&mut self, each: Each<'_>) -> Result<()> {
+        self.iter_mut().try_for_each(|observer| each(&mut **observer))
     }
 
-    fn begin(&mut self, plan: &SessionPlan, layers: &[Layer], steps: u64) -> Result<()> {
-        (**self).begin(plan, layers, steps)
+    fn any(&self, says_yes: &dyn Fn(&dyn Observer) -> bool) -> bool {
+        self.iter().any(|observer| says_yes(&**observer))
+    }
+}
+
+impl<O: Observer> Several for &mut O {
+    fn every(&mut self, each: Each<'_>) -> Result<()> {
+        each(&mut **self)
     }
 
-    fn step(&mut self, step: u64) {
-        (**self).step(step);
+    fn any(&self, says_yes: &dyn Fn(&dyn Observer) -> bool) -> bool {
+        says_yes(&**self)
     }
+}
 
-    fn interval(&mut self, record: &IntervalRecord) -> Result<()> {
-        (**self).interval(record)
-    }
+/// Both observe; a checkpoint is taken, and the run stopped, where one of them wants it.
+impl<A: Observer, B: Observer> Observer for (A, B) {
+    pass_on!();
+}
 
-    fn noise(&mut self, record: &NoiseRecord) -> Result<()> {
-        (**self).noise(record)
-    }
+/// All observe; a checkpoint is taken, and the run stopped, where one of them wants it.
+impl Observer for Vec<Box<dyn Observer + '_>> {
+    pass_on!();
+}
 
-    fn reading(&mut self, part: &str, done: usize, examples: usize) {
-        (**self).reading(part, done, examples);
-    }
-
-    fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
-        (**self).epoch(record)
-    }
-
-    fn wants_checkpoint(&self, step: u64) -> bool {
-        (**self).wants_checkpoint(step)
-    }
-
-    fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<()> {
-        (**self).checkpoint(checkpoint)
-    }
-
-    fn wants_to_stop(&self) -> bool {
-        (**self).wants_to_stop()
-    }
+impl<O: Observer> Observer for &mut O {
+    pass_on!();
 }

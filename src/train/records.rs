@@ -170,9 +170,10 @@ impl Summary {
     /// `test accuracy 81.20 %`, and what the baseline comes to.
     pub fn in_words(&self) -> String {
         let measure = self.measure();
-        let baseline = self.baseline.as_ref().map_or(String::new(), |baseline| {
-            format!(" ({}: {})", baseline.name, measure.text(baseline.value))
-        });
+        let baseline = self
+            .baseline
+            .as_ref()
+            .map_or(String::new(), |baseline| format!(" ({}: {})", baseline.name, measure.text(baseline.value)));
         format!("test {} {}{baseline}", measure.name, measure.text(self.test()))
     }
 }
@@ -186,4 +187,3 @@ pub struct Outcome {
     /// Of each test example what is true, and what the model says.
     pub answers: Vec<(Answer, Answer)>,
 }
-

@@ -60,7 +60,8 @@ pub(crate) fn begin<'t>(gpu: &Gpu, task: &'t Task) -> Result<Training<'t>> {
     let division = task.divide()?;
     let steps_per_epoch = (division.train.len() / config.training.batch_size) as u64;
     if steps_per_epoch.saturating_mul(config.training.epochs) > i32::MAX as u64 {
-        let message = format!("{} epochs of {steps_per_epoch} steps are more than 2147483647 steps", config.training.epochs);
+        let message =
+            format!("{} epochs of {steps_per_epoch} steps are more than 2147483647 steps", config.training.epochs);
         return Err(Error::setting("epochs", message));
     }
     let session = task.session(gpu, steps_per_epoch)?;
@@ -189,7 +190,7 @@ impl Training<'_> {
         // The steps under way count as training.
         self.session.gpu().wait_async().await?;
         let seconds = self.clock.seconds();
-        observer.checkpoint(self.checkpoint(seconds).await?)?;
+        observer.checkpoint(&mut self.checkpoint(seconds).await?)?;
         self.clock = Clock::from(seconds);
         Ok(())
     }
@@ -393,7 +394,7 @@ impl Training<'_> {
         self.seconds = state.seconds;
         self.clock = Clock::from(state.interval_seconds);
         self.loader = loader(self.task, &self.division, state.step);
-        if !self.epoch_open && state.step % self.session.time().steps_per_epoch == 0 {
+        if !self.epoch_open && state.step.is_multiple_of(self.session.time().steps_per_epoch) {
             self.stop_early();
         }
         Ok(())

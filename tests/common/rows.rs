@@ -9,6 +9,7 @@ use lerac::tensor::Shape;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
+use std::collections::BTreeMap;
 
 /// sigma of the blur, seed and step of dropout: what the rows' references assume.
 pub const CONTROLS: lerac::tape::Controls =
@@ -30,7 +31,7 @@ pub struct Row {
     pub forward: Forward,
     /// The gradient of each of them, from dy.
     pub backward: Backward,
-    /// Whether y is linear in the first input.
+    /// Whether y is linear in each input.
     pub linear: bool,
     /// Multiply-adds of the forward pass, for benches; 0 where bytes count.
     pub multiply_adds: u64,
@@ -261,6 +262,40 @@ fn linear(n: usize, c: usize, o: usize) -> Row {
     }
 }
 
+/// A linear layer along the last axis of x `[n,t,c]`.
+fn linear_of_tokens([n, t, c]: [usize; 3], o: usize) -> Row {
+    Row { name: format!("linear [{n},{t},{c}] -> {o}"), inputs: vec![[n, t, c].into()], ..linear(n * t, c, o) }
+}
+
+/// A product by the names of its axes.
+fn product(equation: &'static str, a: &[usize], b: &[usize]) -> Row {
+    let extents = [a.to_vec(), b.to_vec()];
+    let shapes = extents.clone().map(Shape::from);
+    let values = |v: &[Vec<f64>]| [v[0].clone(), v[1].clone()];
+    let (forward, backward) = (extents.clone(), extents);
+    let axes = equation.chars().filter(|axis| axis.is_alphabetic());
+    let terms: BTreeMap<char, usize> = axes.zip(a.iter().chain(b).copied()).collect();
+    Row {
+        name: format!("product {equation} {} x {}", shapes[0], shapes[1]),
+        inputs: shapes.to_vec(),
+        params: vec![],
+        record: Box::new(move |tape, name, x, _| ops::product::product(tape, name, equation, x[0], x[1])),
+        forward: Box::new(move |v| {
+            let [a, b] = values(v);
+            ops::product::reference::forward(equation, [&a, &b], [&forward[0], &forward[1]])
+        }),
+        backward: Box::new(move |v, dc| {
+            let [a, b] = values(v);
+            let (da, db) = ops::product::reference::backward(equation, [&a, &b], dc, [&backward[0], &backward[1]]);
+            vec![da, db]
+        }),
+        linear: true,
+        multiply_adds: terms.values().product::<usize>() as u64,
+        gain: 1.0,
+        offset: 0.0,
+    }
+}
+
 /// The normalisation of the first `c` channels alone, with an activation, or with a residual before it.
 fn batch_norm_of_first(c: usize, shape: [usize; 4], activation: Activation, residual: bool) -> Row {
     let [n, channels, h, w] = shape;
@@ -344,17 +379,25 @@ fn concat([n, c, h, w]: [usize; 4], more: usize) -> Row {
     }
 }
 
-/// Input, (output channels, kernel), (stride, padding, groups), bias.
+/// Input, (output channels, extent of the square kernel), (stride, padding, groups), bias.
 fn conv(x: [usize; 4], (o, k): (usize, usize), (stride, padding, groups): (usize, usize, usize), bias: bool) -> Row {
-    let options = conv2d::Options { stride, padding, groups };
-    let w = [o, x[1] / groups, k, k];
+    convolution(x, (o, [k, k]), conv2d::Options { groups, ..conv2d::Options::square(stride, padding) }, bias)
+}
+
+/// Input, (output channels, kernel), options, bias.
+fn convolution(x: [usize; 4], (o, [kh, kw]): (usize, [usize; 2]), options: conv2d::Options, bias: bool) -> Row {
+    let conv2d::Options { stride, padding, groups } = options;
+    let w = [o, x[1] / groups, kh, kw];
     let geometry = conv2d::Geometry::new("row", x, w, options);
     let mut params: Vec<Shape> = vec![w.into()];
     params.extend(bias.then(|| Shape::from([o])));
     let [_, _, oh, ow] = geometry.y();
+    let one_or_two = |[h, w]: [usize; 2]| if h == w { h.to_string() } else { format!("{h}x{w}") };
     Row {
         name: format!(
-            "conv2d {x:?} -> {o}, {k}x{k}/{stride}, padding {padding}, groups {groups}{}",
+            "conv2d {x:?} -> {o}, {kh}x{kw}/{}, padding {}, groups {groups}{}",
+            one_or_two(stride),
+            one_or_two(padding),
             if bias { ", bias" } else { "" }
         ),
         inputs: vec![x.into()],
@@ -368,7 +411,7 @@ fn conv(x: [usize; 4], (o, k): (usize, usize), (stride, padding, groups): (usize
             gradients
         }),
         linear: !bias,
-        multiply_adds: (x[0] * o * oh * ow * w[1] * k * k) as u64,
+        multiply_adds: (x[0] * o * oh * ow * w[1] * kh * kw) as u64,
         gain: 1.0,
         offset: 0.0,
     }
@@ -378,6 +421,7 @@ fn conv(x: [usize; 4], (o, k): (usize, usize), (stride, padding, groups): (usize
 pub fn rows() -> Vec<Row> {
     use Activation::{Identity, Relu, Relu6};
     let window = |kernel, stride, padding| Window { kernel, stride, padding };
+    let oblong = |stride, padding, groups| conv2d::Options { stride, padding, groups };
     vec![
         relu([1].into()),
         relu([7].into()),
@@ -424,6 +468,30 @@ pub fn rows() -> Vec<Row> {
         linear(130, 260, 256),
         // Several shared tiles along each side, cut off.
         linear(70, 37, 300),
+        linear_of_tokens([2, 3, 5], 7),
+        linear_of_tokens([3, 11, 16], 12),
+        product("mk,kn->mn", &[1, 1], &[1, 1]),
+        product("mk,kn->mn", &[9, 5], &[5, 11]),
+        product("bmk,bkn->bmn", &[1, 3, 7], &[1, 7, 2]),
+        product("bmk,bkn->bmn", &[6, 5, 1], &[6, 1, 3]),
+        product("bhmk,bhkn->bhmn", &[2, 3, 1, 5], &[2, 3, 5, 9]),
+        // Each operand transposed, and the result, whose last axis is one of a.
+        product("bkm,bnk->bmn", &[3, 5, 9], &[3, 10, 5]),
+        product("bmk,bnk->nbm", &[2, 9, 3], &[2, 11, 3]),
+        // Axes that are missing: matrix by vector, vector by matrix, dot and outer product.
+        product("bmk,bk->bm", &[3, 5, 7], &[3, 7]),
+        product("bk,bkn->bn", &[3, 8], &[3, 8, 12]),
+        product("bk,bk->b", &[5, 6], &[5, 6]),
+        product("bm,bn->bmn", &[3, 5], &[3, 7]),
+        product("m,n->mn", &[12], &[8]),
+        // The scores of attention and what they weigh: odd, in whole vec4, with several tiles that are cut off, and shared ones.
+        product("bthd,bshd->bhts", &[2, 5, 3, 7], &[2, 9, 3, 7]),
+        product("bhts,bshd->bthd", &[2, 3, 5, 9], &[2, 9, 3, 7]),
+        product("bthd,bshd->bhts", &[2, 12, 3, 8], &[2, 8, 3, 8]),
+        product("bhts,bshd->bthd", &[2, 3, 12, 8], &[2, 8, 3, 8]),
+        product("bthd,bshd->bhts", &[2, 36, 2, 12], &[2, 44, 2, 12]),
+        product("bhts,bshd->bthd", &[2, 2, 36, 44], &[2, 44, 2, 40]),
+        product("bkm,bkn->bmn", &[2, 8, 36], &[2, 8, 132]),
         batch_norm([2, 3, 4, 4], Identity, false),
         batch_norm([3, 5, 7, 3], Identity, false),
         batch_norm([2, 1, 1, 3], Identity, false),
@@ -509,6 +577,19 @@ pub fn rows() -> Vec<Row> {
         // For shared tiles: several tiles of rows, of columns and of terms, the last one partial.
         conv([3, 15, 8, 9], (70, 3), (1, 1, 1), true),
         conv([2, 70, 6, 5], (66, 1), (1, 0, 2), false),
+        // Kernels, strides and paddings that differ along the axes: odd rows, whole vec4, groups, several tiles of channels and columns.
+        convolution([2, 3, 7, 5], (5, [3, 1]), oblong([1, 1], [1, 0], 1), true),
+        convolution([1, 4, 6, 9], (6, [1, 5]), oblong([1, 1], [0, 2], 2), false),
+        convolution([2, 4, 13, 11], (6, [7, 3]), oblong([2, 1], [3, 0], 2), true),
+        convolution([2, 3, 9, 14], (9, [1, 3]), oblong([1, 2], [0, 1], 1), false),
+        convolution([1, 3, 8, 16], (20, [3, 1]), oblong([1, 1], [1, 0], 1), false),
+        convolution([2, 5, 8, 12], (4, [3, 3]), oblong([2, 1], [1, 1], 1), false),
+        convolution([2, 5, 5, 16], (7, [3, 3]), oblong([1, 1], [1, 0], 1), true),
+        convolution([1, 2, 10, 13], (3, [2, 4]), oblong([1, 3], [0, 1], 1), false),
+        convolution([1, 2, 13, 10], (3, [4, 2]), oblong([3, 1], [1, 0], 1), false),
+        convolution([3, 6, 4, 8], (6, [3, 3]), oblong([2, 1], [1, 1], 6), false),
+        convolution([3, 5, 6, 6], (10, [1, 1]), oblong([1, 2], [0, 0], 1), true),
+        convolution([2, 33, 5, 20], (40, [1, 7]), oblong([1, 1], [0, 3], 1), false),
         // Slices of several rows in the weight gradient, the last one partial.
         conv([5, 16, 31, 5], (40, 3), (1, 1, 1), false),
     ]
@@ -527,6 +608,8 @@ pub fn large_rows() -> Vec<Row> {
         batch_norm([64, 16, 32, 32], Relu, false),
         batch_norm([64, 16, 32, 32], Relu, true),
         linear(512, 512, 512),
+        product("bthd,bshd->bhts", &[16, 128, 8, 32], &[16, 128, 8, 32]),
+        product("bhts,bshd->bthd", &[16, 8, 128, 128], &[16, 128, 8, 32]),
         conv([64, 3, 32, 32], (16, 3), (1, 1, 1), false),
         conv([64, 16, 32, 32], (32, 3), (1, 1, 1), false),
         conv([64, 32, 16, 16], (64, 3), (2, 1, 1), false),

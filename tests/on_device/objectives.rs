@@ -76,6 +76,7 @@ impl Model for TwoHeads {
         let (x, hints) = (net.pixels(), net.values("hints"));
         let x = net.conv2d("trunk", x, Conv { bias: true, ..Conv::same3x3(4, 1) });
         let x = net.relu("relu", x);
+        let x = net.flatten(x);
         let head = |output: &Output| match output.name.as_str() {
             "brightness" => {
                 let of_picture = net.linear("number", x, output.width);
@@ -255,6 +256,7 @@ fn outputs_are_in_order(gpu: &Gpu) {
 /// Parameters of an operation of one's own belong to the layer that it begins.
 fn layers_of_ones_own(gpu: &Gpu) {
     let model = |net: &mut Net, x: Var, classes: usize| {
+        let x = net.flatten(x);
         let x = net.linear("first", x, 6);
         let x = net.layer("scale", |net| {
             let weight = net.parameter("scale.weight", [6, 6], Init::Normal(0.5), Group::Weight);

@@ -5,7 +5,7 @@ use crate::training::{Silent, config, data, run};
 use lerac::curriculum::Layer;
 use lerac::error::{Error, Result};
 use lerac::gpu::Gpu;
-use lerac::train::{Checkpoint, EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, SessionPlan};
+use lerac::train::{Checkpoint, EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, SessionPlan, Written};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -28,31 +28,37 @@ struct Noting {
     stop_after: u64,
     fail_at: u64,
     step: u64,
+    /// What the latest checkpoint said of tables when it came here.
+    noted_before: Vec<String>,
 }
 
 impl Noting {
-    fn note(&self, what: String) {
+    fn write(&self, what: String) {
         self.notes.borrow_mut().push((self.name, what));
     }
 }
 
 impl Observer for Noting {
+    fn note(&mut self, text: &str) {
+        self.write(format!("note {text}"));
+    }
+
     fn skipped(&mut self, names: &[String]) {
-        self.note(format!("skipped {}", names.len()));
+        self.write(format!("skipped {}", names.len()));
     }
 
     fn begin(&mut self, _: &SessionPlan, layers: &[Layer], steps: u64) -> Result<()> {
-        self.note(format!("begin {} {steps}", layers.len()));
+        self.write(format!("begin {} {steps}", layers.len()));
         Ok(())
     }
 
     fn step(&mut self, step: u64) {
         self.step = step;
-        self.note(format!("step {step}"));
+        self.write(format!("step {step}"));
     }
 
     fn interval(&mut self, record: &IntervalRecord) -> Result<()> {
-        self.note(format!("interval {} {}", record.step, record.training.loss));
+        self.write(format!("interval {} {}", record.step, record.training.loss));
         match record.step == self.fail_at {
             true => Err(Error::Failed(format!("{} has failed", self.name))),
             false => Ok(()),
@@ -60,16 +66,16 @@ impl Observer for Noting {
     }
 
     fn noise(&mut self, record: &NoiseRecord) -> Result<()> {
-        self.note(format!("noise {}", record.step));
+        self.write(format!("noise {}", record.step));
         Ok(())
     }
 
     fn reading(&mut self, part: &str, done: usize, examples: usize) {
-        self.note(format!("{part} {done} of {examples}"));
+        self.write(format!("{part} {done} of {examples}"));
     }
 
     fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
-        self.note(format!("epoch {}", record.epoch));
+        self.write(format!("epoch {}", record.epoch));
         Ok(())
     }
 
@@ -77,8 +83,10 @@ impl Observer for Noting {
         step == self.checkpoint_at
     }
 
-    fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<()> {
-        self.note(format!("checkpoint {}", checkpoint.state.step));
+    fn checkpoint(&mut self, checkpoint: &mut Checkpoint) -> Result<()> {
+        self.write(format!("checkpoint {}", checkpoint.state.step));
+        self.noted_before = checkpoint.state.tables.keys().cloned().collect();
+        checkpoint.state.tables.insert(self.name.to_owned(), Written { bytes: 1, crc32: 2 });
         Ok(())
     }
 
@@ -97,22 +105,34 @@ fn pair() -> ((Noting, Noting), Rc<RefCell<Vec<(&'static str, String)>>>) {
         stop_after: u64::MAX,
         fail_at: u64::MAX,
         step: 0,
+        noted_before: vec![],
     };
     ((noting("first", 4), noting("second", 7)), notes)
 }
 
-/// Both are told everything, the first one first, and each gets the checkpoints of both.
+/// Both are told everything, the first one first, and each gets the checkpoints of both, with what those before it have noted there.
 fn pairs_are_told_everything(gpu: &Gpu) {
     let config = config().with(|c| {
         c.training.snr_every = 5;
         c.training.snr_batches = 2;
     });
-    let ((mut first, second), notes) = pair();
-    // By reference or not, and in pairs of pairs.
-    let outcome = run(gpu, &config, &data(), &mut ((&mut first, second), Silent)).unwrap();
+    let ((mut first, mut second), notes) = pair();
+    // By reference or not, in pairs of pairs, and in a list.
+    let outcome = run(gpu, &config, &data(), &mut ((&mut first, &mut second), Silent)).unwrap();
     same_end(&outcome, &run(gpu, &config, &data(), &mut Silent).unwrap());
+    assert_eq!((first.noted_before.len(), &second.noted_before[..]), (0, &["first".to_owned()][..]));
+    let of_pair = notes.take();
+    let mut list: Vec<Box<dyn Observer + '_>> = vec![Box::new(&mut first), Box::new(Silent), Box::new(&mut second)];
+    run(gpu, &config, &data(), &mut list).unwrap();
+    list.note("all");
+    drop(list);
+    (Silent, second).note("one");
+    let of_list = notes.take();
+    let last = [("first", "note all"), ("second", "note all"), ("second", "note one")];
+    assert!(of_list[of_pair.len()..].iter().map(|(name, what)| (*name, what.as_str())).eq(last), "{of_list:?}");
+    assert_eq!(of_list[..of_pair.len()], of_pair);
     first.skipped(&[]);
-    let notes = notes.take();
+    let notes = [of_pair, notes.take()].concat();
     let of = |name: &str| notes.iter().filter(|(by, _)| *by == name).map(|(_, what)| what.as_str()).collect::<Vec<_>>();
     let (of_first, of_second) = (of("first"), of("second"));
     assert_eq!(of_first.split_last(), Some((&"skipped 0", &of_second[..])));

@@ -13,8 +13,8 @@ use lerac::tensor::Shape;
 const RATES: [f64; 3] = [0.01, 1e-3, 0.05];
 const STEPS: i32 = 5;
 
-/// (shape, layer, group) of each tensor: odd sizes, one element, several blocks, several workgroups of the norm. In the second layer
-/// the order of the tensors is not that of the rows.
+/// (shape, layer, group) of each tensor: odd sizes, one element, several blocks, several workgroups
+/// of the norm. In the second layer the order of the tensors is not that of the rows.
 fn tensors() -> Vec<(Shape, usize, Group)> {
     vec![
         ([7, 3, 3, 3].into(), 0, Group::Weight),
@@ -68,8 +68,8 @@ fn optimizer(gpu: &Gpu, storage: &Storage, settings: Settings) -> (Optimizer, Bu
     (Optimizer::new(gpu, storage, &sums.whole(), update).unwrap(), sums)
 }
 
-/// Five steps of `optimizer` on `storage`, whose tensors are those numbered `which`; the parameters after them. `before` is called
-/// before each step, which is counted from 1.
+/// Five steps of `optimizer` on `storage`, whose tensors are those numbered `which`; the parameters
+/// after them. `before` is called before each step, which is counted from 1.
 fn steps(
     gpu: &Gpu,
     storage: &Storage,
@@ -113,7 +113,8 @@ fn rules() -> Vec<Rule> {
     rules
 }
 
-/// The parameters after five steps of the reference. `rate` gives the rate of a row in a step, or none where it is frozen.
+/// The parameters after five steps of the reference. `rate` gives the rate of a row in a step, or
+/// none where it is frozen.
 fn expected(settings: &Settings, rate: impl Fn(&Row, i32) -> Option<f64>) -> Vec<Vec<f64>> {
     let tensors = tensors();
     let mut states: Vec<_> = tensors
@@ -199,7 +200,8 @@ fn equals_windows(gpu: &Gpu) {
     }
 }
 
-/// The layers' norms after one step from known weights, with the rates of the rows scaled by `scale`; and those weights and gradients.
+/// The layers' norms after one step from known weights, with the rates of the rows scaled by
+/// `scale`; and those weights and gradients.
 fn norms_of_a_step(
     gpu: &Gpu,
     storage: &Storage,

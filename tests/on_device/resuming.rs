@@ -3,7 +3,7 @@
 use crate::common::{Test, test};
 use lerac::data::shapes;
 use lerac::gpu::{AdapterChoice, Gpu, GpuOptions};
-use lerac::study::{RunDir, Saving};
+use lerac::records::{RunDir, Saving};
 use lerac::train::{Checkpoint, Config, Observer, Task, resume, run};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -423,7 +423,7 @@ fn go_on(
         Some(checkpoint) => resume(gpu, task, checkpoint, &mut observer),
         None => run(gpu, task, &mut observer),
     };
-    dir.finish(&outcome.map_err(|error| error.to_string())?, "conventional").unwrap();
+    dir.finish(&outcome.map_err(|error| error.to_string())?, |_| Ok(())).unwrap();
     Ok(checkpoint.map_or(0, |checkpoint| checkpoint.state.step))
 }
 

@@ -55,6 +55,7 @@ fn spoilt(mut batch: Batch) -> Batch {
 fn plain_model(net: &mut Net, x: Var, classes: usize) -> Var {
     let x = net.conv2d("conv", x, Conv { bias: true, ..Conv::same3x3(5, 2) });
     let x = net.relu("relu", x);
+    let x = net.flatten(x);
     net.linear("linear", x, classes)
 }
 
@@ -62,6 +63,7 @@ fn model_with_dropout(net: &mut Net, x: Var, classes: usize) -> Var {
     let x = net.conv2d("conv", x, Conv { bias: true, ..Conv::same3x3(5, 2) });
     let x = net.relu("relu", x);
     let x = net.dropout("dropout", x, 0.4);
+    let x = net.flatten(x);
     net.linear("linear", x, classes)
 }
 

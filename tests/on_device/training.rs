@@ -123,7 +123,7 @@ impl Observer for Saved {
         step.is_multiple_of(2)
     }
 
-    fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<()> {
+    fn checkpoint(&mut self, checkpoint: &mut Checkpoint) -> Result<()> {
         self.all += 1;
         self.broken += usize::from(checkpoint.state.sums.halted != 0);
         Ok(())
@@ -234,8 +234,8 @@ impl Observer for Kept {
         step.is_multiple_of(5) || step.is_multiple_of(6)
     }
 
-    fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<()> {
-        self.checkpoints.push(checkpoint);
+    fn checkpoint(&mut self, checkpoint: &mut Checkpoint) -> Result<()> {
+        self.checkpoints.push(checkpoint.clone());
         Ok(())
     }
 }
@@ -314,8 +314,8 @@ impl Observer for StopsBeforeValidation {
         self.done = step;
     }
 
-    fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<()> {
-        self.checkpoint = Some(checkpoint);
+    fn checkpoint(&mut self, checkpoint: &mut Checkpoint) -> Result<()> {
+        self.checkpoint = Some(checkpoint.clone());
         Ok(())
     }
 

@@ -22,6 +22,7 @@ fn model() -> Arc<dyn Model> {
         let mut depthwise = Conv::same3x3(8, 2);
         depthwise.options.groups = 8;
         x = net.conv2d("conv4", x, depthwise);
+        x = net.flatten(x);
         net.linear("linear", x, classes)
     })
 }

@@ -1,10 +1,10 @@
 //! Data sets of image files, opened.
 
-use crate::data::{Meaning, Source};
 use super::cache::{Cached, News, check};
 use super::folder::{Files, Layout, Misnamed, Part};
 use super::image_file::Frame;
 use super::{Images, PictureSplits, Pictures};
+use crate::data::{Meaning, Source};
 use crate::error::{Error, Result};
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 //! A data set that needs no file: shapes in random colour, place and size on noise, drawn in integers and so the same everywhere.
 
-use crate::data::random::{Stream, generator};
 use super::{PictureSplits, Pictures};
+use crate::data::random::{Stream, generator};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;

@@ -154,9 +154,9 @@ struct Named {
 impl Model for Named {
     fn accepts(&self, form: &Form) -> Result<()> {
         let name = self.entry.name;
-        self.record.accepts(form).map_err(|_| {
-            Error::setting("model", format!("{name} needs images, and the data have none"))
-        })?;
+        self.record
+            .accepts(form)
+            .map_err(|_| Error::setting("model", format!("{name} needs images, and the data have none")))?;
         let [_, height, width] = form.pixels().expect("the closure accepts images only").image;
         let needed = match self.entry.sides {
             Sides::AtLeast(least) if height.min(width) < least => format!("images of at least {least}x{least}"),

@@ -28,7 +28,8 @@ pub(super) fn small_images(net: &mut Net, x: Var, classes: usize) -> Var {
 pub(super) fn large_images(net: &mut Net, x: Var, classes: usize) -> Var {
     let x = features(net, x);
     let [_, _, h, _] = net.shape(x).nchw("avgpool");
-    let mut x = net.mean_pool("avgpool", x, h / POOLED, h / POOLED);
+    let x = net.mean_pool("avgpool", x, h / POOLED, h / POOLED);
+    let mut x = net.flatten(x);
     for name in ["0", "3"] {
         x = net.linear(&format!("classifier.{name}"), x, HIDDEN);
         x = net.relu(&format!("classifier.{name}.relu"), x);

@@ -122,9 +122,11 @@ pub struct ObjectiveOptions {
 pub fn objective_for(form: &Form, options: ObjectiveOptions) -> Result<Arc<dyn Objective>> {
     let target = form.targets.first().map(|column| (&column.name, &column.meaning));
     match target {
-        Some((name, Meaning::Classes(classes))) => {
-            Ok(Arc::new(Class { target: name.clone(), classes: classes.clone(), label_smoothing: options.label_smoothing }))
-        }
+        Some((name, Meaning::Classes(classes))) => Ok(Arc::new(Class {
+            target: name.clone(),
+            classes: classes.clone(),
+            label_smoothing: options.label_smoothing,
+        })),
         Some((name, Meaning::Number { unit, mean, std })) => {
             let loss = options.loss.unwrap_or(Loss::L1);
             let regression = Regression { loss, mean: *mean, std: *std };
@@ -171,6 +173,8 @@ impl Losses<'_> {
 
     /// Softmax cross-entropy of logits `[N,K]` under the classes in `target`: three sums.
     pub fn cross_entropy(&mut self, name: &str, logits: Var, target: &str, smoothing: f64, weight: f64) {
+        let [rows, _] = self.tape.shape(logits).last_axis();
+        assert!(rows == self.columns.examples(), "{name}: expected logits [N,K], found {}", self.tape.shape(logits));
         let labels = self.target(target);
         let targets = cross_entropy::Targets { smoothing, mixed: self.mixed, weight, per_example: 1 };
         cross_entropy(self.tape, name, logits, labels, &mut self.sums, targets);

@@ -2,14 +2,14 @@
 
 use super::{Cell, Peaks, Report};
 use crate::clock::Instant;
+use crate::data::Form;
 use crate::error::Result;
 use crate::gpu::{Call, Gpu};
-use crate::data::Form;
 use crate::nn::objective::objective_for;
 use crate::nn::{self, Model, NetOptions, Objective};
+use crate::tape::{Choices, Keep, Mode, Program, Storage, Tape, Target, TaskId, Variant};
 use crate::train::Config;
 use std::sync::Arc;
-use crate::tape::{Choices, Keep, Mode, Program, Storage, Tape, Target, TaskId, Variant};
 use std::time::Duration;
 
 /// Runs of each variant of a task, taken in turn, of which the fastest counts.

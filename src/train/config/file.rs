@@ -4,9 +4,8 @@
 use super::{Config, CurriculumOptions, DataOptions, ModelOptions, OptimizerOptions, TrainingOptions};
 use crate::error::{Error, Result};
 use crate::files::text;
-use clap::{Args, Command};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Visitor};
+use serde::{Deserialize, Deserializer};
 use std::fs;
 use std::path::Path;
 use toml::Spanned;
@@ -32,33 +31,72 @@ pub(crate) fn option_of<'n>(section: &'n str, key: &'n str) -> &'n str {
 /// A key of a section.
 struct Key {
     section: &'static str,
-    name: String,
+    name: &'static str,
+}
+
+/// Other names of keys, which older files have.
+const ALIASES: [(&str, &str); 1] = [("train-images", "train-examples")];
+
+impl Key {
     /// What the command line, and a file without sections, call it.
-    option: String,
-    aliases: Vec<String>,
+    fn option(&self) -> &'static str {
+        option_of(self.section, self.name)
+    }
+}
+
+/// The name of a key that may have been given by another one.
+fn usual(name: &str) -> &str {
+    ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, usual)| usual)
 }
 
 /// All keys of all sections.
 fn keys() -> Vec<Key> {
-    let none = || Command::new("options");
-    let commands = [
-        DataOptions::augment_args(none()),
-        ModelOptions::augment_args(none()),
-        TrainingOptions::augment_args(none()),
-        OptimizerOptions::augment_args(none()),
-        CurriculumOptions::augment_args(none()),
+    let fields = [
+        fields_of::<DataOptions>(),
+        fields_of::<ModelOptions>(),
+        fields_of::<TrainingOptions>(),
+        fields_of::<OptimizerOptions>(),
+        fields_of::<CurriculumOptions>(),
     ];
-    let of_section = |(section, command): (&'static str, Command)| -> Vec<Key> {
-        let key = |arg: &clap::Arg| {
-            let option = arg.get_long()?;
-            let name = if option == section { "name" } else { option };
-            let aliases = arg.get_all_aliases().unwrap_or_default();
-            let aliases = aliases.into_iter().map(str::to_owned).collect();
-            Some(Key { section, name: name.to_owned(), option: option.to_owned(), aliases })
-        };
-        command.get_arguments().filter_map(key).collect()
+    let keys = |(section, names): (&'static str, &'static [&'static str])| {
+        names.iter().filter(|name| usual(name) == **name).map(move |name| Key { section, name })
     };
-    SECTIONS.into_iter().zip(commands).flat_map(of_section).collect()
+    SECTIONS.into_iter().zip(fields).flat_map(keys).collect()
+}
+
+/// The names under which serde knows the fields of a struct.
+fn fields_of<'d, T: Deserialize<'d>>() -> &'static [&'static str] {
+    let mut found: &[&str] = &[];
+    // It fails once the names are known.
+    let _ = T::deserialize(Fields(&mut found));
+    found
+}
+
+/// A deserializer that takes the names of the fields that it is asked for, and gives nothing.
+struct Fields<'f>(&'f mut &'static [&'static str]);
+
+impl<'d> Deserializer<'d> for Fields<'_> {
+    type Error = serde::de::value::Error;
+
+    fn deserialize_any<V: Visitor<'d>>(self, _: V) -> Result<V::Value, Self::Error> {
+        Err(serde::de::Error::custom("only structs have fields"))
+    }
+
+    fn deserialize_struct<V: Visitor<'d>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        *self.0 = fields;
+        self.deserialize_any(visitor)
+    }
+
+    serde::forward_to_deserialize_any! {
+        <W: Visitor<'d>>
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
 }
 
 /// A file of options that has been parsed: those of a run, sorted into sections, and those of a comparison.
@@ -96,6 +134,7 @@ impl<'t> OptionsFile<'t> {
     }
 
     /// The options of a comparison that the file gives, checked to be those of `G`.
+    #[cfg(feature = "cli")]
     pub(crate) fn grid<G: DeserializeOwned>(&self) -> Result<toml::Table> {
         self.grid.as_ref().map_or_else(|| Ok(toml::Table::new()), |grid| self.table_of::<G>(grid))
     }
@@ -169,7 +208,7 @@ impl<'t> Source<'t> {
     /// What `given` is called in a file without sections.
     fn flat_key<'k>(&self, keys: &'k [Key], given: &Spanned<DeString<'_>>, value: &DeValue<'_>) -> Result<&'k Key> {
         let name = given.get_ref().as_ref();
-        if let Some(key) = keys.iter().find(|key| key.option == name || key.aliases.iter().any(|alias| alias == name)) {
+        if let Some(key) = keys.iter().find(|key| key.option() == usual(name)) {
             return Ok(key);
         }
         let message = match value {
@@ -178,7 +217,7 @@ impl<'t> Source<'t> {
                 let hint = hint(name, known.clone());
                 format!("unknown table {name}; there are {}{hint}", known.collect::<Vec<_>>().join(", "))
             }
-            _ => format!("unknown option {name}{}", hint(name, keys.iter().map(|key| key.option.as_str()))),
+            _ => format!("unknown option {name}{}", hint(name, keys.iter().map(Key::option))),
         };
         Err(self.fault(given.span().start, &message))
     }
@@ -186,14 +225,14 @@ impl<'t> Source<'t> {
     /// What `given` is called in the table of `section`.
     fn section_key<'k>(&self, keys: &'k [Key], section: &str, given: &Spanned<DeString<'_>>) -> Result<&'k Key> {
         let name = given.get_ref().as_ref();
-        let is = |key: &&Key| key.name == name || key.aliases.iter().any(|alias| alias == name);
+        let is = |key: &&Key| key.name == usual(name);
         let here = || keys.iter().filter(|key| key.section == section);
         if let Some(key) = here().find(is) {
             return Ok(key);
         }
         let message = match keys.iter().find(is) {
             Some(other) if name != "name" => format!("{name} belongs to [{}], not to [{section}]", other.section),
-            _ => format!("unknown option {name} in [{section}]{}", hint(name, here().map(|key| key.name.as_str()))),
+            _ => format!("unknown option {name} in [{section}]{}", hint(name, here().map(|key| key.name))),
         };
         Err(self.fault(given.span().start, &message))
     }
@@ -211,7 +250,7 @@ impl<'t> Source<'t> {
         let empty = || Spanned::new(place.clone(), DeValue::Table(DeTable::new()));
         let section = sections.entry(named(key.section)).or_insert_with(empty);
         let DeValue::Table(section) = section.get_mut() else { unreachable!("sections are tables") };
-        match section.insert(named(&key.name), value) {
+        match section.insert(named(key.name), value) {
             None => Ok(()),
             Some(_) => {
                 Err(self.fault(place.start, &format!("{} is given twice, also as {}", key.name, given.get_ref())))

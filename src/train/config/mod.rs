@@ -2,7 +2,7 @@
 
 mod curriculum;
 mod data;
-#[cfg(feature = "cli")]
+#[cfg(feature = "records")]
 mod file;
 mod model;
 mod optimizer;
@@ -11,7 +11,9 @@ mod training;
 pub use curriculum::{CurriculumOptions, Method, Preset};
 pub use data::DataOptions;
 #[cfg(feature = "cli")]
-pub(crate) use file::{OptionsFile, option_of};
+pub(crate) use file::OptionsFile;
+#[cfg(feature = "records")]
+pub(crate) use file::option_of;
 pub use model::ModelOptions;
 pub use optimizer::{OptimizerOptions, ScheduleKind};
 pub use training::TrainingOptions;

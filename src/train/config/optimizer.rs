@@ -49,6 +49,15 @@ pub struct OptimizerOptions {
     /// Nesterov momentum for sgd
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Optimiser"))]
     pub nesterov: bool,
+    /// Decay of the mean gradient of adam, adamw and adamax
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = OptimizerOptions::default().beta1, help_heading = "Optimiser"))]
+    pub beta1: f64,
+    /// Decay of the mean squared gradient of adam and adamw, and of the largest one of adamax
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = OptimizerOptions::default().beta2, help_heading = "Optimiser"))]
+    pub beta2: f64,
+    /// Added to the denominator of adam, adamw and adamax
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = OptimizerOptions::default().epsilon, help_heading = "Optimiser"))]
+    pub epsilon: f64,
     /// Weight decay
     #[cfg_attr(feature = "cli", arg(long, default_value_t = OptimizerOptions::default().weight_decay, help_heading = "Optimiser"))]
     pub weight_decay: f64,
@@ -89,6 +98,9 @@ impl Default for OptimizerOptions {
             name: "sgd".into(),
             momentum: 0.9,
             nesterov: false,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
             weight_decay: 1e-4,
             spare_norm_and_bias: false,
             clip_norm: None,
@@ -114,6 +126,11 @@ impl OptimizerOptions {
         let decays = self.weight_decay >= 0.0 && self.weight_decay.is_finite();
         require("weight_decay", self.weight_decay, decays, "0 or more")?;
         require("momentum", self.momentum, (0.0..1.0).contains(&self.momentum), "0 <= momentum < 1")?;
+        let is_decay = |beta: f64| (0.0..1.0).contains(&beta);
+        require("beta1", self.beta1, is_decay(self.beta1), "0 <= beta1 < 1")?;
+        require("beta2", self.beta2, is_decay(self.beta2), "0 <= beta2 < 1")?;
+        let divides = self.epsilon > 0.0 && (self.epsilon as f32).is_normal();
+        require("epsilon", self.epsilon, divides, "a positive number that f32 holds")?;
         let clip = self.clip_norm.unwrap_or(1.0);
         let held = curriculum::RATES.contains(&clip);
         require("clip_norm", clip, held, "a positive norm that f32 holds (1.2e-38 to 3.4e38)")?;
@@ -156,17 +173,37 @@ impl OptimizerOptions {
         self.schedule != ScheduleKind::Constant || self.warmup_epochs > 0.0
     }
 
+    /// The update rule.
+    fn rule(&self) -> Result<Rule> {
+        let Self { momentum, nesterov, beta1, beta2, epsilon, .. } = *self;
+        Ok(match Rule::named(&self.name)? {
+            Rule::Sgd { .. } => Rule::Sgd { momentum, nesterov },
+            Rule::Adam { .. } => Rule::Adam { beta1, beta2, epsilon },
+            Rule::AdamW { .. } => Rule::AdamW { beta1, beta2, epsilon },
+            Rule::Adamax { .. } => Rule::Adamax { beta1, beta2, epsilon },
+        })
+    }
+
+    /// Takes a rule with its hyperparameters.
+    pub fn set_rule(&mut self, rule: Rule) {
+        self.name = rule.name().to_owned();
+        match rule {
+            Rule::Sgd { momentum, nesterov } => (self.momentum, self.nesterov) = (momentum, nesterov),
+            Rule::Adam { beta1, beta2, epsilon }
+            | Rule::AdamW { beta1, beta2, epsilon }
+            | Rule::Adamax { beta1, beta2, epsilon } => {
+                (self.beta1, self.beta2, self.epsilon) = (beta1, beta2, epsilon);
+            }
+        }
+    }
+
     /// The optimiser's settings.
     ///
     /// # Errors
     /// [`Error::Setting`] for an unknown optimiser.
     pub fn settings(&self) -> Result<Settings> {
-        let mut rule = Rule::named(&self.name)?;
-        if let Rule::Sgd { momentum, nesterov } = &mut rule {
-            (*momentum, *nesterov) = (self.momentum, self.nesterov);
-        }
         Ok(Settings {
-            rule,
+            rule: self.rule()?,
             weight_decay: self.weight_decay,
             spare_norm_and_bias: self.spare_norm_and_bias,
             clip_norm: self.clip_norm,

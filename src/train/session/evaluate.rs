@@ -75,7 +75,7 @@ impl Session {
 
     /// An output of the latest pass: its width, and its values.
     async fn read_output(&self, output: Var) -> Result<(usize, Vec<f32>)> {
-        let [n, width] = self.eval.program.tape().shape(output).rows();
+        let [n, width] = self.eval.program.tape().shape(output).flat();
         let range = self.eval.program.value(output).part(0, 4 * (n * width) as u64);
         Ok((width, self.gpu.read_async(&range).await?))
     }

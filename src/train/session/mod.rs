@@ -16,7 +16,9 @@ use crate::nn::objective::{Measure, Scores, scores};
 use crate::nn::{self, Model, NetOptions, Objective, Recorded};
 use crate::ops::sums::{SUMS, Totals};
 use crate::optim::{Optimizer, Settings, Update};
-use crate::tape::{CONTROLS, Choices, Controls, Dispatch, Keep, Mode, Operand, Plan, Program, Storage, Tape, Target, Var};
+use crate::tape::{
+    CONTROLS, Choices, Controls, Dispatch, Keep, Mode, Operand, Plan, Program, Storage, Tape, Target, Var,
+};
 use std::sync::Arc;
 
 /// The bytes that a session takes on the device, but for the tables and sums of its update, which are about a fifteenth of the parameters.

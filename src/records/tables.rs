@@ -11,7 +11,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// What to do where a file of a finished run has been damaged.
-pub(super) const REMEDY: &str = "remove the run's directory to run it again";
+pub(crate) const REMEDY: &str = "remove the run's directory to run it again";
 
 /// Whether `value` is finite and not below 0.
 fn is_measure(value: f64) -> bool {
@@ -50,12 +50,16 @@ impl PartRow {
 
 impl MetricsRow {
     /// Whether a run may have written it.
-    pub(super) fn is_sound(&self, measures: &[Measure]) -> bool {
-        is_measure(self.epoch) && [Some(&self.training), self.validation.as_ref()].into_iter().flatten().all(|part| part.is_sound(measures))
+    pub(crate) fn is_sound(&self, measures: &[Measure]) -> bool {
+        is_measure(self.epoch)
+            && [Some(&self.training), self.validation.as_ref()]
+                .into_iter()
+                .flatten()
+                .all(|part| part.is_sound(measures))
     }
 
     /// The names of the columns.
-    pub(super) fn header(measures: &[Measure]) -> Vec<String> {
+    pub(crate) fn header(measures: &[Measure]) -> Vec<String> {
         let of_part = |part: &str| {
             let keys = measures.iter().map(|measure| measure.key.as_str());
             std::iter::once("loss").chain(keys).map(|key| format!("{part}_{key}")).collect::<Vec<_>>()
@@ -69,7 +73,7 @@ impl MetricsRow {
     ///
     /// # Errors
     /// [`Error::Format`] with the place of a row that is none.
-    pub(super) fn read(path: &Path, bytes: &[u8], measures: &[Measure]) -> Result<Vec<Self>> {
+    pub(crate) fn read(path: &Path, bytes: &[u8], measures: &[Measure]) -> Result<Vec<Self>> {
         let mut reader = csv::Reader::from_reader(bytes);
         let header = reader.headers().map_err(csv_fault(path))?.clone();
         let columns = Columns::of(&header, measures).ok_or_else(|| {
@@ -135,16 +139,16 @@ impl Serialize for MetricsRow {
 }
 
 /// Where row `place`, counted from 0, begins in a table's bytes.
-pub(super) fn offset_of_row(bytes: &[u8], place: usize) -> u64 {
+pub(crate) fn offset_of_row(bytes: &[u8], place: usize) -> u64 {
     bytes.split_inclusive(|&byte| byte == b'\n').take(1 + place).map(<[u8]>::len).sum::<usize>() as u64
 }
 
 /// (epoch, value) at every point of a curve.
-pub(super) type Curve = Vec<(f64, f64)>;
+pub(crate) type Curve = Vec<(f64, f64)>;
 
 /// Training loss and score over the intervals among `rows`. One that the end of an epoch has cut to less than half is taken together with
 /// the one before it: the mean over so few images would stick out.
-pub(super) fn training_curves(rows: &[MetricsRow]) -> (Curve, Curve) {
+pub(crate) fn training_curves(rows: &[MetricsRow]) -> (Curve, Curve) {
     struct Point {
         steps: f64,
         epoch: f64,
@@ -175,21 +179,21 @@ pub(super) fn training_curves(rows: &[MetricsRow]) -> (Curve, Curve) {
 
 /// A row of `layers.csv`: what the last step of an interval did to a layer.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct LayerRow {
-    pub(super) step: u64,
-    pub(super) epoch: f64,
-    pub(super) depth: usize,
-    pub(super) layer: String,
-    pub(super) learning_rate: f64,
-    pub(super) gradient_norm: f64,
-    pub(super) update_norm: f64,
-    pub(super) weight_norm: f64,
-    pub(super) effective_rate: f64,
+pub(crate) struct LayerRow {
+    pub(crate) step: u64,
+    pub(crate) epoch: f64,
+    pub(crate) depth: usize,
+    pub(crate) layer: String,
+    pub(crate) learning_rate: f64,
+    pub(crate) gradient_norm: f64,
+    pub(crate) update_norm: f64,
+    pub(crate) weight_norm: f64,
+    pub(crate) effective_rate: f64,
 }
 
 impl LayerRow {
     /// Whether a run may have written it. A norm beyond f32 is infinite, the quotient of two such is no number.
-    pub(super) fn is_sound(&self) -> bool {
+    pub(crate) fn is_sound(&self) -> bool {
         let Self { gradient_norm, update_norm, weight_norm, .. } = *self;
         let without_bounds = update_norm.is_infinite() && weight_norm.is_infinite();
         [self.epoch, self.learning_rate].into_iter().all(is_measure)
@@ -200,43 +204,43 @@ impl LayerRow {
 
 /// A row of `noise.csv`.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct NoiseRow {
-    pub(super) step: u64,
-    pub(super) epoch: f64,
-    pub(super) depth: usize,
-    pub(super) layer: String,
-    pub(super) signal_to_noise: f64,
+pub(crate) struct NoiseRow {
+    pub(crate) step: u64,
+    pub(crate) epoch: f64,
+    pub(crate) depth: usize,
+    pub(crate) layer: String,
+    pub(crate) signal_to_noise: f64,
 }
 
 impl NoiseRow {
     /// Whether a run may have written it.
-    pub(super) fn is_sound(&self) -> bool {
+    pub(crate) fn is_sound(&self) -> bool {
         is_measure(self.epoch) && is_measure(self.signal_to_noise)
     }
 }
 
 /// A row of `speed.csv`, the one table that no second run repeats.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct SpeedRow {
-    pub(super) step: u64,
+pub(crate) struct SpeedRow {
+    pub(crate) step: u64,
     #[serde(alias = "images_per_second")]
-    pub(super) examples_per_second: f64,
+    pub(crate) examples_per_second: f64,
 }
 
 impl SpeedRow {
     /// Whether a run may have written it.
-    pub(super) fn is_sound(&self) -> bool {
+    pub(crate) fn is_sound(&self) -> bool {
         is_measure(self.examples_per_second) && self.examples_per_second > 0.0
     }
 }
 
 /// A row of `predictions.csv`.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct PredictionRow {
+pub(crate) struct PredictionRow {
     #[serde(alias = "image")]
-    pub(super) example: usize,
-    pub(super) label: Answer,
-    pub(super) prediction: Answer,
+    pub(crate) example: usize,
+    pub(crate) label: Answer,
+    pub(crate) prediction: Answer,
 }
 
 /// A file, and what was written of it.
@@ -260,21 +264,21 @@ impl Write for Summed {
 }
 
 /// A table being written.
-pub(super) struct Table {
+pub(crate) struct Table {
     path: PathBuf,
     rows: csv::Writer<Summed>,
 }
 
 impl Table {
     /// An empty table, over one that may be there.
-    pub(super) fn create(path: PathBuf) -> Result<Self> {
+    pub(crate) fn create(path: PathBuf) -> Result<Self> {
         let file = File::create(&path).map_err(Error::io(&path, "create"))?;
         let rows = csv::Writer::from_writer(Summed { file, bytes: 0, crc32: Default::default() });
         Ok(Self { path, rows })
     }
 
     /// The table as it was at a checkpoint, to be written further.
-    pub(super) fn cut(path: PathBuf, Written { bytes, crc32 }: Written) -> Result<Self> {
+    pub(crate) fn cut(path: PathBuf, Written { bytes, crc32 }: Written) -> Result<Self> {
         let mut file = OpenOptions::new().read(true).write(true).open(&path).map_err(Error::io(&path, "open"))?;
         let mut there = vec![];
         (&mut file).take(bytes).read_to_end(&mut there).map_err(Error::io(&path, "read"))?;
@@ -299,7 +303,7 @@ impl Table {
     }
 
     /// Appends rows, and hands them to the system.
-    pub(super) fn append<T: Serialize>(&mut self, rows: impl IntoIterator<Item = T>) -> Result<()> {
+    pub(crate) fn append<T: Serialize>(&mut self, rows: impl IntoIterator<Item = T>) -> Result<()> {
         for row in rows {
             self.rows.serialize(row).map_err(csv_error(&self.path))?;
         }
@@ -307,7 +311,11 @@ impl Table {
     }
 
     /// Appends rows that do not name their columns, after `header` where the table is empty.
-    pub(super) fn append_below<T: Serialize>(&mut self, header: &[String], rows: impl IntoIterator<Item = T>) -> Result<()> {
+    pub(crate) fn append_below<T: Serialize>(
+        &mut self,
+        header: &[String],
+        rows: impl IntoIterator<Item = T>,
+    ) -> Result<()> {
         if self.rows.get_ref().bytes == 0 {
             self.rows.write_record(header).map_err(csv_error(&self.path))?;
         }
@@ -315,7 +323,7 @@ impl Table {
     }
 
     /// Puts all rows on the disk.
-    pub(super) fn sync(&self) -> Result<Written> {
+    pub(crate) fn sync(&self) -> Result<Written> {
         let Summed { file, bytes, crc32 } = self.rows.get_ref();
         file.sync_all().map_err(Error::io(&self.path, "write"))?;
         Ok(Written { bytes: *bytes, crc32: crc32.clone().finalize() })
@@ -331,7 +339,7 @@ fn csv_error(path: &Path) -> impl FnOnce(csv::Error) -> Error {
 }
 
 /// Rows as the bytes of a CSV file.
-pub(super) fn csv_of<T: Serialize>(rows: impl IntoIterator<Item = T>) -> Vec<u8> {
+pub(crate) fn csv_of<T: Serialize>(rows: impl IntoIterator<Item = T>) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(vec![]);
     for row in rows {
         writer.serialize(row).expect("a vector takes every row");
@@ -350,6 +358,6 @@ fn csv_fault(path: &Path) -> impl FnOnce(csv::Error) -> Error {
 ///
 /// # Errors
 /// [`Error::Format`] with the place of a row that is not of this kind.
-pub(super) fn rows<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<Vec<T>> {
+pub(crate) fn rows<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<Vec<T>> {
     csv::Reader::from_reader(bytes).deserialize().collect::<csv::Result<_>>().map_err(csv_fault(path))
 }

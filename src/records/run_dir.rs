@@ -1,7 +1,6 @@
 //! The directory of a run: `config.toml`, tables, checkpoints, and at the end pictures, `predictions.csv`, `model.safetensors` and
 //! `summary.json`, which is written last.
 
-use super::run_pictures::run_pictures;
 use super::tables::{LayerRow, MetricsRow, NoiseRow, PredictionRow, SpeedRow, Table, csv_of};
 use super::{checkpoints, finished};
 use crate::curriculum::Layer;
@@ -18,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// When checkpoints are taken, and how many are kept.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Saving {
     /// Steps between checkpoints; 0 for none but the last of an interrupted run.
     pub every: u64,
@@ -26,6 +25,13 @@ pub struct Saving {
     pub keep: usize,
     /// Set where the run is to take one and end.
     pub stop: Arc<AtomicBool>,
+}
+
+/// A checkpoint every 1,000 steps, of which two are kept.
+impl Default for Saving {
+    fn default() -> Self {
+        Self { every: 1000, keep: 2, stop: Arc::default() }
+    }
 }
 
 /// A directory being filled by a run.
@@ -39,7 +45,7 @@ pub struct RunDir {
     noise: Option<Table>,
     layers: Vec<Layer>,
     steps: u64,
-    /// What the user should hear of the directory.
+    /// What the user should know of the directory.
     pub notes: Vec<String>,
     lock: DirectoryLock,
 }
@@ -179,11 +185,12 @@ impl RunDir {
         checkpoints::remove(dir)
     }
 
-    /// Writes weights, pictures and, once all else is there, the summary; then checkpoints have done their service.
+    /// Writes weights and predictions, has `pictures` drawn into the directory, and once all else is there writes the summary; then
+    /// checkpoints are no longer needed and go.
     ///
     /// # Errors
     /// [`Error::Io`] where a file cannot be written; [`Error::Option`] where the directory is no longer this run's.
-    pub fn finish(self, outcome: &Outcome, method: &str) -> Result<()> {
+    pub fn finish(self, outcome: &Outcome, pictures: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         self.lock.check()?;
         let session = &outcome.session;
         let snapshot = session.snapshot()?;
@@ -196,7 +203,7 @@ impl RunDir {
         let predictions =
             csv_of(answers.map(|(example, (label, prediction))| PredictionRow { example, label, prediction }));
         write_whole(&self.dir.join("predictions.csv"), &predictions)?;
-        run_pictures(&self.dir, method, &outcome.summary.measures)?;
+        pictures(&self.dir)?;
         // The summary says that all is there, also after a loss of power.
         for (_, table) in self.tables() {
             table.sync()?;
@@ -276,12 +283,12 @@ impl Observer for RunDir {
         self.saving.every > 0 && (step.is_multiple_of(self.saving.every) || step == self.steps)
     }
 
-    fn checkpoint(&mut self, mut checkpoint: Checkpoint) -> Result<()> {
+    fn checkpoint(&mut self, checkpoint: &mut Checkpoint) -> Result<()> {
         self.lock.check()?;
         for (name, table) in self.tables() {
             checkpoint.state.tables.insert(name.to_owned(), table.sync()?);
         }
-        checkpoints::save(&self.dir, &checkpoint, self.saving.keep.max(1))
+        checkpoints::save(&self.dir, checkpoint, self.saving.keep.max(1))
     }
 
     fn wants_to_stop(&self) -> bool {

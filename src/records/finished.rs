@@ -188,11 +188,7 @@ pub(super) fn summary(path: &Path, bytes: &[u8]) -> Result<Summary> {
     })?;
     match summary.is_sound() {
         true => Ok(summary),
-        false => Err(Error::format(
-            path,
-            0,
-            format!("holds a score that no run comes to; {REMEDY}"),
-        )),
+        false => Err(Error::format(path, 0, format!("holds a score that no run comes to; {REMEDY}"))),
     }
 }
 
@@ -243,7 +239,9 @@ fn predictions((path, bytes): (PathBuf, Vec<u8>), summary: &Summary) -> Result<V
     }
     let class = |row: &PredictionRow| matches!(row.prediction, Answer::Whole(_)).then(|| row.label == row.prediction);
     let (values, kind, tolerance): (Option<Vec<f64>>, _, _) = match summary.measure().key.as_str() {
-        "accuracy" => (rows.iter().map(|row| class(row).map(|right| f64::from(u8::from(right)))).collect(), "a class", 0.0),
+        "accuracy" => {
+            (rows.iter().map(|row| class(row).map(|right| f64::from(u8::from(right)))).collect(), "a class", 0.0)
+        }
         "mae" => (rows.iter().map(error).collect(), "a number with a point", 1e-4),
         _ => return Ok(vec![]),
     };

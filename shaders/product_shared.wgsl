@@ -1,5 +1,4 @@
-// The products of linear.wgsl for GPUs: c[m,n] = sum over k of A(m,k) B(k,n) (+ bias[n]), with A(m,k) = a[m*A_M + k*A_K] and
-// B(k,n) = b[k*B_K + n*B_N].
+// The products of product.wgsl for GPUs.
 // A workgroup of 128 owns 32 rows x 128 columns of c, an invocation 4 x 8 of them, with tiles, double buffer and occupancy as
 // conv2d_shared.wgsl has them: 10,240 bytes of workgroup memory and about 96 registers, five workgroups where there are 64 Ki registers.
 
@@ -23,21 +22,39 @@ struct Staged { row: vec4<f32>, first: vec4<f32>, second: vec4<f32> }
 fn row_of(lane: u32) -> u32 { return select(lane / 2u, lane % ROWS, A_M == 1u); }
 fn four_of(lane: u32) -> u32 { return select(lane % 2u, lane / ROWS, A_M == 1u); }
 
-fn element_of_a(m: u32, k: u32) -> f32 { return select(0.0, a[m * A_M + k * A_K], m < M && k < K); }
-fn element_of_b(k: u32, n: u32) -> f32 { return select(0.0, b[k * B_K + n * B_N], n < N && k < K); }
+// Where the matrices of a product begin in a and b.
+struct First { a: u32, b: u32 }
 
-fn terms_of_b(k: u32, n: u32) -> vec4<f32> {
-    return vec4(element_of_b(k, n), element_of_b(k + 1u, n), element_of_b(k + 2u, n), element_of_b(k + 3u, n));
+fn element_of_a(first: u32, m: u32, k: u32) -> f32 {
+    return select(0.0, a[first + m * A_M + k * A_K], m < M && k < K);
 }
 
-fn staged(lane: u32, m: u32, n: u32, k: u32) -> Staged {
+fn element_of_b(first: u32, k: u32, n: u32) -> f32 {
+    return select(0.0, b[first + k * B_K + n * B_N], n < N && k < K);
+}
+
+fn terms_of_a(first: u32, m: u32, k: u32) -> vec4<f32> {
+    return vec4(
+        element_of_a(first, m, k),
+        element_of_a(first, m, k + 1u),
+        element_of_a(first, m, k + 2u),
+        element_of_a(first, m, k + 3u),
+    );
+}
+
+fn terms_of_b(first: u32, k: u32, n: u32) -> vec4<f32> {
+    return vec4(
+        element_of_b(first, k, n),
+        element_of_b(first, k + 1u, n),
+        element_of_b(first, k + 2u, n),
+        element_of_b(first, k + 3u, n),
+    );
+}
+
+fn staged(first: First, lane: u32, m: u32, n: u32, k: u32) -> Staged {
     var row = vec4(0.0);
-    if lane < 64u {
-        let own = m + row_of(lane);
-        let at = k + 4u * four_of(lane);
-        row = vec4(element_of_a(own, at), element_of_a(own, at + 1u), element_of_a(own, at + 2u), element_of_a(own, at + 3u));
-    }
-    return Staged(row, terms_of_b(k, n + lane), terms_of_b(k + 4u, n + lane));
+    if lane < 64u { row = terms_of_a(first.a, m + row_of(lane), k + 4u * four_of(lane)); }
+    return Staged(row, terms_of_b(first.b, k, n + lane), terms_of_b(first.b, k + 4u, n + lane));
 }
 
 fn put(buffer: u32, lane: u32, staged: Staged) {
@@ -50,15 +67,16 @@ fn four_columns(at: u32) -> mat4x4<f32> {
     return mat4x4(shared_columns[at], shared_columns[at + 16u], shared_columns[at + 32u], shared_columns[at + 48u]);
 }
 
-// Four columns of row m, 16 apart.
-fn store(m: u32, n: u32, sums: vec4<f32>) {
+// Four columns of row m, 16 apart, of the matrix that begins at `first` of c.
+fn store(first: u32, m: u32, n: u32, sums: vec4<f32>) {
     for (var i = 0u; i < 4u; i++) {
         let column = n + 16u * i;
         if m < M && column < N {
+            let at = first + m * C_M + column * C_N;
             var v = sums[i];
             if BIAS { v += bias[column]; }
-            if ACCUMULATE { v += c[m * N + column]; }
-            c[m * N + column] = v;
+            if ACCUMULATE { v += c[at]; }
+            c[at] = v;
         }
     }
 }
@@ -69,18 +87,22 @@ fn product(
     @builtin(workgroup_id) id: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
 ) {
-    let tile = id.x + id.y * groups.x;
+    let i = id.x + id.y * groups.x;
     let tiles_n = (N + COLUMNS - 1u) / COLUMNS;
-    let m = tile / tiles_n * ROWS;
-    let n = tile % tiles_n * COLUMNS;
-    if m >= M { return; }
+    let tiles = (M + ROWS - 1u) / ROWS * tiles_n;
+    let p = i / tiles / Q;
+    let q = i / tiles % Q;
+    if p * Q + q >= BATCH { return; }
+    let m = i % tiles / tiles_n * ROWS;
+    let n = i % tiles_n * COLUMNS;
+    let first = First(p * A_P + q * A_Q, p * B_P + q * B_Q);
     var low = mat4x4<f32>();
     var high = mat4x4<f32>();
-    put(0u, lane, staged(lane, m, n, 0u));
+    put(0u, lane, staged(first, lane, m, n, 0u));
     for (var k = 0u; k < K; k += DEPTH) {
         workgroupBarrier();
         var next = Staged();
-        if k + DEPTH < K { next = staged(lane, m, n, k + DEPTH); }
+        if k + DEPTH < K { next = staged(first, lane, m, n, k + DEPTH); }
         for (var four = 0u; four < 2u; four++) {
             let half = k / DEPTH % 2u * 2u + four;
             let row = half * ROWS + lane / 16u * 4u;
@@ -95,10 +117,11 @@ fn product(
         }
         put((k / DEPTH + 1u) % 2u, lane, next);
     }
+    let matrix = p * C_P + q * C_Q;
     let row = m + lane / 16u * 4u;
     let column = n + lane % 16u;
     for (var i = 0u; i < 4u; i++) {
-        store(row + i, column, low[i]);
-        store(row + i, column + 64u, high[i]);
+        store(matrix, row + i, column, low[i]);
+        store(matrix, row + i, column + 64u, high[i]);
     }
 }

@@ -1,5 +1,5 @@
-// The products of linear.wgsl for processors: c[m,n] = sum over k of A(m,k) B(k,n) (+ bias[n]), with A(m,k) = a[m*A_M + k*A_K] and
-// B(k,n) = b[k*B_K + n*B_N]. One stride of each operand is 1; the other one and N are multiples of 4.
+// The products of product.wgsl for processors. Of each operand one stride along the matrix is 1, of c that along n; all others, and N,
+// are multiples of 4. K is one too, or all of a is one matrix with the rows A(k), so that what lies beyond the last k is beyond its end.
 // A workgroup of eight owns 32 rows x 32 columns of c, an invocation 4 of the columns: as blocks of 4x4, whose column i is row m + i at
 // four n. All need the same 32 quads of a for each four k, and each its own four of b: together 8 loads feed 512 multiply-adds.
 
@@ -13,19 +13,19 @@ const COLUMNS: u32 = 32u;
 
 // Four of a: where k lies along its rows, A(m, k..k+4), else A(m..m+4, k). Beyond the end of a, and so beyond the last k, there are zeros;
 // what stands in for rows beyond the last one is not stored.
-fn shared_quad(i: u32) -> vec4<f32> { return select(vec4(0.0), floats(a[i]), i < M * K / 4u); }
+fn shared_quad(i: u32) -> vec4<f32> { return select(vec4(0.0), floats(a[i]), i < BATCH * M * K / 4u); }
 
-// What 32 rows of a hold at k..k+4.
+// What 32 rows of the matrix that begins at quad `first` of a hold at k..k+4.
 struct Rows { e0: Eight, e1: Eight, e2: Eight, e3: Eight }
 
-fn rows_of_a(m: u32, k: u32, lane: u32) -> Rows {
+fn rows_of_a(first: u32, m: u32, k: u32, lane: u32) -> Rows {
     if A_K == 1u {
         let s = A_M / 4u;
-        let i = m * s + k / 4u;
+        let i = first + m * s + k / 4u;
         return Rows(eight(i, s, lane), eight(i + 8u * s, s, lane), eight(i + 16u * s, s, lane), eight(i + 24u * s, s, lane));
     }
     let s = A_K / 4u;
-    let i = k * s + m / 4u;
+    let i = first + k * s + m / 4u;
     return Rows(eight(i, 1u, lane), eight(i + s, 1u, lane), eight(i + 2u * s, 1u, lane), eight(i + 3u * s, 1u, lane));
 }
 
@@ -41,10 +41,10 @@ fn block_of_a(rows: Rows, e: Eight, i: u32) -> mat4x4<f32> {
 // Quad number `at` of b, 0 where k is beyond the last one.
 fn four_of_b(at: u32, k: u32) -> vec4<f32> { return select(vec4(0.0), floats(b[at]), k < K); }
 
-// Columns k..k+4 hold B(k, n..n+4).
-fn block_of_b(n: u32, k: u32) -> mat4x4<f32> {
+// Columns k..k+4 hold B(k, n..n+4) of the matrix that begins at quad `first` of b.
+fn block_of_b(first: u32, n: u32, k: u32) -> mat4x4<f32> {
     if B_N == 1u {
-        let column = min(n, N - 4u) / 4u;
+        let column = first + min(n, N - 4u) / 4u;
         let s = B_K / 4u;
         return mat4x4(
             four_of_b(k * s + column, k),
@@ -53,13 +53,13 @@ fn block_of_b(n: u32, k: u32) -> mat4x4<f32> {
             four_of_b((k + 3u) * s + column, k + 3u),
         );
     }
-    let at = min(vec4(n) + vec4(0u, 1u, 2u, 3u), vec4(N - 1u)) * (B_N / 4u) + k / 4u;
+    let at = first + min(vec4(n) + vec4(0u, 1u, 2u, 3u), vec4(N - 1u)) * (B_N / 4u) + k / 4u;
     return transpose(mat4x4(four_of_b(at.x, k), four_of_b(at.y, k), four_of_b(at.z, k), four_of_b(at.w, k)));
 }
 
-fn store_row(m: u32, n: u32, sums: vec4<f32>) {
+fn store_row(first: u32, m: u32, n: u32, sums: vec4<f32>) {
     if m < M && n < N {
-        let at = (m * N + n) / 4u;
+        let at = first + (m * C_M + n) / 4u;
         var v = sums;
         if BIAS { v += vec4(bias[n], bias[n + 1u], bias[n + 2u], bias[n + 3u]); }
         if ACCUMULATE { v += floats(c[at]); }
@@ -67,11 +67,11 @@ fn store_row(m: u32, n: u32, sums: vec4<f32>) {
     }
 }
 
-fn store(m: u32, n: u32, s: mat4x4<f32>) {
-    store_row(m, n, s[0]);
-    store_row(m + 1u, n, s[1]);
-    store_row(m + 2u, n, s[2]);
-    store_row(m + 3u, n, s[3]);
+fn store(first: u32, m: u32, n: u32, s: mat4x4<f32>) {
+    store_row(first, m, n, s[0]);
+    store_row(first, m + 1u, n, s[1]);
+    store_row(first, m + 2u, n, s[2]);
+    store_row(first, m + 3u, n, s[3]);
 }
 
 @compute @workgroup_size(8)
@@ -82,9 +82,14 @@ fn product(
 ) {
     let i = group.x + group.y * groups.x;
     let tiles_n = (N + COLUMNS - 1u) / COLUMNS;
-    let m = (i / tiles_n) * ROWS;
-    let n = (i % tiles_n) * COLUMNS + 4u * lane;
-    if m >= M { return; }
+    let tiles = (M + ROWS - 1u) / ROWS * tiles_n;
+    let p = i / tiles / Q;
+    let q = i / tiles % Q;
+    if p * Q + q >= BATCH { return; }
+    let m = i % tiles / tiles_n * ROWS;
+    let n = i % tiles_n * COLUMNS + 4u * lane;
+    let first_a = p * (A_P / 4u) + q * (A_Q / 4u);
+    let first_b = p * (B_P / 4u) + q * (B_Q / 4u);
     var s0 = mat4x4<f32>();
     var s1 = mat4x4<f32>();
     var s2 = mat4x4<f32>();
@@ -94,8 +99,8 @@ fn product(
     var s6 = mat4x4<f32>();
     var s7 = mat4x4<f32>();
     for (var k = 0u; k < K; k += 4u) {
-        let rows = rows_of_a(m, k, lane);
-        let b = block_of_b(n, k);
+        let rows = rows_of_a(first_a, m, k, lane);
+        let b = block_of_b(first_b, n, k);
         s0 += b * block_of_a(rows, rows.e0, 0u);
         s1 += b * block_of_a(rows, rows.e0, 1u);
         s2 += b * block_of_a(rows, rows.e1, 2u);
@@ -105,12 +110,13 @@ fn product(
         s6 += b * block_of_a(rows, rows.e3, 6u);
         s7 += b * block_of_a(rows, rows.e3, 7u);
     }
-    store(m, n, s0);
-    store(m + 4u, n, s1);
-    store(m + 8u, n, s2);
-    store(m + 12u, n, s3);
-    store(m + 16u, n, s4);
-    store(m + 20u, n, s5);
-    store(m + 24u, n, s6);
-    store(m + 28u, n, s7);
+    let first = p * (C_P / 4u) + q * (C_Q / 4u);
+    store(first, m, n, s0);
+    store(first, m + 4u, n, s1);
+    store(first, m + 8u, n, s2);
+    store(first, m + 12u, n, s3);
+    store(first, m + 16u, n, s4);
+    store(first, m + 20u, n, s5);
+    store(first, m + 24u, n, s6);
+    store(first, m + 28u, n, s7);
 }

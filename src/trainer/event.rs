@@ -1,0 +1,102 @@
+//! What happens in a run, as one type.
+
+use crate::curriculum::Layer;
+use crate::error::Result;
+use crate::train::{EpochRecord, IntervalRecord, NoiseRecord, Observer, SessionPlan};
+use std::fmt;
+
+/// Something that happened in a run. Its text is a line for people.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'e> {
+    /// Something that the user should know.
+    Note(&'e str),
+    /// Training begins.
+    Begin {
+        /// Bytes on the device.
+        plan: &'e SessionPlan,
+        /// The model's layers.
+        layers: &'e [Layer],
+        /// Steps of the run.
+        steps: u64,
+    },
+    /// The running sums were read.
+    Interval(&'e IntervalRecord),
+    /// The gradients' signal-to-noise ratio was measured.
+    Noise(&'e NoiseRecord),
+    /// Of the validation or test examples so many have been read.
+    Reading {
+        /// `validation` or `test`.
+        part: &'e str,
+        /// So many.
+        done: usize,
+        /// All.
+        examples: usize,
+    },
+    /// An epoch is over.
+    Epoch(&'e EpochRecord),
+}
+
+impl fmt::Display for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Note(text) => write!(f, "note: {text}"),
+            Self::Begin { plan, steps, .. } => {
+                write!(f, "{steps} steps; {:.1} MiB on the device", plan.total() as f64 / f64::from(1 << 20))
+            }
+            Self::Interval(record) => {
+                let IntervalRecord { step, training, examples_per_second, .. } = record;
+                let name = &training.measure().name;
+                write!(
+                    f,
+                    "step {step}: loss {:.3}, {name} {training}, {examples_per_second:.0} examples/s",
+                    training.loss
+                )
+            }
+            Self::Noise(record) => write!(f, "step {}: signal-to-noise ratio measured", record.step),
+            Self::Reading { part, done, examples } => write!(f, "{part} examples {done}/{examples}"),
+            Self::Epoch(EpochRecord { epoch, training, validation, .. }) => {
+                let name = &training.measure().name;
+                write!(f, "epoch {epoch}: loss {:.4}, training {name} {training}", training.loss)?;
+                validation.as_ref().map_or(Ok(()), |scores| write!(f, ", validation {scores}"))
+            }
+        }
+    }
+}
+
+/// A closure that is told of each event.
+pub(super) struct Told<F>(pub(super) F);
+
+impl<F: FnMut(Event<'_>)> Observer for Told<F> {
+    fn note(&mut self, text: &str) {
+        (self.0)(Event::Note(text));
+    }
+
+    fn skipped(&mut self, names: &[String]) {
+        let text = format!("not in the file of weights, and so at random values: {}", names.join(", "));
+        (self.0)(Event::Note(&text));
+    }
+
+    fn begin(&mut self, plan: &SessionPlan, layers: &[Layer], steps: u64) -> Result<()> {
+        (self.0)(Event::Begin { plan, layers, steps });
+        Ok(())
+    }
+
+    fn interval(&mut self, record: &IntervalRecord) -> Result<()> {
+        (self.0)(Event::Interval(record));
+        Ok(())
+    }
+
+    fn noise(&mut self, record: &NoiseRecord) -> Result<()> {
+        (self.0)(Event::Noise(record));
+        Ok(())
+    }
+
+    fn reading(&mut self, part: &str, done: usize, examples: usize) {
+        (self.0)(Event::Reading { part, done, examples });
+    }
+
+    fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
+        (self.0)(Event::Epoch(record));
+        Ok(())
+    }
+}

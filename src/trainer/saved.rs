@@ -1,0 +1,99 @@
+//! Runs that have a directory.
+
+use super::Trainer;
+use crate::error::Result;
+use crate::gpu::Gpu;
+use crate::records::{RunDir, Saving};
+use crate::train::{Checkpoint, Observer, Outcome, Task, resume_async, run_async};
+use std::path::{Path, PathBuf};
+
+/// What is done where the directory holds a run that ended early.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// It continues from its latest checkpoint; where there is none, the run begins anew.
+    #[default]
+    Continue,
+    /// It continues, even if its options were others.
+    ContinueAnyway,
+    /// That is an error.
+    New,
+}
+
+/// Where a run is kept.
+pub(super) struct Saved {
+    dir: PathBuf,
+    saving: Saving,
+    start: Start,
+}
+
+impl Trainer<'_> {
+    /// Keeps the run in `dir`: options, tables, checkpoints, and at the end weights, predictions, pictures (feature `report`) and
+    /// summary. A run that ended early there continues to the same bytes.
+    pub fn out(self, dir: impl Into<PathBuf>) -> Self {
+        self.kept(dir, Saving::default(), Start::default())
+    }
+
+    /// As [`Trainer::out`], with checkpoints as `saving` says.
+    pub fn kept(mut self, dir: impl Into<PathBuf>, saving: Saving, start: Start) -> Self {
+        self.saved = Some(Saved { dir: dir.into(), saving, start });
+        self
+    }
+}
+
+impl Saved {
+    fn open(&self, task: &Task) -> Result<(RunDir, Option<Checkpoint>)> {
+        let (dir, config, saving) = (&self.dir, &task.config, self.saving.clone());
+        match self.start {
+            Start::New => Ok((RunDir::create(dir, config, saving)?, None)),
+            start => RunDir::open(dir, config, saving, start == Start::ContinueAnyway),
+        }
+    }
+
+    pub(super) async fn run(
+        self,
+        gpu: &Gpu,
+        task: &Task,
+        title: &str,
+        mut observers: Vec<Box<dyn Observer + '_>>,
+    ) -> Result<Outcome> {
+        let (mut dir, checkpoint) = self.open(task)?;
+        dir.notes.iter().for_each(|note| observers.note(note));
+        let outcome = match &checkpoint {
+            None => run_async(gpu, task, &mut (&mut observers, &mut dir)).await?,
+            Some(checkpoint) => {
+                differences(gpu, checkpoint).iter().for_each(|note| observers.note(note));
+                resume_async(gpu, task, checkpoint, &mut (&mut observers, &mut dir)).await?
+            }
+        };
+        drop(observers);
+        dir.finish(&outcome, |dir| pictures(dir, title, &outcome))?;
+        Ok(outcome)
+    }
+}
+
+/// Where a run continues, and what has changed since its checkpoint.
+fn differences(gpu: &Gpu, checkpoint: &Checkpoint) -> Vec<String> {
+    let (state, here, version) = (&checkpoint.state, &gpu.info().name, env!("CARGO_PKG_VERSION"));
+    let mut notes = vec![format!("continues after step {}", state.step)];
+    if state.adapter != *here {
+        notes
+            .push(format!("the checkpoint was made on {}; on {here} results agree up to rounding only", state.adapter));
+    }
+    if state.version != version {
+        notes.push(format!(
+            "the checkpoint was made by lerac {}; what {version} does from here on may differ by rounding",
+            state.version
+        ));
+    }
+    notes
+}
+
+#[cfg(feature = "report")]
+fn pictures(dir: &Path, title: &str, outcome: &Outcome) -> Result<()> {
+    crate::study::run_pictures(dir, title, &outcome.summary.measures)
+}
+
+#[cfg(not(feature = "report"))]
+fn pictures(_dir: &Path, _title: &str, _outcome: &Outcome) -> Result<()> {
+    Ok(())
+}
