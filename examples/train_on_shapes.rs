@@ -7,6 +7,7 @@ use lerac::data::shapes;
 use lerac::error::Result;
 use lerac::gpu::{Gpu, GpuOptions};
 use lerac::nn::named;
+use lerac::trainer::Event;
 
 fn main() -> Result<()> {
     let gpu = Gpu::open(&GpuOptions::default())?;
@@ -15,7 +16,11 @@ fn main() -> Result<()> {
         .lerac(Range { first: 5e-2, last: 5e-5 }, 2.0)
         .epochs(5)
         .batch_size(32)
-        .observe(|event| println!("{event}"))
+        .observe(|event| {
+            if let Event::Epoch(_) = event {
+                println!("{event}");
+            }
+        })
         .run()?;
     println!("{} on {}", outcome.summary.in_words(), outcome.summary.adapter);
     Ok(())

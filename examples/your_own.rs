@@ -10,6 +10,7 @@ use lerac::nn::{Conv, Net};
 use lerac::ops::max_pool::Window;
 use lerac::optim::Rule;
 use lerac::tape::Var;
+use lerac::trainer::Event;
 
 /// The deepest layer learns at a tenth of the common rate in the first epoch.
 struct LateClassifier {
@@ -37,7 +38,11 @@ fn main() -> Result<()> {
         .curriculum(|layers: &[Layer]| LateClassifier { last: layers.len() - 1 })
         .epochs(3)
         .batch_size(50)
-        .observe(|event| println!("{event}"))
+        .observe(|event| {
+            if let Event::Epoch(_) = event {
+                println!("{event}");
+            }
+        })
         .run()?;
     println!("{}", outcome.summary.in_words());
     Ok(())

@@ -72,10 +72,7 @@ impl Row {
     }
 
     /// How it is appended to a tape.
-    pub fn record(
-        self,
-        record: impl Fn(&mut Tape, &str, &[Var], &[ParamId]) -> Var + Send + Sync + 'static,
-    ) -> Self {
+    pub fn record(self, record: impl Fn(&mut Tape, &str, &[Var], &[ParamId]) -> Var + Send + Sync + 'static) -> Self {
         Self { record: Box::new(record), ..self }
     }
 

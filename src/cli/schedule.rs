@@ -51,7 +51,7 @@ fn layers_of(config: &Config) -> Result<Vec<Layer>> {
     let form = plain_form([3, side, side], &names);
     let (model, objective) = (nn::named(&config.model.name)?, objective_for(&form, config.training.objective())?);
     let tape = Tape::new(Mode::Eval);
-    Ok(nn::record(&*model, &form, &*objective, 1, tape, config.net_options()).layers)
+    Ok(nn::record(&model, &form, &*objective, 1, tape, config.net_options()).layers)
 }
 
 /// Prints, writes and draws the rates.

@@ -75,7 +75,7 @@ impl TrainingOptions {
     /// Checks every option.
     ///
     /// # Errors
-    /// [`Error::Setting`] naming the option, what was expected and what was found.
+    /// [`crate::error::Error::Setting`] naming the option, what was expected and what was found.
     pub fn check(&self) -> Result<()> {
         self.check_storable()?;
         require("epochs", self.epochs, self.epochs > 0, "at least 1")?;
