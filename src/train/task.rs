@@ -56,7 +56,7 @@ impl Task {
         if let Some(wanted) = config.data.train_examples {
             if wanted > train.len() {
                 let message = format!("{wanted} examples were asked for, {} are left after validation", train.len());
-                return Err(Error::setting("train_images", message));
+                return Err(Error::setting("train_examples", message));
             }
             train.truncate(wanted);
         }

@@ -109,12 +109,6 @@ fn shares_loads(row: &Row, tape: &Tape) -> bool {
     dispatches.into_iter().any(|(_, dispatch)| dispatch.kernel.shader.shares_loads())
 }
 
-/// Whether a row ends in an activation, which may hide NaN; of a single element, it lets nothing pass.
-fn activates(row: &Row) -> bool {
-    let is_relu = row.name.starts_with("relu") && row.inputs[0].count() > 1;
-    is_relu || row.name.starts_with("batch_norm") && row.name.contains("Relu")
-}
-
 /// A test per row, way to compute it, and dialect; one for all dialects where neighbours share what they load.
 pub fn tests() -> Vec<Test> {
     let mut tests = vec![];
@@ -123,7 +117,7 @@ pub fn tests() -> Vec<Test> {
         for (tape, which) in row.ways() {
             let name = format!("op_table {}{which}", row.name);
             let shares = shares_loads(&row, &tape);
-            if activates(&row) {
+            if row.activates {
                 let name = format!("op_table NaN passes {}{which}", row.name);
                 let (row, tape) = (row.clone(), tape.clone());
                 tests.extend(in_two_dialects(name, move |gpu| nan_passes(gpu, &row, &tape)));
