@@ -4,7 +4,7 @@ use crate::common::compare::assert_close;
 use crate::common::rows::spread;
 use crate::common::{Test, in_two_dialects};
 use lerac::gpu::{Buffer, Gpu};
-use lerac::ops::metrics::Metrics;
+use lerac::ops::sums::Totals;
 use lerac::optim::{LayerNorms, Optimizer, Row, Rule, Settings, Update, reference};
 use lerac::tape::{Declared, Group, Init, Mode, Storage, Tape};
 use lerac::tensor::Shape;
@@ -60,12 +60,12 @@ fn narrow(values: &[f64]) -> Vec<f32> {
     values.iter().map(|&v| v as f32).collect()
 }
 
-/// An optimiser of `storage`, and the metrics that it reads.
+/// An optimiser of `storage`, and the sums that it reads.
 fn optimizer(gpu: &Gpu, storage: &Storage, settings: Settings) -> (Optimizer, Buffer) {
-    let metrics = gpu.buffer("metrics", size_of::<Metrics>() as u64).unwrap();
-    gpu.write(&metrics, 0, &[Metrics::default()]);
+    let sums = gpu.buffer("sums", 16).unwrap();
+    gpu.write(&sums, 0, &Totals::zero(1).words());
     let update = Update::new(storage.parameters(), &storage.layout, RATES.len(), settings);
-    (Optimizer::new(gpu, storage, &metrics.whole(), update).unwrap(), metrics)
+    (Optimizer::new(gpu, storage, &sums.whole(), update).unwrap(), sums)
 }
 
 /// Five steps of `optimizer` on `storage`, whose tensors are those numbered `which`; the parameters
@@ -94,10 +94,10 @@ fn steps(
 
 /// Five steps at one rate per layer. A loss is not finite after `halt_after` of them.
 fn train(gpu: &Gpu, storage: &Storage, which: &[usize], settings: Settings, halt_after: Option<i32>) -> Vec<Vec<f32>> {
-    let (mut optimizer, metrics) = optimizer(gpu, storage, settings);
+    let (mut optimizer, sums) = optimizer(gpu, storage, settings);
     steps(gpu, storage, which, &mut optimizer, rate_of_layer, |_, step| {
         if halt_after == Some(step - 1) {
-            gpu.write(&metrics, 0, &[Metrics { halted: 1, ..Metrics::default() }]);
+            gpu.write(&sums, 0, &Totals { halted: 1, ..Totals::zero(1) }.words());
         }
     })
 }
@@ -208,7 +208,7 @@ fn norms_of_a_step(
     settings: Settings,
     scale: impl Fn(usize) -> f64,
 ) -> (Vec<LayerNorms>, [Vec<Vec<f64>>; 2]) {
-    let (mut optimizer, _metrics) = optimizer(gpu, storage, settings);
+    let (mut optimizer, _sums) = optimizer(gpu, storage, settings);
     (0..optimizer.rows().len()).for_each(|row| optimizer.set_scale(gpu, row, scale(row)));
     let spans = || storage.layout.spans().iter().enumerate();
     let before: Vec<_> = spans().map(|(i, span)| spread(span.count, i as u64)).collect();
