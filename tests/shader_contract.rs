@@ -119,7 +119,7 @@ fn models() -> Checked {
             for target in Target::ALL {
                 let tape = Tape::new(mode).with_target(target);
                 let options = NetOptions { blur, mixup: blur };
-                checked.add_tape(&nn::record(&*model, &form, &*objective, 8, tape, options).tape);
+                checked.add_tape(&nn::record(&model, &form, &*objective, 8, tape, options).tape);
             }
         }
     }

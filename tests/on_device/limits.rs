@@ -12,7 +12,7 @@ use lerac::tape::{Keep, Mode, Program, Storage, Tape, Target};
 fn record(model: &str, side: usize, batch_size: usize, tape: Tape) -> Recorded {
     let (model, form) = (nn::named(model).unwrap(), ten_classes([3, side, side]));
     let objective = objective_for(&form, ObjectiveOptions::default()).unwrap();
-    nn::record(&*model, &form, &*objective, batch_size, tape, NetOptions::default())
+    nn::record(&model, &form, &*objective, batch_size, tape, NetOptions::default())
 }
 
 fn refusal(gpu: &Gpu, batch_size: usize) -> Result<(), Error> {

@@ -354,7 +354,7 @@ fn evaluation_is_training_under_the_same_statistics(gpu: &Gpu) {
         let record = |mode| {
             let tape = Tape::new(mode).with_target(target);
             let options = NetOptions { blur, ..NetOptions::default() };
-            nn::record(&*nn::named(model).unwrap(), &form, &*objective, BATCH, tape, options)
+            nn::record(&nn::named(model).unwrap(), &form, &*objective, BATCH, tape, options)
         };
         let (train, eval) = (record(Mode::Train), record(Mode::Eval));
         let storage = Storage::new(gpu, &train.tape).unwrap();

@@ -7,7 +7,7 @@ use crate::recorded::{prepare, ten_classes, totals};
 use lerac::data::{Augmentation, Batch};
 use lerac::gpu::Gpu;
 use lerac::nn::objective::{ObjectiveOptions, objective_for};
-use lerac::nn::{self, NetOptions, Recorded};
+use lerac::nn::{self, Model, NetOptions, Recorded};
 use lerac::ops::dropout::reference::hash;
 use lerac::ops::sums::SUMS;
 use lerac::optim::{Optimizer, Rule, Settings, Update};
@@ -149,7 +149,7 @@ fn record(gpu: &Gpu, model: &str, n: usize, side: usize, mode: Mode) -> Recorded
     model.accepts(&form).unwrap();
     let objective = objective_for(&form, ObjectiveOptions::default()).unwrap();
     let tape = Tape::new(mode).with_target(Target::of(gpu.info()));
-    nn::record(&*model, &form, &*objective, n, tape, NetOptions::default())
+    nn::record(&model, &form, &*objective, n, tape, NetOptions::default())
 }
 
 fn setup(gpu: &Gpu, model: &str, [side, n]: [usize; 2], seed: u32) -> Setup {

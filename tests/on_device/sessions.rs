@@ -33,7 +33,7 @@ pub fn session_of(gpu: &Gpu, model: &str, batch_size: usize) -> Session {
         c.model.name = model.into();
         c.training.batch_size = batch_size;
     });
-    session_with(gpu, &*nn::named(model).unwrap(), &data().train.form(), &config)
+    session_with(gpu, &nn::named(model).unwrap(), &data().train.form(), &config)
 }
 
 /// The examples from `first` on, as they are.
@@ -334,7 +334,8 @@ fn shared_buffers_change_no_bit(gpu: &Gpu) {
     let data = data().train;
     let form = data.form();
     let batch = |i: usize| batch(&data, 2 * i, 2, 2);
-    let named = ["cnn", "lenet", "resnet8", "resnet20"].map(|name| (name, nn::named(name).unwrap()));
+    let named = ["cnn", "lenet", "resnet8", "resnet20"]
+        .map(|name| (name, Arc::new(nn::named(name).unwrap()) as Arc<dyn Model>));
     let own: Arc<dyn Model> = Arc::new(dense_and_inverted);
     for (name, model) in named.into_iter().chain([("dense and inverted", own)]) {
         for method in [Method::Conventional, Method::Cbs] {

@@ -106,7 +106,7 @@ fn the_cache_keeps_winners(gpu: &Gpu) {
     let more = [(LINEAR.to_owned(), Variant::Depthwise), ("linear forward [1,1] x [1,1]".to_owned(), Variant::Shared)];
     cache.add(gpu.info(), Choices(more.into()));
     assert_eq!(cache.choices(gpu.info(), &tape), Some(expected));
-    let other = subject_of(nn::named("cnn").unwrap(), 32, 3).tape(gpu, Choices::default());
+    let other = subject_of(Arc::new(nn::named("cnn").unwrap()), 32, 3).tape(gpu, Choices::default());
     assert_eq!(cache.choices(gpu.info(), &other), None);
 }
 
