@@ -85,11 +85,10 @@ fn workers(count: usize, start: &dyn Fn(Work) -> Result<JoinHandle<()>>) -> Opti
 #[cfg(test)]
 mod tests {
     use super::{in_parallel, in_parallel_on, on_cores, spawn, workers};
-    use crate::clock::Instant;
     use crate::error::Error;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     #[test]
     fn all_is_done_on_any_number_of_threads() {

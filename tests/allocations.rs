@@ -72,15 +72,18 @@ fn steps_take_no_memory(gpu: &Gpu) {
     let early = counts(gpu, || session.step(&batch).unwrap());
     // The same bytes to the same places, and the same calls.
     let program = session.program();
-    let [controls, images] = [CONTROLS, "batch"].map(|name| program.buffer_named(name).unwrap());
+    let [controls, images, movements, labels] =
+        [CONTROLS, "input.image", "input.movement", "target.label"].map(|name| program.buffer_named(name).unwrap());
     let table = vec![0u8; 256 + 12 * session.optimizer().rows().len()];
     let table_buffer = gpu.buffer("table", table.len() as u64).unwrap();
     let calls: Vec<&Call> =
         program.forward().iter().chain(program.backward()).chain(session.optimizer().calls()).collect();
     let bare_counts = || {
         counts(gpu, || {
-            gpu.write(&images, 0, &batch.words);
-            gpu.write(&controls, 0, &[0u32; 4]);
+            for (range, words) in [&images, &movements, &labels].into_iter().zip(&batch.columns) {
+                gpu.write(range, 0, words);
+            }
+            gpu.write(&controls, 0, &[0u32; 8]);
             gpu.write(&table_buffer, 0, &table);
             gpu.run(calls.iter().copied()).unwrap();
         })

@@ -2,7 +2,8 @@
 #![cfg(feature = "cli")]
 
 use lerac::curriculum::{DuringCurriculum, Granularity, Ladder, Pace};
-use lerac::data::Normalise;
+use lerac::data::{DATA_SETS, Normalise};
+use lerac::nn::MODELS;
 use lerac::ops::regression::Loss;
 use lerac::tape::{Choices, Variant};
 use lerac::train::{Config, Method, Preset, ScheduleKind};
@@ -46,6 +47,42 @@ fn help_names_every_command() {
     for command in ["schedule", "train", "compare"] {
         assert!(stdout(&[command, "--help"]).contains("--range"));
     }
+}
+
+/// The names that the help of an option of `lerac train` lists after `before`, up to `end`.
+fn listed(before: &str, end: char) -> Vec<String> {
+    let help = stdout(&["train", "--help"]);
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (_, rest) = help.split_once(before).unwrap_or_else(|| panic!("{before:?} is not in {help}"));
+    let list = rest.split(end).next().unwrap().replace(" or ", ", ");
+    list.split(", ").map(|name| name.trim().to_owned()).collect()
+}
+
+#[test]
+fn help_lists_every_data_set_and_every_model() {
+    let sets: Vec<&str> = DATA_SETS.iter().map(|set| set.name).collect();
+    assert_eq!(listed("Data set: ", '['), sets);
+    let mut listed = listed("Model: ", ';');
+    assert!(stdout(&["train", "--help"]).contains("the last three"), "the help says of which there are others");
+    let large: Vec<String> = listed[listed.len() - 3..].iter().map(|name| format!("{name}-imagenet")).collect();
+    listed.extend(large);
+    let mut models: Vec<&str> = MODELS.iter().map(|entry| entry.name).collect();
+    listed.sort();
+    models.sort_unstable();
+    assert_eq!(listed, models);
+}
+
+#[test]
+fn more_examples_than_there_are_is_an_error_of_the_option() {
+    if lerac::gpu::adapters().is_empty() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let out = ["--out", dir.path().to_str().unwrap()];
+    assert_refused(
+        &[&["train", "--train-examples", "3001"], &out[..]].concat(),
+        &["error: --train-examples: ", "3000"],
+    );
 }
 
 #[test]
@@ -149,6 +186,9 @@ fn unusual() -> Config {
         c.optimizer.beta2 = 0.99;
         c.optimizer.epsilon = 1e-7;
         c.optimizer.nesterov = true;
+        c.optimizer.beta1 = 0.8;
+        c.optimizer.beta2 = 0.99;
+        c.optimizer.epsilon = 1e-6;
         c.optimizer.weight_decay = 1e-3;
         c.optimizer.spare_norm_and_bias = true;
         c.optimizer.clip_norm = Some(2.5);
@@ -344,6 +384,10 @@ fn numbers_are_checked_whatever_the_method() {
         ["--stop-update-epoch", "0", "at least 1"],
         ["--gamma", "0", "positive"],
         ["--final-rate", "-1", "0, or"],
+        ["--beta1", "1", "0 <= beta1 < 1"],
+        ["--beta2", "-0.1", "0 <= beta2 < 1"],
+        ["--epsilon", "0", "positive"],
+        ["--epsilon", "1e-300", "that f32 holds"],
         ["--clip-norm", "0", "positive"],
         ["--clip-norm", "1e-300", "that f32 holds"],
         ["--jitter", "-1,0,0", "numbers from 0 to 1, found -1"],

@@ -2,20 +2,24 @@
 #![cfg(feature = "cli")]
 
 use approx::assert_relative_eq;
+use lerac::nn::objective::Measure;
+use lerac::records::Finished;
 use lerac::study::statistics::{cochran, holm, mcnemar, mean_and_deviation, median, paired_difference};
-use lerac::study::{Comparison, Finished, Reached};
-use lerac::train::{Summary, TestResult};
+use lerac::study::{Comparison, Reached};
+use lerac::train::Summary;
 
 fn run(arm: &str, seed: u64, test_accuracy: f64, milliseconds_per_step: f64) -> Finished {
     let summary = Summary {
-        result: TestResult::Classes { test_accuracy, test_top5: 1.0, validation_accuracy: None },
+        measures: vec![Measure::accuracy(), Measure::top5()],
+        scores: [("test_accuracy".to_owned(), test_accuracy), ("test_top5".to_owned(), 1.0)].into(),
+        baseline: None,
         test_loss: 1.0,
-        test_images: 100,
+        test_examples: 100,
         best_epoch: 1,
         steps: 10,
-        images_per_epoch: 320,
+        examples_per_epoch: 320,
         seconds: 1.0,
-        images_per_second: 320.0,
+        examples_per_second: 320.0,
         milliseconds_per_step,
         device_bytes: 1,
         data_crc32: None,
@@ -29,7 +33,7 @@ fn run(arm: &str, seed: u64, test_accuracy: f64, milliseconds_per_step: f64) -> 
         dir: "nowhere".into(),
         train_loss: vec![],
         train_score: vec![],
-        images_per_second: vec![1e3 / milliseconds_per_step],
+        examples_per_second: vec![1e3 / milliseconds_per_step],
         validation_loss: vec![],
         validation_score: vec![],
         layers: vec![],
@@ -108,8 +112,8 @@ fn equal_differences_are_no_finding() {
 
 #[test]
 fn time_is_compared_interval_by_interval() {
-    let with = |arm: &str, images_per_second: &[f64]| Finished {
-        images_per_second: images_per_second.to_vec(),
+    let with = |arm: &str, examples_per_second: &[f64]| Finished {
+        examples_per_second: examples_per_second.to_vec(),
         ..run(arm, 0, 0.5, 1.0)
     };
     // The machine was busy in the second interval of the first method and in the third of the second.
@@ -146,7 +150,8 @@ fn epochs_to_the_baseline_are_counted() {
 fn errors_are_compared_the_other_way_round() {
     let with = |arm: &str, seed, test_mae, validation: &[f64]| {
         let mut run = run(arm, seed, 0.5, 1.0);
-        run.summary.result = TestResult::Years { test_mae, median_mae: 14.0, validation_mae: None };
+        run.summary.measures = vec![Measure::mean_absolute_error("years")];
+        run.summary.scores = [("test_mae".to_owned(), test_mae)].into();
         run.validation_score = validation.iter().enumerate().map(|(i, &v)| (i as f64 + 1.0, v)).collect();
         run
     };

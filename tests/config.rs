@@ -153,11 +153,14 @@ fn settings_are_what_was_asked_for() {
     let asked = Config::default().with(|c| {
         c.optimizer.momentum = 0.8;
         c.optimizer.nesterov = true;
+        c.optimizer.beta1 = 0.7;
+        c.optimizer.beta2 = 0.99;
+        c.optimizer.epsilon = 1e-6;
         c.optimizer.weight_decay = 1e-3;
         c.optimizer.spare_norm_and_bias = true;
         c.optimizer.clip_norm = Some(2.5);
     });
-    let (beta1, beta2, epsilon) = (0.9, 0.999, 1e-8);
+    let (beta1, beta2, epsilon) = (0.7, 0.99, 1e-6);
     let rules = [
         ("sgd", Rule::Sgd { momentum: 0.8, nesterov: true }),
         ("adam", Rule::Adam { beta1, beta2, epsilon }),
@@ -174,4 +177,6 @@ fn settings_are_what_was_asked_for() {
     assert_relative_eq!(usual.weight_decay, 1e-4);
     assert_eq!((usual.spare_norm_and_bias, usual.clip_norm), (false, None));
     assert_eq!(usual.rule, Rule::Sgd { momentum: 0.9, nesterov: false });
+    let adam = Config::default().with(|c| c.optimizer.name = "adam".into()).optimizer.settings().unwrap();
+    assert_eq!(adam.rule, Rule::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
 }

@@ -1,18 +1,16 @@
-//! Data sets read, refused, divided, ordered and batched. What needs files that are not part of the repository says so loudly
-//! where they are absent, and passes; with `REQUIRE_DATA=1` it fails for a set that the project's scripts install.
+//! Data sets read from files, refused, and opened by name. What needs files that are not part of the repository says so loudly where
+//! they are absent, and passes; with `REQUIRE_DATA=1` it fails for a set that the project's scripts install.
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use lerac::data::{self, Augmentation, Dataset, HostBatch, IGNORED_LABEL, Loader, Splits};
+use lerac::data::{self, DATA_SETS, Meaning, PictureSplits, Pictures, Source, plain_form};
 use lerac::error::{Error, Result};
 use proptest::prelude::*;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, mpsc};
-use std::time::Duration;
 use tempfile::TempDir;
 
 #[path = "common/cifar.rs"]
@@ -21,7 +19,7 @@ use cifar::{cifar10_cache, skip};
 
 // ---- help ----
 
-/// The same of a set that the project's scripts install: with `REQUIRE_DATA=1` its absence is a failure.
+/// Says that a set is absent which the project's scripts install: with `REQUIRE_DATA=1` that is a failure.
 fn skip_unless_required(what: &str, why: &str) {
     let required = std::env::var("REQUIRE_DATA").is_ok_and(|value| value == "1");
     assert!(!required, "{what} is absent, and REQUIRE_DATA=1 is set: {why}");
@@ -81,18 +79,18 @@ fn assert_format_error<T>(outcome: Result<T>, file: &str, offset: u64, parts: &[
 }
 
 /// All images of a set in memory.
-fn bytes(data: &Dataset) -> &[u8] {
+fn bytes(data: &Pictures) -> &[u8] {
     data.images.bytes().expect("it is in memory")
 }
 
-fn class_counts(data: &Dataset) -> Vec<usize> {
-    let mut counts = vec![0; data.classes().len()];
+fn class_counts(data: &Pictures) -> Vec<usize> {
+    let mut counts = vec![0; classes(data).len()];
     data.labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
     counts
 }
 
 /// Mean of each channel, as a part of 255.
-fn channel_means(data: &Dataset) -> Vec<f64> {
+fn channel_means(data: &Pictures) -> Vec<f64> {
     let [channels, height, width] = data.image;
     let mut sums = vec![0u64; channels];
     for (plane, bytes) in bytes(data).chunks_exact(height * width).enumerate() {
@@ -101,17 +99,25 @@ fn channel_means(data: &Dataset) -> Vec<f64> {
     sums.iter().map(|&sum| sum as f64 / (data.len() * height * width) as f64 / 255.0).collect()
 }
 
-/// N images of 1x2x3 for which every byte and label tells the image: image i holds i in each byte and has the label i % 10.
-fn numbered(count: u8) -> Dataset {
-    let mut data = data::shapes(0, 0, 0).train;
-    data.image = [1, 2, 3];
-    data.images = (0..count).flat_map(|i| [i; 6]).collect::<Vec<u8>>().into();
-    data.labels = (0..count).map(|i| u16::from(i % 10)).collect();
-    data
+/// A set as it is opened by name.
+fn open(name: &str, dir: Option<&Path>) -> Result<PictureSplits> {
+    Source { name, dir, ..Source::default() }.open_pictures(&mut |_| ())
 }
 
-fn all(data: &Dataset) -> Vec<u32> {
-    (0..data.len() as u32).collect()
+fn classes(data: &Pictures) -> &[String] {
+    match &data.meaning {
+        Meaning::Classes(names) => names,
+        other => panic!("{} has no classes but {other:?}", data.name),
+    }
+}
+
+/// The message of a fault in this field of the options.
+#[track_caller]
+fn setting<T>(outcome: Result<T>, expected: &str) -> String {
+    match outcome.err().expect("this must be refused") {
+        Error::Setting { field, message } if field == expected => message,
+        other => panic!("not a fault of {expected}: {other:?}"),
+    }
 }
 
 fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> u64 {
@@ -127,7 +133,7 @@ fn fashion_mnist_is_what_was_published() {
         skip_unless_required("Fashion-MNIST", "sh scripts/ensure-data.sh");
         return;
     }
-    let Splits { train, test } = data::open("fashion-mnist", Some(dir)).unwrap();
+    let PictureSplits { train, test } = open("fashion-mnist", Some(dir)).unwrap();
     assert_eq!((train.image, test.image), ([1, 28, 28], [1, 28, 28]));
     assert_eq!((train.len(), test.len()), (60_000, 10_000));
     assert_eq!((bytes(&train).len(), bytes(&test).len()), (60_000 * 784, 10_000 * 784));
@@ -135,7 +141,7 @@ fn fashion_mnist_is_what_was_published() {
     assert_eq!(class_counts(&test), [1000; 10]);
     let mean = channel_means(&train)[0];
     assert!((mean - 0.2860).abs() < 5e-5, "mean {mean}");
-    assert_eq!((train.name.as_str(), train.classes()[9].as_str()), ("fashion-mnist", "ankle boot"));
+    assert_eq!((train.name.as_str(), classes(&train)[9].as_str()), ("fashion-mnist", "ankle boot"));
     // The first image of the set is an ankle boot.
     assert_eq!(train.labels[0], 9);
 }
@@ -143,7 +149,7 @@ fn fashion_mnist_is_what_was_published() {
 #[test]
 fn cifar10_is_what_was_published() {
     let Some(dir) = cifar10_cache() else { return };
-    let Splits { train, test } = data::open("cifar10", Some(&dir)).unwrap();
+    let PictureSplits { train, test } = open("cifar10", Some(&dir)).unwrap();
     assert_eq!((train.image, test.image), ([3, 32, 32], [3, 32, 32]));
     assert_eq!((train.len(), test.len()), (50_000, 10_000));
     assert_eq!(class_counts(&train), [5000; 10]);
@@ -151,10 +157,10 @@ fn cifar10_is_what_was_published() {
     for (mean, published) in channel_means(&train).iter().zip([0.4914, 0.4822, 0.4465]) {
         assert!((mean - published).abs() < 1e-4, "mean {mean}, published {published}");
     }
-    assert_eq!(train.classes()[0], "airplane");
-    assert_eq!(train.classes()[9], "truck");
+    assert_eq!(classes(&train)[0], "airplane");
+    assert_eq!(classes(&train)[9], "truck");
     // The archive's parent will do as well.
-    let parent = data::open("cifar10", dir.parent()).unwrap();
+    let parent = open("cifar10", dir.parent()).unwrap();
     assert_eq!(parent.test, test);
 }
 
@@ -236,7 +242,7 @@ fn idx_set() -> Vec<(&'static str, Vec<u8>)> {
 #[test]
 fn a_set_of_idx_files_is_opened() {
     let dir = directory(&idx_set());
-    let Splits { train, test } = data::open("mnist", Some(dir.path())).unwrap();
+    let PictureSplits { train, test } = open("mnist", Some(dir.path())).unwrap();
     assert_eq!((train.len(), train.image, train.labels.as_slice()), (3, [1, 2, 3], [7, 0, 9].as_slice()));
     assert_eq!(train.image(1).unwrap(), [6, 7, 8, 9, 10, 11]);
     assert_eq!((test.len(), test.labels.as_slice(), test.image(0).unwrap()), (1, [4].as_slice(), vec![5; 6]));
@@ -248,7 +254,7 @@ fn idx_files_that_do_not_belong_together_are_refused() {
     let mut files = idx_set();
     files[1].1 = idx(&[0x801, 2], &[7, 0]);
     let dir = directory(&files);
-    let outcome = data::open("mnist", Some(dir.path()));
+    let outcome = open("mnist", Some(dir.path()));
     assert_format_error(
         outcome,
         "train-labels-idx1-ubyte.gz",
@@ -259,11 +265,11 @@ fn idx_files_that_do_not_belong_together_are_refused() {
     let mut files = idx_set();
     files[2].1 = idx(&[0x803, 1, 3, 2], &[5; 6]);
     let dir = directory(&files);
-    let outcome = data::open("mnist", Some(dir.path()));
+    let outcome = open("mnist", Some(dir.path()));
     assert_format_error(outcome, "t10k-images-idx3-ubyte.gz", 8, &["[1, 2, 3]", "[1, 3, 2]"]);
 
     let dir = directory(&idx_set()[..3]);
-    let error = data::open("mnist", Some(dir.path())).unwrap_err();
+    let error = open("mnist", Some(dir.path())).unwrap_err();
     assert!(matches!(error, Error::Io { .. }) && error.to_string().contains("t10k-labels-idx1-ubyte"), "{error}");
 }
 
@@ -286,10 +292,10 @@ fn cifar100_set() -> Vec<(&'static str, Vec<u8>)> {
 #[test]
 fn cifar100_gives_fine_labels() {
     let dir = directory(&cifar100_set());
-    let Splits { train, test } = data::open("cifar100", Some(dir.path())).unwrap();
+    let PictureSplits { train, test } = open("cifar100", Some(dir.path())).unwrap();
     assert_eq!((train.image, train.labels.as_slice()), ([3, 32, 32], [99, 3].as_slice()));
     assert_eq!(
-        (test.labels.as_slice(), test.classes()[42].as_str(), test.classes().len()),
+        (test.labels.as_slice(), classes(&test)[42].as_str(), classes(&test).len()),
         ([42].as_slice(), "name 42", 100)
     );
     let second = train.image(1).unwrap();
@@ -303,7 +309,7 @@ fn cifar_faults_are_told_with_their_place() {
         let mut files = cifar100_set();
         files[file].1 = bytes;
         let dir = directory(&files);
-        assert_format_error(data::open("cifar100", Some(dir.path())), files[file].0, offset, parts);
+        assert_format_error(open("cifar100", Some(dir.path())), files[file].0, offset, parts);
     };
     refuse(0, [record(&[0, 3], 0), record(&[0, 100], 0)].concat(), 3074 + 1, &["label below 100", "found 100"]);
     refuse(0, [record(&[0, 3], 0), vec![0; 5]].concat(), 3074, &["records of 3074 bytes", "found 5"]);
@@ -320,19 +326,14 @@ fn cifar10_labels_go_to_nine() {
     let mut files: Vec<(&str, Vec<u8>)> = (0..5).map(|i| (names[i].as_str(), record(&[i as u8], i as u8))).collect();
     files.push(("cifar-10-batches-bin/test_batch.bin", record(&[9], 7)));
     let dir = directory(&files);
-    let Splits { train, test } = data::open("cifar10", Some(dir.path())).unwrap();
+    let PictureSplits { train, test } = open("cifar10", Some(dir.path())).unwrap();
     assert_eq!((train.labels.as_slice(), test.labels.as_slice()), ([0, 1, 2, 3, 4].as_slice(), [9].as_slice()));
     assert_eq!((0..5).map(|i| train.image(i).unwrap()[0]).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
-    assert_eq!(train.classes()[3], "class 3");
+    assert_eq!(classes(&train)[3], "class 3");
     fs::write(dir.path().join(&names[4]), record(&[10], 0)).unwrap();
-    assert_format_error(
-        data::open("cifar10", Some(dir.path())),
-        "data_batch_5.bin",
-        0,
-        &["label below 10", "found 10"],
-    );
+    assert_format_error(open("cifar10", Some(dir.path())), "data_batch_5.bin", 0, &["label below 10", "found 10"]);
     fs::remove_file(dir.path().join(&names[4])).unwrap();
-    let error = data::open("cifar10", Some(dir.path())).unwrap_err();
+    let error = open("cifar10", Some(dir.path())).unwrap_err();
     assert!(matches!(error, Error::Io { .. }) && error.to_string().contains("data_batch_5.bin"), "{error}");
 }
 
@@ -340,19 +341,21 @@ fn cifar10_labels_go_to_nine() {
 
 #[test]
 fn every_name_is_known_and_others_are_answered_with_a_hint() {
+    let names: Vec<&str> = DATA_SETS.iter().map(|set| set.name).collect();
     let empty = TempDir::new().unwrap();
-    for &name in data::NAMES {
-        if let Err(error) = data::open(name, Some(empty.path())) {
+    for &name in &names {
+        if let Err(error) = open(name, Some(empty.path())) {
             assert!(!error.to_string().contains("is not known"), "{error}");
         }
     }
-    let hint = |name: &str| data::open(name, None).unwrap_err().to_string();
-    assert!(hint("CIFAR-10").ends_with("did you mean cifar10?"), "{}", hint("CIFAR-10"));
-    assert!(hint("CIFAR-100").ends_with("did you mean cifar100?"), "{}", hint("CIFAR-100"));
-    assert!(hint("FashionMNIST").ends_with("did you mean fashion-mnist?"), "{}", hint("FashionMNIST"));
-    assert!(hint("shape").ends_with("did you mean shapes?"), "{}", hint("shape"));
+    let hint = |name: &str| setting(open(name, None), "data");
+    for (name, meant) in
+        [("CIFAR-10", "cifar10"), ("CIFAR-100", "cifar100"), ("FashionMNIST", "fashion-mnist"), ("shape", "shapes")]
+    {
+        assert!(hint(name).ends_with(&format!("did you mean {meant}?")), "{}", hint(name));
+    }
     for name in ["celeba", "", "--"] {
-        assert!(hint(name).starts_with("data: ") && hint(name).ends_with(&data::NAMES.join(", ")), "{}", hint(name));
+        assert!(hint(name).ends_with(&names.join(", ")), "{}", hint(name));
     }
 }
 
@@ -360,21 +363,56 @@ fn every_name_is_known_and_others_are_answered_with_a_hint() {
 fn missing_files_are_answered_with_every_place_and_a_remedy() {
     let empty = TempDir::new().unwrap();
     let root = empty.path().display().to_string();
-    let text = data::open("fashion-mnist", Some(empty.path())).unwrap_err().to_string();
-    for part in [
-        "data_dir: ",
-        &root,
-        &format!("{root}/fashion-mnist"),
-        "apt-get install dataset-fashion-mnist",
-        "`data_dir` DIR",
-    ] {
+    let text = setting(open("fashion-mnist", Some(empty.path())), "data_dir");
+    for part in [&root, &format!("{root}/fashion-mnist"), "apt-get install dataset-fashion-mnist", "`data_dir`"] {
         assert!(text.contains(part), "{text:?} does not say {part:?}");
     }
-    let text = data::open("cifar100", Some(empty.path())).unwrap_err().to_string();
+    let text = setting(open("cifar100", Some(empty.path())), "data_dir");
     for part in
-        [format!("{root}/cifar-100-binary"), format!("{root}/cifar100"), "train.bin".into(), "`data_dir` DIR".into()]
+        [format!("{root}/cifar-100-binary"), format!("{root}/cifar100"), "train.bin".into(), "`data_dir`".into()]
     {
         assert!(text.contains(&part), "{text:?} does not say {part:?}");
+    }
+}
+
+#[test]
+fn the_table_names_every_set_once_and_tells_its_columns_without_its_files() {
+    let names: HashSet<&str> = DATA_SETS.iter().map(|set| set.name).collect();
+    assert_eq!(names.len(), DATA_SETS.len());
+    let empty = TempDir::new().unwrap();
+    for set in &DATA_SETS {
+        assert!(!set.name.is_empty() && !set.about.is_empty(), "{:?}", set.name);
+        let source = Source { name: set.name, image_size: set.of_files.then_some(48), ..Source::default() };
+        if set.name == "imagefolder" {
+            // Its classes are its folders.
+            setting(source.form(), "data_dir");
+            continue;
+        }
+        let form = source.form().unwrap();
+        let pixels = form.pixels().unwrap();
+        assert_eq!(pixels.image[1..] == [48, 48], set.of_files, "{}", set.name);
+        assert_eq!(form.classes().is_empty(), set.of_numbers, "{}", set.name);
+        assert_eq!(form, plain_form(pixels.image, &form.targets[0].meaning), "{}", set.name);
+        let of_files = Source { name: set.name, dir: Some(empty.path()), image_size: Some(48), ..Source::default() };
+        if !set.of_files {
+            setting(of_files.form(), "image_size");
+        }
+    }
+}
+
+/// What is said of a set without its files is true of what is in them.
+#[test]
+fn columns_are_those_of_the_files() {
+    let (of_idx, of_cifar) = (directory(&idx_set()), directory(&cifar100_set()));
+    for (name, dir, classes) in
+        [("shapes", None, 10), ("mnist", Some(of_idx.path()), 10), ("cifar100", Some(of_cifar.path()), 100)]
+    {
+        let said = Source { name, ..Source::default() }.form().unwrap();
+        let found = data::open(name, dir).unwrap().test.form();
+        assert_eq!((said.classes().len(), found.classes().len()), (classes, classes));
+        // The test's own files of MNIST have images of another size.
+        let image = if name == "mnist" { [1, 2, 3] } else { said.pixels().unwrap().image };
+        assert_eq!(found, plain_form(image, &found.targets[0].meaning));
     }
 }
 
@@ -388,20 +426,20 @@ fn a_folder_of_the_sets_own_goes_before_its_parent() {
         ("mnist/t10k-labels-idx1-ubyte", idx(&[0x801, 1], &[2])),
     ]);
     let dir = directory(&files);
-    assert_eq!(data::open("mnist", Some(dir.path())).unwrap().train.image(0).unwrap(), [77]);
-    assert_eq!(data::open("fashion-mnist", Some(dir.path())).unwrap().train.len(), 3);
+    assert_eq!(open("mnist", Some(dir.path())).unwrap().train.image(0).unwrap(), [77]);
+    assert_eq!(open("fashion-mnist", Some(dir.path())).unwrap().train.len(), 3);
 }
 
-/// Runs itself once more with the variable set, since setting it here would be seen by the tests beside this one.
+/// Runs itself once more with the variable set, since setting it here would be seen by the other tests.
 #[test]
 fn the_environment_names_a_directory() {
     const CHILD: &str = "LERAC_TEST_CHILD";
     if std::env::var_os(CHILD).is_some() {
-        assert_eq!(data::open("mnist", None).unwrap().train.labels, [7, 0, 9]);
-        let text = data::open("cifar100", None).unwrap_err().to_string();
+        assert_eq!(open("mnist", None).unwrap().train.labels, [7, 0, 9]);
+        let text = setting(open("cifar100", None), "data");
         let root = std::env::var("LERAC_DATA").unwrap();
         for place in [root.as_str(), "data/cifar100", "data/cifar-100-binary", "/usr/share/datasets/cifar100"] {
-            assert!(text.starts_with("data: ") && text.contains(place), "{text:?} does not say {place:?}");
+            assert!(text.contains(place), "{text:?} does not say {place:?}");
         }
         return;
     }
@@ -452,7 +490,7 @@ fn hostile_length_of_a_cifar_file() {
     let dir = directory(&cifar100_set());
     let train = fs::File::options().write(true).open(dir.path().join("train.bin")).unwrap();
     train.set_len(3074 * 100_000 + 1).unwrap();
-    let outcome = data::open("cifar100", Some(dir.path()));
+    let outcome = open("cifar100", Some(dir.path()));
     assert_format_error(outcome, "train.bin", 307_400_000, &["at most 307400000 bytes", "found 307400001"]);
 }
 
@@ -513,56 +551,6 @@ proptest! {
         let bytes = if compressed { gzip(&bytes) } else { bytes };
         prop_assert_eq!(read_file(&bytes, data::read_images).unwrap(), ([n, h, w], content));
     }
-
-    #[test]
-    fn a_split_is_disjoint_and_complete(count in 1..500usize, part in any::<prop::sample::Index>(), seed in any::<u64>()) {
-        let validation = part.index(count);
-        let (train, held_out) = data::split(count, validation, seed).unwrap();
-        prop_assert_eq!((train.len(), held_out.len()), (count - validation, validation));
-        let union: HashSet<u32> = train.iter().chain(&held_out).copied().collect();
-        prop_assert_eq!(union.len(), count);
-        prop_assert!(union.iter().all(|&i| (i as usize) < count));
-        prop_assert_eq!(data::split(count, validation, seed).unwrap(), (train, held_out));
-    }
-
-    #[test]
-    fn an_order_is_a_permutation(indices in proptest::collection::vec(any::<u32>(), 0..300), seed in any::<u64>(), epoch in any::<u64>()) {
-        let mut order = data::epoch_order(&indices, seed, epoch);
-        prop_assert_eq!(&order, &data::epoch_order(&indices, seed, epoch));
-        let mut sorted = indices.clone();
-        sorted.sort_unstable();
-        order.sort_unstable();
-        prop_assert_eq!(order, sorted);
-    }
-
-    #[test]
-    fn draws_stay_in_range(flip in any::<bool>(), shift in any::<u8>(), seed in any::<u64>(), epoch in any::<u64>(), image in any::<u32>()) {
-        let augmentation = Augmentation { flip, shift, ..Augmentation::default() };
-        let draw = augmentation.draws(seed, epoch)(image);
-        let most = i32::from(shift.min(127));
-        prop_assert_eq!(draw & 0xff00_00fe, 0);
-        prop_assert!(flip || draw & 1 == 0);
-        prop_assert!(((draw >> 8 & 255) as i32 - 128).abs() <= most);
-        prop_assert!(((draw >> 16 & 255) as i32 - 128).abs() <= most);
-    }
-
-    #[test]
-    fn a_batch_holds_its_images(indices in proptest::collection::vec(0..50u32, 0..9), spare in 0..3usize) {
-        let (data, capacity) = (numbered(50), indices.len() + spare);
-        let batch = HostBatch::gather(&data, &indices, capacity, || 7).unwrap();
-        let (labels, rest) = batch.words.split_at(capacity);
-        let (draws, pixels) = rest.split_at(capacity);
-        prop_assert_eq!(batch.count, indices.len());
-        prop_assert_eq!(pixels.len(), (6 * capacity).div_ceil(4));
-        let bytes: Vec<u8> = pixels.iter().flat_map(|word| word.to_le_bytes()).collect();
-        for place in 0..capacity {
-            let image = indices.get(place).copied();
-            prop_assert_eq!(labels[place], image.map_or(IGNORED_LABEL, |i| i % 10));
-            prop_assert_eq!(draws[place], image.map_or(Augmentation::IDENTITY, |_| 7));
-            prop_assert_eq!(&bytes[6 * place..6 * (place + 1)], [image.unwrap_or(0) as u8; 6]);
-        }
-        prop_assert!(bytes[6 * capacity..].iter().all(|&byte| byte == 0));
-    }
 }
 
 // ---- shapes ----
@@ -570,8 +558,8 @@ proptest! {
 #[test]
 fn shapes_are_the_same_everywhere() {
     const PINNED: (u64, u64) = (0x76b0_35b5_9dc3_0252, 0x11eb_1808_43d8_fa1b);
-    let Splits { train, test } = data::shapes(40, 20, 7);
-    let sum = |data: &Dataset| fnv1a(bytes(data).iter().copied().chain(data.labels.iter().map(|&label| label as u8)));
+    let PictureSplits { train, test } = data::shapes(40, 20, 7);
+    let sum = |data: &Pictures| fnv1a(bytes(data).iter().copied().chain(data.labels.iter().map(|&label| label as u8)));
     assert_eq!((sum(&train), sum(&test)), PINNED, "the drawing has changed");
     assert_ne!(data::shapes(40, 20, 8).train.images, train.images);
     assert_ne!(bytes(&train)[..20 * 3072], *bytes(&test));
@@ -579,7 +567,7 @@ fn shapes_are_the_same_everywhere() {
 
 #[test]
 fn shapes_are_balanced_shuffled_and_distinct() {
-    let Splits { train, test } = data::open("shapes", None).unwrap();
+    let PictureSplits { train, test } = open("shapes", None).unwrap();
     assert_eq!((train.image, train.len(), test.len()), ([3, 32, 32], 4000, 1000));
     assert_eq!((class_counts(&train), class_counts(&test)), (vec![400; 10], vec![100; 10]));
     assert!(class_counts(&data::shapes(17, 3, 1).train).iter().all(|&count| count == 1 || count == 2));
@@ -589,166 +577,4 @@ fn shapes_are_balanced_shuffled_and_distinct() {
     }
     let images: HashSet<&[u8]> = bytes(&train).chunks_exact(3072).chain(bytes(&test).chunks_exact(3072)).collect();
     assert_eq!(images.len(), 5000);
-}
-
-// ---- split, order, draws ----
-
-#[test]
-fn a_split_leaves_something_to_train_on() {
-    assert!(data::split(5, 0, 0).unwrap().1.is_empty());
-    for (count, validation) in [(5, 5), (5, 6), (0, 0), (0, 1)] {
-        let error = data::split(count, validation, 0).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("validation: {validation} images")), "{error}");
-    }
-    assert_ne!(data::split(100, 50, 0).unwrap(), data::split(100, 50, 1).unwrap());
-}
-
-#[test]
-fn orders_differ_by_epoch_and_by_seed() {
-    let indices: Vec<u32> = (0..100).collect();
-    let orders: HashSet<Vec<u32>> =
-        (0..20).flat_map(|epoch| [0, 1].map(|seed| data::epoch_order(&indices, seed, epoch))).collect();
-    assert_eq!(orders.len(), 40);
-    assert!(!orders.contains(&indices));
-}
-
-#[test]
-fn a_draw_belongs_to_its_image() {
-    let augmentation = Augmentation { flip: true, shift: 4, ..Augmentation::default() };
-    let mut forward = augmentation.draws(3, 5);
-    let mut backward = augmentation.draws(3, 5);
-    let drawn: Vec<u32> = (0..1000).map(&mut forward).collect();
-    let mut again: Vec<u32> = (0..1000).rev().map(&mut backward).collect();
-    again.reverse();
-    assert_eq!(drawn, again);
-    for (seed, epoch) in [(3, 6), (4, 5)] {
-        assert_ne!(drawn, (0..1000).map(augmentation.draws(seed, epoch)).collect::<Vec<_>>());
-    }
-    // Of 2 * 9 * 9 draws, nearly all turn up among 1000, each half flipped, each shift a ninth.
-    let distinct: HashSet<u32> = drawn.iter().copied().collect();
-    assert!(distinct.len() > 150, "{} distinct draws", distinct.len());
-    let flipped = drawn.iter().filter(|&&draw| draw & 1 == 1).count();
-    assert!((420..580).contains(&flipped), "{flipped} of 1000 flipped");
-    for bits in [8, 16] {
-        let mut counts = HashMap::new();
-        drawn.iter().for_each(|draw| *counts.entry((draw >> bits & 255) as i32 - 128).or_insert(0) += 1);
-        assert_eq!(counts.len(), 9, "{counts:?}");
-        assert!((-4..=4).all(|shift| (60..170).contains(&counts[&shift])), "{counts:?}");
-    }
-    assert_eq!(Augmentation::default().draws(3, 5)(0), Augmentation::IDENTITY);
-    assert_eq!(Augmentation::IDENTITY, 128 << 8 | 128 << 16);
-}
-
-#[test]
-#[should_panic(expected = "3 images do not fit a batch of 2")]
-fn more_images_than_places_are_refused() {
-    let _ = HostBatch::gather(&numbered(5), &[0, 1, 2], 2, || 0);
-}
-
-#[test]
-fn a_filled_batch_keeps_nothing_of_the_one_before() {
-    let data = numbered(9);
-    let mut batch = HostBatch::gather(&data, &[8, 7, 6, 5], 4, || 7).unwrap();
-    batch.fill(&data, &[1], 4, |image| 100 + image).unwrap();
-    let fresh = HostBatch::gather(&data, &[1], 4, || 101).unwrap();
-    assert_eq!(batch, fresh);
-}
-
-// ---- the loader ----
-
-/// Runs `work` on a thread of its own and panics if it takes longer than ten minutes: then it hangs.
-fn in_time(work: impl FnOnce() + Send + 'static) {
-    let (done, waiting) = mpsc::channel();
-    let thread = std::thread::spawn(move || {
-        work();
-        let _ = done.send(());
-    });
-    match waiting.recv_timeout(Duration::from_secs(600)) {
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
-        _ => thread.join().unwrap(),
-    }
-}
-
-#[test]
-fn the_training_loader_gives_what_gathering_gives() {
-    let data = Arc::new(numbered(50));
-    let indices: Arc<[u32]> = (0..50).filter(|i| i % 5 != 0).collect();
-    let augmentation = Augmentation { flip: true, shift: 2, ..Augmentation::default() };
-    let direct = (3..6).flat_map(|epoch| {
-        let order = data::epoch_order(&indices, 11, epoch);
-        let data = data.clone();
-        let mut draw = augmentation.draws(11, epoch);
-        let chunks: Vec<Vec<u32>> = order.chunks_exact(7).map(<[u32]>::to_vec).collect();
-        chunks.into_iter().map(move |chunk| {
-            let mut draws = chunk.iter().map(|&i| draw(i)).collect::<Vec<_>>().into_iter();
-            HostBatch::gather(&data, &chunk, 7, || draws.next().unwrap()).unwrap()
-        })
-    });
-    let direct: Vec<HostBatch> = direct.collect();
-    assert_eq!(direct.len(), 3 * (40 / 7));
-    let loader = Loader::training(data.clone(), indices.clone(), 7, augmentation, 11, 3 * 5);
-    assert_eq!(loader.take(direct.len()).map(Result::unwrap).collect::<Vec<_>>(), direct);
-    // Within an epoch, too.
-    let later = Loader::training(data.clone(), indices.clone(), 7, augmentation, 11, 3 * 5 + 7);
-    assert_eq!(later.take(direct.len() - 7).map(Result::unwrap).collect::<Vec<_>>(), direct[7..]);
-    let epochs = (3..6).flat_map(|epoch| HostBatch::of_epoch(&data, &indices, 7, augmentation, 11, epoch));
-    assert_eq!(epochs.map(Result::unwrap).collect::<Vec<_>>(), direct);
-}
-
-#[test]
-fn the_evaluation_loader_gives_everything_once_in_order() {
-    let data = Arc::new(numbered(20));
-    let indices: Arc<[u32]> = all(&data).into();
-    let batches: Vec<HostBatch> = Loader::evaluation(data.clone(), indices.clone(), 8).map(Result::unwrap).collect();
-    let direct = indices.chunks(8).map(|chunk| HostBatch::gather(&data, chunk, 8, || Augmentation::IDENTITY).unwrap());
-    assert_eq!(batches, direct.collect::<Vec<_>>());
-    assert_eq!(batches.iter().map(|batch| batch.count).collect::<Vec<_>>(), [8, 8, 4]);
-    assert_eq!(batches[2].words[4..8], [IGNORED_LABEL; 4]);
-    assert_eq!(Loader::evaluation(data, Arc::new([]), 8).count(), 0);
-}
-
-#[test]
-fn spent_batches_are_filled_again() {
-    let data = Arc::new(numbered(40));
-    let indices: Arc<[u32]> = all(&data).into();
-    let loader = || Loader::training(data.clone(), indices.clone(), 8, Augmentation::default(), 0, 0);
-    let expected: Vec<HostBatch> = loader().take(200).map(Result::unwrap).collect();
-    let mut recycling = loader();
-    let mut places = HashSet::new();
-    for batch in &expected {
-        let found = recycling.next().unwrap().unwrap();
-        assert_eq!(&found, batch);
-        places.insert(found.words.as_ptr() as usize);
-        recycling.recycle(found);
-    }
-    // Four wait, one is being sent and one is in hand; 200 would mean that nothing comes back.
-    assert!(places.len() <= 8, "{} places in memory for {} batches", places.len(), expected.len());
-}
-
-#[test]
-fn dropping_a_loader_ends_its_thread() {
-    in_time(|| {
-        let data = Arc::new(numbered(40));
-        let indices: Arc<[u32]> = all(&data).into();
-        for taken in [0, 1, 7] {
-            let mut loader = Loader::training(data.clone(), indices.clone(), 8, Augmentation::default(), 0, 0);
-            (0..taken).for_each(|_| drop(loader.next().unwrap().unwrap()));
-            drop(loader);
-            let mut loader = Loader::evaluation(data.clone(), indices.clone(), 1);
-            (0..taken).for_each(|_| drop(loader.next().unwrap().unwrap()));
-            drop(loader);
-        }
-        assert_eq!(Arc::strong_count(&data), 1, "a thread still holds the data");
-    });
-}
-
-#[test]
-fn a_spent_loader_stays_spent() {
-    in_time(|| {
-        let data = Arc::new(numbered(3));
-        let mut loader = Loader::evaluation(data.clone(), all(&data).into(), 2);
-        assert_eq!(loader.by_ref().count(), 2);
-        assert!(loader.next().is_none());
-        loader.recycle(HostBatch::default());
-    });
 }

@@ -4,7 +4,6 @@
 mod common;
 
 use common::rows::{Row, rows, spread};
-use lerac::ops::metrics::PADDING;
 use lerac::ops::regression::{Loss, Regression};
 use lerac::ops::{cross_entropy, regression};
 use lerac::tensor::Shape;
@@ -109,17 +108,16 @@ fn one_nan_is_noticed_wherever_it_stands() {
     }
 }
 
-/// Holds dz of a mean loss over rows with a label against differences of the rows' losses.
-fn assert_derivative(case: &str, mut z: Vec<f64>, labels: &[u32], dz: &[f64], losses: impl Fn(&[f64]) -> Vec<f64>) {
-    let images = labels.iter().filter(|&&label| label != PADDING).count() as f64;
+/// Holds dz of the mean loss of rows against differences of the rows' losses.
+fn assert_derivative(case: &str, mut z: Vec<f64>, rows: usize, dz: &[f64], losses: impl Fn(&[f64]) -> Vec<f64>) {
     for (i, gradient) in dz.iter().enumerate() {
         let at = z[i];
         let found = difference(at, |value| {
             z[i] = value;
-            losses(&z).iter().sum::<f64>() / images
+            losses(&z).iter().sum::<f64>() / rows as f64
         });
         z[i] = at;
-        assert!((found - gradient).abs() <= 1e-9, "{case} {labels:?} {i}: {gradient}, differences say {found}");
+        assert!((found - gradient).abs() <= 1e-9, "{case} {i}: {gradient}, differences say {found}");
     }
 }
 
@@ -127,12 +125,13 @@ fn assert_derivative(case: &str, mut z: Vec<f64>, labels: &[u32], dz: &[f64], lo
 fn the_gradient_of_the_loss_is_the_derivative_of_its_mean() {
     use cross_entropy::reference;
     for (labels, k, smoothing) in
-        [(vec![0], 2, 0.0), (vec![4, 0, 2, 2], 5, 0.1), (vec![1, PADDING, 6, PADDING, 0], 7, 0.0), (vec![0, 2], 3, 0.3)]
+        [(vec![0], 2, 0.0), (vec![4, 0, 2, 2], 5, 0.1), (vec![1, 3, 6, 6, 0], 7, 0.0), (vec![0, 2], 3, 0.3)]
     {
         let z: Vec<f64> = spread(labels.len() * k, 3).iter().map(|v| 2.0 * v).collect();
         let dz = reference::backward(&z, &labels, smoothing);
         assert_eq!(dz.len(), z.len());
-        assert_derivative("cross-entropy", z, &labels, &dz, |z| reference::losses(z, &labels, smoothing));
+        let case = format!("cross-entropy {labels:?}");
+        assert_derivative(&case, z, labels.len(), &dz, |z| reference::losses(z, &labels, smoothing));
     }
 }
 
@@ -140,12 +139,13 @@ fn the_gradient_of_the_loss_is_the_derivative_of_its_mean() {
 fn the_gradient_of_a_distance_is_the_derivative_of_its_mean() {
     use regression::reference;
     for loss in [Loss::L1, Loss::Mse] {
-        for (labels, mean, std) in [(vec![0], 0.5, 1.0), (vec![4, 116, PADDING, 33, 50, PADDING], 33.0, 20.0)] {
+        for (targets, mean, std) in [(vec![0.0], 0.5, 1.0), (vec![4.0, 116.0, -7.5, 33.0, 50.0, 0.25], 33.0, 20.0)] {
             let regression = Regression { loss, mean, std };
-            let z = spread(labels.len(), 4);
-            let dz = reference::backward(&z, &labels, &regression);
+            let z = spread(targets.len(), 4);
+            let dz = reference::backward(&z, &targets, &regression);
             assert_eq!(dz.len(), z.len());
-            assert_derivative(&format!("{loss:?}"), z, &labels, &dz, |z| reference::losses(z, &labels, &regression));
+            let case = format!("{loss:?} {targets:?}");
+            assert_derivative(&case, z, targets.len(), &dz, |z| reference::losses(z, &targets, &regression));
         }
     }
 }

@@ -1,15 +1,28 @@
 //! Models as they are recorded, without a device: the blur of CBS, depths, initial values, and what a device has no room for.
 
-use lerac::error::Error;
+use lerac::data::{Form, Meaning, plain_form};
+use lerac::error::{Error, Result};
 use lerac::gpu::Limits;
-use lerac::nn::{self, Conv, Net, NetOptions, Recorded, Task};
-use lerac::ops::conv2d;
-use lerac::tape::{Init, Mode, Operand, Record, Tape};
+use lerac::nn::objective::{ObjectiveOptions, objective_for};
+use lerac::nn::{self, Conv, MODELS, Model, Net, NetOptions, Recorded};
+use lerac::ops::{conv2d, linear, relu};
+use lerac::tape::{Declared, Group, Init, Mode, Operand, Record, Tape, Var};
+use std::collections::HashSet;
+
+/// Images of three channels and one of `classes` classes.
+fn form([height, width]: [usize; 2], classes: usize) -> Form {
+    plain_form([3, height, width], &Meaning::Classes((0..classes).map(|i| format!("class {i}")).collect()))
+}
+
+fn record(model: &dyn Model, form: &Form, examples: usize, tape: Tape, options: NetOptions) -> Recorded {
+    let objective = objective_for(form, ObjectiveOptions::default()).unwrap();
+    nn::record(model, form, &*objective, examples, tape, options)
+}
 
 fn recorded(model: &str, mode: Mode, blur: bool) -> Recorded {
     let side = nn::usual_side(model);
-    let task = Task::new([3, side, side], 10);
-    nn::record(&nn::named(model).unwrap(), &task, 2, Tape::new(mode), NetOptions { blur, ..NetOptions::default() })
+    let options = NetOptions { blur, ..NetOptions::default() };
+    record(&nn::named(model).unwrap(), &form([side; 2], 10), 2, Tape::new(mode), options)
 }
 
 /// The operations that read a record's result in the forward pass.
@@ -28,7 +41,7 @@ fn ops(records: &[&Record]) -> Vec<&'static str> {
 
 #[test]
 fn a_blur_stands_between_each_convolution_but_1x1_and_its_norm() {
-    for model in nn::NAMES {
+    for model in MODELS.iter().map(|entry| entry.name) {
         // Of the pre-activation form a block's last convolution is read by a sum, its first by a dropout.
         let next = match model {
             "lenet" => &["relu"][..],
@@ -88,16 +101,38 @@ fn parameters_are_as_many_as_elsewhere() {
         ("mobilenet_v2-imagenet", 224, 1000, 3_504_872),
         ("mobilenet_v2", 32, 1000, 3_504_872),
     ] {
-        let task = Task::new([3, size, size], classes);
-        let tape = nn::record(&nn::named(model).unwrap(), &task, 1, Tape::new(Mode::Train), NetOptions::default()).tape;
+        let model_of = nn::named(model).unwrap();
+        let form = form([size; 2], classes);
+        let tape = record(&model_of, &form, 1, Tape::new(Mode::Train), NetOptions::default()).tape;
         let count: usize = tape.parameters().iter().map(|declared| declared.shape.count()).sum();
         assert_eq!(count, expected, "{model}");
     }
 }
 
 #[test]
+fn every_name_of_the_table_is_a_model_of_its_own() {
+    let names: HashSet<&str> = MODELS.iter().map(|entry| entry.name).collect();
+    assert_eq!(names.len(), MODELS.len());
+    for entry in &MODELS {
+        assert!(!entry.about.is_empty(), "{}", entry.name);
+        nn::named(entry.name).unwrap().accepts(&form([nn::usual_side(entry.name); 2], 10)).unwrap();
+    }
+    let Err(Error::Setting { field: "model", message }) = nn::named("resnet7") else { panic!("there is a resnet7") };
+    assert!(MODELS.iter().all(|entry| message.contains(entry.name)), "{message}");
+}
+
+/// What a model says of images that it does not take.
+fn unaccepted(accepted: Result<()>) -> Option<String> {
+    match accepted {
+        Ok(()) => None,
+        Err(Error::Setting { field: "model", message }) => Some(message),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[test]
 fn a_model_says_what_images_it_needs() {
-    let refusal = |name: &str, extent: [usize; 2]| nn::named_for(name, extent).err().map(|error| error.to_string());
+    let refusal = |name: &str, extent| unaccepted(nn::named(name).unwrap().accepts(&form(extent, 10)));
     for (name, fitting, others) in [
         ("cnn", vec![[4, 4], [4, 9]], vec![[3, 9], [9, 3]]),
         ("densenet121", vec![[8, 8]], vec![[7, 8]]),
@@ -107,15 +142,25 @@ fn a_model_says_what_images_it_needs() {
     ] {
         for extent in fitting {
             assert_eq!(refusal(name, extent), None, "{name} {extent:?}");
-            let task = Task::new([3, extent[0], extent[1]], 10);
-            nn::record(&nn::named(name).unwrap(), &task, 1, Tape::new(Mode::Train), NetOptions::default());
+            let model = nn::named(name).unwrap();
+            record(&model, &form(extent, 10), 1, Tape::new(Mode::Train), NetOptions::default());
         }
         for extent in others {
             let message = refusal(name, extent).unwrap_or_else(|| panic!("{name} takes {extent:?}"));
             let found = format!("found {}x{}", extent[0], extent[1]);
-            assert!(message.starts_with(&format!("model: {name} needs")) && message.ends_with(&found), "{message}");
+            assert!(message.starts_with(&format!("{name} needs")) && message.ends_with(&found), "{message}");
         }
     }
+}
+
+#[test]
+fn data_without_images_are_refused_by_name() {
+    let without = Form { inputs: vec![], ..form([32, 32], 10) };
+    let message = unaccepted(nn::named("lenet").unwrap().accepts(&without)).unwrap();
+    assert!(message.starts_with("lenet needs images"), "{message}");
+    let closure = |net: &mut Net, x: Var, classes: usize| net.linear("linear", x, classes);
+    assert!(unaccepted(closure.accepts(&without)).is_some_and(|message| message.contains("needs images")));
+    assert_eq!(unaccepted(closure.accepts(&form([1, 1], 10))), None);
 }
 
 #[test]
@@ -165,10 +210,14 @@ fn initial_values_are_those_of_the_documentation() {
     assert_eq!(of("lenet", "conv1.bias"), Init::Zeros);
 
     // Each output sees one of two groups: 8 x 9 / 2.
-    let mut tape = Tape::new(Mode::Train);
-    let x = tape.leaf("x", [1, 4, 5, 5], false);
-    let options = conv2d::Options { groups: 2, ..Default::default() };
-    Net::new(&mut tape, NetOptions::default()).conv2d("conv", x, Conv { options, ..Conv::same3x3(8, 1) });
+    let grouped = |net: &mut Net, x: Var, classes: usize| {
+        let options = conv2d::Options { groups: 2, ..Default::default() };
+        let x = net.conv2d("conv", x, Conv { options, ..Conv::same3x3(8, 1) });
+        let x = net.global_mean_pool("pool", x);
+        net.linear("linear", x, classes)
+    };
+    let form = plain_form([4, 5, 5], &Meaning::Classes(["a", "b"].map(str::to_owned).into()));
+    let tape = record(&grouped, &form, 1, Tape::new(Mode::Train), NetOptions::default()).tape;
     let Init::Normal(grouped) = tape.parameters()[0].init else { panic!("a convolution is normal") };
     approx::assert_relative_eq!(grouped, 0.235_702_260_395_515_85, max_relative = 1e-12);
 }
@@ -188,7 +237,7 @@ fn what_a_device_has_no_room_for_is_refused_by_name() {
     // 4 x 1,000 floats in and out.
     let mut tape = Tape::new(Mode::Train);
     let x = tape.leaf("x", [4, 1000], true);
-    Net::new(&mut tape, NetOptions::default()).relu("wide", x);
+    relu::relu(&mut tape, "wide", x);
     assert_eq!(refusal(&tape, 16_000, 65_535), "fits");
     let activation = refusal(&tape, 8_000, 65_535);
     assert!(activation.starts_with("wide needs") && activation.contains("`batch_size` 2 or less fits"), "{activation}");
@@ -198,7 +247,12 @@ fn what_a_device_has_no_room_for_is_refused_by_name() {
     // 4 x 64 floats in, 64,000 floats of weights; tiles of 8 x 8 outputs, 64 a workgroup.
     let mut tape = Tape::new(Mode::Train);
     let x = tape.leaf("x", [4, 64], true);
-    Net::new(&mut tape, NetOptions::default()).linear("wide", x, 1000);
+    let mut declare = |name: &str, shape: Vec<usize>, group| {
+        let name = format!("wide.{name}");
+        tape.parameter(Declared { name, shape: shape.into(), init: Init::Zeros, layer: 0, group })
+    };
+    let (weight, bias) = (declare("weight", vec![1000, 64], Group::Weight), declare("bias", vec![1000], Group::Bias));
+    linear::linear(&mut tape, "wide", x, weight, bias);
     assert_eq!(refusal(&tape, 256_000, 65_535), "fits");
     let parameter = refusal(&tape, 255_999, 65_535);
     assert!(parameter.starts_with("wide.weight needs 0.2 MiB"), "{parameter}");

@@ -4,9 +4,14 @@
 mod common;
 
 use common::rows::rows;
+use lerac::data::{Augmentation, Meaning, plain_form};
 use lerac::gpu::{Access, Dialect, Kernel, Lanes, Quads, Shader};
-use lerac::nn::{self, NetOptions, Task};
-use lerac::ops::regression::{Loss, Regression, regression};
+use lerac::nn::objective::{ObjectiveOptions, objective_for};
+use lerac::nn::{self, MODELS, NetOptions};
+use lerac::ops::pixels::{self, pixels};
+use lerac::ops::regression::{self, Loss, Regression, regression};
+use lerac::ops::sums::{Sums, Totals};
+use lerac::ops::{conv2d, cross_entropy};
 use lerac::optim::{Rule, Settings, Update};
 use lerac::tape::{Dispatch, Mode, Tape, Target};
 use lerac::tensor::Layout;
@@ -105,14 +110,16 @@ impl Checked {
 
 fn models() -> Checked {
     let mut checked = Checked::default();
-    for name in nn::NAMES {
+    let classes: Vec<String> = (0..10).map(|i| format!("class {i}")).collect();
+    for name in MODELS.iter().map(|entry| entry.name) {
+        let (model, side) = (nn::named(name).unwrap(), nn::usual_side(name));
+        let form = plain_form([3, side, side], &Meaning::Classes(classes.clone().into()));
+        let objective = objective_for(&form, ObjectiveOptions::default()).unwrap();
         for (mode, blur) in [(Mode::Train, false), (Mode::Train, true), (Mode::Eval, true)] {
-            let side = nn::usual_side(name);
-            let task = Task::new([3, side, side], 10);
             for target in Target::ALL {
                 let tape = Tape::new(mode).with_target(target);
-                let recorded = nn::record(&nn::named(name).unwrap(), &task, 8, tape, NetOptions { blur, mixup: blur });
-                checked.add_tape(&recorded.tape);
+                let options = NetOptions { blur, mixup: blur };
+                checked.add_tape(&nn::record(&model, &form, &*objective, 8, tape, options).tape);
             }
         }
     }
@@ -144,7 +151,8 @@ fn every_kernel_of_every_model_binds_what_its_shader_declares() {
         ("conv2d_wide", "weight_partial"),
         ("cross_entropy", "backward"),
         ("max_pool", "forward_halves"),
-        ("metrics", "reduce"),
+        ("pixels", "forward_quads"),
+        ("sums", "add"),
     ] {
         assert!(seen.contains(&entry), "no model launches {entry:?}");
     }
@@ -157,14 +165,19 @@ fn every_kernel_of_every_operation_binds_what_its_shader_declares() {
         row.ways().into_iter().for_each(|(tape, _)| checked.add_tape(&row.on(tape).0));
     }
     // Images whose rows are no whole vec4, which no model above has.
-    let mut tape = Tape::new(Mode::Train);
-    let batch = tape.buffer("batch", 64);
-    lerac::ops::load_batch::load_batch(&mut tape, "images", batch, [1, 1, 3, 3], &[0.5], &[0.5]);
-    checked.add_tape(&tape);
+    for moved in [false, true] {
+        let mut tape = Tape::new(Mode::Train);
+        let (bytes, movements) = (tape.buffer("image", 12).into(), tape.buffer("movement", 4).into());
+        let source = pixels::Source { bytes, movements: moved.then_some(movements), mean: &[0.5], std: &[0.5] };
+        pixels(&mut tape, "images", source, [1, 1, 3, 3]);
+        checked.add_tape(&tape);
+    }
     for loss in [Loss::L1, Loss::Mse] {
         let mut tape = Tape::new(Mode::Train);
-        let (z, batch) = (tape.leaf("z", [5, 1], true), tape.buffer("batch", 20));
-        regression(&mut tape, "loss", z, batch, Regression { loss, mean: 33.0, std: 20.0 });
+        let (z, targets) = (tape.leaf("z", [5, 1], true), tape.buffer("target", 20).into());
+        let mut sums = Sums::new(&mut tape, regression::COLUMNS);
+        let of_years = Regression { loss, mean: 33.0, std: 20.0 };
+        regression(&mut tape, "loss", z, targets, &mut sums, of_years, (1.0, 1));
         checked.add_tape(&tape);
     }
     for entry in lerac::ops::SHADERS.iter().flat_map(|shader| entries_of(shader)) {
@@ -216,7 +229,7 @@ fn kernels_of_benches_bind_what_their_shader_declares() {
     }
 }
 
-/// What stands in `text` between `before` and the next `end`.
+/// What is in `text` between `before` and the next `end`.
 fn between<'t>(text: &'t str, before: &str, end: char) -> Option<&'t str> {
     text.split_once(before).and_then(|(_, rest)| rest.split(end).next())
 }
@@ -257,7 +270,7 @@ fn indices_go_on_in_the_next_row_of_a_grid() {
     // These have one row, or a meaning of their own for y.
     let of_channels = ["partial", "partial_alone", "finish", "prepare"].map(|entry| ("batch_norm", entry));
     let backward = ["backward_partial", "backward_partial_alone", "backward_finish"].map(|entry| ("batch_norm", entry));
-    let of_sums = [("clip", "finish"), ("conv2d", "backward_bias"), ("linear", "backward_bias"), ("metrics", "reduce")];
+    let of_sums = [("clip", "finish"), ("conv2d", "backward_bias"), ("linear", "backward_bias"), ("sums", "add")];
     let mut expected = [&of_channels[..], &backward, &of_sums].concat();
     [&mut others, &mut expected].into_iter().for_each(|entries| entries.sort_unstable());
     assert_eq!(others, expected, "entries that do not ask for the number of workgroups");
@@ -286,16 +299,31 @@ fn an_index_that_starts_again_in_the_next_row_is_noticed() {
     assert_eq!(index_goes_on(&entry("@builtin(workgroup_id) id: vec3<u32>", "id.x")), None);
 }
 
-/// The fields of a struct in a shader: (name, offset).
-fn fields(module: &naga::Module, name: &str) -> Vec<(String, u32)> {
+/// The text of a struct in a shader, if it has one of this name.
+fn definition(shader: &Shader, name: &str) -> Option<&'static str> {
+    let start = shader.source.find(&format!("struct {name} "))?;
+    shader.source[start..].split_inclusive('}').next()
+}
+
+/// The fields of the struct called `name` in a text of structs alone, which parses without the constants of its file: (name, offset).
+fn fields(text: &str, name: &str) -> Vec<(String, usize)> {
+    let module = naga::front::wgsl::parse_str(text).unwrap();
     let found = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some(name)).expect("the struct is there");
     let naga::TypeInner::Struct { members, .. } = &found.1.inner else { panic!("{name} is no struct") };
-    members.iter().map(|member| (member.name.clone().unwrap(), member.offset)).collect()
+    members.iter().map(|member| (member.name.clone().unwrap(), member.offset as usize)).collect()
+}
+
+fn shaders() -> impl Iterator<Item = &'static Shader> {
+    lerac::ops::SHADERS.iter().chain(lerac::optim::SHADERS).copied()
+}
+
+/// Words one after the other, without gaps.
+fn words(names: &[&str]) -> Vec<(String, usize)> {
+    names.iter().enumerate().map(|(i, name)| ((*name).to_owned(), 4 * i)).collect()
 }
 
 #[test]
-fn structs_lie_as_in_rust() {
-    use lerac::ops::metrics::Metrics;
+fn controls_lie_as_in_rust() {
     use lerac::tape::Controls;
     use std::mem::offset_of;
     let controls = [
@@ -304,66 +332,72 @@ fn structs_lie_as_in_rust() {
         ("sigma", offset_of!(Controls, sigma)),
         ("pass_index", offset_of!(Controls, pass)),
         ("mix", offset_of!(Controls, mix)),
-    ];
-    let metrics = [
-        ("loss_fraction", offset_of!(Metrics, loss_fraction)),
-        ("top1", offset_of!(Metrics, top1)),
-        ("top5", offset_of!(Metrics, top5)),
-        ("images", offset_of!(Metrics, images)),
-        ("batch_images", offset_of!(Metrics, batch_images)),
-        ("halted", offset_of!(Metrics, halted)),
-        ("loss_whole", offset_of!(Metrics, loss_whole)),
-        ("error_fraction", offset_of!(Metrics, error_fraction)),
-        ("error_whole", offset_of!(Metrics, error_whole)),
-    ];
-    // These are private: what their definitions in optim/table.rs and optim/update.rs say, four
-    // bytes each without gaps.
-    let words = |names: &[&'static str]| names.iter().enumerate().map(|(i, &n)| (n, 4 * i)).collect::<Vec<_>>();
+        ("filled", offset_of!(Controls, filled)),
+        ("examples", offset_of!(Controls, examples)),
+    ]
+    .map(|(name, offset)| (name.to_owned(), offset));
+    let mut checked = vec![];
+    for shader in shaders() {
+        let Some(text) = definition(shader, "Controls") else { continue };
+        let found = fields(text, "Controls");
+        // What comes last may be left out where it is not read.
+        assert_eq!(found, controls[..found.len()], "{}.wgsl", shader.name);
+        let losses = ["cross_entropy", "regression", "sums"].contains(&shader.name);
+        assert!(found.len() >= if losses { 7 } else { 5 }, "{}.wgsl", shader.name);
+        checked.push(shader.name);
+    }
+    assert_eq!(checked, ["blur", "cross_entropy", "dropout", "mixup", "regression", "sums"]);
+}
+
+#[test]
+fn sums_lie_as_in_rust() {
+    let shader = &lerac::ops::sums::SHADER;
+    let [part, sums] = ["Part", "Sums"].map(|name| definition(shader, name).unwrap());
+    assert_eq!(fields(part, "Part"), words(&["fraction", "whole"]));
+    assert_eq!(fields(&format!("{part} {sums}"), "Sums"), words(&["examples", "halted", "parts"]));
+    let totals = Totals { examples: 1, halted: 2, parts: vec![[3, 4], [5, 6]] };
+    assert_eq!(totals.words(), [1, 2, 3, 4, 5, 6]);
+    assert_eq!((Totals::of_words(&totals.words(), 2), totals.values()[0]), (totals, 4.0 + 3.0 / 4_294_967_296.0));
+    // The update reads how they begin.
+    let update = shaders().find(|shader| shader.name == "update").unwrap();
+    assert_eq!(fields(definition(update, "Losses").unwrap(), "Losses"), words(&["examples", "halted"]));
+    // What a sum holds at most.
+    let full = |whole: u32| Totals { parts: vec![[0, 0], [0, whole]], ..Totals::default() }.is_full();
+    assert!(shader.source.contains("min(v, 4294967040.0)") && full(4_294_967_040) && !full(4_294_967_039));
+}
+
+#[test]
+fn tables_of_an_update_lie_as_in_rust() {
+    // These are private: what their definitions in optim/table.rs and optim/update.rs say, four bytes each without gaps.
     let step = words(&["beta1", "beta2", "rest1", "rest2", "epsilon", "correction1", "correction2_sqrt", "max_norm"]);
     let hyper = words(&["learning_rate", "weight_decay", "trained"]);
     let run = words(&["first_block", "blocks", "row"]);
-    let expected = |list: &[(&str, usize)]| list.iter().map(|&(n, o)| (n.to_owned(), o as u32)).collect::<Vec<_>>();
-    let mut checked = 0;
-    for shader in lerac::ops::SHADERS.iter().chain(lerac::optim::SHADERS) {
-        for (name, layout) in [
-            ("Controls", expected(&controls)),
-            ("Metrics", expected(&metrics)),
-            ("Step", expected(&step)),
-            ("Hyper", expected(&hyper)),
-            ("Run", expected(&run)),
-        ] {
-            if !shader.source.contains(&format!("struct {name} ")) {
-                continue;
+    let mut checked = vec![];
+    for shader in lerac::optim::SHADERS {
+        for (name, layout) in [("Step", &step), ("Hyper", &hyper), ("Run", &run)] {
+            if let Some(text) = definition(shader, name) {
+                assert_eq!(fields(text, name), *layout, "{}.wgsl", shader.name);
+                checked.push((shader.name, name));
             }
-            // The struct alone parses without the constants that the file expects.
-            let start = shader.source.find(&format!("struct {name} ")).unwrap();
-            let end = start + shader.source[start..].find('}').unwrap() + 1;
-            let module = naga::front::wgsl::parse_str(&shader.source[start..end]).unwrap();
-            assert_eq!(fields(&module, name), layout, "{}.wgsl", shader.name);
-            checked += 1;
         }
     }
-    assert_eq!(checked, 13, "controls in five shaders, metrics in four, step in two, rows and runs in one");
+    assert_eq!(checked, [("update", "Step"), ("update", "Hyper"), ("update", "Run"), ("clip", "Step")]);
 }
 
 #[test]
 fn constants_are_the_same_in_both_languages() {
-    let source = |name: &str| {
-        let all = lerac::ops::SHADERS.iter().chain(lerac::optim::SHADERS);
-        all.copied().find(|shader| shader.name == name).expect("a shader of this name").source
-    };
+    let source = |name: &str| shaders().find(|shader| shader.name == name).expect("a shader of this name").source;
     let has = |name: &str, text: String| assert!(source(name).contains(&text), "{name}.wgsl lacks {text:?}");
-    has("conv2d", format!("const O_TILE: u32 = {}u;", lerac::ops::conv2d::O_TILE));
-    has("conv2d_wide", format!("const O_TILE: u32 = {}u;", lerac::ops::conv2d::WIDE_CHANNELS));
-    has("conv2d_uneven", format!("const O_TILE: u32 = {}u;", lerac::ops::conv2d::WIDE_CHANNELS));
-    has("conv2d_spread", format!("const PACKED: u32 = {}u;", lerac::ops::conv2d::WIDE_CHANNELS));
-    has("conv2d_spread", format!("const O_TILE: u32 = {}u;", lerac::ops::conv2d::SPREAD_CHANNELS));
+    has("conv2d", format!("const O_TILE: u32 = {}u;", conv2d::O_TILE));
+    has("conv2d_wide", format!("const O_TILE: u32 = {}u;", conv2d::WIDE_CHANNELS));
+    has("conv2d_uneven", format!("const O_TILE: u32 = {}u;", conv2d::WIDE_CHANNELS));
+    has("conv2d_spread", format!("const PACKED: u32 = {}u;", conv2d::WIDE_CHANNELS));
+    has("conv2d_spread", format!("const O_TILE: u32 = {}u;", conv2d::SPREAD_CHANNELS));
     has("product", format!("const TILE: u32 = {}u;", lerac::ops::product::TILE));
     has("product_wide", format!("const ROWS: u32 = {}u;", lerac::ops::product::WIDE_ROWS));
     has("product_wide", format!("const COLUMNS: u32 = {}u;", lerac::ops::product::WIDE_COLUMNS));
     has("update", format!("run.first_block * {}u", lerac::tensor::BLOCK / 4));
-    for loss in ["cross_entropy", "metrics", "regression"] {
-        has(loss, format!("const PADDING: u32 = {:#x}u;", lerac::ops::metrics::PADDING));
-    }
-    assert_eq!(lerac::ops::metrics::PADDING, lerac::data::IGNORED_LABEL);
+    has("cross_entropy", format!("rows[{}u * n]", cross_entropy::COLUMNS));
+    has("regression", format!("rows: array<vec{}<f32>>", regression::COLUMNS));
+    has("pixels", format!("const STILL: u32 = {:#x}u;", Augmentation::IDENTITY));
 }

@@ -1,7 +1,10 @@
 //! What the host changes of training images, and what they are normalised by.
 
 use image::{Rgb, RgbImage, imageops};
-use lerac::data::{self, Augmentation, Crop, Dataset, HostBatch, Jitter, Loader, Normalise, Source};
+use lerac::data::{
+    self, Augmentation, Batch, Crop, Draw, Examples, Jitter, Loader, Normalise, Pictures, Source, Splits, Variation,
+};
+use lerac::error::Error;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -9,14 +12,29 @@ fn all_changes() -> Augmentation {
     Augmentation { flip: true, shift: 3, random_resized_crop: Some(0.2), jitter: [0.4, 0.5, 0.6], cutout: 9 }
 }
 
+fn draw(seed: u64, epoch: u64) -> Draw {
+    Draw { seed, epoch }
+}
+
+/// What the host changes in an epoch.
+fn variation(augmentation: Augmentation, seed: u64, epoch: u64) -> Variation {
+    augmentation.variation(draw(seed, epoch)).unwrap()
+}
+
+/// The bytes of the first image of a batch.
+fn first_image(batch: &Batch) -> Vec<u8> {
+    batch.places(0, 0, 1).iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
 /// The bytes of each image of an epoch under these changes, in batches of this size.
-fn epoch(data: &Dataset, size: usize, augmentation: Augmentation, seed: u64, epoch: u64) -> HashMap<u32, Vec<u8>> {
+fn epoch(data: &Pictures, size: usize, augmentation: Augmentation, draw: Draw) -> HashMap<u32, Vec<u8>> {
+    let data = Pictures { augmentation, ..data.clone() };
     let indices: Vec<u32> = (0..data.len() as u32).collect();
-    let order = data::epoch_order(&indices, seed, epoch);
-    let batches = HostBatch::of_epoch(data, &indices, size, augmentation, seed, epoch);
+    let order = data::epoch_order(&indices, draw.seed, draw.epoch);
+    let batches = Batch::of_epoch(&data, &indices, size, draw);
     let mut images = HashMap::new();
     for (chunk, batch) in order.chunks_exact(size).zip(batches) {
-        let bytes: Vec<u8> = batch.unwrap().words[2 * size..].iter().flat_map(|word| word.to_le_bytes()).collect();
+        let bytes: Vec<u8> = batch.unwrap().columns[0].iter().flat_map(|word| word.to_le_bytes()).collect();
         images.extend(chunk.iter().copied().zip(bytes.chunks_exact(data.image_bytes()).map(<[u8]>::to_vec)));
     }
     images
@@ -25,36 +43,64 @@ fn epoch(data: &Dataset, size: usize, augmentation: Augmentation, seed: u64, epo
 #[test]
 fn a_change_belongs_to_its_image() {
     let data = data::shapes(48, 1, 0).train;
-    let first = epoch(&data, 4, all_changes(), 3, 5);
+    let first = epoch(&data, 4, all_changes(), draw(3, 5));
     assert_eq!(first.len(), 48);
-    assert_eq!(first, epoch(&data, 16, all_changes(), 3, 5), "the size of a batch changes images");
+    assert_eq!(first, epoch(&data, 16, all_changes(), draw(3, 5)), "the size of a batch changes images");
     for (seed, number) in [(3, 6), (4, 5)] {
-        let other = epoch(&data, 4, all_changes(), seed, number);
+        let other = epoch(&data, 4, all_changes(), draw(seed, number));
         assert!(first.iter().all(|(i, bytes)| other[i] != *bytes), "seed {seed}, epoch {number}");
     }
-    // Whatever is trained on beside them.
-    let few = HostBatch::of_epoch(&data, &[7], 1, all_changes(), 3, 5).next().unwrap().unwrap();
-    let bytes: Vec<u8> = few.words[2..].iter().flat_map(|word| word.to_le_bytes()).collect();
-    assert_eq!(bytes, first[&7]);
-    // The device's draws stay what they are without the host's.
+    // Whatever else is trained on.
+    let data = Pictures { augmentation: all_changes(), ..data };
+    let few = Batch::of_epoch(&data, &[7], 1, draw(3, 5)).next().unwrap().unwrap();
+    assert_eq!(first_image(&few), first[&7]);
+    // The device's movements stay what they are without the host's.
     let moved = Augmentation { flip: true, shift: 3, ..Augmentation::default() };
-    assert!((0..100).all(|i| moved.draws(3, 5)(i) == all_changes().draws(3, 5)(i)));
+    assert!((0..100).all(|i| moved.movement(draw(3, 5), i) == all_changes().movement(draw(3, 5), i)));
     // The loader's thread does the same.
     let (data, indices) = (Arc::new(data), (0..48).collect::<Arc<[u32]>>());
-    let mut loader = Loader::training(data.clone(), indices.clone(), 16, all_changes(), 3, 15);
-    let direct = HostBatch::of_epoch(&data, &indices, 16, all_changes(), 3, 5);
+    let mut loader = Loader::training(data.clone(), indices.clone(), 16, 3, 15);
+    let direct = Batch::of_epoch(&*data, &indices, 16, draw(3, 5));
     direct.for_each(|batch| assert_eq!(loader.next().unwrap().unwrap(), batch.unwrap()));
+}
+
+/// Evaluation and the test part see images as they are.
+#[test]
+fn training_alone_is_varied() {
+    let source = Source { name: "shapes", augmentation: all_changes(), ..Source::default() };
+    let opened = source.open_pictures(&mut |_| ()).unwrap();
+    assert_eq!((opened.train.augmentation, opened.test.augmentation), (all_changes(), Augmentation::default()));
+    let splits = Splits::from(opened.clone());
+    for (part, images) in [(&splits.train, &opened.train), (&splits.test, &opened.test)] {
+        let batch = Batch::gather(&**part, &[9], 1, None).unwrap();
+        assert_eq!((first_image(&batch), batch.columns[1][0]), (images.image(9).unwrap(), Augmentation::IDENTITY));
+    }
+    let of_test = Batch::gather(&*splits.test, &[9], 1, Some(draw(0, 0))).unwrap();
+    assert_eq!(first_image(&of_test), opened.test.image(9).unwrap());
+    assert!(opened.train.reads_slowly(Some(draw(0, 0))) && !opened.train.reads_slowly(None));
+    assert!(!opened.test.reads_slowly(Some(draw(0, 0))));
+}
+
+#[test]
+fn a_hole_is_no_larger_than_an_image() {
+    let of_side = |cutout| {
+        let augmentation = Augmentation { cutout, ..Augmentation::default() };
+        Source { name: "shapes", augmentation, ..Source::default() }.open(&mut |_| ())
+    };
+    assert!(of_side(32).is_ok());
+    let fault = of_side(33).unwrap_err();
+    assert!(matches!(fault, Error::Setting { field: "cutout", .. }), "{fault:?}");
 }
 
 #[test]
 fn settings_that_change_nothing_change_no_bit() {
     let data = data::shapes(32, 1, 0).train;
-    let plain = epoch(&data, 8, Augmentation::default(), 1, 2);
+    let plain = epoch(&data, 8, Augmentation::default(), draw(1, 2));
     (0..32).for_each(|i| assert_eq!(plain[&i], data.image(i as usize).unwrap()));
     // All of a square is itself.
     let whole = Augmentation { random_resized_crop: Some(1.0), ..Augmentation::default() };
-    assert_eq!(epoch(&data, 8, whole, 1, 2), plain);
-    assert_eq!(Augmentation::default().variation(1, 2), None);
+    assert_eq!(epoch(&data, 8, whole, draw(1, 2)), plain);
+    assert_eq!(Augmentation::default().variation(draw(1, 2)), None);
     let mut image = data.image(0).unwrap();
     for order in [[0, 1, 2], [2, 1, 0]] {
         Jitter { factors: [1.0; 3], order }.apply(&mut image, 3);
@@ -65,15 +111,14 @@ fn settings_that_change_nothing_change_no_bit() {
         Augmentation { jitter: [0.0, 0.3, 0.0], ..Augmentation::default() },
         Augmentation { cutout: 1, ..Augmentation::default() },
     ] {
-        assert_ne!(epoch(&data, 8, one, 1, 2), plain, "{one:?}");
+        assert_ne!(epoch(&data, 8, one, draw(1, 2)), plain, "{one:?}");
     }
 }
 
 #[test]
 fn parts_are_drawn_as_by_torchvision() {
     let least = 0.3;
-    let variation =
-        Augmentation { random_resized_crop: Some(least), ..Augmentation::default() }.variation(0, 0).unwrap();
+    let variation = variation(Augmentation { random_resized_crop: Some(least), ..Augmentation::default() }, 0, 0);
     let parts: Vec<Crop> = (0..4000).map(|i| variation.crop(i, 400, 300).unwrap()).collect();
     let mut areas = 0.0;
     for part in &parts {
@@ -90,7 +135,8 @@ fn parts_are_drawn_as_by_torchvision() {
     assert!((1750..2250).contains(&lefts), "{lefts} of 4000 lie left");
     assert!(parts.iter().map(|part| (part.x, part.y)).collect::<HashSet<_>>().len() > 3000);
     // What never fits is taken from the centre, as 4:3 or 3:4.
-    let whole = Augmentation { random_resized_crop: Some(1.0), ..Augmentation::default() }.variation(0, 0).unwrap();
+    let whole = Augmentation { random_resized_crop: Some(1.0), ..Augmentation::default() };
+    let whole = whole.variation(draw(0, 0)).unwrap();
     assert_eq!(whole.crop(1, 1000, 30), Some(Crop { x: 480, y: 0, width: 40, height: 30 }));
     assert_eq!(whole.crop(1, 30, 1000), Some(Crop { x: 0, y: 480, width: 30, height: 40 }));
     assert_eq!(whole.crop(1, 1, 1), Some(Crop { x: 0, y: 0, width: 1, height: 1 }));
@@ -124,7 +170,7 @@ fn colours_change_as_by_torchvision() {
     Jitter { factors: [1.0, 1.0, 0.0], order: [0, 1, 2] }.apply(&mut grey, 1);
     assert_eq!(grey, [10, 200]);
 
-    let variation = Augmentation { jitter: [0.4, 0.0, 1.0], ..Augmentation::default() }.variation(9, 1).unwrap();
+    let variation = variation(Augmentation { jitter: [0.4, 0.0, 1.0], ..Augmentation::default() }, 9, 1);
     let drawn: Vec<Jitter> = (0..3000).map(|i| variation.jitter(i).unwrap()).collect();
     let mean = |which: usize| drawn.iter().map(|jitter| f64::from(jitter.factors[which])).sum::<f64>() / 3000.0;
     assert!((mean(0) - 1.0).abs() < 0.02 && mean(1) == 1.0 && (mean(2) - 1.0).abs() < 0.04);
@@ -138,9 +184,9 @@ fn colours_change_as_by_torchvision() {
 #[test]
 fn squares_are_cut_out() {
     let augmentation = Augmentation { cutout: 9, ..Augmentation::default() };
-    let variation = augmentation.variation(2, 4).unwrap();
+    let variation = variation(augmentation, 2, 4);
     let data = data::shapes(64, 1, 0).train;
-    for (i, bytes) in epoch(&data, 8, augmentation, 2, 4) {
+    for (i, bytes) in epoch(&data, 8, augmentation, draw(2, 4)) {
         let hole = variation.cutout(i, 32, 32).unwrap();
         let original = data.image(i as usize).unwrap();
         for (at, (&found, &was)) in bytes.iter().zip(&original).enumerate() {
@@ -167,11 +213,11 @@ fn a_part_of_a_file_is_taken_from_all_of_it() {
         picture.save(dir.path().join(part).join("1.png")).unwrap();
     }
     let source = Source { name: "imagefolder", dir: Some(dir.path()), image_size: Some(16), ..Source::default() };
-    let data = source.open(&mut |_| ()).unwrap().train;
+    let data = source.open_pictures(&mut |_| ()).unwrap().train;
     let augmentation = Augmentation { random_resized_crop: Some(0.08), ..Augmentation::default() };
     for number in 0..5 {
-        let found = &epoch(&data, 1, augmentation, 0, number)[&0];
-        let crop = augmentation.variation(0, number).unwrap().crop(0, 90, 60).unwrap();
+        let found = &epoch(&data, 1, augmentation, draw(0, number))[&0];
+        let crop = variation(augmentation, 0, number).crop(0, 90, 60).unwrap();
         let part = imageops::crop_imm(&picture, crop.x, crop.y, crop.width, crop.height).to_image();
         let part = imageops::resize(&part, 16, 16, imageops::FilterType::Triangle);
         let planes: Vec<u8> = (0..3).flat_map(|c| part.pixels().map(move |pixel| pixel.0[c])).collect();
@@ -179,17 +225,21 @@ fn a_part_of_a_file_is_taken_from_all_of_it() {
     }
     // A cache holds the centre square alone.
     let cache = dir.path().join("cache");
-    let cached = Source { cache: Some(&cache), ..source }.open(&mut |_| ()).unwrap().train;
-    assert_ne!(epoch(&cached, 1, augmentation, 0, 0), epoch(&data, 1, augmentation, 0, 0));
+    let cached = Source { cache: Some(&cache), ..source }.open_pictures(&mut |_| ()).unwrap().train;
+    assert_ne!(epoch(&cached, 1, augmentation, draw(0, 0)), epoch(&data, 1, augmentation, draw(0, 0)));
 }
 
 #[test]
 fn images_are_normalised_by_what_was_asked_for() {
-    let open = |name, normalise| Source { name, normalise, ..Source::default() }.open(&mut |_| ());
+    let open = |name, normalise| Source { name, normalise, ..Source::default() }.open_pictures(&mut |_| ());
     let half = open("shapes", Normalise::Half).unwrap();
     assert_eq!((&half.train.mean, &half.test.std), (&vec![0.5; 3], &vec![0.5; 3]));
     let imagenet = open("shapes", Normalise::Imagenet).unwrap();
-    assert_eq!((imagenet.train.mean, imagenet.test.std), (vec![0.485, 0.456, 0.406], vec![0.229, 0.224, 0.225]));
+    assert_eq!((&imagenet.train.mean, &imagenet.test.std), (&vec![0.485, 0.456, 0.406], &vec![0.229, 0.224, 0.225]));
+    // The columns say so to a model.
+    let form = imagenet.test.form();
+    let pixels = form.pixels().unwrap();
+    assert_eq!((pixels.mean, pixels.std), (&imagenet.train.mean[..], &imagenet.test.std[..]));
     let own = open("shapes", Normalise::Data).unwrap();
     assert_eq!((&own.train.mean, &own.train.std), (&own.test.mean, &own.test.std));
     let bytes = own.train.images.bytes().unwrap();
@@ -202,7 +252,7 @@ fn images_are_normalised_by_what_was_asked_for() {
         assert!((f64::from(own.train.std[c]) - deviation).abs() < 1e-6, "{deviation}");
     }
     // The fingerprint is of the images, not of what is made of them.
-    assert_eq!(own.fingerprint(), half.fingerprint());
+    assert_eq!(Splits::from(own).fingerprint(), Splits::from(half).fingerprint());
 }
 
 #[test]

@@ -68,8 +68,8 @@ impl MetricsRow {
         [fixed, of_part("train"), of_part("validation")].concat()
     }
 
-    /// All rows of a table's bytes; `path` is for messages. Columns of other names are passed over, and a measure without a column has
-    /// no values, as in tables of before it was written.
+    /// All rows of a table's bytes; `path` is for messages. Columns of other names are passed over. From the second on, measures
+    /// may lack a column, as in tables of before they were written: they, and those after them, have no values.
     ///
     /// # Errors
     /// [`Error::Format`] with the place of a row that is none.
@@ -93,7 +93,7 @@ impl MetricsRow {
 /// Where the cells of a [`MetricsRow`] are.
 struct Columns {
     fixed: [usize; 3],
-    /// Of training and validation: the loss, then the measures that have a column.
+    /// Of training and validation: the loss, then the first measures, as far as they have columns.
     parts: [Vec<usize>; 2],
 }
 
@@ -101,8 +101,8 @@ impl Columns {
     fn of(header: &csv::StringRecord, measures: &[Measure]) -> Option<Self> {
         let place = |name: &str| header.iter().position(|column| column == name);
         let part = |part: &str| {
-            let of_measures = measures.iter().filter_map(|measure| place(&format!("{part}_{}", measure.key)));
-            let places: Vec<usize> = place(&format!("{part}_loss")).into_iter().chain(of_measures).collect();
+            let keys = std::iter::once("loss").chain(measures.iter().map(|measure| measure.key.as_str()));
+            let places: Vec<usize> = keys.map_while(|key| place(&format!("{part}_{key}"))).collect();
             (places.len() > 1).then_some(places)
         };
         Some(Self {

@@ -115,8 +115,10 @@ impl TryFrom<Stored> for Summary {
     fn try_from(stored: Stored) -> std::result::Result<Self, &'static str> {
         let of_before = || match stored.scores.contains_key("test_mae") {
             true => vec![Measure::mean_absolute_error("years")],
-            false => vec![Measure::accuracy()],
+            false => vec![Measure::accuracy(), Measure::top5()],
         };
+        let median = stored.scores.get("median_mae").filter(|_| stored.measures.is_none());
+        let baseline = stored.baseline.clone().or(median.copied().map(Baseline::median));
         let measures = stored.measures.clone().unwrap_or_else(of_before);
         let has = |measure: &Measure| stored.scores.contains_key(&format!("test_{}", measure.key));
         if measures.is_empty() || !measures.iter().all(has) {
@@ -125,7 +127,7 @@ impl TryFrom<Stored> for Summary {
         Ok(Self {
             measures,
             scores: stored.scores,
-            baseline: stored.baseline,
+            baseline,
             test_loss: stored.test_loss,
             test_examples: stored.test_examples,
             best_epoch: stored.best_epoch,
@@ -158,13 +160,17 @@ impl Summary {
         self.scores.get(&format!("validation_{}", self.measure().key)).copied()
     }
 
-    /// Whether every score is one that its measure allows.
+    /// Whether every score, the baseline's too, is one that its measure allows.
     pub fn is_sound(&self) -> bool {
         let sound = |measure: &Measure| {
             let of = |part: &str| self.scores.get(&format!("{part}_{}", measure.key)).copied();
             ["test", "validation"].into_iter().filter_map(of).all(|value| measure.allows(value))
         };
-        self.measures.iter().all(sound)
+        let of_baseline = |baseline: &Baseline| {
+            let named = self.scores.get(&format!("{}_{}", baseline.key, self.measure().key)).copied();
+            [named, Some(baseline.value)].into_iter().flatten().all(|value| self.measure().allows(value))
+        };
+        self.measures.iter().all(sound) && self.baseline.iter().all(of_baseline)
     }
 
     /// `test accuracy 81.20 %`, and what the baseline comes to.

@@ -11,10 +11,10 @@ use std::sync::{Arc, LazyLock};
 /// A device as tests want it: WebGPU's default limits exactly, fresh buffers full of NaN.
 static STRICT: LazyLock<Gpu> = LazyLock::new(|| strict(None));
 
-/// The same, and its kernels have the forms that they have on GPUs.
+/// Such a device whose kernels have the forms that they have on GPUs.
 static PLAIN: LazyLock<Gpu> = LazyLock::new(|| strict(Some(Dialect::PLAIN)));
 
-/// The same, and its kernels share what they load by fours, as they do where a processor's registers hold four floats.
+/// Such a device whose kernels share what they load by fours, as they do where a processor's registers hold four floats.
 static IN_FOURS: LazyLock<Gpu> = LazyLock::new(|| strict(Some(Dialect { lanes: Lanes::Fours, ..STRICT.dialect() })));
 
 fn strict(dialect: Option<Dialect>) -> Gpu {

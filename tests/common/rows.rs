@@ -33,6 +33,8 @@ pub struct Row {
     pub backward: Backward,
     /// Whether y is linear in each input.
     pub linear: bool,
+    /// Whether it ends in an activation that some element of y passes, and that could hide NaN.
+    pub activates: bool,
     /// Multiply-adds of the forward pass, for benches; 0 where bytes count.
     pub multiply_adds: u64,
     /// How large the values are.
@@ -120,6 +122,8 @@ pub fn declare(tape: &mut Tape, shapes: &[Shape]) -> Vec<ParamId> {
 }
 
 fn relu(shape: Shape) -> Row {
+    // The only value of a single element is negative.
+    let activates = shape.count() > 1;
     Row {
         name: format!("relu {shape}"),
         inputs: vec![shape],
@@ -128,6 +132,7 @@ fn relu(shape: Shape) -> Row {
         forward: Box::new(|v| ops::relu::reference::forward(&v[0])),
         backward: Box::new(|v, dy| vec![ops::relu::reference::backward(&v[0], dy)]),
         linear: false,
+        activates,
         multiply_adds: 0,
         gain: 1.0,
         offset: 0.0,
@@ -146,6 +151,7 @@ fn add(shape: Shape) -> Row {
             vec![da, db]
         }),
         linear: false,
+        activates: false,
         multiply_adds: 0,
         gain: 1.0,
         offset: 0.0,
@@ -162,6 +168,7 @@ fn max_pool(shape: [usize; 4], window: Window) -> Row {
         forward: Box::new(move |v| ops::max_pool::reference::forward(&v[0], h, w, window)),
         backward: Box::new(move |v, dy| vec![ops::max_pool::reference::backward(&v[0], dy, h, w, window)]),
         linear: false,
+        activates: false,
         multiply_adds: 0,
         gain: 1.0,
         offset: 0.0,
@@ -187,6 +194,7 @@ fn mean_pool(shape: [usize; 4], kernel: usize, stride: usize) -> Row {
         forward: Box::new(move |v| ops::mean_pool::reference::forward(&v[0], [h, w], window, stride)),
         backward: Box::new(move |_, dy| vec![ops::mean_pool::reference::backward(dy, n * c, [h, w], window, stride)]),
         linear: true,
+        activates: false,
         multiply_adds: 0,
         gain: 1.0,
         offset: 0.0,
@@ -204,6 +212,7 @@ fn blur(shape: [usize; 4]) -> Row {
         forward: Box::new(move |v| ops::blur::reference::forward(&v[0], h, w, sigma)),
         backward: Box::new(move |_, dy| vec![ops::blur::reference::forward(dy, h, w, sigma)]),
         linear: true,
+        activates: false,
         multiply_adds: 0,
         gain: 1.0,
         offset: 0.0,
@@ -221,6 +230,7 @@ fn dropout(shape: Shape, p: f64) -> Row {
         forward: Box::new(move |v| apply(&v[0])),
         backward: Box::new(move |_, dy| vec![apply(dy)]),
         linear: true,
+        activates: false,
         multiply_adds: 0,
         gain: 1.0,
         offset: 0.0,
@@ -237,6 +247,7 @@ fn mixup(shape: [usize; 4]) -> Row {
         forward: Box::new(move |v| mixed(&v[0])),
         backward: Box::new(move |_, dy| vec![mixed(dy)]),
         linear: true,
+        activates: false,
         multiply_adds: 0,
         gain: 1.0,
         offset: 0.0,
@@ -256,6 +267,7 @@ fn linear(n: usize, c: usize, o: usize) -> Row {
             vec![dx, dw, dbias]
         }),
         linear: false,
+        activates: false,
         multiply_adds: (n * c * o) as u64,
         gain: 1.0,
         offset: 0.0,
@@ -290,6 +302,7 @@ fn product(equation: &'static str, a: &[usize], b: &[usize]) -> Row {
             vec![da, db]
         }),
         linear: true,
+        activates: false,
         multiply_adds: terms.values().product::<usize>() as u64,
         gain: 1.0,
         offset: 0.0,
@@ -336,6 +349,7 @@ fn batch_norm_of_first(c: usize, shape: [usize; 4], activation: Activation, resi
         forward: Box::new(forward),
         backward: Box::new(backward),
         linear: false,
+        activates: activation != Activation::Identity,
         multiply_adds: 0,
         // Large enough to pass 6.
         gain: if activation == Activation::Relu6 { 6.0 } else { 1.0 },
@@ -343,18 +357,18 @@ fn batch_norm_of_first(c: usize, shape: [usize; 4], activation: Activation, resi
     }
 }
 
-/// The same of all channels.
+/// The normalisation of all channels.
 fn batch_norm(shape: [usize; 4], activation: Activation, residual: bool) -> Row {
     batch_norm_of_first(shape[1], shape, activation, residual)
 }
 
-/// The same where the mean is thousands of deviations, and sums that are not taken about it lose what there is to see.
+/// Channels whose mean is thousands of deviations: sums that are not taken about it lose what there is to see.
 fn batch_norm_far_from_0(shape: [usize; 4]) -> Row {
     let row = batch_norm(shape, Activation::Identity, false);
     Row { name: format!("{} far from 0", row.name), offset: 5000.0, ..row }
 }
 
-/// Two parts, one behind the other.
+/// Two parts, one after the other.
 fn concat([n, c, h, w]: [usize; 4], more: usize) -> Row {
     let extents = [c * h * w, more * h * w];
     Row {
@@ -373,6 +387,7 @@ fn concat([n, c, h, w]: [usize; 4], more: usize) -> Row {
             vec![da, db]
         }),
         linear: false,
+        activates: false,
         multiply_adds: 0,
         gain: 1.0,
         offset: 0.0,
@@ -411,6 +426,7 @@ fn convolution(x: [usize; 4], (o, [kh, kw]): (usize, [usize; 2]), options: conv2
             gradients
         }),
         linear: !bias,
+        activates: false,
         multiply_adds: (x[0] * o * oh * ow * w[1] * kh * kw) as u64,
         gain: 1.0,
         offset: 0.0,

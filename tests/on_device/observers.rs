@@ -20,10 +20,13 @@ pub fn same_end(found: &Outcome, expected: &Outcome) {
     assert_eq!(found.answers, expected.answers);
 }
 
+/// Who was told what.
+type Notes = Rc<RefCell<Vec<(&'static str, String)>>>;
+
 /// Notes all that it is told, under its name, in a list that others write too.
 struct Noting {
     name: &'static str,
-    notes: Rc<RefCell<Vec<(&'static str, String)>>>,
+    notes: Notes,
     checkpoint_at: u64,
     stop_after: u64,
     fail_at: u64,
@@ -96,7 +99,7 @@ impl Observer for Noting {
 }
 
 /// A pair of them that writes to one list.
-fn pair() -> ((Noting, Noting), Rc<RefCell<Vec<(&'static str, String)>>>) {
+fn pair() -> ((Noting, Noting), Notes) {
     let notes = Rc::default();
     let noting = |name, checkpoint_at| Noting {
         name,

@@ -1,9 +1,9 @@
 //! Sessions without the loop around them: batches in passes, evaluation, weights by name, shared buffers.
 
-use crate::common::compare::assert_close;
 use crate::common::{Test, test};
 use crate::recorded::{names, prepare, totals};
 use crate::training::{config, data};
+use lerac::checks::assert_close;
 use lerac::data::{Batch, Examples, Form, Pictures};
 use lerac::error::Error;
 use lerac::gpu::Gpu;
@@ -334,7 +334,8 @@ fn shared_buffers_change_no_bit(gpu: &Gpu) {
     let data = data().train;
     let form = data.form();
     let batch = |i: usize| batch(&data, 2 * i, 2, 2);
-    let named = ["cnn", "lenet", "resnet8", "resnet20"].map(|name| (name, Arc::new(nn::named(name).unwrap()) as Arc<dyn Model>));
+    let named = ["cnn", "lenet", "resnet8", "resnet20"]
+        .map(|name| (name, Arc::new(nn::named(name).unwrap()) as Arc<dyn Model>));
     let own: Arc<dyn Model> = Arc::new(dense_and_inverted);
     for (name, model) in named.into_iter().chain([("dense and inverted", own)]) {
         for method in [Method::Conventional, Method::Cbs] {

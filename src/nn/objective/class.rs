@@ -49,7 +49,7 @@ impl Objective for Class {
     }
 
     fn measures(&self) -> Vec<Measure> {
-        vec![Measure::accuracy(), Measure::share("top5", "accuracy within the first five")]
+        vec![Measure::accuracy(), Measure::top5()]
     }
 
     fn evaluate(&self, examples: f64, sums: &[f64]) -> (f64, Vec<f64>) {

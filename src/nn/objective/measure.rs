@@ -52,6 +52,11 @@ impl Measure {
         Self::share("accuracy", "accuracy")
     }
 
+    /// Part of the examples whose class is among the five that a model finds most probable.
+    pub fn top5() -> Self {
+        Self::share("top5", "accuracy within the first five")
+    }
+
     /// An error in a unit, 0 or more; less is better.
     pub fn error(key: &str, name: &str, unit: &str) -> Self {
         let (key, name, unit) = (key.to_owned(), name.to_owned(), unit.to_owned());

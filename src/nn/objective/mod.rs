@@ -68,6 +68,13 @@ pub struct Baseline {
     pub value: f64,
 }
 
+impl Baseline {
+    /// The median of the training targets, with its error over the test examples.
+    pub fn median(value: f64) -> Self {
+        Self { key: "median".into(), name: "the median, always predicted".into(), value }
+    }
+}
+
 /// What a model is trained for.
 pub trait Objective: Send + Sync {
     /// The outputs that it needs of a model.

@@ -71,8 +71,7 @@ impl Objective for Number {
         let middle = sorted.len() / 2;
         let (_, &mut median, _) = sorted.select_nth_unstable_by(middle, f32::total_cmp);
         let sum: f64 = test.iter().map(|number| f64::from((number - median).abs())).sum();
-        let value = sum / test.len() as f64;
-        Ok(Some(Baseline { key: "median".into(), name: "the median, always predicted".into(), value }))
+        Ok(Some(Baseline::median(sum / test.len() as f64)))
     }
 
     fn describe(&self) -> serde_json::Value {

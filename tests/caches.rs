@@ -1,0 +1,217 @@
+//! Bad images, and caches of decoded ones: made, used and distrusted.
+
+#[path = "common/pictures.rs"]
+mod pictures;
+
+use image::ImageFormat;
+use lerac::data::{Images, Loader, PictureSplits, Pictures, Source, Splits};
+use lerac::error::Error;
+use pictures::{add, encoded, flat, folder, named, open, open_saying, pattern, png, reds, refused};
+use std::fs;
+use std::sync::Arc;
+
+fn fingerprint(opened: &PictureSplits) -> u32 {
+    Splits::from(opened.clone()).fingerprint()
+}
+
+/// All bytes of a part.
+fn pixels(data: &Pictures) -> Vec<u8> {
+    (0..data.len()).flat_map(|i| data.image(i).unwrap()).collect()
+}
+
+#[test]
+fn bad_images_are_errors_or_are_counted() {
+    let dir = folder();
+    let source = named("imagefolder", &dir);
+    let good = open(&source);
+    let whole = encoded(&pattern(30, 20).into(), ImageFormat::Jpeg);
+    add(&dir, "train/b/0 cut.jpg", &whole[..whole.len() - 9]);
+    add(&dir, "val/b/2.jpg", b"no image");
+    let cache = dir.path().join("cache");
+    for cache in [None, Some(cache.as_path()), Some(cache.as_path())] {
+        let skipping = Source { cache, skip_bad: true, ..source };
+        let (opened, notes) = open_saying(&skipping);
+        let opened = opened.unwrap();
+        assert_eq!((pixels(&opened.train), pixels(&opened.test)), (pixels(&good.train), pixels(&good.test)));
+        assert_eq!((&opened.train.labels, &opened.test.labels), (&good.train.labels, &good.test.labels));
+        assert_eq!(fingerprint(&opened), fingerprint(&good));
+        assert_eq!(notes.len(), 1, "{notes:?}");
+        assert!(notes[0].contains("2 of 9 images") || notes[0].contains("2 bad images"), "{notes:?}");
+    }
+    // Without the option the first one is told, by each way.
+    let strict = Source { cache: Some(&cache), ..source };
+    refused(&strict, &["0 cut.jpg, byte ", "fetch it again"]);
+    assert!(!dir.path().join("cache.part").exists());
+    let mut batches = Loader::evaluation(Arc::new(open(&source).train), (0..5).collect(), 2);
+    assert!(batches.next().unwrap().is_ok());
+    let text = batches.next().unwrap().unwrap_err().to_string();
+    assert!(text.contains("0 cut.jpg"), "{text}");
+    assert!(batches.next().is_none() && batches.next().is_none(), "it goes on after an error");
+    // A part without any good image.
+    for name in ["B/9.png", "a c/1.png", "b/1.png"] {
+        add(&dir, &format!("val/{name}"), b"");
+    }
+    let (opened, _) = open_saying(&Source { skip_bad: true, ..source });
+    assert!(opened.unwrap_err().to_string().contains("no image to train on or to test with"));
+}
+
+#[test]
+fn a_cache_gives_the_same_images_and_is_made_once() {
+    let dir = folder();
+    let cache = dir.path().join("cache");
+    let plain = named("imagefolder", &dir);
+    let source = Source { cache: Some(&cache), ..plain };
+    let (by_file, mut decoded) = (open(&plain), vec![]);
+    let first = source.open_pictures(&mut |news| decoded.push(format!("{news:?}"))).unwrap();
+    assert_eq!(decoded, ["Decoded { done: 7, all: 7 }"]);
+    let again = source.open_pictures(&mut |news| panic!("{news:?}")).unwrap();
+    for opened in [&first, &again] {
+        assert!(matches!(opened.train.images, Images::Cached(_)));
+        assert_eq!((pixels(&opened.train), pixels(&opened.test)), (pixels(&by_file.train), pixels(&by_file.test)));
+        assert_eq!(fingerprint(opened), fingerprint(&by_file));
+    }
+    assert!(!dir.path().join("cache.part").exists());
+    assert_eq!(fs::metadata(&cache).unwrap().len(), 16 + 7 * (192 + 4) + 20);
+    // What happens to it while it is in use is an error with its name.
+    fs::write(&cache, b"").unwrap();
+    let text = first.test.image(0).unwrap_err().to_string();
+    assert!(text.contains("cache: cannot read"), "{text}");
+}
+
+#[test]
+fn a_byte_that_has_changed_in_a_cache_is_an_error() {
+    let dir = folder();
+    let cache = dir.path().join("cache");
+    let source = Source { cache: Some(&cache), ..named("imagefolder", &dir) };
+    let opened = open(&source);
+    let files = ["train/B/1.png", "train/a c/1.png", "train/b/2.PNG", "train/b/deeper/1.png"];
+    let whole = fs::read(&cache).unwrap();
+    for place in 16..whole.len() - 20 {
+        let mut changed = whole.clone();
+        changed[place] ^= 1 << (place % 8);
+        fs::write(&cache, changed).unwrap();
+        let faults: Vec<(usize, Error)> = (0..7)
+            .filter_map(|i| match i < 4 {
+                true => Some((i, opened.train.image(i).err()?)),
+                false => Some((i, opened.test.image(i - 4).err()?)),
+            })
+            .collect();
+        assert!(faults.len() == 1 && faults[0].0 == (place - 16) / 196, "{place}: {faults:?}");
+        let text = faults[0].1.to_string();
+        assert!(text.contains("cache, byte ") && text.contains("delete this cache"), "{text}");
+        assert!(faults[0].0 >= 4 || text.contains(files[faults[0].0]), "{text}");
+    }
+    // The batches of a run say so, too.
+    let mut batches = Loader::evaluation(Arc::new(opened.test), (0..3).collect(), 3);
+    let text = batches.next().unwrap().unwrap_err().to_string();
+    assert!(text.contains("val/b/1.png") && text.contains("delete this cache"), "{text}");
+}
+
+#[test]
+fn a_cache_that_is_not_whole_or_of_other_files_is_made_again() {
+    let dir = folder();
+    let cache = dir.path().join("cache");
+    let source = Source { cache: Some(&cache), ..named("imagefolder", &dir) };
+    let expected = pixels(&open(&source).train);
+    let whole = fs::read(&cache).unwrap();
+    let remade = |bytes: &[u8], source: &Source<'_>, why: &str| {
+        fs::write(&cache, bytes).unwrap();
+        let (opened, notes) = open_saying(source);
+        assert!(notes.len() == 1 && notes[0].contains(why) && notes[0].contains("cache"), "{notes:?}");
+        opened.unwrap()
+    };
+    for length in [0, 16, 35, 36, 200, whole.len() - 1] {
+        assert_eq!(pixels(&remade(&whole[..length], &source, "is not whole").train), expected);
+        assert_eq!(fs::read(&cache).unwrap(), whole);
+    }
+    for place in [whole.len() - 20, whole.len() - 16, whole.len() - 12, whole.len() - 8, whole.len() - 1] {
+        let mut changed = whole.clone();
+        changed[place] ^= 1;
+        remade(&changed, &source, "is not whole");
+    }
+    for version in [b'1', b'3'] {
+        let mut changed = whole.clone();
+        changed[13] = version;
+        remade(&changed, &source, "is of another version");
+        assert_eq!(fs::read(&cache).unwrap(), whole);
+    }
+    let larger = remade(&whole, &Source { image_size: Some(9), ..source }, "other files, or in another size");
+    assert_eq!(larger.train.image, [3, 9, 9]);
+    remade(&whole, &Source { resize: Some(9), ..source }, "other files, or in another size");
+    // A file that has become another one.
+    add(&dir, "train/b/2.PNG", &png(&flat([99, 1, 2])));
+    let changed = remade(&whole, &source, "other files");
+    assert_eq!(reds(&changed.train), [10, 30, 99, 21]);
+    // Another file is not written over.
+    fs::write(&cache, b"a letter to someone").unwrap();
+    refused(&source, &["cache", "is no cache"]);
+    assert_eq!(fs::read(&cache).unwrap(), b"a letter to someone");
+    let absent = dir.path().join("no/such/folder");
+    refused(&Source { cache: Some(&absent), ..source }, &["no/such/folder.lock: cannot create"]);
+}
+
+#[test]
+fn one_process_writes_a_cache() {
+    let dir = folder();
+    let cache = dir.path().join("cache");
+    let part = dir.path().join("cache.part");
+    let source = Source { cache: Some(&cache), ..named("imagefolder", &dir) };
+    // What an ended one has left is no hindrance, and what one writes that has not ended is not touched.
+    fs::write(&part, vec![1; 10_000]).unwrap();
+    let other = fs::File::create(dir.path().join("cache.lock")).unwrap();
+    other.lock().unwrap();
+    refused(&source, &["cache", "another process"]);
+    assert_eq!(fs::read(&part).unwrap(), vec![1; 10_000]);
+    drop(other);
+    let mut told = 0;
+    let opened = source.open_pictures(&mut |_| {
+        told += 1;
+        refused(&source, &["cache", "another process"]);
+    });
+    assert_eq!((told, pixels(&opened.unwrap().train)), (1, pixels(&open(&source).train)));
+    assert_eq!(fs::metadata(&cache).unwrap().len(), 16 + 7 * (192 + 4) + 20);
+    // A whole one needs no lock.
+    let other = fs::File::create(dir.path().join("cache.lock")).unwrap();
+    other.lock().unwrap();
+    open(&source);
+}
+
+/// Each open of many at once gives all images or says that another process writes, whatever the moment; the cache is whole in the end.
+#[test]
+fn a_cache_that_many_want_at_once_is_whole() {
+    let dir = folder();
+    let cache = dir.path().join("cache");
+    let plain = named("imagefolder", &dir);
+    let expected = pixels(&open(&plain).train);
+    let source = Source { cache: Some(&cache), ..plain };
+    let want = || {
+        for _ in 0..20 {
+            match open_saying(&source) {
+                (Ok(opened), _) => assert_eq!(pixels(&opened.train), expected),
+                (Err(error), _) => assert!(error.to_string().contains("another process"), "{error}"),
+            }
+        }
+    };
+    for _ in 0..20 {
+        let _ = fs::remove_file(&cache);
+        std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(want))));
+        let (opened, notes) = open_saying(&source);
+        assert_eq!((pixels(&opened.unwrap().train), notes), (expected.clone(), vec![]));
+    }
+}
+
+#[test]
+fn fingerprints_tell_sets_apart() {
+    let dir = folder();
+    let source = named("imagefolder", &dir);
+    let print = |source: &Source<'_>| fingerprint(&open(source));
+    let first = print(&source);
+    assert_eq!(print(&source), first);
+    assert_ne!(print(&Source { image_size: Some(9), ..source }), first);
+    assert_ne!(print(&Source { resize: Some(9), ..source }), first);
+    add(&dir, "val/b/1.png", &png(&pattern(20, 12)));
+    let longer = print(&source);
+    assert_ne!(longer, first);
+    fs::rename(dir.path().join("val/b/1.png"), dir.path().join("val/b/3.png")).unwrap();
+    assert_ne!(print(&source), longer);
+}

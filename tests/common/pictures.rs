@@ -1,0 +1,91 @@
+//! Image files and folders of them, made for tests, and what opening them gives.
+#![allow(dead_code)]
+
+use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
+use lerac::data::{News, PictureSplits, Pictures, Source};
+use lerac::error::Result;
+use std::fs;
+use std::io::Cursor;
+use tempfile::TempDir;
+
+pub fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(vec![]);
+    image.write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+pub fn png(image: &RgbImage) -> Vec<u8> {
+    encoded(&image.clone().into(), ImageFormat::Png)
+}
+
+/// Neither flat nor alike anywhere.
+pub fn pattern(width: u32, height: u32) -> RgbImage {
+    let byte = |value: u32| (value % 256) as u8;
+    RgbImage::from_fn(width, height, |x, y| Rgb([byte(x * 37 + y * 11), byte(x * x + y * 53), byte(x * y * 7 + 19)]))
+}
+
+/// One colour.
+pub fn flat(colour: [u8; 3]) -> RgbImage {
+    RgbImage::from_pixel(20, 12, Rgb(colour))
+}
+
+/// A directory that holds these files.
+pub fn directory(files: &[(&str, &[u8])]) -> TempDir {
+    let dir = TempDir::new().unwrap();
+    files.iter().for_each(|(name, bytes)| add(&dir, name, bytes));
+    dir
+}
+
+pub fn add(dir: &TempDir, name: &str, bytes: &[u8]) {
+    let path = dir.path().join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+pub fn named<'d>(name: &'d str, dir: &'d TempDir) -> Source<'d> {
+    Source { name, dir: Some(dir.path()), image_size: Some(8), ..Source::default() }
+}
+
+/// What opening gives, and what is said.
+pub fn open_saying(source: &Source<'_>) -> (Result<PictureSplits>, Vec<String>) {
+    let mut notes = vec![];
+    let opened = source.open_pictures(&mut |news| {
+        if let News::Note(note) = news {
+            notes.push(note.to_owned());
+        }
+    });
+    (opened, notes)
+}
+
+pub fn open(source: &Source<'_>) -> PictureSplits {
+    let (opened, notes) = open_saying(source);
+    assert_eq!(notes, Vec::<String>::new());
+    opened.unwrap()
+}
+
+#[track_caller]
+pub fn refused(source: &Source<'_>, parts: &[&str]) {
+    let text = open_saying(source).0.expect_err("this must be refused").to_string();
+    parts.iter().for_each(|part| assert!(text.contains(part), "{text:?} does not say {part:?}"));
+}
+
+/// The first byte of every image: with flat ones its red.
+pub fn reds(data: &Pictures) -> Vec<u8> {
+    (0..data.len()).map(|i| data.image(i).unwrap()[0]).collect()
+}
+
+/// Two classes, of which b has an image in a folder of its own, and c, which is not used by every test.
+pub fn folder() -> TempDir {
+    let image = |red: u8| png(&flat([red, 1, 2]));
+    let files = [
+        ("train/b/2.PNG", image(20)),
+        ("train/b/deeper/1.png", image(21)),
+        ("train/b/notes.txt", b"no image".to_vec()),
+        ("train/B/1.png", image(10)),
+        ("train/a c/1.png", image(30)),
+        ("val/b/1.png", image(22)),
+        ("val/B/9.png", image(11)),
+        ("val/a c/1.png", image(31)),
+    ];
+    directory(&files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect::<Vec<_>>())
+}

@@ -1,0 +1,16 @@
+//! Every parser of the crate under files that are made to do harm, a module per format; `common/hostile.rs` says what they may do.
+
+#[path = "../common/hostile.rs"]
+mod harness;
+
+mod checkpoints;
+mod cifar;
+#[cfg(feature = "cli")]
+mod config;
+mod folders;
+mod idx;
+#[cfg(feature = "cli")]
+mod kernels;
+#[cfg(feature = "cli")]
+mod tables;
+mod weights;

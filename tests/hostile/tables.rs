@@ -1,0 +1,359 @@
+//! The directory of a finished run: its summary and its tables.
+
+use crate::checkpoints::{JSON, full_config};
+use crate::config::toml_of;
+use crate::harness::{JUST_OVER, Limit, SMALL, Subject, measured, run, tokens};
+use lerac::error::Result;
+use lerac::nn::objective::{Baseline, Measure};
+use lerac::records::Finished;
+use lerac::study::Comparison;
+use lerac::train::{Config, Summary};
+use std::collections::{BTreeMap, HashSet};
+use std::io::{Error as IoError, ErrorKind};
+use std::path::Path;
+use std::time::Instant;
+
+/// Tables: a field takes a byte or two there.
+const TABLES: Limit = Limit { multiple: 64, constant: SMALL };
+
+const METRICS: &str = "kind,step,epoch,train_loss,train_accuracy,train_top5,validation_loss,validation_accuracy,validation_top5\n\
+    interval,5,0.5,2.3,0.1,0.6,,,\ninterval,10,1.0,2.1,0.25,0.8,,,\nepoch,10,1.0,2.2,0.2,0.7,2.0,0.3,0.9\n";
+const SPEED: &str = "step,examples_per_second\n5,100.5\n10,1e3\n";
+const PREDICTIONS: &str = "example,label,prediction\n0,1,1\n1,2,3\n2,4,4\n";
+const LAYERS: &str = "step,epoch,depth,layer,learning_rate,gradient_norm,update_norm,weight_norm,effective_rate\n\
+    4,0.4,0,conv1,0.1,1.0,0.5,2.0,0.25\n4,0.4,1,\"head, last\",0.1,1.0,0.5,2.0,0.25\n9,0.9,0,conv1,0.1,1.0,0.5,2.0,0.25\n\
+    9,0.9,1,\"head, last\",0.1,1.0,0.5,2.0,0.25\n";
+const NOISE: &str = "step,epoch,depth,layer,signal_to_noise\n5,0.5,0,conv1,0.75\n5,0.5,1,\"head, last\",0.5\n";
+const NAMES: [&str; 7] =
+    ["summary.json", "config.toml", "metrics.csv", "speed.csv", "predictions.csv", "layers.csv", "noise.csv"];
+
+/// What earlier versions wrote, of which examples were images and measures known without a list.
+const EARLIER_SUMMARY: &str = r#"{"test_accuracy":0.6666666666666666,"test_top5":1.0,"validation_accuracy":0.3,"test_loss":1.5,
+    "test_images":3,"best_epoch":1,"steps":10,"images_per_epoch":320,"seconds":1.0,"images_per_second":320.0,
+    "milliseconds_per_step":100.0,"device_bytes":1,"data_crc32":null,"adapter":"adapter","version":"0.1.0"}"#;
+const EARLIER_METRICS: &str = "kind,step,epoch,train_loss,train_accuracy,validation_loss,validation_accuracy\n\
+    interval,5,0.5,2.3,0.1,,\ninterval,10,1.0,2.1,0.25,,\nepoch,10,1.0,2.2,0.2,2.0,0.3\n";
+const EARLIER_SPEED: &str = "step,images_per_second\n5,100.5\n10,1e3\n";
+const EARLIER_PREDICTIONS: &str = "image,label,prediction\n0,1,1\n1,2,3\n2,4,4\n";
+
+/// Those files, each with its place.
+fn earlier() -> [(usize, &'static str); 4] {
+    [(0, EARLIER_SUMMARY), (2, EARLIER_METRICS), (3, EARLIER_SPEED), (4, EARLIER_PREDICTIONS)]
+}
+
+fn scores(scores: &[(&str, f64)]) -> BTreeMap<String, f64> {
+    scores.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
+}
+
+fn summary() -> Summary {
+    Summary {
+        measures: vec![Measure::accuracy(), Measure::share("top5", "accuracy within the first five")],
+        scores: scores(&[("test_accuracy", 2.0 / 3.0), ("test_top5", 1.0), ("validation_accuracy", 0.3)]),
+        baseline: None,
+        test_loss: 1.5,
+        test_examples: 3,
+        best_epoch: 1,
+        steps: 10,
+        examples_per_epoch: 320,
+        seconds: 1.0,
+        examples_per_second: 320.0,
+        milliseconds_per_step: 100.0,
+        device_bytes: 1,
+        data_crc32: None,
+        adapter: "adapter".into(),
+        version: "0.1.0".into(),
+    }
+}
+
+fn config_of_run() -> Config {
+    full_config().with(|c| c.training.snr_every = 5)
+}
+
+fn run_files() -> [Vec<u8>; 7] {
+    let summary = serde_json::to_string_pretty(&summary()).unwrap();
+    let config = toml_of(&config_of_run());
+    [&summary, &config, METRICS, SPEED, PREDICTIONS, LAYERS, NOISE].map(|text| text.as_bytes().to_vec())
+}
+
+/// What is made of a run's directory of which file `changed` holds `bytes`.
+fn load(files: &[Vec<u8>; 7], changed: usize, bytes: &[u8]) -> Result<Finished> {
+    let config = config_of_run();
+    let read = |path: &Path| {
+        let place = NAMES.iter().position(|name| path == Path::new("dir").join(name));
+        let place = place.ok_or_else(|| IoError::from(ErrorKind::NotFound))?;
+        Ok(if place == changed { bytes.to_vec() } else { files[place].clone() })
+    };
+    Finished::load_from(Path::new("dir"), "arm", &config, read).map(|run| run.expect("there is a summary"))
+}
+
+fn check_run(run: Finished) {
+    // Other measures tell no right from wrong.
+    let compared = if run.summary.measure().key == "accuracy" { run.summary.test_examples } else { 0 };
+    assert_eq!(run.right.len() as u64, compared);
+    assert_eq!(run.train_loss.len(), run.train_score.len());
+    let names: HashSet<&str> = run.layers.iter().map(|layer| layer.name.as_str()).collect();
+    assert_eq!(names.len(), run.layers.len());
+    assert!(run.layers.iter().all(|layer| !layer.effective_rate.is_empty()));
+    assert_eq!(Comparison::of(&[run], "arm").arms.len(), 1);
+}
+
+/// The first byte says which file the others are.
+#[test]
+fn tables_of_runs() {
+    let files = run_files();
+    let seeds = files.iter().enumerate().map(|(i, file)| [&[i as u8], file.as_slice()].concat());
+    let seeds = seeds.chain(earlier().map(|(i, text)| [&[i as u8], text.as_bytes()].concat())).collect();
+    let mut words = tokens(&JSON);
+    words.extend(tokens(&[
+        "\r\n", "\"\"", ",,", "nan", "inf", "-1", "NaN", "interval", "epoch", "\u{80}", "step", "layer", "image",
+        "example",
+    ]));
+    let subject = Subject { name: "tables of a run", seeds, tokens: words, limit: TABLES, file: <[u8]>::to_vec };
+    let parse = |input: &[u8]| {
+        let (file, bytes) = input.split_first().unwrap_or((&0, &[]));
+        load(&files, usize::from(*file) % NAMES.len(), bytes)
+    };
+    run(subject, parse, check_run);
+}
+
+/// Tables of so many rows, columns or signs, each with its name and the place of its file.
+fn dense_tables(count: usize) -> [(&'static str, usize, String); 12] {
+    let row = |header: &str, row: &str| format!("{}\n{}", header.lines().next().unwrap(), row.repeat(count));
+    let layers: String = (0..count).map(|i| format!("0,0,0,{i},0,0,0,0,0\n")).collect();
+    [
+        ("metrics", 2, row(METRICS, ",0,0,0,0,0,,,\n")),
+        ("speed", 3, row(SPEED, "0,0\n")),
+        ("predictions", 4, row(PREDICTIONS, "0,0,0\n")),
+        ("layers", 5, row(LAYERS, "0,0,0,,0,0,0,0,0\n")),
+        ("as many layers as rows", 5, row(LAYERS, "") + &layers),
+        ("noise", 6, row(NOISE, "0,0,0,conv1,0\n")),
+        ("commas", 3, ",".repeat(2 * count)),
+        ("columns", 3, format!("{},step,examples_per_second\n{},1,1\n", ",".repeat(count), ",".repeat(count))),
+        ("quotes", 3, "\"".repeat(2 * count)),
+        ("line ends", 3, "\n".repeat(2 * count)),
+        ("nested JSON", 0, "[".repeat(2 * count)),
+        ("scores", 0, format!("{{{}", (0..count).map(|i| format!("\"{i:x}\":1,")).collect::<String>())),
+    ]
+}
+
+#[test]
+fn the_densest_tables_are_read_in_bounds() {
+    let files = run_files();
+    for (name, file, text) in dense_tables(JUST_OVER) {
+        let (_, peak) = measured(|| load(&files, file, text.as_bytes()));
+        TABLES.assert(name, text.len(), peak);
+    }
+}
+
+/// None takes many times as long as a usual table of as many rows; what holds every row against all others would.
+#[test]
+fn dense_tables_take_the_time_of_usual_ones() {
+    let files = run_files();
+    let tables = dense_tables(JUST_OVER);
+    let mut least = [f64::INFINITY; 12];
+    // In turn, and the least of three: whatever else the machine does makes times longer only.
+    for _ in 0..3 {
+        for ((_, file, text), least) in tables.iter().zip(&mut least) {
+            let start = Instant::now();
+            let _ = load(&files, *file, text.as_bytes());
+            *least = least.min(start.elapsed().as_secs_f64());
+        }
+    }
+    let ratios: Vec<_> = tables.iter().zip(least).map(|((name, ..), time)| (name, time / least[0])).collect();
+    assert_eq!(*ratios[0].0, "metrics");
+    assert!(ratios.iter().all(|(_, ratio)| *ratio <= 100.0), "{ratios:?}");
+}
+
+#[test]
+fn predictions_must_be_of_all_examples() {
+    let refusal = |text: &str| load(&run_files(), 4, text.as_bytes()).unwrap_err().to_string();
+    for text in ["example,label,prediction\n0,1,1\n1,2,3\n", "example,label,prediction\n0,1,1\n2,2,3\n1,4,4\n"] {
+        let message = refusal(text);
+        assert!(
+            message.starts_with("dir/predictions.csv, byte ") && message.contains("each of 3 examples"),
+            "{message}"
+        );
+    }
+}
+
+/// Loss and accuracy over few examples would stick out of a curve.
+#[test]
+fn an_interval_that_was_cut_short_joins_the_one_before_it() {
+    let mut files = run_files();
+    let curve = |files: &[Vec<u8>; 7]| load(files, 3, &files[3]).unwrap().train_loss;
+    assert_eq!(curve(&files), [(0.5, 2.3), (1.0, 2.1)]);
+    files[2] = METRICS.replace("interval,5,", "interval,8,").into_bytes();
+    files[3] = SPEED.replace("\n5,", "\n8,").into_bytes();
+    let [(epoch, loss)] = curve(&files)[..] else { panic!("one point") };
+    assert!(epoch == 1.0 && (loss - 2.26).abs() < 1e-12, "{loss} at {epoch}");
+}
+
+/// Refuses each text as the file at its place, with the name of the file and a part of the message.
+fn assert_refused(files: &[Vec<u8>; 7], cases: &[(usize, String, &str)]) {
+    for (file, text, part) in cases {
+        let message = load(files, *file, text.as_bytes()).unwrap_err().to_string();
+        let place = format!("dir/{}, byte ", NAMES[*file]);
+        assert!(message.starts_with(&place) && message.contains(part), "{message:?} lacks {part:?}: {text}");
+        assert!(message.contains("remove the run's directory"), "{message}");
+    }
+}
+
+/// What a finished run cannot have left.
+#[test]
+fn tables_must_be_of_a_finished_run() {
+    let files = run_files();
+    load(&files, 2, METRICS.as_bytes()).unwrap();
+    let header = |text: &str| format!("{}\n", text.lines().next().unwrap());
+    let (row, end, columns) =
+        ("holds a number that no run writes", "rows up to step 10", "expected the columns kind, ");
+    assert_refused(
+        &files,
+        &[
+            (2, header(METRICS), end),
+            (2, METRICS.replace("epoch,10", "epoch,5"), end),
+            (2, METRICS.replace("interval,10,1.0,2.1,0.25,0.8,,,\n", ""), end),
+            (2, METRICS.replace("2.1,", "NaN,"), "row 2 holds"),
+            (2, METRICS.replace("0.25", "1.5"), row),
+            (2, METRICS.replace("0.8", "1.5"), row),
+            (2, METRICS.replace("2.0,0.3", "inf,0.3"), "row 3 holds"),
+            (2, METRICS.replace("2.0,0.3", "2.0,0.4"), "what summary.json says of the validation examples"),
+            (2, METRICS.replace("0.3,0.9", "0.3,"), "expected numbers in this row"),
+            // No other column takes the place of a loss or of the first measure.
+            (2, METRICS.replace("train_loss", "loss"), columns),
+            (2, METRICS.replace("train_accuracy", "accuracy"), columns),
+            (2, METRICS.replace("validation_loss", "loss"), columns),
+            (2, METRICS.replace("validation_accuracy", "accuracy"), columns),
+            (3, header(SPEED), "a row for each interval"),
+            (3, SPEED.replace("\n5,", "\n6,"), "a row for each interval"),
+            (3, SPEED.replace("100.5", "0"), "row 1 holds"),
+            (3, SPEED.replace("100.5", "NaN"), row),
+            (4, PREDICTIONS.replace("0,1,1", "0,1,1.0"), "expected a class as each prediction"),
+            (
+                4,
+                PREDICTIONS.replace("0,1,1", "0,1,2"),
+                "the accuracy of the 3 examples is 0.3333333333333333 here, 0.6666",
+            ),
+            (5, header(LAYERS), "a row of each layer"),
+            (5, LAYERS.replacen("9,0.9,0,conv1,0.1,1.0,0.5,2.0,0.25\n", "", 1), "a row of each layer"),
+            (5, LAYERS.replacen("1.0,0.5", "NaN,0.5", 1), "row 1 holds"),
+            (5, LAYERS.replacen("2.0,0.25", "2.0,NaN", 1), row),
+            (6, header(NOISE), "as many rows of each layer"),
+            (6, NOISE.replace("5,0.5,0,conv1,0.75\n", ""), "as many rows of each layer"),
+            (6, NOISE.replace("0.75", "NaN"), row),
+        ],
+    );
+    // Norms beyond f32 are infinite, and their quotient no number: a run may end like this.
+    let beyond = LAYERS.replacen("1.0,0.5,2.0,0.25", "inf,inf,inf,NaN", 1);
+    load(&files, 5, beyond.as_bytes()).unwrap();
+}
+
+/// The first occurrence of `key` in a summary, changed.
+fn changed(summary: &[u8], key: &str, value: &str) -> String {
+    let text = std::str::from_utf8(summary).unwrap();
+    let changed = text.replacen(key, value, 1);
+    assert_ne!(text, changed);
+    changed
+}
+
+const AGES: &str = "example,label,prediction\n0,1,2.0\n1,2,1.5\n2,4,6.25\n";
+
+/// The columns of accuracies, of errors.
+fn of_errors(text: &str) -> String {
+    text.replace("train_accuracy", "train_mae").replace("validation_accuracy", "validation_mae")
+}
+
+/// A run that predicts ages, 1, 0.5 and 2.25 years off.
+fn run_of_ages() -> [Vec<u8>; 7] {
+    let mut files = run_files();
+    let of_ages = Summary {
+        measures: vec![Measure::mean_absolute_error("years")],
+        scores: scores(&[("test_mae", 1.25), ("validation_mae", 4.0), ("median_mae", 9.0)]),
+        baseline: Some(Baseline { key: "median".into(), name: "the median, always predicted".into(), value: 9.0 }),
+        ..summary()
+    };
+    files[0] = serde_json::to_vec(&of_ages).unwrap();
+    files[2] = of_errors(EARLIER_METRICS).replace("2.0,0.3", "2.0,4.0").into_bytes();
+    files[4] = AGES.into();
+    files
+}
+
+#[test]
+fn tables_of_numbers_must_be_of_a_finished_run() {
+    let files = run_of_ages();
+    load(&files, 4, AGES.as_bytes()).unwrap();
+    let of_summary = |key: &str, value: &str| changed(&files[0], key, value);
+    assert_refused(
+        &files,
+        &[
+            (0, of_summary("\"median_mae\":9.0", "\"median_mae\":-7"), "holds a score that no run comes to"),
+            (0, of_summary("\"value\":9.0", "\"value\":-7"), "holds a score that no run comes to"),
+            (0, of_summary("\"validation_mae\":4.0", "\"validation_mae\":-4"), "holds a score that no run comes to"),
+            (0, of_summary("\"test_mae\":1.25,", ""), "expected a score over the test examples for each measure"),
+            (0, of_summary("\"test_mae\"", "\"test_accuracy\""), "expected a score over the test examples"),
+            (2, of_errors(EARLIER_METRICS), "what summary.json says of the validation examples"),
+            (2, of_errors(EARLIER_METRICS).replace("2.1,", "2.1,-"), "row 2 holds"),
+            (2, EARLIER_METRICS.to_owned(), "expected the columns kind, step, epoch, train_loss, train_mae"),
+            (
+                4,
+                AGES.replace("6.25", "6.5"),
+                "the mean absolute error of the 3 examples is 1.3333333333333333 here, 1.25",
+            ),
+            (4, AGES.replace("6.25", "6"), "expected a number with a point as each prediction"),
+            (4, AGES.replace("6.25", "NaN"), "is NaN here, 1.25"),
+        ],
+    );
+}
+
+/// What an objective of one's own predicts may be neither a class nor a number, and what it measures is known by its key alone.
+#[test]
+fn tables_of_other_measures_are_read() {
+    let mut files = run_files();
+    let of_boxes = Summary {
+        measures: vec![Measure::share("iou", "intersection over union")],
+        scores: scores(&[("test_iou", 0.5), ("validation_iou", 0.3)]),
+        ..summary()
+    };
+    files[0] = serde_json::to_vec(&of_boxes).unwrap();
+    files[2] = EARLIER_METRICS.replace("accuracy", "iou").into_bytes();
+    files[4] = b"example,label,prediction\n0,1 2,1 2\n1,3 4,4 3\n2,,\n".to_vec();
+    let run = load(&files, 4, &files[4]).unwrap();
+    assert_eq!((run.summary.test(), run.summary.validation(), run.right.len()), (0.5, Some(0.3), 0));
+    assert_eq!(run.train_score, [(0.5, 0.1), (1.0, 0.25)]);
+    check_run(run);
+}
+
+#[test]
+fn tables_of_earlier_versions_are_read() {
+    let read = |files: &[Vec<u8>; 7]| load(files, 2, &files[2]).unwrap();
+    let now = read(&run_files());
+    let mut files = run_files();
+    // Each file alone, since a run may go on under a newer version, and all together.
+    for (file, text) in earlier() {
+        load(&run_files(), file, text.as_bytes()).unwrap();
+        files[file] = text.into();
+    }
+    let run = read(&files);
+    assert_eq!(run.summary, now.summary);
+    assert_eq!((&run.train_loss, &run.train_score), (&now.train_loss, &now.train_score));
+    assert_eq!((&run.validation_loss, &run.validation_score), (&now.validation_loss, &now.validation_score));
+    assert_eq!((&run.examples_per_second, &run.right), (&now.examples_per_second, &now.right));
+    assert_refused(
+        &files,
+        &[(0, changed(&files[0], "\"test_top5\":1.0", "\"test_top5\":1.1"), "holds a score that no run comes to")],
+    );
+
+    let now = read(&run_of_ages());
+    let mut files = run_of_ages();
+    files[0] = changed(
+        EARLIER_SUMMARY.as_bytes(),
+        "\"test_accuracy\":0.6666666666666666,\"test_top5\":1.0,\"validation_accuracy\":0.3",
+        "\"test_mae\":1.25,\"median_mae\":9.0,\"validation_mae\":4.0",
+    )
+    .into_bytes();
+    files[4] = AGES.replace("example,", "image,").into_bytes();
+    assert_eq!(read(&files).summary, now.summary);
+    assert_refused(
+        &files,
+        &[(0, changed(&files[0], "\"median_mae\":9.0", "\"median_mae\":-7"), "holds a score that no run comes to")],
+    );
+}
