@@ -1,8 +1,8 @@
 //! Ten training steps, each layer at a rate of its own, against numbers made by JAX and optax (`tests/golden/make_fixtures.py`).
 
-use crate::common::compare::assert_close;
 use crate::common::{Test, test};
 use crate::recorded::{OfNumbers, names, of_numbers, prepare, totals};
+use lerac::checks::assert_close;
 use lerac::data::Batch;
 use lerac::gpu::Gpu;
 use lerac::nn::objective::Class;

@@ -1,10 +1,10 @@
 //! Data, a model and an objective of one's own: two outputs, two losses, and what is made of them.
 
-use crate::common::compare::assert_close;
 use crate::common::{Test, test};
 use crate::observers::same_end;
 use crate::recorded::names;
 use crate::training::{Kept, config};
+use lerac::checks::assert_close;
 use lerac::data::{Column, Draw, Element, Examples, Form, Splits, bytes_of, floats_of};
 use lerac::error::Result;
 use lerac::gpu::Gpu;

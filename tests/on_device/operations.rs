@@ -1,9 +1,8 @@
 //! What the op table cannot say in one row: loading, the losses, evaluation, NaN.
 
-use crate::common::compare::assert_close;
-use crate::common::rows::spread;
 use crate::common::{Test, in_two_dialects, test};
 use crate::recorded::{OfNumbers, of_numbers, prepare, ten_classes, totals};
+use lerac::checks::{assert_close, spread};
 use lerac::data::{Augmentation, Batch, Form, Meaning};
 use lerac::gpu::{Access, Dialect, Gpu, Kernel, Lanes, Quads, Shader};
 use lerac::nn::objective::{ObjectiveOptions, objective_for};

@@ -1,8 +1,7 @@
 //! The fused update: against its f64 reference, against a dispatch per tensor, and in windows.
 
-use crate::common::compare::assert_close;
-use crate::common::rows::spread;
 use crate::common::{Test, in_two_dialects};
+use lerac::checks::{assert_close, spread};
 use lerac::gpu::{Buffer, Gpu};
 use lerac::ops::sums::Totals;
 use lerac::optim::{LayerNorms, Optimizer, Row, Rule, Settings, Update, reference};

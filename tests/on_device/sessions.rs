@@ -1,9 +1,9 @@
 //! Sessions without the loop around them: batches in passes, evaluation, weights by name, shared buffers.
 
-use crate::common::compare::assert_close;
 use crate::common::{Test, test};
 use crate::recorded::{names, prepare, totals};
 use crate::training::{config, data};
+use lerac::checks::assert_close;
 use lerac::data::{Batch, Examples, Form, Pictures};
 use lerac::error::Error;
 use lerac::gpu::Gpu;

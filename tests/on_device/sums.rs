@@ -1,9 +1,8 @@
 //! The sums that losses leave: of several losses on one tape, over many passes, at their end.
 
-use crate::common::compare::assert_close;
-use crate::common::rows::spread;
 use crate::common::{Test, in_two_dialects};
 use crate::recorded::totals;
+use lerac::checks::{assert_close, spread};
 use lerac::gpu::Gpu;
 use lerac::ops::cross_entropy::{self, Targets, cross_entropy};
 use lerac::ops::regression::{self, Loss, Regression, regression};
