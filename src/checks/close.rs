@@ -30,7 +30,7 @@ pub fn close(actual: &[f32], expected: &[f64], tolerance: f64) -> bool {
     relative_error(actual, expected) <= tolerance && largest_error(actual, expected) <= 10.0 * tolerance
 }
 
-/// Panics with both errors where `close` does not hold.
+/// Panics with both errors where [`close`] does not hold.
 pub fn assert_close(what: &str, actual: &[f32], expected: &[f64], tolerance: f64) {
     assert!(
         close(actual, expected, tolerance),

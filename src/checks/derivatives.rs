@@ -15,7 +15,7 @@ fn loss(row: &Row, values: &[Vec<f64>], weights: &[f64]) -> f64 {
 }
 
 /// The central difference of `f` around `at`.
-fn difference(at: f64, mut f: impl FnMut(f64) -> f64) -> f64 {
+pub fn difference(at: f64, mut f: impl FnMut(f64) -> f64) -> f64 {
     (f(at + STEP) - f(at - STEP)) / (2.0 * STEP)
 }
 
@@ -26,7 +26,7 @@ fn worse(a: f64, b: f64) -> f64 {
 
 /// About 24 elements of a tensor, evenly spaced: the step has no factor in common with any extent, so that each place along each
 /// dimension, such as each tap of a kernel, has its turn.
-fn sample(shape: &Shape) -> impl Iterator<Item = usize> {
+pub fn sample(shape: &Shape) -> impl Iterator<Item = usize> {
     fn common_factor(a: usize, b: usize) -> usize {
         if b == 0 { a } else { common_factor(b, a % b) }
     }

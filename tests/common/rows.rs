@@ -1,125 +1,12 @@
 //! The op table: one row per operation and shape. The kernels are held against the references by it, the references against
 //! finite differences, and the benches time it.
 
-use lerac::gpu::Dialect;
+use lerac::checks::{CONTROLS, Row};
 use lerac::ops::batch_norm::{Activation, After, MOMENTUM, Norm};
 use lerac::ops::{self, conv2d, max_pool::Window};
-use lerac::tape::{Choices, Declared, Group, Init, Mode, ParamId, Tape, Target, Var, Variant};
+use lerac::tape::{Declared, Group, Init};
 use lerac::tensor::Shape;
-use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
 use std::collections::BTreeMap;
-
-/// sigma of the blur, seed and step of dropout: what the rows' references assume.
-pub const CONTROLS: lerac::tape::Controls =
-    lerac::tape::Controls { step: 3, seed: 7, sigma: 0.8, pass: 0, mix: 0.75, filled: 0, examples: 0, reserved: 0 };
-
-type Record = Box<dyn Fn(&mut Tape, &str, &[Var], &[ParamId]) -> Var + Send + Sync>;
-type Forward = Box<dyn Fn(&[Vec<f64>]) -> Vec<f64> + Send + Sync>;
-type Backward = Box<dyn Fn(&[Vec<f64>], &[f64]) -> Vec<Vec<f64>> + Send + Sync>;
-
-/// An operation at one shape.
-pub struct Row {
-    pub name: String,
-    /// Shapes of the activations it reads.
-    pub inputs: Vec<Shape>,
-    /// Shapes of the parameters it reads.
-    pub params: Vec<Shape>,
-    pub record: Record,
-    /// y of inputs and parameters, in this order.
-    pub forward: Forward,
-    /// The gradient of each of them, from dy.
-    pub backward: Backward,
-    /// Whether y is linear in each input.
-    pub linear: bool,
-    /// Whether it ends in an activation that some element of y passes, and that could hide NaN.
-    pub activates: bool,
-    /// Multiply-adds of the forward pass, for benches; 0 where bytes count.
-    pub multiply_adds: u64,
-    /// How large the values are.
-    pub gain: f64,
-    /// How far from 0 the first input's values lie.
-    pub offset: f64,
-}
-
-impl Row {
-    /// Fixed values for inputs and parameters: distinct and evenly spread, so that no maximum is close and nothing lies near 0. Those
-    /// with an offset are multiples of 1/64, so that f32 holds them, and the mean of a power of two of them, exactly.
-    pub fn values(&self) -> Vec<Vec<f64>> {
-        let shapes = self.inputs.iter().chain(&self.params);
-        let value = |i: usize, v: f64| match self.offset {
-            offset if i == 0 && offset != 0.0 => offset + (v * self.gain * 64.0).round() / 64.0,
-            _ => f64::from((v * self.gain) as f32),
-        };
-        let values = |(i, shape): (usize, &Shape)| {
-            spread(shape.count(), i as u64).into_iter().map(|v| value(i, v)).collect::<Vec<f64>>()
-        };
-        shapes.enumerate().map(values).collect()
-    }
-
-    /// The operation alone on `tape`, which is empty, its gradient seeded; x, and y.
-    pub fn on(&self, mut tape: Tape) -> (Tape, Vec<Var>, Var) {
-        let leaf = |(i, shape): (usize, &Shape)| tape.leaf(&format!("x{i}"), shape.clone(), true);
-        let inputs: Vec<_> = self.inputs.iter().enumerate().map(leaf).collect();
-        let params = declare(&mut tape, &self.params);
-        let y = (self.record)(&mut tape, "op", &inputs, &params);
-        tape.seed_gradient(y);
-        (tape, inputs, y)
-    }
-
-    /// An empty tape for each way to compute the row, with what a test's name says of it: one per variant of its tasks, or per target
-    /// where that has kernels of its own.
-    pub fn ways(&self) -> Vec<(Tape, String)> {
-        let [gpu, processor] = Target::ALL.map(|target| Tape::new(Mode::Train).with_target(target));
-        let usual = self.on(gpu.clone()).0;
-        let of_variant = |variant: Variant| {
-            let tasks = usual.tasks().map(|(_, task)| task).filter(|task| task.variants.contains(&variant));
-            let choices = Choices(tasks.map(|task| (task.name.clone(), variant)).collect());
-            (!choices.is_empty()).then(|| (gpu.clone().with_choices(choices), format!(", {variant}")))
-        };
-        let ways: Vec<_> = Variant::ALL.into_iter().filter_map(of_variant).collect();
-        if !ways.is_empty() {
-            return ways;
-        }
-        let kernels = |tape: &Tape| {
-            let tape = self.on(tape.clone()).0;
-            let dispatches = tape.forward().into_iter().chain(tape.backward());
-            dispatches
-                .map(|(_, dispatch)| dispatch.kernel.wgsl(Dialect::PLAIN) + dispatch.kernel.entry)
-                .collect::<Vec<_>>()
-        };
-        match kernels(&gpu) == kernels(&processor) {
-            true => vec![(gpu, String::new())],
-            false => vec![(gpu, String::new()), (processor, ", for processors".into())],
-        }
-    }
-
-    /// Fixed weights for y: the loss is their sum of products.
-    pub fn weights(&self, count: usize) -> Vec<f64> {
-        spread(count, 100)
-    }
-}
-
-/// `count` distinct values in -1.53..1.47, none 0, exactly representable as f32, in random order.
-pub fn spread(count: usize, seed: u64) -> Vec<f64> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut values: Vec<f64> =
-        (0..count).map(|i| f64::from(((i as f64 + 0.5) / count as f64 * 3.0 - 1.53) as f32)).collect();
-    for i in (1..count).rev() {
-        values.swap(i, rng.random_range(0..=i));
-    }
-    values
-}
-
-/// Declares `shapes` as parameters of one layer.
-pub fn declare(tape: &mut Tape, shapes: &[Shape]) -> Vec<ParamId> {
-    let declare = |(i, shape): (usize, &Shape)| {
-        let name = format!("p{i}");
-        tape.parameter(Declared { name, shape: shape.clone(), init: Init::Zeros, layer: 0, group: Group::Weight })
-    };
-    shapes.iter().enumerate().map(declare).collect()
-}
 
 fn relu(shape: Shape) -> Row {
     // The only value of a single element is negative.
@@ -131,6 +18,7 @@ fn relu(shape: Shape) -> Row {
         record: Box::new(|tape, name, x, _| ops::relu::relu(tape, name, x[0])),
         forward: Box::new(|v| ops::relu::reference::forward(&v[0])),
         backward: Box::new(|v, dy| vec![ops::relu::reference::backward(&v[0], dy)]),
+        buffers: vec![],
         linear: false,
         activates,
         multiply_adds: 0,
@@ -150,6 +38,7 @@ fn add(shape: Shape) -> Row {
             let (da, db) = ops::add::reference::backward(dy);
             vec![da, db]
         }),
+        buffers: vec![],
         linear: false,
         activates: false,
         multiply_adds: 0,
@@ -167,6 +56,7 @@ fn max_pool(shape: [usize; 4], window: Window) -> Row {
         record: Box::new(move |tape, name, x, _| ops::max_pool::max_pool(tape, name, x[0], window)),
         forward: Box::new(move |v| ops::max_pool::reference::forward(&v[0], h, w, window)),
         backward: Box::new(move |v, dy| vec![ops::max_pool::reference::backward(&v[0], dy, h, w, window)]),
+        buffers: vec![],
         linear: false,
         activates: false,
         multiply_adds: 0,
@@ -193,6 +83,7 @@ fn mean_pool(shape: [usize; 4], kernel: usize, stride: usize) -> Row {
         }),
         forward: Box::new(move |v| ops::mean_pool::reference::forward(&v[0], [h, w], window, stride)),
         backward: Box::new(move |_, dy| vec![ops::mean_pool::reference::backward(dy, n * c, [h, w], window, stride)]),
+        buffers: vec![],
         linear: true,
         activates: false,
         multiply_adds: 0,
@@ -211,6 +102,7 @@ fn blur(shape: [usize; 4]) -> Row {
         record: Box::new(|tape, name, x, _| ops::blur::blur(tape, name, x[0])),
         forward: Box::new(move |v| ops::blur::reference::forward(&v[0], h, w, sigma)),
         backward: Box::new(move |_, dy| vec![ops::blur::reference::forward(dy, h, w, sigma)]),
+        buffers: vec![],
         linear: true,
         activates: false,
         multiply_adds: 0,
@@ -229,6 +121,7 @@ fn dropout(shape: Shape, p: f64) -> Row {
         record: Box::new(move |tape, name, x, _| ops::dropout::dropout(tape, name, x[0], p, SALT)),
         forward: Box::new(move |v| apply(&v[0])),
         backward: Box::new(move |_, dy| vec![apply(dy)]),
+        buffers: vec![],
         linear: true,
         activates: false,
         multiply_adds: 0,
@@ -246,6 +139,7 @@ fn mixup(shape: [usize; 4]) -> Row {
         record: Box::new(|tape, name, x, _| ops::mixup::mixup(tape, name, x[0])),
         forward: Box::new(move |v| mixed(&v[0])),
         backward: Box::new(move |_, dy| vec![mixed(dy)]),
+        buffers: vec![],
         linear: true,
         activates: false,
         multiply_adds: 0,
@@ -266,6 +160,7 @@ fn linear(n: usize, c: usize, o: usize) -> Row {
             let (dx, dw, dbias) = ops::linear::reference::backward(&v[0], &v[1], dy, extent);
             vec![dx, dw, dbias]
         }),
+        buffers: vec![],
         linear: false,
         activates: false,
         multiply_adds: (n * c * o) as u64,
@@ -301,6 +196,7 @@ fn product(equation: &'static str, a: &[usize], b: &[usize]) -> Row {
             let (da, db) = ops::product::reference::backward(equation, [&a, &b], dc, [&backward[0], &backward[1]]);
             vec![da, db]
         }),
+        buffers: vec![],
         linear: true,
         activates: false,
         multiply_adds: terms.values().product::<usize>() as u64,
@@ -348,6 +244,7 @@ fn batch_norm_of_first(c: usize, shape: [usize; 4], activation: Activation, resi
         }),
         forward: Box::new(forward),
         backward: Box::new(backward),
+        buffers: vec![],
         linear: false,
         activates: activation != Activation::Identity,
         multiply_adds: 0,
@@ -386,6 +283,7 @@ fn concat([n, c, h, w]: [usize; 4], more: usize) -> Row {
             let (da, db) = ops::concat::reference::backward(dy, extents);
             vec![da, db]
         }),
+        buffers: vec![],
         linear: false,
         activates: false,
         multiply_adds: 0,
@@ -425,6 +323,7 @@ fn convolution(x: [usize; 4], (o, [kh, kw]): (usize, [usize; 2]), options: conv2
             gradients.extend(bias.then_some(dbias));
             gradients
         }),
+        buffers: vec![],
         linear: !bias,
         activates: false,
         multiply_adds: (x[0] * o * oh * ow * w[1] * kh * kw) as u64,
