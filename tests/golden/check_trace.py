@@ -105,6 +105,7 @@ def main(directory):
     trace = json.loads((directory / "trace.json").read_text())
     model, config = trace["config"]["model"]["name"], trace["config"]["optimizer"]
     assert config["name"] == "sgd" and not config.get("clip-norm"), "only plain SGD is recomputed here"
+    assert not trace["config"]["training"].get("mixup"), "mixed examples are not recomputed here"
     weights = load_file(directory / "initial.safetensors")
     entries = {entry["name"]: entry for entry in trace["parameters"]}
     moments = {name: jnp.zeros_like(weights[name]) for name in entries}
