@@ -453,7 +453,7 @@ fn schedules_ask_for_what_they_need() {
     assert_refused(&["schedule", "--schedule", "step"], &["--milestones", "30,60"]);
     assert_refused(
         &["schedule", "--schedule", "plateau"],
-        &["--schedule", "how the validation images are predicted", "layers.csv"],
+        &["--schedule", "how the validation examples are predicted", "layers.csv"],
     );
     let plateau = ["train", "--schedule", "plateau"];
     assert_refused(&[&plateau[..], &["--validation", "0"]].concat(), &["--schedule", "--validation 0"]);

@@ -38,11 +38,12 @@ pub struct Row {
     pub buffers: Vec<(String, Vec<u32>)>,
     /// Whether y is linear in the first input.
     pub linear: bool,
-    /// Whether it ends in an activation that lets some values pass unchanged, so that a NaN may be lost in it.
+    /// Whether a NaN could be lost in it, as in a comparison or a maximum: then [`super::nan_passes`] is checked, which needs an element
+    /// of y between 0 and 6.
     pub activates: bool,
     /// Multiply-adds of the forward pass, for timings; 0 where bytes count.
     pub multiply_adds: u64,
-    /// How large the values are.
+    /// The values lie evenly within about 1.5 times this, either way.
     pub gain: f64,
     /// How far from 0 the first input's values lie.
     pub offset: f64,

@@ -304,6 +304,12 @@ impl<'t> Net<'t> {
         ops::relu::relu(self.tape, &full, x)
     }
 
+    /// Gaussian error linear unit, exact: x Phi(x).
+    pub fn gelu(&mut self, name: &str, x: Var) -> Var {
+        let full = self.full_name(name);
+        ops::gelu::gelu(self.tape, &full, x)
+    }
+
     /// Sum of two activations of one shape.
     pub fn add(&mut self, name: &str, a: Var, b: Var) -> Var {
         let full = self.full_name(name);

@@ -8,6 +8,7 @@ pub mod concat;
 pub mod conv2d;
 pub mod cross_entropy;
 pub mod dropout;
+pub mod gelu;
 pub mod linear;
 pub mod max_pool;
 pub mod mean_pool;
@@ -52,6 +53,7 @@ pub const SHADERS: &[&Shader] = &[
     &conv2d::DEPTHWISE_SHADER,
     &cross_entropy::SHADER,
     &dropout::SHADER,
+    &gelu::SHADER,
     &linear::SHADER,
     &max_pool::SHADER,
     &mean_pool::SHADER,

@@ -27,6 +27,26 @@ fn relu(shape: Shape) -> Row {
     }
 }
 
+/// Values as large as `gain` times 1.5.
+fn gelu(shape: Shape, gain: f64) -> Row {
+    // The only value of a single element is negative.
+    let activates = shape.count() > 1;
+    Row {
+        name: format!("gelu {shape} up to {}", 1.5 * gain),
+        inputs: vec![shape],
+        params: vec![],
+        record: Box::new(|tape, name, x, _| ops::gelu::gelu(tape, name, x[0])),
+        forward: Box::new(|v| ops::gelu::reference::forward(&v[0])),
+        backward: Box::new(|v, dy| vec![ops::gelu::reference::backward(&v[0], dy)]),
+        buffers: vec![],
+        linear: false,
+        activates,
+        multiply_adds: 0,
+        gain,
+        offset: 0.0,
+    }
+}
+
 fn add(shape: Shape) -> Row {
     Row {
         name: format!("add {shape}"),
@@ -342,6 +362,10 @@ pub fn rows() -> Vec<Row> {
         relu([7].into()),
         relu([3, 5, 7, 2].into()),
         relu([4, 64, 33, 31].into()),
+        gelu([1].into(), 1.0),
+        gelu([7].into(), 1.0),
+        gelu([3, 5, 7, 2].into(), 4.0),
+        gelu([4, 64, 33, 31].into(), 20.0),
         add([1].into()),
         add([2, 3, 5, 7].into()),
         max_pool([2, 3, 8, 8], window(2, 2, 0)),
@@ -515,6 +539,7 @@ pub fn large_rows() -> Vec<Row> {
     use Activation::{Identity, Relu};
     vec![
         relu([64, 16, 32, 32].into()),
+        gelu([64, 16, 32, 32].into(), 1.0),
         add([64, 16, 32, 32].into()),
         max_pool([64, 16, 32, 32], Window::square(2)),
         mean_pool([64, 64, 8, 8], 0, 1),

@@ -15,7 +15,10 @@ fn outside(out: &Path) -> Command {
 fn files(out: &Path) -> Vec<(String, Vec<u8>)> {
     let names = ["model.safetensors", "metrics.csv", "layers.csv", "predictions.csv"];
     let path = |dir: &str, name: &str| (format!("{dir}/{name}"), fs::read(out.join(dir).join(name)).unwrap());
-    ["plain", "late-outputs"].iter().flat_map(|dir| names.iter().map(|name| path(dir, name)).collect::<Vec<_>>()).collect()
+    ["plain", "late-outputs"]
+        .iter()
+        .flat_map(|dir| names.iter().map(|name| path(dir, name)).collect::<Vec<_>>())
+        .collect()
 }
 
 #[test]
