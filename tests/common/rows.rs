@@ -43,6 +43,25 @@ pub struct Row {
     pub offset: f64,
 }
 
+/// The identity of one element, of no particular kind: what rows are unless they say otherwise.
+impl Default for Row {
+    fn default() -> Self {
+        Self {
+            name: "identity".into(),
+            inputs: vec![[1].into()],
+            params: vec![],
+            record: Box::new(|_, _, x, _| x[0]),
+            forward: Box::new(|v| v[0].clone()),
+            backward: Box::new(|_, dy| vec![dy.to_vec()]),
+            linear: false,
+            activates: false,
+            multiply_adds: 0,
+            gain: 1.0,
+            offset: 0.0,
+        }
+    }
+}
+
 impl Row {
     /// Fixed values for inputs and parameters: distinct and evenly spread, so that no maximum is close and nothing lies near 0. Those
     /// with an offset are multiples of 1/64, so that f32 holds them, and the mean of a power of two of them, exactly.
@@ -127,15 +146,11 @@ fn relu(shape: Shape) -> Row {
     Row {
         name: format!("relu {shape}"),
         inputs: vec![shape],
-        params: vec![],
         record: Box::new(|tape, name, x, _| ops::relu::relu(tape, name, x[0])),
         forward: Box::new(|v| ops::relu::reference::forward(&v[0])),
         backward: Box::new(|v, dy| vec![ops::relu::reference::backward(&v[0], dy)]),
-        linear: false,
         activates,
-        multiply_adds: 0,
-        gain: 1.0,
-        offset: 0.0,
+        ..Row::default()
     }
 }
 
@@ -143,18 +158,13 @@ fn add(shape: Shape) -> Row {
     Row {
         name: format!("add {shape}"),
         inputs: vec![shape.clone(), shape],
-        params: vec![],
         record: Box::new(|tape, name, x, _| ops::add::add(tape, name, x[0], x[1])),
         forward: Box::new(|v| ops::add::reference::forward(&v[0], &v[1])),
         backward: Box::new(|_, dy| {
             let (da, db) = ops::add::reference::backward(dy);
             vec![da, db]
         }),
-        linear: false,
-        activates: false,
-        multiply_adds: 0,
-        gain: 1.0,
-        offset: 0.0,
+        ..Row::default()
     }
 }
 
@@ -163,15 +173,10 @@ fn max_pool(shape: [usize; 4], window: Window) -> Row {
     Row {
         name: format!("max_pool {shape:?} {window:?}"),
         inputs: vec![shape.into()],
-        params: vec![],
         record: Box::new(move |tape, name, x, _| ops::max_pool::max_pool(tape, name, x[0], window)),
         forward: Box::new(move |v| ops::max_pool::reference::forward(&v[0], h, w, window)),
         backward: Box::new(move |v, dy| vec![ops::max_pool::reference::backward(&v[0], dy, h, w, window)]),
-        linear: false,
-        activates: false,
-        multiply_adds: 0,
-        gain: 1.0,
-        offset: 0.0,
+        ..Row::default()
     }
 }
 
@@ -186,7 +191,6 @@ fn mean_pool(shape: [usize; 4], kernel: usize, stride: usize) -> Row {
             format!("mean_pool {shape:?} {kernel}/{stride}")
         },
         inputs: vec![shape.into()],
-        params: vec![],
         record: Box::new(move |tape, name, x, _| match global {
             true => ops::mean_pool::global_mean_pool(tape, name, x[0]),
             false => ops::mean_pool::mean_pool(tape, name, x[0], kernel, stride),
@@ -194,10 +198,7 @@ fn mean_pool(shape: [usize; 4], kernel: usize, stride: usize) -> Row {
         forward: Box::new(move |v| ops::mean_pool::reference::forward(&v[0], [h, w], window, stride)),
         backward: Box::new(move |_, dy| vec![ops::mean_pool::reference::backward(dy, n * c, [h, w], window, stride)]),
         linear: true,
-        activates: false,
-        multiply_adds: 0,
-        gain: 1.0,
-        offset: 0.0,
+        ..Row::default()
     }
 }
 
@@ -207,15 +208,11 @@ fn blur(shape: [usize; 4]) -> Row {
     Row {
         name: format!("blur {shape:?}"),
         inputs: vec![shape.into()],
-        params: vec![],
         record: Box::new(|tape, name, x, _| ops::blur::blur(tape, name, x[0])),
         forward: Box::new(move |v| ops::blur::reference::forward(&v[0], h, w, sigma)),
         backward: Box::new(move |_, dy| vec![ops::blur::reference::forward(dy, h, w, sigma)]),
         linear: true,
-        activates: false,
-        multiply_adds: 0,
-        gain: 1.0,
-        offset: 0.0,
+        ..Row::default()
     }
 }
 
@@ -225,15 +222,11 @@ fn dropout(shape: Shape, p: f64) -> Row {
     Row {
         name: format!("dropout {shape} {p}"),
         inputs: vec![shape],
-        params: vec![],
         record: Box::new(move |tape, name, x, _| ops::dropout::dropout(tape, name, x[0], p, SALT)),
         forward: Box::new(move |v| apply(&v[0])),
         backward: Box::new(move |_, dy| vec![apply(dy)]),
         linear: true,
-        activates: false,
-        multiply_adds: 0,
-        gain: 1.0,
-        offset: 0.0,
+        ..Row::default()
     }
 }
 
@@ -242,15 +235,11 @@ fn mixup(shape: [usize; 4]) -> Row {
     Row {
         name: format!("mixup {shape:?}"),
         inputs: vec![shape.into()],
-        params: vec![],
         record: Box::new(|tape, name, x, _| ops::mixup::mixup(tape, name, x[0])),
         forward: Box::new(move |v| mixed(&v[0])),
         backward: Box::new(move |_, dy| vec![mixed(dy)]),
         linear: true,
-        activates: false,
-        multiply_adds: 0,
-        gain: 1.0,
-        offset: 0.0,
+        ..Row::default()
     }
 }
 
@@ -266,11 +255,8 @@ fn linear(n: usize, c: usize, o: usize) -> Row {
             let (dx, dw, dbias) = ops::linear::reference::backward(&v[0], &v[1], dy, extent);
             vec![dx, dw, dbias]
         }),
-        linear: false,
-        activates: false,
         multiply_adds: (n * c * o) as u64,
-        gain: 1.0,
-        offset: 0.0,
+        ..Row::default()
     }
 }
 
@@ -290,7 +276,6 @@ fn product(equation: &'static str, a: &[usize], b: &[usize]) -> Row {
     Row {
         name: format!("product {equation} {} x {}", shapes[0], shapes[1]),
         inputs: shapes.to_vec(),
-        params: vec![],
         record: Box::new(move |tape, name, x, _| ops::product::product(tape, name, equation, x[0], x[1])),
         forward: Box::new(move |v| {
             let [a, b] = values(v);
@@ -302,10 +287,8 @@ fn product(equation: &'static str, a: &[usize], b: &[usize]) -> Row {
             vec![da, db]
         }),
         linear: true,
-        activates: false,
         multiply_adds: terms.values().product::<usize>() as u64,
-        gain: 1.0,
-        offset: 0.0,
+        ..Row::default()
     }
 }
 
@@ -348,12 +331,10 @@ fn batch_norm_of_first(c: usize, shape: [usize; 4], activation: Activation, resi
         }),
         forward: Box::new(forward),
         backward: Box::new(backward),
-        linear: false,
         activates: activation != Activation::Identity,
-        multiply_adds: 0,
         // Large enough to pass 6.
         gain: if activation == Activation::Relu6 { 6.0 } else { 1.0 },
-        offset: 0.0,
+        ..Row::default()
     }
 }
 
@@ -374,7 +355,6 @@ fn concat([n, c, h, w]: [usize; 4], more: usize) -> Row {
     Row {
         name: format!("concat {:?} and {more} channels", [n, c, h, w]),
         inputs: vec![[n, c, h, w].into(), [n, more, h, w].into()],
-        params: vec![],
         record: Box::new(move |tape, name, x, _| {
             let whole = ops::concat::room(tape, name, [n, c + more, h, w]);
             ops::concat::put(tape, "first", whole, 0, x[0]);
@@ -386,11 +366,7 @@ fn concat([n, c, h, w]: [usize; 4], more: usize) -> Row {
             let (da, db) = ops::concat::reference::backward(dy, extents);
             vec![da, db]
         }),
-        linear: false,
-        activates: false,
-        multiply_adds: 0,
-        gain: 1.0,
-        offset: 0.0,
+        ..Row::default()
     }
 }
 
@@ -418,10 +394,8 @@ fn conv(x: [usize; 4], (o, k): (usize, usize), (stride, padding, groups): (usize
             gradients
         }),
         linear: !bias,
-        activates: false,
         multiply_adds: (x[0] * o * oh * ow * w[1] * k * k) as u64,
-        gain: 1.0,
-        offset: 0.0,
+        ..Row::default()
     }
 }
 
