@@ -5,10 +5,10 @@
 #[path = "../tests/common/rows.rs"]
 mod rows;
 
+use lerac::checks::Row;
 use lerac::error::Result;
 use lerac::gpu::{Call, Gpu, GpuOptions};
 use lerac::tape::{Program, Storage, Tape};
-use rows::Row;
 use std::time::Instant;
 
 /// The median seconds of a submission that is waited for.

@@ -238,7 +238,8 @@ class Replay:
         model.load_state_dict(weights | counters)
         self.sigma = record["sigma"]
         Dropout.seed, Dropout.step = torch.tensor(config["training"]["seed"]), torch.tensor(record["step"] - 1)
-        images, labels, part = batch["images"].to(self.dtype), batch["labels"].long(), record.get("mix")
+        images, part = batch["input.image"].to(self.dtype), record.get("mix")
+        labels = batch["target.number"] if "loss" in self.goal else batch["target.label"].long()
         logits = model(images if part is None else part * images + (1 - part) * images.flip(0))
         loss = self.loss_of(logits, labels)
         if part is not None:
@@ -259,7 +260,7 @@ class Replay:
 def main(directory):
     trace = json.loads((directory / "trace.json").read_text())
     weights = load_file(directory / "initial.safetensors")
-    images = load_file(directory / "step-0001.safetensors")["images"]
+    images = load_file(directory / "step-0001.safetensors")["input.image"]
     exact, single = (Replay(trace, weights, images, dtype) for dtype in (torch.float64, torch.float32))
     trained = {entry["name"] for entry in trace["parameters"]}
     worst = {"lerac": (0.0, "nothing differs"), "PyTorch in f32": (0.0, "nothing differs")}

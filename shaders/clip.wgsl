@@ -1,6 +1,9 @@
-// scale = min(1, max_norm / (norm + 1e-6)),  norm = the L2 norm of the gradients of all parameters that are trained.
-// `squares`: a workgroup per 16 blocks (4,096 floats) of a window, a vec4 of each block an invocation, which writes its sum without
-// waiting for the others; a block counts where its bit of `trained` is set. `finish`: one workgroup adds the sums, each invocation every 256th in order, then a tree in a fixed order.
+// scale = min(1, max_norm / (norm + 1e-6)),  norm = the L2 norm of the gradients of all parameters
+// that are trained.
+// `squares`: a workgroup per 16 blocks (4,096 floats) of a window. An invocation adds the squares of
+// a vec4 of each block whose bit of `trained` is set, and writes its sum without waiting for others.
+// `finish`: one workgroup adds the sums, each invocation every 256th in order, then a tree in a fixed
+// order.
 
 struct Step {
     beta1: f32,

@@ -1,6 +1,6 @@
-// y[n,o,oh,ow] = bias[o] + sum over c,kh,kw of w[o,c,kh,kw] x[n,c,oh*S+kh-PAD,ow*S+kw-PAD], c within the group of o
-// dx is the same correlation of dy, spread out by S (DILATION), with w flipped and its channels exchanged.
-// dw[o,c,kh,kw] = sum over n,oh,ow of dy[n,o,oh,ow] x[n,c,oh*S+kh-PAD,ow*S+kw-PAD]
+// y[n,o,oh,ow] = bias[o] + sum over c,kh,kw of w[o,c,kh,kw] x[n,c,oh*SH+kh-PAD_H,ow*SW+kw-PAD_W], c within the group of o
+// dx is the same correlation of dy, spread out by SH and SW (DILATION_H, DILATION_W), with w flipped and its channels exchanged.
+// dw[o,c,kh,kw] = sum over n,oh,ow of dy[n,o,oh,ow] x[n,c,oh*SH+kh-PAD_H,ow*SW+kw-PAD_W]
 // x: [N,C,H,W], w: [O,C/GROUPS,KH,KW], y: [N,O,OH,OW].
 //
 // `pack` lays w out as tiles[group][tile of 8 o][c][kh][kw][8 o], so that a tap's weights are two vec4 in a row.
@@ -12,6 +12,7 @@
 // about nine multiply-adds and a wider tile spills; on a GPU more than 64 to 72 accumulators halve the occupancy.
 
 const O_TILE: u32 = 8u;
+const POINTWISE: bool = KH == 1u && KW == 1u;
 const C_GROUP: u32 = C / GROUPS;
 const O_GROUP: u32 = O / GROUPS;
 const O_TILES: u32 = (O_GROUP + O_TILE - 1u) / O_TILE;
@@ -42,20 +43,21 @@ fn pack(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 
-// Element (h, w) of a plane whose elements lie DILATION apart, 0 between and around them.
+// Element (h, w) of a plane whose elements lie DILATION_H, DILATION_W apart, 0 between and around them.
 fn spread(plane: u32, h: i32, w: i32) -> f32 {
-    if DILATION == 1u {
+    if DILATION_H == 1u && DILATION_W == 1u {
         let inside = h >= 0 && h < i32(H) && w >= 0 && w < i32(W);
         return select(0.0, x[plane + u32(h * i32(W) + w)], inside);
     }
-    let d = i32(DILATION);
-    let inside = h >= 0 && h < i32(H) * d && w >= 0 && w < i32(W) * d && h % d == 0 && w % d == 0;
-    return select(0.0, x[plane + u32((h / d) * i32(W) + w / d)], inside);
+    let dh = i32(DILATION_H);
+    let dw = i32(DILATION_W);
+    let inside = h >= 0 && h < i32(H) * dh && w >= 0 && w < i32(W) * dw && h % dh == 0 && w % dw == 0;
+    return select(0.0, x[plane + u32((h / dh) * i32(W) + w / dw)], inside);
 }
 
-// Four elements of a row, S apart.
+// Four elements of a row, SW apart.
 fn columns(plane: u32, h: i32, w: i32) -> vec4<f32> {
-    let s = i32(S);
+    let s = i32(SW);
     return vec4(spread(plane, h, w), spread(plane, h, w + s), spread(plane, h, w + 2 * s), spread(plane, h, w + 3 * s));
 }
 
@@ -111,18 +113,18 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     for (var c = 0u; c < C_GROUP; c++) {
         let plane = (n * C + group * C_GROUP + c) * H * W;
         for (var kh = 0u; kh < KH; kh++) {
-            let h = i32(oh * S + kh) - i32(PAD);
-            let w = i32(ow * S) - i32(PAD);
+            let h = i32(oh * SH + kh) - i32(PAD_H);
+            let w = i32(ow * SW) - i32(PAD_W);
             var left = columns(plane, h, w);
-            var right = columns(plane, h, w + 4 * i32(S));
+            var right = columns(plane, h, w + 4 * i32(SW));
             for (var kw = 0; kw < i32(KW); kw++) {
                 if kw > 0 {
-                    if S == 1u {
+                    if SW == 1u {
                         left = vec4(left.yzw, right.x);
                         right = vec4(right.yzw, spread(plane, h, w + 7 + kw));
                     } else {
                         left = columns(plane, h, w + kw);
-                        right = columns(plane, h, w + kw + 4 * i32(S));
+                        right = columns(plane, h, w + kw + 4 * i32(SW));
                     }
                 }
                 let low = floats(tiles[tap]);
@@ -147,9 +149,10 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
 @group(0) @binding(2) var<storage, read_write> partials: array<f32>;
 
 // A 1x1 kernel takes nine channels of x for its taps.
-const C_TILE: u32 = select(1u, 9u, KH == 1u);
+const C_TILE: u32 = select(1u, 9u, POINTWISE);
 const C_TILES: u32 = (C_GROUP + C_TILE - 1u) / C_TILE;
-const K_TILES: u32 = (KH + 2u) / 3u;
+const KH_TILES: u32 = (KH + 2u) / 3u;
+const KW_TILES: u32 = (KW + 2u) / 3u;
 
 // The tile that an invocation owns: its first channels and taps.
 struct Tile { slice: u32, group: u32, o: u32, c: u32, kh: u32, kw: u32 }
@@ -175,10 +178,10 @@ fn gradients(n: u32, group: u32, o: u32, oh: u32, ow: u32) -> mat4x4<f32> {
 
 // What the taps of row r of the tile see of x at four columns of y.
 fn seen(n: u32, at: Tile, r: u32, oh: u32, ow: u32) -> mat3x4<f32> {
-    let w = i32(ow * S + at.kw) - i32(PAD);
+    let w = i32(ow * SW + at.kw) - i32(PAD_W);
     let first = n * C + at.group * C_GROUP;
-    if KH == 1u {
-        let h = i32(oh * S) - i32(PAD);
+    if POINTWISE {
+        let h = i32(oh * SH) - i32(PAD_H);
         let c = at.c + 3u * r;
         let last = C_GROUP - 1u;
         return mat3x4(
@@ -187,10 +190,10 @@ fn seen(n: u32, at: Tile, r: u32, oh: u32, ow: u32) -> mat3x4<f32> {
             columns((first + min(c + 2u, last)) * H * W, h, w),
         );
     }
-    let h = i32(oh * S + at.kh + r) - i32(PAD);
+    let h = i32(oh * SH + at.kh + r) - i32(PAD_H);
     let plane = (first + at.c) * H * W;
     let x0 = columns(plane, h, w);
-    if S == 1u {
+    if SW == 1u {
         let x1 = vec4(x0.yzw, spread(plane, h, w + 4));
         return mat3x4(x0, x1, vec4(x1.yzw, spread(plane, h, w + 5)));
     }
@@ -203,9 +206,9 @@ fn products(x: mat3x4<f32>, g: mat4x4<f32>) -> mat3x4<f32> {
 }
 
 fn keep(at: Tile, o: u32, r: u32, q: u32, sum: f32) {
-    let c = select(at.c, at.c + 3u * r + q, KH == 1u);
-    let kh = select(at.kh + r, 0u, KH == 1u);
-    let kw = select(at.kw + q, 0u, KH == 1u);
+    let c = select(at.c, at.c + 3u * r + q, POINTWISE);
+    let kh = select(at.kh + r, 0u, POINTWISE);
+    let kw = select(at.kw + q, 0u, POINTWISE);
     if at.o + o < O_GROUP && c < C_GROUP && kh < KH && kw < KW {
         let row = (at.slice * O + at.group * O_GROUP + at.o + o) * C_GROUP + c;
         partials[(row * KH + kh) * KW + kw] = sum;
@@ -231,16 +234,16 @@ fn keep_row(at: Tile, r: u32, low: mat3x4<f32>, high: mat3x4<f32>) {
 @compute @workgroup_size(64)
 fn weight_partial(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = id.x + id.y * groups.x * 64u;
-    let tiles_per_slice = GROUPS * O_TILES * C_TILES * K_TILES * K_TILES;
+    let tiles_per_slice = GROUPS * O_TILES * C_TILES * KH_TILES * KW_TILES;
     if i >= SLICES * tiles_per_slice { return; }
-    let o_tile = (i / (K_TILES * K_TILES * C_TILES)) % (GROUPS * O_TILES);
+    let o_tile = (i / (KH_TILES * KW_TILES * C_TILES)) % (GROUPS * O_TILES);
     let at = Tile(
         i / tiles_per_slice,
         o_tile / O_TILES,
         (o_tile % O_TILES) * O_TILE,
-        ((i / (K_TILES * K_TILES)) % C_TILES) * C_TILE,
-        ((i / K_TILES) % K_TILES) * 3u,
-        (i % K_TILES) * 3u,
+        ((i / (KH_TILES * KW_TILES)) % C_TILES) * C_TILE,
+        ((i / KW_TILES) % KH_TILES) * 3u,
+        (i % KW_TILES) * 3u,
     );
 
     // Channels 0..4 and 4..8 at the three rows of taps.

@@ -6,6 +6,8 @@
 // columns of all images. Both go down the rows and load each row of x once: three loads (one number, a vec4, one number) for
 // 36 multiply-adds. Memory is the limit: no staging pays, and about 48 registers leave every GPU its full occupancy.
 
+const S: u32 = SW;
+const DILATION: u32 = DILATION_W;
 const STRIP: u32 = 8u;
 const QUADS: u32 = (OW + 3u) / 4u;
 const STRIPS: u32 = (OH + STRIP - 1u) / STRIP;

@@ -1,7 +1,7 @@
 // The convolutions of conv2d.wgsl as matrix products for GPUs, never unrolled in memory (implicit GEMM):
 // `forward`: y[o,p] = bias[o] + sum over k of w[o,k] X[k,p]; `weight_partial`: dw[o,k] = sum over a slice of p of dy[o,p] X[k,p],
-// with p = (n,oh,ow), k = (c,kh,kw), c and o within their group, X[k,p] = x[n,c,oh*S+kh-PAD,ow*S+kw-PAD].
-// dx is `forward` of dy, spread out by S (DILATION), with w flipped and its channels exchanged (TRANSPOSED).
+// with p = (n,oh,ow), k = (c,kh,kw), c and o within their group, X[k,p] = x[n,c,oh*SH+kh-PAD_H,ow*SW+kw-PAD_W].
+// dx is `forward` of dy, spread out by SH and SW (DILATION_H, DILATION_W), with w flipped and its channels exchanged (TRANSPOSED).
 // x: [N,C,H,W], w: [O,C/GROUPS,KH,KW], y: [N,O,OH,OW]; any stride, padding, kernel and groups.
 //
 // A workgroup of 128 owns 32 rows (o) x 128 columns (p, or k) of the result, an invocation 4 x 8 of them: columns lie 16 apart, so that
@@ -64,19 +64,20 @@ fn multiply(buffer: u32, lane: u32, sums: Sums) -> Sums {
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 
-// Element (h, w) of a plane whose elements lie DILATION apart, 0 between and around them.
+// Element (h, w) of a plane whose elements lie DILATION_H, DILATION_W apart, 0 between and around them.
 fn spread(plane: u32, h: i32, w: i32) -> f32 {
-    let d = i32(DILATION);
-    let inside = h >= 0 && h < i32(H) * d && w >= 0 && w < i32(W) * d && h % d == 0 && w % d == 0;
-    return select(0.0, x[plane + u32((h / d) * i32(W) + w / d)], inside);
+    let dh = i32(DILATION_H);
+    let dw = i32(DILATION_W);
+    let inside = h >= 0 && h < i32(H) * dh && w >= 0 && w < i32(W) * dw && h % dh == 0 && w % dw == 0;
+    return select(0.0, x[plane + u32((h / dh) * i32(W) + w / dw)], inside);
 }
 
 // A pixel of y: where its first tap sees x, and whether there is such a pixel.
 struct Pixel { planes: u32, h: i32, w: i32, is_there: bool }
 
 fn pixel(p: u32, group: u32, end: u32) -> Pixel {
-    let h = i32(p / OW % OH * S) - i32(PAD);
-    let w = i32(p % OW * S) - i32(PAD);
+    let h = i32(p / OW % OH * SH) - i32(PAD_H);
+    let w = i32(p % OW * SW) - i32(PAD_W);
     return Pixel((p / PLANE * C + group * C_GROUP) * H * W, h, w, p < end);
 }
 

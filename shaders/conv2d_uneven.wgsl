@@ -1,5 +1,5 @@
 // The correlation and the weight gradients of conv2d.wgsl for processors, where rows are not whole vec4 or the kernel is another than
-// conv2d_wide.wgsl has: any KH = KW, PAD, W and DILATION; S = 1 or 2.
+// conv2d_wide.wgsl has: any extents and DILATION; SW = 1 or 2.
 // x: [N,C,H,W], y: [N,O,OH,OW], tiles: as `pack` of conv2d_wide.wgsl lays them out, in terms of three taps in a row.
 //
 // `forward`: a workgroup of eight owns 16 output channels, an invocation of it 4 groups of 4 columns, each in any row of any image.
@@ -8,36 +8,38 @@
 // taps of a row.
 
 const O_TILE: u32 = 16u;
+const POINTWISE: bool = KH == 1u && KW == 1u;
 const C_GROUP: u32 = C / GROUPS;
 const O_GROUP: u32 = O / GROUPS;
 const O_TILES: u32 = (O_GROUP + O_TILE - 1u) / O_TILE;
 const TERMS_PER_ROW: u32 = (KW + 2u) / 3u;
 // Rows of taps, of which a 1x1 kernel takes three channels for one.
-const ROWS: u32 = select(C_GROUP * KH, (C_GROUP + 2u) / 3u, KH == 1u);
+const ROWS: u32 = select(C_GROUP * KH, (C_GROUP + 2u) / 3u, POINTWISE);
 const TERMS: u32 = ROWS * TERMS_PER_ROW;
 const OW4: u32 = (OW + 3u) / 4u;
 const QUADS: u32 = N * OH * OW4;
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 
-// Element (h, w) of a plane whose elements lie DILATION apart, 0 between and around them.
+// Element (h, w) of a plane whose elements lie DILATION_H, DILATION_W apart, 0 between and around them.
 fn element(plane: u32, h: i32, w: i32) -> f32 {
-    if DILATION == 1u {
+    if DILATION_H == 1u && DILATION_W == 1u {
         let inside = h >= 0 && h < i32(H) && w >= 0 && w < i32(W);
         return select(0.0, x[plane * H * W + u32(h * i32(W) + w)], inside);
     }
-    let d = i32(DILATION);
-    let inside = h >= 0 && h < i32(H) * d && w >= 0 && w < i32(W) * d && h % d == 0 && w % d == 0;
-    return select(0.0, x[plane * H * W + u32(h / d * i32(W) + w / d)], inside);
+    let dh = i32(DILATION_H);
+    let dw = i32(DILATION_W);
+    let inside = h >= 0 && h < i32(H) * dh && w >= 0 && w < i32(W) * dw && h % dh == 0 && w % dw == 0;
+    return select(0.0, x[plane * H * W + u32(h / dh * i32(W) + w / dw)], inside);
 }
 
 fn three(plane: u32, h: i32, w: i32) -> vec3<f32> {
     return vec3(element(plane, h, w), element(plane, h, w + 1), element(plane, h, w + 2));
 }
 
-// Four elements of a row, S apart.
+// Four elements of a row, SW apart.
 fn columns(plane: u32, h: i32, w: i32) -> vec4<f32> {
-    let s = i32(S);
+    let s = i32(SW);
     return vec4(element(plane, h, w), element(plane, h, w + s), element(plane, h, w + 2 * s), element(plane, h, w + 3 * s));
 }
 
@@ -57,7 +59,7 @@ fn channels(first: u32, c: u32, h: i32, w: i32) -> mat3x4<f32> {
 fn row_of_taps(plane: u32, h: i32, w: i32) -> mat3x4<f32> {
     let a = three(plane, h, w);
     let b = three(plane, h, w + 3);
-    if S == 1u { return mat3x4(vec4(a, b.x), vec4(a.yz, b.xy), vec4(a.z, b)); }
+    if SW == 1u { return mat3x4(vec4(a, b.x), vec4(a.yz, b.xy), vec4(a.z, b)); }
     let c = three(plane, h, w + 6);
     return mat3x4(vec4(a.xz, b.y, c.x), vec4(a.y, b.xz, c.y), vec4(a.z, b.y, c.xz));
 }
@@ -67,15 +69,15 @@ struct Taps { c: u32, kh: u32, kw: u32, none: bool }
 
 fn taps_of(term: u32) -> Taps {
     let row = min(term, TERMS - 1u) / TERMS_PER_ROW;
-    if KH == 1u { return Taps(3u * row, 0u, 0u, term >= TERMS); }
+    if POINTWISE { return Taps(3u * row, 0u, 0u, term >= TERMS); }
     return Taps(row / KH, row % KH, term % TERMS_PER_ROW * 3u, term >= TERMS);
 }
 
 // What a term's taps see at columns ow..ow+4 of row oh of y.
 fn seen_by(t: Taps, first: u32, oh: u32, ow: u32) -> mat3x4<f32> {
-    let h = i32(oh * S + t.kh) - i32(PAD);
-    let w = i32(ow * S + t.kw) - i32(PAD);
-    if KH == 1u { return channels(first, t.c, h, w); }
+    let h = i32(oh * SH + t.kh) - i32(PAD_H);
+    let w = i32(ow * SW + t.kw) - i32(PAD_W);
+    if POINTWISE { return channels(first, t.c, h, w); }
     return row_of_taps(plane_of(first, t.c), h, w);
 }
 
@@ -228,8 +230,8 @@ struct Tile { slice: u32, o_tile: u32 }
 
 fn keep(at: Tile, i: u32, t: Taps, tap: u32, sum: f32) {
     let within = at.o_tile % O_TILES * O_TILE + i;
-    let c = t.c + select(0u, tap, KH == 1u);
-    let kw = t.kw + select(tap, 0u, KH == 1u);
+    let c = t.c + select(0u, tap, POINTWISE);
+    let kw = t.kw + select(tap, 0u, POINTWISE);
     if !t.none && within < O_GROUP && c < C_GROUP && kw < KW {
         let o = at.o_tile / O_TILES * O_GROUP + within;
         partials[(((at.slice * O + o) * C_GROUP + c) * KH + t.kh) * KW + kw] = sum;

@@ -10,13 +10,16 @@
 // A processor's driver loads each lane's address by itself: a quad costs as much as 25 to 35 multiply-adds (Mesa 22.3.6 llvmpipe; less
 // in words), one number half of that, while sums that spill stay in its nearest cache. So 144 to 256 sums share what is loaded.
 
+const S: u32 = SW;
+const PAD: u32 = PAD_W;
+const POINTWISE: bool = KH == 1u && KW == 1u;
 const O_TILE: u32 = 16u;
 const W4: u32 = W / 4u;
 const C_GROUP: u32 = C / GROUPS;
 const O_GROUP: u32 = O / GROUPS;
 const O_TILES: u32 = (O_GROUP + O_TILE - 1u) / O_TILE;
 const TERMS_PER_ROW: u32 = (KW + 2u) / 3u;
-const TERMS: u32 = select(C_GROUP * KH * TERMS_PER_ROW, (C_GROUP + 2u) / 3u, KH == 1u);
+const TERMS: u32 = select(C_GROUP * KH * TERMS_PER_ROW, (C_GROUP + 2u) / 3u, POINTWISE);
 const ROWS: u32 = 4u / GROUPS_PER_ROW;
 // Rows are whole vec4 but where `pack` alone is compiled, for conv2d_uneven.wgsl.
 const OW4: u32 = (OW + 3u) / 4u;
@@ -31,8 +34,8 @@ const POSITIONS: u32 = N * ROW_TILES * COLUMN_TILES;
 // file's C and O are then those of dx and dy, and w is [C,O/GROUPS,KH,KW].
 fn weight(group: u32, o: u32, term: u32, i: u32) -> f32 {
     let row = term / TERMS_PER_ROW;
-    let c = select(row / KH, 3u * term + i, KH == 1u);
-    let kw = select(term % TERMS_PER_ROW * 3u + i, 0u, KH == 1u);
+    let c = select(row / KH, 3u * term + i, POINTWISE);
+    let kw = select(term % TERMS_PER_ROW * 3u + i, 0u, POINTWISE);
     if o >= O_GROUP || c >= C_GROUP || kw >= KW { return 0.0; }
     let tap = row % KH * KW + kw;
     if TRANSPOSED { return w[((group * C_GROUP + c) * O_GROUP + o) * KH * KW + KH * KW - 1u - tap]; }
@@ -139,7 +142,7 @@ fn channels_at(first: u32, at: Place, term: u32, g: u32) -> mat3x4<f32> {
 }
 
 fn term_at(first: u32, at: Place, term: u32) -> Term {
-    if KH == 1u {
+    if POINTWISE {
         return Term(
             channels_at(first, at, term, 0u),
             channels_at(first, at, term, 1u),
@@ -258,7 +261,7 @@ fn forward(
 @group(0) @binding(2) var<storage, read_write> partials: array<f32>;
 
 // Channels of x of an invocation.
-const C_TILE: u32 = select(1u, 9u, KH == 1u);
+const C_TILE: u32 = select(1u, 9u, POINTWISE);
 const C_TILES: u32 = (C_GROUP + 8u * C_TILE - 1u) / (8u * C_TILE);
 
 // What three taps in a row see of row h of x at group q of y.
@@ -280,10 +283,10 @@ struct Tile { slice: u32, o_tile: u32, c: u32 }
 // `tap` counts taps of a channel, or channels.
 fn keep(at: Tile, i: u32, tap: u32, sum: f32) {
     let within = at.o_tile % O_TILES * O_TILE + i;
-    let c = at.c + select(0u, tap, KH == 1u);
+    let c = at.c + select(0u, tap, POINTWISE);
     if within < O_GROUP && c < C_GROUP {
         let o = at.o_tile / O_TILES * O_GROUP + within;
-        partials[((at.slice * O + o) * C_GROUP + c) * KH * KW + select(tap, 0u, KH == 1u)] = sum;
+        partials[((at.slice * O + o) * C_GROUP + c) * KH * KW + select(tap, 0u, POINTWISE)] = sum;
     }
 }
 
@@ -338,7 +341,7 @@ fn weight_partial(
             var below = mat3x4<f32>();
             if KH == 3u && S == 1u { below = seen_by_taps(plane, 0u, q); }
             for (var oh = 0u; oh < OH; oh++) {
-                if KH == 1u {
+                if POINTWISE {
                     above = seen_of_channels(first_c, at.c, oh * S, q);
                     middle = seen_of_channels(first_c, at.c + 3u, oh * S, q);
                     below = seen_of_channels(first_c, at.c + 6u, oh * S, q);

@@ -1,15 +1,19 @@
-// One optimiser step over the whole parameter arena, each block at the learning rate of its row of the layer table:
-//   g: gradient, after clipping;  lr, wd: the row's learning rate and weight decay;  t: this step, counted from 1
+// One optimiser step over the whole parameter arena, each block at the learning rate of its row of
+// the layer table:
+//   g: gradient, after clipping;  lr, wd: the row's learning rate and weight decay
+//   t: this step, counted from 1
 //   sgd      g += wd p;  m = mu m + g;                    p -= lr m, or p -= lr (g + mu m) with NESTEROV
 //   adam     g += wd p;  m, v: running means of g, g^2;   p -= lr / (1 - b1^t) m / (sqrt(v / (1 - b2^t)) + eps)
 //   adamw    p -= lr wd p;  then as adam without decay
 //   adamax   g += wd p;  m as adam;  v = max(b2 v, |g| + eps);  p -= lr / (1 - b1^t) m / v
 // as PyTorch defines them. params, grads, first, second: one window of an arena, blocks of 256 floats (64 vec4).
-// 64 consecutive invocations own a run: up to MOST_BLOCKS blocks of one row, as many vec4 per invocation. The parameters and moments
-// of a frozen row do not change; once a loss was not finite, none does.
-// With NORMS each invocation writes its sums over its run: of g^2 (before weight decay), of the squared change (before p rounds it)
-// and of p^2 (before the change). No invocation waits for another: a barrier costs more than the update itself on llvmpipe.
-// `layer_norms` adds the sums of each layer in a fixed order, a workgroup a layer.
+// 64 consecutive invocations own a run: up to MOST_BLOCKS blocks of one row, as many vec4 per
+// invocation. The parameters and moments of a frozen row do not change; once a loss was not finite,
+// none does.
+// With NORMS each invocation writes its sums over its run: of g^2 (before weight decay), of the
+// squared change (before p rounds it) and of p^2 (before the change). No invocation waits for
+// another: a barrier costs more than the update itself on llvmpipe. `layer_norms` adds the sums of
+// each layer in a fixed order, a workgroup a layer.
 
 struct Step {
     beta1: f32,             // momentum for sgd
@@ -56,8 +60,8 @@ fn run_of(index: u32) -> Run {
     return run;
 }
 
-// The k-th vec4 of an invocation. Eight invocations read 128 consecutive bytes at once, and the next 128 after that: whole cache lines
-// for a GPU, and a stream for a processor.
+// The k-th vec4 of an invocation. Eight invocations read 128 consecutive bytes at once, and the next
+// 128 after that: whole cache lines for a GPU, and a stream for a processor.
 fn place(run: Run, lane: u32, k: u32) -> u32 {
     return run.first_block * 64u + ((lane / 8u) * run.blocks + k) * 8u + lane % 8u;
 }

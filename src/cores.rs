@@ -2,10 +2,10 @@
 
 use crate::error::{Error, Result};
 use rayon::iter::{ParallelBridge, ParallelIterator};
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use rayon::{ThreadBuilder, ThreadPool, ThreadPoolBuilder};
 use std::io;
 use std::num::NonZero;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex};
 use std::thread::{self, Builder, JoinHandle};
 
 /// Does `work` on a thread of its own, which is called `name`.
@@ -38,7 +38,7 @@ pub fn in_parallel<T: Send, E: Send>(
     items: impl Iterator<Item = T> + Send,
     work: impl Fn(T) -> Result<(), E> + Sync + Send,
 ) -> Result<(), E> {
-    static WORKERS: LazyLock<Option<ThreadPool>> = LazyLock::new(|| workers(cores(), &|work| spawn("worker", work)));
+    static WORKERS: LazyLock<Option<ThreadPool>> = LazyLock::new(workers);
     in_parallel_on(WORKERS.as_ref(), items, work)
 }
 
@@ -61,34 +61,32 @@ fn cores() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-/// What a thread is to do.
-type Work = Box<dyn FnOnce() + Send>;
+/// Threads that wait for work, as many as there are cores. Where the system grants less than twice as many, half of what it grants: the
+/// rest is left to whatever else needs threads, such as the loader and the driver. None where there would be only one: the caller's own
+/// does as well.
+fn workers() -> Option<ThreadPool> {
+    let count = granted(2 * cores()) / 2;
+    let start = |worker: ThreadBuilder| spawn("worker", || worker.run()).map(drop).map_err(io::Error::other);
+    let pool = (count > 1).then(|| ThreadPoolBuilder::new().num_threads(count).spawn_handler(start).build());
+    pool?.ok()
+}
 
-/// `count` threads that wait for work. Where the system grants no more than those, half of what it grants: the rest is left to
-/// whatever else needs threads, such as the loader and the driver. None where there would be only one: the caller's own does as well.
-fn workers(count: usize, start: &dyn Fn(Work) -> Result<JoinHandle<()>>) -> Option<ThreadPool> {
-    if count < 2 {
-        return None;
-    }
-    let mut granted = vec![];
-    let mut begin = |work| start(work).map(|thread| granted.push(thread)).map_err(io::Error::other);
-    let builder = ThreadPoolBuilder::new().num_threads(count);
-    let pool = builder.spawn_handler(|worker| begin(Box::new(|| worker.run()))).build().ok();
-    let grants_one_more = |_: &ThreadPool| begin(Box::new(|| ())).is_ok();
-    pool.filter(grants_one_more).or_else(|| {
-        let half = granted.len() / 2;
-        granted.into_iter().for_each(|thread| thread.join().expect("a worker that has no work does not panic"));
-        workers(half, start)
+/// How many threads the system grants at once, `most` at most.
+fn granted(most: usize) -> usize {
+    let gate = Mutex::new(());
+    thread::scope(|scope| {
+        // Each waits until all have been asked for.
+        let _closed = gate.lock();
+        (0..most).map_while(|_| Builder::new().spawn_scoped(scope, || drop(gate.lock())).ok()).count()
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{in_parallel, in_parallel_on, on_cores, spawn, workers};
-    use crate::error::Error;
-    use std::sync::Arc;
+    use super::{granted, in_parallel, in_parallel_on, on_cores, spawn};
+    use rayon::ThreadPoolBuilder;
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     #[test]
     fn all_is_done_on_any_number_of_threads() {
@@ -110,8 +108,7 @@ mod tests {
 
     #[test]
     fn the_first_fault_counts_and_the_rest_is_done() {
-        let pool = workers(4, &|work| spawn("worker", work));
-        assert_eq!(pool.as_ref().map(|pool| pool.current_num_threads()), Some(4));
+        let pool = ThreadPoolBuilder::new().num_threads(4).build().ok();
         for pool in [None, pool.as_ref()] {
             let done = AtomicUsize::new(0);
             let work = |i| {
@@ -128,46 +125,47 @@ mod tests {
 
     #[test]
     fn work_is_done_on_several_threads_at_once() {
-        let pool = workers(2, &|work| spawn("worker", work));
-        let (here, until) = (AtomicUsize::new(0), Instant::now() + Duration::from_secs(60));
+        let pool = ThreadPoolBuilder::new().num_threads(2).build().ok();
+        let here = AtomicUsize::new(0);
         let meet = |_| {
             here.fetch_add(1, Relaxed);
-            while here.load(Relaxed) < 2 && Instant::now() < until {
-                std::thread::yield_now();
+            for _ in 0..60_000 {
+                if here.load(Relaxed) == 2 {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(1));
             }
             if here.load(Relaxed) < 2 { Err("alone for a minute") } else { Ok(()) }
         };
         assert_eq!(in_parallel_on(pool.as_ref(), 0..2, meet), Ok(()));
     }
 
+    /// [`where_few_threads_are_granted_one_is_left`] runs it where memory has room for a few stacks.
     #[test]
-    fn where_fewer_threads_are_granted_half_of_them_work() {
-        for (granted, expected) in [(0, None), (3, None), (4, Some(2)), (7, Some(3)), (8, Some(4)), (9, Some(8))] {
-            let running = Arc::new(AtomicUsize::new(0));
-            let pool = workers(8, &|work| {
-                if running.load(Relaxed) == granted {
-                    return Err(Error::Failed("no more".into()));
-                }
-                running.fetch_add(1, Relaxed);
-                let running = running.clone();
-                spawn("worker", move || {
-                    work();
-                    running.fetch_sub(1, Relaxed);
-                })
-            });
-            assert_eq!(pool.as_ref().map(|pool| pool.current_num_threads()), expected, "{granted} granted");
-            let until = Instant::now() + Duration::from_secs(60);
-            while running.load(Relaxed) > expected.unwrap_or(0) {
-                assert!(Instant::now() < until, "{} threads are left of {granted}", running.load(Relaxed));
-                std::thread::yield_now();
-            }
-            let done = AtomicUsize::new(0);
-            let work = |_| {
-                done.fetch_add(1, Relaxed);
-                Ok::<(), ()>(())
-            };
-            assert_eq!(in_parallel_on(pool.as_ref(), 0..100, work), Ok(()));
-            assert_eq!(done.into_inner(), 100, "{granted} granted");
+    fn control_work_is_done_and_a_thread_is_left() {
+        let before = granted(1);
+        let done = AtomicUsize::new(0);
+        let work = |_| {
+            done.fetch_add(1, Relaxed);
+            Ok::<(), ()>(())
+        };
+        assert_eq!(in_parallel(0..100, work), Ok(()));
+        assert_eq!((done.into_inner(), granted(1)), (100, before));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn where_few_threads_are_granted_one_is_left() {
+        for mebibytes in [450, 600, 750, 1000] {
+            let limit = mebibytes << 10;
+            let script = format!("ulimit -v {limit} && exec \"$0\" --test-threads 1 control_work");
+            let mut shell = std::process::Command::new("sh");
+            shell.args(["-c", &script]).arg(std::env::current_exe().unwrap());
+            let stack = (128 << 20).to_string();
+            shell.envs([("RUST_MIN_STACK", stack.as_str()), ("MALLOC_ARENA_MAX", "1"), ("RUST_BACKTRACE", "0")]);
+            let output = shell.output().unwrap();
+            let told = String::from_utf8_lossy(&output.stdout);
+            assert!(told.contains("1 passed"), "{mebibytes} MiB: {told}{}", String::from_utf8_lossy(&output.stderr));
         }
     }
 

@@ -16,9 +16,12 @@
 //! | 3 | [`tensor`] | shapes, layouts, arenas | |
 //! | 2 | [`gpu`] | the only place that knows wgpu | |
 //! | 1 | [`error`], `files`, `cores`, `clock`, [`mod@cache_dir`] | the one error; files read, written and locked; threads; time; where files lie that only save time | |
+//! | 7 | `checks` | an operation against its reference | `checks` |
 //! | – | [`curriculum`], [`data`] | learning rates; examples; both without a device | |
 
 pub mod cache_dir;
+#[cfg(feature = "checks")]
+pub mod checks;
 mod clock;
 mod cores;
 pub mod curriculum;

@@ -182,6 +182,9 @@ fn unusual() -> Config {
         c.optimizer.eta = 0.1 + 0.2;
         c.optimizer.name = "adamw".into();
         c.optimizer.momentum = 0.8;
+        c.optimizer.beta1 = 0.8;
+        c.optimizer.beta2 = 0.99;
+        c.optimizer.epsilon = 1e-7;
         c.optimizer.nesterov = true;
         c.optimizer.beta1 = 0.8;
         c.optimizer.beta2 = 0.99;
@@ -450,7 +453,7 @@ fn schedules_ask_for_what_they_need() {
     assert_refused(&["schedule", "--schedule", "step"], &["--milestones", "30,60"]);
     assert_refused(
         &["schedule", "--schedule", "plateau"],
-        &["--schedule", "how the validation images are predicted", "layers.csv"],
+        &["--schedule", "how the validation examples are predicted", "layers.csv"],
     );
     let plateau = ["train", "--schedule", "plateau"];
     assert_refused(&[&plateau[..], &["--validation", "0"]].concat(), &["--schedule", "--validation 0"]);

@@ -2,6 +2,7 @@
 
 use approx::assert_relative_eq;
 use lerac::curriculum::{Curriculum, DuringCurriculum, Layer, Range, Time};
+use lerac::ops::regression::Loss;
 use lerac::optim::{Rule, Settings};
 use lerac::train::{Config, Method, Preset, ScheduleKind};
 
@@ -131,6 +132,18 @@ fn options_without_effect_are_said() {
         c.curriculum.method = Method::Conventional;
     };
     assert!(matches!(&said(&plain)[..], [text] if text.contains("no rates grow")));
+}
+
+#[test]
+fn data_of_ones_own_may_be_numbers() {
+    let config = |data: &str| {
+        Config::default().with(|c| {
+            c.data.name = data.to_owned();
+            c.training.loss = Some(Loss::Mse);
+        })
+    };
+    config("my own").check_values().unwrap();
+    assert!(config("shapes").check_values().unwrap_err().to_string().contains("is for ages"));
 }
 
 #[test]

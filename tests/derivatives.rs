@@ -3,67 +3,15 @@
 
 mod common;
 
-use common::rows::{Row, rows, spread};
+use common::rows::rows;
+use lerac::checks::{derivatives, difference, sample, spread, worst_error};
 use lerac::ops::regression::{Loss, Regression};
 use lerac::ops::{cross_entropy, regression};
-use lerac::tensor::Shape;
-
-fn loss(row: &Row, values: &[Vec<f64>], weights: &[f64]) -> f64 {
-    (row.forward)(values).iter().zip(weights).map(|(y, w)| y * w).sum()
-}
-
-/// Step of the differences.
-const STEP: f64 = 1e-5;
-
-/// The central difference of `f` around `at`.
-fn difference(at: f64, mut f: impl FnMut(f64) -> f64) -> f64 {
-    (f(at + STEP) - f(at - STEP)) / (2.0 * STEP)
-}
-
-/// The larger of two errors; NaN is larger than all.
-fn worse(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::INFINITY } else { a.max(b) }
-}
-
-/// About 24 elements of a tensor, evenly spread: the step has no factor in common with any extent, so that each place along each
-/// dimension, such as each tap of a kernel, has its turn.
-fn sample(shape: &Shape) -> impl Iterator<Item = usize> {
-    fn common_factor(a: usize, b: usize) -> usize {
-        if b == 0 { a } else { common_factor(b, a % b) }
-    }
-    let coprime = |stride: &usize| shape.dims().iter().all(|&extent| common_factor(*stride, extent) == 1);
-    let stride = (shape.count().div_ceil(24)..).find(coprime).expect("there are primes enough");
-    (0..shape.count()).step_by(stride)
-}
-
-/// The largest error of a sample of derivatives, relative to the largest derivative of their operand.
-fn worst_error(row: &Row) -> f64 {
-    let mut values = row.values();
-    let weights = row.weights((row.forward)(&values).len());
-    let gradients = (row.backward)(&values, &weights);
-    assert_eq!(gradients.len(), values.len(), "a gradient per operand");
-    let mut worst = 0.0;
-    for (operand, shape) in row.inputs.iter().chain(&row.params).enumerate() {
-        let scale = gradients[operand].iter().fold(1e-3f64, |m, g| m.max(g.abs()));
-        for i in sample(shape) {
-            let at = values[operand][i];
-            let found = difference(at, |value| {
-                values[operand][i] = value;
-                loss(row, &values, &weights)
-            });
-            values[operand][i] = at;
-            worst = worse(worst, (found - gradients[operand][i]).abs() / scale);
-        }
-    }
-    worst
-}
 
 #[test]
 fn references_are_the_derivatives_of_references() {
     for row in rows() {
-        // Finite differences over two elements per channel are dominated by the norm's curvature.
-        let error = worst_error(&row);
-        assert!(error <= 1e-5, "{}: error {error:e}", row.name);
+        derivatives(&row);
     }
 }
 

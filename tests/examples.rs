@@ -271,7 +271,7 @@ fn the_pixels_of_a_form_are_its_only_column_of_them() {
     let pixels = one.pixels().unwrap();
     assert_eq!((pixels.place, pixels.image), (1, [3, 8, 9]));
     assert_eq!((pixels.mean, pixels.std), (&[0.5; 3][..], &[0.25; 3][..]));
-    assert_eq!(form(&[tokens.clone()]).pixels(), None);
+    assert_eq!(form(std::slice::from_ref(&tokens)).pixels(), None);
     assert_eq!(form(&[picture("left", &[3, 8, 9]), picture("right", &[3, 8, 9])]).pixels(), None, "which of them?");
     // What has no planes is no image.
     assert_eq!(form(&[picture("row", &[3, 8])]).pixels(), None);

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// Each module with its floor. `lib.rs` is above all of them and may name everything.
-const FLOORS: [(&str, u32); 17] = [
+const FLOORS: [(&str, u32); 18] = [
     ("error", 1),
     ("files", 1),
     ("cores", 1),
@@ -17,6 +17,7 @@ const FLOORS: [(&str, u32); 17] = [
     ("nn", 6),
     ("optim", 6),
     ("train", 7),
+    ("checks", 7),
     ("records", 8),
     ("study", 9),
     ("trainer", 10),

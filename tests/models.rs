@@ -22,7 +22,7 @@ fn record(model: &dyn Model, form: &Form, examples: usize, tape: Tape, options: 
 fn recorded(model: &str, mode: Mode, blur: bool) -> Recorded {
     let side = nn::usual_side(model);
     let options = NetOptions { blur, ..NetOptions::default() };
-    record(&*nn::named(model).unwrap(), &form([side; 2], 10), 2, Tape::new(mode), options)
+    record(&nn::named(model).unwrap(), &form([side; 2], 10), 2, Tape::new(mode), options)
 }
 
 /// The operations that read a record's result in the forward pass.
@@ -103,7 +103,7 @@ fn parameters_are_as_many_as_elsewhere() {
     ] {
         let model_of = nn::named(model).unwrap();
         let form = form([size; 2], classes);
-        let tape = record(&*model_of, &form, 1, Tape::new(Mode::Train), NetOptions::default()).tape;
+        let tape = record(&model_of, &form, 1, Tape::new(Mode::Train), NetOptions::default()).tape;
         let count: usize = tape.parameters().iter().map(|declared| declared.shape.count()).sum();
         assert_eq!(count, expected, "{model}");
     }
@@ -143,7 +143,7 @@ fn a_model_says_what_images_it_needs() {
         for extent in fitting {
             assert_eq!(refusal(name, extent), None, "{name} {extent:?}");
             let model = nn::named(name).unwrap();
-            record(&*model, &form(extent, 10), 1, Tape::new(Mode::Train), NetOptions::default());
+            record(&model, &form(extent, 10), 1, Tape::new(Mode::Train), NetOptions::default());
         }
         for extent in others {
             let message = refusal(name, extent).unwrap_or_else(|| panic!("{name} takes {extent:?}"));

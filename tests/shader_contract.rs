@@ -119,7 +119,7 @@ fn models() -> Checked {
             for target in Target::ALL {
                 let tape = Tape::new(mode).with_target(target);
                 let options = NetOptions { blur, mixup: blur };
-                checked.add_tape(&nn::record(&*model, &form, &*objective, 8, tape, options).tape);
+                checked.add_tape(&nn::record(&model, &form, &*objective, 8, tape, options).tape);
             }
         }
     }
@@ -197,7 +197,7 @@ fn only_this_crates_shaders_are_built_in() {
 fn every_kernel_of_every_optimiser_binds_what_its_shader_declares() {
     let mut checked = Checked::default();
     let mut tape = Tape::new(Mode::Train);
-    common::rows::declare(&mut tape, &[[300].into(), [133, 141].into()]);
+    lerac::checks::declare(&mut tape, &[[300].into(), [133, 141].into()]);
     let layout = Layout::new(tape.parameters().iter().map(|p| &p.shape), 74 << 10);
     assert_eq!(layout.windows().len(), 2);
     let named = Rule::NAMES.map(|name| Rule::named(name).unwrap());

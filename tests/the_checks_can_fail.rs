@@ -1,10 +1,6 @@
 //! The comparers are fed wrong results and must refuse every one.
 
-#[path = "common/compare.rs"]
-#[allow(dead_code)]
-mod compare;
-
-use compare::close;
+use lerac::checks::close;
 
 fn right() -> (Vec<f32>, Vec<f64>) {
     let expected: Vec<f64> = (0..64).map(|i| f64::from((i as f32 * 0.37).sin())).collect();

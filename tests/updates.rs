@@ -1,10 +1,12 @@
-//! Updates as they are recorded, without a device: the rows of the layer table, the launches, and what is said of them.
+//! Updates as they are recorded, without a device: the rows of the layer table, the launches, and
+//! what is said of them.
 
 use lerac::optim::{Operand, Row, Rule, Settings, Update};
 use lerac::tape::{Declared, Group, Init};
 use lerac::tensor::Layout;
 
-/// A norm before its weight, as pre-activation blocks have it, and a weight of 20 blocks with a bias.
+/// A norm before its weight, as pre-activation blocks have it, and a weight of 20 blocks with a
+/// bias.
 fn parameters() -> Vec<Declared> {
     let tensors = [
         (vec![3], 0, Group::Norm),

@@ -6,7 +6,7 @@ use crate::data::{Meaning, Source, check_side, plain_form};
 use crate::error::Result;
 use crate::gpu::{Gpu, GpuOptions, adapters, choose};
 use crate::nn::objective::{ObjectiveOptions, objective_for};
-use crate::nn::{self, NetOptions};
+use crate::nn::{self, Model, NetOptions};
 use crate::tape::{Keep, Mode, Operand, Tape};
 use clap::Args;
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
@@ -66,7 +66,7 @@ fn describe(model: &str, args: &InfoArgs) -> Result<()> {
     network.accepts(&form)?;
     let objective = objective_for(&form, ObjectiveOptions::default())?;
     let tape = Tape::new(Mode::Train);
-    let recorded = nn::record(&*network, &form, &*objective, batch_size, tape, NetOptions::default());
+    let recorded = nn::record(&network, &form, &*objective, batch_size, tape, NetOptions::default());
     let tape = &recorded.tape;
     let rows = recorded.layers.iter().enumerate().map(|(i, layer)| {
         let of_layer = tape.parameters().iter().filter(|declared| declared.layer == i);

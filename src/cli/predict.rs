@@ -32,7 +32,7 @@ pub(super) struct PredictArgs {
 pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
     let config = args.config.resolve(matches)?;
     config.check()?;
-    // Of the set's own images none is read.
+    // Of the set's own examples none is read.
     let splits = Source { cache: None, skip_bad: false, ..config.data.source() }.open(&mut |_| ())?;
     let task = Task::of(&config, &splits)?;
     if splits.test.form().classes().is_empty() && args.top.is_some() {

@@ -44,14 +44,14 @@ struct Row<'a> {
 const PRINTED: u64 = 8;
 const DRAWN: u64 = 400;
 
-/// The layers of a model, which do not depend on the images.
+/// The layers of a model, which do not depend on the data.
 fn layers_of(config: &Config) -> Result<Vec<Layer>> {
     let side = nn::usual_side(&config.model.name);
     let names = Meaning::Classes((0..10).map(|i| format!("class {i}")).collect());
     let form = plain_form([3, side, side], &names);
     let (model, objective) = (nn::named(&config.model.name)?, objective_for(&form, config.training.objective())?);
     let tape = Tape::new(Mode::Eval);
-    Ok(nn::record(&*model, &form, &*objective, 1, tape, config.net_options()).layers)
+    Ok(nn::record(&model, &form, &*objective, 1, tape, config.net_options()).layers)
 }
 
 /// Prints, writes and draws the rates.
@@ -62,8 +62,7 @@ pub(super) fn run(args: &ScheduleArgs, matches: &ArgMatches) -> Result<()> {
         return Err(Error::option("--steps-per-epoch", "expected at least 1, found 0"));
     }
     if config.optimizer.schedule == ScheduleKind::Plateau {
-        let message =
-            "the rates of a plateau depend on how the validation images are predicted; layers.csv of a run holds them";
+        let message = "the rates of a plateau depend on how the validation examples are predicted; layers.csv of a run holds them";
         return Err(Error::option("--schedule", message));
     }
     note_what_is_idle([&config]);

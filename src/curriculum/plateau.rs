@@ -1,4 +1,4 @@
-//! A rate that falls where training no longer gets better on the validation images.
+//! A rate that falls where training no longer gets better on the validation examples.
 
 use serde::{Deserialize, Serialize};
 

@@ -91,7 +91,7 @@ impl Schedule {
         self.eta * shape * warmup
     }
 
-    /// An epoch has ended at `time` with this merit on the validation images, which matters to a plateau alone:
+    /// An epoch has ended at `time` with this merit on the validation examples, which matters to a plateau alone:
     /// their accuracy, or the negative of their error. An epoch that began while rates grew, until epoch
     /// `grows_until`, does not count where the schedule is off then.
     pub fn observe_epoch(&mut self, time: Time, grows_until: f64, merit: f64) {

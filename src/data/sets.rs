@@ -44,8 +44,11 @@ pub struct DataSet {
     pub of_numbers: bool,
     /// The columns, known without the set's files.
     form: Known,
-    open: fn(&Source<'_>, &mut dyn FnMut(News<'_>)) -> Result<PictureSplits>,
+    open: Open,
 }
+
+/// Reads a set, and tells what it is doing.
+type Open = fn(&Source<'_>, &mut dyn FnMut(News<'_>)) -> Result<PictureSplits>;
 
 /// What is known of a set's examples without its files.
 enum Known {

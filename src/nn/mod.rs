@@ -9,7 +9,7 @@ pub mod objective;
 
 pub use init::initialise;
 pub use inputs::{Columns, Ids};
-pub use models::{Entry, MODELS, named, usual_side};
+pub use models::{Entry, MODELS, Named, named, usual_side};
 pub use net::{Conv, Net, NetOptions};
 pub use objective::{Objective, Output};
 

@@ -24,8 +24,8 @@ pub struct NetOptions {
 pub struct Conv {
     /// Output channels, O.
     pub channels: usize,
-    /// Extent of the square kernel.
-    pub kernel: usize,
+    /// KH and KW.
+    pub kernel: [usize; 2],
     /// Stride, padding, groups.
     pub options: conv2d::Options,
     /// Whether a bias is added.
@@ -35,12 +35,12 @@ pub struct Conv {
 impl Conv {
     /// A 3x3 convolution with padding 1 and no bias.
     pub fn same3x3(channels: usize, stride: usize) -> Self {
-        Self { channels, kernel: 3, options: conv2d::Options { stride, padding: 1, groups: 1 }, bias: false }
+        Self { channels, kernel: [3, 3], options: conv2d::Options::square(stride, 1), bias: false }
     }
 
     /// A 1x1 convolution without bias.
     pub fn pointwise(channels: usize, stride: usize) -> Self {
-        Self { channels, kernel: 1, options: conv2d::Options { stride, padding: 0, groups: 1 }, bias: false }
+        Self { channels, kernel: [1, 1], options: conv2d::Options::square(stride, 0), bias: false }
     }
 }
 
@@ -191,8 +191,9 @@ impl<'t> Net<'t> {
         Declared { name, shape, init, layer: self.layers.len() - 1, group }
     }
 
-    /// Declares a trained tensor of the current layer, so that a model can bring operations of its own. `group` says what
-    /// it is to the layer: parameters of one layer and group share a learning rate and a weight decay.
+    /// Declares a trained tensor of the current layer, so that a model can bring operations of its
+    /// own. `group` says what it is to the layer: parameters of one layer and group share a
+    /// learning rate and a weight decay.
     ///
     /// # Panics
     /// If no layer has begun: [`Net::layer`], a convolution or a linear layer begins one.
@@ -233,15 +234,15 @@ impl<'t> Net<'t> {
     }
 
     fn convolution(&mut self, name: &str, x: Var, conv: Conv) -> Var {
-        let Conv { channels, kernel, options, bias } = conv;
+        let Conv { channels, kernel: [kh, kw], options, bias } = conv;
         let [_, c, _, _] = self.tape.shape(x).nchw(name);
-        let fan_out = (channels * kernel * kernel / options.groups) as f64;
-        let shape = [channels, c / options.groups, kernel, kernel];
+        let fan_out = (channels * kh * kw / options.groups) as f64;
+        let shape = [channels, c / options.groups, kh, kw];
         let w = self.parameter(&format!("{name}.weight"), shape, Init::Normal((2.0 / fan_out).sqrt()), Group::Weight);
         let bias = bias.then(|| self.parameter(&format!("{name}.bias"), [channels], Init::Zeros, Group::Bias));
         let full = self.full_name(name);
         let y = conv2d::conv2d(self.tape, &full, x, w, bias, options);
-        if self.options.blur && kernel > 1 { ops::blur::blur(self.tape, &format!("{full}.blur"), y) } else { y }
+        if self.options.blur && [kh, kw] != [1, 1] { ops::blur::blur(self.tape, &format!("{full}.blur"), y) } else { y }
     }
 
     /// Batch normalisation, part of the current layer. gamma 1, beta 0.
@@ -301,6 +302,12 @@ impl<'t> Net<'t> {
     pub fn relu(&mut self, name: &str, x: Var) -> Var {
         let full = self.full_name(name);
         ops::relu::relu(self.tape, &full, x)
+    }
+
+    /// Gaussian error linear unit, exact: x Phi(x).
+    pub fn gelu(&mut self, name: &str, x: Var) -> Var {
+        let full = self.full_name(name);
+        ops::gelu::gelu(self.tape, &full, x)
     }
 
     /// Sum of two activations of one shape.

@@ -8,6 +8,7 @@ pub mod concat;
 pub mod conv2d;
 pub mod cross_entropy;
 pub mod dropout;
+pub mod gelu;
 pub mod linear;
 pub mod max_pool;
 pub mod mean_pool;
@@ -22,7 +23,7 @@ use crate::gpu::{Constant, Kernel, Shader};
 use crate::tape::{Binding, Dispatch, Operand, Record, Tape, Var};
 
 /// Invocations in a workgroup of every kernel that does not say otherwise.
-const LANES: usize = 64;
+pub const LANES: usize = 64;
 
 /// The same of the wide kernels for processors, which share what `shaders/eight.wgsl` says.
 const EIGHT: usize = 8;
@@ -52,6 +53,7 @@ pub const SHADERS: &[&Shader] = &[
     &conv2d::DEPTHWISE_SHADER,
     &cross_entropy::SHADER,
     &dropout::SHADER,
+    &gelu::SHADER,
     &linear::SHADER,
     &max_pool::SHADER,
     &mean_pool::SHADER,
@@ -66,13 +68,17 @@ pub const SHADERS: &[&Shader] = &[
 ];
 
 /// Launches of one shader's kernels, all compiled for the same constants.
-struct Kernels {
-    shader: &'static Shader,
-    constants: Vec<(&'static str, Constant)>,
+#[derive(Clone, Debug)]
+pub struct Kernels {
+    /// The shader.
+    pub shader: &'static Shader,
+    /// Name and value of each `const` that the shader expects above its first line.
+    pub constants: Vec<(&'static str, Constant)>,
 }
 
 impl Kernels {
-    fn dispatch(&self, entry: &'static str, bindings: Vec<Binding>, grid: [u32; 3]) -> Dispatch {
+    /// A launch of the `@compute` function `entry` on `bindings`, binding 0 first, in a grid of workgroups.
+    pub fn dispatch(&self, entry: &'static str, bindings: Vec<Binding>, grid: [u32; 3]) -> Dispatch {
         let kernel = Kernel { shader: self.shader, entry, constants: self.constants.clone() };
         Dispatch { kernel, bindings, grid, multiply_adds: 0, task: None }
     }

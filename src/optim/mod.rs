@@ -1,5 +1,6 @@
-//! Floor 6: optimisers. One dispatch per step and window updates every parameter of the model, each at the learning rate of its
-//! layer and group, which it reads from a table that the host rewrites every step.
+//! Floor 6: optimisers. One dispatch per step and window updates every parameter of the model, each
+//! at the learning rate of its layer and group, which it reads from a table that the host rewrites
+//! every step.
 
 mod optimizer;
 mod rule;

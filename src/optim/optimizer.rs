@@ -44,7 +44,8 @@ impl Optimizer {
     /// [`crate::ops::sums::Sums`]) says that a loss was not finite.
     ///
     /// # Errors
-    /// [`crate::error::Error::Capacity`] or [`crate::error::Error::Device`] where the device has no room or refuses a kernel.
+    /// [`crate::error::Error::Capacity`] or [`crate::error::Error::Device`] where the device has no
+    /// room or refuses a kernel.
     ///
     /// # Panics
     /// If the update was recorded for parameters that lie otherwise.
@@ -118,14 +119,15 @@ impl Optimizer {
         }
     }
 
-    /// The rows of the layer table: the layers and groups that occur among the parameters, by layer and then by group.
+    /// The rows of the layer table: the layers and groups that occur among the parameters, by layer
+    /// and then by group.
     pub fn rows(&self) -> &[Row] {
         self.update.rows()
     }
 
-    /// Scales the learning rate of the row at `row` in [`Optimizer::rows`] from the next step on. At 0 the row is frozen: its
-    /// parameters and moments do not change at all, and its gradients count neither in the norm for clipping nor in
-    /// [`LayerNorms`].
+    /// Scales the learning rate of the row at `row` in [`Optimizer::rows`] from the next step on.
+    /// At 0 the row is frozen: its parameters and moments do not change at all, and its gradients
+    /// count neither in the norm for clipping nor in [`LayerNorms`].
     ///
     /// # Panics
     /// If there is no such row, or `scale` is negative or not finite.

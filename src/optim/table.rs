@@ -1,13 +1,16 @@
-//! What the host writes before each step: the numbers of the step, and a row of the layer table for each layer and group.
+//! What the host writes before each step: the numbers of the step, and a row of the layer table for
+//! each layer and group.
 
 use super::{Rule, Settings};
 use crate::tape::{Declared, Group};
 use std::collections::BTreeSet;
 
-/// Where the layer table starts after the step's own numbers: the offset alignment of every WebGPU device.
+/// Where the layer table starts after the step's own numbers: the offset alignment of every WebGPU
+/// device.
 pub(super) const TABLE_OFFSET: usize = 256;
 
-/// A row of the layer table: the parameters of one layer and group, which share a learning rate and a weight decay.
+/// A row of the layer table: the parameters of one layer and group, which share a learning rate and
+/// a weight decay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Row {
     /// Position in the model's list of layers.

@@ -13,17 +13,19 @@ static CLIP: Shader = Shader::built_in("clip", include_str!("../../shaders/clip.
 /// Every shader of the optimisers, for checks that need no device.
 pub const SHADERS: &[&Shader] = &[&UPDATE, &CLIP];
 
-/// Invocations in a workgroup of the update, which takes four runs. 64 stream about 10 % slower on llvmpipe.
+/// Invocations in a workgroup of the update, which takes four runs. 64 stream about 10 % slower on
+/// llvmpipe.
 const LANES: usize = 256;
 
 /// Invocations that own a run together: a vec4 each of a block.
 const RUN_LANES: usize = BLOCK / 4;
 
-/// Blocks of a run at most. On llvmpipe 1 takes 1.7 times as long as 16; with more, a small model would have too few runs to fill a
-/// GPU.
+/// Blocks of a run at most. On llvmpipe 1 takes 1.7 times as long as 16; with more, a small model
+/// would have too few runs to fill a GPU.
 const MOST_BLOCKS: usize = 16;
 
-/// Blocks whose gradients a workgroup of `clip.squares` sums, and its invocations, each of which leaves a sum.
+/// Blocks whose gradients a workgroup of `clip.squares` sums, and its invocations, each of which
+/// leaves a sum.
 const BLOCKS_PER_CLIP: usize = 16;
 const CLIP_LANES: usize = 64;
 
@@ -48,7 +50,8 @@ pub enum Operand {
     Runs(usize),
     /// The layer of each run, over all windows.
     RunLayers,
-    /// The factor of clipping, then the sums of each invocation of all runs where layer norms are asked for.
+    /// The factor of clipping, then the sums of each invocation of all runs where layer norms are
+    /// asked for.
     Sums,
     /// The sums of each layer.
     LayerSums,
@@ -128,7 +131,8 @@ impl Update {
         &self.settings
     }
 
-    /// The rows of the layer table: the layers and groups that occur among the parameters, by layer and then by group.
+    /// The rows of the layer table: the layers and groups that occur among the parameters, by layer
+    /// and then by group.
     pub fn rows(&self) -> &[Row] {
         &self.rows
     }

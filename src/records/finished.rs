@@ -70,7 +70,7 @@ fn histories(rows: Vec<LayerRow>, noise: Vec<NoiseRow>) -> Vec<LayerHistory> {
 }
 
 impl Finished {
-    /// Reads the run in `dir` if it is finished, and was made by `config` from images of the fingerprint `data` where that is
+    /// Reads the run in `dir` if it is finished, and was made by `config` from examples of the fingerprint `data` where that is
     /// given.
     ///
     /// # Errors
@@ -79,7 +79,7 @@ impl Finished {
         let finished = Self::load_from(dir, arm, config, |path| fs::read(path))?;
         match (finished.as_ref().and_then(|run| run.summary.data_crc32), data) {
             (Some(found), Some(data)) if found != data => {
-                let message = "holds a run with other images; choose another directory or remove it";
+                let message = "holds a run with other examples; choose another directory or remove it";
                 Err(Error::option(dir.display().to_string(), message))
             }
             _ => Ok(finished),

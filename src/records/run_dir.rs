@@ -219,7 +219,7 @@ impl Observer for RunDir {
         self.lock.check()?;
         self.layers = layers.to_vec();
         self.steps = steps;
-        // Only now are the images known to be those of the checkpoint, if there is one.
+        // Only now are the examples known to be those of the checkpoint, if there is one.
         let text = toml::to_string(&self.config).expect("every option has a TOML form");
         write_whole(&self.dir.join(CONFIG), text.as_bytes())
     }

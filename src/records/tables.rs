@@ -147,7 +147,7 @@ pub(crate) fn offset_of_row(bytes: &[u8], place: usize) -> u64 {
 pub(crate) type Curve = Vec<(f64, f64)>;
 
 /// Training loss and score over the intervals among `rows`. One that the end of an epoch has cut to less than half is taken together with
-/// the one before it: the mean over so few images would stick out.
+/// the one before it: the mean over so few examples would stick out.
 pub(crate) fn training_curves(rows: &[MetricsRow]) -> (Curve, Curve) {
     struct Point {
         steps: f64,

@@ -82,7 +82,7 @@ pub fn holm(p: &[f64]) -> Vec<f64> {
     adjusted
 }
 
-/// Cochran's Q: whether some of k classifiers are right more often than others on the same images.
+/// Cochran's Q: whether some of k classifiers are right more often than others on the same examples.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Cochran {
     /// The statistic.
@@ -93,18 +93,18 @@ pub struct Cochran {
     pub p: f64,
 }
 
-/// The test over `right`: for each classifier, whether it is right on each image. `None` for fewer than two classifiers, or where
-/// they agree on every image.
+/// The test over `right`: for each classifier, whether it is right on each example. `None` for fewer than two classifiers, or where
+/// they agree on every example.
 pub fn cochran(right: &[Vec<bool>]) -> Option<Cochran> {
     let k = right.len();
-    let images = right.first()?.len();
-    if right.iter().any(|right| right.len() != images) {
+    let examples = right.first()?.len();
+    if right.iter().any(|right| right.len() != examples) {
         return None;
     }
     let by_classifier: Vec<f64> = right.iter().map(|r| r.iter().filter(|&&r| r).count() as f64).collect();
-    let by_image = (0..images).map(|i| right.iter().filter(|r| r[i]).count() as f64);
+    let by_example = (0..examples).map(|i| right.iter().filter(|r| r[i]).count() as f64);
     let (mut total, mut squares) = (0.0, 0.0);
-    by_image.for_each(|count| {
+    by_example.for_each(|count| {
         total += count;
         squares += count * count;
     });
@@ -122,15 +122,15 @@ pub fn cochran(right: &[Vec<bool>]) -> Option<Cochran> {
 /// McNemar's test between two classifiers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct McNemar {
-    /// Images that only the first has right.
+    /// Examples that only the first has right.
     pub only_first: usize,
-    /// Images that only the second has right.
+    /// Examples that only the second has right.
     pub only_second: usize,
-    /// Two-sided p: exact below 25 such images, else chi-squared with continuity correction.
+    /// Two-sided p: exact below 25 such examples, else chi-squared with continuity correction.
     pub p: f64,
 }
 
-/// The test over whether each of the classifiers is right on each image.
+/// The test over whether each of the classifiers is right on each example.
 pub fn mcnemar(first: &[bool], second: &[bool]) -> McNemar {
     let count = |wanted: (bool, bool)| first.iter().zip(second).filter(|&(&a, &b)| (a, b) == wanted).count();
     let (only_first, only_second) = (count((true, false)), count((false, true)));

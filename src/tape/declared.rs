@@ -15,7 +15,8 @@ pub enum Init {
     Uniform(f64),
 }
 
-/// What a tensor is to its layer. The parameters of one layer and group share a learning rate and a weight decay.
+/// What a tensor is to its layer. The parameters of one layer and group share a learning rate and a
+/// weight decay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Group {
     /// A weight that multiplies activations.

@@ -40,7 +40,7 @@ impl Task {
     pub fn of(config: &Config, data: &Splits) -> Result<Self> {
         config.check()?;
         let form = data.train.form();
-        let model = nn::named(&config.model.name)?;
+        let model = Arc::new(nn::named(&config.model.name)?);
         model.accepts(&form)?;
         let objective = objective_for(&form, config.training.objective())?;
         Ok(Self { config: config.clone(), model, data: data.clone(), objective, curriculum: None })

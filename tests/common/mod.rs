@@ -1,7 +1,6 @@
 //! What several test files share.
 #![allow(dead_code)]
 
-pub mod compare;
 pub mod rows;
 
 use lerac::gpu::{AdapterChoice, Dialect, Gpu, GpuOptions, Lanes, adapters};

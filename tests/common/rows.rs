@@ -1,144 +1,12 @@
 //! The op table: one row per operation and shape. The kernels are held against the references by it, the references against
 //! finite differences, and the benches time it.
 
-use lerac::gpu::Dialect;
+use lerac::checks::{CONTROLS, Row};
 use lerac::ops::batch_norm::{Activation, After, MOMENTUM, Norm};
 use lerac::ops::{self, conv2d, max_pool::Window};
-use lerac::tape::{Choices, Declared, Group, Init, Mode, ParamId, Tape, Target, Var, Variant};
+use lerac::tape::{Declared, Group, Init};
 use lerac::tensor::Shape;
-use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
 use std::collections::BTreeMap;
-
-/// sigma of the blur, seed and step of dropout: what the rows' references assume.
-pub const CONTROLS: lerac::tape::Controls =
-    lerac::tape::Controls { step: 3, seed: 7, sigma: 0.8, pass: 0, mix: 0.75, filled: 0, examples: 0, reserved: 0 };
-
-type Record = Box<dyn Fn(&mut Tape, &str, &[Var], &[ParamId]) -> Var + Send + Sync>;
-type Forward = Box<dyn Fn(&[Vec<f64>]) -> Vec<f64> + Send + Sync>;
-type Backward = Box<dyn Fn(&[Vec<f64>], &[f64]) -> Vec<Vec<f64>> + Send + Sync>;
-
-/// An operation at one shape.
-pub struct Row {
-    pub name: String,
-    /// Shapes of the activations it reads.
-    pub inputs: Vec<Shape>,
-    /// Shapes of the parameters it reads.
-    pub params: Vec<Shape>,
-    pub record: Record,
-    /// y of inputs and parameters, in this order.
-    pub forward: Forward,
-    /// The gradient of each of them, from dy.
-    pub backward: Backward,
-    /// Whether y is linear in each input.
-    pub linear: bool,
-    /// Whether it ends in an activation that some element of y passes, and that could hide NaN.
-    pub activates: bool,
-    /// Multiply-adds of the forward pass, for benches; 0 where bytes count.
-    pub multiply_adds: u64,
-    /// How large the values are.
-    pub gain: f64,
-    /// How far from 0 the first input's values lie.
-    pub offset: f64,
-}
-
-/// The identity of one element, of no particular kind: what rows are unless they say otherwise.
-impl Default for Row {
-    fn default() -> Self {
-        Self {
-            name: "identity".into(),
-            inputs: vec![[1].into()],
-            params: vec![],
-            record: Box::new(|_, _, x, _| x[0]),
-            forward: Box::new(|v| v[0].clone()),
-            backward: Box::new(|_, dy| vec![dy.to_vec()]),
-            linear: false,
-            activates: false,
-            multiply_adds: 0,
-            gain: 1.0,
-            offset: 0.0,
-        }
-    }
-}
-
-impl Row {
-    /// Fixed values for inputs and parameters: distinct and evenly spread, so that no maximum is close and nothing lies near 0. Those
-    /// with an offset are multiples of 1/64, so that f32 holds them, and the mean of a power of two of them, exactly.
-    pub fn values(&self) -> Vec<Vec<f64>> {
-        let shapes = self.inputs.iter().chain(&self.params);
-        let value = |i: usize, v: f64| match self.offset {
-            offset if i == 0 && offset != 0.0 => offset + (v * self.gain * 64.0).round() / 64.0,
-            _ => f64::from((v * self.gain) as f32),
-        };
-        let values = |(i, shape): (usize, &Shape)| {
-            spread(shape.count(), i as u64).into_iter().map(|v| value(i, v)).collect::<Vec<f64>>()
-        };
-        shapes.enumerate().map(values).collect()
-    }
-
-    /// The operation alone on `tape`, which is empty, its gradient seeded; x, and y.
-    pub fn on(&self, mut tape: Tape) -> (Tape, Vec<Var>, Var) {
-        let leaf = |(i, shape): (usize, &Shape)| tape.leaf(&format!("x{i}"), shape.clone(), true);
-        let inputs: Vec<_> = self.inputs.iter().enumerate().map(leaf).collect();
-        let params = declare(&mut tape, &self.params);
-        let y = (self.record)(&mut tape, "op", &inputs, &params);
-        tape.seed_gradient(y);
-        (tape, inputs, y)
-    }
-
-    /// An empty tape for each way to compute the row, with what a test's name says of it: one per variant of its tasks, or per target
-    /// where that has kernels of its own.
-    pub fn ways(&self) -> Vec<(Tape, String)> {
-        let [gpu, processor] = Target::ALL.map(|target| Tape::new(Mode::Train).with_target(target));
-        let usual = self.on(gpu.clone()).0;
-        let of_variant = |variant: Variant| {
-            let tasks = usual.tasks().map(|(_, task)| task).filter(|task| task.variants.contains(&variant));
-            let choices = Choices(tasks.map(|task| (task.name.clone(), variant)).collect());
-            (!choices.is_empty()).then(|| (gpu.clone().with_choices(choices), format!(", {variant}")))
-        };
-        let ways: Vec<_> = Variant::ALL.into_iter().filter_map(of_variant).collect();
-        if !ways.is_empty() {
-            return ways;
-        }
-        let kernels = |tape: &Tape| {
-            let tape = self.on(tape.clone()).0;
-            let dispatches = tape.forward().into_iter().chain(tape.backward());
-            dispatches
-                .map(|(_, dispatch)| dispatch.kernel.wgsl(Dialect::PLAIN) + dispatch.kernel.entry)
-                .collect::<Vec<_>>()
-        };
-        match kernels(&gpu) == kernels(&processor) {
-            true => vec![(gpu, String::new())],
-            false => vec![(gpu, String::new()), (processor, ", for processors".into())],
-        }
-    }
-
-    /// Fixed weights for y: the loss is their sum of products.
-    pub fn weights(&self, count: usize) -> Vec<f64> {
-        spread(count, 100)
-    }
-}
-
-/// `count` distinct values in -1.53..1.47, none 0, exactly representable as f32, in random order.
-pub fn spread(count: usize, seed: u64) -> Vec<f64> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut values: Vec<f64> =
-        (0..count).map(|i| f64::from(((i as f64 + 0.5) / count as f64 * 3.0 - 1.53) as f32)).collect();
-    for i in (1..count).rev() {
-        values.swap(i, rng.random_range(0..=i));
-    }
-    values
-}
-
-/// Declares `shapes` as parameters of one layer.
-pub fn declare(tape: &mut Tape, shapes: &[Shape]) -> Vec<ParamId> {
-    let declare = |(i, shape): (usize, &Shape)| {
-        let name = format!("p{i}");
-        tape.parameter(Declared { name, shape: shape.clone(), init: Init::Zeros, layer: 0, group: Group::Weight })
-    };
-    shapes.iter().enumerate().map(declare).collect()
-}
 
 fn relu(shape: Shape) -> Row {
     // The only value of a single element is negative.
@@ -146,11 +14,36 @@ fn relu(shape: Shape) -> Row {
     Row {
         name: format!("relu {shape}"),
         inputs: vec![shape],
+        params: vec![],
         record: Box::new(|tape, name, x, _| ops::relu::relu(tape, name, x[0])),
         forward: Box::new(|v| ops::relu::reference::forward(&v[0])),
         backward: Box::new(|v, dy| vec![ops::relu::reference::backward(&v[0], dy)]),
+        buffers: vec![],
+        linear: false,
         activates,
-        ..Row::default()
+        multiply_adds: 0,
+        gain: 1.0,
+        offset: 0.0,
+    }
+}
+
+/// Values as large as `gain` times 1.5.
+fn gelu(shape: Shape, gain: f64) -> Row {
+    // The only value of a single element is negative.
+    let activates = shape.count() > 1;
+    Row {
+        name: format!("gelu {shape} up to {}", 1.5 * gain),
+        inputs: vec![shape],
+        params: vec![],
+        record: Box::new(|tape, name, x, _| ops::gelu::gelu(tape, name, x[0])),
+        forward: Box::new(|v| ops::gelu::reference::forward(&v[0])),
+        backward: Box::new(|v, dy| vec![ops::gelu::reference::backward(&v[0], dy)]),
+        buffers: vec![],
+        linear: false,
+        activates,
+        multiply_adds: 0,
+        gain,
+        offset: 0.0,
     }
 }
 
@@ -158,13 +51,19 @@ fn add(shape: Shape) -> Row {
     Row {
         name: format!("add {shape}"),
         inputs: vec![shape.clone(), shape],
+        params: vec![],
         record: Box::new(|tape, name, x, _| ops::add::add(tape, name, x[0], x[1])),
         forward: Box::new(|v| ops::add::reference::forward(&v[0], &v[1])),
         backward: Box::new(|_, dy| {
             let (da, db) = ops::add::reference::backward(dy);
             vec![da, db]
         }),
-        ..Row::default()
+        buffers: vec![],
+        linear: false,
+        activates: false,
+        multiply_adds: 0,
+        gain: 1.0,
+        offset: 0.0,
     }
 }
 
@@ -173,10 +72,16 @@ fn max_pool(shape: [usize; 4], window: Window) -> Row {
     Row {
         name: format!("max_pool {shape:?} {window:?}"),
         inputs: vec![shape.into()],
+        params: vec![],
         record: Box::new(move |tape, name, x, _| ops::max_pool::max_pool(tape, name, x[0], window)),
         forward: Box::new(move |v| ops::max_pool::reference::forward(&v[0], h, w, window)),
         backward: Box::new(move |v, dy| vec![ops::max_pool::reference::backward(&v[0], dy, h, w, window)]),
-        ..Row::default()
+        buffers: vec![],
+        linear: false,
+        activates: false,
+        multiply_adds: 0,
+        gain: 1.0,
+        offset: 0.0,
     }
 }
 
@@ -191,14 +96,19 @@ fn mean_pool(shape: [usize; 4], kernel: usize, stride: usize) -> Row {
             format!("mean_pool {shape:?} {kernel}/{stride}")
         },
         inputs: vec![shape.into()],
+        params: vec![],
         record: Box::new(move |tape, name, x, _| match global {
             true => ops::mean_pool::global_mean_pool(tape, name, x[0]),
             false => ops::mean_pool::mean_pool(tape, name, x[0], kernel, stride),
         }),
         forward: Box::new(move |v| ops::mean_pool::reference::forward(&v[0], [h, w], window, stride)),
         backward: Box::new(move |_, dy| vec![ops::mean_pool::reference::backward(dy, n * c, [h, w], window, stride)]),
+        buffers: vec![],
         linear: true,
-        ..Row::default()
+        activates: false,
+        multiply_adds: 0,
+        gain: 1.0,
+        offset: 0.0,
     }
 }
 
@@ -208,11 +118,16 @@ fn blur(shape: [usize; 4]) -> Row {
     Row {
         name: format!("blur {shape:?}"),
         inputs: vec![shape.into()],
+        params: vec![],
         record: Box::new(|tape, name, x, _| ops::blur::blur(tape, name, x[0])),
         forward: Box::new(move |v| ops::blur::reference::forward(&v[0], h, w, sigma)),
         backward: Box::new(move |_, dy| vec![ops::blur::reference::forward(dy, h, w, sigma)]),
+        buffers: vec![],
         linear: true,
-        ..Row::default()
+        activates: false,
+        multiply_adds: 0,
+        gain: 1.0,
+        offset: 0.0,
     }
 }
 
@@ -222,11 +137,16 @@ fn dropout(shape: Shape, p: f64) -> Row {
     Row {
         name: format!("dropout {shape} {p}"),
         inputs: vec![shape],
+        params: vec![],
         record: Box::new(move |tape, name, x, _| ops::dropout::dropout(tape, name, x[0], p, SALT)),
         forward: Box::new(move |v| apply(&v[0])),
         backward: Box::new(move |_, dy| vec![apply(dy)]),
+        buffers: vec![],
         linear: true,
-        ..Row::default()
+        activates: false,
+        multiply_adds: 0,
+        gain: 1.0,
+        offset: 0.0,
     }
 }
 
@@ -235,11 +155,16 @@ fn mixup(shape: [usize; 4]) -> Row {
     Row {
         name: format!("mixup {shape:?}"),
         inputs: vec![shape.into()],
+        params: vec![],
         record: Box::new(|tape, name, x, _| ops::mixup::mixup(tape, name, x[0])),
         forward: Box::new(move |v| mixed(&v[0])),
         backward: Box::new(move |_, dy| vec![mixed(dy)]),
+        buffers: vec![],
         linear: true,
-        ..Row::default()
+        activates: false,
+        multiply_adds: 0,
+        gain: 1.0,
+        offset: 0.0,
     }
 }
 
@@ -255,8 +180,12 @@ fn linear(n: usize, c: usize, o: usize) -> Row {
             let (dx, dw, dbias) = ops::linear::reference::backward(&v[0], &v[1], dy, extent);
             vec![dx, dw, dbias]
         }),
+        buffers: vec![],
+        linear: false,
+        activates: false,
         multiply_adds: (n * c * o) as u64,
-        ..Row::default()
+        gain: 1.0,
+        offset: 0.0,
     }
 }
 
@@ -276,6 +205,7 @@ fn product(equation: &'static str, a: &[usize], b: &[usize]) -> Row {
     Row {
         name: format!("product {equation} {} x {}", shapes[0], shapes[1]),
         inputs: shapes.to_vec(),
+        params: vec![],
         record: Box::new(move |tape, name, x, _| ops::product::product(tape, name, equation, x[0], x[1])),
         forward: Box::new(move |v| {
             let [a, b] = values(v);
@@ -286,9 +216,12 @@ fn product(equation: &'static str, a: &[usize], b: &[usize]) -> Row {
             let (da, db) = ops::product::reference::backward(equation, [&a, &b], dc, [&backward[0], &backward[1]]);
             vec![da, db]
         }),
+        buffers: vec![],
         linear: true,
+        activates: false,
         multiply_adds: terms.values().product::<usize>() as u64,
-        ..Row::default()
+        gain: 1.0,
+        offset: 0.0,
     }
 }
 
@@ -331,10 +264,13 @@ fn batch_norm_of_first(c: usize, shape: [usize; 4], activation: Activation, resi
         }),
         forward: Box::new(forward),
         backward: Box::new(backward),
+        buffers: vec![],
+        linear: false,
         activates: activation != Activation::Identity,
+        multiply_adds: 0,
         // Large enough to pass 6.
         gain: if activation == Activation::Relu6 { 6.0 } else { 1.0 },
-        ..Row::default()
+        offset: 0.0,
     }
 }
 
@@ -355,6 +291,7 @@ fn concat([n, c, h, w]: [usize; 4], more: usize) -> Row {
     Row {
         name: format!("concat {:?} and {more} channels", [n, c, h, w]),
         inputs: vec![[n, c, h, w].into(), [n, more, h, w].into()],
+        params: vec![],
         record: Box::new(move |tape, name, x, _| {
             let whole = ops::concat::room(tape, name, [n, c + more, h, w]);
             ops::concat::put(tape, "first", whole, 0, x[0]);
@@ -366,21 +303,34 @@ fn concat([n, c, h, w]: [usize; 4], more: usize) -> Row {
             let (da, db) = ops::concat::reference::backward(dy, extents);
             vec![da, db]
         }),
-        ..Row::default()
+        buffers: vec![],
+        linear: false,
+        activates: false,
+        multiply_adds: 0,
+        gain: 1.0,
+        offset: 0.0,
     }
 }
 
-/// Input, (output channels, kernel), (stride, padding, groups), bias.
+/// Input, (output channels, extent of the square kernel), (stride, padding, groups), bias.
 fn conv(x: [usize; 4], (o, k): (usize, usize), (stride, padding, groups): (usize, usize, usize), bias: bool) -> Row {
-    let options = conv2d::Options { stride, padding, groups };
-    let w = [o, x[1] / groups, k, k];
+    convolution(x, (o, [k, k]), conv2d::Options { groups, ..conv2d::Options::square(stride, padding) }, bias)
+}
+
+/// Input, (output channels, kernel), options, bias.
+fn convolution(x: [usize; 4], (o, [kh, kw]): (usize, [usize; 2]), options: conv2d::Options, bias: bool) -> Row {
+    let conv2d::Options { stride, padding, groups } = options;
+    let w = [o, x[1] / groups, kh, kw];
     let geometry = conv2d::Geometry::new("row", x, w, options);
     let mut params: Vec<Shape> = vec![w.into()];
     params.extend(bias.then(|| Shape::from([o])));
     let [_, _, oh, ow] = geometry.y();
+    let one_or_two = |[h, w]: [usize; 2]| if h == w { h.to_string() } else { format!("{h}x{w}") };
     Row {
         name: format!(
-            "conv2d {x:?} -> {o}, {k}x{k}/{stride}, padding {padding}, groups {groups}{}",
+            "conv2d {x:?} -> {o}, {kh}x{kw}/{}, padding {}, groups {groups}{}",
+            one_or_two(stride),
+            one_or_two(padding),
             if bias { ", bias" } else { "" }
         ),
         inputs: vec![x.into()],
@@ -393,9 +343,12 @@ fn conv(x: [usize; 4], (o, k): (usize, usize), (stride, padding, groups): (usize
             gradients.extend(bias.then_some(dbias));
             gradients
         }),
+        buffers: vec![],
         linear: !bias,
-        multiply_adds: (x[0] * o * oh * ow * w[1] * k * k) as u64,
-        ..Row::default()
+        activates: false,
+        multiply_adds: (x[0] * o * oh * ow * w[1] * kh * kw) as u64,
+        gain: 1.0,
+        offset: 0.0,
     }
 }
 
@@ -403,11 +356,16 @@ fn conv(x: [usize; 4], (o, k): (usize, usize), (stride, padding, groups): (usize
 pub fn rows() -> Vec<Row> {
     use Activation::{Identity, Relu, Relu6};
     let window = |kernel, stride, padding| Window { kernel, stride, padding };
+    let oblong = |stride, padding, groups| conv2d::Options { stride, padding, groups };
     vec![
         relu([1].into()),
         relu([7].into()),
         relu([3, 5, 7, 2].into()),
         relu([4, 64, 33, 31].into()),
+        gelu([1].into(), 1.0),
+        gelu([7].into(), 1.0),
+        gelu([3, 5, 7, 2].into(), 4.0),
+        gelu([4, 64, 33, 31].into(), 20.0),
         add([1].into()),
         add([2, 3, 5, 7].into()),
         max_pool([2, 3, 8, 8], window(2, 2, 0)),
@@ -558,6 +516,19 @@ pub fn rows() -> Vec<Row> {
         // For shared tiles: several tiles of rows, of columns and of terms, the last one partial.
         conv([3, 15, 8, 9], (70, 3), (1, 1, 1), true),
         conv([2, 70, 6, 5], (66, 1), (1, 0, 2), false),
+        // Kernels, strides and paddings that differ along the axes: odd rows, whole vec4, groups, several tiles of channels and columns.
+        convolution([2, 3, 7, 5], (5, [3, 1]), oblong([1, 1], [1, 0], 1), true),
+        convolution([1, 4, 6, 9], (6, [1, 5]), oblong([1, 1], [0, 2], 2), false),
+        convolution([2, 4, 13, 11], (6, [7, 3]), oblong([2, 1], [3, 0], 2), true),
+        convolution([2, 3, 9, 14], (9, [1, 3]), oblong([1, 2], [0, 1], 1), false),
+        convolution([1, 3, 8, 16], (20, [3, 1]), oblong([1, 1], [1, 0], 1), false),
+        convolution([2, 5, 8, 12], (4, [3, 3]), oblong([2, 1], [1, 1], 1), false),
+        convolution([2, 5, 5, 16], (7, [3, 3]), oblong([1, 1], [1, 0], 1), true),
+        convolution([1, 2, 10, 13], (3, [2, 4]), oblong([1, 3], [0, 1], 1), false),
+        convolution([1, 2, 13, 10], (3, [4, 2]), oblong([3, 1], [1, 0], 1), false),
+        convolution([3, 6, 4, 8], (6, [3, 3]), oblong([2, 1], [1, 1], 6), false),
+        convolution([3, 5, 6, 6], (10, [1, 1]), oblong([1, 2], [0, 0], 1), true),
+        convolution([2, 33, 5, 20], (40, [1, 7]), oblong([1, 1], [0, 3], 1), false),
         // Slices of several rows in the weight gradient, the last one partial.
         conv([5, 16, 31, 5], (40, 3), (1, 1, 1), false),
     ]
@@ -568,6 +539,7 @@ pub fn large_rows() -> Vec<Row> {
     use Activation::{Identity, Relu};
     vec![
         relu([64, 16, 32, 32].into()),
+        gelu([64, 16, 32, 32].into(), 1.0),
         add([64, 16, 32, 32].into()),
         max_pool([64, 16, 32, 32], Window::square(2)),
         mean_pool([64, 64, 8, 8], 0, 1),

@@ -32,7 +32,7 @@ METHODS = [
     "conventional", "lerac", "lerac-reference", "cbs", "lerac-cbs", "reversed", "shuffled", "uniform", "linear", "logarithmic",
 ]
 # Columns that no second run repeats.
-TIMES = {"images_per_second"}
+TIMES = {"images_per_second", "examples_per_second"}
 FASHION = pathlib.Path("/usr/share/datasets/fashion-mnist")
 
 
@@ -50,6 +50,8 @@ def cases(folders):
         "adamax": "--optimizer adamax --eta 0.003 --schedule step --milestones 0.5,1.5 --schedule-during-curriculum multiply",
         "nesterov": "--nesterov --clip-norm 0.5 --label-smoothing 0.1",
         "plateau": "--schedule plateau --patience 0 --gamma 0.5 --schedule-during-curriculum multiply",
+        "cosine after the curriculum": "--schedule cosine --final-rate 1e-3",
+        "steps after the curriculum": "--schedule step --milestones 0.5,1.5",
         "mixup": "--mixup 0.3",
         "passes": "--micro-batch 4",
         "host augmentation": "--random-resized-crop 0.3 --jitter 0.3,0.3,0.3 --cutout 8",

@@ -33,7 +33,7 @@ def blur(y, sigma):
 
 
 class Net:
-    """A pass over parameters by name, which keeps the running statistics that batch norm leaves behind."""
+    """A pass over parameters by name, which keeps the running statistics that batch norm makes."""
 
     def __init__(self, tensors, sigma):
         self.tensors, self.sigma, self.kept = tensors, sigma, {}
@@ -127,7 +127,8 @@ def main(directory):
         step = load_file(directory / f"step-{record['step']:04}.safetensors")
         parameters = {name: weights[name] for name in entries}
         state = {name: tensor for name, tensor in weights.items() if name not in entries}
-        arguments = (model, step["images"], step["labels"].astype(int), trace["goal"], record["sigma"])
+        labels = step["target.number"] if "loss" in trace["goal"] else step["target.label"].astype(int)
+        arguments = (model, step["input.image"], labels, trace["goal"], record["sigma"])
         (loss, kept), gradients = jax.value_and_grad(loss_of, has_aux=True)(parameters, state, *arguments)
         compare(f"step {record['step']}: loss", jnp.float32(record["loss"]), loss)
         for name, entry in entries.items():

@@ -1,8 +1,9 @@
 //! For linear operations, <f(x), y> = <x, f*(y)>: the kernels' backward is the adjoint of the kernels' forward, whatever the
 //! references say.
 
-use crate::common::rows::{CONTROLS, Row, rows, spread};
+use crate::common::rows::rows;
 use crate::common::{Test, test};
+use lerac::checks::{CONTROLS, Row, spread};
 use lerac::gpu::{BufferRange, Gpu};
 use lerac::tape::{Program, Storage, Tape, Var};
 use std::sync::Arc;

@@ -2,15 +2,17 @@
 
 use crate::commands::{refusal, stdout};
 use crate::common::{Test, test};
-use crate::training::Kept;
-use lerac::data::{AGES, Source, Splits};
+use crate::training::{Kept, resume, run};
+use lerac::data::{PictureSplits, Source};
+use lerac::error::Error;
 use lerac::gpu::Gpu;
+use lerac::nn::objective::{Answer, Better, Scores};
 use lerac::ops::regression::Loss;
-use lerac::train::{
-    Checkpoint, Config, EpochRecord, Measure, Method, Outcome, Prediction, ScheduleKind, TestResult, resume, run,
-};
+use lerac::train::{Checkpoint, Config, EpochRecord, Method, Outcome, ScheduleKind};
 use std::path::Path;
 use tempfile::TempDir;
+
+const AGES: &str = "utkface-age";
 
 /// Faces, as it were, named as UTKFace's are: the older, the brighter.
 fn faces() -> TempDir {
@@ -23,9 +25,9 @@ fn faces() -> TempDir {
     dir
 }
 
-fn opened(dir: &TempDir) -> Splits {
+fn opened(dir: &TempDir) -> PictureSplits {
     let source = Source { name: AGES, dir: Some(dir.path()), image_size: Some(16), ..Source::default() };
-    source.open(&mut |_| ()).unwrap()
+    source.open_pictures(&mut |_| ()).unwrap()
 }
 
 /// No batch norm, so that a batch may be cut in passes; the rate falls where an epoch is not much better.
@@ -45,13 +47,13 @@ fn config(loss: Loss) -> Config {
     })
 }
 
-/// |prediction - label| of each test image.
-fn errors(outcome: &Outcome<'_>) -> Vec<f64> {
-    let error = |(label, prediction): &(u32, Prediction)| match prediction {
-        Prediction::Number(years) => (f64::from(*years) - f64::from(*label)).abs(),
-        Prediction::Class(_) => panic!("ages are no classes"),
+/// |prediction - age| of each test image.
+fn errors(outcome: &Outcome) -> Vec<f64> {
+    let error = |answer: &(Answer, Answer)| match answer {
+        (Answer::Whole(age), Answer::Number(years)) => (f64::from(*years) - f64::from(*age)).abs(),
+        other => panic!("{other:?}"),
     };
-    outcome.predictions.iter().map(error).collect()
+    outcome.answers.iter().map(error).collect()
 }
 
 fn mean(values: &[f64]) -> f64 {
@@ -66,9 +68,10 @@ fn ages_are_learnt(gpu: &Gpu) {
     for loss in [Loss::L1, Loss::Mse] {
         let (config, mut kept) = (config(loss), Kept::default());
         let outcome = run(gpu, &config, &data, &mut kept).unwrap();
-        let TestResult::Years { test_mae, median_mae, validation_mae } = outcome.summary.result else {
-            panic!("{:?}", outcome.summary.result)
-        };
+        let score = |key: &str| outcome.summary.scores[key];
+        let (test_mae, median_mae, validation_mae) = (score("test_mae"), score("median_mae"), score("validation_mae"));
+        assert_eq!((outcome.summary.scores.len(), outcome.summary.test()), (3, test_mae));
+        assert_eq!(outcome.summary.baseline.as_ref().map(|baseline| baseline.value), Some(median_mae));
         approx::assert_relative_eq!(test_mae, mean(&errors(&outcome)), max_relative = 1e-5);
         // 160 ages to train on: the middle one, and how far the 40 others are from it.
         let mut ages = data.train.labels.clone();
@@ -77,9 +80,9 @@ fn ages_are_learnt(gpu: &Gpu) {
         assert_eq!(median_mae, mean(&off));
         assert!(test_mae < 0.5 * median_mae, "{loss:?}: {test_mae} years off, the median {median_mae}");
         // The least error of an epoch is the best, and the first of equals.
-        let validation: Vec<f64> = kept.epochs.iter().map(|epoch| epoch.validation_score.unwrap().value).collect();
+        let validation: Vec<f64> = kept.epochs.iter().map(|epoch| epoch.validation.as_ref().unwrap().value()).collect();
         let least = validation.iter().copied().fold(f64::INFINITY, f64::min);
-        assert_eq!(validation_mae, Some(least));
+        assert_eq!((validation_mae, outcome.summary.validation()), (least, Some(least)));
         let first = validation.iter().position(|&error| error == least).unwrap();
         assert_eq!(outcome.summary.best_epoch, first as u64 + 1, "{validation:?}");
         assert!(validation[0] > 1.2 * least, "{validation:?}: the first epoch is as good as any");
@@ -88,8 +91,9 @@ fn ages_are_learnt(gpu: &Gpu) {
             let checkpoint = Checkpoint::from_bytes("checkpoint".as_ref(), &checkpoint.to_bytes()).unwrap();
             let mut again = Kept::default();
             let resumed = resume(gpu, &config, &data, &checkpoint, &mut again).unwrap();
-            assert_eq!((resumed.summary.result, &resumed.predictions), (outcome.summary.result, &outcome.predictions));
-            let scores = |epochs: &[EpochRecord]| epochs.iter().map(|epoch| epoch.train_score).collect::<Vec<_>>();
+            assert_eq!((&resumed.summary.scores, &resumed.answers), (&outcome.summary.scores, &outcome.answers));
+            let scores =
+                |epochs: &[EpochRecord]| -> Vec<Scores> { epochs.iter().map(|epoch| epoch.training.clone()).collect() };
             assert!(scores(&kept.epochs).ends_with(&scores(&again.epochs)), "{:?}", again.epochs);
         }
         found.push(outcome.summary.test_loss / test_mae);
@@ -128,8 +132,8 @@ fn errors_beyond_all_bounds_are_no_result(gpu: &Gpu) {
         c.training.epochs = 1;
         c.data.train_examples = Some(16);
     });
-    let error = run(gpu, &config, &opened(&dir), &mut Kept::default()).err().expect("weights of 1e5").to_string();
-    assert!(error.contains("the errors over the test images are beyond all bounds"), "{error}");
+    let error = run(gpu, &config, &opened(&dir), &mut Kept::default()).err().expect("weights of 1e5");
+    assert!(matches!(&error, Error::NonFinite(what) if what.contains("beyond all bounds")), "{error}");
 }
 
 /// What no real set is, but a user's may be.
@@ -140,9 +144,10 @@ fn equal_ages_are_defined(gpu: &Gpu) {
     data.test.labels.fill(30);
     let config = config(Loss::L1).with(|c| c.training.epochs = 2);
     let outcome = run(gpu, &config, &data, &mut Kept::default()).unwrap();
-    let TestResult::Years { test_mae, median_mae, .. } = outcome.summary.result else { panic!("ages are numbers") };
+    let (test_mae, median_mae) = (outcome.summary.test(), outcome.summary.scores["median_mae"]);
     assert!(median_mae == 0.0 && test_mae < 10.0, "{test_mae} years off");
-    assert_eq!(outcome.summary.result.measure(), Measure::MeanAbsoluteError);
+    let measure = outcome.summary.measure();
+    assert_eq!((measure.key.as_str(), measure.unit.as_str(), measure.better), ("mae", "years", Better::Less));
 }
 
 fn commands_take_ages() {
@@ -165,11 +170,11 @@ fn commands_take_ages() {
     let (config, weights) = (format!("{out}/config.toml"), format!("{out}/model.safetensors"));
     let from = ["--config", config.as_str(), "--init", &weights];
     let found = json(&stdout(&[&["eval", "--json"], &from[..]].concat()));
-    for key in ["test_mae", "median_mae", "test_loss", "test_images"] {
+    for key in ["test_mae", "median_mae", "test_loss", "test_examples"] {
         assert_eq!(found[key], summary[key], "{key}");
     }
     let said = stdout(&[&["eval"], &from[..]].concat());
-    assert!(said.contains(" years, were the median age always predicted) over 40 images"), "{said}");
+    assert!(said.contains(" (the median, always predicted: ") && said.contains(" years) of 40 examples"), "{said}");
 
     // The youngest and the oldest as `predict` sees them: the older, the higher.
     let face = |age: u32| {
@@ -192,7 +197,7 @@ fn commands_take_ages() {
     let table = stdout(&[&["compare", "--quiet", "--out", &compared], &grid[..], &options].concat());
     assert!(table.contains("test mean absolute error") && table.contains(" years "), "{table}");
     let report = std::fs::read_to_string(Path::new(&compared).join("report.html")).unwrap();
-    for part in ["test mean absolute error, years", "The median age, always predicted"] {
+    for part in ["test mean absolute error, years", "the median, always predicted, has a mean absolute error of"] {
         assert!(report.contains(part), "the report lacks {part:?}");
     }
     assert!(!report.contains("accuracy"), "the report speaks of accuracy");

@@ -1,6 +1,7 @@
 //! The command line as a user runs it, where it trains.
 
 use crate::common::{Test, test};
+use lerac::data::{Examples, Source};
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -33,8 +34,8 @@ fn training_leaves_its_files() {
     let printed = stdout(&[&["train", "--method", "lerac", "--quiet"], SHORT, &to].concat());
     assert_eq!(printed.lines().count(), 1, "{printed}");
     let summary: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("summary.json")).unwrap()).unwrap();
-    assert_eq!((summary["steps"].as_u64(), summary["test_images"].as_u64()), (Some(20), Some(1000)));
-    for key in ["seconds", "images_per_second", "device_bytes"] {
+    assert_eq!((summary["steps"].as_u64(), summary["test_examples"].as_u64()), (Some(20), Some(1000)));
+    for key in ["seconds", "examples_per_second", "device_bytes"] {
         assert!(summary[key].as_f64().unwrap() > 0.0, "{key}");
     }
     let rows = |name: &str| std::fs::read_to_string(out.join(name)).unwrap().lines().count();
@@ -167,7 +168,7 @@ fn weights_are_read_again() {
     let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
     let found = json(&stdout(&[&["eval", "--json"], &from[..]].concat()));
     let summary = json(&std::fs::read_to_string(out.join("summary.json")).unwrap());
-    for key in ["test_accuracy", "test_top5", "test_loss", "test_images"] {
+    for key in ["test_accuracy", "test_top5", "test_loss", "test_examples"] {
         assert_eq!(found[key], summary[key], "{key}");
     }
     // A batch may be larger than the training set was; the blur is that of the weights' step all the same.
@@ -175,7 +176,7 @@ fn weights_are_read_again() {
     let loss = |value: &serde_json::Value| value["test_loss"].as_f64().unwrap();
     approx::assert_relative_eq!(loss(&batches), loss(&summary), max_relative = 1e-5);
 
-    let set = lerac::data::open("shapes", None).unwrap().test;
+    let set = Source { name: "shapes", ..Source::default() }.open_pictures(&mut |_| ()).unwrap().test;
     let predictions = std::fs::read_to_string(out.join("predictions.csv")).unwrap();
     for (i, row) in predictions.lines().skip(1).take(3).enumerate() {
         let picture = dir.path().join(format!("{i}.png"));
@@ -186,7 +187,7 @@ fn weights_are_read_again() {
         let predict = ["predict", picture.to_str().unwrap(), "--json", "--top", "2", "--batch-size", "500"];
         let line = json(&stdout(&[&predict[..], &from].concat()));
         let predicted: usize = row.rsplit(',').next().unwrap().parse().unwrap();
-        assert_eq!(line["classes"][0]["class"], set.classes()[predicted]);
+        assert_eq!(line["classes"][0]["class"], set.form().classes()[predicted]);
         assert!(line["classes"][0]["probability"].as_f64() >= line["classes"][1]["probability"].as_f64());
         assert_eq!(line["classes"].as_array().unwrap().len(), 2);
     }
@@ -303,7 +304,7 @@ fn folders_are_trained_on() {
     let from = ["--config", config.as_str(), "--init", &weights];
     let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
     let found = json(&stdout(&[&["eval", "--json"], &from[..]].concat()));
-    assert_eq!(found["test_images"].as_u64(), Some(12));
+    assert_eq!(found["test_examples"].as_u64(), Some(12));
     let predictions = String::from_utf8(read(&out, "predictions.csv")).unwrap();
     // The first image of the test set, as the set itself reads it and as `predict` does.
     let picture = format!("{root}/val/above/0.png");
@@ -315,7 +316,7 @@ fn folders_are_trained_on() {
     assert!(table.contains("cnn on imagefolder: "), "{table}");
     let grid = format!("{root}/grid");
     let compared = [&["compare", "--quiet", "--methods", "conventional,lerac", "--out", &grid], &options[..]].concat();
-    assert!(stdout(&compared).contains("12 test images"));
+    assert!(stdout(&compared).contains("12 test examples"));
     let speed =
         json(&stdout(&[&["bench", "loader", "--runs", "1", "--batch-size", "8", "--json"], &data[..]].concat()));
     assert_eq!(speed["rows"][0]["data"], "imagefolder");
@@ -397,7 +398,7 @@ fn what_cannot_be_trained_is_refused() {
     };
     refused(&["--batch-size", "100000"], "--batch-size");
     refused(&["--batch-size", "3000", "--model", "resnet20"], "or less fits");
-    refused(&["--train-images", "100000"], "--train-images");
+    refused(&["--train-images", "100000"], "--train-examples: 100000 examples were asked for");
     refused(&["--validation", "4000"], "--validation");
     refused(&["--cutout", "33"], "--cutout: 33 pixels are more than images of 32x32");
     refused(&["--data", "imagefolder", "--data-dir", "/nowhere"], "--data-dir: there is no directory /nowhere");
@@ -465,8 +466,8 @@ fn traces_hold_every_tensor() {
     let trace: serde_json::Value = serde_json::from_slice(&read("trace.json")).unwrap();
     assert_eq!(trace["steps"].as_array().unwrap().len(), 2);
     assert_eq!(trace["steps"][0]["learning_rates"]["conv1"], 0.1);
-    assert_eq!(first.tensor("images").unwrap().shape(), [8, 3, 32, 32]);
-    assert_eq!(first.tensor("labels").unwrap().shape(), [8]);
+    assert_eq!(first.tensor("input.image").unwrap().shape(), [8, 3, 32, 32]);
+    assert_eq!(first.tensor("target.label").unwrap().shape(), [8]);
     let parameters: Vec<_> =
         trace["parameters"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
     assert_eq!(parameters.len(), 11);

@@ -1,14 +1,16 @@
 //! Ten training steps, each layer at a rate of its own, against numbers made by JAX and optax (`tests/golden/make_fixtures.py`).
 
-use crate::common::compare::assert_close;
 use crate::common::{Test, test};
+use crate::recorded::{OfNumbers, names, of_numbers, prepare, totals};
+use lerac::checks::assert_close;
+use lerac::data::Batch;
 use lerac::gpu::Gpu;
-use lerac::nn::{Conv, Net, NetOptions};
-use lerac::ops::cross_entropy::{Targets, cross_entropy};
+use lerac::nn::objective::Class;
+use lerac::nn::{self, Conv, Net, NetOptions};
 use lerac::ops::max_pool::Window;
-use lerac::ops::metrics::{METRICS, Metrics};
+use lerac::ops::sums::SUMS;
 use lerac::optim::{Optimizer, Rule, Settings, Update};
-use lerac::tape::{Controls, Mode, Program, Storage, Tape, Target};
+use lerac::tape::{Controls, Mode, Program, Storage, Tape, Target, Var};
 use safetensors::SafeTensors;
 
 /// Single precision through ten steps.
@@ -23,6 +25,18 @@ fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&v| f64::from(v)).collect()
 }
 
+fn model(net: &mut Net, x: Var, classes: usize) -> Var {
+    let y = net.conv2d("conv1", x, Conv::same3x3(4, 1));
+    let y = net.batch_norm("bn1", y);
+    let y = net.relu("relu1", y);
+    let y = net.max_pool("pool1", y, Window::square(2));
+    let y = net.conv2d("conv2", y, Conv::same3x3(6, 2));
+    let y = net.batch_norm("bn2", y);
+    let y = net.relu("relu2", y);
+    let y = net.global_mean_pool("pool2", y);
+    net.linear("linear", y, classes)
+}
+
 fn replay(gpu: &Gpu, name: &str, rule: Rule, target: Target) {
     let path = format!("{}/tests/golden/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
     let bytes = std::fs::read(&path).unwrap();
@@ -32,24 +46,13 @@ fn replay(gpu: &Gpu, name: &str, rule: Rule, target: Target) {
     let number = |key: &str| metadata[key].parse::<f64>().unwrap();
     let by_layer: std::collections::HashMap<String, f64> = serde_json::from_str(&metadata["rates"]).unwrap();
 
-    let mut tape = Tape::new(Mode::Train).with_target(target);
-    let x = tape.leaf("images", [8, 3, 8, 8], false);
-    let batch = tape.buffer("batch", 32);
-    let mut net = Net::new(&mut tape, NetOptions::default());
-    let y = net.conv2d("conv1", x, Conv::same3x3(4, 1));
-    let y = net.batch_norm("bn1", y);
-    let y = net.relu("relu1", y);
-    let y = net.max_pool("pool1", y, Window::square(2));
-    let y = net.conv2d("conv2", y, Conv::same3x3(6, 2));
-    let y = net.batch_norm("bn2", y);
-    let y = net.relu("relu2", y);
-    let y = net.global_mean_pool("pool2", y);
-    let logits = net.linear("linear", y, 5);
-    let layers = net.into_layers();
-    cross_entropy(&mut tape, "loss", logits, batch, Targets { smoothing: number("smoothing"), mixed: false });
-
-    let storage = Storage::new(gpu, &tape).unwrap();
-    let program = Program::new(gpu, tape, &storage).unwrap();
+    let objective = Class { target: "label".into(), classes: names(5), label_smoothing: number("smoothing") };
+    let tape = Tape::new(Mode::Train).with_target(target);
+    let form = of_numbers(&[3, 8, 8], 5);
+    let recorded = nn::record(&OfNumbers(model), &form, &objective, 8, tape, NetOptions::default());
+    let layers = &recorded.layers;
+    let storage = Storage::new(gpu, &recorded.tape).unwrap();
+    let program = Program::new(gpu, recorded.tape.clone(), &storage).unwrap();
     for (declared, arena, span) in storage.tensors() {
         let state = declared.name.contains("running");
         let start = if state {
@@ -59,8 +62,7 @@ fn replay(gpu: &Gpu, name: &str, rule: Rule, target: Target) {
         };
         arena.write(gpu, span, &start);
     }
-    let metrics = program.buffer_named(METRICS).unwrap();
-    gpu.write(program.buffer_named(lerac::tape::CONTROLS).unwrap(), 0, &[Controls::default()]);
+    let sums = program.buffer_named(SUMS).unwrap();
     let settings = Settings {
         rule,
         weight_decay: number("decay"),
@@ -69,24 +71,19 @@ fn replay(gpu: &Gpu, name: &str, rule: Rule, target: Target) {
         layer_norms: false,
     };
     let update = Update::new(storage.parameters(), &storage.layout, layers.len(), settings);
-    let mut optimizer = Optimizer::new(gpu, &storage, &metrics, update).unwrap();
+    let mut optimizer = Optimizer::new(gpu, &storage, &sums, update).unwrap();
     let rates: Vec<f64> = layers.iter().map(|layer| by_layer[&layer.name]).collect();
 
     let (images, losses) = (floats(&file, "images"), floats(&file, "loss"));
     let labels: Vec<u32> = bytemuck::pod_collect_to_vec(file.tensor("labels").unwrap().data());
     for step in 0..10 {
-        gpu.write(program.value(x), 0, &images[step * 1536..(step + 1) * 1536]);
-        gpu.write(program.buffer(batch), 0, &labels[step * 8..(step + 1) * 8]);
-        gpu.write(&metrics, 0, &[Metrics::default()]);
+        let images = bytemuck::cast_slice(&images[step * 1536..(step + 1) * 1536]).to_vec();
+        let batch = Batch { columns: vec![images, labels[step * 8..(step + 1) * 8].to_vec()], count: 8, capacity: 8 };
+        prepare(gpu, &program, &recorded, &batch, Controls::default());
         optimizer.prepare(gpu, |row| rates[row.layer]);
         gpu.run(program.forward().iter().chain(program.backward()).chain(optimizer.calls())).unwrap();
-        let read: Vec<Metrics> = gpu.read(&metrics).unwrap();
-        assert_close(
-            &format!("loss of step {step}"),
-            &[read[0].loss() as f32 / 8.0],
-            &[f64::from(losses[step])],
-            TOLERANCE,
-        );
+        let loss = totals(gpu, &program, recorded.sums).values()[0] as f32 / 8.0;
+        assert_close(&format!("loss of step {step}"), &[loss], &[f64::from(losses[step])], TOLERANCE);
         if step == 0 {
             for (declared, span) in storage.parameters().iter().zip(storage.layout.spans()) {
                 let expected = wide(&floats(&file, &format!("gradient0.{}", declared.name)));

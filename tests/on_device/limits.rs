@@ -1,17 +1,22 @@
 //! What does not fit is refused before anything is allocated, with a size that does.
 
 use crate::common::{Test, test};
+use crate::recorded::ten_classes;
 use lerac::error::Error;
 use lerac::gpu::{Access, AdapterChoice, Gpu, GpuOptions, Kernel, Shader};
-use lerac::nn::{self, Task};
+use lerac::nn::objective::{ObjectiveOptions, objective_for};
+use lerac::nn::{self, NetOptions, Recorded};
 use lerac::tape::{Keep, Mode, Program, Storage, Tape, Target};
-use lerac::train::Config;
+
+/// A model of the table on an empty tape, for ten classes of square images.
+fn record(model: &str, side: usize, batch_size: usize, tape: Tape) -> Recorded {
+    let (model, form) = (nn::named(model).unwrap(), ten_classes([3, side, side]));
+    let objective = objective_for(&form, ObjectiveOptions::default()).unwrap();
+    nn::record(&model, &form, &*objective, batch_size, tape, NetOptions::default())
+}
 
 fn refusal(gpu: &Gpu, batch_size: usize) -> Result<(), Error> {
-    let task = Task::new([3, 32, 32], 10);
-    let model = nn::named("cnn").unwrap();
-    let recorded = nn::record(&model, &task, batch_size, Tape::new(Mode::Train), Config::default().net_options());
-    recorded.tape.check(&gpu.limits(), batch_size)
+    record("cnn", 32, batch_size, Tape::new(Mode::Train)).tape.check(&gpu.limits(), batch_size)
 }
 
 fn a_large_batch_is_refused(gpu: &Gpu) {
@@ -24,13 +29,11 @@ fn a_large_batch_is_refused(gpu: &Gpu) {
 }
 
 fn plans_are_what_is_allocated(gpu: &Gpu) {
-    let task = Task::new([3, 32, 32], 10);
-    let model = nn::named("resnet8").unwrap();
-    let recorded = nn::record(&model, &task, 4, Tape::new(Mode::Train), Config::default().net_options());
+    let recorded = record("resnet8", 32, 4, Tape::new(Mode::Train));
     let storage = Storage::new(gpu, &recorded.tape).unwrap();
     let arenas = [&storage.params, &storage.grads, &storage.state];
     let stored: u64 = arenas.iter().flat_map(|arena| arena.windows()).map(|buffer| buffer.bytes()).sum();
-    let kept = [recorded.logits.into()];
+    let kept = [recorded.outputs[0].into()];
     let mut totals = vec![];
     for keep in [Keep::Everything, Keep::Only(&kept)] {
         let plan = recorded.tape.plan(keep, &[]);
@@ -41,16 +44,16 @@ fn plans_are_what_is_allocated(gpu: &Gpu) {
         let shared: Vec<u64> = pool.iter().map(|buffer| buffer.bytes()).collect();
         assert_eq!(recorded.tape.shared_sizes(keep), shared);
         // Evaluation fits into what training shares.
-        let eval = nn::record(&model, &task, 4, Tape::new(Mode::Eval), Config::default().net_options());
-        let beside = eval.tape.plan(Keep::Only(&[]), &shared).working;
+        let eval = record("resnet8", 32, 4, Tape::new(Mode::Eval));
+        let added = eval.tape.plan(Keep::Only(&[]), &shared).working;
         let eval = Program::keeping(gpu, eval.tape, &storage, Keep::Only(&[]), &mut pool).unwrap();
         let all: u64 = eval.all_buffers().map(|buffer| buffer.bytes()).sum();
-        assert_eq!(beside + shared.iter().sum::<u64>(), all);
-        totals.push((allocated, beside));
+        assert_eq!(added + shared.iter().sum::<u64>(), all);
+        totals.push((allocated, added));
     }
-    let [(all, alone), (shared, beside)] = totals[..] else { unreachable!() };
+    let [(all, added), (shared, added_to_shared)] = totals[..] else { unreachable!() };
     assert!(shared < all * 2 / 3, "{shared} bytes with sharing, {all} without");
-    assert!(alone > 0 && beside == 0, "{alone}, {beside}");
+    assert!(added > 0 && added_to_shared == 0, "{added}, {added_to_shared}");
 }
 
 fn an_empty_tape_runs(gpu: &Gpu) {
@@ -94,7 +97,7 @@ fn faults_name_their_place(gpu: &Gpu) {
     refused(wide, &["shader double, double", "70000", "65535"]);
     let few = gpu.call(&kernel(&DOUBLE), &[(x.range(4, 16), Access::Write)], [1, 1, 1]);
     refused(few, &["shader double, double", "bindings of [16] bytes"]);
-    refused(gpu.buffer("a whole library", 1 << 50), &["a whole library", "1125899906842624 bytes", "--batch-size"]);
+    refused(gpu.buffer("a whole library", 1 << 50), &["a whole library", "1125899906842624 bytes", "`batch_size`"]);
     gpu.write(&x, 0, &[3f32; 64]);
     gpu.run([&gpu.call(&kernel(&DOUBLE), &bound(256), [1, 1, 1]).unwrap()]).unwrap();
     assert_eq!(gpu.read::<f32>(&x.whole()).unwrap(), [6.0; 64]);
@@ -120,14 +123,12 @@ fn a_lost_device_says_so(_: &Gpu) {
 
 /// Under WebGPU's default limits a model runs or is refused before its first step, with what to do; which then helps.
 fn every_model_fits_or_is_refused(gpu: &Gpu) {
-    for name in nn::NAMES {
-        let (model, side) = (nn::named(name).unwrap(), nn::usual_side(name));
-        let task = Task::new([3, side, side], 10);
+    for name in nn::MODELS.iter().map(|entry| entry.name) {
+        let side = nn::usual_side(name);
         for target in Target::ALL {
             let check = |batch_size| {
                 let tape = Tape::new(Mode::Train).with_target(target);
-                let recorded = nn::record(&model, &task, batch_size, tape, Config::default().net_options());
-                recorded.tape.check(&gpu.limits(), batch_size)
+                record(name, side, batch_size, tape).tape.check(&gpu.limits(), batch_size)
             };
             for (batch_size, fits) in [(64, true), (1 << 14, false)] {
                 let case = format!("{name} at {batch_size}, {target:?}");

@@ -3,7 +3,7 @@
 use crate::common::{Test, test};
 use lerac::data::shapes;
 use lerac::gpu::Gpu;
-use lerac::train::{Config, Observer, run};
+use lerac::train::{Config, Observer, Task, run};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
@@ -70,7 +70,8 @@ fn memory_stays_flat(gpu: &Gpu) {
         c.data.validation = 16;
     });
     let mut watch = Watch { seen: Vec::with_capacity(steps as usize / 10 + 1), start: None };
-    run(gpu, &config, &shapes(416, 16, 0), &mut watch).unwrap();
+    let task = Task::of(&config, &shapes(416, 16, 0).into()).unwrap();
+    run(gpu, &task, &mut watch).unwrap();
     let &(last, end, bytes, ..) = watch.seen.last().unwrap();
     let at = |wanted: u64| *watch.seen.iter().find(|(step, ..)| *step >= wanted).unwrap();
     let warm = at(WARM).2;
@@ -79,7 +80,7 @@ fn memory_stays_flat(gpu: &Gpu) {
         let seen = || watch.seen.iter().filter(|(step, ..)| steps.contains(step));
         [seen().map(|seen| seen.3).min().unwrap(), seen().map(|seen| seen.4).min().unwrap()]
     };
-    // The first evaluation is behind both halves.
+    // Both halves begin after the first evaluation.
     let middle = (2 * WARM + last) / 2;
     let (before, after) = (least(2 * WARM..middle), least(middle..last + 1));
     let [grown, pieces] = [0, 1].map(|which| after[which] - before[which]);

@@ -12,12 +12,17 @@ mod device;
 mod golden;
 mod limits;
 mod long_runs;
+mod objectives;
+mod observers;
 mod op_table;
 mod operations;
 mod optimisers;
 mod parity;
+mod recorded;
 #[cfg(feature = "cli")]
 mod resuming;
+mod sessions;
+mod sums;
 mod training;
 #[cfg(feature = "cli")]
 mod tuning;
@@ -28,10 +33,14 @@ fn main() {
         op_table::tests(),
         adjoint::tests(),
         operations::tests(),
+        sums::tests(),
         optimisers::tests(),
         golden::tests(),
         parity::tests(),
         training::tests(),
+        sessions::tests(),
+        objectives::tests(),
+        observers::tests(),
         limits::tests(),
         device::tests(),
         long_runs::tests(),

@@ -1,10 +1,9 @@
 //! The fused update: against its f64 reference, against a dispatch per tensor, and in windows.
 
-use crate::common::compare::assert_close;
-use crate::common::rows::spread;
 use crate::common::{Test, in_two_dialects};
+use lerac::checks::{assert_close, spread};
 use lerac::gpu::{Buffer, Gpu};
-use lerac::ops::metrics::Metrics;
+use lerac::ops::sums::Totals;
 use lerac::optim::{LayerNorms, Optimizer, Row, Rule, Settings, Update, reference};
 use lerac::tape::{Declared, Group, Init, Mode, Storage, Tape};
 use lerac::tensor::Shape;
@@ -13,8 +12,8 @@ use lerac::tensor::Shape;
 const RATES: [f64; 3] = [0.01, 1e-3, 0.05];
 const STEPS: i32 = 5;
 
-/// (shape, layer, group) of each tensor: odd sizes, one element, several blocks, several workgroups of the norm. In the second layer
-/// the order of the tensors is not that of the rows.
+/// (shape, layer, group) of each tensor: odd sizes, one element, several blocks, several workgroups
+/// of the norm. In the second layer the order of the tensors is not that of the rows.
 fn tensors() -> Vec<(Shape, usize, Group)> {
     vec![
         ([7, 3, 3, 3].into(), 0, Group::Weight),
@@ -60,16 +59,16 @@ fn narrow(values: &[f64]) -> Vec<f32> {
     values.iter().map(|&v| v as f32).collect()
 }
 
-/// An optimiser of `storage`, and the metrics that it reads.
+/// An optimiser of `storage`, and the sums that it reads.
 fn optimizer(gpu: &Gpu, storage: &Storage, settings: Settings) -> (Optimizer, Buffer) {
-    let metrics = gpu.buffer("metrics", size_of::<Metrics>() as u64).unwrap();
-    gpu.write(&metrics, 0, &[Metrics::default()]);
+    let sums = gpu.buffer("sums", 16).unwrap();
+    gpu.write(&sums, 0, &Totals::zero(1).words());
     let update = Update::new(storage.parameters(), &storage.layout, RATES.len(), settings);
-    (Optimizer::new(gpu, storage, &metrics.whole(), update).unwrap(), metrics)
+    (Optimizer::new(gpu, storage, &sums.whole(), update).unwrap(), sums)
 }
 
-/// Five steps of `optimizer` on `storage`, whose tensors are those numbered `which`; the parameters after them. `before` is called
-/// before each step, which is counted from 1.
+/// Five steps of `optimizer` on `storage`, whose tensors are those numbered `which`; the parameters
+/// after them. `before` is called before each step, which is counted from 1.
 fn steps(
     gpu: &Gpu,
     storage: &Storage,
@@ -94,10 +93,10 @@ fn steps(
 
 /// Five steps at one rate per layer. A loss is not finite after `halt_after` of them.
 fn train(gpu: &Gpu, storage: &Storage, which: &[usize], settings: Settings, halt_after: Option<i32>) -> Vec<Vec<f32>> {
-    let (mut optimizer, metrics) = optimizer(gpu, storage, settings);
+    let (mut optimizer, sums) = optimizer(gpu, storage, settings);
     steps(gpu, storage, which, &mut optimizer, rate_of_layer, |_, step| {
         if halt_after == Some(step - 1) {
-            gpu.write(&metrics, 0, &[Metrics { halted: 1, ..Metrics::default() }]);
+            gpu.write(&sums, 0, &Totals { halted: 1, ..Totals::zero(1) }.words());
         }
     })
 }
@@ -113,7 +112,8 @@ fn rules() -> Vec<Rule> {
     rules
 }
 
-/// The parameters after five steps of the reference. `rate` gives the rate of a row in a step, or none where it is frozen.
+/// The parameters after five steps of the reference. `rate` gives the rate of a row in a step, or
+/// none where it is frozen.
 fn expected(settings: &Settings, rate: impl Fn(&Row, i32) -> Option<f64>) -> Vec<Vec<f64>> {
     let tensors = tensors();
     let mut states: Vec<_> = tensors
@@ -199,14 +199,15 @@ fn equals_windows(gpu: &Gpu) {
     }
 }
 
-/// The layers' norms after one step from known weights, with the rates of the rows scaled by `scale`; and those weights and gradients.
+/// The layers' norms after one step from known weights, with the rates of the rows scaled by
+/// `scale`; and those weights and gradients.
 fn norms_of_a_step(
     gpu: &Gpu,
     storage: &Storage,
     settings: Settings,
     scale: impl Fn(usize) -> f64,
 ) -> (Vec<LayerNorms>, [Vec<Vec<f64>>; 2]) {
-    let (mut optimizer, _metrics) = optimizer(gpu, storage, settings);
+    let (mut optimizer, _sums) = optimizer(gpu, storage, settings);
     (0..optimizer.rows().len()).for_each(|row| optimizer.set_scale(gpu, row, scale(row)));
     let spans = || storage.layout.spans().iter().enumerate();
     let before: Vec<_> = spans().map(|(i, span)| spread(span.count, i as u64)).collect();

@@ -3,19 +3,22 @@
 //! how both sides make up the same numbers).
 
 use crate::common::{Test, test};
+use crate::recorded::{prepare, ten_classes, totals};
+use lerac::data::{Augmentation, Batch};
 use lerac::gpu::Gpu;
-use lerac::nn::{self, NetOptions, Recorded, Task};
+use lerac::nn::objective::{ObjectiveOptions, objective_for};
+use lerac::nn::{self, Model, NetOptions, Recorded};
 use lerac::ops::dropout::reference::hash;
-use lerac::ops::metrics::{METRICS, Metrics};
+use lerac::ops::sums::SUMS;
 use lerac::optim::{Optimizer, Rule, Settings, Update};
-use lerac::tape::{CONTROLS, Controls, Declared, Mode, Program, Storage, Tape, Target};
+use lerac::tape::{Controls, Declared, Mode, Program, Storage, Tape, Target};
 use safetensors::SafeTensors;
 use std::collections::{HashMap, HashSet};
 
 /// Of a tensor's norm.
 const TOLERANCE: f64 = 1e-4;
 
-/// The same after twenty steps.
+/// Of a tensor's norm after twenty steps.
 const STEPS_TOLERANCE: f64 = 1e-3;
 
 /// So many times what rounding moves may be off, where that is more: of what is nearly 0, as the gradient of a bias before a norm, f32
@@ -61,13 +64,14 @@ fn values(declared: &Declared, seed: u32, is_norm: bool) -> Vec<f32> {
     uniform(name, seed, declared.shape.count()).map(|u| of(u) as f32).collect()
 }
 
-/// The words of a batch: labels, draws of images as they are, bytes.
-fn batch(which: &str, seed: u32, n: usize, side: usize) -> Vec<u32> {
+/// A batch of images as they are, with their labels.
+fn batch(which: &str, seed: u32, n: usize, side: usize) -> Batch {
     let labels = hashes(&format!("labels{which}"), seed, n).map(|v| v % CLASSES as u32);
     let bytes: Vec<u8> =
         hashes(&format!("images{which}"), seed, n * 3 * side * side).map(|v| (v >> 24) as u8).collect();
     let words = bytes.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap()));
-    labels.chain(vec![0x80_8000; n]).chain(words).collect()
+    let columns = vec![words.collect(), vec![Augmentation::IDENTITY; n], labels.collect()];
+    Batch { columns, count: n, capacity: n }
 }
 
 /// The norm, and the products with eight vectors of signs.
@@ -141,9 +145,11 @@ struct Setup {
 }
 
 fn record(gpu: &Gpu, model: &str, n: usize, side: usize, mode: Mode) -> Recorded {
-    let task = Task::new([3, side, side], CLASSES);
-    let model = nn::named_for(model, [side, side]).unwrap();
-    nn::record(&model, &task, n, Tape::new(mode).with_target(Target::of(gpu.info())), NetOptions::default())
+    let (model, form) = (nn::named(model).unwrap(), ten_classes([3, side, side]));
+    model.accepts(&form).unwrap();
+    let objective = objective_for(&form, ObjectiveOptions::default()).unwrap();
+    let tape = Tape::new(mode).with_target(Target::of(gpu.info()));
+    nn::record(&model, &form, &*objective, n, tape, NetOptions::default())
 }
 
 fn setup(gpu: &Gpu, model: &str, [side, n]: [usize; 2], seed: u32) -> Setup {
@@ -159,14 +165,13 @@ fn setup(gpu: &Gpu, model: &str, [side, n]: [usize; 2], seed: u32) -> Setup {
 
 impl Setup {
     fn prepare(&self, gpu: &Gpu, program: &Program, recorded: &Recorded, which: &str, seed: u32) {
-        gpu.write(program.buffer(recorded.batch), 0, &batch(which, seed, self.n, self.side));
-        gpu.write(program.buffer_named(CONTROLS).unwrap(), 0, &[Controls { seed, ..Controls::default() }]);
-        gpu.write(program.buffer_named(METRICS).unwrap(), 0, &[Metrics::default()]);
+        let batch = batch(which, seed, self.n, self.side);
+        prepare(gpu, program, recorded, &batch, Controls { seed, ..Controls::default() });
     }
 
     /// The mean loss of the latest pass.
     fn loss(&self, gpu: &Gpu, program: &Program) -> f64 {
-        gpu.read::<Metrics>(&program.buffer_named(METRICS).unwrap()).unwrap()[0].loss() / self.n as f64
+        totals(gpu, program, self.train.sums).values()[0] / self.n as f64
     }
 
     fn tensors(&self, gpu: &Gpu) -> HashMap<String, Vec<f32>> {
@@ -182,7 +187,7 @@ fn both_modes(gpu: &Gpu, model: &str, size: [usize; 2]) {
         let program = Program::new(gpu, recorded.tape.clone(), &setup.storage).unwrap();
         setup.prepare(gpu, &program, recorded, "", fixture.seed);
         gpu.run(program.forward().iter().chain(program.backward())).unwrap();
-        let logits: Vec<f32> = gpu.read(&program.value(recorded.logits)).unwrap();
+        let logits: Vec<f32> = gpu.read(&program.value(recorded.outputs[0])).unwrap();
         let logits: Vec<f64> = logits[..setup.n * CLASSES].iter().map(|&v| v.into()).collect();
         fixture.compare_whole(&format!("{mode}.logits"), &logits, TOLERANCE);
         fixture.compare_whole(&format!("{mode}.loss"), &[setup.loss(gpu, &program)], TOLERANCE);
@@ -208,7 +213,7 @@ fn twenty_steps(gpu: &Gpu, model: &str, size: [usize; 2]) {
     let fixture = Fixture::read(&format!("{model}.steps"));
     let setup = setup(gpu, model, size, fixture.seed);
     let program = Program::new(gpu, setup.train.tape.clone(), &setup.storage).unwrap();
-    let metrics = program.buffer_named(METRICS).unwrap();
+    let sums = program.buffer_named(SUMS).unwrap();
     let settings = Settings {
         rule: Rule::Sgd { momentum: 0.9, nesterov: false },
         weight_decay: 1e-4,
@@ -220,7 +225,7 @@ fn twenty_steps(gpu: &Gpu, model: &str, size: [usize; 2]) {
     let rates: Vec<f64> = layers.iter().map(|layer| rate(&layer.name, fixture.seed)).collect();
     let storage = &setup.storage;
     let update = Update::new(storage.parameters(), &storage.layout, layers.len(), settings);
-    let mut optimizer = Optimizer::new(gpu, storage, &metrics, update).unwrap();
+    let mut optimizer = Optimizer::new(gpu, storage, &sums, update).unwrap();
     let (before, mut losses) = (setup.tensors(gpu), vec![]);
     for step in 0..20 {
         setup.prepare(gpu, &program, &setup.train, &step.to_string(), fixture.seed);
@@ -260,7 +265,7 @@ pub fn tests() -> Vec<Test> {
     ];
     let tested = modes.map(|(model, _)| model);
     // Its first linear layer is larger than a binding may be.
-    let untested: Vec<&str> = nn::NAMES.into_iter().filter(|name| !tested.contains(name)).collect();
+    let untested: Vec<&str> = nn::MODELS.iter().map(|entry| entry.name).filter(|name| !tested.contains(name)).collect();
     assert_eq!(untested, ["vgg11_bn-imagenet"]);
     let modes = modes.map(|(model, size)| test(format!("parity {model}"), move |gpu| both_modes(gpu, model, size)));
     let steps = [("resnet18", [16, 4]), ("densenet121", [16, 4])];

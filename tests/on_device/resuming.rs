@@ -1,13 +1,10 @@
 //! Runs that end early, and go on to the bytes of runs that do not.
 
 use crate::common::{Test, test};
-use lerac::curriculum::Layer;
-use lerac::data::{Splits, shapes};
-use lerac::error::Result;
+use lerac::data::shapes;
 use lerac::gpu::{AdapterChoice, Gpu, GpuOptions};
-use lerac::nn::Task;
-use lerac::study::{RunDir, Saving};
-use lerac::train::{Checkpoint, Config, EpochRecord, IntervalRecord, Observer, SessionPlan, resume, run, session};
+use lerac::records::{RunDir, Saving};
+use lerac::train::{Checkpoint, Config, Observer, Task, resume, run};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -105,7 +102,7 @@ fn assert_same(whole: &Path, resumed: &Path) {
     let summary = |dir: &Path| {
         let text = std::fs::read_to_string(dir.join("summary.json")).unwrap();
         let mut summary: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
-        summary.retain(|key, _| !["seconds", "images_per_second", "milliseconds_per_step"].contains(&key.as_str()));
+        summary.retain(|key, _| !["seconds", "examples_per_second", "milliseconds_per_step"].contains(&key.as_str()));
         summary
     };
     assert_eq!(summary(whole), summary(resumed));
@@ -153,7 +150,7 @@ fn killed_at_any_instant() {
         let out = dir.path().join(format!("run{runs}"));
         runs += 1;
         let mut arguments: Vec<String> = trains(&out).iter().map(ToString::to_string).collect();
-        // (A kill behind the summary leaves checkpoints, which the next one takes away.)
+        // (A kill after the summary was written leaves checkpoints, which the next run removes.)
         while !out.join("summary.json").exists() || out.join("checkpoints").exists() {
             let arguments_now: Vec<&str> = arguments.iter().map(String::as_str).collect();
             let mut child: Child = command(&arguments_now).spawn().unwrap();
@@ -265,17 +262,17 @@ fn torn_checkpoints() {
     std::fs::create_dir(&newest).unwrap();
     let refused = ended(&resumes(&out));
     assert_eq!(refused.status.code(), Some(1));
-    assert!(errors(&refused).contains("step-9999999999.safetensors: cannot read"), "{}", errors(&refused));
+    assert!(errors(&refused).contains("step-9999999999.safetensors, byte 0: expected a file"), "{}", errors(&refused));
 
-    // What else lies beside them is neither read nor removed.
-    let out = dir.path().join("beside");
+    // Other files in their directory are neither read nor removed.
+    let out = dir.path().join("others");
     killed(&out, 1);
-    let beside = ["zzz.safetensors", "step-1.safetensors", "notes.txt"].map(|name| out.join("checkpoints").join(name));
-    beside.iter().for_each(|path| std::fs::write(path, "mine").unwrap());
+    let others = ["zzz.safetensors", "step-1.safetensors", "notes.txt"].map(|name| out.join("checkpoints").join(name));
+    others.iter().for_each(|path| std::fs::write(path, "mine").unwrap());
     succeeds(&resumes(&out));
-    assert!(beside.iter().all(|path| path.exists()), "files of others went");
+    assert!(others.iter().all(|path| path.exists()), "files of others are gone");
     let left = std::fs::read_dir(out.join("checkpoints")).unwrap().count();
-    assert_eq!(left, beside.len(), "checkpoints of a finished run stayed");
+    assert_eq!(left, others.len(), "checkpoints of a finished run stayed");
 }
 
 /// A table that was changed, shortened or taken away below the checkpoint.
@@ -283,8 +280,8 @@ fn damaged_tables() {
     let dir = tempfile::tempdir().unwrap();
     let (whole, out) = (whole(dir.path()), dir.path().join("run"));
     // Every table has rows from step 7 on.
-    let behind_twelve = |path: &PathBuf| path.file_name().unwrap() >= "step-0000000012.safetensors";
-    killed_once(&out, |files| files.last().is_some_and(behind_twelve));
+    let twelve_or_later = |path: &PathBuf| path.file_name().unwrap() >= "step-0000000012.safetensors";
+    killed_once(&out, |files| files.last().is_some_and(twelve_or_later));
     let refused = |path: &Path, part: &str| {
         let output = ended(&resumes(&out));
         assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
@@ -379,43 +376,20 @@ fn leftovers() {
     assert!(!succeeds(&trains(&out)).contains("ended without"), "a process of no number");
 }
 
-/// Passes on to a run's directory what it hears, and shows `see` each step, and how far validation and test set were read.
-struct Watched<'a, F> {
-    dir: &'a mut RunDir,
-    see: F,
-}
+/// Shows `see` each step, and how far validation and test set were read, and wants a checkpoint after every ninth step.
+struct Watched<F>(F);
 
-impl<F: FnMut(&str, u64)> Observer for Watched<'_, F> {
-    fn begin(&mut self, plan: &SessionPlan, layers: &[Layer], steps: u64) -> Result<()> {
-        self.dir.begin(plan, layers, steps)
-    }
-
+impl<F: FnMut(&str, u64)> Observer for Watched<F> {
     fn step(&mut self, step: u64) {
-        (self.see)("step", step);
+        self.0("step", step);
     }
 
-    fn reading(&mut self, part: &str, done: usize, _images: usize) {
-        (self.see)(part, done as u64);
-    }
-
-    fn interval(&mut self, record: &IntervalRecord) -> Result<()> {
-        self.dir.interval(record)
-    }
-
-    fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
-        self.dir.epoch(record)
+    fn reading(&mut self, part: &str, done: usize, _examples: usize) {
+        self.0(part, done as u64);
     }
 
     fn wants_checkpoint(&self, step: u64) -> bool {
         step.is_multiple_of(9)
-    }
-
-    fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<()> {
-        self.dir.checkpoint(checkpoint)
-    }
-
-    fn wants_to_stop(&self) -> bool {
-        self.dir.wants_to_stop()
     }
 }
 
@@ -424,77 +398,79 @@ fn open_device() -> Gpu {
 }
 
 /// Two epochs of 32 steps on few images.
-fn two_epochs() -> (Config, Splits) {
+fn two_epochs() -> Task {
     let config = Config::default().with(|c| {
         c.training.batch_size = 8;
         c.training.epochs = 2;
         c.training.log_every = 7;
         c.data.validation = 40;
     });
-    (config, shapes(300, 100, 0))
+    Task::of(&config, &shapes(300, 100, 0).into()).unwrap()
 }
 
-/// Trains, or goes on with training, while `see` watches; the step that it began behind, or what ended it.
+/// Trains, or continues training, while `see` watches; the step of the checkpoint that it began with, or what ended it.
 fn go_on(
     gpu: &Gpu,
-    (config, data): &(Config, Splits),
+    task: &Task,
     out: &Path,
     stop: &Arc<AtomicBool>,
     see: impl FnMut(&str, u64),
 ) -> std::result::Result<u64, String> {
     let saving = Saving { keep: 2, stop: stop.clone(), ..Saving::default() };
-    let (mut dir, checkpoint) = RunDir::open(out, config, saving, false).unwrap();
-    let mut watched = Watched { dir: &mut dir, see };
+    let (mut dir, checkpoint) = RunDir::open(out, &task.config, saving, false).unwrap();
+    let mut observer = (&mut dir, Watched(see));
     let outcome = match &checkpoint {
-        Some(checkpoint) => resume(gpu, config, data, checkpoint, &mut watched),
-        None => run(gpu, config, data, &mut watched),
+        Some(checkpoint) => resume(gpu, task, checkpoint, &mut observer),
+        None => run(gpu, task, &mut observer),
     };
-    dir.finish(&outcome.map_err(|error| error.to_string())?, "conventional").unwrap();
-    Ok(checkpoint.map_or(0, |checkpoint| checkpoint.standing.step))
+    dir.finish(&outcome.map_err(|error| error.to_string())?, |_| Ok(())).unwrap();
+    Ok(checkpoint.map_or(0, |checkpoint| checkpoint.state.step))
 }
 
 fn a_lost_device() {
-    let (setting, never, dir) = (two_epochs(), Arc::default(), tempfile::tempdir().unwrap());
+    let (task, never, dir) = (two_epochs(), Arc::default(), tempfile::tempdir().unwrap());
     let (whole, out) = (dir.path().join("whole"), dir.path().join("lost"));
-    assert_eq!(go_on(&open_device(), &setting, &whole, &never, |_, _| ()), Ok(0));
+    assert_eq!(go_on(&open_device(), &task, &whole, &never, |_, _| ()), Ok(0));
     let gpu = open_device();
     let lose = |what: &str, step| {
         if (what, step) == ("step", 50) {
             gpu.lose();
         }
     };
-    let message = go_on(&gpu, &setting, &out, &never, lose).expect_err("a lost device ends the run");
+    let message = go_on(&gpu, &task, &out, &never, lose).expect_err("a lost device ends the run");
     assert!(message.contains("the device was lost"), "{message}");
-    assert_eq!(go_on(&open_device(), &setting, &out, &never, |_, _| ()), Ok(45), "the last checkpoint before the loss");
+    assert_eq!(go_on(&open_device(), &task, &out, &never, |_, _| ()), Ok(45), "the last checkpoint before the loss");
     assert_same(&whole, &out);
 }
 
 /// Interrupts while validation and test images are read take effect at once, and cost no step.
 fn interrupted_while_reading() {
-    let (mut setting, gpu, dir) = (two_epochs(), open_device(), tempfile::tempdir().unwrap());
+    let (mut task, gpu, dir) = (two_epochs(), open_device(), tempfile::tempdir().unwrap());
     // A model without running statistics and a rate that moves no prediction: the first epoch stays the best, and the test set is read
     // with other weights than the last.
-    (setting.0.model.name, setting.0.optimizer.eta) = ("lenet".into(), 1e-6);
+    task.config.model.name = "lenet".into();
+    task.config.optimizer.eta = 1e-6;
+    task = Task::of(&task.config, &task.data).unwrap();
     let (whole, out) = (dir.path().join("whole"), dir.path().join("run"));
     let (never, mut weights) = (Arc::default(), vec![]);
-    assert_eq!(go_on(&gpu, &setting, &whole, &never, |_, _| ()), Ok(0));
+    assert_eq!(go_on(&gpu, &task, &whole, &never, |_, _| ()), Ok(0));
     assert_eq!(RunDir::summary(&whole).unwrap().best_epoch, 1);
-    for (part, step, images) in [("validation", 32, 40), ("validation", 64, 40), ("test", 64, 100)] {
+    for (part, step, examples) in [("validation", 32, 40), ("validation", 64, 40), ("test", 64, 100)] {
         let stop = Arc::new(AtomicBool::new(false));
-        let (mut behind, mut read) = (0, 0);
+        let (mut done, mut read) = (0, 0);
         let see = |what: &str, count| match what {
-            "step" => behind = count,
+            "step" => done = count,
             what => {
                 assert!(!stop.load(Ordering::Relaxed), "goes on to read");
                 read += 1;
-                let resumed_at_its_end = behind == 0 && part == "test";
-                if what == part && (behind == step || resumed_at_its_end) && count == 16 {
+                let resumed_at_its_end = done == 0 && part == "test";
+                if what == part && (done == step || resumed_at_its_end) && count == 16 {
                     stop.store(true, Ordering::Relaxed);
                 }
             }
         };
-        let message = go_on(&gpu, &setting, &out, &stop, see).expect_err("an interrupt ends the run");
-        assert!(read > 0 && message.contains(&format!("with 24 of {images} {part} images read")), "{message}");
+        let message = go_on(&gpu, &task, &out, &stop, see).expect_err("an interrupt ends the run");
+        assert!(read > 0 && message.contains(&format!("with 24 of {examples} {part} examples read")), "{message}");
         assert!(message.starts_with(&format!("interrupted after step {step} of 64, ")), "{message}");
         let newest = checkpoints(&out).pop().unwrap();
         assert!(newest.ends_with(format!("step-{step:010}.safetensors")), "{}", newest.display());
@@ -502,8 +478,8 @@ fn interrupted_while_reading() {
         tensors.retain(|tensor| !tensor.name.starts_with(&Checkpoint::of_best("")));
         weights.push(tensors);
     }
-    assert!(weights[0] != weights[1] && weights[1] == weights[2], "the last weights are put back behind the best ones");
-    assert_eq!(go_on(&gpu, &setting, &out, &never, |what, _| assert_eq!(what, "test")), Ok(64));
+    assert!(weights[0] != weights[1] && weights[1] == weights[2], "the last weights are put back after the best ones");
+    assert_eq!(go_on(&gpu, &task, &out, &never, |what, _| assert_eq!(what, "test")), Ok(64));
     assert_same(&whole, &out);
 }
 
@@ -540,7 +516,7 @@ fn nowhere_to_write() {
     assert_same(&whole, &out);
 
     // An interrupt stays one where its checkpoint cannot be written.
-    let (setting, stop, out) = (two_epochs(), Arc::new(AtomicBool::new(false)), dir.path().join("interrupted"));
+    let (task, stop, out) = (two_epochs(), Arc::new(AtomicBool::new(false)), dir.path().join("interrupted"));
     std::fs::create_dir_all(out.join("checkpoints")).unwrap();
     let part = out.join("checkpoints/step-0000000020.safetensors.part");
     std::os::unix::fs::symlink("/dev/full", part).unwrap();
@@ -549,20 +525,20 @@ fn nowhere_to_write() {
             stop.store(true, Ordering::Relaxed);
         }
     };
-    let message = go_on(&open_device(), &setting, &out, &stop, see).expect_err("an interrupt ends the run");
+    let message = go_on(&open_device(), &task, &out, &stop, see).expect_err("an interrupt ends the run");
     assert!(message.starts_with("interrupted after step 20 of 64, which could not be saved: "), "{message}");
     assert!(message.contains("No space left"), "{message}");
-    assert_eq!(go_on(&open_device(), &setting, &out, &Arc::default(), |_, _| ()), Ok(18), "the checkpoint before");
+    assert_eq!(go_on(&open_device(), &task, &out, &Arc::default(), |_, _| ()), Ok(18), "the checkpoint before");
 }
 
-/// Behind the last step, reading the test set is all that a kill can cost.
+/// After the last step, reading the test set is all that a kill can cost.
 fn the_last_step_is_saved() {
-    let ((config, data), gpu, dir) = (two_epochs(), open_device(), tempfile::tempdir().unwrap());
+    let (task, gpu, dir) = (two_epochs(), open_device(), tempfile::tempdir().unwrap());
     let due = |every| {
         let saving = Saving { every, keep: 1, ..Saving::default() };
-        let mut run_dir = RunDir::create(&dir.path().join(every.to_string()), &config, saving).unwrap();
-        // All that it hears here is how many steps there will be.
-        let session = session(&gpu, &config, &Task::new(data.train.image, 10), 32).unwrap();
+        let mut run_dir = RunDir::create(&dir.path().join(every.to_string()), &task.config, saving).unwrap();
+        // All that it is told here is how many steps there will be.
+        let session = task.session(&gpu, 32).unwrap();
         run_dir.begin(&session.plan(), session.layers(), 64).unwrap();
         (1..=64).filter(|&step| run_dir.wants_checkpoint(step)).collect::<Vec<u64>>()
     };

@@ -1,23 +1,21 @@
 //! Which kernels are measured, what is kept of it, and what a run makes of that.
 
 use crate::common::{Test, test};
+use crate::recorded::ten_classes;
 use lerac::gpu::Gpu;
-use lerac::nn::{self, Conv, Model, Net, Task};
+use lerac::nn::objective::{ObjectiveOptions, objective_for};
+use lerac::nn::{self, Conv, Model, Net};
 use lerac::study::KernelCache;
 use lerac::study::bench::{Effort, Measured, Subject};
 use lerac::tape::{Choices, Target, Variant};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-fn task() -> Task {
-    Task::new([3, 8, 8], 10)
-}
-
 /// Two convolutions of one shape, a depthwise one, and a linear layer.
-fn model() -> Model {
-    Box::new(|net: &mut Net, x, classes| {
+fn model() -> Arc<dyn Model> {
+    Arc::new(|net: &mut Net, x, classes| {
         let mut x = net.conv2d("conv1", x, Conv::same3x3(8, 1));
         x = net.conv2d("conv2", x, Conv::same3x3(8, 1));
         x = net.conv2d("conv3", x, Conv::same3x3(8, 1));
@@ -29,17 +27,22 @@ fn model() -> Model {
     })
 }
 
-/// `see` with what is tuned.
-fn with_subject<T>(see: impl FnOnce(&Subject<'_>) -> T) -> T {
-    see(&Subject { model: &model(), task: &task(), batch_size: 2 })
+/// A model as it is tuned, for images of such a side.
+fn subject_of(model: Arc<dyn Model>, side: usize, batch_size: usize) -> Subject {
+    let form = ten_classes([3, side, side]);
+    let objective = objective_for(&form, ObjectiveOptions::default()).unwrap();
+    Subject { model, form, objective, batch_size }
+}
+
+fn subject() -> Subject {
+    subject_of(model(), 8, 2)
 }
 
 const ALL: Effort = Effort { all: false, time: Duration::MAX };
 
 fn tasks_are_measured(gpu: &Gpu) {
-    let mut heard = vec![];
-    let measured =
-        with_subject(|s| s.measure(gpu, ALL, |done, all, name| heard.push((done, all, name.to_owned())))).unwrap();
+    let mut told = vec![];
+    let measured = subject().measure(gpu, ALL, |done, all, name| told.push((done, all, name.to_owned()))).unwrap();
     // Forward and dw of four shapes, dx of all but the first, which needs none.
     assert_eq!(measured.len(), 3 * 4 - 1, "{measured:#?}");
     let of = |name: &str| measured.iter().find(|m| m.task == name).unwrap_or_else(|| panic!("{measured:#?}"));
@@ -53,13 +56,13 @@ fn tasks_are_measured(gpu: &Gpu) {
         assert!(m.seconds.iter().all(|(variant, s)| variant.suits(target) && *s > 0.0 && s.is_finite()), "{m:?}");
     }
     // The most work first: that of the pair, twice.
-    assert!(heard[0].2.contains("[2,8,8,8] -> [8,8,8], 3x3/1") && heard[0].1 == 11, "{heard:?}");
-    assert_eq!(heard.last().unwrap(), &(11, 11, String::new()));
+    assert!(told[0].2.contains("[2,8,8,8] -> [8,8,8], 3x3/1") && told[0].1 == 11, "{told:?}");
+    assert_eq!(told.last().unwrap(), &(11, 11, String::new()));
 }
 
 fn time_is_kept(gpu: &Gpu) {
     let effort = Effort { all: false, time: Duration::ZERO };
-    let measured = with_subject(|s| s.measure(gpu, effort, |_, _, _| ())).unwrap();
+    let measured = subject().measure(gpu, effort, |_, _, _| ()).unwrap();
     let timed = measured.iter().filter(|m| !m.seconds.is_empty()).count();
     assert_eq!((measured.len(), timed), (11, 1), "the first is timed in any case");
     assert!(measured.iter().all(|m| m.winner().is_some() != m.seconds.is_empty()));
@@ -92,20 +95,18 @@ fn kept(gpu: &Gpu, dir: &Path) -> KernelCache {
 fn the_cache_keeps_winners(gpu: &Gpu) {
     let dir = tempfile::tempdir().unwrap();
     let mut cache = kept(gpu, dir.path());
-    let tape = with_subject(|s| s.tape(gpu, Choices::default()));
+    let tape = subject().tape(gpu, Choices::default());
     let expected = Choices([(DX.to_owned(), Variant::Registers)].into());
     assert_eq!(cache.choices(gpu.info(), &tape), Some(expected.clone()));
-    let mut beside: Vec<_> =
+    let mut files: Vec<_> =
         std::fs::read_dir(dir.path().join("new")).unwrap().map(|e| e.unwrap().file_name()).collect();
-    beside.sort();
-    assert_eq!(beside, ["kernels.json", "kernels.json.lock"]);
+    files.sort();
+    assert_eq!(files, ["kernels.json", "kernels.json.lock"]);
     // What has no such variant, or is not there, is not taken.
     let more = [(LINEAR.to_owned(), Variant::Depthwise), ("linear forward [1,1] x [1,1]".to_owned(), Variant::Shared)];
     cache.add(gpu.info(), Choices(more.into()));
     assert_eq!(cache.choices(gpu.info(), &tape), Some(expected));
-    let other = nn::named("cnn").unwrap();
-    let task = Task { image: [3, 32, 32], ..task() };
-    let other = Subject { model: &other, task: &task, batch_size: 3 }.tape(gpu, Choices::default());
+    let other = subject_of(Arc::new(nn::named("cnn").unwrap()), 32, 3).tape(gpu, Choices::default());
     assert_eq!(cache.choices(gpu.info(), &other), None);
 }
 
@@ -131,7 +132,7 @@ fn winners_of_many_are_kept(gpu: &Gpu) {
 
 fn stale_winners_are_not_taken(gpu: &Gpu) {
     let dir = tempfile::tempdir().unwrap();
-    let tape = with_subject(|s| s.tape(gpu, Choices::default()));
+    let tape = subject().tape(gpu, Choices::default());
     kept(gpu, dir.path());
     let path = dir.path().join("new/kernels.json");
     let text = std::fs::read_to_string(&path).unwrap();
@@ -142,7 +143,7 @@ fn stale_winners_are_not_taken(gpu: &Gpu) {
         std::fs::write(&path, text.replace(from, to)).unwrap();
         let mut cache = KernelCache::read(&path).unwrap();
         assert_eq!(cache.choices(gpu.info(), &tape), None, "{to}");
-        // New winners take the place of those of the same hardware, and stand beside others.
+        // New winners replace those of the same hardware, and are added to others.
         cache.add(gpu.info(), Choices::default());
         cache.write().unwrap();
         let devices: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
@@ -172,7 +173,7 @@ fn a_corrupt_cache_is_named(_: &Gpu) {
 }
 
 fn choices_are_in_force(gpu: &Gpu) {
-    let with = |variant| with_subject(|s| s.tape(gpu, Choices([(DX.to_owned(), variant)].into())));
+    let with = |variant| subject().tape(gpu, Choices([(DX.to_owned(), variant)].into()));
     for (variant, file) in [
         (Variant::Registers, "conv2d"),
         (Variant::Wide, "conv2d_spread"),
@@ -193,11 +194,13 @@ fn choices_are_in_force(gpu: &Gpu) {
         }
     }
     assert!(
-        with_subject(|s| s.tape(gpu, Choices([("linear forward [9,9] x [9,9]".to_owned(), Variant::Wide)].into())))
+        subject()
+            .tape(gpu, Choices([("linear forward [9,9] x [9,9]".to_owned(), Variant::Wide)].into()))
             .check_choices()
             .is_ok()
     );
-    let message = with_subject(|s| s.tape(gpu, Choices([(LINEAR.to_owned(), Variant::Depthwise)].into())))
+    let message = subject()
+        .tape(gpu, Choices([(LINEAR.to_owned(), Variant::Depthwise)].into()))
         .check_choices()
         .unwrap_err()
         .to_string();

@@ -1,7 +1,7 @@
 //! Views on the device: the same memory as what they are views of, in values, gradients and placement.
 
-use crate::common::rows::spread;
 use crate::common::{Test, test};
+use lerac::checks::spread;
 use lerac::gpu::Gpu;
 use lerac::ops::{add::add, mean_pool::mean_pool, relu::relu};
 use lerac::tape::{Keep, Mode, Operand, Program, Storage, Tape, Var};

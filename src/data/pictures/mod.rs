@@ -168,7 +168,7 @@ pub(super) fn form(image: [usize; 3], mean: &[f32], std: &[f32], meaning: &Meani
     }
 }
 
-/// [`form`] of images normalised by 0.5 and 0.5.
+/// The form of images normalised by 0.5 and 0.5.
 pub fn plain_form(image: [usize; 3], meaning: &Meaning) -> Form {
     let half = vec![CENTRE; image[0]];
     form(image, &half, &half, meaning)

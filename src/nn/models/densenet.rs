@@ -47,8 +47,8 @@ fn stem(net: &mut Net, stem: Stem, x: Var) -> Var {
             net.batch_norm_relu("norm0", x)
         }
         Stem::Large => {
-            let options = conv2d::Options { stride: 2, padding: 3, groups: 1 };
-            let x = net.conv2d("conv0", x, Conv { channels: STEM, kernel: 7, options, bias: false });
+            let options = conv2d::Options::square(2, 3);
+            let x = net.conv2d("conv0", x, Conv { channels: STEM, kernel: [7, 7], options, bias: false });
             let x = net.batch_norm_relu("norm0", x);
             net.max_pool("pool0", x, Window { kernel: 3, stride: 2, padding: 1 })
         }

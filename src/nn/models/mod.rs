@@ -12,7 +12,6 @@ use crate::data::Form;
 use crate::error::{Error, Result};
 use crate::tape::Var;
 use resnet::Block;
-use std::sync::Arc;
 
 /// A model that maps images `[N,C,H,W]` to outputs `[N,K]`.
 type OfImages = Box<dyn Fn(&mut Net, Var, usize) -> Var + Send + Sync>;
@@ -146,7 +145,7 @@ pub static MODELS: [Entry; 17] = [
 ];
 
 /// A model of the table, which says what images it needs.
-struct Named {
+pub struct Named {
     entry: &'static Entry,
     record: OfImages,
 }
@@ -184,9 +183,9 @@ fn entry(name: &str) -> Result<&'static Entry> {
 ///
 /// # Errors
 /// [`Error::Setting`] listing the names, if there is none of this name.
-pub fn named(name: &str) -> Result<Arc<dyn Model>> {
+pub fn named(name: &str) -> Result<Named> {
     let entry = entry(name)?;
-    Ok(Arc::new(Named { entry, record: (entry.make)() }))
+    Ok(Named { entry, record: (entry.make)() })
 }
 
 /// The side of square images that a model suits where none are given: 32 pixels, or what it needs.

@@ -28,12 +28,7 @@ pub(super) fn small_images(stem: &'static str, channels: &'static [usize], block
 /// torchvision's networks for large images, by the blocks of their four stages and what a block is.
 pub(super) fn large_images(blocks: [usize; 4], block: Block) -> OfImages {
     Box::new(move |net, x, classes| {
-        let stem = Conv {
-            channels: 64,
-            kernel: 7,
-            options: conv2d::Options { stride: 2, padding: 3, groups: 1 },
-            bias: false,
-        };
+        let stem = Conv { channels: 64, kernel: [7, 7], options: conv2d::Options::square(2, 3), bias: false };
         let x = conv_bn_relu(net, "1", x, stem);
         let mut x = net.max_pool("maxpool", x, Window { kernel: 3, stride: 2, padding: 1 });
         for (stage, blocks) in blocks.into_iter().enumerate() {

@@ -19,12 +19,8 @@ pub(super) fn cnn(net: &mut Net, x: Var, classes: usize) -> Var {
 /// LeNet-5 (LeCun et al. 1998) with ReLU and max pooling; smaller planes are padded to 32x32, the size it was made for.
 pub(super) fn lenet(net: &mut Net, x: Var, classes: usize) -> Var {
     let [_, _, h, w] = net.shape(x).nchw("lenet");
-    let conv = |channels, padding| Conv {
-        channels,
-        kernel: 5,
-        options: conv2d::Options { padding, ..Default::default() },
-        bias: true,
-    };
+    let conv =
+        |channels, padding| Conv { channels, kernel: [5, 5], options: conv2d::Options::square(1, padding), bias: true };
     let x = net.conv2d("conv1", x, conv(6, 32usize.saturating_sub(h.min(w)).div_ceil(2).min(4)));
     let x = net.relu("relu1", x);
     let x = net.max_pool("pool1", x, Window::square(2));

@@ -66,9 +66,9 @@ pub(super) struct Correlation {
     pub(super) output: [usize; 3],
     kernel: [usize; 2],
     groups: usize,
-    stride: usize,
-    dilation: usize,
-    padding: usize,
+    stride: [usize; 2],
+    dilation: [usize; 2],
+    padding: [usize; 2],
     transposed: bool,
     bias: bool,
     multiply_adds: usize,
@@ -83,7 +83,7 @@ impl Correlation {
             kernel: g.kernel,
             groups: g.options.groups,
             stride: g.options.stride,
-            dilation: 1,
+            dilation: [1, 1],
             padding: g.options.padding,
             transposed: false,
             bias,
@@ -95,9 +95,9 @@ impl Correlation {
         Self {
             input: g.output,
             output: g.input,
-            stride: 1,
+            stride: [1, 1],
             dilation: g.options.stride,
-            padding: g.kernel[0] - 1 - g.options.padding,
+            padding: [0, 1].map(|axis| g.kernel[axis] - 1 - g.options.padding[axis]),
             transposed: true,
             ..Self::forward(g, false)
         }
@@ -122,7 +122,7 @@ impl Correlation {
     pub(super) fn wide_terms(&self) -> usize {
         let c_group = self.input[0] / self.groups;
         let [kh, kw] = self.kernel;
-        if kh == 1 { c_group.div_ceil(3) } else { c_group * kh * kw.div_ceil(3) }
+        if self.is_pointwise() { c_group.div_ceil(3) } else { c_group * kh * kw.div_ceil(3) }
     }
 
     /// The vec4 of weights that they read.
@@ -138,28 +138,39 @@ impl Correlation {
     /// Whether each channel is a group by itself, and the kernel for that applies.
     pub(super) fn is_depthwise(&self) -> bool {
         let alone = self.groups == self.input[0] && self.groups == self.output[0];
-        alone && self.kernel[0] == 3 && self.padding == 1 && self.stride * self.dilation <= 2
+        alone && self.kernel == [3, 3] && self.padding == [1, 1] && matches!(self.steps(), [1, 1] | [2, 2])
+    }
+
+    /// Whether the kernel is 1x1.
+    pub(super) fn is_pointwise(&self) -> bool {
+        self.kernel == [1, 1]
+    }
+
+    /// Strides of the convolution that this is a part of.
+    fn steps(&self) -> [usize; 2] {
+        [0, 1].map(|axis| self.stride[axis] * self.dilation[axis])
     }
 
     /// The name of the task that a part of a convolution is.
     pub(super) fn task(&self, part: &str) -> String {
         let Self { n, input: [c, h, w], output: [o, oh, ow], kernel: [kh, kw], groups, padding, .. } = self;
-        let step = self.stride * self.dilation;
+        let (steps, padding) = (one_or_two(self.steps()), one_or_two(*padding));
         format!(
-            "conv2d {part} [{n},{c},{h},{w}] -> [{o},{oh},{ow}], {kh}x{kw}/{step}, padding {padding}, groups {groups}"
+            "conv2d {part} [{n},{c},{h},{w}] -> [{o},{oh},{ow}], {kh}x{kw}/{steps}, padding {padding}, groups {groups}"
         )
     }
 
     /// The wide kernel of this correlation; `None` where none applies.
     pub(super) fn wide(&self) -> Option<Wide> {
-        let [k, _] = self.kernel;
         let (width, out) = (self.input[2], self.output[2]);
-        let centred = (k == 1 || k == 3) && self.padding == (k - 1) / 2 && width.is_multiple_of(4 * self.stride);
+        let square = [self.kernel, self.stride, self.dilation, self.padding].iter().all(|[h, w]| h == w);
+        let ([k, _], [stride, _], [padding, _]) = (self.kernel, self.stride, self.padding);
+        let centred = square && (k == 1 || k == 3) && padding == (k - 1) / 2 && width.is_multiple_of(4 * stride);
         let in_row = |most: usize, row: usize| (1..=most).rev().find(|&groups| (row / 4).is_multiple_of(groups));
         match (self.stride, self.dilation) {
-            (1 | 2, 1) if centred => in_row(GROUPS, out).map(Wide::Even),
-            (1, 2) if centred && out == 2 * width => in_row(SPREAD_GROUPS, width).map(Wide::Spread),
-            (1 | 2, _) => Some(Wide::Uneven),
+            ([_, 1 | 2], [_, 1]) if centred => in_row(GROUPS, out).map(Wide::Even),
+            ([_, 1], [_, 2]) if centred && out == 2 * width => in_row(SPREAD_GROUPS, width).map(Wide::Spread),
+            ([_, 1 | 2], _) => Some(Wide::Uneven),
             _ => None,
         }
     }
@@ -193,9 +204,12 @@ impl Correlation {
             ("OW", ow.into()),
             ("KH", self.kernel[0].into()),
             ("KW", self.kernel[1].into()),
-            ("S", self.stride.into()),
-            ("PAD", self.padding.into()),
-            ("DILATION", self.dilation.into()),
+            ("SH", self.stride[0].into()),
+            ("SW", self.stride[1].into()),
+            ("PAD_H", self.padding[0].into()),
+            ("PAD_W", self.padding[1].into()),
+            ("DILATION_H", self.dilation[0].into()),
+            ("DILATION_W", self.dilation[1].into()),
             ("GROUPS", self.groups.into()),
             ("TRANSPOSED", self.transposed.into()),
             ("BIAS", self.bias.into()),
@@ -228,7 +242,7 @@ impl Correlation {
     fn depthwise(&self) -> (&'static Shader, &'static str, [u32; 3]) {
         let ([c, h, w], [_, oh, ow]) = (self.input, self.output);
         let (entry, rows, columns) = match self.dilation {
-            2 if w.is_multiple_of(4) && ow == 2 * w => ("forward_spread", h, w),
+            [2, 2] if w.is_multiple_of(4) && ow == 2 * w => ("forward_spread", h, w),
             _ if ow.is_multiple_of(4) => ("forward_quads", oh, ow),
             _ => ("forward", oh, ow),
         };
@@ -283,6 +297,11 @@ impl Correlation {
         dispatches.push(product.with_work(self.multiply_adds).of_task(task));
         dispatches
     }
+}
+
+/// Extents along both axes as they stand in the name of a task: one number where they are equal.
+fn one_or_two([h, w]: [usize; 2]) -> String {
+    if h == w { h.to_string() } else { format!("{h}x{w}") }
 }
 
 /// A grid of `columns`, once for each of `tiles`.

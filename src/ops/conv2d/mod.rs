@@ -1,9 +1,9 @@
 //! Two-dimensional convolution (cross-correlation, as in every framework), with stride, zero padding, groups and bias.
 //!
-//! `y[n,o,oh,ow]` = `bias[o]` + sum over c,kh,kw of `w[o,c,kh,kw]` `x[n,c,oh*S+kh-PAD,ow*S+kw-PAD]`, c within the group of o.
-//! x `[N,C,H,W]`, w `[O,C/GROUPS,KH,KW]`, bias `[O]`, y `[N,O,OH,OW]` with OH = (H + 2 PAD - KH) / S + 1.
+//! `y[n,o,oh,ow]` = `bias[o]` + sum over c,kh,kw of `w[o,c,kh,kw]` `x[n,c,oh*SH+kh-PAD_H,ow*SW+kw-PAD_W]`, c within the group of o.
+//! x `[N,C,H,W]`, w `[O,C/GROUPS,KH,KW]`, bias `[O]`, y `[N,O,OH,OW]` with OH = (H + 2 PAD_H - KH) / SH + 1, and OW alike.
 //!
-//! dx is the same correlation of dy, its elements spread S apart, with w flipped and its channels exchanged: one kernel serves
+//! dx is the same correlation of dy, its elements SH and SW apart, with w flipped and its channels exchanged: one kernel serves
 //! both. dw sums over all pixels of a batch: slices of them side by side, added in a fixed order.
 
 mod correlation;
@@ -38,17 +38,24 @@ pub use correlation::{O_TILE, SPREAD_CHANNELS, WIDE_CHANNELS};
 /// How a kernel moves over its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// S, at least 1.
-    pub stride: usize,
-    /// PAD, zeros on each side; less than the kernel's extent.
-    pub padding: usize,
+    /// SH and SW, at least 1.
+    pub stride: [usize; 2],
+    /// PAD_H and PAD_W, zeros above and below, left and right; each less than the kernel's extent.
+    pub padding: [usize; 2],
     /// Input and output channels are cut in this many groups that do not see each other.
     pub groups: usize,
 }
 
+impl Options {
+    /// One stride and one padding for both axes, and one group.
+    pub fn square(stride: usize, padding: usize) -> Self {
+        Self { stride: [stride; 2], padding: [padding; 2], groups: 1 }
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
-        Self { stride: 1, padding: 0, groups: 1 }
+        Self::square(1, 0)
     }
 }
 
@@ -74,15 +81,14 @@ impl Geometry {
     /// Naming `user`, the dimension and both tensors, if they do not fit.
     pub fn new(user: &str, x: [usize; 4], w: [usize; 4], options: Options) -> Self {
         let ([n, c, h, width], [o, c_group, kh, kw]) = (x, w);
-        let Options { stride, padding, groups } = options;
-        assert!(stride > 0 && groups > 0, "{user}: stride and groups are at least 1, found {options:?}");
-        assert!(kh == kw, "{user}: the kernel must be square, found {kh}x{kw}");
-        assert!(padding < kh, "{user}: padding {padding} must be less than the kernel's extent {kh}");
+        let Options { stride: [sh, sw], padding: [ph, pw], groups } = options;
+        assert!(sh > 0 && sw > 0 && groups > 0, "{user}: strides and groups are at least 1, found {options:?}");
+        assert!(ph < kh && pw < kw, "{user}: padding {ph}x{pw} must be less than the kernel's extents {kh}x{kw}");
         assert!(c % groups == 0 && o % groups == 0, "{user}: {groups} groups do not divide C {c} and O {o}");
         assert!(c == c_group * groups, "{user}: C is {c} in x {x:?} but {} in w {w:?}", c_group * groups);
-        let fits = h + 2 * padding >= kh && width + 2 * padding >= kw;
-        assert!(fits, "{user}: a kernel {kh}x{kw} does not fit {h}x{width} with padding {padding}");
-        let output = [o, (h + 2 * padding - kh) / stride + 1, (width + 2 * padding - kw) / stride + 1];
+        let fits = h + 2 * ph >= kh && width + 2 * pw >= kw;
+        assert!(fits, "{user}: a kernel {kh}x{kw} does not fit {h}x{width} with padding {ph}x{pw}");
+        let output = [o, (h + 2 * ph - kh) / sh + 1, (width + 2 * pw - kw) / sw + 1];
         Self { n, input: [c, h, width], output, kernel: [kh, kw], options }
     }
 
@@ -95,7 +101,7 @@ impl Geometry {
     /// The same work on planes of one row where that makes it whole vec4: a 1x1 kernel does not see what lies beside a pixel.
     fn in_whole_quads(self) -> Self {
         let [c, h, w] = self.input;
-        let pointwise = self.kernel == [1, 1] && self.options.stride == 1;
+        let pointwise = self.kernel == [1, 1] && self.options.stride == [1, 1];
         match pointwise && !w.is_multiple_of(4) && (h * w).is_multiple_of(4) {
             true => Self { input: [c, 1, h * w], output: [self.output[0], 1, h * w], ..self },
             false => self,

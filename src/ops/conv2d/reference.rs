@@ -1,17 +1,18 @@
 //! The same in f64.
 
-use super::Geometry;
+use super::{Geometry, Options};
 
 /// Calls `visit(y, x, w)` with the places of each product that the convolution sums.
 fn products(g: &Geometry, mut visit: impl FnMut(usize, usize, usize)) {
     let ([c, h, w], [o, oh, ow], [kh, kw]) = (g.input, g.output, g.kernel);
-    let (c_group, o_group) = (c / g.options.groups, o / g.options.groups);
+    let Options { stride: [sh, sw], padding: [ph, pw], groups } = g.options;
+    let (c_group, o_group) = (c / groups, o / groups);
     for y in 0..g.n * o * oh * ow {
         let (image, out, row, column) = (y / (o * oh * ow), y / (oh * ow) % o, y / ow % oh, y % ow);
         for k in 0..c_group * kh * kw {
             let (channel, tap_row, tap_column) = (k / (kh * kw), k / kw % kh, k % kw);
-            let at_row = (row * g.options.stride + tap_row).wrapping_sub(g.options.padding);
-            let at_column = (column * g.options.stride + tap_column).wrapping_sub(g.options.padding);
+            let at_row = (row * sh + tap_row).wrapping_sub(ph);
+            let at_column = (column * sw + tap_column).wrapping_sub(pw);
             if at_row < h && at_column < w {
                 let plane = image * c + out / o_group * c_group + channel;
                 visit(y, (plane * h + at_row) * w + at_column, out * c_group * kh * kw + k);

@@ -37,11 +37,11 @@ fn spread(g: &Geometry, correlation: &Correlation, variant: Variant) -> (&'stati
     let [o, oh, ow] = g.output;
     let c_group = g.input[0] / g.options.groups;
     // Of a 1x1 kernel an invocation takes as many channels as it has taps otherwise.
-    let taps = if g.kernel[0] == 1 { TAPS * TAPS } else { 1 };
+    let taps = if correlation.is_pointwise() { TAPS * TAPS } else { 1 };
     let (shader, all, per_slice, invocations, lanes) = match variant {
         Variant::Registers => {
-            let k_tiles = g.kernel[0].div_ceil(TAPS);
-            let per_slice = correlation.o_tiles() * c_group.div_ceil(taps) * k_tiles * k_tiles;
+            let [kh_tiles, kw_tiles] = g.kernel.map(|extent| extent.div_ceil(TAPS));
+            let per_slice = correlation.o_tiles() * c_group.div_ceil(taps) * kh_tiles * kw_tiles;
             (&SHADER, g.n * oh, per_slice, INVOCATIONS, LANES)
         }
         Variant::Wide => {

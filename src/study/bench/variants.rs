@@ -77,7 +77,7 @@ impl Subject {
     /// # Errors
     /// [`crate::error::Error::Option`] for a model that is not known, or that does not take such data.
     pub fn of(config: &Config, form: Form) -> Result<Self> {
-        let model = nn::named(&config.model.name)?;
+        let model = Arc::new(nn::named(&config.model.name)?);
         model.accepts(&form)?;
         let objective = objective_for(&form, config.training.objective())?;
         Ok(Self { model, form, objective, batch_size: config.training.micro_batch_size() })

@@ -46,11 +46,11 @@ pub struct DataOptions {
     /// Mean and deviation that images are normalised by: 0.5 both, ImageNet's, or those of the training images
     #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "half", help_heading = "Data"))]
     pub normalise: Normalise,
-    /// Train on this many images only, chosen by the seed [default: all]
+    /// Train on this many examples only, chosen by the seed [default: all]
     #[cfg_attr(feature = "cli", arg(long, alias = "train-images", value_parser = whole::<usize>, help_heading = "Data"))]
     #[serde(alias = "train-images", skip_serializing_if = "Option::is_none")]
     pub train_examples: Option<usize>,
-    /// Images held out of the training set to choose the epoch; 0 keeps the last epoch
+    /// Examples held out of the training set to choose the epoch; 0 keeps the last epoch
     #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<usize>, default_value_t = DataOptions::default().validation, help_heading = "Data"))]
     pub validation: usize,
     /// Flip half of the training images left to right

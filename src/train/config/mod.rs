@@ -148,13 +148,13 @@ impl Config {
         }
     }
 
-    /// Classes and ages have options of their own.
+    /// Classes and ages have options of their own. Of data that have no name in the table, nothing is known here.
     fn check_goal(&self) -> Result<()> {
         let (data, training) = (&self.data.name, &self.training);
+        let Ok(set) = DataSet::named(data) else { return Ok(()) };
         let of_ages = [("loss", training.loss.is_some())];
         let of_classes = [("label_smoothing", training.label_smoothing != 0.0), ("mixup", training.mixup.is_some())];
-        let of_numbers = DataSet::named(data).is_ok_and(|set| set.of_numbers);
-        let (idle, goal) = match of_numbers {
+        let (idle, goal) = match set.of_numbers {
             true => (&of_classes[..], "classes"),
             false => (&of_ages[..], "ages"),
         };

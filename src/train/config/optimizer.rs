@@ -19,7 +19,7 @@ pub enum ScheduleKind {
     Step,
     /// Half a cosine from eta to the final rate.
     Cosine,
-    /// Times gamma whenever no epoch was better on the validation images for more than --patience epochs.
+    /// Times gamma whenever no epoch was better on the validation examples for more than --patience epochs.
     Plateau,
 }
 
@@ -80,7 +80,7 @@ pub struct OptimizerOptions {
     /// Factor of the step and plateau schedules
     #[cfg_attr(feature = "cli", arg(long, default_value_t = OptimizerOptions::default().gamma, help_heading = "Optimiser"))]
     pub gamma: f64,
-    /// Epochs without a better one on the validation images that the plateau schedule waits
+    /// Epochs without a better one on the validation examples that the plateau schedule waits
     #[cfg_attr(feature = "cli", arg(long, default_value_t = OptimizerOptions::default().patience, value_parser = whole::<u64>, help_heading = "Optimiser"))]
     pub patience: u64,
     /// Where the cosine schedule ends, and how low a plateau goes

@@ -16,22 +16,22 @@ pub struct TrainingOptions {
     /// Epochs to train
     #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = TrainingOptions::default().epochs, help_heading = "Training"))]
     pub epochs: u64,
-    /// Images per step
+    /// Examples per step
     #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<usize>, default_value_t = TrainingOptions::default().batch_size, help_heading = "Training"))]
     pub batch_size: usize,
-    /// Images computed at a time, for devices with little memory; divides the batch. Their gradients are added up, so that a step is the
-    /// same but for batch norm, which sees these images alone [default: the batch]
+    /// Examples computed at a time, for devices with little memory; divides the batch. Their gradients are added up, so that a step is the
+    /// same but for batch norm, which sees these examples alone [default: the batch]
     #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<usize>, help_heading = "Training"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub micro_batch: Option<usize>,
-    /// End training after so many epochs without a better one on the validation images [default: never]
+    /// End training after so many epochs without a better one on the validation examples [default: never]
     #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, help_heading = "Training"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<u64>,
     /// Seed of initial weights, split, batch order, augmentation and dropout
     #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = 0, help_heading = "Training"))]
     pub seed: u64,
-    /// Steps between readings of the loss and of how well training images are predicted
+    /// Steps between readings of the loss and of how well training examples are predicted
     #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = TrainingOptions::default().log_every, help_heading = "Training"))]
     pub log_every: u64,
     /// Steps between measurements of each layer's gradient signal-to-noise ratio; 0 for none
@@ -47,7 +47,7 @@ pub struct TrainingOptions {
     /// Label smoothing of the loss
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, help_heading = "Optimiser"))]
     pub label_smoothing: f64,
-    /// Mix images and labels in pairs (mixup), in parts from Beta(MIXUP, MIXUP); 0.2 to 1 are usual
+    /// Mix inputs and targets in pairs (mixup), in parts from Beta(MIXUP, MIXUP); 0.2 to 1 are usual
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Training"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mixup: Option<f64>,
@@ -75,7 +75,7 @@ impl TrainingOptions {
     /// Checks every option.
     ///
     /// # Errors
-    /// [`Error::Setting`] naming the option, what was expected and what was found.
+    /// [`crate::error::Error::Setting`] naming the option, what was expected and what was found.
     pub fn check(&self) -> Result<()> {
         self.check_storable()?;
         require("epochs", self.epochs, self.epochs > 0, "at least 1")?;

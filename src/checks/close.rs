@@ -1,4 +1,4 @@
-//! How results are held against references. Every comparison is phrased so that NaN fails.
+//! How results are compared with references. Every comparison is phrased so that NaN fails.
 
 /// ||actual - expected|| / ||expected||.
 pub fn relative_error(actual: &[f32], expected: &[f64]) -> f64 {

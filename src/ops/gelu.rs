@@ -1,0 +1,50 @@
+//! Gaussian error linear unit, exact: y = x Phi(x), Phi(x) = (1 + erf(x / sqrt 2)) / 2. dx = dy (Phi(x) + x phi(x)),
+//! phi(x) = exp(-x^2 / 2) / sqrt(2 pi). NaN stays NaN.
+
+use super::{Kernels, LANES, shader};
+use crate::gpu::Shader;
+use crate::tape::{Operand, Record, Tape, Var, linear_grid};
+
+/// `shaders/gelu.wgsl`.
+pub static SHADER: Shader = shader!("gelu");
+
+/// Appends y = gelu(x), of the shape of x.
+pub fn gelu(tape: &mut Tape, name: &str, x: Var) -> Var {
+    let shape = tape.shape(x).clone();
+    let grid = linear_grid(shape.count().div_ceil(4), LANES);
+    let y = tape.result(name, shape, &[x], false);
+    let kernels = Kernels { shader: &SHADER, constants: vec![] };
+    let forward = vec![kernels.dispatch("forward", vec![Operand::from(x).read(), Operand::from(y).write()], grid)];
+    let mut backward = vec![];
+    if tape.needs_gradient(x) {
+        let bindings = vec![Operand::from(x).read(), Operand::Gradient(y).read(), Operand::Gradient(x).write()];
+        backward.push(kernels.dispatch("backward", bindings, grid));
+    }
+    tape.record(Record { name: name.into(), op: "gelu", result: Some(y), forward, backward });
+    y
+}
+
+/// The same in f64.
+pub mod reference {
+    use std::f64::consts::{FRAC_1_SQRT_2, PI};
+
+    /// Phi. By erfc, which keeps its digits where x is far below 0.
+    fn distribution(x: f64) -> f64 {
+        0.5 * libm::erfc(-x * FRAC_1_SQRT_2)
+    }
+
+    /// phi.
+    fn density(x: f64) -> f64 {
+        (-0.5 * x * x).exp() / (2.0 * PI).sqrt()
+    }
+
+    /// y.
+    pub fn forward(x: &[f64]) -> Vec<f64> {
+        x.iter().map(|&v| v * distribution(v)).collect()
+    }
+
+    /// dx.
+    pub fn backward(x: &[f64], dy: &[f64]) -> Vec<f64> {
+        x.iter().zip(dy).map(|(&v, &g)| g * (distribution(v) + v * density(v))).collect()
+    }
+}
