@@ -18,7 +18,7 @@ thread_local! {
 /// The system's allocator, which counts how often each thread asks it for memory.
 struct Counting;
 
-// SAFETY: every call goes to the system's allocator as it came; the counter beside it needs no memory.
+// SAFETY: every call goes to the system's allocator as it came; the counter needs no memory.
 #[allow(unsafe_code, reason = "an allocator cannot be had without")]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

@@ -46,7 +46,7 @@ fn bad_images_are_errors_or_are_counted() {
     assert!(batches.next().unwrap().is_ok());
     let text = batches.next().unwrap().unwrap_err().to_string();
     assert!(text.contains("0 cut.jpg"), "{text}");
-    assert!(batches.next().is_none() && batches.next().is_none(), "it goes on after an error");
+    assert!(batches.next().is_none() && batches.next().is_none(), "batches follow an error");
     // A part without any good image.
     for name in ["B/9.png", "a c/1.png", "b/1.png"] {
         add(&dir, &format!("val/{name}"), b"");

@@ -385,7 +385,7 @@ fn a_plateau_is_pytorchs() {
         for (merit, expected) in merits.into_iter().zip(expected) {
             schedule.observe_epoch(time(10, 10), 0.0, merit);
             assert_relative_eq!(schedule.rate(time(999, 10), 0.0), expected, max_relative = 1e-12);
-            // Another one goes on from there.
+            // Another one continues from there.
             let mut other = Schedule { shape: shape.clone(), ..schedule.clone() };
             other.set_plateau(schedule.plateau().unwrap());
             assert_eq!(other, schedule);

@@ -104,7 +104,7 @@ const PUBLISHED: [Published; 9] = [
     Published { recipe: "wide_resnet-food_101", data: "food-101", epochs: 150, ..WIDE_RESNET_TINY_IMAGENET },
 ];
 
-/// Recipes that no experiment of the published code stands behind.
+/// Recipes that are not of the published code.
 const OWN: [&str; 1] = ["shapes"];
 
 fn recipe(name: &str) -> Config {

@@ -234,7 +234,7 @@ fn between<'t>(text: &'t str, before: &str, end: char) -> Option<&'t str> {
     text.split_once(before).and_then(|(_, rest)| rest.split(end).next())
 }
 
-/// Whether an entry point's index goes on through all rows of a linear grid (`linear_grid`), of whose workgroups 32,768 lie in one;
+/// Whether an entry point's index continues through all rows of a linear grid (`linear_grid`), each of 32,768 workgroups;
 /// `None` where it does not ask how many there are. Small shapes have one row, in which every index is right.
 fn index_goes_on(entry: &str) -> Option<bool> {
     let groups = between(entry, "@builtin(num_workgroups) ", ':')?;

@@ -70,7 +70,7 @@ struct Slot {
     last: Option<usize>,
 }
 
-/// The buffers beside the `given` ones, each with whether others may use it, by a search through all launches and all buffers for each
+/// The buffers other than the `given` ones, each with whether others may use it, by a search through all launches and all buffers for each
 /// operand in the order of first launches, larger ones first: the smallest free buffer that fits is taken, or else the largest that
 /// can grow.
 fn placed(drawn: &Drawn, kept: Option<&[Operand]>, given: &[u64]) -> Vec<(u64, bool)> {

@@ -382,7 +382,7 @@ pub fn run<T>(subject: Subject<'_>, parse: impl Fn(&[u8]) -> Result<T>, check: i
     let Subject { name, seeds, tokens, limit, file } = subject;
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     // A stream for each parser.
-    rng.set_stream(name.bytes().fold(0, |hash, byte| hash * 31 + u64::from(byte)));
+    rng.set_stream(name.bytes().fold(0u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte))));
     let mut mutator = Mutator { rng, tokens };
     let current = watch(name);
     let (mut corpus, mut shapes, mut accepted, mut highest) = (seeds, HashSet::new(), 0usize, 0.0f64);

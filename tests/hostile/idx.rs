@@ -135,7 +135,7 @@ fn gzip_that_unfolds_too_far_is_refused_by_its_header() {
     let bomb = gzip(&idx(&[0x803, 64, 1024, 1024], &vec![0; 64 * MIB]), Compression::best());
     assert!(bomb.len() < 70 * KIB, "{} bytes", bomb.len());
     refuse(&bomb, 4, &["[64, 1024, 1024]", "gunzip"]);
-    // What goes on after the last image is not unfolded.
+    // What follows the last image is not unfolded.
     let tail = gzip(&idx(&[0x803, 1, 1, 1], &vec![0; 64 * MIB]), Compression::best());
     refuse(&tail, 17, &["goes on"]);
     // A member's name is not collected without end.
