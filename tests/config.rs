@@ -2,6 +2,7 @@
 
 use approx::assert_relative_eq;
 use lerac::curriculum::{Curriculum, DuringCurriculum, Layer, Range, Time};
+use lerac::data::{Column, Form};
 use lerac::ops::regression::Loss;
 use lerac::optim::{Rule, Settings};
 use lerac::train::{Config, Method, Preset, ScheduleKind};
@@ -142,7 +143,15 @@ fn data_of_ones_own_may_be_numbers() {
             c.training.loss = Some(Loss::Mse);
         })
     };
-    config("my own").check_values().unwrap();
+    let number = Form { inputs: vec![], targets: vec![Column::number("weight", "grams", 20.0, 5.0)] };
+    let class = Form { targets: vec![Column::class("kind", ["a", "b"].map(str::to_owned))], ..number.clone() };
+    let own = config("my own");
+    own.check_values().unwrap();
+    own.objective(&number).unwrap();
+    let refused = |config: &Config, form| config.objective(form).err().unwrap().to_string();
+    assert!(refused(&own, &class).contains("is for ages, which my own has not"));
+    let mixed = own.with(|c| c.training.mixup = Some(0.2));
+    assert!(refused(&mixed, &number).contains("is for classes, which my own has not"));
     assert!(config("shapes").check_values().unwrap_err().to_string().contains("is for ages"));
 }
 

@@ -391,7 +391,7 @@ fn the_table_names_every_set_once_and_tells_its_columns_without_its_files() {
         let form = source.form().unwrap();
         let pixels = form.pixels().unwrap();
         assert_eq!(pixels.image[1..] == [48, 48], set.of_files, "{}", set.name);
-        assert_eq!(form.classes().is_empty(), set.of_numbers, "{}", set.name);
+        assert_eq!(form.classes().is_empty(), set.of_numbers(), "{}", set.name);
         assert_eq!(form, plain_form(pixels.image, &form.targets[0].meaning), "{}", set.name);
         let of_files = Source { name: set.name, dir: Some(empty.path()), image_size: Some(48), ..Source::default() };
         if !set.of_files {

@@ -6,7 +6,6 @@ use crate::data::{Meaning, plain_form};
 use crate::error::{Error, Result};
 use crate::files::write_shared_by;
 use crate::nn;
-use crate::nn::objective::objective_for;
 use crate::study::plots::{self, HeatMap};
 use crate::tape::{Mode, Tape};
 use crate::train::{Config, Method, ScheduleKind, whole};
@@ -49,7 +48,7 @@ fn layers_of(config: &Config) -> Result<Vec<Layer>> {
     let side = nn::usual_side(&config.model.name);
     let names = Meaning::Classes((0..10).map(|i| format!("class {i}")).collect());
     let form = plain_form([3, side, side], &names);
-    let (model, objective) = (nn::named(&config.model.name)?, objective_for(&form, config.training.objective())?);
+    let (model, objective) = (nn::named(&config.model.name)?, config.objective(&form)?);
     let tape = Tape::new(Mode::Eval);
     Ok(nn::record(&model, &form, &*objective, 1, tape, config.net_options()).layers)
 }

@@ -40,8 +40,6 @@ pub struct DataSet {
     pub about: &'static str,
     /// Whether it is made of image files, to which `image_size`, `resize`, `cache` and `skip_bad` apply.
     pub of_files: bool,
-    /// Whether a number is predicted, and no class.
-    pub of_numbers: bool,
     /// The columns, known without the set's files.
     form: Known,
     open: Open,
@@ -98,102 +96,81 @@ const TINY_IMAGENET: Wanted<'_> = Wanted {
 
 const FOOD_101: Wanted<'_> = Wanted { name: "food-101", archive: None, files: &["meta/train.txt"], ..TINY_IMAGENET };
 
-/// Whole files that are read into memory.
-const IN_MEMORY: DataSet = DataSet {
-    name: "",
-    about: "",
-    of_files: false,
-    of_numbers: false,
-    form: Known::Nothing,
-    open: |_, _| Ok(shapes(4000, 1000, 0)),
-};
+/// A set of whole files that are read into memory.
+const fn in_memory(name: &'static str, about: &'static str, form: Known, open: Open) -> DataSet {
+    DataSet { name, about, of_files: false, form, open }
+}
 
-/// Folders of PNG and JPEG files.
-const OF_FILES: DataSet = DataSet { of_files: true, ..IN_MEMORY };
+/// A set of folders of PNG and JPEG files.
+const fn of_files(name: &'static str, about: &'static str, form: Known, open: Open) -> DataSet {
+    DataSet { name, about, of_files: true, form, open }
+}
 
 /// Every data set that has a name.
 pub static DATA_SETS: [DataSet; 11] = [
-    DataSet {
-        name: "shapes",
-        about: "ten drawn shapes on noise, 32x32; needs no file",
-        form: Known::Classes([3, 32, 32], 10),
-        ..IN_MEMORY
-    },
-    DataSet {
-        name: "fashion-mnist",
-        about: "ten kinds of clothing, grey, 28x28; IDX files, plain or .gz",
-        form: Known::Classes([1, 28, 28], 10),
-        open: |source, _| {
-            pictures::read_idx("fashion-mnist", &FASHION_MNIST.find(source.dir)?, &FASHION.map(str::to_owned))
-        },
-        ..IN_MEMORY
-    },
-    DataSet {
-        name: "mnist",
-        about: "ten digits, grey, 28x28; IDX files, plain or .gz",
-        form: Known::Classes([1, 28, 28], 10),
-        open: |source, _| {
+    in_memory("shapes", "ten drawn shapes on noise, 32x32; needs no file", Known::Classes([3, 32, 32], 10), |_, _| {
+        Ok(shapes(4000, 1000, 0))
+    }),
+    in_memory(
+        "fashion-mnist",
+        "ten kinds of clothing, grey, 28x28; IDX files, plain or .gz",
+        Known::Classes([1, 28, 28], 10),
+        |source, _| pictures::read_idx("fashion-mnist", &FASHION_MNIST.find(source.dir)?, &FASHION.map(str::to_owned)),
+    ),
+    in_memory(
+        "mnist",
+        "ten digits, grey, 28x28; IDX files, plain or .gz",
+        Known::Classes([1, 28, 28], 10),
+        |source, _| {
             let digits: [String; 10] = std::array::from_fn(|i| format!("digit {i}"));
             pictures::read_idx("mnist", &MNIST.find(source.dir)?, &digits)
         },
-        ..IN_MEMORY
-    },
-    DataSet {
-        name: "cifar10",
-        about: "ten classes, 32x32; the binary files",
-        form: Known::Classes([3, 32, 32], 10),
-        open: |source, _| read_cifar10(&CIFAR10.find(source.dir)?),
-        ..IN_MEMORY
-    },
-    DataSet {
-        name: "cifar100",
-        about: "a hundred classes, 32x32; the binary files",
-        form: Known::Classes([3, 32, 32], 100),
-        open: |source, _| read_cifar100(&CIFAR100.find(source.dir)?),
-        ..IN_MEMORY
-    },
-    DataSet {
-        name: "cifar100-coarse",
-        about: "the twenty groups of cifar100's classes",
-        form: Known::Classes([3, 32, 32], 20),
-        open: |source, _| read_cifar100_coarse(&CIFAR100.find(source.dir)?),
-        ..IN_MEMORY
-    },
-    DataSet {
-        name: "imagefolder",
-        about: "DIR/train/CLASS/ and DIR/test/CLASS/ or DIR/val/CLASS/",
-        open: |source, news| source.folder(imagefolder(&source.named_dir()?, source.class_list)?, news),
-        ..OF_FILES
-    },
-    DataSet {
-        name: "tiny-imagenet",
-        about: "two hundred classes, 64x64, as its archive unpacks",
-        form: Known::ClassesOfFiles(200),
-        open: |source, news| source.folder(tiny_imagenet(&TINY_IMAGENET.find(source.dir)?)?, news),
-        ..OF_FILES
-    },
-    DataSet {
-        name: "food-101",
-        about: "a hundred and one dishes, as its archive unpacks",
-        form: Known::ClassesOfFiles(101),
-        open: |source, news| source.folder(food101(&FOOD_101.find(source.dir)?)?, news),
-        ..OF_FILES
-    },
-    DataSet {
-        name: "utkface-gender",
-        about: "faces by gender, from the names of UTKFace's files",
-        form: Known::ClassesOfFiles(2),
-        open: |source, news| source.faces(utkface_gender, news),
-        ..OF_FILES
-    },
-    DataSet {
-        name: "utkface-age",
-        about: "faces by age, a number, from the names of UTKFace's files",
-        of_numbers: true,
-        form: Known::AgesOfFiles,
-        open: |source, news| source.faces(utkface_age, news),
-        ..OF_FILES
-    },
+    ),
+    in_memory("cifar10", "ten classes, 32x32; the binary files", Known::Classes([3, 32, 32], 10), |source, _| {
+        read_cifar10(&CIFAR10.find(source.dir)?)
+    }),
+    in_memory(
+        "cifar100",
+        "a hundred classes, 32x32; the binary files",
+        Known::Classes([3, 32, 32], 100),
+        |source, _| read_cifar100(&CIFAR100.find(source.dir)?),
+    ),
+    in_memory(
+        "cifar100-coarse",
+        "the twenty groups of cifar100's classes",
+        Known::Classes([3, 32, 32], 20),
+        |source, _| read_cifar100_coarse(&CIFAR100.find(source.dir)?),
+    ),
+    of_files(
+        "imagefolder",
+        "DIR/train/CLASS/ and DIR/test/CLASS/ or DIR/val/CLASS/",
+        Known::Nothing,
+        |source, news| source.folder(imagefolder(&source.named_dir()?, source.class_list)?, news),
+    ),
+    of_files(
+        "tiny-imagenet",
+        "two hundred classes, 64x64, as its archive unpacks",
+        Known::ClassesOfFiles(200),
+        |source, news| source.folder(tiny_imagenet(&TINY_IMAGENET.find(source.dir)?)?, news),
+    ),
+    of_files(
+        "food-101",
+        "a hundred and one dishes, as its archive unpacks",
+        Known::ClassesOfFiles(101),
+        |source, news| source.folder(food101(&FOOD_101.find(source.dir)?)?, news),
+    ),
+    of_files(
+        "utkface-gender",
+        "faces by gender, from the names of UTKFace's files",
+        Known::ClassesOfFiles(2),
+        |source, news| source.faces(utkface_gender, news),
+    ),
+    of_files(
+        "utkface-age",
+        "faces by age, a number, from the names of UTKFace's files",
+        Known::AgesOfFiles,
+        |source, news| source.faces(utkface_age, news),
+    ),
 ];
 
 /// Opens a data set by name, from `dir`, or from `LERAC_DATA`, or from the usual places. A directory may hold the set's files, or
@@ -212,6 +189,11 @@ impl DataSet {
     /// [`Error::Setting`] listing the names, if there is none of this name.
     pub fn named(name: &str) -> Result<&'static Self> {
         DATA_SETS.iter().find(|set| set.name == name).ok_or_else(|| unknown(name))
+    }
+
+    /// Whether a number is predicted, and no class.
+    pub fn of_numbers(&self) -> bool {
+        matches!(self.form, Known::AgesOfFiles)
     }
 }
 

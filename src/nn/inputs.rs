@@ -21,6 +21,16 @@ pub struct Columns {
     places: Vec<Option<Operand>>,
 }
 
+/// The index of the column `name`.
+///
+/// # Panics
+/// If there is none of this name.
+fn place_of(kind: &str, columns: &[Column], name: &str) -> usize {
+    let names = || columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
+    let found = columns.iter().position(|column| column.name == name);
+    found.unwrap_or_else(|| panic!("the data have no {kind} {name:?}, only {}", names()))
+}
+
 impl Columns {
     /// The columns of batches of `examples` examples, none used.
     pub(super) fn new(form: &Form, examples: usize) -> Self {
@@ -48,9 +58,7 @@ impl Columns {
     }
 
     fn input_named(&self, name: &str) -> usize {
-        let names = || self.form.inputs.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
-        let found = self.form.inputs.iter().position(|column| column.name == name);
-        found.unwrap_or_else(|| panic!("the data have no input {name:?}, only {}", names()))
+        place_of("input", &self.form.inputs, name)
     }
 
     /// The extents of a column in a pass.
@@ -82,10 +90,8 @@ impl Columns {
     /// # Panics
     /// If the data have no target of this name.
     pub(super) fn target(&mut self, tape: &mut Tape, name: &str) -> Operand {
-        let names = || self.form.targets.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
-        let found = self.form.targets.iter().position(|column| column.name == name);
-        let place = found.unwrap_or_else(|| panic!("the data have no target {name:?}, only {}", names()));
-        self.words(tape, self.form.inputs.len() + place, "target")
+        let place = self.form.inputs.len() + place_of("target", &self.form.targets, name);
+        self.words(tape, place, "target")
     }
 
     /// An input of numbers, as an activation that the host writes.

@@ -1,27 +1,16 @@
 //! Gaussian error linear unit, exact: y = x Phi(x), Phi(x) = (1 + erf(x / sqrt 2)) / 2. dx = dy (Phi(x) + x phi(x)),
 //! phi(x) = exp(-x^2 / 2) / sqrt(2 pi). NaN stays NaN.
 
-use super::{Kernels, LANES, shader};
+use super::{record_elementwise, shader};
 use crate::gpu::Shader;
-use crate::tape::{Operand, Record, Tape, Var, linear_grid};
+use crate::tape::{Tape, Var};
 
 /// `shaders/gelu.wgsl`.
 pub static SHADER: Shader = shader!("gelu");
 
 /// Appends y = gelu(x), of the shape of x.
 pub fn gelu(tape: &mut Tape, name: &str, x: Var) -> Var {
-    let shape = tape.shape(x).clone();
-    let grid = linear_grid(shape.count().div_ceil(4), LANES);
-    let y = tape.result(name, shape, &[x], false);
-    let kernels = Kernels { shader: &SHADER, constants: vec![] };
-    let forward = vec![kernels.dispatch("forward", vec![Operand::from(x).read(), Operand::from(y).write()], grid)];
-    let mut backward = vec![];
-    if tape.needs_gradient(x) {
-        let bindings = vec![Operand::from(x).read(), Operand::Gradient(y).read(), Operand::Gradient(x).write()];
-        backward.push(kernels.dispatch("backward", bindings, grid));
-    }
-    tape.record(Record { name: name.into(), op: "gelu", result: Some(y), forward, backward });
-    y
+    record_elementwise(tape, (name, "gelu"), x, &SHADER, false)
 }
 
 /// The same in f64.

@@ -20,7 +20,7 @@ pub mod relu;
 pub mod sums;
 
 use crate::gpu::{Constant, Kernel, Shader};
-use crate::tape::{Binding, Dispatch, Operand, Record, Tape, Var};
+use crate::tape::{Binding, Dispatch, Operand, Record, Tape, Var, linear_grid};
 
 /// Invocations in a workgroup of every kernel that does not say otherwise.
 pub const LANES: usize = 64;
@@ -82,6 +82,30 @@ impl Kernels {
         let kernel = Kernel { shader: self.shader, entry, constants: self.constants.clone() };
         Dispatch { kernel, bindings, grid, multiply_adds: 0, task: None }
     }
+}
+
+/// Appends y of x, element by element and of one shape, by `forward`, and dx by `backward`, which reads x, or y where it `reads_result`,
+/// and dy. An invocation owns one vec4.
+fn record_elementwise(
+    tape: &mut Tape,
+    (name, op): (&str, &'static str),
+    x: Var,
+    shader: &'static Shader,
+    reads_result: bool,
+) -> Var {
+    let shape = tape.shape(x).clone();
+    let grid = linear_grid(shape.count().div_ceil(4), LANES);
+    let y = tape.result(name, shape, &[x], false);
+    let kernels = Kernels { shader, constants: vec![] };
+    let forward = vec![kernels.dispatch("forward", vec![Operand::from(x).read(), Operand::from(y).write()], grid)];
+    let mut backward = vec![];
+    if tape.needs_gradient(x) {
+        let value = Operand::from(if reads_result { y } else { x });
+        let bindings = vec![value.read(), Operand::Gradient(y).read(), Operand::Gradient(x).write()];
+        backward.push(kernels.dispatch("backward", bindings, grid));
+    }
+    tape.record(Record { name: name.into(), op, result: Some(y), forward, backward });
+    y
 }
 
 /// Appends y of x, of one shape, by the first of `entries`, and dx of dy by the second; both read the controls, then what they make theirs of.

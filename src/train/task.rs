@@ -6,7 +6,7 @@ use crate::curriculum::{Curriculum, Layer};
 use crate::data::{Form, Splits, split};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::nn::objective::{Objective, objective_for};
+use crate::nn::objective::Objective;
 use crate::nn::{self, Model};
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ impl Task {
         let form = data.train.form();
         let model = Arc::new(nn::named(&config.model.name)?);
         model.accepts(&form)?;
-        let objective = objective_for(&form, config.training.objective())?;
+        let objective = config.objective(&form)?;
         Ok(Self { config: config.clone(), model, data: data.clone(), objective, curriculum: None })
     }
 

@@ -13,7 +13,7 @@ use crate::data::Splits;
 use crate::error::Result;
 use crate::gpu::{Gpu, block_on};
 use crate::nn::Model;
-use crate::nn::objective::{Objective, objective_for};
+use crate::nn::objective::Objective;
 use crate::optim::Rule;
 use crate::train::{Config, Method, Observer, Outcome, Task, run_async};
 use event::Told;
@@ -200,7 +200,7 @@ impl<'o> Trainer<'o> {
         self.model.accepts(&form)?;
         let objective = match &self.objective {
             Some(objective) => objective.clone(),
-            None => objective_for(&form, self.config.training.objective())?,
+            None => self.config.objective(&form)?,
         };
         let (config, data) = (self.config.clone(), self.data.clone());
         Ok(Task { config, model: self.model.clone(), data, objective, curriculum: self.curriculum.clone() })

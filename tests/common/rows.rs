@@ -12,18 +12,11 @@ fn relu(shape: Shape) -> Row {
     // The only value of a single element is negative.
     let activates = shape.count() > 1;
     Row {
-        name: format!("relu {shape}"),
-        inputs: vec![shape],
-        params: vec![],
         record: Box::new(|tape, name, x, _| ops::relu::relu(tape, name, x[0])),
         forward: Box::new(|v| ops::relu::reference::forward(&v[0])),
         backward: Box::new(|v, dy| vec![ops::relu::reference::backward(&v[0], dy)]),
-        buffers: vec![],
-        linear: false,
         activates,
-        multiply_adds: 0,
-        gain: 1.0,
-        offset: 0.0,
+        ..Row::new(format!("relu {shape}"), vec![shape], vec![])
     }
 }
 
@@ -32,56 +25,34 @@ fn gelu(shape: Shape, gain: f64) -> Row {
     // The only value of a single element is negative.
     let activates = shape.count() > 1;
     Row {
-        name: format!("gelu {shape} up to {}", 1.5 * gain),
-        inputs: vec![shape],
-        params: vec![],
         record: Box::new(|tape, name, x, _| ops::gelu::gelu(tape, name, x[0])),
         forward: Box::new(|v| ops::gelu::reference::forward(&v[0])),
         backward: Box::new(|v, dy| vec![ops::gelu::reference::backward(&v[0], dy)]),
-        buffers: vec![],
-        linear: false,
         activates,
-        multiply_adds: 0,
         gain,
-        offset: 0.0,
+        ..Row::new(format!("gelu {shape} up to {}", 1.5 * gain), vec![shape], vec![])
     }
 }
 
 fn add(shape: Shape) -> Row {
     Row {
-        name: format!("add {shape}"),
-        inputs: vec![shape.clone(), shape],
-        params: vec![],
         record: Box::new(|tape, name, x, _| ops::add::add(tape, name, x[0], x[1])),
         forward: Box::new(|v| ops::add::reference::forward(&v[0], &v[1])),
         backward: Box::new(|_, dy| {
             let (da, db) = ops::add::reference::backward(dy);
             vec![da, db]
         }),
-        buffers: vec![],
-        linear: false,
-        activates: false,
-        multiply_adds: 0,
-        gain: 1.0,
-        offset: 0.0,
+        ..Row::new(format!("add {shape}"), vec![shape.clone(), shape], vec![])
     }
 }
 
 fn max_pool(shape: [usize; 4], window: Window) -> Row {
     let [_, _, h, w] = shape;
     Row {
-        name: format!("max_pool {shape:?} {window:?}"),
-        inputs: vec![shape.into()],
-        params: vec![],
         record: Box::new(move |tape, name, x, _| ops::max_pool::max_pool(tape, name, x[0], window)),
         forward: Box::new(move |v| ops::max_pool::reference::forward(&v[0], h, w, window)),
         backward: Box::new(move |v, dy| vec![ops::max_pool::reference::backward(&v[0], dy, h, w, window)]),
-        buffers: vec![],
-        linear: false,
-        activates: false,
-        multiply_adds: 0,
-        gain: 1.0,
-        offset: 0.0,
+        ..Row::new(format!("max_pool {shape:?} {window:?}"), vec![shape.into()], vec![])
     }
 }
 
@@ -90,25 +61,22 @@ fn mean_pool(shape: [usize; 4], kernel: usize, stride: usize) -> Row {
     let global = kernel == 0;
     let window = if global { [h, w] } else { [kernel, kernel] };
     Row {
-        name: if global {
-            format!("mean_pool {shape:?} global")
-        } else {
-            format!("mean_pool {shape:?} {kernel}/{stride}")
-        },
-        inputs: vec![shape.into()],
-        params: vec![],
         record: Box::new(move |tape, name, x, _| match global {
             true => ops::mean_pool::global_mean_pool(tape, name, x[0]),
             false => ops::mean_pool::mean_pool(tape, name, x[0], kernel, stride),
         }),
         forward: Box::new(move |v| ops::mean_pool::reference::forward(&v[0], [h, w], window, stride)),
         backward: Box::new(move |_, dy| vec![ops::mean_pool::reference::backward(dy, n * c, [h, w], window, stride)]),
-        buffers: vec![],
         linear: true,
-        activates: false,
-        multiply_adds: 0,
-        gain: 1.0,
-        offset: 0.0,
+        ..Row::new(
+            if global {
+                format!("mean_pool {shape:?} global")
+            } else {
+                format!("mean_pool {shape:?} {kernel}/{stride}")
+            },
+            vec![shape.into()],
+            vec![],
+        )
     }
 }
 
@@ -116,18 +84,11 @@ fn blur(shape: [usize; 4]) -> Row {
     let [_, _, h, w] = shape;
     let sigma = f64::from(CONTROLS.sigma);
     Row {
-        name: format!("blur {shape:?}"),
-        inputs: vec![shape.into()],
-        params: vec![],
         record: Box::new(|tape, name, x, _| ops::blur::blur(tape, name, x[0])),
         forward: Box::new(move |v| ops::blur::reference::forward(&v[0], h, w, sigma)),
         backward: Box::new(move |_, dy| vec![ops::blur::reference::forward(dy, h, w, sigma)]),
-        buffers: vec![],
         linear: true,
-        activates: false,
-        multiply_adds: 0,
-        gain: 1.0,
-        offset: 0.0,
+        ..Row::new(format!("blur {shape:?}"), vec![shape.into()], vec![])
     }
 }
 
@@ -135,57 +96,36 @@ fn dropout(shape: Shape, p: f64) -> Row {
     const SALT: u32 = 5;
     let apply = move |x: &[f64]| ops::dropout::reference::forward(x, p, CONTROLS.seed, CONTROLS.step, SALT);
     Row {
-        name: format!("dropout {shape} {p}"),
-        inputs: vec![shape],
-        params: vec![],
         record: Box::new(move |tape, name, x, _| ops::dropout::dropout(tape, name, x[0], p, SALT)),
         forward: Box::new(move |v| apply(&v[0])),
         backward: Box::new(move |_, dy| vec![apply(dy)]),
-        buffers: vec![],
         linear: true,
-        activates: false,
-        multiply_adds: 0,
-        gain: 1.0,
-        offset: 0.0,
+        ..Row::new(format!("dropout {shape} {p}"), vec![shape], vec![])
     }
 }
 
 fn mixup(shape: [usize; 4]) -> Row {
     let mixed = move |x: &[f64]| ops::mixup::reference::forward(x, shape[0], f64::from(CONTROLS.mix));
     Row {
-        name: format!("mixup {shape:?}"),
-        inputs: vec![shape.into()],
-        params: vec![],
         record: Box::new(|tape, name, x, _| ops::mixup::mixup(tape, name, x[0])),
         forward: Box::new(move |v| mixed(&v[0])),
         backward: Box::new(move |_, dy| vec![mixed(dy)]),
-        buffers: vec![],
         linear: true,
-        activates: false,
-        multiply_adds: 0,
-        gain: 1.0,
-        offset: 0.0,
+        ..Row::new(format!("mixup {shape:?}"), vec![shape.into()], vec![])
     }
 }
 
 fn linear(n: usize, c: usize, o: usize) -> Row {
     let extent = [n, c, o];
     Row {
-        name: format!("linear [{n},{c}] -> {o}"),
-        inputs: vec![[n, c].into()],
-        params: vec![[o, c].into(), [o].into()],
         record: Box::new(|tape, name, x, p| ops::linear::linear(tape, name, x[0], p[0], p[1])),
         forward: Box::new(move |v| ops::linear::reference::forward(&v[0], &v[1], &v[2], extent)),
         backward: Box::new(move |v, dy| {
             let (dx, dw, dbias) = ops::linear::reference::backward(&v[0], &v[1], dy, extent);
             vec![dx, dw, dbias]
         }),
-        buffers: vec![],
-        linear: false,
-        activates: false,
         multiply_adds: (n * c * o) as u64,
-        gain: 1.0,
-        offset: 0.0,
+        ..Row::new(format!("linear [{n},{c}] -> {o}"), vec![[n, c].into()], vec![[o, c].into(), [o].into()])
     }
 }
 
@@ -203,9 +143,6 @@ fn product(equation: &'static str, a: &[usize], b: &[usize]) -> Row {
     let axes = equation.chars().filter(|axis| axis.is_alphabetic());
     let terms: BTreeMap<char, usize> = axes.zip(a.iter().chain(b).copied()).collect();
     Row {
-        name: format!("product {equation} {} x {}", shapes[0], shapes[1]),
-        inputs: shapes.to_vec(),
-        params: vec![],
         record: Box::new(move |tape, name, x, _| ops::product::product(tape, name, equation, x[0], x[1])),
         forward: Box::new(move |v| {
             let [a, b] = values(v);
@@ -216,12 +153,9 @@ fn product(equation: &'static str, a: &[usize], b: &[usize]) -> Row {
             let (da, db) = ops::product::reference::backward(equation, [&a, &b], dc, [&backward[0], &backward[1]]);
             vec![da, db]
         }),
-        buffers: vec![],
         linear: true,
-        activates: false,
         multiply_adds: terms.values().product::<usize>() as u64,
-        gain: 1.0,
-        offset: 0.0,
+        ..Row::new(format!("product {equation} {} x {}", shapes[0], shapes[1]), shapes.to_vec(), vec![])
     }
 }
 
@@ -249,9 +183,6 @@ fn batch_norm_of_first(c: usize, shape: [usize; 4], activation: Activation, resi
     let of = if c < channels { format!(" first {c}") } else { String::new() };
     let after = if residual { " + residual" } else { "" };
     Row {
-        name: format!("batch_norm {shape:?}{of}{after}, {activation:?}"),
-        inputs: vec![shape.into(); first],
-        params: vec![[c].into(), [c].into()],
         record: Box::new(move |tape, name, x, p| {
             let mut state = |which: &str, init| {
                 let name = format!("{name}.{which}");
@@ -264,13 +195,14 @@ fn batch_norm_of_first(c: usize, shape: [usize; 4], activation: Activation, resi
         }),
         forward: Box::new(forward),
         backward: Box::new(backward),
-        buffers: vec![],
-        linear: false,
         activates: activation != Activation::Identity,
-        multiply_adds: 0,
         // Large enough to pass 6.
         gain: if activation == Activation::Relu6 { 6.0 } else { 1.0 },
-        offset: 0.0,
+        ..Row::new(
+            format!("batch_norm {shape:?}{of}{after}, {activation:?}"),
+            vec![shape.into(); first],
+            vec![[c].into(), [c].into()],
+        )
     }
 }
 
@@ -289,9 +221,6 @@ fn batch_norm_far_from_0(shape: [usize; 4]) -> Row {
 fn concat([n, c, h, w]: [usize; 4], more: usize) -> Row {
     let extents = [c * h * w, more * h * w];
     Row {
-        name: format!("concat {:?} and {more} channels", [n, c, h, w]),
-        inputs: vec![[n, c, h, w].into(), [n, more, h, w].into()],
-        params: vec![],
         record: Box::new(move |tape, name, x, _| {
             let whole = ops::concat::room(tape, name, [n, c + more, h, w]);
             ops::concat::put(tape, "first", whole, 0, x[0]);
@@ -303,12 +232,11 @@ fn concat([n, c, h, w]: [usize; 4], more: usize) -> Row {
             let (da, db) = ops::concat::reference::backward(dy, extents);
             vec![da, db]
         }),
-        buffers: vec![],
-        linear: false,
-        activates: false,
-        multiply_adds: 0,
-        gain: 1.0,
-        offset: 0.0,
+        ..Row::new(
+            format!("concat {:?} and {more} channels", [n, c, h, w]),
+            vec![[n, c, h, w].into(), [n, more, h, w].into()],
+            vec![],
+        )
     }
 }
 
@@ -327,14 +255,6 @@ fn convolution(x: [usize; 4], (o, [kh, kw]): (usize, [usize; 2]), options: conv2
     let [_, _, oh, ow] = geometry.y();
     let one_or_two = |[h, w]: [usize; 2]| if h == w { h.to_string() } else { format!("{h}x{w}") };
     Row {
-        name: format!(
-            "conv2d {x:?} -> {o}, {kh}x{kw}/{}, padding {}, groups {groups}{}",
-            one_or_two(stride),
-            one_or_two(padding),
-            if bias { ", bias" } else { "" }
-        ),
-        inputs: vec![x.into()],
-        params,
         record: Box::new(move |tape, name, x, p| conv2d::conv2d(tape, name, x[0], p[0], p.get(1).copied(), options)),
         forward: Box::new(move |v| conv2d::reference::forward(&v[0], &v[1], v.get(2).map(Vec::as_slice), &geometry)),
         backward: Box::new(move |v, dy| {
@@ -343,12 +263,18 @@ fn convolution(x: [usize; 4], (o, [kh, kw]): (usize, [usize; 2]), options: conv2
             gradients.extend(bias.then_some(dbias));
             gradients
         }),
-        buffers: vec![],
         linear: !bias,
-        activates: false,
         multiply_adds: (x[0] * o * oh * ow * w[1] * kh * kw) as u64,
-        gain: 1.0,
-        offset: 0.0,
+        ..Row::new(
+            format!(
+                "conv2d {x:?} -> {o}, {kh}x{kw}/{}, padding {}, groups {groups}{}",
+                one_or_two(stride),
+                one_or_two(padding),
+                if bias { ", bias" } else { "" }
+            ),
+            vec![x.into()],
+            params,
+        )
     }
 }
 

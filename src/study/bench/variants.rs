@@ -5,7 +5,6 @@ use crate::clock::Instant;
 use crate::data::Form;
 use crate::error::Result;
 use crate::gpu::{Call, Gpu};
-use crate::nn::objective::objective_for;
 use crate::nn::{self, Model, NetOptions, Objective};
 use crate::tape::{Choices, Keep, Mode, Program, Storage, Tape, Target, TaskId, Variant};
 use crate::train::Config;
@@ -79,7 +78,7 @@ impl Subject {
     pub fn of(config: &Config, form: Form) -> Result<Self> {
         let model = Arc::new(nn::named(&config.model.name)?);
         model.accepts(&form)?;
-        let objective = objective_for(&form, config.training.objective())?;
+        let objective = config.objective(&form)?;
         Ok(Self { model, form, objective, batch_size: config.training.micro_batch_size() })
     }
 

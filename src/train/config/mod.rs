@@ -22,13 +22,15 @@ use crate::curriculum::{
     Blurred, Control, Conventional, Curriculum, DuringCurriculum, Granularity, Layer, Paper, Range, Reference,
     ReferenceOptions, Schedule, depths,
 };
-use crate::data::DataSet;
+use crate::data::{DataSet, Form, Meaning};
 use crate::error::{Error, Result};
+use crate::nn::objective::{Objective, objective_for};
 use crate::nn::{self, NetOptions};
 use crate::tape::Choices;
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// All options of a run, in sections.
 ///
@@ -125,7 +127,9 @@ impl Config {
         self.training.check()?;
         self.optimizer.check()?;
         self.curriculum.check()?;
-        self.check_goal()?;
+        if let Ok(set) = DataSet::named(&self.data.name) {
+            self.check_goal(set.of_numbers())?;
+        }
         // Without layers, curricula check their options alone.
         self.paper(&[])?;
         self.reference(&[])?;
@@ -148,13 +152,22 @@ impl Config {
         }
     }
 
-    /// Classes and ages have options of their own. Of data that have no name in the table, nothing is known here.
-    fn check_goal(&self) -> Result<()> {
+    /// What the options train for on data of this form.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] where the first target is neither a class nor a number, or has no use for an option.
+    pub fn objective(&self, form: &Form) -> Result<Arc<dyn Objective>> {
+        let objective = objective_for(form, self.training.objective())?;
+        let meaning = form.targets.first().map(|target| &target.meaning);
+        self.check_goal(matches!(meaning, Some(Meaning::Number { .. }))).map(|()| objective)
+    }
+
+    /// Classes and numbers have options of their own.
+    fn check_goal(&self, of_numbers: bool) -> Result<()> {
         let (data, training) = (&self.data.name, &self.training);
-        let Ok(set) = DataSet::named(data) else { return Ok(()) };
         let of_ages = [("loss", training.loss.is_some())];
         let of_classes = [("label_smoothing", training.label_smoothing != 0.0), ("mixup", training.mixup.is_some())];
-        let (idle, goal) = match set.of_numbers {
+        let (idle, goal) = match of_numbers {
             true => (&of_classes[..], "classes"),
             false => (&of_ages[..], "ages"),
         };
