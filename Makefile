@@ -29,7 +29,7 @@ test: ## Run every test; a missing adapter is a failure, missing data sets are s
 	@sh scripts/ensure-data.sh || true
 	REQUIRE_GPU=1 $(CARGO) test --release
 
-test-library: ## The tests that need no command line, without its feature; the op table is left out: no feature changes it
+test-library: ## The tests that need no command line, without its feature; op table and adjoints are left out: no feature changes them
 	@sh scripts/ensure-adapter.sh
 	REQUIRE_GPU=1 $(CARGO) test --release --no-default-features --features report --tests -- --skip op_table --skip adjoint
 
@@ -40,7 +40,7 @@ examples: ## Run every example; build, train, kill and continue the crate in exa
 	rm -rf out/outside
 	$(OUTSIDE) run --release --quiet -- $(CURDIR)/out/outside --check
 
-bits: ## Train every model and method for a few steps and compare the bits with tests/golden/bits.json
+bits: ## Train every method and nearly every model for a few steps and compare the bits with tests/golden/bits.json
 	@sh scripts/ensure-adapter.sh
 	$(CARGO) build --release
 	python3 tests/golden/bits.py $(CARGO_TARGET_DIR)/release/lerac
@@ -53,6 +53,7 @@ check: ## Formatting, lints and documentation, with warnings denied
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --all-features -- -D warnings
 	$(CARGO) clippy --all-targets --no-default-features -- -D warnings
+	$(CARGO) clippy --all-targets --no-default-features --features records -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --all-features
 	cd examples/outside && $(CARGO) fmt --check && $(CARGO) clippy --all-targets -- -D warnings
 

@@ -1,6 +1,6 @@
 // put:  whole[n, OFFSET + j] = part[n, j]          for j < PART
 // take: dpart[n, j] = dwhole[n, OFFSET + j]
-// part: [N, PART], whole: [N, WHOLE], an image a row. The kernels named quads count vec4 instead of elements, where all of PART, WHOLE
+// part: [N, PART], whole: [N, WHOLE], an example a row. The kernels named quads count vec4 instead of elements, where all of PART, WHOLE
 // and OFFSET are whole ones. An invocation owns one element, or vec4, of the part.
 
 @group(0) @binding(0) var<storage, read> part: array<f32>;

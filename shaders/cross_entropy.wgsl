@@ -1,7 +1,8 @@
 // loss[n] = logsumexp_k(z[n,k]) - sum_k t[k] z[n,k],   t = (1 - SMOOTHING) onehot(label) + SMOOTHING / K.
-// dz[n,k] = WEIGHT (softmax(z[n])[k] - t[k]) / (PER examples of the step); rows beyond the first `filled` examples count for nothing.
+// dz[n,k] = WEIGHT (softmax(z[n])[k] - t[k]) / (ROWS_PER_EXAMPLE * examples of the step); it is 0 in rows
+// beyond the first `filled` examples.
 // Where MIXED, t is mix t(label of n) + (1 - mix) t(label of N-1-n); a hit is one of the own label.
-// z: [N,K], labels: [N], PER rows an example. rows: [N,3] of (loss, hit in the top 1, hit in the top 5); sums.wgsl adds them up.
+// z: [N,K], labels: [N], ROWS_PER_EXAMPLE of them an example. rows: [N,3] of (loss, hit in the top 1, hit in the top 5); sums.wgsl adds them up.
 // A hit in the top 1 (5) means that fewer than 1 (5) classes come before the label, equal logits in class order; NaN never hits.
 
 struct Controls { step: u32, seed: u32, sigma: f32, pass_index: u32, mix: f32, filled: u32, examples: u32 }
@@ -11,7 +12,7 @@ struct Controls { step: u32, seed: u32, sigma: f32, pass_index: u32, mix: f32, f
 @group(0) @binding(2) var<uniform> controls: Controls;
 @group(0) @binding(3) var<storage, read_write> rows: array<f32>;
 
-fn counts(n: u32) -> bool { return n < controls.filled * PER; }
+fn counts(n: u32) -> bool { return n < controls.filled * ROWS_PER_EXAMPLE; }
 
 // By its bits, since a compiler may assume that no number is NaN.
 fn is_nan(v: f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
@@ -65,7 +66,7 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
         var share = select(0.0, 1.0, k == label);
         if MIXED { share = controls.mix * share + select(0.0, 1.0 - controls.mix, k == labels[N - 1u - n]); }
         let wanted = (1.0 - SMOOTHING) * share + SMOOTHING / f32(K);
-        var g = (exp(z[n * K + k] - s.top) / s.sum - wanted) / f32(PER * controls.examples) * WEIGHT;
+        var g = (exp(z[n * K + k] - s.top) / s.sum - wanted) / f32(ROWS_PER_EXAMPLE * controls.examples) * WEIGHT;
         if !counts(n) { g = 0.0; }
         if ACCUMULATE { g += dz[n * K + k]; }
         dz[n * K + k] = g;

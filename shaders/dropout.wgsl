@@ -1,6 +1,6 @@
 // y = x / (1 - p) where the element is kept, else 0; the same of dy is dx.
 // An element is kept by a draw that is a pure function of (seed, step, SALT, index): the mask is never stored. Where a step is several
-// passes, of N images each, the index counts on through them.
+// passes, of N examples each, the index counts on through them.
 // The hash is PCG's output function, after Jarzynski & Olano, "Hash Functions for GPU Rendering", JCGT 2020.
 // An invocation owns one element.
 
@@ -18,7 +18,7 @@ fn hash(v: u32) -> u32 {
 
 fn kept(i: u32) -> bool {
     let key = hash(controls.step ^ hash(controls.seed ^ hash(SALT)));
-    return hash((controls.pass_index * N * PER_IMAGE + i) ^ key) >= DROP_BELOW;
+    return hash((controls.pass_index * N * PER_EXAMPLE + i) ^ key) >= DROP_BELOW;
 }
 
 @compute @workgroup_size(64)

@@ -1,4 +1,4 @@
-// y[n] = mix x[n] + (1 - mix) x[N-1-n]: every image with the one that stands as far from the other end. dx of dy is the same, since n and
+// y[n] = mix x[n] + (1 - mix) x[N-1-n]: every example with the one that stands as far from the other end. dx of dy is the same, since n and
 // N-1-n swap. x, y: [N, EXTENT]. An invocation owns one element.
 
 struct Controls { step: u32, seed: u32, sigma: f32, pass_index: u32, mix: f32 }

@@ -10,7 +10,8 @@ const TILE: u32 = 8u;
 @group(0) @binding(2) var<storage, read_write> c: array<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 
-// Four rows of a, or four columns of b, at k, in the matrix that begins at `first`; beyond the edge the last one is read again, and its products are not stored.
+// Four rows of a, or four columns of b, at k, in the matrix that begins at `first`. Beyond the edge the last one is read again, and its
+// products are not stored.
 fn rows(first: u32, m: u32, k: u32) -> vec4<f32> {
     let at = first + min(vec4(m) + vec4(0u, 1u, 2u, 3u), vec4(M - 1u)) * A_M + k * A_K;
     return vec4(a[at.x], a[at.y], a[at.z], a[at.w]);

@@ -1,5 +1,5 @@
 // The products of product.wgsl for processors. Of each operand one stride along the matrix is 1, of c that along n; all others, and N,
-// are multiples of 4. K is one too, or all of a is one matrix with the rows A(k), so that what lies beyond the last k is beyond its end.
+// are multiples of 4. K is one too, or a is a single matrix whose rows are A(k): what is read beyond the last k is then beyond the end of a, and 0.
 // A workgroup of eight owns 32 rows x 32 columns of c, an invocation 4 of the columns: as blocks of 4x4, whose column i is row m + i at
 // four n. All need the same 32 quads of a for each four k, and each its own four of b: together 8 loads feed 512 multiply-adds.
 

@@ -1,7 +1,8 @@
 // The prediction of row n is the number MEAN + STD z[n]. With t = (target - MEAN) / STD and d = z[n] - t:
 //   loss[n] = |d|, or d^2 where SQUARED;   error[n] = STD |d|
-//   dz[n] = WEIGHT sign(d) / (PER examples of the step), or WEIGHT 2 d / (...); rows beyond the first `filled` examples count for nothing.
-// z: [N], targets: [N], PER rows an example. rows: [N,2] of (loss, error); sums.wgsl adds them up.
+//   dz[n] = WEIGHT sign(d) / (ROWS_PER_EXAMPLE * examples of the step), or WEIGHT 2 d / (...); it is 0 in rows beyond the
+//   first `filled` examples.
+// z: [N], targets: [N], ROWS_PER_EXAMPLE of them an example. rows: [N,2] of (loss, error); sums.wgsl adds them up.
 
 struct Controls { step: u32, seed: u32, sigma: f32, pass_index: u32, mix: f32, filled: u32, examples: u32 }
 
@@ -10,7 +11,7 @@ struct Controls { step: u32, seed: u32, sigma: f32, pass_index: u32, mix: f32, f
 @group(0) @binding(2) var<uniform> controls: Controls;
 @group(0) @binding(3) var<storage, read_write> rows: array<vec2<f32>>;
 
-fn counts(n: u32) -> bool { return n < controls.filled * PER; }
+fn counts(n: u32) -> bool { return n < controls.filled * ROWS_PER_EXAMPLE; }
 
 fn deviation(n: u32) -> f32 { return z[n] - (targets[n] - MEAN) / STD; }
 
@@ -37,7 +38,7 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
         // Infinities and NaN, which have all exponent bits set, are kept, so that the layer that they come from is found.
         if (bitcast<u32>(d) & 0x7f800000u) == 0x7f800000u { g = d; }
     }
-    g = g / f32(PER * controls.examples) * WEIGHT;
+    g = g / f32(ROWS_PER_EXAMPLE * controls.examples) * WEIGHT;
     if !counts(n) { g = 0.0; }
     if ACCUMULATE { g += dz[n]; }
     dz[n] = g;

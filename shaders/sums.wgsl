@@ -1,5 +1,5 @@
 // Adds the rows of a pass to sums that last until the host clears them.
-// rows: [N, K], what a loss leaves of each row, PER rows an example; those of the first `filled` examples count.
+// rows: [N, K], what a loss leaves of each row, ROWS_PER_EXAMPLE of them an example; those of the first `filled` examples count.
 // The sums FIRST, FIRST + 1, ... of `sums.parts` are those of the columns.
 
 struct Controls { step: u32, seed: u32, sigma: f32, pass_index: u32, mix: f32, filled: u32, examples: u32 }
@@ -33,7 +33,7 @@ fn plus(part: Part, value: f32) -> Part {
 
 fn total(k: u32) -> f32 {
     var sum = 0.0;
-    for (var n = 0u; n < min(controls.filled * PER, N); n++) { sum += rows[n * K + k]; }
+    for (var n = 0u; n < min(controls.filled * ROWS_PER_EXAMPLE, N); n++) { sum += rows[n * K + k]; }
     return sum;
 }
 
@@ -41,11 +41,13 @@ fn total(k: u32) -> f32 {
 @compute @workgroup_size(1)
 fn add() {
     if FIRST == 0u { sums.examples += controls.filled; }
+    var totals: array<f32, K>;
     for (var k = 0u; k < K; k++) {
-        if !is_finite(total(k)) {
+        totals[k] = total(k);
+        if !is_finite(totals[k]) {
             if sums.halted == 0u { sums.halted = controls.step + 1u; }
             return;
         }
     }
-    for (var k = 0u; k < K; k++) { sums.parts[FIRST + k] = plus(sums.parts[FIRST + k], total(k)); }
+    for (var k = 0u; k < K; k++) { sums.parts[FIRST + k] = plus(sums.parts[FIRST + k], totals[k]); }
 }

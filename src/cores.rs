@@ -1,4 +1,4 @@
-//! Floor 1: threads. This is the only place that makes any, and the only one that has to do without them where there are none.
+//! Floor 1: threads. All threads of the crate start here. Where the system grants none, the work is done all the same.
 
 use crate::error::{Error, Result};
 use rayon::iter::{ParallelBridge, ParallelIterator};
@@ -23,7 +23,7 @@ pub fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 's
 pub fn on_cores(name: &str, most: usize, own: impl FnOnce(), further: impl Fn() + Sync) {
     thread::scope(|scope| {
         let start = |_| Builder::new().name(name.to_owned()).spawn_scoped(scope, &further).map(drop);
-        // The first that is refused ends the asking.
+        // Stops at the first thread that is refused.
         let _ = (1..cores().min(most)).try_for_each(start);
         own();
     });
@@ -39,7 +39,8 @@ pub fn in_parallel<T: Send, E: Send>(
     work: impl Fn(T) -> Result<(), E> + Sync + Send,
 ) -> Result<(), E> {
     static WORKERS: LazyLock<Option<ThreadPool>> = LazyLock::new(workers);
-    in_parallel_on(WORKERS.as_ref(), items, work)
+    let several = items.size_hint().1 != Some(1);
+    in_parallel_on(several.then(|| WORKERS.as_ref()).flatten(), items, work)
 }
 
 fn in_parallel_on<T: Send, E: Send>(
@@ -47,10 +48,9 @@ fn in_parallel_on<T: Send, E: Send>(
     items: impl Iterator<Item = T> + Send,
     work: impl Fn(T) -> Result<(), E> + Sync + Send,
 ) -> Result<(), E> {
-    let several = items.size_hint().1 != Some(1);
     let items = items.enumerate();
     let fault = |(i, item)| Some((i, work(item).err()?));
-    let first = match workers.filter(|_| several) {
+    let first = match workers {
         Some(pool) => pool.install(|| items.par_bridge().filter_map(fault).min_by_key(|(i, _)| *i)),
         None => items.filter_map(fault).min_by_key(|(i, _)| *i),
     };

@@ -431,11 +431,11 @@ fn what_cannot_be_is_refused_by_name() {
     assert!(refused("a..b").contains("\"a\" is no number"));
     let range = Range { first: 0.1, last: 0.01 };
     let error = |result: lerac::error::Result<Paper>| result.unwrap_err().to_string();
-    assert!(error(Paper::new(-0.1, range, 1.0, &[1], Pace::Step)).starts_with("eta"));
-    assert!(error(Paper::new(0.1, range, 0.0, &[1], Pace::Step)).starts_with("k"));
-    assert!(error(Paper::new(0.1, range, f64::NAN, &[1], Pace::Step)).starts_with("k"));
-    assert!(error(Paper::new(0.1, Range { first: 0.01, last: 0.1 }, 1.0, &[1], Pace::Step)).starts_with("range"));
-    assert!(Cbs::new(0.0, 0.9, 5).unwrap_err().to_string().starts_with("sigma:"));
-    assert!(Cbs::new(1.0, 1.1, 5).unwrap_err().to_string().starts_with("sigma_decay"));
-    assert!(Cbs::new(1.0, 0.9, 0).unwrap_err().to_string().starts_with("sigma_every"));
+    assert!(error(Paper::new(-0.1, range, 1.0, &[1], Pace::Step)).starts_with("eta: "));
+    assert!(error(Paper::new(0.1, range, 0.0, &[1], Pace::Step)).starts_with("k: "));
+    assert!(error(Paper::new(0.1, range, f64::NAN, &[1], Pace::Step)).starts_with("k: "));
+    assert!(error(Paper::new(0.1, Range { first: 0.01, last: 0.1 }, 1.0, &[1], Pace::Step)).starts_with("range: "));
+    assert!(Cbs::new(0.0, 0.9, 5).unwrap_err().to_string().starts_with("sigma: "));
+    assert!(Cbs::new(1.0, 1.1, 5).unwrap_err().to_string().starts_with("sigma_decay: "));
+    assert!(Cbs::new(1.0, 0.9, 0).unwrap_err().to_string().starts_with("sigma_every: "));
 }

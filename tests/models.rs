@@ -7,6 +7,7 @@ use lerac::nn::objective::{ObjectiveOptions, objective_for};
 use lerac::nn::{self, Conv, MODELS, Model, Net, NetOptions, Recorded};
 use lerac::ops::{conv2d, linear, relu};
 use lerac::tape::{Declared, Group, Init, Mode, Operand, Record, Tape, Var};
+use std::collections::BTreeSet;
 use std::collections::HashSet;
 
 /// Images of three channels and one of `classes` classes.
@@ -262,4 +263,14 @@ fn what_a_device_has_no_room_for_is_refused_by_name() {
     let grid = refusal(&tape, 256_000, 15);
     assert!(grid.starts_with("wide needs a grid of [16, 1, 1] workgroups at batch size 4"), "{grid}");
     assert!(grid.contains("launches 15 along a dimension; a smaller `batch_size` fits"), "{grid}");
+}
+
+#[test]
+fn the_bits_of_every_model_are_kept() {
+    let script = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/bits.py")).unwrap();
+    let list = script.split_once("MODELS = [").unwrap().1.split_once(']').unwrap().0;
+    let listed: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
+    // The first linear layer of that one does not fit the bindings of the driver that the bits are of.
+    let known = MODELS.iter().map(|entry| entry.name).filter(|&name| name != "vgg11_bn-imagenet");
+    assert_eq!(listed.iter().collect::<BTreeSet<_>>(), known.collect::<Vec<_>>().iter().collect::<BTreeSet<_>>());
 }

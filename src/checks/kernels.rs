@@ -1,8 +1,7 @@
 //! Kernels against their f64 reference, forward and backward.
 
-use super::{CONTROLS, Row, assert_close, declare};
+use super::{CONTROLS, Row, assert_close, narrow};
 use crate::gpu::{BufferRange, Gpu};
-use crate::ops;
 use crate::tape::{self, Program, Storage, Tape};
 
 /// f32 rounding over sums of a few thousand terms, relative to the norm.
@@ -10,21 +9,12 @@ pub const TOLERANCE: f64 = 2e-6;
 
 /// Runs, on the empty `tape` that chooses the kernels, `uses` uses of the row's operation on the same operands, added up: y of these
 /// values, and from dy the gradient of each of them.
-fn outcome(gpu: &Gpu, row: &Row, mut tape: Tape, uses: usize, values: &[Vec<f64>], dy: &[f64]) -> Vec<Vec<f32>> {
-    let inputs: Vec<_> =
-        row.inputs.iter().enumerate().map(|(i, shape)| tape.leaf(&format!("x{i}"), shape.clone(), true)).collect();
-    let params = declare(&mut tape, &row.params);
-    let mut y = (row.record)(&mut tape, "op", &inputs, &params);
-    for again in 1..uses {
-        let other = (row.record)(&mut tape, &format!("op{again}"), &inputs, &params);
-        y = ops::add::add(&mut tape, &format!("sum{again}"), y, other);
-    }
-    tape.seed_gradient(y);
+fn outcome(gpu: &Gpu, row: &Row, tape: Tape, uses: usize, values: &[Vec<f64>], dy: &[f64]) -> Vec<Vec<f32>> {
+    let (tape, inputs, y) = row.used(tape, uses);
     let count = tape.shape(y).count();
 
     let storage = Storage::new(gpu, &tape).unwrap();
     let program = Program::new(gpu, tape, &storage).unwrap();
-    let narrow = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<f32>>();
     for (&var, value) in inputs.iter().zip(values) {
         gpu.write(program.value(var), 0, &narrow(value));
     }

@@ -1,6 +1,7 @@
 //! An operation at one shape.
 
 use crate::gpu::Dialect;
+use crate::ops::add::add;
 use crate::tape::{Choices, Controls, Declared, Group, Init, Mode, ParamId, Tape, Target, Var, Variant};
 use crate::tensor::Shape;
 use rand::RngExt;
@@ -43,7 +44,7 @@ pub struct Row {
     pub activates: bool,
     /// Multiply-adds of the forward pass, for timings; 0 where bytes count.
     pub multiply_adds: u64,
-    /// The values lie evenly within about 1.5 times this, either way.
+    /// The values lie evenly between -1.53 and 1.47 times this.
     pub gain: f64,
     /// How far from 0 the first input's values lie.
     pub offset: f64,
@@ -107,11 +108,20 @@ impl Row {
     }
 
     /// The operation alone on `tape`, which is empty, its gradient seeded; x, and y.
-    pub fn on(&self, mut tape: Tape) -> (Tape, Vec<Var>, Var) {
+    pub fn on(&self, tape: Tape) -> (Tape, Vec<Var>, Var) {
+        self.used(tape, 1)
+    }
+
+    /// The sum of `uses` uses of the operation on the same operands, likewise. The first is called `op`, further ones `op1` and so on.
+    pub fn used(&self, mut tape: Tape, uses: usize) -> (Tape, Vec<Var>, Var) {
         let leaf = |(i, shape): (usize, &Shape)| tape.leaf(&format!("x{i}"), shape.clone(), true);
         let inputs: Vec<_> = self.inputs.iter().enumerate().map(leaf).collect();
         let params = declare(&mut tape, &self.params);
-        let y = (self.record)(&mut tape, "op", &inputs, &params);
+        let mut y = (self.record)(&mut tape, "op", &inputs, &params);
+        for again in 1..uses {
+            let other = (self.record)(&mut tape, &format!("op{again}"), &inputs, &params);
+            y = add(&mut tape, &format!("sum{again}"), y, other);
+        }
         tape.seed_gradient(y);
         (tape, inputs, y)
     }
@@ -158,6 +168,11 @@ pub fn spread(count: usize, seed: u64) -> Vec<f64> {
         values.swap(i, rng.random_range(0..=i));
     }
     values
+}
+
+/// The values as a device holds them.
+pub fn narrow(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&v| v as f32).collect()
 }
 
 /// Declares `shapes` as parameters of one layer.

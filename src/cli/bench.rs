@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::files::write_shared;
 use crate::gpu::Gpu;
 use crate::nn;
+use crate::records::csv_below;
 use crate::study::bench::{self, Cell, Effort, Peaks, Report, Subject};
 use crate::study::plots::{self, Panel, Series};
 use crate::train::{Config, whole};
@@ -156,17 +157,12 @@ fn show(args: &BenchArgs, device: Option<(&Gpu, &Peaks)>, report: &Report) -> Re
 }
 
 fn write_csv(path: &Path, report: &Report) -> Result<()> {
-    let mut writer = csv::Writer::from_writer(vec![]);
     let unrounded = |cell: &Cell| match cell {
         Cell::Number(value, _) => value.to_string(),
         other => other.to_string(),
     };
     let rows = report.rows.iter().map(|row| row.iter().map(unrounded).collect::<Vec<_>>());
-    let header = report.columns.iter().map(|column| (*column).to_owned()).collect();
-    for row in std::iter::once(header).chain(rows) {
-        writer.write_record(row).expect("a vector takes every row");
-    }
-    write_shared(path, &writer.into_inner().expect("a vector needs no flush"))
+    write_shared(path, &csv_below(&report.columns, rows))
 }
 
 /// Draws the speed of each record that multiplies over its multiply-adds per byte, under the device's two roofs.

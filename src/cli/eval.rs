@@ -47,9 +47,8 @@ pub(super) fn run(args: &EvalArgs, matches: &ArgMatches) -> Result<()> {
     let measure = scores.measure();
     print(&match args.json {
         true => {
-            let mut of_test: BTreeMap<String, f64> =
-                scores.entries().map(|(key, value)| (format!("test_{key}"), value)).collect();
-            of_test.extend(baseline.map(|baseline| (format!("{}_{}", baseline.key, measure.key), baseline.value)));
+            let mut of_test = scores.named("test");
+            of_test.extend(baseline.map(|baseline| (baseline.score_name(measure), baseline.value)));
             let evaluated = Evaluated { scores: of_test, test_loss: scores.loss, test_examples: examples };
             serde_json::to_string(&evaluated).expect("an evaluation is plain data")
         }
@@ -57,8 +56,7 @@ pub(super) fn run(args: &EvalArgs, matches: &ArgMatches) -> Result<()> {
             let others = scores.measures.iter().zip(&scores.values).skip(1);
             let others: String =
                 others.map(|(measure, value)| format!(", {} {}", measure.name, measure.text(*value))).collect();
-            let baseline = baseline
-                .map_or(String::new(), |baseline| format!(" ({}: {})", baseline.name, measure.text(baseline.value)));
+            let baseline = baseline.map_or(String::new(), |baseline| format!(" ({})", baseline.in_words(measure)));
             let (name, loss) = (&measure.name, scores.loss);
             format!("test {name} {scores}{baseline} of {examples} examples{others}, loss {loss:.4}")
         }

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::gpu::{Gpu, GpuOptions, adapters, choose};
 use crate::nn::objective::{ObjectiveOptions, objective_for};
 use crate::nn::{self, Model, NetOptions};
-use crate::tape::{Keep, Mode, Operand, Tape};
+use crate::tape::{Keep, Mode, Operand, Tape, mebibytes};
 use clap::Args;
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use std::path::PathBuf;
@@ -108,10 +108,10 @@ fn describe(model: &str, args: &InfoArgs) -> Result<()> {
     }
     print(&format!(
         "{table}\n{model} on {}: {parameters} parameters, {:.1} M multiply-adds forward per example; a training step of {batch_size} \
-         takes {:.1} MiB on the device, the optimiser's moments not counted",
+         takes {} on the device, the optimiser's moments not counted",
         whose,
         multiply_adds as f64 / 1e6,
-        plan.total() as f64 / f64::from(1 << 20)
+        mebibytes(plan.total())
     ));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Floor 8: the command line. Results go to standard output, progress and errors to standard error; an error ends the
+//! Floor 11: the command line. Results go to standard output, progress and errors to standard error; an error ends the
 //! program with exit code 1, an option that does not parse with 2, an interrupt with 130.
 
 mod bench;
@@ -86,12 +86,14 @@ impl DeviceArgs {
         AdapterChoice::from_option(self.adapter.as_deref())
     }
 
-    /// Says where a wish for an adapter comes from, if it is not the option.
+    /// Says where the wish for an adapter that is not there comes from.
     fn blamed(&self, error: Error) -> Error {
         match error {
-            Error::Adapter(message) if self.adapter.is_none() => {
-                Error::Adapter(message.replacen("--adapter ", "LERAC_ADAPTER=", 1))
-            }
+            Error::Adapter(message) => match message.strip_prefix("adapter ") {
+                Some(wish) if self.adapter.is_none() => Error::Adapter(format!("LERAC_ADAPTER={wish}")),
+                Some(wish) => Error::Adapter(format!("--adapter {wish}")),
+                None => Error::Adapter(message),
+            },
             other => other,
         }
     }

@@ -1,6 +1,6 @@
 //! Progress bars.
 
-use super::say;
+use super::{say, wording::with_options};
 use crate::clock::Instant;
 use crate::curriculum::Layer;
 use crate::data::{News, PictureSplits, Source, Splits};
@@ -120,7 +120,7 @@ impl Drop for Progress {
 
 impl Observer for Progress {
     fn note(&mut self, text: &str) {
-        say(&format!("note: {text}"));
+        say(&format!("note: {}", with_options(text)));
     }
 
     fn begin(&mut self, plan: &SessionPlan, _layers: &[Layer], steps: u64) -> Result<()> {
@@ -137,10 +137,6 @@ impl Observer for Progress {
             mib(plan.moments),
         ));
         Ok(())
-    }
-
-    fn skipped(&mut self, names: &[String]) {
-        say(&format!("note: not in the file of --init, and so at random values: {}", names.join(", ")));
     }
 
     fn step(&mut self, step: u64) {

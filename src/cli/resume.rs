@@ -61,7 +61,9 @@ pub(super) fn run(args: &ResumeArgs) -> Result<()> {
     let task = Task::of(&config, &splits)?;
     match train::carry_out(&gpu, &task, (dir, saving, start), &args.shown) {
         // Another process has finished it meanwhile.
-        Err(Error::Option { .. }) if RunDir::is_finished(dir) => show_finished(args),
+        Err(Error::Option { .. } | Error::Setting { field: "out", .. }) if RunDir::is_finished(dir) => {
+            show_finished(args)
+        }
         carried_out => carried_out,
     }
 }

@@ -51,17 +51,17 @@ impl SavingArgs {
     /// # Errors
     /// [`Error::Option`] where the system refuses to handle a signal; [`Error::Failed`] where it grants no thread that waits for one.
     pub(super) fn start(&self) -> Result<Saving> {
-        let (stop, armed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let [signalled, stop, armed] = [(); 3].map(|()| Arc::new(AtomicBool::new(false)));
         let bind = |&signal: &i32| {
             // Ends the program even if nothing can be said any more.
             flag::register_conditional_shutdown(signal, INTERRUPTED.into(), armed.clone())?;
-            flag::register(signal, stop.clone())
+            flag::register(signal, signalled.clone())
         };
         let refused = |fault| Error::option("signals", format!("cannot be handled: {fault}"));
         SIGNALS.iter().try_for_each(|signal| bind(signal).map(drop)).map_err(refused)?;
-        let seen = stop.clone();
+        let heard = stop.clone();
         let wait = move || {
-            while !seen.load(Ordering::Relaxed) {
+            while !signalled.load(Ordering::Relaxed) {
                 thread::sleep(POLL);
             }
             // On a thread of its own, since standard error may block; where there is none, nothing is said.
@@ -70,6 +70,7 @@ impl SavingArgs {
                     "note: interrupted; the current step or the end of the run is finished and saved. A second interrupt ends at once",
                 )
             }));
+            heard.store(true, Ordering::Relaxed);
             thread::sleep(ONE_INTERRUPT);
             armed.store(true, Ordering::Relaxed);
         };

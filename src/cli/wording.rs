@@ -3,11 +3,12 @@
 
 use crate::error::Error;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// What an error says, with options for fields.
 pub(super) fn in_words(error: &Error) -> String {
     match error {
-        Error::Setting { field, message } => match options().get(*field) {
+        Error::Setting { field, message } => match OPTIONS.get(*field) {
             Some(option) => with_options(&format!("{option}: {message}")),
             None => with_options(&error.to_string()),
         },
@@ -17,12 +18,12 @@ pub(super) fn in_words(error: &Error) -> String {
 
 /// A sentence of the library with options for the fields in backquotes.
 pub(super) fn with_options(text: &str) -> String {
-    options().iter().fold(text.to_owned(), |text, (field, option)| text.replace(&format!("`{field}`"), option))
+    OPTIONS.iter().fold(text.to_owned(), |text, (field, option)| text.replace(&format!("`{field}`"), option))
 }
 
 /// The long options of all commands, by the fields that they set.
-fn options() -> BTreeMap<String, String> {
+static OPTIONS: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
     let command = super::command();
     let arguments = command.get_subcommands().flat_map(|command| command.get_arguments());
     arguments.filter_map(|arg| Some((arg.get_id().to_string(), format!("--{}", arg.get_long()?)))).collect()
-}
+});

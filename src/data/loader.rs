@@ -2,7 +2,7 @@
 
 use super::{Batch, Draw, Examples, epoch_order};
 use crate::cores;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
@@ -46,6 +46,14 @@ impl Loader {
             first.send(Err(refusal)).expect("the receiver is here, and the channel empty");
         });
         Self { batches: Some(receiver), spent: sender, thread: thread.ok() }
+    }
+
+    /// The next batch, where there must be one.
+    ///
+    /// # Errors
+    /// Those of the examples' files; [`Error::Device`] where the thread has ended.
+    pub(crate) fn next_batch(&mut self) -> Result<Batch> {
+        self.next().ok_or_else(|| Error::Device("the loader's thread has ended".into()))?
     }
 
     /// Whole batches of epoch after epoch, without end, those of [`Batch::of_epoch`], from the batch after the first `step` on.

@@ -1,7 +1,7 @@
 //! Locks between processes: of a file that several of them write, and of a directory that one of them fills.
 //!
-//! The system lets go of a lock when its process ends, however it ends. The lock's own file stays: to remove it would part those who
-//! wait for it from those who come later.
+//! The system lets go of a lock when its process ends, however it ends. The lock's own file is never removed: a process that
+//! waits for the old file and one that makes a new file could both hold the lock.
 
 use super::write::with_suffix;
 use crate::error::{Error, Result};
@@ -19,8 +19,8 @@ fn open(path: &Path) -> Result<File> {
     }
 }
 
-/// Whether the lock of the file at `path` was had. Some file systems have no locks: there everyone has it.
-fn is_had(path: &Path, locked: Result<(), TryLockError>) -> Result<bool> {
+/// Whether the lock of the file at `path` was acquired. On a file system without locks it always is.
+fn is_acquired(path: &Path, locked: Result<(), TryLockError>) -> Result<bool> {
     match locked {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
@@ -43,7 +43,7 @@ impl FileLock {
     pub(crate) fn try_take(path: &Path) -> Result<Option<Self>> {
         let path = with_suffix(path, ".lock");
         let file = open(&path)?;
-        Ok(is_had(&path, file.try_lock())?.then_some(Self { _file: file }))
+        Ok(is_acquired(&path, file.try_lock())?.then_some(Self { _file: file }))
     }
 
     /// Waits until no other has the lock of the file at `path`, and takes it.
@@ -54,7 +54,7 @@ impl FileLock {
     pub(crate) fn wait(path: &Path) -> Result<Self> {
         let path = with_suffix(path, ".lock");
         let file = open(&path)?;
-        is_had(&path, file.lock().map_err(TryLockError::Error))?;
+        is_acquired(&path, file.lock().map_err(TryLockError::Error))?;
         Ok(Self { _file: file })
     }
 }
@@ -64,7 +64,7 @@ pub(crate) use directory::DirectoryLock;
 
 #[cfg(feature = "records")]
 mod directory {
-    use super::{is_had, open};
+    use super::{is_acquired, open};
     use crate::error::{Error, Result};
     use same_file::Handle;
     use std::io::{ErrorKind, Read, Seek, Write};
@@ -91,12 +91,12 @@ mod directory {
         pub(crate) fn take(dir: &Path) -> Result<Self> {
             let path = dir.join(NAME);
             let mut file = open(&path)?;
-            let had = is_had(&path, file.try_lock())?;
+            let acquired = is_acquired(&path, file.try_lock())?;
             let mut text = String::new();
-            // Where there is no number in it, what follows goes without.
+            // Without a number, the message names no process.
             let _ = (&file).take(20).read_to_string(&mut text);
             let owner = text.parse().ok();
-            if !had {
+            if !acquired {
                 let owner = owner.map_or("another process".to_owned(), |owner: u32| format!("process {owner}"));
                 let message = format!("in use by {owner}; wait for it, end it, or choose another directory");
                 return Err(Error::option(dir.display().to_string(), message));
@@ -129,7 +129,7 @@ mod directory {
 
     impl Drop for DirectoryLock {
         fn drop(&mut self) {
-            // A name that is left there makes the next process say too much, no more.
+            // Where this fails, the next process says that this one was killed; nothing else depends on it.
             let _ = self.file.as_file().set_len(0);
         }
     }
@@ -170,31 +170,32 @@ mod tests {
         assert!(told.contains("file.lock, byte 0: expected a file, found a pipe"), "{told}");
     }
 
-    #[cfg(feature = "records")]
-    mod with_cli {
-        use super::super::{DirectoryLock, FileLock};
-        use std::fs;
+    #[test]
+    #[cfg(feature = "report")]
+    fn those_who_wait_write_one_by_one() {
         use std::sync::Barrier;
         use std::thread;
+        const WRITERS: usize = 4;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("count");
+        fs::write(&path, "0").unwrap();
+        let all_are_here = Barrier::new(WRITERS);
+        let count = || {
+            all_are_here.wait();
+            for _ in 0..50 {
+                let _lock = FileLock::wait(&path).unwrap();
+                let counted: usize = fs::read_to_string(&path).unwrap().parse().unwrap();
+                fs::write(&path, (counted + 1).to_string()).unwrap();
+            }
+        };
+        thread::scope(|scope| (0..WRITERS).for_each(|_| drop(scope.spawn(count))));
+        assert_eq!(fs::read_to_string(&path).unwrap(), (50 * WRITERS).to_string());
+    }
 
-        #[test]
-        fn those_who_wait_write_one_by_one() {
-            const WRITERS: usize = 4;
-            let dir = tempfile::tempdir().unwrap();
-            let path = dir.path().join("count");
-            fs::write(&path, "0").unwrap();
-            let all_are_here = Barrier::new(WRITERS);
-            let count = || {
-                all_are_here.wait();
-                for _ in 0..50 {
-                    let _lock = FileLock::wait(&path).unwrap();
-                    let counted: usize = fs::read_to_string(&path).unwrap().parse().unwrap();
-                    fs::write(&path, (counted + 1).to_string()).unwrap();
-                }
-            };
-            thread::scope(|scope| (0..WRITERS).for_each(|_| drop(scope.spawn(count))));
-            assert_eq!(fs::read_to_string(&path).unwrap(), (50 * WRITERS).to_string());
-        }
+    #[cfg(feature = "records")]
+    mod directories {
+        use super::super::DirectoryLock;
+        use std::fs;
 
         #[test]
         fn a_directory_has_one_owner() {

@@ -96,7 +96,7 @@ fn rename(from: &Path, to: &Path) -> io::Result<()> {
     })
 }
 
-/// Makes the name of a new file or folder as lasting as its content. Only Unix knows how.
+/// Puts the directory entry of a new file or folder on the disk; does nothing but on Unix.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -104,7 +104,7 @@ pub(crate) fn sync_directory(path: &Path) -> Result<()> {
     let Some(dir) = path.parent().filter(|_| cfg!(unix)) else { return Ok(()) };
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     match File::open(dir).map_err(Error::io(dir, "open"))?.sync_all() {
-        // Some file systems have no such thing.
+        // Some file systems cannot sync a directory.
         Err(fault) if matches!(fault.kind(), ErrorKind::Unsupported | ErrorKind::InvalidInput) => Ok(()),
         synced => synced.map_err(Error::io(dir, "write")),
     }

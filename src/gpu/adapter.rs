@@ -129,7 +129,7 @@ pub fn choose<'a>(list: &'a [AdapterInfo], choice: &AdapterChoice) -> Result<&'a
         };
         let names: Vec<_> =
             list.iter().map(|info| format!("  {}: {} ({})", info.index, info.name, info.backend)).collect();
-        Error::Adapter(format!("--adapter {wish}: no such adapter; this machine has\n{}", names.join("\n")))
+        Error::Adapter(format!("adapter {wish}: no such adapter; this machine has\n{}", names.join("\n")))
     })
 }
 

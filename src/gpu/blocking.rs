@@ -1,5 +1,5 @@
-//! The blocking forms of what waits for the device, for native code. No other file of this floor blocks a thread; a browser's
-//! thread must not block, and calls the asynchronous forms.
+//! Blocking forms of the asynchronous functions, for native code. A browser's thread must not block: there the asynchronous forms are
+//! called.
 
 use super::{AdapterInfo, BufferRange, Call, Gpu, GpuOptions, Timing, adapters_async};
 use crate::error::Result;

@@ -38,10 +38,7 @@ impl Gpu {
         });
         let gpu = self.clone();
         async move {
-            gpu.poll()?;
-            let mapped = mapped.await;
-            gpu.check()?;
-            mapped.map_err(reading_failed)?.map_err(reading_failed)?;
+            gpu.arrival(mapped).await?.map_err(reading_failed)?.map_err(reading_failed)?;
             let view = staging.slice(..).get_mapped_range().map_err(reading_failed)?;
             Ok(bytemuck::pod_collect_to_vec(&view))
         }
@@ -58,12 +55,15 @@ impl Gpu {
             let _ = sender.send(());
         });
         let gpu = self.clone();
-        async move {
-            gpu.poll()?;
-            let done = done.await;
-            gpu.check()?;
-            done.map_err(waiting_failed)
-        }
+        async move { gpu.arrival(done).await?.map_err(waiting_failed) }
+    }
+
+    /// What a callback of the device sends, once it has been called.
+    async fn arrival<T>(&self, from: oneshot::Receiver<T>) -> Result<Result<T, oneshot::Canceled>> {
+        self.poll()?;
+        let sent = from.await;
+        self.check()?;
+        Ok(sent)
     }
 
     /// Natively waits until the device has done all submitted work and has called back; in a browser does nothing.

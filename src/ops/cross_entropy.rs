@@ -4,9 +4,9 @@
 //! dz = (softmax(z) - t) / rows: the gradient of the mean over the rows of a step, in however many passes it is computed.
 
 use super::sums::Sums;
-use super::{Kernels, LANES, shader};
+use super::{Kernels, record_loss, shader};
 use crate::gpu::Shader;
-use crate::tape::{Operand, Record, Tape, Var, linear_grid};
+use crate::tape::{Operand, Tape, Var};
 
 /// `shaders/cross_entropy.wgsl`.
 pub static SHADER: Shader = shader!("cross_entropy");
@@ -41,27 +41,9 @@ pub fn cross_entropy(tape: &mut Tape, name: &str, z: Var, labels: Operand, sums:
     let Targets { smoothing, mixed, weight, per_example } = targets;
     assert!((0.0..1.0).contains(&smoothing), "{name}: needs 0 <= smoothing < 1, found {smoothing}");
     let [n, k] = tape.shape(z).last_axis();
-    let rows: Operand = tape.buffer(&format!("{name}.rows"), (4 * n * COLUMNS) as u64).into();
-    let controls = Operand::from(tape.controls()).uniform();
-    let constants = vec![
-        ("N", n.into()),
-        ("K", k.into()),
-        ("SMOOTHING", (smoothing as f32).into()),
-        ("WEIGHT", (weight as f32).into()),
-        ("PER", per_example.into()),
-        ("MIXED", mixed.into()),
-    ];
+    let constants = vec![("K", k.into()), ("SMOOTHING", (smoothing as f32).into()), ("MIXED", mixed.into())];
     let kernels = Kernels { shader: &SHADER, constants };
-    let grid = linear_grid(n, LANES);
-    let read = vec![Operand::from(z).read(), labels.read(), controls];
-    let with = |last| [read.clone(), vec![last]].concat();
-    let forward =
-        vec![kernels.dispatch("forward", with(rows.write()), grid), sums.add(tape, rows, [n, COLUMNS], per_example)];
-    let mut backward = vec![];
-    if tape.needs_gradient(z) {
-        backward.push(kernels.dispatch("backward", with(Operand::Gradient(z).write()), grid));
-    }
-    tape.record(Record { name: name.into(), op: "cross_entropy", result: None, forward, backward });
+    record_loss(tape, (name, "cross_entropy"), kernels, (z, labels), sums, [n, COLUMNS], (weight, per_example));
 }
 
 /// In f64.
@@ -102,10 +84,8 @@ pub mod reference {
         let classes = z.len() / labels.len();
         let hit = |(z, &label): (&[f64], &u32)| {
             let label = label as usize;
-            label < classes && {
-                let before = |(k, v): &(usize, &f64)| **v > z[label] || (**v == z[label] && *k < label);
-                z.iter().enumerate().filter(before).count() < top
-            }
+            let before = |(k, v): &(usize, &f64)| **v > z[label] || (**v == z[label] && *k < label);
+            z.iter().enumerate().filter(before).count() < top
         };
         z.chunks_exact(classes).zip(labels).filter(|&row| hit(row)).count() as u32
     }

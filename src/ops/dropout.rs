@@ -19,16 +19,16 @@ pub fn dropout(tape: &mut Tape, name: &str, x: Var, p: f64, salt: u32) -> Var {
     if tape.mode() == Mode::Eval || p == 0.0 {
         return x;
     }
-    let [n, per_image] = tape.shape(x).flat();
+    let [n, per_example] = tape.shape(x).flat();
     let constants = vec![
         ("SALT", salt.into()),
         ("N", n.into()),
-        ("PER_IMAGE", per_image.into()),
+        ("PER_EXAMPLE", per_example.into()),
         ("DROP_BELOW", reference::threshold(p).into()),
         ("SCALE", (1.0 / (1.0 - p) as f32).into()),
     ];
     let kernels = Kernels { shader: &SHADER, constants };
-    let grid = linear_grid(n * per_image, LANES);
+    let grid = linear_grid(n * per_example, LANES);
     record_under_controls(tape, (name, "dropout"), x, &kernels, ["forward", "backward"], grid)
 }
 

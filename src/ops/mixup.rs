@@ -1,5 +1,5 @@
 //! Mixup (Zhang et al., ICLR 2018): `y[n]` = m `x[n]` + (1 - m) `x[N-1-n]`, with m from [`crate::tape::Controls`]; the loss mixes the labels
-//! alike. In a batch of random order the image from the other end is as good as one drawn at random. It is its own adjoint.
+//! alike. In a batch of random order the example from the other end is as good as one drawn at random. It is its own adjoint.
 
 use super::{Kernels, LANES, record_under_controls, shader};
 use crate::gpu::Shader;

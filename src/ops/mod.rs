@@ -108,7 +108,7 @@ fn record_elementwise(
     y
 }
 
-/// Appends y of x, of one shape, by the first of `entries`, and dx of dy by the second; both read the controls, then what they make theirs of.
+/// Appends y of x, of one shape, by the first of `entries`, and dx of dy by the second. Both read the controls, then x or dy.
 fn record_under_controls(
     tape: &mut Tape,
     (name, op): (&str, &'static str),
@@ -128,4 +128,28 @@ fn record_under_controls(
     }
     tape.record(Record { name: name.into(), op, result: Some(y), forward, backward });
     y
+}
+
+/// Appends a loss of the rows of z: `forward` writes rows `[n,columns]`, which are added to `sums`, and `backward` writes dz. Both read z,
+/// its targets and the controls. `weight` is a factor of the gradient; `per_example` rows belong to an example.
+fn record_loss(
+    tape: &mut Tape,
+    (name, op): (&str, &'static str),
+    mut kernels: Kernels,
+    (z, targets): (Var, Operand),
+    sums: &mut sums::Sums,
+    [n, columns]: [usize; 2],
+    (weight, per_example): (f64, usize),
+) {
+    let own = [("N", n.into()), ("WEIGHT", (weight as f32).into()), ("ROWS_PER_EXAMPLE", per_example.into())];
+    kernels.constants.extend(own);
+    let rows: Operand = tape.buffer(&format!("{name}.rows"), (4 * n * columns) as u64).into();
+    let read = vec![Operand::from(z).read(), targets.read(), Operand::from(tape.controls()).uniform()];
+    let launch = |entry, last| kernels.dispatch(entry, [read.clone(), vec![last]].concat(), linear_grid(n, LANES));
+    let forward = vec![launch("forward", rows.write()), sums.add(tape, rows, [n, columns], per_example)];
+    let backward = match tape.needs_gradient(z) {
+        true => vec![launch("backward", Operand::Gradient(z).write())],
+        false => vec![],
+    };
+    tape.record(Record { name: name.into(), op, result: None, forward, backward });
 }

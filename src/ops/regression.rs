@@ -6,9 +6,9 @@
 //! passes it is computed.
 
 use super::sums::Sums;
-use super::{Kernels, LANES, shader};
+use super::{Kernels, record_loss, shader};
 use crate::gpu::Shader;
-use crate::tape::{Operand, Record, Tape, Var, linear_grid};
+use crate::tape::{Operand, Tape, Var};
 use serde::{Deserialize, Serialize};
 
 /// `shaders/regression.wgsl`.
@@ -46,7 +46,7 @@ impl Regression {
     }
 }
 
-/// Appends the loss of outputs z `[N,1]` under `targets`, an f32 each, times `weight`; `per_example` rows belong to an example.
+/// Appends the loss of outputs z `[N,1]` under `targets`, an f32 each. `part` is the factor of the gradient, and the rows of an example.
 /// Backward starts here.
 ///
 /// # Panics
@@ -58,33 +58,16 @@ pub fn regression(
     targets: Operand,
     sums: &mut Sums,
     regression: Regression,
-    (weight, per_example): (f64, usize),
+    part: (f64, usize),
 ) {
     let Regression { loss, mean, std } = regression;
     assert!(std > 0.0, "{name}: needs std > 0, found {std}");
     let [n, outputs] = tape.shape(z).flat();
     assert!(outputs == 1, "{name}: needs z [N,1], found {}", tape.shape(z));
-    let rows: Operand = tape.buffer(&format!("{name}.rows"), (4 * n * COLUMNS) as u64).into();
-    let controls = Operand::from(tape.controls()).uniform();
-    let constants = vec![
-        ("N", n.into()),
-        ("SQUARED", (loss == Loss::Mse).into()),
-        ("MEAN", mean.into()),
-        ("STD", std.into()),
-        ("WEIGHT", (weight as f32).into()),
-        ("PER", per_example.into()),
-    ];
+    let squared = loss == Loss::Mse;
+    let constants = vec![("SQUARED", squared.into()), ("MEAN", mean.into()), ("STD", std.into())];
     let kernels = Kernels { shader: &SHADER, constants };
-    let grid = linear_grid(n, LANES);
-    let read = vec![Operand::from(z).read(), targets.read(), controls];
-    let with = |last| [read.clone(), vec![last]].concat();
-    let forward =
-        vec![kernels.dispatch("forward", with(rows.write()), grid), sums.add(tape, rows, [n, COLUMNS], per_example)];
-    let mut backward = vec![];
-    if tape.needs_gradient(z) {
-        backward.push(kernels.dispatch("backward", with(Operand::Gradient(z).write()), grid));
-    }
-    tape.record(Record { name: name.into(), op: "regression", result: None, forward, backward });
+    record_loss(tape, (name, "regression"), kernels, (z, targets), sums, [n, COLUMNS], part);
 }
 
 /// In f64.

@@ -14,7 +14,7 @@ pub static SHADER: Shader = shader!("sums");
 /// The name of the buffer on a tape.
 pub const SUMS: &str = "sums";
 
-/// A sum that has come so far holds no more: the largest f32 below 2^32, which is the most that a pass adds.
+/// A sum whose whole part has come this far is full. It is the largest f32 below 2^32: the most that a pass adds.
 const FULL: u32 = 4_294_967_040;
 
 /// Words before the sums: examples, and whether a sum was not finite.
@@ -48,8 +48,12 @@ impl Sums {
         let first = self.taken;
         self.taken += columns;
         assert!(self.taken <= self.count, "{} sums, there is room for {}", self.taken, self.count);
-        let constants: Vec<(_, Constant)> =
-            vec![("N", n.into()), ("K", columns.into()), ("FIRST", first.into()), ("PER", per_example.into())];
+        let constants: Vec<(_, Constant)> = vec![
+            ("N", n.into()),
+            ("K", columns.into()),
+            ("FIRST", first.into()),
+            ("ROWS_PER_EXAMPLE", per_example.into()),
+        ];
         let controls = Operand::from(tape.controls()).uniform();
         let bindings = vec![rows.read(), controls, Operand::from(self.buffer).write()];
         Kernels { shader: &SHADER, constants }.dispatch("add", bindings, [1, 1, 1])
@@ -76,9 +80,9 @@ impl Totals {
     /// Reads the words of the device's buffer.
     ///
     /// # Panics
-    /// If there are fewer than `count` sums take.
+    /// If there are fewer words than `count` sums take.
     pub fn of_words(words: &[u32], count: usize) -> Self {
-        let parts = words[HEADER..].chunks_exact(2).take(count).map(|part| [part[0], part[1]]).collect();
+        let parts = words[HEADER..][..2 * count].chunks_exact(2).map(|part| [part[0], part[1]]).collect();
         Self { examples: words[0], halted: words[1], parts }
     }
 
@@ -93,7 +97,7 @@ impl Totals {
         self.parts.iter().map(joined).collect()
     }
 
-    /// Whether a sum has come to its end, so that its mean says nothing.
+    /// Whether a sum is full, so that its mean says nothing.
     pub fn is_full(&self) -> bool {
         self.parts.iter().any(|&[_, whole]| whole >= FULL)
     }

@@ -132,8 +132,11 @@ impl Optimizer {
     /// # Panics
     /// If there is no such row, or `scale` is negative or not finite.
     pub fn set_scale(&mut self, gpu: &Gpu, row: usize, scale: f64) {
+        let before = self.table.is_trained(row);
         self.table.set_scale(row, scale);
-        self.write_trained_blocks(gpu);
+        if self.table.is_trained(row) != before {
+            self.write_trained_blocks(gpu);
+        }
     }
 
     /// Writes the table for the next step, with the learning rate that `rate` gives each row.

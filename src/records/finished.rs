@@ -194,26 +194,23 @@ pub(super) fn summary(path: &Path, bytes: &[u8]) -> Result<Summary> {
 
 /// The rows of a table, all of them `sound`.
 fn rows<T: DeserializeOwned>((path, bytes): (PathBuf, Vec<u8>), sound: impl Fn(&T) -> bool) -> Result<Vec<T>> {
-    let rows = tables::rows(&path, &bytes)?;
-    match rows.iter().position(|row| !sound(row)) {
-        None => Ok(rows),
-        Some(place) => Err(unsound(&path, &bytes, place)),
-    }
+    all_sound(&path, &bytes, tables::rows(&path, &bytes)?, sound)
 }
 
-/// The error for a row that no run writes.
-fn unsound(path: &Path, bytes: &[u8], place: usize) -> Error {
-    let message = format!("row {} holds a number that no run writes; {REMEDY}", 1 + place);
-    Error::format(path, offset_of_row(bytes, place), message)
+/// The rows, if a run may have written each of them.
+fn all_sound<T>(path: &Path, bytes: &[u8], rows: Vec<T>, sound: impl Fn(&T) -> bool) -> Result<Vec<T>> {
+    match rows.iter().position(|row| !sound(row)) {
+        None => Ok(rows),
+        Some(place) => {
+            let message = format!("row {} holds a number that no run writes; {REMEDY}", 1 + place);
+            Err(Error::format(path, offset_of_row(bytes, place), message))
+        }
+    }
 }
 
 /// The rows of `metrics.csv`, all of them such as a run writes.
 fn metrics((path, bytes): (PathBuf, Vec<u8>), measures: &[Measure]) -> Result<Vec<MetricsRow>> {
-    let rows = MetricsRow::read(&path, &bytes, measures)?;
-    match rows.iter().position(|row| !row.is_sound(measures)) {
-        None => Ok(rows),
-        Some(place) => Err(unsound(&path, &bytes, place)),
-    }
+    all_sound(&path, &bytes, MetricsRow::read(&path, &bytes, measures)?, |row| row.is_sound(measures))
 }
 
 /// How far a number is off.

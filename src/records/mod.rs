@@ -10,5 +10,5 @@ mod trace;
 pub use finished::{Finished, LayerHistory};
 pub use run_dir::{RunDir, Saving};
 #[cfg(feature = "report")]
-pub(crate) use tables::{Curve, LayerRow, MetricsRow, NoiseRow, PartRow, rows, training_curves};
+pub(crate) use tables::{Curve, LayerRow, MetricsRow, NoiseRow, PartRow, csv_below, rows, training_curves};
 pub use trace::trace;

@@ -66,8 +66,8 @@ impl RunDir {
     /// Makes `dir` for a new run.
     ///
     /// # Errors
-    /// [`Error::Io`] where the directory cannot be made or written; [`Error::Option`] where it holds a finished run, or one that can
-    /// be resumed.
+    /// [`Error::Io`] where the directory cannot be made or written; [`Error::Setting`] where it holds a finished run, or one that can
+    /// be resumed; [`Error::Option`] where another process has it.
     pub fn create(dir: &Path, config: &Config, saving: Saving) -> Result<Self> {
         let unfinished = || {
             let shown = dir.display();

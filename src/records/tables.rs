@@ -347,6 +347,17 @@ pub(crate) fn csv_of<T: Serialize>(rows: impl IntoIterator<Item = T>) -> Vec<u8>
     writer.into_inner().expect("a vector needs no flush")
 }
 
+/// Rows that do not name their columns as the bytes of a CSV file, below a header.
+#[cfg(feature = "report")]
+pub(crate) fn csv_below<T: Serialize>(header: &[&str], rows: impl IntoIterator<Item = T>) -> Vec<u8> {
+    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(vec![]);
+    writer.write_record(header).expect("a vector takes every row");
+    for row in rows {
+        writer.serialize(row).expect("a vector takes every row");
+    }
+    writer.into_inner().expect("a vector needs no flush")
+}
+
 fn csv_fault(path: &Path) -> impl FnOnce(csv::Error) -> Error {
     |error| {
         let offset = error.position().map_or(0, csv::Position::byte);

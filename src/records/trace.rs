@@ -19,7 +19,7 @@ use std::path::Path;
 pub fn trace(gpu: &Gpu, task: &Task, steps: u64, dir: &Path) -> Result<()> {
     let (config, form) = (&task.config, task.data.train.form());
     let mut begun = begin(gpu, task)?;
-    let all = begun.session.time().steps_per_epoch * config.training.epochs;
+    let all = begun.steps;
     if !(1..=all).contains(&steps) {
         return Err(Error::setting("steps", format!("expected 1 to {all}, the steps of the run, found {steps}")));
     }
@@ -40,7 +40,7 @@ pub fn trace(gpu: &Gpu, task: &Task, steps: u64, dir: &Path) -> Result<()> {
     let mut records = vec![];
     for step in 1..=steps {
         let (rates, sigma, mix) = (session.rates().collect::<Vec<_>>(), session.sigma(), session.mixing_part());
-        let batch = begun.loader.next().ok_or_else(|| Error::Device("the loader's thread has ended".into()))??;
+        let batch = begun.loader.next_batch()?;
         session.step(&batch)?;
         let totals = session.training_totals()?;
         if totals.halted != 0 {

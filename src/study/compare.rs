@@ -4,7 +4,7 @@ use super::statistics::{
     Cochran, McNemar, PairedDifference, cochran, holm, mcnemar, mean_and_deviation, median, paired_difference,
 };
 use crate::nn::objective::Measure;
-use crate::records::Finished;
+use crate::records::{Finished, csv_below};
 use serde::Serialize;
 
 /// A method over all seeds.
@@ -163,16 +163,13 @@ fn corrected(mut arms: Vec<ArmResult>) -> Vec<ArmResult> {
 /// Without a run.
 pub fn results_csv(runs: &[Finished]) -> Vec<u8> {
     let key = &runs[0].summary.measure().key;
-    let mut writer = csv::Writer::from_writer(vec![]);
     let [test, validation] = ["test", "validation"].map(|part| format!("{part}_{key}"));
     let header = ["method", "seed", &test, "test_loss", &validation, "best_epoch", "milliseconds_per_step"];
-    writer.write_record(header).expect("a vector takes every row");
-    for Finished { arm, seed, summary, .. } in runs {
+    let row = |Finished { arm, seed, summary, .. }: &Finished| {
         let scores = (summary.test(), summary.test_loss, summary.validation());
-        let row = (arm, seed, scores, summary.best_epoch, summary.milliseconds_per_step);
-        writer.serialize(row).expect("a vector takes every row");
-    }
-    writer.into_inner().expect("a vector needs no flush")
+        (arm.clone(), *seed, scores, summary.best_epoch, summary.milliseconds_per_step)
+    };
+    csv_below(&header, runs.iter().map(row))
 }
 
 /// Cochran's Q over the seeds that every method has.

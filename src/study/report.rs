@@ -149,7 +149,7 @@ impl Comparison {
                 format!("{gap} ({interval}paired t-test {p}{corrected}, {pairs} seeds): {verdict}.")
             }
             _ if difference.pairs > 1 => format!("{gap} with every seed alike."),
-            _ => format!("{gap}; one seed says nothing about chance: --seeds 5 or more would."),
+            _ => format!("{gap}; one seed says nothing about chance; five or more would."),
         })
     }
 }

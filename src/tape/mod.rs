@@ -18,6 +18,7 @@ pub use choices::{Choices, Task, TaskId, Variant};
 pub use declared::{Declared, Group, Init};
 pub use placement::Keep;
 pub use plan::Plan;
+pub(crate) use plan::mebibytes;
 pub use program::{Launch, Program};
 pub use record::{Binding, Dispatch, Operand, Record, Work, linear_grid};
 pub use storage::Storage;
@@ -105,7 +106,7 @@ pub struct Controls {
     pub step: u32,
     /// Seed of the counter-based generator.
     pub seed: u32,
-    /// Standard deviation of the blur of CBS, pixels.
+    /// Standard deviation of the blur of CBS, in elements of a plane.
     pub sigma: f32,
     /// Passes of this step done before this one.
     pub pass: u32,

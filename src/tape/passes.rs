@@ -20,18 +20,21 @@ impl Tape {
         self.backward_after(HashSet::new())
     }
 
-    /// The backward dispatches of the later passes of a step, which add to the parameters' gradients of the first.
+    /// The backward dispatches of the later passes of a step, which add to the parameters' gradients of the first; none where a step is
+    /// one pass.
     ///
     /// # Panics
     /// As [`Tape::backward`].
     pub fn backward_again(&self) -> Vec<(usize, Dispatch)> {
+        if self.passes == 1 {
+            return vec![];
+        }
         self.backward_after((0..self.parameters.len()).map(|i| Operand::ParameterGradient(ParamId(i))).collect())
     }
 
     /// The dispatches of every pass of a step, for compiling all their kernels at once.
     pub fn dispatches(&self) -> Vec<Dispatch> {
-        let again = if self.passes > 1 { self.backward_again() } else { vec![] };
-        let all = self.forward().into_iter().chain(self.backward()).chain(again);
+        let all = self.forward().into_iter().chain(self.backward()).chain(self.backward_again());
         all.map(|(_, dispatch)| dispatch).collect()
     }
 

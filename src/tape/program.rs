@@ -71,7 +71,7 @@ impl Program {
             }
         };
         let launches = forward.iter().map(launch(false)).chain(backward.iter().map(launch(true))).collect();
-        let again = if tape.passes() > 1 { tape.backward_again() } else { vec![] };
+        let again = tape.backward_again();
         gpu.compile(forward.iter().chain(&backward).chain(&again).map(|(_, dispatch)| dispatch.pipeline()))?;
         let mut program =
             Self { tape, placement, slots, forward: vec![], backward: vec![], backward_again: vec![], launches };

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Extents, outermost first. Dimensions are called N C H W O K everywhere.
+/// Extents, outermost first.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Shape(Vec<usize>);
 
@@ -22,7 +22,7 @@ impl Shape {
         4 * self.count() as u64
     }
 
-    /// Images: N, C, H, W.
+    /// The four extents N, C, H, W.
     ///
     /// # Panics
     /// Naming `user`, if there are not four dimensions.

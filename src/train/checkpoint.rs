@@ -136,7 +136,7 @@ impl Checkpoint {
     /// the header claims is held against the bytes that are there before anything is made of it.
     ///
     /// # Errors
-    /// [`Error::Format`] for a file that is cut off or changed; [`Error::Option`] for a whole one of another form.
+    /// [`Error::Format`] for a file that is cut off or changed; [`Error::Setting`] for a whole one of another form.
     pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self> {
         let broken =
             |offset: usize, what: String| Error::format(path, offset as u64, format!("not a whole checkpoint: {what}"));
@@ -209,7 +209,7 @@ impl Checkpoint {
     /// The values of the tensor called `name`, which must be `count`.
     ///
     /// # Errors
-    /// [`Error::Option`] where there is none of this size: the model has become another.
+    /// [`Error::Setting`] where there is none of this size: the model has become another.
     pub fn values(&self, name: &str, count: usize) -> Result<Vec<f32>> {
         match self.tensors.iter().find(|tensor| tensor.name == name) {
             Some(tensor) if tensor.values.len() == count => Ok(tensor.values.clone()),

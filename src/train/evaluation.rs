@@ -69,25 +69,33 @@ pub type Answers = Vec<(Answer, Answer)>;
 /// The sums, and the answers, over all of the test set.
 ///
 /// # Errors
-/// As [`evaluate`].
+/// [`Error::NonFinite`] and [`Error::Device`]; [`Error::Interrupted`], which says how many were read, where the observer
+/// wants to stop before all are seen.
 pub(crate) async fn read_test_set(
     session: &Session,
     test: Arc<dyn Examples>,
     batch_size: usize,
     observer: &mut dyn Observer,
 ) -> Result<(Totals, Answers)> {
-    let everything: Arc<[u32]> = (0..test.len() as u32).collect();
-    let read = evaluate(session, "test", (test, everything), batch_size, observer).await?;
-    match read.0.is_full() {
+    let (part, expected, inputs) = ("test", test.len(), test.form().inputs.len());
+    let everything: Arc<[u32]> = (0..expected as u32).collect();
+    let mut answers = Vec::with_capacity(expected);
+    let objective = session.objective();
+    let see = |batch: &Batch, place: usize, outputs: &[&[f32]]| {
+        answers.push((truth(&**objective, batch, inputs, place), objective.answer(outputs)));
+    };
+    let batches = told(part, (test, everything), batch_size, observer);
+    let totals = session.predict_async(batches, see).await?;
+    check(session, part, &totals, expected)?;
+    match totals.is_full() {
         true => Err(Error::NonFinite(format!(
             "the errors over the test examples are beyond all bounds: no epoch has learnt anything. Try {CALMER}"
         ))),
-        false => Ok(read),
+        false => Ok((totals, answers)),
     }
 }
 
-/// The sums, and the answers, over the examples `indices` of the set called `part`, every one of which must have been seen and have a
-/// finite loss.
+/// The sums over the examples `indices` of the set called `part`, every one of which must have been seen and have a finite loss.
 ///
 /// # Errors
 /// [`Error::NonFinite`] and [`Error::Device`]; [`Error::Interrupted`], which says how many were read, where the observer
@@ -98,23 +106,32 @@ pub(super) async fn evaluate(
     (data, indices): (Arc<dyn Examples>, Arc<[u32]>),
     batch_size: usize,
     observer: &mut dyn Observer,
-) -> Result<(Totals, Answers)> {
-    let (expected, inputs) = (indices.len(), data.form().inputs.len());
-    let mut seen = 0;
-    let batches = Loader::evaluation(data, indices, batch_size).map(|batch| {
+) -> Result<Totals> {
+    let expected = indices.len();
+    let totals = session.evaluate_async(told(part, (data, indices), batch_size, observer)).await?;
+    check(session, part, &totals, expected).map(|()| totals)
+}
+
+/// The batches of the examples `indices`. The observer is told of each, and may stop before it.
+fn told<'o>(
+    part: &'o str,
+    (data, indices): (Arc<dyn Examples>, Arc<[u32]>),
+    batch_size: usize,
+    observer: &'o mut dyn Observer,
+) -> impl Iterator<Item = Result<Batch>> + use<'o> {
+    let (mut seen, expected) = (0, indices.len());
+    Loader::evaluation(data, indices, batch_size).map(move |batch| {
         if observer.wants_to_stop() {
             return Err(Error::Interrupted(format!(", with {seen} of {expected} {part} examples read")));
         }
         observer.reading(part, seen, expected);
         seen = (seen + batch_size).min(expected);
         batch
-    });
-    let mut answers = Vec::with_capacity(expected);
-    let objective = session.objective();
-    let see = |batch: &Batch, place: usize, outputs: &[&[f32]]| {
-        answers.push((truth(&**objective, batch, inputs, place), objective.answer(outputs)));
-    };
-    let totals = session.predict_async(batches, see).await?;
+    })
+}
+
+/// Whether all examples of a part were seen, each with a finite loss.
+fn check(session: &Session, part: &str, totals: &Totals, expected: usize) -> Result<()> {
     if totals.halted != 0 {
         return Err(Error::NonFinite(format!(
             "the loss over the {part} examples is not finite after step {}: the weights are out of bounds. In training try {CALMER}",
@@ -125,7 +142,7 @@ pub(super) async fn evaluate(
         let seen = totals.examples;
         return Err(Error::Device(format!("the loader's thread ended after {seen} of {expected} {part} examples")));
     }
-    Ok((totals, answers))
+    Ok(())
 }
 
 /// What is true of the example at `place`, whose targets come after so many inputs.

@@ -6,11 +6,8 @@ use crate::error::Result;
 
 /// Observes a run. Each method has a default that does nothing; a pair of observers is an observer.
 pub trait Observer {
-    /// Something that the user should know before the run begins.
+    /// Something that the user should know before the run begins. Fields of the options are in backquotes.
     fn note(&mut self, _text: &str) {}
-
-    /// These tensors stay at their random values, since the file of `--init` has none that fit.
-    fn skipped(&mut self, _names: &[String]) {}
 
     /// The run is about to begin.
     fn begin(&mut self, _plan: &SessionPlan, _layers: &[Layer], _steps: u64) -> Result<()> {
@@ -60,10 +57,6 @@ macro_rules! pass_on {
     () => {
         fn note(&mut self, text: &str) {
             let _ = self.every(&mut |observer| Ok(observer.note(text)));
-        }
-
-        fn skipped(&mut self, names: &[String]) {
-            let _ = self.every(&mut |observer| Ok(observer.skipped(names)));
         }
 
         fn begin(&mut self, plan: &SessionPlan, layers: &[Layer], steps: u64) -> Result<()> {

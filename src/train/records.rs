@@ -167,7 +167,7 @@ impl Summary {
             ["test", "validation"].into_iter().filter_map(of).all(|value| measure.allows(value))
         };
         let of_baseline = |baseline: &Baseline| {
-            let named = self.scores.get(&format!("{}_{}", baseline.key, self.measure().key)).copied();
+            let named = self.scores.get(&baseline.score_name(self.measure())).copied();
             [named, Some(baseline.value)].into_iter().flatten().all(|value| self.measure().allows(value))
         };
         self.measures.iter().all(sound) && self.baseline.iter().all(of_baseline)
@@ -176,10 +176,8 @@ impl Summary {
     /// `test accuracy 81.20 %`, and what the baseline comes to.
     pub fn in_words(&self) -> String {
         let measure = self.measure();
-        let baseline = self
-            .baseline
-            .as_ref()
-            .map_or(String::new(), |baseline| format!(" ({}: {})", baseline.name, measure.text(baseline.value)));
+        let in_words = |baseline: &Baseline| format!(" ({})", baseline.in_words(measure));
+        let baseline = self.baseline.as_ref().map_or(String::new(), in_words);
         format!("test {} {}{baseline}", measure.name, measure.text(self.test()))
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::curriculum::Layer;
 use crate::error::Result;
+use crate::tape::mebibytes;
 use crate::train::{EpochRecord, IntervalRecord, NoiseRecord, Observer, SessionPlan};
 use std::fmt;
 
@@ -41,7 +42,7 @@ impl fmt::Display for Event<'_> {
         match self {
             Self::Note(text) => write!(f, "note: {text}"),
             Self::Begin { plan, steps, .. } => {
-                write!(f, "{steps} steps; {:.1} MiB on the device", plan.total() as f64 / f64::from(1 << 20))
+                write!(f, "{steps} steps; {} on the device", mebibytes(plan.total()))
             }
             Self::Interval(record) => {
                 let IntervalRecord { step, training, examples_per_second, .. } = record;
@@ -69,11 +70,6 @@ pub(super) struct Told<F>(pub(super) F);
 impl<F: FnMut(Event<'_>)> Observer for Told<F> {
     fn note(&mut self, text: &str) {
         (self.0)(Event::Note(text));
-    }
-
-    fn skipped(&mut self, names: &[String]) {
-        let text = format!("not in the file of weights, and so at random values: {}", names.join(", "));
-        (self.0)(Event::Note(&text));
     }
 
     fn begin(&mut self, plan: &SessionPlan, layers: &[Layer], steps: u64) -> Result<()> {

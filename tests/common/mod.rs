@@ -22,6 +22,11 @@ fn strict(dialect: Option<Dialect>) -> Gpu {
         .expect("an adapter was found before")
 }
 
+/// A device as a user opens it.
+pub fn open_device() -> Gpu {
+    Gpu::open(&GpuOptions { adapter: AdapterChoice::from_option(None), ..GpuOptions::default() }).unwrap()
+}
+
 /// A named test that needs a device.
 pub struct Test {
     name: String,

@@ -74,7 +74,7 @@ pub fn reds(data: &Pictures) -> Vec<u8> {
     (0..data.len()).map(|i| data.image(i).unwrap()[0]).collect()
 }
 
-/// Two classes, of which b has an image in a folder of its own, and c, which is not used by every test.
+/// Three classes, `B`, `a c` and `b`; an image of b lies in a folder of its own.
 pub fn folder() -> TempDir {
     let image = |red: u8| png(&flat([red, 1, 2]));
     let files = [

@@ -20,7 +20,7 @@ fn relu(shape: Shape) -> Row {
     }
 }
 
-/// Values as large as `gain` times 1.5.
+/// Values between -1.53 and 1.47 times `gain`.
 fn gelu(shape: Shape, gain: f64) -> Row {
     // The only value of a single element is negative.
     let activates = shape.count() > 1;

@@ -399,6 +399,7 @@ fn what_cannot_be_trained_is_refused() {
     refused(&["--batch-size", "100000"], "--batch-size");
     refused(&["--batch-size", "3000", "--model", "resnet20"], "or less fits");
     refused(&["--train-images", "100000"], "--train-examples: 100000 examples were asked for");
+    refused(&["--train-examples", "3001"], "--train-examples: 3001 examples were asked for, 3000 are left");
     refused(&["--validation", "4000"], "--validation");
     refused(&["--cutout", "33"], "--cutout: 33 pixels are more than images of 32x32");
     refused(&["--data", "imagefolder", "--data-dir", "/nowhere"], "--data-dir: there is no directory /nowhere");

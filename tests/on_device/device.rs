@@ -1,6 +1,6 @@
 //! Handles of a device: clones, asynchronous opening and reading, shaders of other crates.
 
-use crate::common::{Test, test};
+use crate::common::{Test, open_device, test};
 use lerac::gpu::{
     Access, AdapterChoice, Buffer, Call, Constant, Gpu, GpuOptions, Kernel, Shader, adapters, adapters_async,
 };
@@ -42,12 +42,8 @@ fn pipeline(call: &Call) -> String {
     pipeline.to_owned()
 }
 
-fn opened() -> Gpu {
-    Gpu::open(&GpuOptions { adapter: AdapterChoice::from_option(None), ..GpuOptions::default() }).unwrap()
-}
-
 fn clones_are_one_device(_: &Gpu) {
-    let gpu = opened();
+    let gpu = open_device();
     let clone = gpu.clone();
     let (x, call) = collatz(&gpu);
     let by_the_clone = || clone.run([&call]).and_then(|()| clone.read::<u32>(&x.whole()));
@@ -81,7 +77,7 @@ fn nothing_must_block(_: &Gpu) {
 }
 
 fn futures_of_a_lost_device_say_so(_: &Gpu) {
-    let gpu = opened();
+    let gpu = open_device();
     let (x, call) = collatz(&gpu);
     gpu.run([&call]).unwrap();
     let (read, waited) = (gpu.read_async::<u32>(&x.whole()), gpu.wait_async());

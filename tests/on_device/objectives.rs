@@ -219,7 +219,7 @@ fn runs_are_whole(gpu: &Gpu) {
         distance += (truth.1 - answer.1).abs();
     }
     approx::assert_relative_eq!(summary.scores["test_accuracy"], hits / 37.0, max_relative = 1e-9);
-    approx::assert_relative_eq!(summary.test(), distance / 37.0, max_relative = 1e-2);
+    approx::assert_relative_eq!(summary.test(), distance / 37.0, epsilon = 0.05, max_relative = 0.0);
 
     // Less is better of the first measure.
     let validation: Vec<f64> = kept.epochs.iter().map(|epoch| epoch.validation.as_ref().unwrap().value()).collect();

@@ -2,7 +2,7 @@
 
 use crate::common::{Test, in_two_dialects, test};
 use crate::recorded::{OfNumbers, of_numbers, prepare, ten_classes, totals};
-use lerac::checks::{assert_close, spread};
+use lerac::checks::{assert_close, narrow, spread};
 use lerac::data::{Augmentation, Batch, Form, Meaning};
 use lerac::gpu::{Access, Dialect, Gpu, Kernel, Lanes, Quads, Shader};
 use lerac::nn::objective::{ObjectiveOptions, objective_for};
@@ -14,10 +14,6 @@ use lerac::ops::regression::{self, Loss, Regression};
 use lerac::ops::sums::{SUMS, Sums, Totals};
 use lerac::ops::{dropout, max_pool, relu};
 use lerac::tape::{Controls, Declared, Group, Init, Mode, Operand, Program, Storage, Tape, Target, Var};
-
-fn narrow(values: &[f64]) -> Vec<f32> {
-    values.iter().map(|&v| v as f32).collect()
-}
 
 fn program(gpu: &Gpu, tape: &Tape) -> Program {
     let storage = Storage::new(gpu, tape).unwrap();

@@ -1,7 +1,7 @@
 //! The fused update: against its f64 reference, against a dispatch per tensor, and in windows.
 
 use crate::common::{Test, in_two_dialects};
-use lerac::checks::{assert_close, spread};
+use lerac::checks::{assert_close, narrow, spread};
 use lerac::gpu::{Buffer, Gpu};
 use lerac::ops::sums::Totals;
 use lerac::optim::{LayerNorms, Optimizer, Row, Rule, Settings, Update, reference};
@@ -53,10 +53,6 @@ fn rate_of_row(row: &Row) -> f64 {
 
 fn gradient(tensor: usize, step: i32, count: usize) -> Vec<f64> {
     spread(count, 1000 * tensor as u64 + step as u64)
-}
-
-fn narrow(values: &[f64]) -> Vec<f32> {
-    values.iter().map(|&v| v as f32).collect()
 }
 
 /// An optimiser of `storage`, and the sums that it reads.

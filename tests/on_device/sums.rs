@@ -2,7 +2,7 @@
 
 use crate::common::{Test, in_two_dialects};
 use crate::recorded::totals;
-use lerac::checks::{assert_close, spread};
+use lerac::checks::{assert_close, narrow, spread};
 use lerac::gpu::Gpu;
 use lerac::ops::cross_entropy::{self, Targets, cross_entropy};
 use lerac::ops::regression::{self, Loss, Regression, regression};
@@ -74,10 +74,6 @@ impl Two {
 
 fn labels() -> Vec<u32> {
     (0..SHAPE[0] as u32).map(|i| i % SHAPE[1] as u32).collect()
-}
-
-fn narrow(values: &[f64]) -> Vec<f32> {
-    values.iter().map(|&v| v as f32).collect()
 }
 
 /// Each loss has sums of its own, in the order of recording, and its gradient is times its weight; examples are counted once.

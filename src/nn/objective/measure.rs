@@ -1,6 +1,7 @@
 //! How well a model does, as data.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -131,9 +132,9 @@ impl Scores {
         self.measure().merit(self.value())
     }
 
-    /// Key and value of each measure.
-    pub fn entries(&self) -> impl Iterator<Item = (&str, f64)> {
-        self.measures.iter().map(|measure| measure.key.as_str()).zip(self.values.iter().copied())
+    /// The values by the names that they have in files: `test_accuracy` where `part` is `test`.
+    pub fn named(&self, part: &str) -> BTreeMap<String, f64> {
+        self.measures.iter().map(|measure| format!("{part}_{}", measure.key)).zip(self.values.iter().copied()).collect()
     }
 }
 

@@ -73,6 +73,16 @@ impl Baseline {
     pub fn median(value: f64) -> Self {
         Self { key: "median".into(), name: "the median, always predicted".into(), value }
     }
+
+    /// The name of its value in files, such as `median_mae`.
+    pub fn score_name(&self, measure: &Measure) -> String {
+        format!("{}_{}", self.key, measure.key)
+    }
+
+    /// `the median, always predicted: 12.30 years`.
+    pub fn in_words(&self, measure: &Measure) -> String {
+        format!("{}: {}", self.name, measure.text(self.value))
+    }
 }
 
 /// What a model is trained for.

@@ -12,7 +12,7 @@ impl Equation {
     /// Reads `a,b->c`.
     ///
     /// # Panics
-    /// Naming `user`, where it is none, where an operand has an axis twice, or where an axis is in one operand alone.
+    /// Naming `user`, where it is malformed, where an operand has an axis twice, or where an axis is in one operand alone.
     pub(crate) fn parse(user: &str, text: &str) -> Self {
         let operands = text.split_once("->").and_then(|(inputs, c)| inputs.split_once(',').map(|(a, b)| [a, b, c]));
         let letters = |operands: &[&str; 3]| operands.iter().all(|axes| axes.chars().all(char::is_alphabetic));
@@ -25,7 +25,7 @@ impl Equation {
             let times = operands.each_ref().map(times);
             assert!(times.iter().all(|&times| times <= 1), "{user}: an operand of {text} has axis {axis} twice");
             let uses = times.iter().sum::<usize>();
-            assert!(uses >= 2, "{user}: axis {axis} of {text} is in one operand alone, and belongs to two or three");
+            assert!(uses >= 2, "{user}: axis {axis} of {text} is in one operand alone, and must be in two or three");
         }
         Self(operands)
     }

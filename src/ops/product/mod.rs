@@ -91,7 +91,7 @@ impl Product {
             let found: Vec<char> = if is_in[2] { c } else { a }.iter().filter(of_kind).copied().collect();
             assert!(
                 found.len() <= most,
-                "{user}: {equation} has {} axes {kind}, and a product has {most} at most; a view joins axes that lie side by side",
+                "{user}: {equation} has {} axes {kind}, and a product has {most} at most; merge adjacent axes with a view",
                 found.len()
             );
             found
@@ -125,10 +125,10 @@ impl Product {
     /// Whether the wide kernel applies: it reads and writes whole vec4, and takes four k at a time.
     fn is_wide(&self) -> bool {
         let ([m, n, k], [a, b, c]) = (self.extent, self.strides);
-        // Beyond the last k of a single matrix whose rows are A(k) lies nothing.
-        let ends = self.batch == [1, 1] && a.0[2..] == [1, m];
+        // A single matrix whose rows are A(k) ends with the last k: what is read beyond it is 0.
+        let a_ends_with_k = self.batch == [1, 1] && a.0[2..] == [1, m];
         let stores = c.in_quads() && c.0[3] == 1;
-        a.in_quads() && b.in_quads() && stores && n.is_multiple_of(4) && (k.is_multiple_of(4) || ends)
+        a.in_quads() && b.in_quads() && stores && n.is_multiple_of(4) && (k.is_multiple_of(4) || a_ends_with_k)
     }
 
     fn kernels(&self, shader: &'static Shader, bias: bool) -> Kernels {
@@ -189,7 +189,7 @@ impl Product {
 /// attention over t and s, b and h being the batch.
 ///
 /// # Panics
-/// Where the equation is none, a shape does not fit it, or it has more axes of a kind than the module says.
+/// Where the equation is malformed, a shape does not fit it, or it has more axes of a kind than the module says.
 pub fn product(tape: &mut Tape, name: &str, equation: &str, a: Var, b: Var) -> Var {
     let equation = Equation::parse(name, equation);
     let shapes = [a, b].map(|operand| tape.shape(operand).clone());

@@ -12,7 +12,7 @@ const BATCHES_OF_FILES: usize = 4;
 /// A row without and with augmentation: images per second of the thread that gathers batches.
 ///
 /// # Errors
-/// [`Error::Option`] where the set does not fill a batch.
+/// [`Error::Setting`] where the set does not fill a batch.
 pub fn loader(data: &Pictures, batch_size: usize, runs: usize) -> Result<Report> {
     if data.len() < batch_size {
         let message = format!("{batch_size} does not fit into {} training images", data.len());
@@ -31,7 +31,7 @@ pub fn loader(data: &Pictures, batch_size: usize, runs: usize) -> Result<Report>
         let mut batches = Loader::training(varied, indices.clone(), batch_size, 0, 0);
         let seconds = Seconds::of(runs, || {
             for _ in 0..batches_of_run {
-                let batch = batches.next().ok_or_else(|| Error::Device("the loader's thread has ended".into()))??;
+                let batch = batches.next_batch()?;
                 batches.recycle(batch);
             }
             Ok(())

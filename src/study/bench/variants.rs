@@ -74,7 +74,7 @@ impl Subject {
     /// What `config` trains on data of a form.
     ///
     /// # Errors
-    /// [`crate::error::Error::Option`] for a model that is not known, or that does not take such data.
+    /// [`crate::error::Error::Setting`] for a model that is not known, or that does not take such data.
     pub fn of(config: &Config, form: Form) -> Result<Self> {
         let model = Arc::new(nn::named(&config.model.name)?);
         model.accepts(&form)?;

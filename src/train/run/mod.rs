@@ -7,7 +7,7 @@ use crate::curriculum::Time;
 use crate::data::{Batch, Draw, Loader};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, block_on};
-use crate::nn::objective::{Scores, scores};
+use crate::nn::objective::Scores;
 use crate::ops::sums::Totals;
 use crate::train::evaluation::{Answers, evaluate, load_weights, read_test_set};
 use crate::train::task::{Division, Task};
@@ -15,7 +15,6 @@ use crate::train::{
     BestEpoch, Checkpoint, EpochRecord, EpochTotals, IntervalRecord, NoiseRecord, Observer, Outcome, Session, Snapshot,
     Summary,
 };
-use std::collections::BTreeMap;
 
 /// A run between two steps.
 pub(crate) struct Training<'t> {
@@ -24,7 +23,7 @@ pub(crate) struct Training<'t> {
     task: &'t Task,
     division: Division,
     /// In all epochs.
-    steps: u64,
+    pub(crate) steps: u64,
     /// Whether an epoch's steps are done and its validation is not.
     epoch_open: bool,
     best: Option<(BestEpoch, Snapshot)>,
@@ -96,7 +95,7 @@ pub async fn run_async(gpu: &Gpu, task: &Task, observer: &mut dyn Observer) -> R
     let mut training = begin(gpu, task)?;
     let skipped = load_weights(&mut training.session, &task.config)?;
     if !skipped.is_empty() {
-        observer.skipped(&skipped);
+        observer.note(&format!("not in the file of `init`, and so at random values: {}", skipped.join(", ")));
     }
     training.complete(observer).await
 }
@@ -203,7 +202,7 @@ impl Training<'_> {
             self.measure_noise(observer).await?;
         }
         let rates = self.session.rates().collect();
-        let batch = self.loader.next().ok_or_else(|| Error::Device("the loader's thread has ended".into()))??;
+        let batch = self.loader.next_batch()?;
         self.session.step(&batch)?;
         self.loader.recycle(batch);
         let step = before.step + 1;
@@ -254,7 +253,7 @@ impl Training<'_> {
     /// The scores over the training examples of the epoch so far; they are counted anew from here on.
     fn take_epoch_scores(&mut self) -> Scores {
         let EpochTotals { examples, sums } = std::mem::take(&mut self.totals);
-        scores(&**self.session.objective(), self.session.measures(), examples as f64, &sums)
+        self.session.scores_of(examples as f64, &sums)
     }
 
     async fn end_epoch(&mut self, observer: &mut dyn Observer) -> Result<()> {
@@ -265,7 +264,7 @@ impl Training<'_> {
             false => {
                 let part = (self.task.data.train.clone(), self.division.validation.clone());
                 let batch_size = self.task.config.training.batch_size;
-                let (totals, _) = evaluate(&self.session, "validation", part, batch_size, observer).await?;
+                let totals = evaluate(&self.session, "validation", part, batch_size, observer).await?;
                 Some(self.session.scores(&totals))
             }
         };
@@ -303,14 +302,13 @@ impl Training<'_> {
         let (config, steps, seconds) = (&self.task.config, self.steps, self.seconds);
         let best = self.best.as_ref().map(|(best, _)| *best);
         let (found, data) = (self.session.scores(test), &self.task.data);
-        let mut scores: BTreeMap<String, f64> =
-            found.entries().map(|(key, value)| (format!("test_{key}"), value)).collect();
+        let mut scores = found.named("test");
         if let Some(best) = best {
             scores.insert(format!("validation_{}", found.measure().key), best.score);
         }
         let baseline = self.task.objective.baseline(&*data.train, &*data.test)?;
         if let Some(baseline) = &baseline {
-            scores.insert(format!("{}_{}", baseline.key, found.measure().key), baseline.value);
+            scores.insert(baseline.score_name(found.measure()), baseline.value);
         }
         let examples_per_epoch = self.session.time().steps_per_epoch * config.training.batch_size as u64;
         let summary = Summary {

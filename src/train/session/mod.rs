@@ -135,7 +135,7 @@ impl Session {
     /// Records the model for training and evaluation, checks that it fits the device, compiles it and draws its weights.
     ///
     /// # Errors
-    /// [`crate::error::Error::Capacity`] where it does not fit, [`crate::error::Error::Option`] for a model, a curriculum, or a kernel that cannot be.
+    /// [`crate::error::Error::Capacity`] where it does not fit, [`crate::error::Error::Setting`] for a model, a curriculum, or a kernel that cannot be.
     ///
     /// # Panics
     /// If the examples of a pass do not divide the batch, or under mixup are no whole pairs.
@@ -203,14 +203,14 @@ impl Session {
         &self.objective
     }
 
-    /// What is measured; the first chooses the best epoch.
-    pub fn measures(&self) -> &Arc<[Measure]> {
-        &self.measures
-    }
-
     /// The scores that sums come to.
     pub fn scores(&self, totals: &Totals) -> Scores {
-        scores(&*self.objective, &self.measures, totals.examples.into(), &totals.values())
+        self.scores_of(totals.examples.into(), &totals.values())
+    }
+
+    /// The scores that sums over so many examples come to.
+    pub(in crate::train) fn scores_of(&self, examples: f64, sums: &[f64]) -> Scores {
+        scores(&*self.objective, &self.measures, examples, sums)
     }
 
     /// The bytes that it takes.
@@ -249,7 +249,7 @@ impl Session {
     }
 
     /// Says when evaluation is: a blur depends on it.
-    pub fn set_time(&mut self, time: Time) {
+    pub(in crate::train) fn set_time(&mut self, time: Time) {
         self.time = time;
     }
 
@@ -259,17 +259,17 @@ impl Session {
     }
 
     /// An epoch has ended with this merit on the validation examples, on which the rates of a plateau depend.
-    pub fn observe_epoch(&mut self, merit: f64) {
+    pub(in crate::train) fn observe_epoch(&mut self, merit: f64) {
         self.schedule.observe_epoch(self.time, self.curriculum.grows_until(), merit);
     }
 
     /// What a plateau has seen so far.
-    pub fn plateau(&self) -> Option<PlateauState> {
+    pub(in crate::train) fn plateau(&self) -> Option<PlateauState> {
         self.schedule.plateau()
     }
 
     /// Continues from what a plateau had seen.
-    pub fn set_plateau(&mut self, state: PlateauState) {
+    pub(in crate::train) fn set_plateau(&mut self, state: PlateauState) {
         self.schedule.set_plateau(state);
     }
 

@@ -108,7 +108,11 @@ impl Session {
     ///
     /// # Errors
     /// Those of `tensor`.
-    pub fn snapshot_of(&self, step: u64, tensor: impl Fn(&str, usize) -> Result<Vec<f32>>) -> Result<Snapshot> {
+    pub(in crate::train) fn snapshot_of(
+        &self,
+        step: u64,
+        tensor: impl Fn(&str, usize) -> Result<Vec<f32>>,
+    ) -> Result<Snapshot> {
         let tensors = self.storage.tensors().map(|(declared, _, span)| tensor(&declared.name, span.count));
         Ok(Snapshot { tensors: tensors.collect::<Result<_>>()?, step })
     }
