@@ -4,7 +4,7 @@
 use super::product::{Equation, Product};
 use super::{Kernels, LANES, shader};
 use crate::gpu::Shader;
-use crate::tape::{Dispatch, Mode, Operand, ParamId, Record, Tape, Var};
+use crate::tape::{Dispatch, Mode, Operand, ParamId, Record, Tape, Var, linear_grid};
 use crate::tensor::Shape;
 
 /// `shaders/linear.wgsl`.
@@ -24,11 +24,27 @@ fn product(
     product.dispatch(tape, format!("linear {part} [{m},{k}] x [{k},{n}]"), [a, b], to, bias)
 }
 
-/// The sum of dy `[N,O]` over N into the gradient of `bias`.
-fn of_bias([n, o]: [usize; 2], dy: Operand, bias: ParamId) -> Dispatch {
-    let kernels = Kernels { shader: &SHADER, constants: vec![("N", n.into()), ("O", o.into())] };
-    let bindings = vec![dy.read(), Operand::ParameterGradient(bias).write()];
-    kernels.dispatch("backward_bias", bindings, [o.div_ceil(LANES) as u32, 1, 1])
+/// Rows from which on their sum is taken in two stages.
+const MANY_ROWS: usize = 1024;
+
+/// The launches that sum dy `[N,O]` over N into the gradient of `bias`. `name` is that of what they need between them.
+pub(super) fn of_bias(tape: &mut Tape, name: &str, [n, o]: [usize; 2], dy: Operand, bias: ParamId) -> Vec<Dispatch> {
+    let sum = |rows: usize, chunk: usize, entry, from: Operand, to: Operand, count| {
+        let constants = vec![("N", rows.into()), ("O", o.into()), ("CHUNK", chunk.into())];
+        let kernels = Kernels { shader: &SHADER, constants };
+        kernels.dispatch(entry, vec![from.read(), to.write()], linear_grid(count, LANES))
+    };
+    let gradient = Operand::ParameterGradient(bias);
+    if n <= MANY_ROWS {
+        return vec![sum(n, n, "backward_bias", dy, gradient, o)];
+    }
+    let chunk = n.isqrt();
+    let chunks = n.div_ceil(chunk);
+    let partials = tape.buffer(&format!("{name}.partials"), 4 * (chunks * o) as u64).into();
+    vec![
+        sum(n, chunk, "partial_bias", dy, partials, chunks * o),
+        sum(chunks, chunks, "backward_bias", partials, gradient, o),
+    ]
 }
 
 /// Appends y = x w^T + bias.
@@ -54,7 +70,7 @@ pub fn linear(tape: &mut Tape, name: &str, x: Var, w: ParamId, bias: ParamId) ->
         let dy = (Operand::Gradient(y), [n, o].into());
         let operands = [dy.clone(), rows];
         backward.push(product(tape, ("dw", "no,nc->oc"), operands, Operand::ParameterGradient(w), None));
-        backward.push(of_bias([n, o], dy.0, bias));
+        backward.extend(of_bias(tape, name, [n, o], dy.0, bias));
         if tape.needs_gradient(x) {
             backward.push(product(tape, ("dx", "no,oc->nc"), [dy, weights], Operand::Gradient(x), None));
         }

@@ -1,6 +1,9 @@
 //! The op table: one row per operation and shape. The kernels are held against the references by it, the references against
 //! finite differences, and the benches time it.
 
+#[path = "sequence_rows.rs"]
+pub mod sequence_rows;
+
 use lerac::checks::{CONTROLS, Row};
 use lerac::ops::batch_norm::{Activation, After, MOMENTUM, Norm};
 use lerac::ops::{self, conv2d, max_pool::Window};
@@ -335,6 +338,8 @@ pub fn rows() -> Vec<Row> {
         linear(70, 37, 300),
         linear_of_tokens([2, 3, 5], 7),
         linear_of_tokens([3, 11, 16], 12),
+        // So many rows that the gradient of the bias is summed in two stages.
+        linear_of_tokens([25, 41, 3], 5),
         product("mk,kn->mn", &[1, 1], &[1, 1]),
         product("mk,kn->mn", &[9, 5], &[5, 11]),
         product("bmk,bkn->bmn", &[1, 3, 7], &[1, 7, 2]),
@@ -458,6 +463,9 @@ pub fn rows() -> Vec<Row> {
         // Slices of several rows in the weight gradient, the last one partial.
         conv([5, 16, 31, 5], (40, 3), (1, 1, 1), false),
     ]
+    .into_iter()
+    .chain(sequence_rows::rows())
+    .collect()
 }
 
 /// Shapes as small networks have them at batch 64, for benches: too large for the f64 references to be quick.
@@ -488,4 +496,7 @@ pub fn large_rows() -> Vec<Row> {
         conv([64, 32, 32, 32], (32, 3), (1, 1, 32), false),
         conv([64, 96, 16, 16], (96, 3), (2, 1, 96), false),
     ]
+    .into_iter()
+    .chain(sequence_rows::large_rows())
+    .collect()
 }

@@ -21,6 +21,7 @@ mod parity;
 mod recorded;
 #[cfg(feature = "cli")]
 mod resuming;
+mod sequences;
 mod sessions;
 mod sums;
 mod training;
@@ -44,6 +45,7 @@ fn main() {
         limits::tests(),
         device::tests(),
         long_runs::tests(),
+        sequences::tests(),
         views::tests(),
         #[cfg(feature = "cli")]
         commands::tests(),
