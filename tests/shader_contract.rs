@@ -58,7 +58,7 @@ fn check(launch: &Launch<'_>, dialect: Dialect) {
     assert!(storage <= 8, "{what}: {storage} storage buffers");
     let mut shared = 0;
     for (handle, variable) in module.global_variables.iter() {
-        if info.get_entry_point(index)[handle].is_empty() {
+        if variable.space == AddressSpace::Private || info.get_entry_point(index)[handle].is_empty() {
             continue;
         }
         if variable.space == AddressSpace::WorkGroup {
