@@ -4,6 +4,7 @@
 use lerac::data::{Column, Element, Form};
 use lerac::nn::objective::{ObjectiveOptions, objective_for};
 use lerac::nn::{self, Attention, Lstm, Model, Net, NetOptions, Output, Recorded};
+use lerac::ops::activation::Nonlinearity;
 use lerac::tape::{Keep, Mode, Operand, Tape, Var};
 
 /// Token ids with their kinds and how many there are, and one of two classes.
@@ -24,7 +25,7 @@ fn record(model: &dyn Model, examples: usize, tokens: usize, mode: Mode) -> Reco
     nn::record(model, &form, &*objective, examples, Tape::new(mode), NetOptions::default())
 }
 
-/// BERT's encoder (Devlin et al. 2019), and a linear layer over all tokens of an example.
+/// BERT (Devlin et al. 2019): embeddings, blocks, the pooler of the first token, and a classifier.
 struct Encoder {
     width: usize,
     heads: usize,
@@ -63,7 +64,10 @@ impl Model for Encoder {
         });
         let block = |x, i| net.block(&format!("encoder.layer.{i}"), |net| self.block(net, x, &lengths));
         let x = (0..self.blocks).fold(x, block);
+        let x = net.slice("pooled", x, 0..1);
         let x = net.flatten(x);
+        let x = net.linear("pooler.dense", x, self.width);
+        let x = net.activation("pooler.activation", x, Nonlinearity::Tanh);
         wanted.iter().map(|output| net.linear("classifier", x, output.width)).collect()
     }
 }
@@ -86,7 +90,7 @@ impl Model for Words {
 fn an_encoder_has_the_names_and_layers_of_bert() {
     let Recorded { tape, layers, .. } = record(&Encoder { width: 8, heads: 2, blocks: 2 }, 3, 5, Mode::Train);
     let names: Vec<_> = tape.parameters().iter().map(|p| p.name.as_str()).collect();
-    assert_eq!(names.len(), 5 + 2 * 16 + 2);
+    assert_eq!(names.len(), 5 + 2 * 16 + 2 + 2);
     assert_eq!(names[0], "embeddings.word_embeddings.weight");
     assert_eq!(names[4], "embeddings.LayerNorm.bias");
     assert_eq!(names[5], "encoder.layer.0.attention.self.query.weight");
@@ -95,7 +99,7 @@ fn an_encoder_has_the_names_and_layers_of_bert() {
     assert_eq!(shape("embeddings.position_embeddings.weight"), "[512,8]");
     assert_eq!(shape("encoder.layer.0.attention.output.LayerNorm.weight"), "[8]");
     assert_eq!((layers[0].name.as_str(), layers[0].block), ("embeddings", 1));
-    assert_eq!(layers.iter().map(|layer| layer.block).max(), Some(4));
+    assert_eq!(layers.iter().map(|layer| layer.block).max(), Some(5));
     // The columns are read where the host writes them.
     let recorded = record(&Encoder { width: 8, heads: 2, blocks: 1 }, 3, 5, Mode::Eval);
     let buffer = |name: &str| recorded.tape.buffer_named(name).map(Operand::Buffer);

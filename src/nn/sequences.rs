@@ -7,6 +7,7 @@ use crate::ops::activation::Nonlinearity;
 use crate::ops::lstm::{LstmOutputs, LstmWeights};
 use crate::tape::{Group, Init, Operand, Var};
 use crate::tensor::Shape;
+use std::ops::Range;
 
 /// Attention as a model writes it.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +90,12 @@ impl Net<'_> {
         let weight = self.parameter(&format!("{name}.weight"), [positions, width], init, Group::Weight);
         let full = self.full_name(name);
         ops::position::position(self.tape(), &full, x, weight)
+    }
+
+    /// The `tokens` of each example of x `[N,T,...]`, such as `0..1` for the first: `[N,count,...]`.
+    pub fn slice(&mut self, name: &str, x: Var, tokens: Range<usize>) -> Var {
+        let full = self.full_name(name);
+        ops::slice::slice(self.tape(), &full, x, tokens)
     }
 
     /// Attention of q `[N,T,C]` over k and v `[N,S,C]`, in heads of neighbouring elements:

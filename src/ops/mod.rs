@@ -23,6 +23,7 @@ pub mod position;
 pub mod product;
 pub mod regression;
 pub mod relu;
+pub mod slice;
 pub mod softmax;
 pub mod sums;
 
@@ -77,6 +78,7 @@ pub const SHADERS: &[&Shader] = &[
     &product::SHARED_SHADER,
     &regression::SHADER,
     &relu::SHADER,
+    &slice::SHADER,
     &softmax::SHADER,
     &sums::SHADER,
 ];

@@ -4,7 +4,7 @@ use lerac::checks::{CONTROLS, Row};
 use lerac::ops;
 use lerac::ops::activation::{self, Nonlinearity, activation};
 use lerac::ops::attention::{self, Extent, reference::Drop};
-use lerac::ops::{embedding, layer_norm, lstm, position, softmax};
+use lerac::ops::{embedding, layer_norm, lstm, position, slice, softmax};
 use lerac::tape::{Operand, ParamId, Tape};
 use lerac::tensor::Shape;
 
@@ -95,6 +95,19 @@ fn position([n, t, d]: [usize; 3], positions: usize) -> Row {
             move |v| position::reference::forward(&v[0], &v[1], t * d),
             move |_, dy| vec![dy.to_vec(), position::reference::backward_weight(dy, t * d, positions * d)],
         )
+}
+
+/// Tokens of x `[n,t,c]`.
+fn slice([n, t, c]: [usize; 3], tokens: std::ops::Range<usize>) -> Row {
+    let (part, name) = (tokens.start * c..tokens.end * c, format!("slice [{n},{t},{c}] {tokens:?}"));
+    let again = part.clone();
+    let row = Row::new(name, [[n, t, c].into()], [])
+        .record(move |tape, name, x, _| slice::slice(tape, name, x[0], tokens.clone()))
+        .reference(
+            move |v| slice::reference::forward(&v[0], t * c, part.clone()),
+            move |_, dy| vec![slice::reference::backward(dy, t * c, again.clone())],
+        );
+    Row { linear: true, ..row }
 }
 
 /// Attention in one of its two ways.
@@ -238,6 +251,9 @@ pub fn rows() -> Vec<Row> {
         position([1, 1, 1], 1),
         position([3, 5, 7], 5),
         position([2, 3, 4], 6),
+        slice([1, 1, 1], 0..1),
+        slice([3, 5, 7], 0..1),
+        slice([2, 6, 4], 2..6),
         lstm([1, 1, 1, 1], 1, &[], false),
         lstm([2, 4, 3, 5], 1, &[], false),
         lstm([3, 5, 7, 4], 2, &[5, 2, 0], false),
