@@ -44,7 +44,7 @@ fn pack(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 
 // Element (h, w) of a plane whose elements lie DILATION_H, DILATION_W apart, 0 between and around them.
-fn spread(plane: u32, h: i32, w: i32) -> f32 {
+fn dilated(plane: u32, h: i32, w: i32) -> f32 {
     if DILATION_H == 1u && DILATION_W == 1u {
         let inside = h >= 0 && h < i32(H) && w >= 0 && w < i32(W);
         return select(0.0, x[plane + u32(h * i32(W) + w)], inside);
@@ -58,7 +58,7 @@ fn spread(plane: u32, h: i32, w: i32) -> f32 {
 // Four elements of a row, SW apart.
 fn columns(plane: u32, h: i32, w: i32) -> vec4<f32> {
     let s = i32(SW);
-    return vec4(spread(plane, h, w), spread(plane, h, w + s), spread(plane, h, w + 2 * s), spread(plane, h, w + 3 * s));
+    return vec4(dilated(plane, h, w), dilated(plane, h, w + s), dilated(plane, h, w + 2 * s), dilated(plane, h, w + 3 * s));
 }
 
 // Column p holds the products of four weights with x[p].
@@ -121,7 +121,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
                 if kw > 0 {
                     if SW == 1u {
                         left = vec4(left.yzw, right.x);
-                        right = vec4(right.yzw, spread(plane, h, w + 7 + kw));
+                        right = vec4(right.yzw, dilated(plane, h, w + 7 + kw));
                     } else {
                         left = columns(plane, h, w + kw);
                         right = columns(plane, h, w + kw + 4 * i32(SW));
@@ -194,8 +194,8 @@ fn seen(n: u32, at: Tile, r: u32, oh: u32, ow: u32) -> mat3x4<f32> {
     let plane = (first + at.c) * H * W;
     let x0 = columns(plane, h, w);
     if SW == 1u {
-        let x1 = vec4(x0.yzw, spread(plane, h, w + 4));
-        return mat3x4(x0, x1, vec4(x1.yzw, spread(plane, h, w + 5)));
+        let x1 = vec4(x0.yzw, dilated(plane, h, w + 4));
+        return mat3x4(x0, x1, vec4(x1.yzw, dilated(plane, h, w + 5)));
     }
     return mat3x4(x0, columns(plane, h, w + 1), columns(plane, h, w + 2));
 }

@@ -155,9 +155,9 @@ fn pair(plane: u32, h: u32, w: u32) -> Pair {
 }
 
 // dx of stride 2 where W is a multiple of 4 and OW = 2 W: an invocation owns four columns x 8 rows of x, and the four y of each. Of
-// x with zeros between its elements each y sees one, two or four taps' worth, as in conv2d_spread.wgsl.
+// x with zeros between its elements each y sees one, two or four taps' worth, as in conv2d_dilated.wgsl.
 @compute @workgroup_size(64)
-fn forward_spread(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn forward_dilated(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = id.x + id.y * groups.x * 64u;
     let strips = (H + STRIP - 1u) / STRIP;
     let quads = (W + 3u) / 4u;

@@ -65,7 +65,7 @@ fn multiply(buffer: u32, lane: u32, sums: Sums) -> Sums {
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 
 // Element (h, w) of a plane whose elements lie DILATION_H, DILATION_W apart, 0 between and around them.
-fn spread(plane: u32, h: i32, w: i32) -> f32 {
+fn dilated(plane: u32, h: i32, w: i32) -> f32 {
     let dh = i32(DILATION_H);
     let dw = i32(DILATION_W);
     let inside = h >= 0 && h < i32(H) * dh && w >= 0 && w < i32(W) * dw && h % dh == 0 && w % dw == 0;
@@ -83,7 +83,7 @@ fn pixel(p: u32, group: u32, end: u32) -> Pixel {
 
 // X[k,p]; 0 beyond the last term or pixel.
 fn seen(at: Pixel, k: u32) -> f32 {
-    let v = spread(at.planes + k / TAPS * H * W, at.h + i32(k % TAPS / KW), at.w + i32(k % KW));
+    let v = dilated(at.planes + k / TAPS * H * W, at.h + i32(k % TAPS / KW), at.w + i32(k % KW));
     return select(0.0, v, at.is_there && k < TERMS);
 }
 

@@ -4,7 +4,7 @@
 //
 // `forward`: a workgroup of eight owns 16 output channels, an invocation of it 4 groups of 4 columns, each in any row of any image.
 // `weight_partial`: a workgroup of eight owns 16 o over a slice of the images, an invocation of it two terms, of any channels.
-// All eight need the same weights, or the same dy: see eight.wgsl. Of x each loads its own, a float at a time; a float is loaded once for all
+// All eight need the same weights, or the same dy: see subgroup_share.wgsl. Of x each loads its own, a float at a time; a float is loaded once for all
 // taps of a row.
 
 const O_TILE: u32 = 16u;
@@ -173,25 +173,25 @@ fn forward(
             term_at(at.g3, first, term),
         );
         let weights = (tile * TERMS + term) * O_TILE * 4u;
-        let low = eight(weights, 4u, lane);
-        let high = eight(weights + 32u, 4u, lane);
-        s0 = add(s0, v, one_of(low, 0u));
-        s1 = add(s1, v, one_of(low, 1u));
-        s2 = add(s2, v, one_of(low, 2u));
-        s3 = add(s3, v, one_of(low, 3u));
-        s4 = add(s4, v, one_of(low, 4u));
-        s5 = add(s5, v, one_of(low, 5u));
-        s6 = add(s6, v, one_of(low, 6u));
-        s7 = add(s7, v, one_of(low, 7u));
+        let low = share(weights, 4u, lane);
+        let high = share(weights + 32u, 4u, lane);
+        s0 = add(s0, v, shared_item(low, 0u));
+        s1 = add(s1, v, shared_item(low, 1u));
+        s2 = add(s2, v, shared_item(low, 2u));
+        s3 = add(s3, v, shared_item(low, 3u));
+        s4 = add(s4, v, shared_item(low, 4u));
+        s5 = add(s5, v, shared_item(low, 5u));
+        s6 = add(s6, v, shared_item(low, 6u));
+        s7 = add(s7, v, shared_item(low, 7u));
         if O_GROUP > 8u {
-            s8 = add(s8, v, one_of(high, 0u));
-            s9 = add(s9, v, one_of(high, 1u));
-            s10 = add(s10, v, one_of(high, 2u));
-            s11 = add(s11, v, one_of(high, 3u));
-            s12 = add(s12, v, one_of(high, 4u));
-            s13 = add(s13, v, one_of(high, 5u));
-            s14 = add(s14, v, one_of(high, 6u));
-            s15 = add(s15, v, one_of(high, 7u));
+            s8 = add(s8, v, shared_item(high, 0u));
+            s9 = add(s9, v, shared_item(high, 1u));
+            s10 = add(s10, v, shared_item(high, 2u));
+            s11 = add(s11, v, shared_item(high, 3u));
+            s12 = add(s12, v, shared_item(high, 4u));
+            s13 = add(s13, v, shared_item(high, 5u));
+            s14 = add(s14, v, shared_item(high, 6u));
+            s15 = add(s15, v, shared_item(high, 7u));
         }
     }
     store(at, tile, 0u, s0);
@@ -219,8 +219,8 @@ const PAIRS: u32 = (TERMS + 1u) / 2u;
 const PAIR_TILES: u32 = (PAIRS + 7u) / 8u;
 
 // dy of a channel at columns ow..ow+4, 0 beyond the row.
-fn gradient(e: Eight, i: u32, ow: u32) -> vec4<f32> {
-    let g = one_of(e, i);
+fn gradient(e: Share, i: u32, ow: u32) -> vec4<f32> {
+    let g = shared_item(e, i);
     if OW % 4u == 0u { return g; }
     return select(vec4(0.0), g, vec4(ow) + vec4(0u, 1u, 2u, 3u) < vec4(OW));
 }
@@ -295,8 +295,8 @@ fn weight_partial(
                 let v = Views(seen_by(pair.a, first_c, oh, ow), seen_by(pair.b, first_c, oh, ow));
                 let plane = OH * OW;
                 let dy = first_o * plane + oh * OW + ow;
-                let low = eight(dy, plane, lane);
-                let high = eight(dy + 8u * plane, plane, lane);
+                let low = share(dy, plane, lane);
+                let high = share(dy + 8u * plane, plane, lane);
                 s0 = add_taps(s0, v, gradient(low, 0u, ow));
                 s1 = add_taps(s1, v, gradient(low, 1u, ow));
                 s2 = add_taps(s2, v, gradient(low, 2u, ow));

@@ -2,11 +2,11 @@
 // x: [N,C,H,W] as rows of W/4 vec4, y: [N,O,OH,OW] likewise.
 //
 // Three taps in a row are a term: what they see of x at four columns is a matrix of three vec4. Of a 1x1 kernel three channels are one.
-// `pack` lays w out as tiles[group][tile of 16 o][term][16 o], a vec4 of a term's three weights each; conv2d_spread.wgsl and, for any kernel,
+// `pack` lays w out as tiles[group][tile of 16 o][term][16 o], a vec4 of a term's three weights each; conv2d_dilated.wgsl and, for any kernel,
 // conv2d_uneven.wgsl read them too.
 // `forward`: a workgroup of eight owns 16 output channels, an invocation of it 4 groups of 4 columns, which lie in rows of GROUPS_PER_ROW.
 // `weight_partial`: a workgroup of eight owns 16 o over a slice of the images, an invocation of it all taps of one c (of a 1x1 kernel
-// nine c). All eight need the same weights, or the same dy: see eight.wgsl.
+// nine c). All eight need the same weights, or the same dy: see subgroup_share.wgsl.
 // A processor's driver loads each lane's address by itself: a quad costs as much as 25 to 35 multiply-adds (Mesa 22.3.6 llvmpipe; less
 // in words), one number half of that, while sums that spill stay in its nearest cache. So 144 to 256 sums share what is loaded.
 
@@ -221,24 +221,24 @@ fn forward(
     for (var term = 0u; term < TERMS; term++) {
         let v = term_at(first, at, term);
         let weights = (tile * TERMS + term) * O_TILE;
-        let low = eight(weights, 1u, lane);
-        let high = eight(weights + 8u, 1u, lane);
-        s0 = add(s0, v, one_of(low, 0u));
-        s1 = add(s1, v, one_of(low, 1u));
-        s2 = add(s2, v, one_of(low, 2u));
-        s3 = add(s3, v, one_of(low, 3u));
-        s4 = add(s4, v, one_of(low, 4u));
-        s5 = add(s5, v, one_of(low, 5u));
-        s6 = add(s6, v, one_of(low, 6u));
-        s7 = add(s7, v, one_of(low, 7u));
-        s8 = add(s8, v, one_of(high, 0u));
-        s9 = add(s9, v, one_of(high, 1u));
-        s10 = add(s10, v, one_of(high, 2u));
-        s11 = add(s11, v, one_of(high, 3u));
-        s12 = add(s12, v, one_of(high, 4u));
-        s13 = add(s13, v, one_of(high, 5u));
-        s14 = add(s14, v, one_of(high, 6u));
-        s15 = add(s15, v, one_of(high, 7u));
+        let low = share(weights, 1u, lane);
+        let high = share(weights + 8u, 1u, lane);
+        s0 = add(s0, v, shared_item(low, 0u));
+        s1 = add(s1, v, shared_item(low, 1u));
+        s2 = add(s2, v, shared_item(low, 2u));
+        s3 = add(s3, v, shared_item(low, 3u));
+        s4 = add(s4, v, shared_item(low, 4u));
+        s5 = add(s5, v, shared_item(low, 5u));
+        s6 = add(s6, v, shared_item(low, 6u));
+        s7 = add(s7, v, shared_item(low, 7u));
+        s8 = add(s8, v, shared_item(high, 0u));
+        s9 = add(s9, v, shared_item(high, 1u));
+        s10 = add(s10, v, shared_item(high, 2u));
+        s11 = add(s11, v, shared_item(high, 3u));
+        s12 = add(s12, v, shared_item(high, 4u));
+        s13 = add(s13, v, shared_item(high, 5u));
+        s14 = add(s14, v, shared_item(high, 6u));
+        s15 = add(s15, v, shared_item(high, 7u));
     }
     store(at, tile, 0u, s0);
     store(at, tile, 1u, s1);
@@ -354,24 +354,24 @@ fn weight_partial(
                 }
                 let step = OH * OW4;
                 let dy = first_o * step + oh * OW4 + q;
-                let low = eight(dy, step, lane);
-                let high = eight(dy + 8u * step, step, lane);
-                s0 = add_taps(s0, above, middle, below, one_of(low, 0u));
-                s1 = add_taps(s1, above, middle, below, one_of(low, 1u));
-                s2 = add_taps(s2, above, middle, below, one_of(low, 2u));
-                s3 = add_taps(s3, above, middle, below, one_of(low, 3u));
-                s4 = add_taps(s4, above, middle, below, one_of(low, 4u));
-                s5 = add_taps(s5, above, middle, below, one_of(low, 5u));
-                s6 = add_taps(s6, above, middle, below, one_of(low, 6u));
-                s7 = add_taps(s7, above, middle, below, one_of(low, 7u));
-                s8 = add_taps(s8, above, middle, below, one_of(high, 0u));
-                s9 = add_taps(s9, above, middle, below, one_of(high, 1u));
-                s10 = add_taps(s10, above, middle, below, one_of(high, 2u));
-                s11 = add_taps(s11, above, middle, below, one_of(high, 3u));
-                s12 = add_taps(s12, above, middle, below, one_of(high, 4u));
-                s13 = add_taps(s13, above, middle, below, one_of(high, 5u));
-                s14 = add_taps(s14, above, middle, below, one_of(high, 6u));
-                s15 = add_taps(s15, above, middle, below, one_of(high, 7u));
+                let low = share(dy, step, lane);
+                let high = share(dy + 8u * step, step, lane);
+                s0 = add_taps(s0, above, middle, below, shared_item(low, 0u));
+                s1 = add_taps(s1, above, middle, below, shared_item(low, 1u));
+                s2 = add_taps(s2, above, middle, below, shared_item(low, 2u));
+                s3 = add_taps(s3, above, middle, below, shared_item(low, 3u));
+                s4 = add_taps(s4, above, middle, below, shared_item(low, 4u));
+                s5 = add_taps(s5, above, middle, below, shared_item(low, 5u));
+                s6 = add_taps(s6, above, middle, below, shared_item(low, 6u));
+                s7 = add_taps(s7, above, middle, below, shared_item(low, 7u));
+                s8 = add_taps(s8, above, middle, below, shared_item(high, 0u));
+                s9 = add_taps(s9, above, middle, below, shared_item(high, 1u));
+                s10 = add_taps(s10, above, middle, below, shared_item(high, 2u));
+                s11 = add_taps(s11, above, middle, below, shared_item(high, 3u));
+                s12 = add_taps(s12, above, middle, below, shared_item(high, 4u));
+                s13 = add_taps(s13, above, middle, below, shared_item(high, 5u));
+                s14 = add_taps(s14, above, middle, below, shared_item(high, 6u));
+                s15 = add_taps(s15, above, middle, below, shared_item(high, 7u));
             }
         }
     }

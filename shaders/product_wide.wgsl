@@ -16,26 +16,26 @@ const COLUMNS: u32 = 32u;
 fn shared_quad(i: u32) -> vec4<f32> { return select(vec4(0.0), floats(a[i]), i < BATCH * M * K / 4u); }
 
 // What 32 rows of the matrix that begins at quad `first` of a hold at k..k+4.
-struct Rows { e0: Eight, e1: Eight, e2: Eight, e3: Eight }
+struct Rows { e0: Share, e1: Share, e2: Share, e3: Share }
 
 fn rows_of_a(first: u32, m: u32, k: u32, lane: u32) -> Rows {
     if A_K == 1u {
         let s = A_M / 4u;
         let i = first + m * s + k / 4u;
-        return Rows(eight(i, s, lane), eight(i + 8u * s, s, lane), eight(i + 16u * s, s, lane), eight(i + 24u * s, s, lane));
+        return Rows(share(i, s, lane), share(i + 8u * s, s, lane), share(i + 16u * s, s, lane), share(i + 24u * s, s, lane));
     }
     let s = A_K / 4u;
     let i = first + k * s + m / 4u;
-    return Rows(eight(i, 1u, lane), eight(i + s, 1u, lane), eight(i + 2u * s, 1u, lane), eight(i + 3u * s, 1u, lane));
+    return Rows(share(i, 1u, lane), share(i + s, 1u, lane), share(i + 2u * s, 1u, lane), share(i + 3u * s, 1u, lane));
 }
 
 // Columns are the rows 4i..4i+4 of these. Where k lies along a row, `e` is the eight that they are among.
-fn block_of_a(rows: Rows, e: Eight, i: u32) -> mat4x4<f32> {
+fn block_of_a(rows: Rows, e: Share, i: u32) -> mat4x4<f32> {
     if A_K == 1u {
         let first = i % 2u * 4u;
-        return mat4x4(one_of(e, first), one_of(e, first + 1u), one_of(e, first + 2u), one_of(e, first + 3u));
+        return mat4x4(shared_item(e, first), shared_item(e, first + 1u), shared_item(e, first + 2u), shared_item(e, first + 3u));
     }
-    return transpose(mat4x4(one_of(rows.e0, i), one_of(rows.e1, i), one_of(rows.e2, i), one_of(rows.e3, i)));
+    return transpose(mat4x4(shared_item(rows.e0, i), shared_item(rows.e1, i), shared_item(rows.e2, i), shared_item(rows.e3, i)));
 }
 
 // Quad number `at` of b, 0 where k is beyond the last one.

@@ -5,7 +5,7 @@ use lerac::curriculum::{DuringCurriculum, Granularity, Ladder, Pace};
 use lerac::data::{DATA_SETS, Normalise};
 use lerac::nn::MODELS;
 use lerac::ops::regression::Loss;
-use lerac::tape::{Choices, Variant};
+use lerac::tape::{KernelChoices, Variant};
 use lerac::train::{Config, Method, Preset, ScheduleKind};
 use std::path::Path;
 use std::process::{Command, Output};
@@ -200,7 +200,7 @@ fn unusual() -> Config {
         c.curriculum.sigma = 1.5;
         c.curriculum.sigma_decay = 0.7;
         c.curriculum.sigma_every = 2;
-        c.kernels = Choices([("linear forward [5,64] x [64,100]".to_owned(), Variant::Shared)].into());
+        c.kernels = KernelChoices([("linear forward [5,64] x [64,100]".to_owned(), Variant::Shared)].into());
     })
 }
 

@@ -3,7 +3,7 @@
 use approx::assert_relative_eq;
 use lerac::curriculum::{
     Blurred, Cbs, Control, Conventional, Curriculum, DuringCurriculum, Granularity, Growth, Ladder, Layer, Pace, Paper,
-    Plateau, Range, Reference, ReferenceOptions, Schedule, Shape, Time, depths, rates,
+    Plateau, Range, Reference, ReferenceOptions, Schedule, ScheduleShape, Time, depths, rates,
 };
 use proptest::prelude::*;
 
@@ -266,27 +266,27 @@ fn cbs_fades_every_five_epochs() {
     assert_eq!(Conventional.sigma(time(0, 1)), None);
 }
 
-fn schedule(shape: Shape, warmup_epochs: f64, during_curriculum: DuringCurriculum) -> Schedule {
+fn schedule(shape: ScheduleShape, warmup_epochs: f64, during_curriculum: DuringCurriculum) -> Schedule {
     Schedule { eta: 0.1, shape, warmup_epochs, during_curriculum }
 }
 
 #[test]
 fn schedules_have_their_corner_values() {
     let schedule = |shape, warmup_epochs| schedule(shape, warmup_epochs, DuringCurriculum::Multiply);
-    let constant = schedule(Shape::Constant, 0.0);
+    let constant = schedule(ScheduleShape::Constant, 0.0);
     assert_eq!((constant.rate(time(0, 10), 0.0), constant.rate(time(999, 10), 0.0)), (0.1, 0.1));
 
-    let step = schedule(Shape::Step { milestones: vec![2.0, 3.5], gamma: 0.1 }, 0.0);
+    let step = schedule(ScheduleShape::Step { milestones: vec![2.0, 3.5], gamma: 0.1 }, 0.0);
     for (at, expected) in [(0, 0.1), (19, 0.1), (20, 0.01), (34, 0.01), (35, 0.001)] {
         assert_relative_eq!(step.rate(time(at, 10), 0.0), expected, max_relative = 1e-12);
     }
 
-    let cosine = schedule(Shape::Cosine { epochs: 4.0, floor: 0.01 }, 0.0);
+    let cosine = schedule(ScheduleShape::Cosine { epochs: 4.0, floor: 0.01 }, 0.0);
     for (at, expected) in [(0, 0.1), (20, 0.0505), (40, 0.001), (80, 0.001)] {
         assert_relative_eq!(cosine.rate(time(at, 10), 0.0), expected, max_relative = 1e-12);
     }
 
-    let warm = schedule(Shape::Constant, 2.0);
+    let warm = schedule(ScheduleShape::Constant, 2.0);
     for (at, expected) in [(0, 0.005), (9, 0.05), (19, 0.1), (20, 0.1)] {
         assert_relative_eq!(warm.rate(time(at, 10), 0.0), expected, max_relative = 1e-12);
     }
@@ -295,14 +295,14 @@ fn schedules_have_their_corner_values() {
 /// Epochs of ten steps under a curriculum of two epochs.
 #[test]
 fn a_schedule_waits_for_the_curriculum() {
-    let steps = Shape::Step { milestones: vec![1.0, 3.5], gamma: 0.1 };
-    let cosine = Shape::Cosine { epochs: 4.0, floor: 0.01 };
+    let steps = ScheduleShape::Step { milestones: vec![1.0, 3.5], gamma: 0.1 };
+    let cosine = ScheduleShape::Cosine { epochs: 4.0, floor: 0.01 };
     for (shape, warmup, expected) in [
         // The milestone at 1 acts at 2.
         (steps, 0.0, &[(0, 0.1), (10, 0.1), (19, 0.1), (20, 0.01), (34, 0.01), (35, 0.001)][..]),
         (cosine, 0.0, &[(0, 0.1), (19, 0.1), (20, 0.1), (30, 0.0505), (40, 0.001), (80, 0.001)]),
         // No warm-up follows, even if it would be longer.
-        (Shape::Constant, 3.0, &[(0, 0.1), (19, 0.1), (20, 0.1), (21, 0.1), (80, 0.1)]),
+        (ScheduleShape::Constant, 3.0, &[(0, 0.1), (19, 0.1), (20, 0.1), (21, 0.1), (80, 0.1)]),
     ] {
         let off = schedule(shape.clone(), warmup, DuringCurriculum::Off);
         let multiply = schedule(shape, warmup, DuringCurriculum::Multiply);
@@ -318,13 +318,13 @@ fn a_schedule_waits_for_the_curriculum() {
         }
     }
     // A curriculum of all epochs leaves nothing to a cosine.
-    let whole = schedule(Shape::Cosine { epochs: 4.0, floor: 0.5 }, 0.0, DuringCurriculum::Off);
+    let whole = schedule(ScheduleShape::Cosine { epochs: 4.0, floor: 0.5 }, 0.0, DuringCurriculum::Off);
     assert_eq!((whole.rate(time(39, 10), 4.0), whole.rate(time(40, 10), 4.0)), (0.1, 0.05));
 }
 
 #[test]
 fn a_plateau_stands_still_while_rates_grow() {
-    let shape = Shape::Plateau(Plateau::new(0.5, 0, 0.0));
+    let shape = ScheduleShape::Plateau(Plateau::new(0.5, 0, 0.0));
     // Epochs 1 and 2 train below eta, epoch 3 begins at it and is the first that counts.
     let rates_of = |during, grows_until| {
         let mut schedule = schedule(shape.clone(), 0.0, during);
@@ -372,18 +372,18 @@ fn a_plateau_is_pytorchs() {
     let errors =
         [14.0, 9.0, 8.9995, 8.9991, 8.99, 9.1, 8.9, 8.8995, 8.8995, 0.0, 0.0, 0.0].map(|error: f64| -error).to_vec();
     let rates_of_errors = vec![0.1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.05, 0.05, 0.025, 0.025, 0.025, 0.0125];
-    for (gamma, patience, floor, merits, expected) in [
+    for (gamma, patience, floor, scores, expected) in [
         (0.5, 1, 0.0, errors, rates_of_errors),
         (0.5, 1, 0.0, accuracies, rates),
         (0.1, 0, 3e-3, zero, vec![0.1, 0.01, 0.003, 0.003, 0.003, 0.003]),
         // The last change would be below 1e-8.
         (0.1, 0, 0.0, vec![0.2; 9], vec![0.1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-8]),
     ] {
-        let shape = Shape::Plateau(Plateau::new(gamma, patience, floor));
+        let shape = ScheduleShape::Plateau(Plateau::new(gamma, patience, floor));
         let mut schedule = schedule(shape.clone(), 0.0, DuringCurriculum::Off);
         assert_eq!(schedule.rate(time(0, 10), 0.0), 0.1);
-        for (merit, expected) in merits.into_iter().zip(expected) {
-            schedule.observe_epoch(time(10, 10), 0.0, merit);
+        for (score, expected) in scores.into_iter().zip(expected) {
+            schedule.observe_epoch(time(10, 10), 0.0, score);
             assert_relative_eq!(schedule.rate(time(999, 10), 0.0), expected, max_relative = 1e-12);
             // Another one continues from there.
             let mut other = Schedule { shape: shape.clone(), ..schedule.clone() };
@@ -391,7 +391,7 @@ fn a_plateau_is_pytorchs() {
             assert_eq!(other, schedule);
         }
     }
-    let mut constant = schedule(Shape::Constant, 0.0, DuringCurriculum::Off);
+    let mut constant = schedule(ScheduleShape::Constant, 0.0, DuringCurriculum::Off);
     (0..20).for_each(|_| constant.observe_epoch(time(10, 10), 0.0, 0.1));
     assert_eq!((constant.rate(time(0, 10), 0.0), constant.plateau()), (0.1, None));
 }
@@ -407,7 +407,7 @@ fn depths_are_ranked_without_gaps() {
 #[test]
 fn rates_are_the_schedule_times_the_factor() {
     let paper = Paper::new(0.1, Range { first: 0.1, last: 1e-3 }, 2.0, &[1, 2], Pace::Step).unwrap();
-    let shape = Shape::Step { milestones: vec![1.0], gamma: 0.5 };
+    let shape = ScheduleShape::Step { milestones: vec![1.0], gamma: 0.5 };
     let found = |during: DuringCurriculum| -> Vec<f64> {
         rates(&paper, &schedule(shape.clone(), 0.0, during), time(10, 10), 2).collect()
     };

@@ -4,7 +4,7 @@
 mod common;
 
 use common::rows::rows;
-use lerac::checks::{derivatives, difference, sample, spread, worst_error};
+use lerac::checks::{derivatives, difference, sample, test_values, worst_error};
 use lerac::ops::regression::{Loss, Regression};
 use lerac::ops::{cross_entropy, regression};
 
@@ -75,7 +75,7 @@ fn the_gradient_of_the_loss_is_the_derivative_of_its_mean() {
     for (labels, k, smoothing) in
         [(vec![0], 2, 0.0), (vec![4, 0, 2, 2], 5, 0.1), (vec![1, 3, 6, 6, 0], 7, 0.0), (vec![0, 2], 3, 0.3)]
     {
-        let z: Vec<f64> = spread(labels.len() * k, 3).iter().map(|v| 2.0 * v).collect();
+        let z: Vec<f64> = test_values(labels.len() * k, 3).iter().map(|v| 2.0 * v).collect();
         let dz = reference::backward(&z, &labels, smoothing);
         assert_eq!(dz.len(), z.len());
         let case = format!("cross-entropy {labels:?}");
@@ -89,7 +89,7 @@ fn the_gradient_of_a_distance_is_the_derivative_of_its_mean() {
     for loss in [Loss::L1, Loss::Mse] {
         for (targets, mean, std) in [(vec![0.0], 0.5, 1.0), (vec![4.0, 116.0, -7.5, 33.0, 50.0, 0.25], 33.0, 20.0)] {
             let regression = Regression { loss, mean, std };
-            let z = spread(targets.len(), 4);
+            let z = test_values(targets.len(), 4);
             let dz = reference::backward(&z, &targets, &regression);
             assert_eq!(dz.len(), z.len());
             let case = format!("{loss:?} {targets:?}");

@@ -4,7 +4,7 @@
 mod pictures;
 
 use image::{DynamicImage, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba};
-use lerac::data::{Frame, decode_image, read_image};
+use lerac::data::{ResizeCrop, decode_image, read_image};
 use lerac::error::{Error, Result};
 use pictures::{encoded, flat, pattern, png};
 use std::fs;
@@ -31,7 +31,7 @@ fn images_are_scaled_and_cropped_as_by_torchvision() {
         117, 147, 135, 103, 99, 133, 115, 102, 107, 182, 141, 130, 85, 139, 143, 143, 104, 132, 80, 153, 104, 140, 157, 128, 162, 109,
         126, 79, 92, 131, 168, 147, 118, 80, 90, 140, 166, 103, 121, 113, 137, 111, 100, 155, 140, 176, 121, 128,
     ];
-    let found = Frame { image: [3, 5, 5], shorter: 6 }.fit(&pattern(23, 14));
+    let found = ResizeCrop { image: [3, 5, 5], shorter: 6 }.fit(&pattern(23, 14));
     (0..3).for_each(|c| close(&found[25 * c..25 * (c + 1)], c, &wide));
     #[rustfmt::skip]
     let tall: [i32; 60] = [
@@ -40,14 +40,14 @@ fn images_are_scaled_and_cropped_as_by_torchvision() {
         69, 38, 89, 147, 109,
     ];
     let transposed = RgbImage::from_fn(14, 23, |x, y| *pattern(23, 14).get_pixel(y, x));
-    let found = Frame { image: [3, 9, 9], shorter: 9 }.fit(&transposed);
+    let found = ResizeCrop { image: [3, 9, 9], shorter: 9 }.fit(&transposed);
     (0..3).for_each(|c| close(&found[81 * c..81 * c + 20], c, &tall));
 }
 
 #[test]
 fn an_image_of_the_right_size_stays_as_it_is() {
     let image = pattern(9, 9);
-    let planes = Frame { image: [3, 9, 9], shorter: 9 }.fit(&image);
+    let planes = ResizeCrop { image: [3, 9, 9], shorter: 9 }.fit(&image);
     let expected = (0..3).flat_map(|c| image.pixels().map(move |pixel| pixel.0[c]));
     assert_eq!(planes, expected.collect::<Vec<u8>>());
     // The middle third alone of three colours in a row, and of a strip that is cut before it is scaled.
@@ -57,13 +57,13 @@ fn an_image_of_the_right_size_stays_as_it_is() {
             _ if 2 * x > length + 10 => Rgb([0, 0, 255]),
             _ => Rgb([0, 255, 0]),
         });
-        let planes = Frame { image: [3, 5, 5], shorter: 5 }.fit(&stripes);
+        let planes = ResizeCrop { image: [3, 5, 5], shorter: 5 }.fit(&stripes);
         assert!(planes[30..45].iter().all(|&green| green > 200), "{planes:?}");
     }
     // A line of pixels is still an image, and a grey set has one plane.
-    assert_eq!(Frame { image: [1, 8, 8], shorter: 8 }.fit(&RgbImage::from_pixel(1, 20_000, Rgb([9; 3]))), [9; 64]);
+    assert_eq!(ResizeCrop { image: [1, 8, 8], shorter: 8 }.fit(&RgbImage::from_pixel(1, 20_000, Rgb([9; 3]))), [9; 64]);
     // Higher than wide, too.
-    assert_eq!(Frame { image: [3, 8, 4], shorter: 4 }.fit(&flat([9; 3])), [9; 96]);
+    assert_eq!(ResizeCrop { image: [3, 8, 4], shorter: 4 }.fit(&flat([9; 3])), [9; 96]);
 }
 
 #[test]

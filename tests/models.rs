@@ -5,7 +5,7 @@ use lerac::error::{Error, Result};
 use lerac::gpu::Limits;
 use lerac::nn::objective::{ObjectiveOptions, objective_for};
 use lerac::nn::{self, Conv, MODELS, Model, Net, NetOptions, Recorded};
-use lerac::ops::{conv2d, linear, relu};
+use lerac::ops::{conv2d::Conv2dOptions, linear, relu};
 use lerac::tape::{Declared, Group, Init, Mode, Operand, Record, Tape, Var};
 use std::collections::BTreeSet;
 use std::collections::HashSet;
@@ -212,7 +212,7 @@ fn initial_values_are_those_of_the_documentation() {
 
     // Each output sees one of two groups: 8 x 9 / 2.
     let grouped = |net: &mut Net, x: Var, classes: usize| {
-        let options = conv2d::Options { groups: 2, ..Default::default() };
+        let options = Conv2dOptions { groups: 2, ..Default::default() };
         let x = net.conv2d("conv", x, Conv { options, ..Conv::same3x3(8, 1) });
         let x = net.global_mean_pool("pool", x);
         net.linear("linear", x, classes)

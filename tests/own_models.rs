@@ -50,7 +50,7 @@ fn scale(tape: &mut Tape, name: &str, x: Var, scale: ParamId) -> Var {
     let y = tape.result(name, [n, k], &[x], true);
     let launch = |entry, bindings, count: usize| {
         let kernel = Kernel { shader: &SCALE, entry, constants: vec![("N", n.into()), ("K", k.into())] };
-        Dispatch { kernel, bindings, grid: linear_grid(count, 64), multiply_adds: 0, task: None }
+        Dispatch { kernel, bindings, grid: linear_grid(count, 64), multiply_adds: 0, tunable: None }
     };
     let (x, parameter) = (Operand::from(x), Operand::Parameter(scale));
     let forward = launch("forward", vec![x.read(), parameter.read(), Operand::from(y).write()], n * k);

@@ -49,13 +49,13 @@ fn heads_are_strides_that_processors_read_in_whole_vec4() {
         let (tape, found) = recorded(equation, &a, &b);
         assert_eq!(found, shape);
         assert_eq!(tape.forward().len() + tape.backward().len(), 3, "no transposes");
-        assert_eq!(tape.tasks().count(), 3);
+        assert_eq!(tape.tunable_ops().count(), 3);
         assert!(
-            tape.tasks().all(|(_, task)| task.variants.contains(&Variant::Wide)),
+            tape.tunable_ops().all(|(_, task)| task.variants.contains(&Variant::Wide)),
             "{:?}",
-            tape.tasks().collect::<Vec<_>>()
+            tape.tunable_ops().collect::<Vec<_>>()
         );
     }
     let (odd, _) = recorded("bthd,bshd->bhts", &[2, 12, 3, 6], &[2, 16, 3, 6]);
-    assert!(odd.tasks().all(|(_, task)| !task.variants.contains(&Variant::Wide)));
+    assert!(odd.tunable_ops().all(|(_, op)| !op.variants.contains(&Variant::Wide)));
 }

@@ -5,7 +5,7 @@ mod common;
 
 use common::rows::rows;
 use lerac::data::{Augmentation, Meaning, plain_form};
-use lerac::gpu::{Access, Dialect, Kernel, Lanes, Quads, Shader};
+use lerac::gpu::{Access, Dialect, Kernel, PackedLoad, Shader, SubgroupShare};
 use lerac::nn::objective::{ObjectiveOptions, objective_for};
 use lerac::nn::{self, MODELS, NetOptions};
 use lerac::ops::pixels::{self, pixels};
@@ -24,10 +24,10 @@ fn parse(kernel: &Kernel, dialect: Dialect) -> (naga::Module, naga::valid::Modul
     let module =
         naga::front::wgsl::parse_str(&kernel.wgsl(dialect)).unwrap_or_else(|e| panic!("{name}: {}", e.message()));
     let mut capabilities = Capabilities::empty();
-    capabilities.set(Capabilities::SHADER_INT64, dialect.quads == Quads::Words);
-    capabilities.set(Capabilities::SUBGROUP, dialect.lanes != Lanes::Alone);
+    capabilities.set(Capabilities::SHADER_INT64, dialect.packed_load == PackedLoad::U64x2);
+    capabilities.set(Capabilities::SUBGROUP, dialect.subgroup_share != SubgroupShare::None);
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);
-    if dialect.lanes != Lanes::Alone {
+    if dialect.subgroup_share != SubgroupShare::None {
         validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::SHUFFLE);
     }
     let info = validator.validate(&module).unwrap_or_else(|e| panic!("{name}: {e:?}"));
@@ -144,7 +144,7 @@ fn every_kernel_of_every_model_binds_what_its_shader_declares() {
         ("conv2d", "weight_partial"),
         ("conv2d_shared", "forward"),
         ("conv2d_shared", "weight_partial"),
-        ("conv2d_spread", "forward"),
+        ("conv2d_dilated", "forward"),
         ("conv2d_uneven", "forward"),
         ("conv2d_uneven", "weight_partial"),
         ("conv2d_wide", "forward"),
@@ -168,7 +168,7 @@ fn every_kernel_of_every_operation_binds_what_its_shader_declares() {
     for moved in [false, true] {
         let mut tape = Tape::new(Mode::Train);
         let (bytes, movements) = (tape.buffer("image", 12).into(), tape.buffer("movement", 4).into());
-        let source = pixels::Source { bytes, movements: moved.then_some(movements), mean: &[0.5], std: &[0.5] };
+        let source = pixels::PixelSource { bytes, movements: moved.then_some(movements), mean: &[0.5], std: &[0.5] };
         pixels(&mut tape, "images", source, [1, 1, 3, 3]);
         checked.add_tape(&tape);
     }
@@ -391,8 +391,8 @@ fn constants_are_the_same_in_both_languages() {
     has("conv2d", format!("const O_TILE: u32 = {}u;", conv2d::O_TILE));
     has("conv2d_wide", format!("const O_TILE: u32 = {}u;", conv2d::WIDE_CHANNELS));
     has("conv2d_uneven", format!("const O_TILE: u32 = {}u;", conv2d::WIDE_CHANNELS));
-    has("conv2d_spread", format!("const PACKED: u32 = {}u;", conv2d::WIDE_CHANNELS));
-    has("conv2d_spread", format!("const O_TILE: u32 = {}u;", conv2d::SPREAD_CHANNELS));
+    has("conv2d_dilated", format!("const PACKED: u32 = {}u;", conv2d::WIDE_CHANNELS));
+    has("conv2d_dilated", format!("const O_TILE: u32 = {}u;", conv2d::DILATED_CHANNELS));
     has("product", format!("const TILE: u32 = {}u;", lerac::ops::product::TILE));
     has("product_wide", format!("const ROWS: u32 = {}u;", lerac::ops::product::WIDE_ROWS));
     has("product_wide", format!("const COLUMNS: u32 = {}u;", lerac::ops::product::WIDE_COLUMNS));

@@ -10,7 +10,7 @@ use rand_chacha::rand_core::SeedableRng;
 /// A launch of no kernel in particular.
 fn launch(bindings: Vec<Binding>) -> Dispatch {
     let kernel = Kernel { shader: &lerac::ops::relu::SHADER, entry: "forward", constants: vec![] };
-    Dispatch { kernel, bindings, grid: [1, 1, 1], multiply_adds: 0, task: None }
+    Dispatch { kernel, bindings, grid: [1, 1, 1], multiply_adds: 0, tunable: None }
 }
 
 /// A tape, and all of its operands with their bytes: values, gradients, buffers.

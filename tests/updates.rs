@@ -1,7 +1,7 @@
 //! Updates as they are recorded, without a device: the rows of the layer table, the launches, and
 //! what is said of them.
 
-use lerac::optim::{Operand, Row, Rule, Settings, Update};
+use lerac::optim::{RateRow, Rule, Settings, Update, UpdateOperand};
 use lerac::tape::{Declared, Group, Init};
 use lerac::tensor::Layout;
 
@@ -38,7 +38,7 @@ fn adam() -> Settings {
 
 #[test]
 fn rows_are_the_layers_and_groups_that_occur() {
-    let row = |layer, group| Row { layer, group };
+    let row = |layer, group| RateRow { layer, group };
     let expected = [row(0, Group::Weight), row(0, Group::Norm), row(2, Group::Weight), row(2, Group::Bias)];
     assert_eq!(update(adam(), 1 << 10).rows(), expected);
 }
@@ -78,8 +78,8 @@ fn a_description_names_kernels_bytes_and_operands() {
 #[test]
 fn operands_of_layer_norms_grow_with_the_runs() {
     let all = update(Settings { layer_norms: true, ..adam() }, 1 << 10);
-    assert_eq!(all.bytes(Operand::Sums), 16 * (1 + 6 * 64));
-    assert_eq!([Operand::RunLayers, Operand::LayerSums].map(|operand| all.bytes(operand)), [4 * 6, 16 * 4]);
+    assert_eq!(all.bytes(UpdateOperand::Sums), 16 * (1 + 6 * 64));
+    assert_eq!([UpdateOperand::RunLayers, UpdateOperand::LayerSums].map(|operand| all.bytes(operand)), [4 * 6, 16 * 4]);
 }
 
 #[test]

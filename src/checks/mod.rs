@@ -24,4 +24,4 @@ mod row;
 pub use close::{assert_close, close, largest_error, relative_error};
 pub use derivatives::{derivatives, difference, sample, worst_error};
 pub use kernels::{TOLERANCE, kernels, kernels_on, nan_passes};
-pub use row::{CONTROLS, Row, declare, narrow, spread};
+pub use row::{CONTROLS, Row, declare, narrow, test_values};

@@ -2,7 +2,7 @@
 
 use crate::gpu::Dialect;
 use crate::ops::add::add;
-use crate::tape::{Choices, Controls, Declared, Group, Init, Mode, ParamId, Tape, Target, Var, Variant};
+use crate::tape::{Controls, Declared, Group, Init, KernelChoices, Mode, ParamId, Tape, Target, Var, Variant};
 use crate::tensor::Shape;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -102,7 +102,7 @@ impl Row {
             _ => f64::from((v * self.gain) as f32),
         };
         let values = |(i, shape): (usize, &Shape)| {
-            spread(shape.count(), i as u64).into_iter().map(|v| value(i, v)).collect::<Vec<f64>>()
+            test_values(shape.count(), i as u64).into_iter().map(|v| value(i, v)).collect::<Vec<f64>>()
         };
         shapes.enumerate().map(values).collect()
     }
@@ -132,8 +132,8 @@ impl Row {
         let [gpu, processor] = Target::ALL.map(|target| Tape::new(Mode::Train).with_target(target));
         let usual = self.on(gpu.clone()).0;
         let of_variant = |variant: Variant| {
-            let tasks = usual.tasks().map(|(_, task)| task).filter(|task| task.variants.contains(&variant));
-            let choices = Choices(tasks.map(|task| (task.name.clone(), variant)).collect());
+            let tasks = usual.tunable_ops().map(|(_, task)| task).filter(|task| task.variants.contains(&variant));
+            let choices = KernelChoices(tasks.map(|task| (task.name.clone(), variant)).collect());
             (!choices.is_empty()).then(|| (gpu.clone().with_choices(choices), format!(", {variant}")))
         };
         let ways: Vec<_> = Variant::ALL.into_iter().filter_map(of_variant).collect();
@@ -155,12 +155,12 @@ impl Row {
 
     /// Fixed weights for y: the loss is the sum of their products with it.
     pub fn weights(&self, count: usize) -> Vec<f64> {
-        spread(count, 100)
+        test_values(count, 100)
     }
 }
 
 /// `count` distinct values in -1.53..1.47, none 0, exactly representable as f32, in random order.
-pub fn spread(count: usize, seed: u64) -> Vec<f64> {
+pub fn test_values(count: usize, seed: u64) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut values: Vec<f64> =
         (0..count).map(|i| f64::from(((i as f64 + 0.5) / count as f64 * 3.0 - 1.53) as f32)).collect();

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::study::KernelCache;
 use crate::study::bench::{self, Effort, Measured, Subject};
-use crate::tape::Choices;
+use crate::tape::KernelChoices;
 use crate::train::Config;
 use clap::{ArgMatches, Args};
 use std::time::Duration;
@@ -45,7 +45,7 @@ fn measure(gpu: &Gpu, config: &Config, form: Form, seconds: f64, quiet: bool) ->
     bar.finish_and_clear();
     let measured = measured?;
     let winners = measured.iter().filter_map(|m| Some((m.task.clone(), m.winner()?)));
-    cache.add(gpu.info(), Choices(winners.collect()));
+    cache.add(gpu.info(), KernelChoices(winners.collect()));
     cache.write()?;
     Ok((cache, measured))
 }
@@ -82,12 +82,12 @@ fn unreached(measured: &[Measured]) -> String {
 }
 
 /// Kernels of `config`'s model on data of a form: measured now, or in the cache.
-pub(super) fn kernels(gpu: &Gpu, config: &Config, form: Form, now: bool, quiet: bool) -> Result<Choices> {
+pub(super) fn kernels(gpu: &Gpu, config: &Config, form: Form, now: bool, quiet: bool) -> Result<KernelChoices> {
     let (cache, measured) = match now {
         true => measure(gpu, config, form.clone(), SECONDS, quiet)?,
         false => (KernelCache::read(&KernelCache::path()?)?, vec![]),
     };
-    let tape = Subject::of(config, form)?.tape(gpu, Choices::default());
+    let tape = Subject::of(config, form)?.tape(gpu, KernelChoices::default());
     let choices = cache.choices(gpu.info(), &tape).ok_or_else(|| {
         let message = format!(
             "nothing is kept of {} at this batch size, and for data of this form, on {}; `lerac tune` with the same options measures it",
@@ -97,8 +97,10 @@ pub(super) fn kernels(gpu: &Gpu, config: &Config, form: Form, now: bool, quiet: 
         Error::option("--tuned", message)
     })?;
     if !quiet {
-        let (all, other) =
-            (tape.tasks().count(), tape.tasks().filter(|(_, task)| choices.0.contains_key(&task.name)).count());
+        let (all, other) = (
+            tape.tunable_ops().count(),
+            tape.tunable_ops().filter(|(_, task)| choices.0.contains_key(&task.name)).count(),
+        );
         let left = unreached(&measured);
         say(&format!("{other} of {all} convolutions and products take another kernel than the usual one{left}"));
     }

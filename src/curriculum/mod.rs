@@ -17,8 +17,8 @@ pub use controls::{Control, Growth};
 pub use conventional::Conventional;
 pub use paper::{Pace, Paper, Range};
 pub use plateau::{Plateau, PlateauState};
-pub use reference::{Ladder, Options as ReferenceOptions, Reference};
-pub use schedule::{DuringCurriculum, Schedule, Shape};
+pub use reference::{Ladder, Reference, ReferenceOptions};
+pub use schedule::{DuringCurriculum, Schedule, ScheduleShape};
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};

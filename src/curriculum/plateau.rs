@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A better epoch has a merit above the best so far by this part of it.
+/// A better epoch has a score above the best so far by this part of it.
 const THRESHOLD: f64 = 1e-4;
 
 /// Changes of the rate up to this are not made.
 const LEAST_CHANGE: f64 = 1e-8;
 
 /// PyTorch's `ReduceLROnPlateau` with its defaults, in mode `max` for an accuracy, in mode `min` for an error, whose negative is its
-/// merit: after more than `patience` epochs in a row that are not better than the best so far, the rate is multiplied by `gamma`, but
+/// score: after more than `patience` epochs in a row that are not better than the best so far, the rate is multiplied by `gamma`, but
 /// goes no lower than `floor`, and the count begins anew, without a cooldown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plateau {
@@ -24,7 +24,7 @@ pub struct Plateau {
 pub struct PlateauState {
     /// The rate, as a factor of eta.
     pub factor: f64,
-    /// The best merit; none before the first epoch has ended.
+    /// The best score; none before the first epoch has ended.
     pub best: Option<f64>,
     /// Epochs since then, or since the rate fell.
     pub bad_epochs: u64,
@@ -36,11 +36,11 @@ impl Plateau {
         Self { gamma, patience, floor, state: PlateauState { factor: 1.0, best: None, bad_epochs: 0 } }
     }
 
-    /// An epoch has ended with this merit.
-    pub(super) fn observe_epoch(&mut self, merit: f64, eta: f64) {
+    /// An epoch has ended with this score.
+    pub(super) fn observe_epoch(&mut self, score: f64, eta: f64) {
         let state = &mut self.state;
-        if state.best.is_none_or(|best| merit > best * (1.0 + THRESHOLD * best.signum())) {
-            (state.best, state.bad_epochs) = (Some(merit), 0);
+        if state.best.is_none_or(|best| score > best * (1.0 + THRESHOLD * best.signum())) {
+            (state.best, state.bad_epochs) = (Some(score), 0);
         } else {
             state.bad_epochs += 1;
         }

@@ -20,7 +20,7 @@ pub enum Ladder {
 
 /// The published code's knobs, in learning rates and epochs.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Options {
+pub struct ReferenceOptions {
     /// Where blocks start.
     pub ladder: Ladder,
     /// The common rate.
@@ -45,7 +45,7 @@ pub struct Options {
 /// has a point after every step.
 #[derive(Clone, Debug)]
 pub struct Reference {
-    options: Options,
+    options: ReferenceOptions,
     /// Factor of eta, by number of updates done and layer; the last row stays.
     ladder: Vec<Vec<f64>>,
 }
@@ -55,7 +55,7 @@ impl Reference {
     ///
     /// # Errors
     /// [`Error::Setting`] unless the device can hold all rates, and the number of updates is positive.
-    pub fn new(options: Options, depths: &[usize]) -> Result<Self> {
+    pub fn new(options: ReferenceOptions, depths: &[usize]) -> Result<Self> {
         let rates = [("eta", options.eta), ("min_lr", options.min_lr), ("stop_lr", options.stop_lr)];
         rates.into_iter().try_for_each(|(field, rate)| check_rate(field, "learning rate", rate))?;
         if !(options.clf > 0.0 && options.clf.is_finite()) {
@@ -94,7 +94,7 @@ impl Reference {
 }
 
 /// The rates of depths 1 to `deepest`.
-fn initial_rates(options: &Options, deepest: usize) -> Vec<f64> {
+fn initial_rates(options: &ReferenceOptions, deepest: usize) -> Vec<f64> {
     let mut rates = vec![options.eta];
     let mut block = match options.ladder {
         Ladder::Resnet => options.eta * 1e-1,

@@ -6,7 +6,7 @@ use std::f64::consts::PI;
 
 /// How the common rate changes, as a factor of eta; t in epochs.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Shape {
+pub enum ScheduleShape {
     /// 1.
     Constant,
     /// gamma^(number of milestones at or before t).
@@ -24,7 +24,7 @@ pub enum Shape {
         /// Last factor.
         floor: f64,
     },
-    /// What the merit on the validation examples makes of it.
+    /// What the score on the validation examples makes of it.
     Plateau(Plateau),
 }
 
@@ -49,7 +49,7 @@ pub struct Schedule {
     /// The common rate that all layers share in the end.
     pub eta: f64,
     /// How it changes.
-    pub shape: Shape,
+    pub shape: ScheduleShape,
     /// Epochs of linear growth from one step's share to 1; 0 for none.
     pub warmup_epochs: f64,
     /// What it does while rates grow.
@@ -72,12 +72,12 @@ impl Schedule {
             return self.eta;
         }
         let shape = match &self.shape {
-            Shape::Constant => 1.0,
-            Shape::Plateau(plateau) => plateau.state.factor,
-            Shape::Step { milestones, gamma } => {
+            ScheduleShape::Constant => 1.0,
+            ScheduleShape::Plateau(plateau) => plateau.state.factor,
+            ScheduleShape::Step { milestones, gamma } => {
                 libm::pow(*gamma, milestones.iter().filter(|&&milestone| milestone <= t).count() as f64)
             }
-            Shape::Cosine { epochs, floor } => {
+            ScheduleShape::Cosine { epochs, floor } => {
                 if t >= *epochs {
                     *floor
                 } else {
@@ -91,30 +91,30 @@ impl Schedule {
         self.eta * shape * warmup
     }
 
-    /// An epoch has ended at `time` with this merit on the validation examples, which matters to a plateau alone:
+    /// An epoch has ended at `time` with this score on the validation examples, which matters to a plateau alone:
     /// their accuracy, or the negative of their error. An epoch that began while rates grew, until epoch
     /// `grows_until`, does not count where the schedule is off then.
-    pub fn observe_epoch(&mut self, time: Time, grows_until: f64, merit: f64) {
+    pub fn observe_epoch(&mut self, time: Time, grows_until: f64, score: f64) {
         let began = time.epochs() - 1.0;
         if began < self.start(grows_until) {
             return;
         }
-        if let Shape::Plateau(plateau) = &mut self.shape {
-            plateau.observe_epoch(merit, self.eta);
+        if let ScheduleShape::Plateau(plateau) = &mut self.shape {
+            plateau.observe_epoch(score, self.eta);
         }
     }
 
     /// What a plateau has seen so far.
     pub fn plateau(&self) -> Option<PlateauState> {
         match &self.shape {
-            Shape::Plateau(plateau) => Some(plateau.state),
+            ScheduleShape::Plateau(plateau) => Some(plateau.state),
             _ => None,
         }
     }
 
     /// Goes on from what a plateau had seen.
     pub fn set_plateau(&mut self, state: PlateauState) {
-        if let Shape::Plateau(plateau) = &mut self.shape {
+        if let ScheduleShape::Plateau(plateau) = &mut self.shape {
             plateau.state = state;
         }
     }

@@ -4,8 +4,8 @@ use super::faults::Faults;
 use super::kernel::Pipeline;
 use super::pipeline_cache::PipelineCache;
 use super::{
-    Access, AdapterChoice, AdapterInfo, AdapterKind, Buffer, BufferRange, Dialect, Kernel, Lanes, Quads, adapter,
-    first_launch,
+    Access, AdapterChoice, AdapterInfo, AdapterKind, Buffer, BufferRange, Dialect, Kernel, PackedLoad, SubgroupShare,
+    adapter, first_launch,
 };
 use crate::cores::in_parallel;
 use crate::error::{Error, Result};
@@ -50,13 +50,13 @@ fn usual_dialect(info: &AdapterInfo, adapter: &wgpu::Adapter) -> Dialect {
     let software = info.kind == AdapterKind::Software;
     let has = |feature| software && adapter.features().contains(feature);
     let lanes = match adapter.get_info().subgroup_min_size {
-        8.. => Lanes::Eights,
-        4.. => Lanes::Fours,
-        _ => Lanes::Alone,
+        8.. => SubgroupShare::Of8,
+        4.. => SubgroupShare::Of4,
+        _ => SubgroupShare::None,
     };
     Dialect {
-        quads: if has(wgpu::Features::SHADER_INT64) { Quads::Words } else { Quads::Floats },
-        lanes: if has(wgpu::Features::SUBGROUP) { lanes } else { Lanes::Alone },
+        packed_load: if has(wgpu::Features::SHADER_INT64) { PackedLoad::U64x2 } else { PackedLoad::Vec4 },
+        subgroup_share: if has(wgpu::Features::SUBGROUP) { lanes } else { SubgroupShare::None },
     }
 }
 
@@ -113,8 +113,8 @@ impl Gpu {
         }
         let dialect = options.dialect.unwrap_or_else(|| usual_dialect(&info, adapter));
         let mut features = adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE);
-        features.set(wgpu::Features::SHADER_INT64, dialect.quads == Quads::Words);
-        features.set(wgpu::Features::SUBGROUP, dialect.lanes != Lanes::Alone);
+        features.set(wgpu::Features::SHADER_INT64, dialect.packed_load == PackedLoad::U64x2);
+        features.set(wgpu::Features::SUBGROUP, dialect.subgroup_share != SubgroupShare::None);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("lerac"),
             required_features: features,

@@ -2,57 +2,57 @@
 
 /// What a kernel loads and stores as its `Quad`, four floats that lie together in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Quads {
+pub enum PackedLoad {
     /// `vec4<f32>`, which every device has.
-    Floats,
+    Vec4,
     /// `vec2<u64>`, two 64-bit words: faster on drivers that compute on the processor.
-    Words,
+    U64x2,
 }
 
 /// How eight neighbours come by the quads that all of them need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lanes {
+pub enum SubgroupShare {
     /// Each loads all of them, as every device can.
-    Alone,
+    None,
     /// Each loads a quarter, and takes the rest from its three neighbours' registers: subgroups of at least four.
-    Fours,
+    Of4,
     /// Each loads an eighth: subgroups of at least eight.
-    Eights,
+    Of8,
 }
 
 /// What a shader says whose eight neighbours share loads.
-pub(super) const SHARING: &str = "one_of(";
+pub(super) const SHARING: &str = "shared_item(";
 
 /// Which form of each the kernels of a device take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dialect {
     /// Loads and stores.
-    pub quads: Quads,
+    pub packed_load: PackedLoad,
     /// What neighbours share.
-    pub lanes: Lanes,
+    pub subgroup_share: SubgroupShare,
 }
 
 impl Dialect {
     /// What every device understands.
-    pub const PLAIN: Self = Self { quads: Quads::Floats, lanes: Lanes::Alone };
+    pub const PLAIN: Self = Self { packed_load: PackedLoad::Vec4, subgroup_share: SubgroupShare::None };
 
     /// Dialects that hold every form between them.
     pub const ALL: [Self; 3] = [
         Self::PLAIN,
-        Self { quads: Quads::Words, lanes: Lanes::Fours },
-        Self { quads: Quads::Words, lanes: Lanes::Eights },
+        Self { packed_load: PackedLoad::U64x2, subgroup_share: SubgroupShare::Of4 },
+        Self { packed_load: PackedLoad::U64x2, subgroup_share: SubgroupShare::Of8 },
     ];
 
     /// What a shader may say, and the WGSL that then stands before it.
     fn parts(self) -> [(&'static str, &'static str); 2] {
-        let quads = match self.quads {
-            Quads::Floats => include_str!("../../shaders/quad.wgsl"),
-            Quads::Words => include_str!("../../shaders/quad_in_words.wgsl"),
+        let quads = match self.packed_load {
+            PackedLoad::Vec4 => include_str!("../../shaders/quad.wgsl"),
+            PackedLoad::U64x2 => include_str!("../../shaders/quad_in_u64.wgsl"),
         };
-        let lanes = match self.lanes {
-            Lanes::Alone => include_str!("../../shaders/eight.wgsl"),
-            Lanes::Fours => include_str!("../../shaders/eight_in_fours.wgsl"),
-            Lanes::Eights => include_str!("../../shaders/eight_in_eights.wgsl"),
+        let lanes = match self.subgroup_share {
+            SubgroupShare::None => include_str!("../../shaders/subgroup_share.wgsl"),
+            SubgroupShare::Of4 => include_str!("../../shaders/subgroup_share_of_4.wgsl"),
+            SubgroupShare::Of8 => include_str!("../../shaders/subgroup_share_of_8.wgsl"),
         };
         [("Quad", quads), (SHARING, lanes)]
     }

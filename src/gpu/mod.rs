@@ -24,5 +24,5 @@ pub(crate) use blocking::block_on;
 pub use buffer::{Access, Buffer, BufferRange};
 pub use call::{Call, Timing};
 pub use device::{Gpu, GpuOptions, Limits};
-pub use dialect::{Dialect, Lanes, Quads};
+pub use dialect::{Dialect, PackedLoad, SubgroupShare};
 pub use kernel::{Constant, Kernel, Shader};

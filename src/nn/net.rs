@@ -27,7 +27,7 @@ pub struct Conv {
     /// KH and KW.
     pub kernel: [usize; 2],
     /// Stride, padding, groups.
-    pub options: conv2d::Options,
+    pub options: conv2d::Conv2dOptions,
     /// Whether a bias is added.
     pub bias: bool,
 }
@@ -35,12 +35,12 @@ pub struct Conv {
 impl Conv {
     /// A 3x3 convolution with padding 1 and no bias.
     pub fn same3x3(channels: usize, stride: usize) -> Self {
-        Self { channels, kernel: [3, 3], options: conv2d::Options::square(stride, 1), bias: false }
+        Self { channels, kernel: [3, 3], options: conv2d::Conv2dOptions::square(stride, 1), bias: false }
     }
 
     /// A 1x1 convolution without bias.
     pub fn pointwise(channels: usize, stride: usize) -> Self {
-        Self { channels, kernel: [1, 1], options: conv2d::Options::square(stride, 0), bias: false }
+        Self { channels, kernel: [1, 1], options: conv2d::Conv2dOptions::square(stride, 0), bias: false }
     }
 }
 
@@ -98,7 +98,7 @@ impl<'t> Net<'t> {
         let name = form.inputs[pixels.place].name.clone();
         let bytes = self.columns.input(self.tape, pixels.place);
         let movements = self.columns.optional_input(self.tape, MOVEMENT);
-        let source = ops::pixels::Source { bytes, movements, mean: pixels.mean, std: pixels.std };
+        let source = ops::pixels::PixelSource { bytes, movements, mean: pixels.mean, std: pixels.std };
         let [c, h, w] = pixels.image;
         let x = ops::pixels::pixels(self.tape, &name, source, [self.columns.examples(), c, h, w]);
         self.input(name, x)

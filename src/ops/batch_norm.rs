@@ -87,11 +87,11 @@ pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm, after: After)
     let fits = after.residual.is_none() || (tape.shape(residual) == &shape && c == x_channels);
     assert!(fits, "{name}: x is {x_shape} but the residual is {}", tape.shape(residual));
     let plane = h * w;
-    let (spread, entries) = match tape.target() {
+    let (workgroups, entries) = match tape.target() {
         Target::Gpu => (SUM_WORKGROUPS, ["partial", "backward_partial"]),
         Target::Processor => (SUM_INVOCATIONS, ["partial_alone", "backward_partial_alone"]),
     };
-    let images_per_chunk = n.div_ceil((spread / c).clamp(1, n));
+    let images_per_chunk = n.div_ceil((workgroups / c).clamp(1, n));
     let chunks = n.div_ceil(images_per_chunk);
     let constants = vec![
         ("N", n.into()),

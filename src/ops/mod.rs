@@ -25,8 +25,8 @@ use crate::tape::{Binding, Dispatch, Operand, Record, Tape, Var, linear_grid};
 /// Invocations in a workgroup of every kernel that does not say otherwise.
 pub const LANES: usize = 64;
 
-/// The same of the wide kernels for processors, which share what `shaders/eight.wgsl` says.
-const EIGHT: usize = 8;
+/// The same of the wide kernels for processors, which share what `shaders/subgroup_share.wgsl` says.
+const WIDE_LANES: usize = 8;
 
 /// The WGSL file of this name.
 macro_rules! shader {
@@ -47,7 +47,7 @@ pub const SHADERS: &[&Shader] = &[
     &concat::SHADER,
     &conv2d::SHADER,
     &conv2d::WIDE_SHADER,
-    &conv2d::SPREAD_SHADER,
+    &conv2d::DILATED_SHADER,
     &conv2d::UNEVEN_SHADER,
     &conv2d::SHARED_SHADER,
     &conv2d::DEPTHWISE_SHADER,
@@ -80,7 +80,7 @@ impl Kernels {
     /// A launch of the `@compute` function `entry` on `bindings`, binding 0 first, in a grid of workgroups.
     pub fn dispatch(&self, entry: &'static str, bindings: Vec<Binding>, grid: [u32; 3]) -> Dispatch {
         let kernel = Kernel { shader: self.shader, entry, constants: self.constants.clone() };
-        Dispatch { kernel, bindings, grid, multiply_adds: 0, task: None }
+        Dispatch { kernel, bindings, grid, multiply_adds: 0, tunable: None }
     }
 }
 

@@ -10,7 +10,7 @@ pub static SHADER: Shader = shader!("pixels");
 
 /// What is loaded.
 #[derive(Clone, Copy, Debug)]
-pub struct Source<'a> {
+pub struct PixelSource<'a> {
     /// N images of C*H*W bytes, each padded to whole words.
     pub bytes: Operand,
     /// A word for each image that says how it is moved; nothing moves where there is none.
@@ -25,9 +25,9 @@ pub struct Source<'a> {
 ///
 /// # Panics
 /// If there is not one mean and one standard deviation per channel.
-pub fn pixels(tape: &mut Tape, name: &str, source: Source<'_>, images: [usize; 4]) -> Var {
+pub fn pixels(tape: &mut Tape, name: &str, source: PixelSource<'_>, images: [usize; 4]) -> Var {
     let [n, c, h, w] = images;
-    let Source { bytes, movements, mean, std } = source;
+    let PixelSource { bytes, movements, mean, std } = source;
     assert!(mean.len() == c && std.len() == c, "{name}: {c} channels need {c} means and deviations");
     let constants = vec![
         ("N", n.into()),

@@ -9,5 +9,5 @@ mod update;
 
 pub use optimizer::{LayerNorms, Optimizer};
 pub use rule::{Rule, Settings, reference};
-pub use table::Row;
-pub use update::{Operand, SHADERS, Update};
+pub use table::RateRow;
+pub use update::{SHADERS, Update, UpdateOperand};

@@ -1,7 +1,7 @@
 //! An update bound to a device.
 
-use super::table::{TABLE_OFFSET, Table};
-use super::{Operand, Row, Update};
+use super::table::{RateTable, TABLE_OFFSET};
+use super::{RateRow, Update, UpdateOperand};
 use crate::error::Result;
 use crate::gpu::{Buffer, BufferRange, Call, Gpu, block_on};
 use crate::tape::{Dispatch, Storage};
@@ -30,11 +30,11 @@ impl LayerNorms {
 #[derive(Debug)]
 pub struct Optimizer {
     update: Update,
-    table: Table,
+    table: RateTable,
     table_buffer: Buffer,
     step: i32,
     moments: Vec<Arena>,
-    ranges: HashMap<Operand, BufferRange>,
+    ranges: HashMap<UpdateOperand, BufferRange>,
     calls: Vec<Call>,
     norms: Option<Call>,
 }
@@ -54,7 +54,7 @@ impl Optimizer {
         gpu.compile(update.launches().map(Dispatch::pipeline))?;
         let names = ["first moment", "second moment"].into_iter().take(update.settings().rule.moments());
         let moments = names.map(|name| Arena::new(gpu, name, &storage.layout)).collect::<Result<_>>()?;
-        let table = Table::new(*update.settings(), update.rows());
+        let table = RateTable::new(*update.settings(), update.rows());
         let table_buffer = gpu.buffer("layer table", table.bytes().len() as u64)?;
         let (ranges, calls) = (HashMap::new(), vec![]);
         let mut optimizer = Self { update, table, table_buffer, step: 0, moments, ranges, calls, norms: None };
@@ -68,7 +68,12 @@ impl Optimizer {
     }
 
     /// The range of each operand that is bound. Those that lie nowhere yet get a buffer.
-    fn resolve(&self, gpu: &Gpu, storage: &Storage, losses: &BufferRange) -> Result<HashMap<Operand, BufferRange>> {
+    fn resolve(
+        &self,
+        gpu: &Gpu,
+        storage: &Storage,
+        losses: &BufferRange,
+    ) -> Result<HashMap<UpdateOperand, BufferRange>> {
         let mut ranges = HashMap::new();
         for operand in self.update.launches().flat_map(|launch| &launch.bindings).map(|binding| binding.operand) {
             if ranges.contains_key(&operand) {
@@ -76,26 +81,26 @@ impl Optimizer {
             }
             let bytes = self.update.bytes(operand);
             let range = match operand {
-                Operand::Step => self.table_buffer.range(0, bytes),
-                Operand::Table => self.table_buffer.range(TABLE_OFFSET as u64, bytes),
-                Operand::Losses => losses.clone(),
-                Operand::Parameters(window) => storage.params.windows()[window].whole(),
-                Operand::Gradients(window) => storage.grads.windows()[window].whole(),
-                Operand::FirstMoment(window) => self.moments[0].windows()[window].whole(),
-                Operand::SecondMoment(window) => self.moments[1].windows()[window].whole(),
-                Operand::Runs(_)
-                | Operand::RunLayers
-                | Operand::Sums
-                | Operand::LayerSums
-                | Operand::TrainedBlocks(_)
-                | Operand::ClipSums => gpu.buffer(&operand.to_string(), bytes)?.whole(),
+                UpdateOperand::Step => self.table_buffer.range(0, bytes),
+                UpdateOperand::RateTable => self.table_buffer.range(TABLE_OFFSET as u64, bytes),
+                UpdateOperand::Losses => losses.clone(),
+                UpdateOperand::Parameters(window) => storage.params.windows()[window].whole(),
+                UpdateOperand::Gradients(window) => storage.grads.windows()[window].whole(),
+                UpdateOperand::FirstMoment(window) => self.moments[0].windows()[window].whole(),
+                UpdateOperand::SecondMoment(window) => self.moments[1].windows()[window].whole(),
+                UpdateOperand::Runs(_)
+                | UpdateOperand::RunLayers
+                | UpdateOperand::Sums
+                | UpdateOperand::LayerSums
+                | UpdateOperand::TrainedBlocks(_)
+                | UpdateOperand::ClipSums => gpu.buffer(&operand.to_string(), bytes)?.whole(),
             };
             ranges.insert(operand, range);
         }
         Ok(ranges)
     }
 
-    fn call(&self, gpu: &Gpu, dispatch: &Dispatch<Operand>) -> Result<Call> {
+    fn call(&self, gpu: &Gpu, dispatch: &Dispatch<UpdateOperand>) -> Result<Call> {
         let range = |operand| self.ranges[operand].clone();
         let ranges: Vec<_> = dispatch.bindings.iter().map(|b| (range(&b.operand), b.access)).collect();
         gpu.call(&dispatch.kernel, &ranges, dispatch.grid)
@@ -104,8 +109,8 @@ impl Optimizer {
     fn write_runs(&self, gpu: &Gpu) {
         for (operand, range) in &self.ranges {
             match operand {
-                Operand::Runs(window) => gpu.write(range, 0, self.update.runs_of(*window)),
-                Operand::RunLayers => gpu.write(range, 0, &self.update.run_layers()),
+                UpdateOperand::Runs(window) => gpu.write(range, 0, self.update.runs_of(*window)),
+                UpdateOperand::RunLayers => gpu.write(range, 0, &self.update.run_layers()),
                 _ => (),
             }
         }
@@ -113,7 +118,7 @@ impl Optimizer {
 
     fn write_trained_blocks(&self, gpu: &Gpu) {
         for (operand, range) in &self.ranges {
-            if let Operand::TrainedBlocks(window) = operand {
+            if let UpdateOperand::TrainedBlocks(window) = operand {
                 gpu.write(range, 0, &self.update.trained_blocks(*window, |row| self.table.is_trained(row)));
             }
         }
@@ -121,7 +126,7 @@ impl Optimizer {
 
     /// The rows of the layer table: the layers and groups that occur among the parameters, by layer
     /// and then by group.
-    pub fn rows(&self) -> &[Row] {
+    pub fn rows(&self) -> &[RateRow] {
         self.update.rows()
     }
 
@@ -140,7 +145,7 @@ impl Optimizer {
     }
 
     /// Writes the table for the next step, with the learning rate that `rate` gives each row.
-    pub fn prepare(&mut self, gpu: &Gpu, rate: impl Fn(&Row) -> f64) {
+    pub fn prepare(&mut self, gpu: &Gpu, rate: impl Fn(&RateRow) -> f64) {
         self.step += 1;
         self.table.fill(self.step, rate);
         gpu.write(&self.table_buffer, 0, self.table.bytes());
@@ -158,7 +163,7 @@ impl Optimizer {
     pub async fn layer_norms_async(&self, gpu: &Gpu) -> Result<Vec<LayerNorms>> {
         let Some(call) = &self.norms else { return Ok(vec![]) };
         gpu.run([call])?;
-        let sums: Vec<[f32; 4]> = gpu.read_async(&self.ranges[&Operand::LayerSums]).await?;
+        let sums: Vec<[f32; 4]> = gpu.read_async(&self.ranges[&UpdateOperand::LayerSums]).await?;
         let norm = |square: f32| f64::from(square).sqrt();
         let norms = |s: &[f32; 4]| LayerNorms { gradient: norm(s[0]), update: norm(s[1]), weight: norm(s[2]) };
         Ok(sums.iter().map(norms).collect())

@@ -12,14 +12,14 @@ pub(super) const TABLE_OFFSET: usize = 256;
 /// A row of the layer table: the parameters of one layer and group, which share a learning rate and
 /// a weight decay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Row {
+pub struct RateRow {
     /// Position in the model's list of layers.
     pub layer: usize,
     /// Which parameters of the layer.
     pub group: Group,
 }
 
-impl Row {
+impl RateRow {
     /// The row that a parameter belongs to.
     pub fn of(declared: &Declared) -> Self {
         Self { layer: declared.layer, group: declared.group }
@@ -74,17 +74,17 @@ pub(super) struct Hyper {
 
 /// The bytes that the host writes, and what they are made of.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct RateTable {
     settings: Settings,
-    rows: Vec<Row>,
+    rows: Vec<RateRow>,
     /// Factor of each row's learning rate; 0 freezes it.
     scales: Vec<f64>,
     bytes: Vec<u8>,
 }
 
-impl Table {
+impl RateTable {
     /// A table in which every row is trained at its full rate.
-    pub(super) fn new(settings: Settings, rows: &[Row]) -> Self {
+    pub(super) fn new(settings: Settings, rows: &[RateRow]) -> Self {
         let bytes = vec![0; TABLE_OFFSET + rows.len() * size_of::<Hyper>()];
         Self { settings, rows: rows.to_vec(), scales: vec![1.0; rows.len()], bytes }
     }
@@ -109,7 +109,7 @@ impl Table {
     }
 
     /// Fills in step `step`, counted from 1, with the learning rate that `rate` gives each row.
-    pub(super) fn fill(&mut self, step: i32, rate: impl Fn(&Row) -> f64) {
+    pub(super) fn fill(&mut self, step: i32, rate: impl Fn(&RateRow) -> f64) {
         let Settings { rule, clip_norm, .. } = &self.settings;
         let (head, table) = self.bytes.split_at_mut(TABLE_OFFSET);
         head[..size_of::<Step>()].copy_from_slice(bytemuck::bytes_of(&Step::new(rule, *clip_norm, step)));

@@ -1,7 +1,7 @@
 //! The launches of an update as plain data, recorded without a device.
 
 use super::table::{Hyper, Step};
-use super::{Row, Rule, Settings};
+use super::{RateRow, Rule, Settings};
 use crate::gpu::{Access, Constant, Kernel, Shader};
 use crate::tape::{Binding, Declared, Dispatch, Work, linear_grid};
 use crate::tensor::{BLOCK, Layout};
@@ -31,11 +31,11 @@ const CLIP_LANES: usize = 64;
 
 /// What a binding of an update refers to; an optimiser turns it into a range of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Operand {
+pub enum UpdateOperand {
     /// The numbers of a step that all rows share.
     Step,
     /// The layer table.
-    Table,
+    RateTable,
     /// The sums of the loss, which say whether it was finite.
     Losses,
     /// A window of the parameters.
@@ -61,11 +61,11 @@ pub enum Operand {
     ClipSums,
 }
 
-impl fmt::Display for Operand {
+impl fmt::Display for UpdateOperand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Step => write!(f, "step"),
-            Self::Table => write!(f, "layer table"),
+            Self::RateTable => write!(f, "layer table"),
             Self::Losses => write!(f, "losses"),
             Self::Parameters(window) => write!(f, "parameters {window}"),
             Self::Gradients(window) => write!(f, "gradients {window}"),
@@ -95,13 +95,13 @@ pub(super) struct Run {
 pub struct Update {
     settings: Settings,
     layers: usize,
-    rows: Vec<Row>,
+    rows: Vec<RateRow>,
     /// Blocks of each window.
     windows: Vec<usize>,
     /// By window.
     runs: Vec<Vec<Run>>,
-    step: Vec<Dispatch<Operand>>,
-    norms: Option<Dispatch<Operand>>,
+    step: Vec<Dispatch<UpdateOperand>>,
+    norms: Option<Dispatch<UpdateOperand>>,
 }
 
 impl Update {
@@ -114,7 +114,7 @@ impl Update {
             let Declared { name, layer, .. } = declared;
             assert!(*layer < layers, "{name}: belongs to layer {layer}, there are {layers} layers, counted from 0");
         }
-        let rows = Row::all(parameters);
+        let rows = RateRow::all(parameters);
         let runs = runs(parameters, layout, &rows);
         let windows = layout.windows().to_vec();
         let mut update = Self { settings, layers, rows, windows, runs, step: vec![], norms: None };
@@ -133,22 +133,22 @@ impl Update {
 
     /// The rows of the layer table: the layers and groups that occur among the parameters, by layer
     /// and then by group.
-    pub fn rows(&self) -> &[Row] {
+    pub fn rows(&self) -> &[RateRow] {
         &self.rows
     }
 
     /// What a step launches after its backward pass, in order.
-    pub fn step(&self) -> &[Dispatch<Operand>] {
+    pub fn step(&self) -> &[Dispatch<UpdateOperand>] {
         &self.step
     }
 
     /// What sums up the layers' norms after a step, where [`Settings::layer_norms`] asks for it.
-    pub fn norms(&self) -> Option<&Dispatch<Operand>> {
+    pub fn norms(&self) -> Option<&Dispatch<UpdateOperand>> {
         self.norms.as_ref()
     }
 
     /// Every launch: those of [`Update::step`], then that of [`Update::norms`].
-    pub fn launches(&self) -> impl Iterator<Item = &Dispatch<Operand>> {
+    pub fn launches(&self) -> impl Iterator<Item = &Dispatch<UpdateOperand>> {
         self.step.iter().chain(&self.norms)
     }
 
@@ -182,7 +182,7 @@ impl Update {
     }
 
     /// The factor by which the gradient is scaled down: sums by window, then one workgroup.
-    fn clipping(&self) -> Vec<Dispatch<Operand>> {
+    fn clipping(&self) -> Vec<Dispatch<UpdateOperand>> {
         use Access::{Read, Uniform, Write};
         let kernel = |entry, groups: usize, first: usize| {
             kernel(&CLIP, entry, vec![("WORKGROUPS", groups.into()), ("FIRST_GROUP", first.into())])
@@ -191,20 +191,20 @@ impl Update {
         for window in 0..self.windows.len() {
             let groups = self.clip_groups(window);
             let bindings = [
-                (Operand::Gradients(window), Read),
-                (Operand::ClipSums, Write),
-                (Operand::TrainedBlocks(window), Read),
+                (UpdateOperand::Gradients(window), Read),
+                (UpdateOperand::ClipSums, Write),
+                (UpdateOperand::TrainedBlocks(window), Read),
             ];
             launches.push(dispatch(kernel("squares", groups, first), &bindings, linear_grid(groups, 1)));
             first += groups;
         }
-        let bindings = [(Operand::Step, Uniform), (Operand::ClipSums, Read), (Operand::Sums, Write)];
+        let bindings = [(UpdateOperand::Step, Uniform), (UpdateOperand::ClipSums, Read), (UpdateOperand::Sums, Write)];
         launches.push(dispatch(kernel("finish", 1, 0), &bindings, [1, 1, 1]));
         launches
     }
 
     /// The rule itself, a launch per window.
-    fn rule(&self) -> Vec<Dispatch<Operand>> {
+    fn rule(&self) -> Vec<Dispatch<UpdateOperand>> {
         use Access::{Read, Uniform, Write};
         let Settings { rule, clip_norm, layer_norms, .. } = self.settings;
         let nesterov = matches!(rule, Rule::Sgd { nesterov: true, .. });
@@ -220,15 +220,15 @@ impl Update {
             ];
             first_run += runs.len();
             let bindings = [
-                (Operand::Step, Uniform),
-                (Operand::Parameters(window), Write),
-                (Operand::Gradients(window), Read),
-                (Operand::Runs(window), Read),
-                (Operand::Table, Read),
-                (Operand::Losses, Read),
-                (Operand::Sums, Write),
-                (Operand::FirstMoment(window), Write),
-                (Operand::SecondMoment(window), Write),
+                (UpdateOperand::Step, Uniform),
+                (UpdateOperand::Parameters(window), Write),
+                (UpdateOperand::Gradients(window), Read),
+                (UpdateOperand::Runs(window), Read),
+                (UpdateOperand::RateTable, Read),
+                (UpdateOperand::Losses, Read),
+                (UpdateOperand::Sums, Write),
+                (UpdateOperand::FirstMoment(window), Write),
+                (UpdateOperand::SecondMoment(window), Write),
             ];
             let bindings = &bindings[..bindings.len() - 2 + rule.moments()];
             let grid = linear_grid(runs.len() * RUN_LANES, LANES);
@@ -238,40 +238,43 @@ impl Update {
     }
 
     /// The sums of each layer over those of its runs.
-    fn sum_by_layer(&self) -> Dispatch<Operand> {
+    fn sum_by_layer(&self) -> Dispatch<UpdateOperand> {
         let off = |name| (name, false.into());
         let none = |name| (name, 0u32.into());
         let constants = vec![off("CLIP"), off("NESTEROV"), off("NORMS"), none("MOST_BLOCKS"), none("FIRST_RUN")];
-        let bindings =
-            [(Operand::Sums, Access::Read), (Operand::RunLayers, Access::Read), (Operand::LayerSums, Access::Write)];
+        let bindings = [
+            (UpdateOperand::Sums, Access::Read),
+            (UpdateOperand::RunLayers, Access::Read),
+            (UpdateOperand::LayerSums, Access::Write),
+        ];
         dispatch(kernel(&UPDATE, "layer_norms", constants), &bindings, linear_grid(self.layers, 1))
     }
 
     /// Bytes of an operand.
-    pub fn bytes(&self, operand: Operand) -> u64 {
+    pub fn bytes(&self, operand: UpdateOperand) -> u64 {
         let all_runs = || self.runs.iter().map(Vec::len).sum::<usize>();
         let clip_groups = || (0..self.windows.len()).map(|window| self.clip_groups(window)).sum::<usize>();
         let bytes = match operand {
-            Operand::Step => size_of::<Step>(),
-            Operand::Table => self.rows.len() * size_of::<Hyper>(),
-            Operand::Losses => 16,
-            Operand::Parameters(window)
-            | Operand::Gradients(window)
-            | Operand::FirstMoment(window)
-            | Operand::SecondMoment(window) => 4 * self.windows[window] * BLOCK,
-            Operand::Runs(window) => size_of_val(&self.runs[window][..]),
-            Operand::RunLayers => 4 * all_runs(),
-            Operand::Sums if self.settings.layer_norms => 16 * (1 + all_runs() * RUN_LANES),
-            Operand::Sums => 16,
-            Operand::LayerSums => 16 * self.layers,
-            Operand::TrainedBlocks(window) => 4 * self.clip_groups(window),
-            Operand::ClipSums => 4 * clip_groups() * CLIP_LANES,
+            UpdateOperand::Step => size_of::<Step>(),
+            UpdateOperand::RateTable => self.rows.len() * size_of::<Hyper>(),
+            UpdateOperand::Losses => 16,
+            UpdateOperand::Parameters(window)
+            | UpdateOperand::Gradients(window)
+            | UpdateOperand::FirstMoment(window)
+            | UpdateOperand::SecondMoment(window) => 4 * self.windows[window] * BLOCK,
+            UpdateOperand::Runs(window) => size_of_val(&self.runs[window][..]),
+            UpdateOperand::RunLayers => 4 * all_runs(),
+            UpdateOperand::Sums if self.settings.layer_norms => 16 * (1 + all_runs() * RUN_LANES),
+            UpdateOperand::Sums => 16,
+            UpdateOperand::LayerSums => 16 * self.layers,
+            UpdateOperand::TrainedBlocks(window) => 4 * self.clip_groups(window),
+            UpdateOperand::ClipSums => 4 * clip_groups() * CLIP_LANES,
         };
         bytes as u64
     }
 
     /// What a launch has to do at least: an update moves bytes, each operand's once.
-    pub fn work(&self, launch: &Dispatch<Operand>) -> Work {
+    pub fn work(&self, launch: &Dispatch<UpdateOperand>) -> Work {
         let bytes = launch.bindings.iter().map(|binding| self.bytes(binding.operand)).sum();
         Work { multiply_adds: launch.multiply_adds, bytes }
     }
@@ -292,17 +295,17 @@ fn kernel(shader: &'static Shader, entry: &'static str, constants: Vec<(&'static
     Kernel { shader, entry, constants }
 }
 
-fn dispatch(kernel: Kernel, bindings: &[(Operand, Access)], grid: [u32; 3]) -> Dispatch<Operand> {
+fn dispatch(kernel: Kernel, bindings: &[(UpdateOperand, Access)], grid: [u32; 3]) -> Dispatch<UpdateOperand> {
     let bindings = bindings.iter().map(|&(operand, access)| Binding { operand, access }).collect();
-    Dispatch { kernel, bindings, grid, multiply_adds: 0, task: None }
+    Dispatch { kernel, bindings, grid, multiply_adds: 0, tunable: None }
 }
 
 /// For each window, its blocks cut into runs of one row.
-fn runs(parameters: &[Declared], layout: &Layout, rows: &[Row]) -> Vec<Vec<Run>> {
+fn runs(parameters: &[Declared], layout: &Layout, rows: &[RateRow]) -> Vec<Vec<Run>> {
     let mut windows: Vec<Vec<Run>> = layout.windows().iter().map(|_| vec![]).collect();
     for (declared, span) in parameters.iter().zip(layout.spans()) {
         let row =
-            rows.binary_search(&Row::of(declared)).expect("the rows are those of the parameters, in order") as u32;
+            rows.binary_search(&RateRow::of(declared)).expect("the rows are those of the parameters, in order") as u32;
         let end = span.block + span.blocks();
         windows[span.window].extend((span.block..end).step_by(MOST_BLOCKS).map(|first| {
             let blocks = MOST_BLOCKS.min(end - first) as u32;

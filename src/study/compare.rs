@@ -92,7 +92,7 @@ fn pairs<'r>(first: &[&'r Finished], second: &[&'r Finished]) -> Vec<(&'r Finish
 fn reaches(pairs: &[(&Finished, &Finished)], measure: &Measure) -> Option<Reached> {
     let epochs = |(first, second): &(&Finished, &Finished)| {
         let &(_, wanted) = first.validation_score.last()?;
-        let is_as_good = |(_, score): &&(f64, f64)| measure.merit(*score) >= measure.merit(wanted);
+        let is_as_good = |(_, score): &&(f64, f64)| measure.to_maximise(*score) >= measure.to_maximise(wanted);
         Some(second.validation_score.iter().find(is_as_good).map(|(epoch, _)| *epoch))
     };
     let asked: Vec<Option<f64>> = pairs.iter().filter_map(epochs).collect();

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::files::{FileLock, read_if_there, text, write_whole};
 use crate::gpu::{AdapterInfo, Dialect};
 use crate::ops;
-use crate::tape::{Choices, Tape};
+use crate::tape::{KernelChoices, Tape};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,12 +18,12 @@ struct Device {
     backend: String,
     driver: String,
     lerac: String,
-    kernels: Choices,
+    kernels: KernelChoices,
 }
 
 impl Device {
     /// An adapter as it is now.
-    fn new(adapter: &AdapterInfo, kernels: Choices) -> Self {
+    fn new(adapter: &AdapterInfo, kernels: KernelChoices) -> Self {
         Self {
             adapter: adapter.name.clone(),
             backend: adapter.backend.clone(),
@@ -95,17 +95,18 @@ impl KernelCache {
     }
 
     /// The kernels that `tape` is to take on an adapter where they are not the usual ones; `None` where none of its tasks was timed.
-    pub fn choices(&self, adapter: &AdapterInfo, tape: &Tape) -> Option<Choices> {
-        let here = Device::new(adapter, Choices::default());
+    pub fn choices(&self, adapter: &AdapterInfo, tape: &Tape) -> Option<KernelChoices> {
+        let here = Device::new(adapter, KernelChoices::default());
         let known = &self.devices.iter().find(|device| device.is(&here))?.kernels.0;
-        let tasks = || tape.tasks().map(|(_, task)| task).filter_map(|task| Some((task, *known.get(&task.name)?)));
+        let tasks =
+            || tape.tunable_ops().map(|(_, task)| task).filter_map(|task| Some((task, *known.get(&task.name)?)));
         let differing = tasks().filter(|(task, winner)| task.variants.contains(winner) && *winner != task.usual());
         tasks().next()?;
-        Some(Choices(differing.map(|(task, winner)| (task.name.clone(), winner)).collect()))
+        Some(KernelChoices(differing.map(|(task, winner)| (task.name.clone(), winner)).collect()))
     }
 
     /// Adds winners of an adapter. What another driver or version of lerac left of it goes.
-    pub fn add(&mut self, adapter: &AdapterInfo, winners: Choices) {
+    pub fn add(&mut self, adapter: &AdapterInfo, winners: KernelChoices) {
         let new = Device::new(adapter, winners);
         keep(&mut self.devices, new.clone());
         self.added.push(new);

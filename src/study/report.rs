@@ -109,7 +109,7 @@ impl Comparison {
         let compared = || self.arms.iter().filter(|arm| arm.corrected_p.is_some());
         let differs = |better: bool| {
             let gains =
-                |arm: &ArmResult| arm.against_baseline.as_ref().is_some_and(|d| self.measure.merit(d.mean) > 0.0);
+                |arm: &ArmResult| arm.against_baseline.as_ref().is_some_and(|d| self.measure.to_maximise(d.mean) > 0.0);
             let names =
                 compared().filter(|arm| is_significant(arm) && gains(arm) == better).map(|arm| arm.arm.as_str());
             let names = names.collect::<Vec<_>>().join(", ");
@@ -129,11 +129,11 @@ impl Comparison {
         let difference = arm.against_baseline.as_ref()?;
         let side = if difference.mean < 0.0 { "below" } else { "above" };
         let (far, unit) = (self.measure.number(difference.mean.abs()), &self.measure.unit_of_differences);
-        let hint = if self.measure.merit(1.0) < 0.0 { ", where less is better" } else { "" };
+        let hint = if self.measure.to_maximise(1.0) < 0.0 { ", where less is better" } else { "" };
         let gap = format!("{} is {far} {unit} {side} {}{hint}", arm.arm, self.baseline);
         Some(match (difference.p, arm.corrected_p) {
             (Some(p), Some(corrected)) => {
-                let verdict = match (is_significant(arm), self.measure.merit(difference.mean) > 0.0) {
+                let verdict = match (is_significant(arm), self.measure.to_maximise(difference.mean) > 0.0) {
                     (true, true) => "significantly better",
                     (true, false) => "significantly worse",
                     (false, _) => "no significant difference",

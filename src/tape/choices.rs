@@ -45,12 +45,12 @@ impl std::fmt::Display for Variant {
     }
 }
 
-/// Variants by the name of their task, as measured on a device; a task that is not there takes what is usual for the target.
+/// Variants by the name of their op, as measured on a device; an op that is not there takes what is usual for the target.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Choices(pub BTreeMap<String, Variant>);
+pub struct KernelChoices(pub BTreeMap<String, Variant>);
 
-impl Choices {
+impl KernelChoices {
     /// Whether everything is as usual.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -59,8 +59,8 @@ impl Choices {
 
 /// Work that an operation has several variants for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Task {
-    /// Operation, part and extents: tasks of one name are the same work.
+pub struct TunableOp {
+    /// Operation, part and extents: operations of one name are the same work.
     pub name: String,
     /// Those that apply, the target's usual one first.
     pub variants: Vec<Variant>,
@@ -68,52 +68,52 @@ pub struct Task {
     pub chosen: Variant,
 }
 
-impl Task {
+impl TunableOp {
     /// What the target usually takes.
     pub fn usual(&self) -> Variant {
         self.variants[0]
     }
 }
 
-/// A task on a tape.
+/// An op on a tape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct TaskId(usize);
+pub struct TunableOpId(usize);
 
 impl Tape {
     /// The same, still empty, with these variants wherever they apply.
-    pub fn with_choices(self, choices: Choices) -> Self {
+    pub fn with_choices(self, choices: KernelChoices) -> Self {
         assert!(self.records.is_empty(), "what is recorded already was chosen by {:?}", self.choices);
         Self { choices, ..self }
     }
 
-    /// Notes that an operation has these variants for a task, the usual one first, and says which one is in force.
-    pub fn choose(&mut self, name: String, variants: Vec<Variant>) -> (TaskId, Variant) {
+    /// Notes that an operation has these variants for an op, the usual one first, and says which one is in force.
+    pub fn choose(&mut self, name: String, variants: Vec<Variant>) -> (TunableOpId, Variant) {
         let asked = self.choices.0.get(&name).copied();
         let chosen = asked.filter(|variant| variants.contains(variant)).unwrap_or(variants[0]);
-        self.tasks.push(Task { name, variants, chosen });
-        (TaskId(self.tasks.len() - 1), chosen)
+        self.tunable_ops.push(TunableOp { name, variants, chosen });
+        (TunableOpId(self.tunable_ops.len() - 1), chosen)
     }
 
-    /// All tasks, in order of recording.
-    pub fn tasks(&self) -> impl Iterator<Item = (TaskId, &Task)> {
-        self.tasks.iter().enumerate().map(|(i, task)| (TaskId(i), task))
+    /// All operations, in order of recording.
+    pub fn tunable_ops(&self) -> impl Iterator<Item = (TunableOpId, &TunableOp)> {
+        self.tunable_ops.iter().enumerate().map(|(i, op)| (TunableOpId(i), op))
     }
 
-    /// Multiply-adds of a task.
-    pub fn multiply_adds(&self, task: TaskId) -> u64 {
+    /// Multiply-adds of an op.
+    pub fn multiply_adds(&self, op: TunableOpId) -> u64 {
         let dispatches = self.records.iter().flat_map(|record| record.forward.iter().chain(&record.backward));
-        dispatches.filter(|dispatch| dispatch.task == Some(task)).map(|dispatch| dispatch.multiply_adds).sum()
+        dispatches.filter(|dispatch| dispatch.tunable == Some(op)).map(|dispatch| dispatch.multiply_adds).sum()
     }
 
-    /// Whether each choice is one of its task's variants. Choices for tasks that this tape does not have do no harm.
+    /// Whether each choice is one of its op's variants. Choices for operations that this tape does not have do no harm.
     ///
     /// # Errors
     /// [`Error::Setting`] with what there is.
     pub fn check_choices(&self) -> Result<()> {
-        let refused = |task: &&Task| self.choices.0.get(&task.name).is_some_and(|asked| *asked != task.chosen);
-        match self.tasks.iter().find(refused) {
+        let refused = |op: &&TunableOp| self.choices.0.get(&op.name).is_some_and(|asked| *asked != op.chosen);
+        match self.tunable_ops.iter().find(refused) {
             None => Ok(()),
-            Some(Task { name, variants, .. }) => {
+            Some(TunableOp { name, variants, .. }) => {
                 let names: Vec<_> = variants.iter().map(Variant::to_string).collect();
                 let message = format!(
                     "{name:?} has no variant {}, only {}; take the line out, or run `lerac tune` again",
@@ -125,11 +125,11 @@ impl Tape {
         }
     }
 
-    /// The dispatches of a task alone, as a forward pass on the same tensors: to time them.
-    pub fn only(&self, task: TaskId) -> Self {
-        let of_task = |list: &[Dispatch]| list.iter().filter(|d| d.task == Some(task)).cloned().collect::<Vec<_>>();
+    /// The dispatches of an op alone, as a forward pass on the same tensors: to time them.
+    pub fn only(&self, op: TunableOpId) -> Self {
+        let of_tunable = |list: &[Dispatch]| list.iter().filter(|d| d.tunable == Some(op)).cloned().collect::<Vec<_>>();
         let record = |record: &Record| Record {
-            forward: [of_task(&record.forward), of_task(&record.backward)].concat(),
+            forward: [of_tunable(&record.forward), of_tunable(&record.backward)].concat(),
             backward: vec![],
             ..record.clone()
         };

@@ -14,7 +14,7 @@ mod record;
 mod storage;
 mod view;
 
-pub use choices::{Choices, Task, TaskId, Variant};
+pub use choices::{KernelChoices, TunableOp, TunableOpId, Variant};
 pub use declared::{Declared, Group, Init};
 pub use placement::Keep;
 pub use plan::Plan;
@@ -129,8 +129,8 @@ pub struct Tape {
     mode: Mode,
     target: Target,
     passes: usize,
-    choices: Choices,
-    tasks: Vec<Task>,
+    choices: KernelChoices,
+    tunable_ops: Vec<TunableOp>,
     activations: Vec<Activation>,
     buffers: Vec<Scratch>,
     parameters: Vec<Declared>,
@@ -149,8 +149,8 @@ impl Tape {
             mode,
             target: Target::default(),
             passes: 1,
-            choices: Choices::default(),
-            tasks: vec![],
+            choices: KernelChoices::default(),
+            tunable_ops: vec![],
             activations: vec![],
             buffers: vec![],
             parameters: vec![],

@@ -1,6 +1,6 @@
 //! Work as data: what a record holds.
 
-use super::{BufferId, ParamId, StateId, TaskId, Var};
+use super::{BufferId, ParamId, StateId, TunableOpId, Var};
 use crate::gpu::{Access, Constant, Kernel};
 use std::fmt;
 
@@ -87,7 +87,7 @@ pub struct Dispatch<O = Operand> {
     /// Multiply-adds that its result is made of; 0 where bytes are what counts.
     pub multiply_adds: u64,
     /// What it is a part of, where that has variants.
-    pub task: Option<TaskId>,
+    pub tunable: Option<TunableOpId>,
 }
 
 /// What a launch has to do at least.
@@ -119,9 +119,9 @@ impl Dispatch {
         Self { multiply_adds: multiply_adds as u64, ..self }
     }
 
-    /// The same, part of this task.
-    pub fn of_task(self, task: TaskId) -> Self {
-        Self { task: Some(task), ..self }
+    /// This dispatch as a part of the tunable operation `op`.
+    pub fn of_tunable(self, op: TunableOpId) -> Self {
+        Self { tunable: Some(op), ..self }
     }
 
     /// Every kernel is told by the constant `ACCUMULATE` whether to add to the gradient that is there.

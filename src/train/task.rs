@@ -27,7 +27,7 @@ pub struct Task {
 }
 
 /// Which examples a run trains and validates on.
-pub(super) struct Division {
+pub(super) struct TrainValidation {
     pub(super) train: Arc<[u32]>,
     pub(super) validation: Arc<[u32]>,
 }
@@ -50,7 +50,7 @@ impl Task {
     ///
     /// # Errors
     /// [`Error::Setting`] where there are not as many as asked for, or not enough for a batch.
-    pub(super) fn divide(&self) -> Result<Division> {
+    pub(super) fn train_validation_split(&self) -> Result<TrainValidation> {
         let config = &self.config;
         let (mut train, validation) = split(self.data.train.len(), config.data.validation, config.training.seed)?;
         if let Some(wanted) = config.data.train_examples {
@@ -64,7 +64,7 @@ impl Task {
             let message = format!("{} does not fit into {} training examples", config.training.batch_size, train.len());
             return Err(Error::setting("batch_size", message));
         }
-        Ok(Division { train: train.into(), validation: validation.into() })
+        Ok(TrainValidation { train: train.into(), validation: validation.into() })
     }
 
     /// The curriculum of a model with these layers.

@@ -3,7 +3,7 @@
 
 pub mod rows;
 
-use lerac::gpu::{AdapterChoice, Dialect, Gpu, GpuOptions, Lanes, adapters};
+use lerac::gpu::{AdapterChoice, Dialect, Gpu, GpuOptions, SubgroupShare, adapters};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::sync::{Arc, LazyLock};
 
@@ -14,7 +14,8 @@ static STRICT: LazyLock<Gpu> = LazyLock::new(|| strict(None));
 static PLAIN: LazyLock<Gpu> = LazyLock::new(|| strict(Some(Dialect::PLAIN)));
 
 /// Such a device whose kernels share what they load by fours, as they do where a processor's registers hold four floats.
-static IN_FOURS: LazyLock<Gpu> = LazyLock::new(|| strict(Some(Dialect { lanes: Lanes::Fours, ..STRICT.dialect() })));
+static SHARE_OF_4: LazyLock<Gpu> =
+    LazyLock::new(|| strict(Some(Dialect { subgroup_share: SubgroupShare::Of4, ..STRICT.dialect() })));
 
 fn strict(dialect: Option<Dialect>) -> Gpu {
     let adapter = AdapterChoice::from_option(None);
@@ -52,8 +53,8 @@ pub fn in_every_dialect(name: impl Into<String>, run: impl Fn(&Gpu) + Send + Syn
     test(name, move |gpu| {
         run(gpu);
         run(&PLAIN);
-        if gpu.dialect().lanes != Lanes::Alone {
-            run(&IN_FOURS);
+        if gpu.dialect().subgroup_share != SubgroupShare::None {
+            run(&SHARE_OF_4);
         }
     })
 }

@@ -3,6 +3,7 @@
 
 use lerac::checks::{CONTROLS, Row};
 use lerac::ops::batch_norm::{Activation, After, MOMENTUM, Norm};
+use lerac::ops::conv2d::Conv2dOptions;
 use lerac::ops::{self, conv2d, max_pool::Window};
 use lerac::tape::{Declared, Group, Init};
 use lerac::tensor::Shape;
@@ -242,12 +243,12 @@ fn concat([n, c, h, w]: [usize; 4], more: usize) -> Row {
 
 /// Input, (output channels, extent of the square kernel), (stride, padding, groups), bias.
 fn conv(x: [usize; 4], (o, k): (usize, usize), (stride, padding, groups): (usize, usize, usize), bias: bool) -> Row {
-    convolution(x, (o, [k, k]), conv2d::Options { groups, ..conv2d::Options::square(stride, padding) }, bias)
+    convolution(x, (o, [k, k]), Conv2dOptions { groups, ..Conv2dOptions::square(stride, padding) }, bias)
 }
 
 /// Input, (output channels, kernel), options, bias.
-fn convolution(x: [usize; 4], (o, [kh, kw]): (usize, [usize; 2]), options: conv2d::Options, bias: bool) -> Row {
-    let conv2d::Options { stride, padding, groups } = options;
+fn convolution(x: [usize; 4], (o, [kh, kw]): (usize, [usize; 2]), options: Conv2dOptions, bias: bool) -> Row {
+    let Conv2dOptions { stride, padding, groups } = options;
     let w = [o, x[1] / groups, kh, kw];
     let geometry = conv2d::Geometry::new("row", x, w, options);
     let mut params: Vec<Shape> = vec![w.into()];
@@ -282,7 +283,7 @@ fn convolution(x: [usize; 4], (o, [kh, kw]): (usize, [usize; 2]), options: conv2
 pub fn rows() -> Vec<Row> {
     use Activation::{Identity, Relu, Relu6};
     let window = |kernel, stride, padding| Window { kernel, stride, padding };
-    let oblong = |stride, padding, groups| conv2d::Options { stride, padding, groups };
+    let oblong = |stride, padding, groups| Conv2dOptions { stride, padding, groups };
     vec![
         relu([1].into()),
         relu([7].into()),

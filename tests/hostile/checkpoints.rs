@@ -4,7 +4,7 @@ use crate::harness::{FILE, JUST_OVER, Limit, SMALL, Subject, measured, run, toke
 use lerac::curriculum::{DuringCurriculum, PlateauState};
 use lerac::error::{Error, Result};
 use lerac::ops::sums::Totals;
-use lerac::tape::{Choices, Variant};
+use lerac::tape::{KernelChoices, Variant};
 use lerac::train::{BestEpoch, Checkpoint, Config, EpochTotals, Method, RunState, Tensor, Written};
 use safetensors::tensor::Metadata;
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ pub fn full_config() -> Config {
         c.training.early_stopping = Some(3);
         c.curriculum.stop_lr = Some(0.11);
         c.curriculum.stop_update_epoch = Some(20);
-        c.kernels = Choices([("linear forward [1,1] x [1,1]".to_owned(), Variant::Registers)].into());
+        c.kernels = KernelChoices([("linear forward [1,1] x [1,1]".to_owned(), Variant::Registers)].into());
     })
 }
 

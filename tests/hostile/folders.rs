@@ -76,7 +76,7 @@ fn image_files() {
     let subject = Subject { name: "image files", seeds, tokens: vec![], limit: PICTURE, file: <[u8]>::to_vec };
     let parse = |bytes: &[u8]| data::decode_image(Path::new(FILE), bytes);
     run(subject, parse, |image| {
-        let frame = data::Frame { image: [3, 8, 8], shorter: 8 };
+        let frame = data::ResizeCrop { image: [3, 8, 8], shorter: 8 };
         assert_eq!(frame.fit(&image).len(), 3 * 64);
     });
 }

@@ -2,14 +2,14 @@
 
 use crate::common::{Test, in_two_dialects, test};
 use crate::recorded::{OfNumbers, of_numbers, prepare, ten_classes, totals};
-use lerac::checks::{assert_close, narrow, spread};
+use lerac::checks::{assert_close, narrow, test_values};
 use lerac::data::{Augmentation, Batch, Form, Meaning};
-use lerac::gpu::{Access, Dialect, Gpu, Kernel, Lanes, Quads, Shader};
+use lerac::gpu::{Access, Dialect, Gpu, Kernel, PackedLoad, Shader, SubgroupShare};
 use lerac::nn::objective::{ObjectiveOptions, objective_for};
 use lerac::nn::{self, Net, NetOptions, Recorded};
 use lerac::ops::batch_norm::{self, After, Norm};
 use lerac::ops::cross_entropy::{self, Targets};
-use lerac::ops::pixels::{self, Source};
+use lerac::ops::pixels::{self, PixelSource};
 use lerac::ops::regression::{self, Loss, Regression};
 use lerac::ops::sums::{SUMS, Sums, Totals};
 use lerac::ops::{dropout, max_pool, relu};
@@ -55,8 +55,11 @@ fn quads_pass_bit_for_bit(gpu: &Gpu) {
 /// Mesa's llvmpipe, the adapter of CI, has what its dialect needs: else the forms for processors would go untested unnoticed.
 fn llvmpipe_speaks_its_dialect(gpu: &Gpu) {
     if gpu.info().name.contains("llvmpipe") {
-        let Dialect { quads, lanes } = gpu.dialect();
-        assert!(quads == Quads::Words && lanes != Lanes::Alone, "{quads:?}, {lanes:?}");
+        let Dialect { packed_load, subgroup_share } = gpu.dialect();
+        assert!(
+            packed_load == PackedLoad::U64x2 && subgroup_share != SubgroupShare::None,
+            "{packed_load:?}, {subgroup_share:?}"
+        );
     }
 }
 
@@ -82,7 +85,7 @@ fn pixels_are_loaded(gpu: &Gpu) {
             let mut tape = Tape::new(Mode::Train);
             let column = tape.buffer("bytes", 4 * words.len() as u64);
             let movements = tape.buffer("movements", 4 * n as u64);
-            let source = Source { bytes: column.into(), movements: moved.then(|| movements.into()), mean, std };
+            let source = PixelSource { bytes: column.into(), movements: moved.then(|| movements.into()), mean, std };
             let x = pixels::pixels(&mut tape, "x", source, images);
             let program = program(gpu, &tape);
             gpu.write(program.buffer(column), 0, &words);
@@ -150,7 +153,7 @@ fn padded(mut values: Vec<f64>, count: usize) -> Vec<f64> {
 
 fn cross_entropy_rows(gpu: &Gpu) {
     for (n, k, smoothing) in [(1, 2, 0.0), (7, 5, 0.1), (64, 10, 0.0), (65, 101, 0.2), (3, 1, 0.0)] {
-        let z: Vec<f64> = spread(n * k, 3).into_iter().map(|v| f64::from(v as f32 * 4.0)).collect();
+        let z: Vec<f64> = test_values(n * k, 3).into_iter().map(|v| f64::from(v as f32 * 4.0)).collect();
         let mut labels: Vec<u32> = (0..n).map(|i| (i * 7 % k) as u32).collect();
         // What the last places hold of a batch that is not full does not matter.
         let filled = if n > 5 { n - 2 } else { n };
@@ -171,7 +174,7 @@ fn cross_entropy_rows(gpu: &Gpu) {
 
 fn cross_entropy_of_mixed_labels(gpu: &Gpu) {
     for (n, k, smoothing, mix) in [(6, 5, 0.0, 0.7f32), (7, 4, 0.1, 0.5), (1, 3, 0.2, 0.6)] {
-        let z: Vec<f64> = spread(n * k, 4).into_iter().map(|v| f64::from(v as f32 * 4.0)).collect();
+        let z: Vec<f64> = test_values(n * k, 4).into_iter().map(|v| f64::from(v as f32 * 4.0)).collect();
         let labels: Vec<u32> = (0..n).map(|i| (i % k) as u32).collect();
         let others: Vec<u32> = labels.iter().rev().copied().collect();
         let targets = Targets { smoothing, mixed: true, ..Targets::default() };
@@ -225,7 +228,7 @@ fn regression_rows(gpu: &Gpu) {
     for loss in [Loss::L1, Loss::Mse] {
         for (n, mean, std) in [(1, 0.0, 1.0), (7, 33.0, 20.0), (64, -2.5, 0.5), (65, 40.0, 3.0), (200, 33.0, 20.0)] {
             let regression = Regression { loss, mean, std };
-            let z = spread(n, 5);
+            let z = test_values(n, 5);
             // Targets may lie between whole numbers, and below 0.
             let mut targets: Vec<f64> = (0..n).map(|i| (i * 29 % 117) as f64 - 0.25 * (i % 3) as f64).collect();
             let filled = if n > 5 { n - 3 } else { n };
@@ -304,9 +307,9 @@ fn ties_and_nan_in_whole_planes(gpu: &Gpu) {
     assert_eq!(tape.records()[0].forward[0].kernel.entry, "forward_halves");
     let program = program(gpu, &tape);
     // Three values, so that most windows have several winners, and a seventh of NaN, so that some have several of these too.
-    let order = spread(shape.iter().product(), 31).into_iter().zip(spread(shape.iter().product(), 32));
+    let order = test_values(shape.iter().product(), 31).into_iter().zip(test_values(shape.iter().product(), 32));
     let values: Vec<f64> = order.map(|(v, n)| if n < -1.1 { f64::NAN } else { v.round() }).collect();
-    let dy = spread(values.len() / 4, 33);
+    let dy = test_values(values.len() / 4, 33);
     gpu.write(program.value(x), 0, &narrow(&values));
     gpu.write(program.gradient(y), 0, &narrow(&dy));
     gpu.run(program.forward().iter().chain(program.backward())).unwrap();
@@ -402,7 +405,7 @@ fn statistics_of(gpu: &Gpu, shape: [usize; 4], target: Target) {
     let storage = Storage::new(gpu, &train_tape).unwrap();
     let train = Program::new(gpu, train_tape, &storage).unwrap();
     let eval = Program::new(gpu, eval_tape, &storage).unwrap();
-    let (gamma, beta) = (narrow(&spread(c, 7)), narrow(&spread(c, 8)));
+    let (gamma, beta) = (narrow(&test_values(c, 7)), narrow(&test_values(c, 8)));
     let spans = storage.layout.spans();
     storage.params.write(gpu, &spans[0], &gamma);
     storage.params.write(gpu, &spans[1], &beta);
@@ -411,7 +414,7 @@ fn statistics_of(gpu: &Gpu, shape: [usize; 4], target: Target) {
     storage.state.write(gpu, &states[1], &vec![1.0; c]);
 
     // A mean a thousand times the deviation: the sums are taken about a pivot.
-    let values: Vec<f64> = spread(n * c * h * w, 9).iter().map(|v| f64::from((v * 0.5 + 500.0) as f32)).collect();
+    let values: Vec<f64> = test_values(n * c * h * w, 9).iter().map(|v| f64::from((v * 0.5 + 500.0) as f32)).collect();
     gpu.write(train.value(x), 0, &narrow(&values));
     gpu.run(train.forward()).unwrap();
     let wide = |v: &[f32]| v.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
@@ -424,7 +427,7 @@ fn statistics_of(gpu: &Gpu, shape: [usize; 4], target: Target) {
     assert_close(&format!("running mean of {shape:?}, {target:?}"), &read_mean, &mean, 1e-6);
     assert_close(&format!("running variance of {shape:?}, {target:?}"), &read_var, &var, 1e-5);
 
-    let x_values = spread(n * c * h * w, 10);
+    let x_values = test_values(n * c * h * w, 10);
     gpu.write(eval.value(eval_x), 0, &narrow(&x_values));
     gpu.run(eval.forward()).unwrap();
     let (read_mean, read_var) = (wide(&read_mean), wide(&read_var));

@@ -1,10 +1,10 @@
 //! The fused update: against its f64 reference, against a dispatch per tensor, and in windows.
 
 use crate::common::{Test, in_two_dialects};
-use lerac::checks::{assert_close, narrow, spread};
+use lerac::checks::{assert_close, narrow, test_values};
 use lerac::gpu::{Buffer, Gpu};
 use lerac::ops::sums::Totals;
-use lerac::optim::{LayerNorms, Optimizer, Row, Rule, Settings, Update, reference};
+use lerac::optim::{LayerNorms, Optimizer, RateRow, Rule, Settings, Update, reference};
 use lerac::tape::{Declared, Group, Init, Mode, Storage, Tape};
 use lerac::tensor::Shape;
 
@@ -34,7 +34,7 @@ fn tape_of(tensors: &[(Shape, usize, Group)]) -> Tape {
 }
 
 /// The rate of a row where all rows of a layer have one rate.
-fn rate_of_layer(row: &Row) -> f64 {
+fn rate_of_layer(row: &RateRow) -> f64 {
     RATES[row.layer]
 }
 
@@ -47,12 +47,12 @@ fn scale_of_group(group: Group) -> f64 {
 }
 
 /// A rate for each row: less for biases and norms.
-fn rate_of_row(row: &Row) -> f64 {
+fn rate_of_row(row: &RateRow) -> f64 {
     scale_of_group(row.group) * rate_of_layer(row)
 }
 
 fn gradient(tensor: usize, step: i32, count: usize) -> Vec<f64> {
-    spread(count, 1000 * tensor as u64 + step as u64)
+    test_values(count, 1000 * tensor as u64 + step as u64)
 }
 
 /// An optimiser of `storage`, and the sums that it reads.
@@ -70,11 +70,11 @@ fn steps(
     storage: &Storage,
     which: &[usize],
     optimizer: &mut Optimizer,
-    rate: impl Fn(&Row) -> f64,
+    rate: impl Fn(&RateRow) -> f64,
     mut before: impl FnMut(&mut Optimizer, i32),
 ) -> Vec<Vec<f32>> {
     for (span, &tensor) in storage.layout.spans().iter().zip(which) {
-        storage.params.write(gpu, span, &narrow(&spread(span.count, tensor as u64)));
+        storage.params.write(gpu, span, &narrow(&test_values(span.count, tensor as u64)));
     }
     for step in 1..=STEPS {
         before(optimizer, step);
@@ -110,19 +110,19 @@ fn rules() -> Vec<Rule> {
 
 /// The parameters after five steps of the reference. `rate` gives the rate of a row in a step, or
 /// none where it is frozen.
-fn expected(settings: &Settings, rate: impl Fn(&Row, i32) -> Option<f64>) -> Vec<Vec<f64>> {
+fn expected(settings: &Settings, rate: impl Fn(&RateRow, i32) -> Option<f64>) -> Vec<Vec<f64>> {
     let tensors = tensors();
     let mut states: Vec<_> = tensors
         .iter()
         .enumerate()
-        .map(|(i, (shape, ..))| reference::State::new(spread(shape.count(), i as u64)))
+        .map(|(i, (shape, ..))| reference::State::new(test_values(shape.count(), i as u64)))
         .collect();
     for step in 1..=STEPS {
         let trained: Vec<_> = tensors
             .iter()
             .enumerate()
             .filter_map(|(i, (shape, layer, group))| {
-                let rate = rate(&Row { layer: *layer, group: *group }, step)?;
+                let rate = rate(&RateRow { layer: *layer, group: *group }, step)?;
                 Some((i, rate, gradient(i, step, shape.count())))
             })
             .collect();
@@ -206,7 +206,7 @@ fn norms_of_a_step(
     let (mut optimizer, _sums) = optimizer(gpu, storage, settings);
     (0..optimizer.rows().len()).for_each(|row| optimizer.set_scale(gpu, row, scale(row)));
     let spans = || storage.layout.spans().iter().enumerate();
-    let before: Vec<_> = spans().map(|(i, span)| spread(span.count, i as u64)).collect();
+    let before: Vec<_> = spans().map(|(i, span)| test_values(span.count, i as u64)).collect();
     let gradients: Vec<_> = spans().map(|(i, span)| gradient(i, 1, span.count)).collect();
     for (i, span) in spans() {
         storage.params.write(gpu, span, &narrow(&before[i]));
@@ -287,7 +287,7 @@ fn stands_still_once_halted(gpu: &Gpu) {
             train(gpu, &storage, &all, settings(rule), halt_after)
         };
         let start: Vec<Vec<f32>> =
-            tensors.iter().enumerate().map(|(i, (shape, ..))| narrow(&spread(shape.count(), i as u64))).collect();
+            tensors.iter().enumerate().map(|(i, (shape, ..))| narrow(&test_values(shape.count(), i as u64))).collect();
         assert_eq!(bits(&run(Some(0))), bits(&start), "{rule:?}");
         assert_ne!(bits(&run(Some(1))), bits(&start), "{rule:?}");
         assert_ne!(bits(&run(Some(1))), bits(&run(None)), "{rule:?}");
@@ -328,8 +328,8 @@ fn frozen_rows_do_not_change(gpu: &Gpu) {
     for rule in rules() {
         for (clip_norm, tensor) in [(None, 0), (Some(0.5), 2), (None, 4), (Some(0.5), 4), (None, 5)] {
             let settings = Settings { clip_norm, ..settings(rule) };
-            let trained = Row { layer: tensors[tensor].1, group: tensors[tensor].2 };
-            let frozen = |row: &Row, step| *row != trained && (3..STEPS).contains(&step);
+            let trained = RateRow { layer: tensors[tensor].1, group: tensors[tensor].2 };
+            let frozen = |row: &RateRow, step| *row != trained && (3..STEPS).contains(&step);
             for storage in in_one_and_three_windows(gpu) {
                 let mut at_steps = vec![];
                 let mut optimizer = optimizer(gpu, &storage, settings).0;
@@ -342,7 +342,7 @@ fn frozen_rows_do_not_change(gpu: &Gpu) {
                 assert_eq!(at_steps[2], at_steps[4], "{rule:?}: frozen rows, all but that of p{tensor}");
                 assert_ne!(at_steps[0], at_steps[2], "{rule:?}");
                 assert_ne!(at_steps[4], bits_of_others(gpu, &storage, &optimizer, tensor), "{rule:?}");
-                let rate = |row: &Row, step| (!frozen(row, step)).then(|| rate_of_layer(row));
+                let rate = |row: &RateRow, step| (!frozen(row, step)).then(|| rate_of_layer(row));
                 assert_all_close(rule, &found, &expected(&settings, rate));
             }
         }

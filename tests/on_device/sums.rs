@@ -2,7 +2,7 @@
 
 use crate::common::{Test, in_two_dialects};
 use crate::recorded::totals;
-use lerac::checks::{assert_close, narrow, spread};
+use lerac::checks::{assert_close, narrow, test_values};
 use lerac::gpu::Gpu;
 use lerac::ops::cross_entropy::{self, Targets, cross_entropy};
 use lerac::ops::regression::{self, Loss, Regression, regression};
@@ -79,7 +79,7 @@ fn labels() -> Vec<u32> {
 /// Each loss has sums of its own, in the order of recording, and its gradient is times its weight; examples are counted once.
 fn two_losses_share_a_tape(gpu: &Gpu) {
     let [n, k, per_example] = SHAPE;
-    let (logits, numbers) = (spread(n * k, 1), spread(n, 2));
+    let (logits, numbers) = (test_values(n * k, 1), test_values(n, 2));
     // Of three examples of two rows each, two count.
     let rows = 2 * per_example;
     let (z, x, labels) = (&logits[..rows * k], &numbers[..rows], &labels()[..rows]);
@@ -120,7 +120,7 @@ fn two_losses_share_a_tape(gpu: &Gpu) {
 /// Either loss halts at its step; the other one is still summed up, and later steps change nothing of it.
 fn either_loss_halts(gpu: &Gpu) {
     let [n, k, _] = SHAPE;
-    let (logits, numbers) = (narrow(&spread(n * k, 1)), narrow(&spread(n, 2)));
+    let (logits, numbers) = (narrow(&test_values(n * k, 1)), narrow(&test_values(n, 2)));
     let broken = |values: &[f32], at: usize| -> Vec<f32> {
         let mut values = values.to_vec();
         values[at] = f32::NAN;

@@ -265,7 +265,7 @@ fn a_plateau_follows_the_validation_accuracy(gpu: &Gpu) {
             );
         }
         let time = Time { step: epoch.step, steps_per_epoch: 6 };
-        common.observe_epoch(time, curriculum.grows_until(), epoch.validation.as_ref().unwrap().merit());
+        common.observe_epoch(time, curriculum.grows_until(), epoch.validation.as_ref().unwrap().to_maximise());
     }
     let falls = |state: &PlateauState| state.factor < 1.0;
     assert!(kept.checkpoints.iter().any(|c| c.state.plateau.as_ref().is_some_and(falls)), "no rate fell in time");

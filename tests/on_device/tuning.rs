@@ -7,7 +7,7 @@ use lerac::nn::objective::{ObjectiveOptions, objective_for};
 use lerac::nn::{self, Conv, Model, Net};
 use lerac::study::KernelCache;
 use lerac::study::bench::{Effort, Measured, Subject};
-use lerac::tape::{Choices, Target, Variant};
+use lerac::tape::{KernelChoices, Target, Variant};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Barrier};
@@ -87,7 +87,7 @@ const LINEAR: &str = "linear forward [2,128] x [128,10]";
 fn kept(gpu: &Gpu, dir: &Path) -> KernelCache {
     let mut cache = KernelCache::read(&dir.join("new/kernels.json")).unwrap();
     let winners = [(DX.to_owned(), Variant::Registers), (LINEAR.to_owned(), Variant::Registers)];
-    cache.add(gpu.info(), Choices(winners.into()));
+    cache.add(gpu.info(), KernelChoices(winners.into()));
     cache.write().unwrap();
     KernelCache::read(&dir.join("new/kernels.json")).unwrap()
 }
@@ -95,8 +95,8 @@ fn kept(gpu: &Gpu, dir: &Path) -> KernelCache {
 fn the_cache_keeps_winners(gpu: &Gpu) {
     let dir = tempfile::tempdir().unwrap();
     let mut cache = kept(gpu, dir.path());
-    let tape = subject().tape(gpu, Choices::default());
-    let expected = Choices([(DX.to_owned(), Variant::Registers)].into());
+    let tape = subject().tape(gpu, KernelChoices::default());
+    let expected = KernelChoices([(DX.to_owned(), Variant::Registers)].into());
     assert_eq!(cache.choices(gpu.info(), &tape), Some(expected.clone()));
     let mut files: Vec<_> =
         std::fs::read_dir(dir.path().join("new")).unwrap().map(|e| e.unwrap().file_name()).collect();
@@ -104,9 +104,9 @@ fn the_cache_keeps_winners(gpu: &Gpu) {
     assert_eq!(files, ["kernels.json", "kernels.json.lock"]);
     // What has no such variant, or is not there, is not taken.
     let more = [(LINEAR.to_owned(), Variant::Depthwise), ("linear forward [1,1] x [1,1]".to_owned(), Variant::Shared)];
-    cache.add(gpu.info(), Choices(more.into()));
+    cache.add(gpu.info(), KernelChoices(more.into()));
     assert_eq!(cache.choices(gpu.info(), &tape), Some(expected));
-    let other = subject_of(Arc::new(nn::named("cnn").unwrap()), 32, 3).tape(gpu, Choices::default());
+    let other = subject_of(Arc::new(nn::named("cnn").unwrap()), 32, 3).tape(gpu, KernelChoices::default());
     assert_eq!(cache.choices(gpu.info(), &other), None);
 }
 
@@ -119,7 +119,7 @@ fn winners_of_many_are_kept(gpu: &Gpu) {
         let mut cache = KernelCache::read(&path).unwrap();
         all_have_read.wait();
         for round in 0..4 {
-            cache.add(gpu.info(), Choices([(format!("task {writer}.{round}"), Variant::Wide)].into()));
+            cache.add(gpu.info(), KernelChoices([(format!("task {writer}.{round}"), Variant::Wide)].into()));
             cache.write().unwrap();
         }
     };
@@ -132,7 +132,7 @@ fn winners_of_many_are_kept(gpu: &Gpu) {
 
 fn stale_winners_are_not_taken(gpu: &Gpu) {
     let dir = tempfile::tempdir().unwrap();
-    let tape = subject().tape(gpu, Choices::default());
+    let tape = subject().tape(gpu, KernelChoices::default());
     kept(gpu, dir.path());
     let path = dir.path().join("new/kernels.json");
     let text = std::fs::read_to_string(&path).unwrap();
@@ -144,7 +144,7 @@ fn stale_winners_are_not_taken(gpu: &Gpu) {
         let mut cache = KernelCache::read(&path).unwrap();
         assert_eq!(cache.choices(gpu.info(), &tape), None, "{to}");
         // New winners replace those of the same hardware, and are added to others.
-        cache.add(gpu.info(), Choices::default());
+        cache.add(gpu.info(), KernelChoices::default());
         cache.write().unwrap();
         let devices: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         assert_eq!(devices.as_array().unwrap().len(), if to == "\"Glide\"" { 2 } else { 1 });
@@ -173,18 +173,18 @@ fn a_corrupt_cache_is_named(_: &Gpu) {
 }
 
 fn choices_are_in_force(gpu: &Gpu) {
-    let with = |variant| subject().tape(gpu, Choices([(DX.to_owned(), variant)].into()));
+    let with = |variant| subject().tape(gpu, KernelChoices([(DX.to_owned(), variant)].into()));
     for (variant, file) in [
         (Variant::Registers, "conv2d"),
-        (Variant::Wide, "conv2d_spread"),
+        (Variant::Wide, "conv2d_dilated"),
         (Variant::Shared, "conv2d_shared"),
         (Variant::Depthwise, "conv2d_depthwise"),
     ] {
         let tape = with(variant);
-        let id = tape.tasks().find(|(_, task)| task.name == DX).unwrap().0;
+        let id = tape.tunable_ops().find(|(_, task)| task.name == DX).unwrap().0;
         let refusal = tape.check_choices();
         // Rows of four have no wide kernel of stride 2 here.
-        let applies = tape.tasks().any(|(_, task)| task.name == DX && task.variants.contains(&variant));
+        let applies = tape.tunable_ops().any(|(_, task)| task.name == DX && task.variants.contains(&variant));
         assert_eq!(refusal.is_ok(), applies, "{variant}");
         if applies {
             let only = tape.only(id).forward();
@@ -195,12 +195,12 @@ fn choices_are_in_force(gpu: &Gpu) {
     }
     assert!(
         subject()
-            .tape(gpu, Choices([("linear forward [9,9] x [9,9]".to_owned(), Variant::Wide)].into()))
+            .tape(gpu, KernelChoices([("linear forward [9,9] x [9,9]".to_owned(), Variant::Wide)].into()))
             .check_choices()
             .is_ok()
     );
     let message = subject()
-        .tape(gpu, Choices([(LINEAR.to_owned(), Variant::Depthwise)].into()))
+        .tape(gpu, KernelChoices([(LINEAR.to_owned(), Variant::Depthwise)].into()))
         .check_choices()
         .unwrap_err()
         .to_string();

@@ -1,7 +1,7 @@
 //! Views on the device: the same memory as what they are views of, in values, gradients and placement.
 
 use crate::common::{Test, test};
-use lerac::checks::spread;
+use lerac::checks::test_values;
 use lerac::gpu::Gpu;
 use lerac::ops::{add::add, mean_pool::mean_pool, relu::relu};
 use lerac::tape::{Keep, Mode, Operand, Program, Storage, Tape, Var};
@@ -31,7 +31,7 @@ fn check(gpu: &Gpu, keeping: bool) {
         [x.into(), view.into(), row.into(), Operand::Gradient(x), Operand::Gradient(view), Operand::Gradient(row)];
     let keep = if keeping { Keep::Only(&kept) } else { Keep::Everything };
     let program = Program::keeping(gpu, tape, &storage, keep, &mut vec![]).unwrap();
-    let values: Vec<f32> = spread(12, 1).into_iter().map(|v| v as f32).collect();
+    let values: Vec<f32> = test_values(12, 1).into_iter().map(|v| v as f32).collect();
     let seeds = [2.0f32, -4.0, 8.0];
     gpu.write(program.value(x), 0, &values);
     gpu.write(program.gradient(row), 0, &seeds);

@@ -2,7 +2,7 @@
 
 use super::annotations::{Face, face_in, image_list_in, names_in, validation_annotations_in, words_in};
 use super::folders::AGE;
-use super::image_file::{Frame, read_image};
+use super::image_file::{ResizeCrop, read_image};
 use crate::data::Meaning;
 use crate::data::random::{Stream, generator};
 use crate::error::{Error, Result};
@@ -39,11 +39,11 @@ pub(in crate::data) struct Entry {
 pub struct Files {
     root: Arc<Path>,
     entries: Arc<[Entry]>,
-    pub(super) frame: Frame,
+    pub(super) frame: ResizeCrop,
 }
 
 impl Files {
-    pub(super) fn new(root: &Path, entries: Vec<Entry>, frame: Frame) -> Self {
+    pub(super) fn new(root: &Path, entries: Vec<Entry>, frame: ResizeCrop) -> Self {
         Self { root: root.into(), entries: entries.into(), frame }
     }
 

@@ -2,7 +2,7 @@
 
 use super::cache::{Cached, News, check};
 use super::folder::{Files, Layout, Misnamed, Part};
-use super::image_file::Frame;
+use super::image_file::ResizeCrop;
 use super::{Images, PictureSplits, Pictures};
 use crate::data::{Meaning, Source};
 use crate::error::{Error, Result};
@@ -36,7 +36,7 @@ impl Source<'_> {
     ///
     /// # Errors
     /// [`Error::Setting`] for sides that are not possible.
-    pub(in crate::data) fn frame(&self) -> Result<Frame> {
+    pub(in crate::data) fn frame(&self) -> Result<ResizeCrop> {
         let side = self.image_size.unwrap_or(SIDE);
         let shorter = self.resize.unwrap_or(side);
         check_side(side)?;
@@ -44,7 +44,7 @@ impl Source<'_> {
             let message = format!("expected {side} (`image_size`) to {} pixels, found {shorter}", 2 * LARGEST_SIDE);
             return Err(Error::setting("resize", message));
         }
-        Ok(Frame { image: [3, side, side], shorter })
+        Ok(ResizeCrop { image: [3, side, side], shorter })
     }
 
     /// The directory that --data-dir names, of a set that lies nowhere by itself.

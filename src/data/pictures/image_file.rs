@@ -20,7 +20,7 @@ const LONGEST_STRIP: u32 = 4;
 /// The form that images of any size are brought to: scaled until they just cover a box of HxW, enlarged until its shorter side is
 /// `shorter`, and cropped at the centre, as torchvision's `Resize(shorter)` and `CenterCrop` do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Frame {
+pub struct ResizeCrop {
     /// C, H, W; C is 1 (grey) or 3.
     pub image: [usize; 3],
     /// Pixels of the shorter side before the crop, at least the smaller of H and W.
@@ -37,7 +37,7 @@ fn margin(whole: u32, part: u32) -> u32 {
     (f64::from(whole - part) / 2.0).round_ties_even() as u32
 }
 
-impl Frame {
+impl ResizeCrop {
     /// An image of any size in this form.
     pub fn fit(self, image: &RgbImage) -> Vec<u8> {
         let [_, h, w] = self.image.map(|extent| extent as u32);

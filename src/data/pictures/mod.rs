@@ -18,7 +18,7 @@ pub use cache::News;
 pub use cifar::{cifar10_records, cifar100_records, read_cifar10, read_cifar100, read_cifar100_coarse};
 pub use folders::check_side;
 pub use idx::{images_in, labels_in, read_images, read_labels};
-pub use image_file::{Frame, decode_image, read_image};
+pub use image_file::{ResizeCrop, decode_image, read_image};
 pub use images::Images;
 pub use shapes::shapes;
 pub use vary::{Crop, Jitter, Variation};
@@ -90,12 +90,12 @@ impl Pictures {
         images: Vec<u8>,
         labels: impl IntoIterator<Item = u8>,
     ) -> Self {
-        let frame = Frame { image, shorter: image[1].min(image[2]) };
+        let frame = ResizeCrop { image, shorter: image[1].min(image[2]) };
         let labels = labels.into_iter().map(u16::from).collect();
         Self::framed(name, frame, Meaning::Classes(classes.into()), images.into(), labels)
     }
 
-    fn framed(name: &str, frame: Frame, meaning: Meaning, images: Images, labels: Vec<u16>) -> Self {
+    fn framed(name: &str, frame: ResizeCrop, meaning: Meaning, images: Images, labels: Vec<u16>) -> Self {
         let [mean, std] = [vec![CENTRE; frame.image[0]], vec![CENTRE; frame.image[0]]];
         let (name, image, shorter) = (name.to_owned(), frame.image, frame.shorter);
         Self { name, image, meaning, images, labels, mean, std, shorter, augmentation: Augmentation::default() }
@@ -117,8 +117,8 @@ impl Pictures {
     }
 
     /// The form that an image of any size is brought to.
-    pub fn frame(&self) -> Frame {
-        Frame { image: self.image, shorter: self.shorter }
+    pub fn frame(&self) -> ResizeCrop {
+        ResizeCrop { image: self.image, shorter: self.shorter }
     }
 
     /// The bytes of one image.

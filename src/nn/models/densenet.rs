@@ -2,7 +2,7 @@
 
 use super::OfImages;
 use crate::nn::{Conv, Net};
-use crate::ops::{conv2d, max_pool::Window};
+use crate::ops::{conv2d::Conv2dOptions, max_pool::Window};
 use crate::tape::Var;
 
 /// Channels that a layer adds.
@@ -47,7 +47,7 @@ fn stem(net: &mut Net, stem: Stem, x: Var) -> Var {
             net.batch_norm_relu("norm0", x)
         }
         Stem::Large => {
-            let options = conv2d::Options::square(2, 3);
+            let options = Conv2dOptions::square(2, 3);
             let x = net.conv2d("conv0", x, Conv { channels: STEM, kernel: [7, 7], options, bias: false });
             let x = net.batch_norm_relu("norm0", x);
             net.max_pool("pool0", x, Window { kernel: 3, stride: 2, padding: 1 })

@@ -3,7 +3,7 @@
 use super::{OfImages, conv_bn_relu};
 use crate::nn::{Conv, Net};
 use crate::ops::batch_norm::{Activation, After};
-use crate::ops::{conv2d, max_pool::Window};
+use crate::ops::{conv2d::Conv2dOptions, max_pool::Window};
 use crate::tape::Var;
 
 /// 6 n + 2 layers in three stages of 16, 32 and 64 channels, with projection shortcuts.
@@ -28,7 +28,7 @@ pub(super) fn small_images(stem: &'static str, channels: &'static [usize], block
 /// torchvision's networks for large images, by the blocks of their four stages and what a block is.
 pub(super) fn large_images(blocks: [usize; 4], block: Block) -> OfImages {
     Box::new(move |net, x, classes| {
-        let stem = Conv { channels: 64, kernel: [7, 7], options: conv2d::Options::square(2, 3), bias: false };
+        let stem = Conv { channels: 64, kernel: [7, 7], options: Conv2dOptions::square(2, 3), bias: false };
         let x = conv_bn_relu(net, "1", x, stem);
         let mut x = net.max_pool("maxpool", x, Window { kernel: 3, stride: 2, padding: 1 });
         for (stage, blocks) in blocks.into_iter().enumerate() {

@@ -87,7 +87,7 @@ impl Measure {
     }
 
     /// The larger this is, the better: the value, or its negative.
-    pub fn merit(&self, value: f64) -> f64 {
+    pub fn to_maximise(&self, value: f64) -> f64 {
         match self.better {
             Better::More => value,
             Better::Less => -value,
@@ -128,8 +128,8 @@ impl Scores {
     }
 
     /// Its value, larger where better.
-    pub fn merit(&self) -> f64 {
-        self.measure().merit(self.value())
+    pub fn to_maximise(&self) -> f64 {
+        self.measure().to_maximise(self.value())
     }
 
     /// The values by the names that they have in files: `test_accuracy` where `part` is `test`.

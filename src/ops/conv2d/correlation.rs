@@ -1,8 +1,8 @@
 //! The correlation that gives y of x and, with w flipped and its channels exchanged, dx of dy.
 
-use super::{DEPTHWISE_SHADER, Geometry, SHADER, SHARED_SHADER, SPREAD_SHADER, UNEVEN_SHADER, WIDE_SHADER};
+use super::{DEPTHWISE_SHADER, DILATED_SHADER, Geometry, SHADER, SHARED_SHADER, UNEVEN_SHADER, WIDE_SHADER};
 use crate::gpu::{Constant, Shader};
-use crate::ops::{EIGHT, Kernels, LANES};
+use crate::ops::{Kernels, LANES, WIDE_LANES};
 use crate::tape::{Dispatch, Operand, ParamId, Tape, Target, Variant, linear_grid};
 
 /// Output channels of an invocation; `O_TILE` in the shader.
@@ -18,8 +18,8 @@ pub const WIDE_CHANNELS: usize = 16;
 const GROUPS: usize = 4;
 
 /// The same two of the kernel for spread out gradients; its `O_TILE`.
-pub const SPREAD_CHANNELS: usize = 8;
-const SPREAD_GROUPS: usize = 2;
+pub const DILATED_CHANNELS: usize = 8;
+const DILATED_GROUPS: usize = 2;
 
 /// Rows and columns of the result of a workgroup of the kernel with shared tiles.
 const SHARED_ROWS: usize = 32;
@@ -37,7 +37,7 @@ pub(super) enum Wide {
     /// Rows of whole vec4, so many of which lie beside each other in the tile of an invocation.
     Even(usize),
     /// The same of gradients that are spread out.
-    Spread(usize),
+    Dilated(usize),
     /// Any others.
     Uneven,
 }
@@ -46,14 +46,14 @@ impl Wide {
     pub(super) fn shader(self) -> &'static Shader {
         match self {
             Self::Even(_) => &WIDE_SHADER,
-            Self::Spread(_) => &SPREAD_SHADER,
+            Self::Dilated(_) => &DILATED_SHADER,
             Self::Uneven => &UNEVEN_SHADER,
         }
     }
 
     fn groups_per_row(self) -> usize {
         match self {
-            Self::Even(groups) | Self::Spread(groups) => groups,
+            Self::Even(groups) | Self::Dilated(groups) => groups,
             Self::Uneven => 1,
         }
     }
@@ -169,7 +169,7 @@ impl Correlation {
         let in_row = |most: usize, row: usize| (1..=most).rev().find(|&groups| (row / 4).is_multiple_of(groups));
         match (self.stride, self.dilation) {
             ([_, 1 | 2], [_, 1]) if centred => in_row(GROUPS, out).map(Wide::Even),
-            ([_, 1], [_, 2]) if centred && out == 2 * width => in_row(SPREAD_GROUPS, width).map(Wide::Spread),
+            ([_, 1], [_, 2]) if centred && out == 2 * width => in_row(DILATED_GROUPS, width).map(Wide::Dilated),
             ([_, 1 | 2], _) => Some(Wide::Uneven),
             _ => None,
         }
@@ -181,9 +181,9 @@ impl Correlation {
         let tiles = self.wide_tiles();
         match wide {
             Wide::Even(in_row) => (self.n * oh.div_ceil(GROUPS / in_row) * (ow / 4 / in_row), tiles),
-            Wide::Spread(in_row) => (
-                self.n * h.div_ceil(SPREAD_GROUPS / in_row) * (w / 4 / in_row),
-                tiles * WIDE_CHANNELS / SPREAD_CHANNELS,
+            Wide::Dilated(in_row) => (
+                self.n * h.div_ceil(DILATED_GROUPS / in_row) * (w / 4 / in_row),
+                tiles * WIDE_CHANNELS / DILATED_CHANNELS,
             ),
             Wide::Uneven => ((self.n * oh * ow.div_ceil(4)).div_ceil(GROUPS), tiles),
         }
@@ -223,7 +223,7 @@ impl Correlation {
     /// Variants that apply, the target's usual one first.
     pub(super) fn variants(&self, target: Target) -> Vec<Variant> {
         let small = self.output[0] / self.groups < SHARED_CHANNELS;
-        let idle = self.wide().is_some_and(|wide| wide == Wide::Uneven && self.wide_grid(wide).0 < EIGHT);
+        let idle = self.wide().is_some_and(|wide| wide == Wide::Uneven && self.wide_grid(wide).0 < WIDE_LANES);
         let order = match target {
             Target::Processor if idle => [Variant::Depthwise, Variant::Registers, Variant::Wide, Variant::Shared],
             Target::Processor => [Variant::Depthwise, Variant::Wide, Variant::Registers, Variant::Shared],
@@ -242,7 +242,7 @@ impl Correlation {
     fn depthwise(&self) -> (&'static Shader, &'static str, [u32; 3]) {
         let ([c, h, w], [_, oh, ow]) = (self.input, self.output);
         let (entry, rows, columns) = match self.dilation {
-            [2, 2] if w.is_multiple_of(4) && ow == 2 * w => ("forward_spread", h, w),
+            [2, 2] if w.is_multiple_of(4) && ow == 2 * w => ("forward_dilated", h, w),
             _ if ow.is_multiple_of(4) => ("forward_quads", oh, ow),
             _ => ("forward", oh, ow),
         };
@@ -270,7 +270,7 @@ impl Correlation {
             Variant::Wide => {
                 let wide = self.wide().expect("chosen where it applies");
                 let (invocations, tiles) = self.wide_grid(wide);
-                (wide.shader(), "forward", over(linear_grid(invocations, EIGHT), tiles as u32))
+                (wide.shader(), "forward", over(linear_grid(invocations, WIDE_LANES), tiles as u32))
             }
             Variant::Shared => {
                 let tiles = (self.n * oh * ow).div_ceil(SHARED_COLUMNS);
@@ -289,12 +289,12 @@ impl Correlation {
             let packed = Operand::from(tape.buffer(&format!("{name}.{part}.packed"), 4 * floats as u64));
             let bindings = vec![weights.read(), packed.write()];
             let grid = linear_grid(invocations, LANES);
-            dispatches.push(self.kernels(shader, (1, 1)).dispatch("pack", bindings, grid).of_task(task));
+            dispatches.push(self.kernels(shader, (1, 1)).dispatch("pack", bindings, grid).of_tunable(task));
             weights = packed;
         }
         let bindings = vec![x.read(), weights.read(), y.write(), bias.read()];
         let product = self.kernels(shader, (1, 1)).dispatch(entry, bindings, grid);
-        dispatches.push(product.with_work(self.multiply_adds).of_task(task));
+        dispatches.push(product.with_work(self.multiply_adds).of_tunable(task));
         dispatches
     }
 }

@@ -21,8 +21,8 @@ pub static SHADER: Shader = shader!("conv2d");
 /// `shaders/conv2d_wide.wgsl`.
 pub static WIDE_SHADER: Shader = shader!("conv2d_wide");
 
-/// `shaders/conv2d_spread.wgsl`.
-pub static SPREAD_SHADER: Shader = shader!("conv2d_spread");
+/// `shaders/conv2d_dilated.wgsl`.
+pub static DILATED_SHADER: Shader = shader!("conv2d_dilated");
 
 /// `shaders/conv2d_uneven.wgsl`.
 pub static UNEVEN_SHADER: Shader = shader!("conv2d_uneven");
@@ -33,11 +33,11 @@ pub static SHARED_SHADER: Shader = shader!("conv2d_shared");
 /// `shaders/conv2d_depthwise.wgsl`.
 pub static DEPTHWISE_SHADER: Shader = shader!("conv2d_depthwise");
 
-pub use correlation::{O_TILE, SPREAD_CHANNELS, WIDE_CHANNELS};
+pub use correlation::{DILATED_CHANNELS, O_TILE, WIDE_CHANNELS};
 
 /// How a kernel moves over its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
+pub struct Conv2dOptions {
     /// SH and SW, at least 1.
     pub stride: [usize; 2],
     /// PAD_H and PAD_W, zeros above and below, left and right; each less than the kernel's extent.
@@ -46,14 +46,14 @@ pub struct Options {
     pub groups: usize,
 }
 
-impl Options {
+impl Conv2dOptions {
     /// One stride and one padding for both axes, and one group.
     pub fn square(stride: usize, padding: usize) -> Self {
         Self { stride: [stride; 2], padding: [padding; 2], groups: 1 }
     }
 }
 
-impl Default for Options {
+impl Default for Conv2dOptions {
     fn default() -> Self {
         Self::square(1, 0)
     }
@@ -71,7 +71,7 @@ pub struct Geometry {
     /// KH, KW.
     pub kernel: [usize; 2],
     /// Stride, padding, groups.
-    pub options: Options,
+    pub options: Conv2dOptions,
 }
 
 impl Geometry {
@@ -79,9 +79,9 @@ impl Geometry {
     ///
     /// # Panics
     /// Naming `user`, the dimension and both tensors, if they do not fit.
-    pub fn new(user: &str, x: [usize; 4], w: [usize; 4], options: Options) -> Self {
+    pub fn new(user: &str, x: [usize; 4], w: [usize; 4], options: Conv2dOptions) -> Self {
         let ([n, c, h, width], [o, c_group, kh, kw]) = (x, w);
-        let Options { stride: [sh, sw], padding: [ph, pw], groups } = options;
+        let Conv2dOptions { stride: [sh, sw], padding: [ph, pw], groups } = options;
         assert!(sh > 0 && sw > 0 && groups > 0, "{user}: strides and groups are at least 1, found {options:?}");
         assert!(ph < kh && pw < kw, "{user}: padding {ph}x{pw} must be less than the kernel's extents {kh}x{kw}");
         assert!(c % groups == 0 && o % groups == 0, "{user}: {groups} groups do not divide C {c} and O {o}");
@@ -123,7 +123,7 @@ impl Geometry {
 ///
 /// # Panics
 /// If the shapes do not fit.
-pub fn conv2d(tape: &mut Tape, name: &str, x: Var, w: ParamId, bias: Option<ParamId>, options: Options) -> Var {
+pub fn conv2d(tape: &mut Tape, name: &str, x: Var, w: ParamId, bias: Option<ParamId>, options: Conv2dOptions) -> Var {
     let weight = tape.declared(w).shape.clone();
     let dims = weight.dims().try_into().unwrap_or_else(|_| panic!("{name}: expected w [O,C,KH,KW], found {weight}"));
     let geometry = Geometry::new(name, tape.shape(x).nchw(name), dims, options);

@@ -1,11 +1,11 @@
 //! The same in f64.
 
-use super::{Geometry, Options};
+use super::{Conv2dOptions, Geometry};
 
 /// Calls `visit(y, x, w)` with the places of each product that the convolution sums.
 fn products(g: &Geometry, mut visit: impl FnMut(usize, usize, usize)) {
     let ([c, h, w], [o, oh, ow], [kh, kw]) = (g.input, g.output, g.kernel);
-    let Options { stride: [sh, sw], padding: [ph, pw], groups } = g.options;
+    let Conv2dOptions { stride: [sh, sw], padding: [ph, pw], groups } = g.options;
     let (c_group, o_group) = (c / groups, o / groups);
     for y in 0..g.n * o * oh * ow {
         let (image, out, row, column) = (y / (o * oh * ow), y / (oh * ow) % o, y / ow % oh, y % ow);

@@ -3,7 +3,7 @@
 use super::correlation::{Correlation, SHARED_COLUMNS, Wide};
 use super::{DEPTHWISE_SHADER, Geometry, SHADER, SHARED_SHADER};
 use crate::gpu::Shader;
-use crate::ops::{EIGHT, LANES};
+use crate::ops::{LANES, WIDE_LANES};
 use crate::tape::{Dispatch, Operand, ParamId, Tape, Variant, linear_grid};
 
 /// Rows and columns of taps of an invocation.
@@ -26,14 +26,14 @@ const SHARED_WORKGROUPS: usize = 512;
 const SHARED_DEPTH: usize = 8;
 
 /// Divides `all` into slices of equal length but the last, about as many as there should be: (slices, length).
-fn divide(all: usize, wanted: usize) -> (usize, usize) {
+fn cut_evenly(all: usize, wanted: usize) -> (usize, usize) {
     let length = all.div_ceil(wanted.clamp(1, all));
     (all.div_ceil(length), length)
 }
 
 /// How a variant spreads the sum: its file, how many slices there are and how long they are (rows; of the wide kernel images, of the
 /// one with shared tiles eight pixels, of the one for channels by themselves four columns), and its grid.
-fn spread(g: &Geometry, correlation: &Correlation, variant: Variant) -> (&'static Shader, (usize, usize), [u32; 3]) {
+fn slicing(g: &Geometry, correlation: &Correlation, variant: Variant) -> (&'static Shader, (usize, usize), [u32; 3]) {
     let [o, oh, ow] = g.output;
     let c_group = g.input[0] / g.options.groups;
     // Of a 1x1 kernel an invocation takes as many channels as it has taps otherwise.
@@ -47,8 +47,8 @@ fn spread(g: &Geometry, correlation: &Correlation, variant: Variant) -> (&'stati
         Variant::Wide => {
             let wide = correlation.wide().expect("chosen where it applies");
             let workgroups = match wide {
-                Wide::Uneven => correlation.wide_terms().div_ceil(EIGHT * WIDE_TERMS),
-                _ => c_group.div_ceil(EIGHT * taps),
+                Wide::Uneven => correlation.wide_terms().div_ceil(WIDE_LANES * WIDE_TERMS),
+                _ => c_group.div_ceil(WIDE_LANES * taps),
             };
             (wide.shader(), g.n, correlation.wide_tiles() * workgroups, WIDE_WORKGROUPS, 1)
         }
@@ -59,7 +59,7 @@ fn spread(g: &Geometry, correlation: &Correlation, variant: Variant) -> (&'stati
         }
         Variant::Depthwise => (&DEPTHWISE_SHADER, g.n * ow.div_ceil(4), o, INVOCATIONS, LANES),
     };
-    let slices = divide(all, invocations / per_slice);
+    let slices = cut_evenly(all, invocations / per_slice);
     (shader, slices, linear_grid(slices.0 * per_slice, lanes))
 }
 
@@ -74,14 +74,14 @@ pub(super) fn dispatches(
 ) -> [Dispatch; 2] {
     let correlation = Correlation::forward(g, false);
     let (task, variant) = tape.choose(correlation.task("dw"), correlation.variants(tape.target()));
-    let (shader, slices, grid) = spread(g, &correlation, variant);
+    let (shader, slices, grid) = slicing(g, &correlation, variant);
     let partials = Operand::from(tape.buffer(&format!("{name}.slices"), 4 * (slices.0 * g.weights()) as u64));
     let partial = correlation.kernels(shader, slices);
     let partial = partial.dispatch("weight_partial", vec![x.read(), dy.read(), partials.write()], grid);
     let bindings = vec![partials.read(), Operand::ParameterGradient(w).write()];
     let reduce = correlation.kernels(&SHADER, slices);
     let reduce = reduce.dispatch("weight_reduce", bindings, linear_grid(g.weights(), LANES));
-    [partial.with_work(g.multiply_adds()).of_task(task), reduce.of_task(task)]
+    [partial.with_work(g.multiply_adds()).of_tunable(task), reduce.of_tunable(task)]
 }
 
 /// The sum of `dy` over all pixels into the gradient of `bias`.

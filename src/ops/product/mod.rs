@@ -181,7 +181,7 @@ impl Product {
         // Where there is no bias, b stands at its binding unread.
         let bindings = vec![a.read(), b.read(), c.write(), bias.unwrap_or(b).read()];
         let kernels = self.kernels(shader, bias.is_some());
-        kernels.dispatch("product", bindings, grid).with_work(self.multiply_adds()).of_task(task)
+        kernels.dispatch("product", bindings, grid).with_work(self.multiply_adds()).of_tunable(task)
     }
 }
 

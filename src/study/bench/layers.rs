@@ -12,7 +12,7 @@ const LAYERS: [usize; 4] = [1, 10, 100, 1_000];
 const PARAMETERS: usize = 1 << 20;
 
 const COLUMNS: [&str; 7] =
-    ["optimizer", "layers", "parameters", "one rate ms", "a rate per layer ms", "ratio", "spread of the ratio"];
+    ["optimizer", "layers", "parameters", "one rate ms", "a rate per layer ms", "ratio", "least to most"];
 
 /// A row per optimiser and number of layers: medians of `runs` runs of each, taken in turn, and the ratio of each pair. Both write
 /// the layer table before each run, as training does.

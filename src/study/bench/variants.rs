@@ -6,7 +6,7 @@ use crate::data::Form;
 use crate::error::Result;
 use crate::gpu::{Call, Gpu};
 use crate::nn::{self, Model, NetOptions, Objective};
-use crate::tape::{Choices, Keep, Mode, Program, Storage, Tape, Target, TaskId, Variant};
+use crate::tape::{Keep, KernelChoices, Mode, Program, Storage, Tape, Target, TunableOpId, Variant};
 use crate::train::Config;
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,7 +83,7 @@ impl Subject {
     }
 
     /// The model on a tape with these kernels.
-    pub fn tape(&self, gpu: &Gpu, choices: Choices) -> Tape {
+    pub fn tape(&self, gpu: &Gpu, choices: KernelChoices) -> Tape {
         let tape = Tape::new(Mode::Train).with_target(Target::of(gpu.info())).with_choices(choices);
         nn::record(&*self.model, &self.form, &*self.objective, self.batch_size, tape, NetOptions::default()).tape
     }
@@ -100,11 +100,11 @@ impl Subject {
         mut observe: impl FnMut(usize, usize, &str),
     ) -> Result<Vec<Measured>> {
         let start = Instant::now();
-        let tape = self.tape(gpu, Choices::default());
+        let tape = self.tape(gpu, KernelChoices::default());
         tape.check(&gpu.limits(), self.batch_size)?;
         let storage = Storage::new(gpu, &tape)?;
-        let mut found: Vec<(TaskId, Measured)> = vec![];
-        for (id, task) in tape.tasks() {
+        let mut found: Vec<(TunableOpId, Measured)> = vec![];
+        for (id, task) in tape.tunable_ops() {
             match found.iter_mut().find(|(_, measured)| measured.task == task.name) {
                 Some((_, measured)) => measured.count += 1,
                 None => {
@@ -124,12 +124,12 @@ impl Subject {
             if done > 0 && start.elapsed() >= effort.time {
                 break;
             }
-            let variants = tape.tasks().find(|(other, _)| other == id).map(|(_, task)| task.variants.clone());
+            let variants = tape.tunable_ops().find(|(other, _)| other == id).map(|(_, task)| task.variants.clone());
             let mut variants = variants.expect("an id of this tape");
             variants.retain(|v| effort.all || v.suits(tape.target()));
             let mut programs = vec![];
             for variant in variants {
-                let only = self.tape(gpu, Choices([(measured.task.clone(), variant)].into())).only(*id);
+                let only = self.tape(gpu, KernelChoices([(measured.task.clone(), variant)].into())).only(*id);
                 let program = Program::keeping(gpu, only, &storage, Keep::Only(&[]), &mut pool)?;
                 programs.push((variant, program));
             }

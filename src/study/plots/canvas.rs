@@ -80,14 +80,14 @@ pub(super) fn fitted(words: &str, size: i32, width: i32) -> Fallible<String> {
 
 /// The pixels of a chart's frame.
 #[derive(Clone, Copy)]
-pub(super) struct Frame {
+pub(super) struct PlotArea {
     pub(super) left: i32,
     pub(super) right: i32,
     pub(super) top: i32,
     pub(super) bottom: i32,
 }
 
-impl Frame {
+impl PlotArea {
     /// Ticks and label of the x axis, and the frame itself.
     pub(super) fn draw_around(self, area: &Area<'_>, x: &Axis, x_label: &str) -> Drawn {
         let Self { left, right, top, bottom } = self;

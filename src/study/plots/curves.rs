@@ -96,7 +96,7 @@ fn draw_panel(panel: &Panel, area: &Area<'_>) -> Drawn {
     let title = fitted(&panel.title, TITLE, width - 2 * MARGIN)?;
     text(area, &title, ((left + right) / 2, MARGIN), TITLE, (HPos::Center, VPos::Top), true)?;
     let top = draw_legend(panel, area, left, right, 2 * MARGIN + TITLE)? + MARGIN / 2;
-    let frame = Frame { left, right, top, bottom: height - BELOW };
+    let frame = PlotArea { left, right, top, bottom: height - BELOW };
 
     for (v, label) in &y.ticks {
         let at = y.place(*v, frame.bottom, frame.top);

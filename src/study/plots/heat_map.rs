@@ -67,7 +67,7 @@ fn draw_heat_map(map: &HeatMap, area: &Area<'_>, top: i32, row_height: i32) -> D
     let names: Vec<_> = map.rows.iter().map(|name| fitted(name, size, 420)).collect::<Fallible<_>>()?;
     let widths: Vec<_> = names.iter().map(|name| text_width(name, size)).collect::<Fallible<_>>()?;
     let left = MARGIN + widths.into_iter().max().unwrap_or(0) + 18;
-    let frame = Frame { left, right: WIDTH - 250, top, bottom: top + map.rows.len().max(1) as i32 * row_height };
+    let frame = PlotArea { left, right: WIDTH - 250, top, bottom: top + map.rows.len().max(1) as i32 * row_height };
 
     let visible = |v: &&f64| **v > 0.0 && placeable(**v);
     let mut columns: Vec<usize> = (0..map.x.len()).filter(|&j| placeable(map.x[j])).collect();
@@ -100,8 +100,8 @@ fn draw_heat_map(map: &HeatMap, area: &Area<'_>, top: i32, row_height: i32) -> D
 }
 
 /// The colours from the lowest value at the bottom to the highest, right of `beside`.
-fn draw_colour_bar(area: &Area<'_>, beside: Frame, scale: &Axis, label: &str) -> Drawn {
-    let Frame { top, bottom, .. } = beside;
+fn draw_colour_bar(area: &Area<'_>, beside: PlotArea, scale: &Axis, label: &str) -> Drawn {
+    let PlotArea { top, bottom, .. } = beside;
     let (left, right) = (beside.right + 40, beside.right + 80);
     for y in top..bottom {
         let colour = viridis(f64::from(bottom - y) / f64::from(bottom - top));

@@ -26,7 +26,7 @@ use crate::data::{DataSet, Form, Meaning};
 use crate::error::{Error, Result};
 use crate::nn::objective::{Objective, objective_for};
 use crate::nn::{self, NetOptions};
-use crate::tape::Choices;
+use crate::tape::KernelChoices;
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -66,8 +66,8 @@ pub struct Config {
     pub curriculum: CurriculumOptions,
     /// Kernels other than the usual ones, as `lerac tune` found them; a part of the options, since they add in another order.
     #[cfg_attr(feature = "cli", arg(skip))]
-    #[serde(skip_serializing_if = "Choices::is_empty")]
-    pub kernels: Choices,
+    #[serde(skip_serializing_if = "KernelChoices::is_empty")]
+    pub kernels: KernelChoices,
 }
 
 /// A whole number of the command line; the fault says what is expected, also of a negative number or one of too many digits.

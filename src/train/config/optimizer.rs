@@ -3,7 +3,7 @@
 #[cfg(feature = "cli")]
 use super::whole;
 use super::{check_whole, require};
-use crate::curriculum::{self, DuringCurriculum, Plateau, Schedule, Shape};
+use crate::curriculum::{self, DuringCurriculum, Plateau, Schedule, ScheduleShape};
 use crate::error::{Error, Result};
 use crate::optim::{Rule, Settings};
 use serde::{Deserialize, Serialize};
@@ -218,10 +218,10 @@ impl OptimizerOptions {
     pub fn schedule(&self, epochs: u64, during_curriculum: DuringCurriculum) -> Result<Schedule> {
         self.check()?;
         let shape = match self.schedule {
-            ScheduleKind::Constant => Shape::Constant,
-            ScheduleKind::Step => Shape::Step { milestones: self.milestones.clone(), gamma: self.gamma },
-            ScheduleKind::Cosine => Shape::Cosine { epochs: epochs as f64, floor: self.final_rate / self.eta },
-            ScheduleKind::Plateau => Shape::Plateau(Plateau::new(self.gamma, self.patience, self.final_rate)),
+            ScheduleKind::Constant => ScheduleShape::Constant,
+            ScheduleKind::Step => ScheduleShape::Step { milestones: self.milestones.clone(), gamma: self.gamma },
+            ScheduleKind::Cosine => ScheduleShape::Cosine { epochs: epochs as f64, floor: self.final_rate / self.eta },
+            ScheduleKind::Plateau => ScheduleShape::Plateau(Plateau::new(self.gamma, self.patience, self.final_rate)),
         };
         Ok(Schedule { eta: self.eta, shape, warmup_epochs: self.warmup_epochs, during_curriculum })
     }

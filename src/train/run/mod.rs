@@ -10,7 +10,7 @@ use crate::gpu::{Gpu, block_on};
 use crate::nn::objective::Scores;
 use crate::ops::sums::Totals;
 use crate::train::evaluation::{Answers, evaluate, load_weights, read_test_set};
-use crate::train::task::{Division, Task};
+use crate::train::task::{Task, TrainValidation};
 use crate::train::{
     BestEpoch, Checkpoint, EpochRecord, EpochTotals, IntervalRecord, NoiseRecord, Observer, Outcome, Session, Snapshot,
     Summary,
@@ -21,7 +21,7 @@ pub(crate) struct Training<'t> {
     pub(crate) session: Session,
     pub(crate) loader: Loader,
     task: &'t Task,
-    division: Division,
+    parts: TrainValidation,
     /// In all epochs.
     pub(crate) steps: u64,
     /// Whether an epoch's steps are done and its validation is not.
@@ -57,8 +57,8 @@ impl Clock {
 pub(crate) fn begin<'t>(gpu: &Gpu, task: &'t Task) -> Result<Training<'t>> {
     let config = &task.config;
     let fingerprint = task.data.fingerprint();
-    let division = task.divide()?;
-    let steps_per_epoch = (division.train.len() / config.training.batch_size) as u64;
+    let parts = task.train_validation_split()?;
+    let steps_per_epoch = (parts.train.len() / config.training.batch_size) as u64;
     if steps_per_epoch.saturating_mul(config.training.epochs) > i32::MAX as u64 {
         let message =
             format!("{} epochs of {steps_per_epoch} steps are more than 2147483647 steps", config.training.epochs);
@@ -67,9 +67,9 @@ pub(crate) fn begin<'t>(gpu: &Gpu, task: &'t Task) -> Result<Training<'t>> {
     let session = task.session(gpu, steps_per_epoch)?;
     Ok(Training {
         session,
-        loader: loader(task, &division, 0),
+        loader: loader(task, &parts, 0),
         task,
-        division,
+        parts,
         steps: steps_per_epoch * config.training.epochs,
         epoch_open: false,
         best: None,
@@ -81,9 +81,9 @@ pub(crate) fn begin<'t>(gpu: &Gpu, task: &'t Task) -> Result<Training<'t>> {
 }
 
 /// The training batches from the one after the first `step` on.
-fn loader(task: &Task, division: &Division, step: u64) -> Loader {
+fn loader(task: &Task, parts: &TrainValidation, step: u64) -> Loader {
     let (data, config) = (task.data.train.clone(), &task.config);
-    Loader::training(data, division.train.clone(), config.training.batch_size, config.training.seed, step)
+    Loader::training(data, parts.train.clone(), config.training.batch_size, config.training.seed, step)
 }
 
 /// Trains as a task says and reads the test set once.
@@ -222,7 +222,7 @@ impl Training<'_> {
         let batches: Vec<_> =
             self.batches_of_epoch(config.training.epochs + step).take(config.training.snr_batches as usize).collect();
         if batches.len() < 2 {
-            let (examples, size) = (self.division.train.len(), config.training.batch_size);
+            let (examples, size) = (self.parts.train.len(), config.training.batch_size);
             let message = format!("{examples} training examples make no two batches of {size}");
             return Err(Error::setting("snr_every", message));
         }
@@ -259,10 +259,10 @@ impl Training<'_> {
     async fn end_epoch(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let Time { step, steps_per_epoch } = self.session.time();
         let epoch = step / steps_per_epoch;
-        let validation = match self.division.validation.is_empty() {
+        let validation = match self.parts.validation.is_empty() {
             true => None,
             false => {
-                let part = (self.task.data.train.clone(), self.division.validation.clone());
+                let part = (self.task.data.train.clone(), self.parts.validation.clone());
                 let batch_size = self.task.config.training.batch_size;
                 let totals = evaluate(&self.session, "validation", part, batch_size, observer).await?;
                 Some(self.session.scores(&totals))
@@ -271,9 +271,9 @@ impl Training<'_> {
         let record = EpochRecord { epoch, step, training: self.take_epoch_scores(), validation };
         observer.epoch(&record)?;
         if let Some(found) = record.validation {
-            self.session.observe_epoch(found.merit());
-            let best = self.best.as_ref().map(|(best, _)| found.measure().merit(best.score));
-            if best.is_none_or(|best| found.merit() > best) {
+            self.session.observe_epoch(found.to_maximise());
+            let best = self.best.as_ref().map(|(best, _)| found.measure().to_maximise(best.score));
+            if best.is_none_or(|best| found.to_maximise() > best) {
                 let best = BestEpoch { epoch, step, score: found.value() };
                 self.best = Some((best, self.session.snapshot_async().await?));
             }
@@ -334,7 +334,7 @@ impl Training<'_> {
     fn batches_of_epoch(&self, epoch: u64) -> impl Iterator<Item = Result<Batch>> + use<'_> {
         let config = &self.task.config;
         let draw = Draw { seed: config.training.seed, epoch };
-        Batch::of_epoch(&*self.task.data.train, &self.division.train, config.training.batch_size, draw)
+        Batch::of_epoch(&*self.task.data.train, &self.parts.train, config.training.batch_size, draw)
     }
 
     /// The sums of an interval, or what broke, found by replaying the step whose loss was not finite.

@@ -67,7 +67,7 @@ impl Training<'_> {
         self.totals = state.totals.clone();
         self.seconds = state.seconds;
         self.clock = Clock::from(state.interval_seconds);
-        self.loader = loader(self.task, &self.division, state.step);
+        self.loader = loader(self.task, &self.parts, state.step);
         if !self.epoch_open && state.step.is_multiple_of(self.session.time().steps_per_epoch) {
             self.stop_early();
         }

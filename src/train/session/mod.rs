@@ -18,7 +18,7 @@ use crate::nn::{self, Model, NetOptions, Objective, Recorded};
 use crate::ops::sums::{SUMS, Totals};
 use crate::optim::{Optimizer, Settings, Update};
 use crate::tape::{
-    CONTROLS, Choices, Controls, Dispatch, Keep, Mode, Operand, Plan, Program, Storage, Tape, Target, Var,
+    CONTROLS, Controls, Dispatch, Keep, KernelChoices, Mode, Operand, Plan, Program, Storage, Tape, Target, Var,
 };
 use std::sync::Arc;
 
@@ -102,7 +102,7 @@ pub struct SessionOptions<'a> {
     /// alpha of mixup, where the net mixes.
     pub mixup: Option<f64>,
     /// Kernels other than the usual ones.
-    pub kernels: &'a Choices,
+    pub kernels: &'a KernelChoices,
 }
 
 impl SessionOptions<'_> {
@@ -258,9 +258,9 @@ impl Session {
         curriculum::rates(self.curriculum.as_ref(), &self.schedule, self.time, self.layers.len())
     }
 
-    /// An epoch has ended with this merit on the validation examples, on which the rates of a plateau depend.
-    pub(in crate::train) fn observe_epoch(&mut self, merit: f64) {
-        self.schedule.observe_epoch(self.time, self.curriculum.grows_until(), merit);
+    /// An epoch has ended with this score on the validation examples, on which the rates of a plateau depend.
+    pub(in crate::train) fn observe_epoch(&mut self, score: f64) {
+        self.schedule.observe_epoch(self.time, self.curriculum.grows_until(), score);
     }
 
     /// What a plateau has seen so far.

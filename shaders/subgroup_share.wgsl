@@ -2,8 +2,8 @@
 // defines. All eight call these at once and with the same numbers, but for `lane`, which is their place in the workgroup, and so in the
 // subgroup: drivers that compute on the processor fill subgroups in that order.
 // The form of every device: each invocation loads what it asks for.
-struct Eight { first: u32, step: u32 }
+struct Share { first: u32, step: u32 }
 
-fn eight(first: u32, step: u32, lane: u32) -> Eight { return Eight(first, step); }
+fn share(first: u32, step: u32, lane: u32) -> Share { return Share(first, step); }
 
-fn one_of(e: Eight, i: u32) -> vec4<f32> { return shared_quad(e.first + i * e.step); }
+fn shared_item(e: Share, i: u32) -> vec4<f32> { return shared_quad(e.first + i * e.step); }

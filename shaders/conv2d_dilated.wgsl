@@ -71,10 +71,10 @@ fn add_group(
 struct Sums { a: mat4x4<f32>, b: mat4x4<f32> }
 
 // What a channel's taps see of x, and a row of its taps each for eight output channels.
-struct Channel { here: Pair, beside: Pair, below: Pair, beyond: Pair, e0: Eight, e1: Eight, e2: Eight }
+struct Channel { here: Pair, beside: Pair, below: Pair, beyond: Pair, e0: Share, e1: Share, e2: Share }
 
 fn add(s: Sums, v: Channel, i: u32) -> Sums {
-    let w = mat3x4(one_of(v.e0, i), one_of(v.e1, i), one_of(v.e2, i));
+    let w = mat3x4(shared_item(v.e0, i), shared_item(v.e1, i), shared_item(v.e2, i));
     return Sums(
         add_group(s.a, v.here.a, v.beside.a, v.below.a, v.beyond.a, w),
         add_group(s.b, v.here.b, v.beside.b, v.below.b, v.beyond.b, w),
@@ -82,10 +82,10 @@ fn add(s: Sums, v: Channel, i: u32) -> Sums {
 }
 
 // The same of the three channels of a 1x1 kernel's term: even rows and columns alone see something.
-struct Term { c0: Pair, c1: Pair, c2: Pair, weights: Eight }
+struct Term { c0: Pair, c1: Pair, c2: Pair, weights: Share }
 
 fn add_term(s: Sums, v: Term, i: u32) -> Sums {
-    let w = one_of(v.weights, i).xyz;
+    let w = shared_item(v.weights, i).xyz;
     var more = s;
     more.a[0] += mat3x4(v.c0.a, v.c1.a, v.c2.a) * w;
     more.b[0] += mat3x4(v.c0.b, v.c1.b, v.c2.b) * w;
@@ -160,7 +160,7 @@ fn forward(
                 pair(plane_of(first, 3u * term), at.h, at.w4),
                 pair(plane_of(first, 3u * term + 1u), at.h, at.w4),
                 pair(plane_of(first, 3u * term + 2u), at.h, at.w4),
-                eight(tile + term * PACKED, 1u, lane),
+                share(tile + term * PACKED, 1u, lane),
             );
             s0 = add_term(s0, v, 0u);
             s1 = add_term(s1, v, 1u);
@@ -182,9 +182,9 @@ fn forward(
                 right(plane, at.h, at.w4, here),
                 below,
                 right(plane, at.h + 1u, at.w4, below),
-                eight(rows, 1u, lane),
-                eight(rows + PACKED, 1u, lane),
-                eight(rows + 2u * PACKED, 1u, lane),
+                share(rows, 1u, lane),
+                share(rows + PACKED, 1u, lane),
+                share(rows + 2u * PACKED, 1u, lane),
             );
             s0 = add(s0, v, 0u);
             s1 = add(s1, v, 1u);
