@@ -10,7 +10,7 @@ use crate::nn;
 use crate::records::csv_below;
 use crate::study::bench::{self, Cell, Effort, Peaks, Report, Subject};
 use crate::study::plots::{self, Panel, Series};
-use crate::train::{Config, whole};
+use crate::train::{Config, whole_number};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -60,10 +60,10 @@ pub(super) struct BenchArgs {
     #[arg(long)]
     cache: Option<PathBuf>,
     /// Examples per step
-    #[arg(long, default_value_t = 64, value_parser = whole::<usize>)]
+    #[arg(long, default_value_t = 64, value_parser = whole_number::<usize>)]
     batch_size: usize,
     /// Timed runs, of which the median counts
-    #[arg(long, default_value_t = 7, value_parser = whole::<usize>)]
+    #[arg(long, default_value_t = 7, value_parser = whole_number::<usize>)]
     runs: usize,
     /// Print JSON
     #[arg(long)]
@@ -165,7 +165,8 @@ fn write_csv(path: &Path, report: &Report) -> Result<()> {
     write_shared(path, &csv_below(&report.columns, rows))
 }
 
-/// Draws the speed of each record that multiplies over its multiply-adds per byte, under the device's two roofs.
+/// Draws the speed of each record that multiplies over its multiply-adds per byte, under the
+/// device's two roofs.
 fn roofline(path: &Path, title: &str, report: &Report, peaks: &Peaks) -> Result<()> {
     let column = |name: &str| report.columns.iter().position(|&column| column == name).expect("a column of ops");
     let (direction, gflops, gbytes) = (column("direction"), column("GFLOP/s"), column("GB/s"));

@@ -4,7 +4,7 @@ use super::grid::Grid;
 use super::recipes;
 use crate::error::{Error, Result};
 use crate::files::text;
-use crate::train::{Config, OptionsFile, option_of};
+use crate::train::{Config, OptionsFile, option_name};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use serde::{Serialize, de::DeserializeOwned};
@@ -41,8 +41,8 @@ impl Source {
 }
 
 impl Config {
-    /// The options in the bytes of a file for `--config`, and in its `[grid]`; `path` is for messages. Beyond 128 KiB it
-    /// takes up to 256 times their memory.
+    /// The options in the bytes of a file for `--config`, and in its `[grid]`; `path` is for
+    /// messages. Beyond 128 KiB it takes up to 256 times their memory.
     ///
     /// # Errors
     /// [`Error::Format`] with the place of what is no option, or no value of one.
@@ -69,7 +69,7 @@ impl ConfigArgs {
         self.options.check_storable()?;
         let mut given = table_of(&self.options);
         for (section, values) in &mut given {
-            keep_given(values, matches, |key| option_of(section, key).to_owned())?;
+            keep_given(values, matches, |key| option_name(section, key).to_owned())?;
         }
         let files = self.sources()?;
         let files = files.iter().map(|file| file.parsed()?.options()).collect::<Result<_>>()?;

@@ -4,7 +4,7 @@ use super::{ConfigArgs, DeviceArgs, print};
 use crate::data::{Batch, Source};
 use crate::error::{Error, Result};
 use crate::nn::objective::Prediction;
-use crate::train::{Task, trained, whole};
+use crate::train::{Task, trained, whole_number};
 use clap::{ArgMatches, Args};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub(super) struct PredictArgs {
     #[arg(required = true)]
     images: Vec<PathBuf>,
     /// Classes to name for each image [default: 5]
-    #[arg(long, value_parser = whole::<usize>)]
+    #[arg(long, value_parser = whole_number::<usize>)]
     top: Option<usize>,
     /// Print a JSON line per image
     #[arg(long)]

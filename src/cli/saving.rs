@@ -4,7 +4,7 @@ use super::say;
 use crate::cores::spawn;
 use crate::error::{Error, Result};
 use crate::records::Saving;
-use crate::train::whole;
+use crate::train::whole_number;
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -16,10 +16,12 @@ use std::time::Duration;
 /// The exit code after an interrupt, as a shell gives it.
 pub(super) const INTERRUPTED: u8 = 130;
 
-/// Signals within this time are one: who passes an interrupt on to a process and to its group sends two.
+/// Signals within this time are one: who passes an interrupt on to a process and to its group sends
+/// two.
 const ONE_INTERRUPT: Duration = Duration::from_millis(500);
 
-/// Time between two looks at whether a signal came. Waiting for signals themselves is possible on Unix only.
+/// Time between two looks at whether a signal came. Waiting for signals themselves is possible on
+/// Unix only.
 const POLL: Duration = Duration::from_millis(50);
 
 /// What ends a run: Ctrl-C, and a request to terminate; on Windows also Ctrl-Break.
@@ -35,9 +37,9 @@ const SIGBREAK: i32 = 21;
 /// Options of checkpoints.
 #[derive(Debug, Args)]
 pub(super) struct SavingArgs {
-    /// Steps between checkpoints, from which an ended run goes on; another is taken behind the last step, before the test set is read.
-    /// 0 for none but that of an interrupted run
-    #[arg(long, default_value_t = 1000, value_parser = whole::<u64>, help_heading = "Checkpoints")]
+    /// Steps between checkpoints, from which an ended run goes on; another is taken behind the last
+    /// step, before the test set is read. 0 for none but that of an interrupted run
+    #[arg(long, default_value_t = 1000, value_parser = whole_number::<u64>, help_heading = "Checkpoints")]
     checkpoint_every: u64,
     /// Checkpoints that are kept
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Checkpoints")]
@@ -45,11 +47,12 @@ pub(super) struct SavingArgs {
 }
 
 impl SavingArgs {
-    /// The settings. A first interrupt, or a request to terminate, ends the run; a second one ends the program. A hang-up does what the
-    /// system, or nohup, says.
+    /// The settings. A first interrupt, or a request to terminate, ends the run; a second one ends
+    /// the program. A hang-up does what the system, or nohup, says.
     ///
     /// # Errors
-    /// [`Error::Option`] where the system refuses to handle a signal; [`Error::Failed`] where it grants no thread that waits for one.
+    /// [`Error::Option`] where the system refuses to handle a signal; [`Error::Failed`] where it
+    /// grants no thread that waits for one.
     pub(super) fn start(&self) -> Result<Saving> {
         let [signalled, stop, armed] = [(); 3].map(|()| Arc::new(AtomicBool::new(false)));
         let bind = |&signal: &i32| {
@@ -64,7 +67,8 @@ impl SavingArgs {
             while !signalled.load(Ordering::Relaxed) {
                 thread::sleep(POLL);
             }
-            // On a thread of its own, since standard error may block; where there is none, nothing is said.
+            // On a thread of its own, since standard error may block; where there is none, nothing
+            // is said.
             drop(spawn("interrupt's note", || {
                 say(
                     "note: interrupted; the current step or the end of the run is finished and saved. A second interrupt ends at once",

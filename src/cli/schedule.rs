@@ -8,7 +8,7 @@ use crate::files::write_shared_by;
 use crate::nn;
 use crate::study::plots::{self, HeatMap};
 use crate::tape::{Mode, Tape};
-use crate::train::{Config, Method, ScheduleKind, whole};
+use crate::train::{Config, Method, ScheduleKind, whole_number};
 use clap::{ArgMatches, Args};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ pub(super) struct ScheduleArgs {
     #[command(flatten)]
     config: ConfigArgs,
     /// Steps in an epoch
-    #[arg(long, default_value_t = 100, value_parser = whole::<u64>)]
+    #[arg(long, default_value_t = 100, value_parser = whole_number::<u64>)]
     steps_per_epoch: u64,
     /// Write every step's rates here, as step,epoch,depth,layer,learning_rate
     #[arg(long)]

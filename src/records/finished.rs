@@ -4,7 +4,7 @@ use super::tables::{self, LayerRow, MetricsRow, NoiseRow, PartRow, PredictionRow
 use crate::error::{Error, Result};
 use crate::files::text;
 use crate::nn::objective::{Answer, Measure};
-use crate::train::{Config, Summary, option_of};
+use crate::train::{Config, Summary, option_name};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -23,7 +23,8 @@ pub struct Finished {
     pub summary: Summary,
     /// The directory that it was read from.
     pub dir: PathBuf,
-    /// (epoch, mean training loss) of each interval, short ones taken together with those before them.
+    /// (epoch, mean training loss) of each interval, short ones taken together with those before
+    /// them.
     pub train_loss: Vec<(f64, f64)>,
     /// (epoch, first measure over training examples), likewise.
     pub train_score: Vec<(f64, f64)>,
@@ -70,11 +71,12 @@ fn histories(rows: Vec<LayerRow>, noise: Vec<NoiseRow>) -> Vec<LayerHistory> {
 }
 
 impl Finished {
-    /// Reads the run in `dir` if it is finished, and was made by `config` from examples of the fingerprint `data` where that is
-    /// given.
+    /// Reads the run in `dir` if it is finished, and was made by `config` from examples of the
+    /// fingerprint `data` where that is given.
     ///
     /// # Errors
-    /// [`Error::Io`] and [`Error::Format`] for files that cannot be read; [`Error::Option`] where another run lies there.
+    /// [`Error::Io`] and [`Error::Format`] for files that cannot be read; [`Error::Option`] where
+    /// another run lies there.
     pub fn load(dir: &Path, arm: &str, config: &Config, data: Option<u32>) -> Result<Option<Self>> {
         let finished = Self::load_from(dir, arm, config, |path| fs::read(path))?;
         match (finished.as_ref().and_then(|run| run.summary.data_crc32), data) {
@@ -86,7 +88,8 @@ impl Finished {
         }
     }
 
-    /// The same from files that `read` knows. Beyond 128 KiB it takes up to 64 times the memory of each table.
+    /// The same from files that `read` knows. Beyond 128 KiB it takes up to 64 times the memory of
+    /// each table.
     ///
     /// # Errors
     /// As [`Finished::load`].
@@ -224,9 +227,10 @@ fn error(row: &PredictionRow) -> Option<f64> {
     Some((predicted - number(&row.label)?).abs())
 }
 
-/// Whether each class was predicted right, from `predictions.csv`, which has a row for each test example, since other runs' are paired with
-/// them. Where the first measure is an accuracy or a mean absolute error, the rows must come to what the summary says: exactly in how
-/// many are right, up to the rounding of single errors in how far numbers are off.
+/// Whether each class was predicted right, from `predictions.csv`, which has a row for each test
+/// example, since other runs' are paired with them. Where the first measure is an accuracy or a
+/// mean absolute error, the rows must come to what the summary says: exactly in how many are right,
+/// up to the rounding of single errors in how far numbers are off.
 fn predictions((path, bytes): (PathBuf, Vec<u8>), summary: &Summary) -> Result<Vec<bool>> {
     let rows: Vec<PredictionRow> = tables::rows(&path, &bytes)?;
     let bad = |message: String| Error::format(&path, bytes.len() as u64, format!("{message}; {REMEDY}"));
@@ -251,7 +255,8 @@ fn predictions((path, bytes): (PathBuf, Vec<u8>), summary: &Summary) -> Result<V
     Err(bad(format!("the {name} of the {examples} examples is {found} here, {expected} in summary.json")))
 }
 
-/// Whether a run in `dir` that was made by `there` is the one that `here` makes, wherever its data may lie.
+/// Whether a run in `dir` that was made by `there` is the one that `here` makes, wherever its data
+/// may lie.
 ///
 /// # Errors
 /// [`Error::Option`] with every option that differs, and `remedy`.
@@ -275,13 +280,13 @@ fn difference(there: &Config, here: &Config) -> String {
     parts.join("; ")
 }
 
-/// All options without their sections, and the kernels. As JSON, since a checkpoint may hold numbers
-/// that have no TOML form.
+/// All options without their sections, and the kernels. As JSON, since a checkpoint may hold
+/// numbers that have no TOML form.
 fn by_option(config: &Config) -> BTreeMap<String, Value> {
     let Ok(Value::Object(sections)) = serde_json::to_value(config) else { return BTreeMap::new() };
     let entries = sections.into_iter().flat_map(|(section, values)| {
         let Value::Object(values) = values else { unreachable!("sections are tables") };
-        values.into_iter().map(move |(key, value)| (option_of(&section, &key).to_owned(), value)).collect::<Vec<_>>()
+        values.into_iter().map(move |(key, value)| (option_name(&section, &key).to_owned(), value)).collect::<Vec<_>>()
     });
     entries.collect()
 }

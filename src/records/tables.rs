@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::nn::objective::{Answer, Measure, Scores};
-use crate::train::Written;
+use crate::train::TableChecksum;
 use serde::de::DeserializeOwned;
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,8 @@ fn is_measure(value: f64) -> bool {
     value >= 0.0 && value.is_finite()
 }
 
-/// A row of `metrics.csv`: of an interval, or of an epoch. Its columns are named by the measures' keys.
+/// A row of `metrics.csv`: of an interval, or of an epoch. Its columns are named by the measures'
+/// keys.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct MetricsRow {
     pub(crate) kind: String,
@@ -68,8 +69,9 @@ impl MetricsRow {
         [fixed, of_part("train"), of_part("validation")].concat()
     }
 
-    /// All rows of a table's bytes; `path` is for messages. Columns of other names are passed over. From the second on, measures
-    /// may lack a column, as in tables of before they were written: they, and those after them, have no values.
+    /// All rows of a table's bytes; `path` is for messages. Columns of other names are passed over.
+    /// From the second on, measures may lack a column, as in tables of before they were written:
+    /// they, and those after them, have no values.
     ///
     /// # Errors
     /// [`Error::Format`] with the place of a row that is none.
@@ -146,8 +148,9 @@ pub(crate) fn offset_of_row(bytes: &[u8], place: usize) -> u64 {
 /// (epoch, value) at every point of a curve.
 pub(crate) type Curve = Vec<(f64, f64)>;
 
-/// Training loss and score over the intervals among `rows`. One that the end of an epoch has cut to less than half is taken together with
-/// the one before it: the mean over so few examples would stick out.
+/// Training loss and score over the intervals among `rows`. One that the end of an epoch has cut to
+/// less than half is taken together with the one before it: the mean over so few examples would
+/// stick out.
 pub(crate) fn training_curves(rows: &[MetricsRow]) -> (Curve, Curve) {
     struct Point {
         steps: f64,
@@ -192,7 +195,8 @@ pub(crate) struct LayerRow {
 }
 
 impl LayerRow {
-    /// Whether a run may have written it. A norm beyond f32 is infinite, the quotient of two such is no number.
+    /// Whether a run may have written it. A norm beyond f32 is infinite, the quotient of two such
+    /// is no number.
     pub(crate) fn is_sound(&self) -> bool {
         let Self { gradient_norm, update_norm, weight_norm, .. } = *self;
         let without_bounds = update_norm.is_infinite() && weight_norm.is_infinite();
@@ -278,7 +282,7 @@ impl Table {
     }
 
     /// The table as it was at a checkpoint, to be written further.
-    pub(crate) fn cut(path: PathBuf, Written { bytes, crc32 }: Written) -> Result<Self> {
+    pub(crate) fn cut(path: PathBuf, TableChecksum { bytes, crc32 }: TableChecksum) -> Result<Self> {
         let mut file = OpenOptions::new().read(true).write(true).open(&path).map_err(Error::io(&path, "open"))?;
         let mut there = vec![];
         (&mut file).take(bytes).read_to_end(&mut there).map_err(Error::io(&path, "read"))?;
@@ -323,10 +327,10 @@ impl Table {
     }
 
     /// Puts all rows on the disk.
-    pub(crate) fn sync(&self) -> Result<Written> {
+    pub(crate) fn sync(&self) -> Result<TableChecksum> {
         let Summed { file, bytes, crc32 } = self.rows.get_ref();
         file.sync_all().map_err(Error::io(&self.path, "write"))?;
-        Ok(Written { bytes: *bytes, crc32: crc32.clone().finalize() })
+        Ok(TableChecksum { bytes: *bytes, crc32: crc32.clone().finalize() })
     }
 }
 

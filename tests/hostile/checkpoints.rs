@@ -5,7 +5,7 @@ use lerac::curriculum::{DuringCurriculum, PlateauState};
 use lerac::error::{Error, Result};
 use lerac::ops::sums::Totals;
 use lerac::tape::{KernelChoices, Variant};
-use lerac::train::{BestEpoch, Checkpoint, Config, EpochTotals, Method, RunState, Tensor, Written};
+use lerac::train::{BestEpoch, Checkpoint, Config, EpochTotals, Method, RunState, Tensor, TableChecksum};
 use safetensors::tensor::Metadata;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -72,8 +72,8 @@ pub fn checkpoint(best: bool) -> Checkpoint {
         seconds: 1.25,
         interval_seconds: 1e-3,
         tables: BTreeMap::from([
-            ("metrics.csv".into(), Written { bytes: 100, crc32: 7 }),
-            ("layers.csv".into(), Written { bytes: 200, crc32: u32::MAX }),
+            ("metrics.csv".into(), TableChecksum { bytes: 100, crc32: 7 }),
+            ("layers.csv".into(), TableChecksum { bytes: 200, crc32: u32::MAX }),
         ]),
     };
     Checkpoint { state, tensors }

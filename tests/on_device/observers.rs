@@ -5,7 +5,7 @@ use crate::training::{Silent, config, data, run};
 use lerac::curriculum::Layer;
 use lerac::error::{Error, Result};
 use lerac::gpu::Gpu;
-use lerac::train::{Checkpoint, EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, SessionPlan, Written};
+use lerac::train::{Checkpoint, EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, SessionPlan, TableChecksum};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -85,7 +85,7 @@ impl Observer for Noting {
     fn checkpoint(&mut self, checkpoint: &mut Checkpoint) -> Result<()> {
         self.write(format!("checkpoint {}", checkpoint.state.step));
         self.noted_before = checkpoint.state.tables.keys().cloned().collect();
-        checkpoint.state.tables.insert(self.name.to_owned(), Written { bytes: 1, crc32: 2 });
+        checkpoint.state.tables.insert(self.name.to_owned(), TableChecksum { bytes: 1, crc32: 2 });
         Ok(())
     }
 

@@ -2,14 +2,15 @@
 
 use super::{Clock, Training, loader};
 use crate::error::{Error, Result};
-use crate::train::checkpoint::OTHER_OPTIONS;
+use crate::train::checkpoint::OPTIONS_HINT;
 use crate::train::{Checkpoint, RunState};
 
 impl Training<'_> {
     /// All of the run after the latest step, of whose interval `interval_seconds` have passed.
     ///
     /// # Errors
-    /// As [`Self::take_totals`] where a loss was not finite: no checkpoint of such a run is worth keeping.
+    /// As [`Self::take_totals`] where a loss was not finite: no checkpoint of such a run is worth
+    /// keeping.
     pub(super) async fn checkpoint(&mut self, interval_seconds: f64) -> Result<Checkpoint> {
         let sums = self.session.peek_totals().await?;
         if sums.halted != 0 {
@@ -49,7 +50,7 @@ impl Training<'_> {
         }
         if state.step > self.steps {
             let message = format!(
-                "the checkpoint is of step {}, and {} epochs have {}; {OTHER_OPTIONS}",
+                "the checkpoint is of step {}, and {} epochs have {}; {OPTIONS_HINT}",
                 state.step, self.task.config.training.epochs, self.steps
             );
             return Err(Error::setting("resume", message));

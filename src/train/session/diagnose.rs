@@ -1,6 +1,6 @@
 //! What gradients say: their noise, and where a loss that is not finite comes from.
 
-use super::{CALMER, Session};
+use super::{STABILITY_HINT, Session};
 use crate::curriculum::Layer;
 use crate::data::Batch;
 use crate::error::{Error, Result};
@@ -16,12 +16,14 @@ impl Session {
         self.optimizer.layer_norms_async(&self.gpu).await
     }
 
-    /// Each layer's gradient signal-to-noise ratio: |mean|^2 / variance over the gradients of `batches`, two at least, at the weights of
-    /// now, with the layer's parameters taken together. Neither weights nor running statistics nor sums change. All batches have the
-    /// dropout masks of the next step: the noise is that of the examples alone.
+    /// Each layer's gradient signal-to-noise ratio: |mean|^2 / variance over the gradients of
+    /// `batches`, two at least, at the weights of now, with the layer's parameters taken together.
+    /// Neither weights nor running statistics nor sums change. All batches have the dropout masks
+    /// of the next step: the noise is that of the examples alone.
     ///
     /// # Errors
-    /// [`Error::Device`] where the device fails; [`Error::NonFinite`] where a gradient is not finite.
+    /// [`Error::Device`] where the device fails; [`Error::NonFinite`] where a gradient is not
+    /// finite.
     pub async fn signal_to_noise_async(&mut self, batches: impl Iterator<Item = Result<Batch>>) -> Result<Vec<f64>> {
         let (storage, gpu) = (&self.storage, &self.gpu);
         let kept = storage.state.read_all_async(gpu, &storage.state_layout).await?;
@@ -54,7 +56,7 @@ impl Session {
                 true if variance > 0.0 => Ok(signal / variance),
                 true => Ok(0.0),
                 false => Err(Error::NonFinite(format!(
-                    "{}: a gradient after step {} is not finite, and so has no signal-to-noise ratio. Try {CALMER}",
+                    "{}: a gradient after step {} is not finite, and so has no signal-to-noise ratio. Try {STABILITY_HINT}",
                     layer.name, self.time.step
                 ))),
             }
@@ -62,8 +64,8 @@ impl Session {
         signals.iter().zip(&squares).zip(&self.layers).map(ratio).collect()
     }
 
-    /// Explains a loss that was not finite: goes back to the step and replays it on `batch` with the parameters, which have not changed
-    /// since.
+    /// Explains a loss that was not finite: goes back to the step and replays it on `batch` with
+    /// the parameters, which have not changed since.
     ///
     /// # Errors
     /// [`Error::Device`] where the device fails.
@@ -85,7 +87,7 @@ impl Session {
         };
         Ok(Error::NonFinite(format!(
             "the loss is not finite at step {step}: {place}. Training has stopped before this step's update; \
-             try {CALMER}"
+             try {STABILITY_HINT}"
         )))
     }
 }

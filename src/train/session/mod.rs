@@ -22,7 +22,8 @@ use crate::tape::{
 };
 use std::sync::Arc;
 
-/// The bytes that a session takes on the device, but for the tables and sums of its update, which are about a fifteenth of the parameters.
+/// The bytes that a session takes on the device, but for the tables and sums of its update, which
+/// are about a fifteenth of the parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct SessionPlan {
     /// Training, parameters and gradients counted in.
@@ -69,7 +70,8 @@ pub struct Session {
 }
 
 /// What helps where numbers leave all bounds.
-pub(super) const CALMER: &str = "a lower `eta`, `range` or `weight_decay`, `clip_norm` 1, or a longer `warmup_epochs`";
+pub(super) const STABILITY_HINT: &str =
+    "a lower `eta`, `range` or `weight_decay`, `clip_norm` 1, or a longer `warmup_epochs`";
 
 /// Makes the curriculum of a model from its layers, which are known once it is recorded.
 pub type MakeCurriculum<'a> = dyn Fn(&[Layer]) -> Result<Box<dyn Curriculum>> + 'a;
@@ -84,8 +86,9 @@ pub struct SessionOptions<'a> {
     pub objective: Arc<dyn Objective>,
     /// Examples per step.
     pub batch_size: usize,
-    /// Examples per pass, of which a step has as many as it takes; divides the batch size. Batch norm sees the examples of a pass
-    /// alone, and its running statistics take each pass for a batch.
+    /// Examples per pass, of which a step has as many as it takes; divides the batch size. Batch
+    /// norm sees the examples of a pass alone, and its running statistics take each pass for a
+    /// batch.
     pub micro_batch_size: usize,
     /// What the method asks of the network.
     pub net: NetOptions,
@@ -132,10 +135,12 @@ fn kept(recorded: &Recorded) -> Vec<Operand> {
 }
 
 impl Session {
-    /// Records the model for training and evaluation, checks that it fits the device, compiles it and draws its weights.
+    /// Records the model for training and evaluation, checks that it fits the device, compiles it
+    /// and draws its weights.
     ///
     /// # Errors
-    /// [`crate::error::Error::Capacity`] where it does not fit, [`crate::error::Error::Setting`] for a model, a curriculum, or a kernel that cannot be.
+    /// [`crate::error::Error::Capacity`] where it does not fit, [`crate::error::Error::Setting`]
+    /// for a model, a curriculum, or a kernel that cannot be.
     ///
     /// # Panics
     /// If the examples of a pass do not divide the batch, or under mixup are no whole pairs.
@@ -156,7 +161,8 @@ impl Session {
         };
         let storage = Storage::new(gpu, &train.tape)?;
         let update = Update::new(train.tape.parameters(), &storage.layout, train.layers.len(), options.settings);
-        // All kernels at once, so that no core is idle while the last kernel of one program is compiled.
+        // All kernels at once, so that no core is idle while the last kernel of one program is
+        // compiled.
         let dispatches = [train.tape.dispatches(), eval.tape.dispatches()].concat();
         gpu.compile(dispatches.iter().map(Dispatch::pipeline).chain(update.launches().map(Dispatch::pipeline)))?;
         // Training and evaluation never run at the same time.
@@ -258,7 +264,8 @@ impl Session {
         curriculum::rates(self.curriculum.as_ref(), &self.schedule, self.time, self.layers.len())
     }
 
-    /// An epoch has ended with this score on the validation examples, on which the rates of a plateau depend.
+    /// An epoch has ended with this score on the validation examples, on which the rates of a
+    /// plateau depend.
     pub(in crate::train) fn observe_epoch(&mut self, score: f64) {
         self.schedule.observe_epoch(self.time, self.curriculum.grows_until(), score);
     }
@@ -315,8 +322,9 @@ impl Session {
         Ok(())
     }
 
-    /// Writes a pass of a batch. Examples that are mixed lie as far from the batch's ends as each other, and so do those of a pass:
-    /// where they are `paired`, a pass takes half of its examples from either end.
+    /// Writes a pass of a batch. Examples that are mixed lie as far from the batch's ends as each
+    /// other, and so do those of a pass: where they are `paired`, a pass takes half of its examples
+    /// from either end.
     fn write_inputs(&self, to: &Bound, batch: &Batch, time: Time, pass: usize, paired: bool) {
         assert!(
             batch.capacity == self.batch_size && batch.columns.len() == to.columns.len(),
