@@ -293,13 +293,13 @@ impl Unshared {
 /// Two dense layers, which fill one tensor part by part.
 fn dense_block(net: &mut Net, x: Var) -> Var {
     let [n, c, h, w] = net.shape(x).nchw("dense block");
-    let features = net.room("features", [n, c + 8, h, w]);
-    net.put("input", features, 0, x);
+    let features = net.allocate("features", [n, c + 8, h, w]);
+    net.write_channels("input", features, 0, x);
     for channels in [c, c + 4] {
         net.scope(&format!("from{channels}"), |net| {
             let y = net.norm_relu_conv_of_first(channels, "norm1", "conv1", features, Conv::pointwise(6, 1));
             let y = net.norm_relu_conv("norm2", "conv2", y, Conv::same3x3(4, 1));
-            net.put("output", features, channels, y);
+            net.write_channels("output", features, channels, y);
         });
     }
     features

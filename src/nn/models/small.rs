@@ -5,7 +5,8 @@ use crate::nn::{Conv, Net};
 use crate::ops::{conv2d::Conv2dOptions, max_pool::Window};
 use crate::tape::Var;
 
-/// Three convolutions of 16, 32 and 64 channels and a linear classifier: 24,346 parameters for 3x32x32 and 10 classes.
+/// Three convolutions of 16, 32 and 64 channels and a linear classifier: 24,346 parameters for
+/// 3x32x32 and 10 classes.
 pub(super) fn cnn(net: &mut Net, x: Var, classes: usize) -> Var {
     let x = conv_bn_relu(net, "1", x, Conv::same3x3(16, 1));
     let x = net.max_pool("pool1", x, Window::square(2));
@@ -16,7 +17,8 @@ pub(super) fn cnn(net: &mut Net, x: Var, classes: usize) -> Var {
     net.linear("linear", x, classes)
 }
 
-/// LeNet-5 (LeCun et al. 1998) with ReLU and max pooling; smaller planes are padded to 32x32, the size it was made for.
+/// LeNet-5 (LeCun et al. 1998) with ReLU and max-pooling. It was designed for 32x32; smaller images
+/// are padded towards that size.
 pub(super) fn lenet(net: &mut Net, x: Var, classes: usize) -> Var {
     let [_, _, h, w] = net.shape(x).nchw("lenet");
     let conv =
