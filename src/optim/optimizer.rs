@@ -8,25 +8,25 @@ use crate::tape::{Dispatch, Storage};
 use crate::tensor::Arena;
 use std::collections::HashMap;
 
-/// What the latest step did to a layer: L2 norms over all of its parameters that are trained.
+/// L2 norms of the latest step, over the trained parameters of a layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct LayerNorms {
     /// Of the gradient, after clipping and before weight decay.
     pub gradient: f64,
-    /// Of the change of the weights, before they round it.
+    /// Of the update, before it is added to the weights and rounded.
     pub update: f64,
-    /// Of the weights before it.
+    /// Of the weights before the update.
     pub weight: f64,
 }
 
 impl LayerNorms {
-    /// |update| / |weight|: how far the layer really moves; 0 where nothing moves.
+    /// |update| / |weight|, the relative change of the layer; 0 where nothing changes.
     pub fn effective_rate(&self) -> f64 {
         if self.update == 0.0 { 0.0 } else { self.update / self.weight }
     }
 }
 
-/// Moments, the layer table, and the calls of one step.
+/// An [`Update`] on a device: the moments, the layer table and the calls of one step.
 #[derive(Debug)]
 pub struct Optimizer {
     update: Update,
@@ -40,17 +40,23 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// Binds `update` to the parameters of `storage`. No parameter changes any more once `losses` (the range of
-    /// [`crate::ops::sums::Sums`]) says that a loss was not finite.
+    /// Binds `update` to the parameters of `storage`.
+    ///
+    /// `losses` is the range of [`crate::ops::sums::Sums`]. Once it contains a loss that is not
+    /// finite, no parameter changes any more.
     ///
     /// # Errors
-    /// [`crate::error::Error::Capacity`] or [`crate::error::Error::Device`] where the device has no
-    /// room or refuses a kernel.
+    /// [`crate::error::Error::Capacity`] or [`crate::error::Error::Device`] if the device is out of
+    /// memory or rejects a kernel.
     ///
     /// # Panics
-    /// If the update was recorded for parameters that lie otherwise.
+    /// If the update was recorded for another layout of the parameters.
     pub fn new(gpu: &Gpu, storage: &Storage, losses: &BufferRange, update: Update) -> Result<Self> {
-        assert_eq!(update.windows(), storage.layout.windows(), "blocks of each window: of the update, of the storage");
+        assert_eq!(
+            update.windows(),
+            storage.layout.windows(),
+            "blocks of each window in the update and in the storage"
+        );
         gpu.compile(update.launches().map(Dispatch::pipeline))?;
         let names = ["first moment", "second moment"].into_iter().take(update.settings().rule.moments());
         let moments = names.map(|name| Arena::new(gpu, name, &storage.layout)).collect::<Result<_>>()?;
@@ -67,7 +73,7 @@ impl Optimizer {
         Ok(Self { calls, norms, ..optimizer })
     }
 
-    /// The range of each operand that is bound. Those that lie nowhere yet get a buffer.
+    /// The buffer range of each operand. An operand that nothing else holds gets a new buffer.
     fn resolve(
         &self,
         gpu: &Gpu,
@@ -151,15 +157,15 @@ impl Optimizer {
         gpu.write(&self.table_buffer, 0, self.table.bytes());
     }
 
-    /// What a step runs after its backward pass.
+    /// The calls of a step, to run after its backward pass.
     pub fn calls(&self) -> &[Call] {
         &self.calls
     }
 
-    /// The norms of the latest step by layer; none where [`super::Settings::layer_norms`] is off.
+    /// The norms of the latest step by layer; empty if [`super::Settings::layer_norms`] is off.
     ///
     /// # Errors
-    /// [`crate::error::Error::Device`] where the device fails.
+    /// [`crate::error::Error::Device`] if the device fails.
     pub async fn layer_norms_async(&self, gpu: &Gpu) -> Result<Vec<LayerNorms>> {
         let Some(call) = &self.norms else { return Ok(vec![]) };
         gpu.run([call])?;
@@ -169,24 +175,24 @@ impl Optimizer {
         Ok(sums.iter().map(norms).collect())
     }
 
-    /// [`Optimizer::layer_norms_async`], waiting.
+    /// The blocking form of [`Optimizer::layer_norms_async`].
     ///
     /// # Errors
-    /// [`crate::error::Error::Device`] where the device fails.
+    /// [`crate::error::Error::Device`] if the device fails.
     pub fn layer_norms(&self, gpu: &Gpu) -> Result<Vec<LayerNorms>> {
         block_on(self.layer_norms_async(gpu))
     }
 
-    /// The moments, first to last: arenas of the parameters' layout.
+    /// The first moment and, if the rule has one, the second, in the layout of the parameters.
     pub fn moments(&self) -> &[Arena] {
         &self.moments
     }
 
-    /// Continues after step `steps`, as when its moments were put back from a checkpoint.
+    /// Sets the number of steps done, after the moments were restored from a checkpoint.
     ///
     /// # Panics
     /// If there are more than 2^31 steps.
     pub fn set_steps(&mut self, steps: u64) {
-        self.step = i32::try_from(steps).expect("a run has fewer steps than that");
+        self.step = i32::try_from(steps).expect("a run has at most 2^31 - 1 steps");
     }
 }

@@ -1,4 +1,7 @@
-//! The launches of an update as plain data, recorded without a device.
+//! The dispatches of an optimiser's step as plain data, recorded without a device.
+//!
+//! Parameters are updated in runs. A run is up to [`MOST_BLOCKS`] consecutive blocks of a window
+//! that belong to one row of the layer table.
 
 use super::table::{Hyper, Step};
 use super::{RateRow, Rule, Settings};
@@ -13,30 +16,31 @@ static CLIP: Shader = Shader::built_in("clip", include_str!("../../shaders/clip.
 /// Every shader of the optimisers, for checks that need no device.
 pub const SHADERS: &[&Shader] = &[&UPDATE, &CLIP];
 
-/// Invocations in a workgroup of the update, which takes four runs. 64 stream about 10 % slower on
-/// llvmpipe.
+/// Invocations in a workgroup of the update. A workgroup processes four runs. Workgroups of 64 are
+/// about 10 % slower on llvmpipe.
 const LANES: usize = 256;
 
-/// Invocations that own a run together: a vec4 each of a block.
+/// Invocations that process a run together. Each owns a vec4 of every block.
 const RUN_LANES: usize = BLOCK / 4;
 
-/// Blocks of a run at most. On llvmpipe 1 takes 1.7 times as long as 16; with more, a small model
-/// would have too few runs to fill a GPU.
+/// Blocks of a run, at most. On llvmpipe runs of 1 block take 1.7 times as long as runs of 16. With
+/// longer runs, a small model would have too few of them to fill a GPU.
 const MOST_BLOCKS: usize = 16;
 
-/// Blocks whose gradients a workgroup of `clip.squares` sums, and its invocations, each of which
-/// leaves a sum.
+/// Blocks whose squared gradients a workgroup of `clip.squares` sums.
 const BLOCKS_PER_CLIP: usize = 16;
+
+/// Invocations in a workgroup of `clip.squares`. Each of them writes one sum.
 const CLIP_LANES: usize = 64;
 
-/// What a binding of an update refers to; an optimiser turns it into a range of a buffer.
+/// An operand of a dispatch. [`super::Optimizer`] maps it to a range of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UpdateOperand {
-    /// The numbers of a step that all rows share.
+    /// The hyperparameters of a step that all rows share.
     Step,
     /// The layer table.
     RateTable,
-    /// The sums of the loss, which say whether it was finite.
+    /// The sums of the losses, which show whether a loss was not finite.
     Losses,
     /// A window of the parameters.
     Parameters(usize),
@@ -50,12 +54,13 @@ pub enum UpdateOperand {
     Runs(usize),
     /// The layer of each run, over all windows.
     RunLayers,
-    /// The factor of clipping, then the sums of each invocation of all runs where layer norms are
-    /// asked for.
+    /// The factor of gradient clipping and, with layer norms, the sums of each invocation of all
+    /// runs.
     Sums,
     /// The sums of each layer.
     LayerSums,
-    /// A bit for each block of a window: whether it is trained and counts in the norm for clipping.
+    /// A bit for each block of a window: whether it is trained, and so counts in the norm for
+    /// clipping.
     TrainedBlocks(usize),
     /// The sums of squares of each invocation of `clip.squares`, over all windows.
     ClipSums,
@@ -81,7 +86,7 @@ impl fmt::Display for UpdateOperand {
     }
 }
 
-/// Blocks of one row of the layer table, consecutive in a window, that 64 invocations update.
+/// Consecutive blocks of a window that belong to one row of the layer table.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 pub(super) struct Run {
@@ -90,7 +95,8 @@ pub(super) struct Run {
     row: u32,
 }
 
-/// An optimiser's step as it is recorded for a model; [`super::Optimizer`] binds it to a device.
+/// The dispatches of an optimiser's step for one model. [`super::Optimizer`] binds them to a
+/// device.
 #[derive(Clone, Debug)]
 pub struct Update {
     settings: Settings,
@@ -98,17 +104,18 @@ pub struct Update {
     rows: Vec<RateRow>,
     /// Blocks of each window.
     windows: Vec<usize>,
-    /// By window.
+    /// The runs of each window.
     runs: Vec<Vec<Run>>,
     step: Vec<Dispatch<UpdateOperand>>,
     norms: Option<Dispatch<UpdateOperand>>,
 }
 
 impl Update {
-    /// The update of `parameters`, which lie as `layout` says and belong to `layers` layers.
+    /// Records the update of `parameters`, which have the layout `layout` and belong to `layers`
+    /// layers.
     ///
     /// # Panics
-    /// If a parameter belongs to a layer beyond `layers`.
+    /// If the layer of a parameter is not below `layers`.
     pub fn new(parameters: &[Declared], layout: &Layout, layers: usize, settings: Settings) -> Self {
         for declared in parameters {
             let Declared { name, layer, .. } = declared;
@@ -137,17 +144,18 @@ impl Update {
         &self.rows
     }
 
-    /// What a step launches after its backward pass, in order.
+    /// The dispatches of a step after its backward pass, in order.
     pub fn step(&self) -> &[Dispatch<UpdateOperand>] {
         &self.step
     }
 
-    /// What sums up the layers' norms after a step, where [`Settings::layer_norms`] asks for it.
+    /// The dispatch that sums up the layers' norms after a step, if [`Settings::layer_norms`] is
+    /// on.
     pub fn norms(&self) -> Option<&Dispatch<UpdateOperand>> {
         self.norms.as_ref()
     }
 
-    /// Every launch: those of [`Update::step`], then that of [`Update::norms`].
+    /// All dispatches: those of [`Update::step`], then that of [`Update::norms`].
     pub fn launches(&self) -> impl Iterator<Item = &Dispatch<UpdateOperand>> {
         self.step.iter().chain(&self.norms)
     }
@@ -166,7 +174,7 @@ impl Update {
         self.runs.iter().flatten().map(|run| self.rows[run.row as usize].layer as u32).collect()
     }
 
-    /// A bit for each block of a window, 16 in a word: whether its row is trained.
+    /// A bit for each block of a window: whether its row is trained. A word holds 16 bits.
     pub(super) fn trained_blocks(&self, window: usize, is_trained: impl Fn(usize) -> bool) -> Vec<u32> {
         let mut words = vec![0; self.clip_groups(window)];
         for run in self.runs[window].iter().filter(|run| is_trained(run.row as usize)) {
@@ -181,7 +189,8 @@ impl Update {
         self.windows[window].div_ceil(BLOCKS_PER_CLIP)
     }
 
-    /// The factor by which the gradient is scaled down: sums by window, then one workgroup.
+    /// The dispatches that compute the factor of gradient clipping: one for each window sums
+    /// squares, then one workgroup adds the sums up.
     fn clipping(&self) -> Vec<Dispatch<UpdateOperand>> {
         use Access::{Read, Uniform, Write};
         let kernel = |entry, groups: usize, first: usize| {
@@ -203,7 +212,7 @@ impl Update {
         launches
     }
 
-    /// The rule itself, a launch per window.
+    /// The dispatches of the update rule, one for each window.
     fn rule(&self) -> Vec<Dispatch<UpdateOperand>> {
         use Access::{Read, Uniform, Write};
         let Settings { rule, clip_norm, layer_norms, .. } = self.settings;
@@ -215,7 +224,8 @@ impl Update {
                 ("NESTEROV", nesterov.into()),
                 ("NORMS", layer_norms.into()),
                 ("MOST_BLOCKS", MOST_BLOCKS.into()),
-                // Without norms all windows share a pipeline.
+                // Only layer norms need it. Without them it is 0, so that all windows share a
+                // pipeline.
                 ("FIRST_RUN", if layer_norms { first_run } else { 0usize }.into()),
             ];
             first_run += runs.len();
@@ -237,7 +247,7 @@ impl Update {
         launches
     }
 
-    /// The sums of each layer over those of its runs.
+    /// The dispatch that adds up the sums of each layer's runs.
     fn sum_by_layer(&self) -> Dispatch<UpdateOperand> {
         let off = |name| (name, false.into());
         let none = |name| (name, 0u32.into());
@@ -273,13 +283,13 @@ impl Update {
         bytes as u64
     }
 
-    /// What a launch has to do at least: an update moves bytes, each operand's once.
+    /// The least work of a dispatch: each operand's bytes are moved once.
     pub fn work(&self, launch: &Dispatch<UpdateOperand>) -> Work {
         let bytes = launch.bindings.iter().map(|binding| self.bytes(binding.operand)).sum();
         Work { multiply_adds: launch.multiply_adds, bytes }
     }
 
-    /// A table of the launches: kernel with its grid, bytes, and what is bound.
+    /// A table of the dispatches: kernel and grid, bytes, and operands.
     pub fn describe(&self) -> String {
         let mut text = format!("{:<28} {:>12}  operands", "launch", "bytes");
         for launch in self.launches() {
@@ -300,7 +310,7 @@ fn dispatch(kernel: Kernel, bindings: &[(UpdateOperand, Access)], grid: [u32; 3]
     Dispatch { kernel, bindings, grid, multiply_adds: 0, tunable: None }
 }
 
-/// For each window, its blocks cut into runs of one row.
+/// The runs of each window.
 fn runs(parameters: &[Declared], layout: &Layout, rows: &[RateRow]) -> Vec<Vec<Run>> {
     let mut windows: Vec<Vec<Run>> = layout.windows().iter().map(|_| vec![]).collect();
     for (declared, span) in parameters.iter().zip(layout.spans()) {
