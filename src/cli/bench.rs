@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::files::write_shared;
 use crate::gpu::Gpu;
 use crate::nn;
-use crate::records::csv_below;
+use crate::records::csv_with_header;
 use crate::study::bench::{self, Cell, Effort, Peaks, Report, Subject};
 use crate::study::plots::{self, Panel, Series};
 use crate::train::{Config, whole_number};
@@ -162,7 +162,7 @@ fn write_csv(path: &Path, report: &Report) -> Result<()> {
         other => other.to_string(),
     };
     let rows = report.rows.iter().map(|row| row.iter().map(unrounded).collect::<Vec<_>>());
-    write_shared(path, &csv_below(&report.columns, rows))
+    write_shared(path, &csv_with_header(&report.columns, rows))
 }
 
 /// Draws the speed of each record that multiplies over its multiply-adds per byte, under the

@@ -1,10 +1,11 @@
-//! Methods side by side: the same seeds, and so the same initial weights, split and batches, for each.
+//! Methods side by side: the same seeds, and so the same initial weights, split and batches, for
+//! each.
 
 use super::statistics::{
     Cochran, McNemar, PairedDifference, cochran, holm, mcnemar, mean_and_deviation, median, paired_difference,
 };
 use crate::nn::objective::Measure;
-use crate::records::{Finished, csv_below};
+use crate::records::{Finished, csv_with_header};
 use serde::Serialize;
 
 /// A method over all seeds.
@@ -22,12 +23,14 @@ pub struct ArmResult {
     pub test_scores: Vec<f64>,
     /// Median over seeds of the milliseconds per step.
     pub milliseconds_per_step: f64,
-    /// Time per step relative to the baseline's: the median over all seeds and intervals, each paired with the same interval of the
-    /// same seed; absent without a pair.
+    /// Time per step relative to the baseline's: the median over all seeds and intervals, each
+    /// paired with the same interval of the same seed; absent without a pair.
     pub relative_time: Option<f64>,
-    /// Whether and when it is as good on the validation examples as the baseline is in the end; absent without validation examples or pairs.
+    /// Whether and when it is as good on the validation examples as the baseline is in the end;
+    /// absent without validation examples or pairs.
     pub reaches_baseline: Option<Reached>,
-    /// Test score less the baseline's with the same seed; absent for the baseline itself, and without a pair.
+    /// Test score less the baseline's with the same seed; absent for the baseline itself, and
+    /// without a pair.
     pub against_baseline: Option<PairedDifference>,
     /// The p of that difference, corrected by Holm's method for the number of methods.
     pub corrected_p: Option<f64>,
@@ -62,7 +65,8 @@ pub struct Comparison {
     pub baseline: String,
     /// A row per method.
     pub arms: Vec<ArmResult>,
-    /// Cochran's Q over all methods on the pooled test predictions; absent where it is not defined, as where no classes are predicted.
+    /// Cochran's Q over all methods on the pooled test predictions; absent where it is not defined,
+    /// as where no classes are predicted.
     pub cochran: Option<Cochran>,
     /// McNemar's test between each two methods; none where no classes are predicted.
     pub pairs: Vec<PairResult>,
@@ -87,8 +91,8 @@ fn pairs<'r>(first: &[&'r Finished], second: &[&'r Finished]) -> Vec<(&'r Finish
     first.iter().filter_map(partner).collect()
 }
 
-/// Of the seeds of `pairs` how many of the second runs become as good on the validation examples as the first ones are in the end, and the
-/// median of the epochs until they do.
+/// Of the seeds of `pairs` how many of the second runs become as good on the validation examples as
+/// the first ones are in the end, and the median of the epochs until they do.
 fn reaches(pairs: &[(&Finished, &Finished)], measure: &Measure) -> Option<Reached> {
     let epochs = |(first, second): &(&Finished, &Finished)| {
         let &(_, wanted) = first.validation_score.last()?;
@@ -102,8 +106,8 @@ fn reaches(pairs: &[(&Finished, &Finished)], measure: &Measure) -> Option<Reache
 }
 
 impl Comparison {
-    /// Summarises finished runs against those of the method `baseline`. A seed that failed under one method is left out of the pairs
-    /// with it.
+    /// Summarises finished runs against those of the method `baseline`. A seed that failed under
+    /// one method is left out of the pairs with it.
     ///
     /// # Panics
     /// Without a run.
@@ -169,7 +173,7 @@ pub fn results_csv(runs: &[Finished]) -> Vec<u8> {
         let scores = (summary.test(), summary.test_loss, summary.validation());
         (arm.clone(), *seed, scores, summary.best_epoch, summary.milliseconds_per_step)
     };
-    csv_below(&header, runs.iter().map(row))
+    csv_with_header(&header, runs.iter().map(row))
 }
 
 /// Cochran's Q over the seeds that every method has.

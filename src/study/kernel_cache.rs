@@ -2,7 +2,7 @@
 
 use crate::cache_dir::cache_dir;
 use crate::error::{Error, Result};
-use crate::files::{FileLock, read_if_there, text, write_whole};
+use crate::files::{FileLock, read_if_exists, text, write_whole};
 use crate::gpu::{AdapterInfo, Dialect};
 use crate::ops;
 use crate::tape::{KernelChoices, Tape};
@@ -80,11 +80,11 @@ impl KernelCache {
     /// # Errors
     /// [`Error::Io`] and [`Error::Format`] naming the file where it cannot be read.
     pub fn read(path: &Path) -> Result<Self> {
-        let Some(bytes) = read_if_there(path)? else {
+        let Some(bytes) = read_if_exists(path)? else {
             return Ok(Self { path: path.to_owned(), devices: vec![], added: vec![] });
         };
         let devices = serde_json::from_slice(&bytes).map_err(|fault| {
-            let place = text::place_in_json(&bytes, &fault) as u64;
+            let place = text::offset_in_json(&bytes, &fault) as u64;
             Error::format(
                 path,
                 place,

@@ -4,13 +4,15 @@ use super::plots::{self, HeatMap, Panel, Series};
 use crate::error::Result;
 use crate::files::read_regular;
 use crate::nn::objective::Measure;
-use crate::records::{Curve, LayerRow, MetricsRow, NoiseRow, PartRow, rows, training_curves};
+use crate::records::{Curve, LayerRow, MetricsRow, NoiseRow, SplitScores, rows, training_curves};
 use std::path::Path;
 
-/// Draws `curves.png`, `rates.png`, `effective.png`, and where it was measured `noise.png`, of the run in `dir` by `method`.
+/// Draws `curves.png`, `rates.png`, `effective.png`, and where it was measured `noise.png`, of the
+/// run in `dir` by `method`.
 ///
 /// # Errors
-/// [`crate::error::Error::Io`] and [`crate::error::Error::Format`] for tables that cannot be read or files that cannot be written.
+/// [`crate::error::Error::Io`] and [`crate::error::Error::Format`] for tables that cannot be read
+/// or files that cannot be written.
 pub fn run_pictures(dir: &Path, method: &str, measures: &[Measure]) -> Result<()> {
     let bytes_of = |name: &str| -> Result<_> {
         let path = dir.join(name);
@@ -57,7 +59,7 @@ fn map<'r>(title: String, label: &str, rows: impl Iterator<Item = (&'r str, f64,
 /// Loss and score over epochs.
 fn panels(rows: &[MetricsRow], measure: &Measure) -> [Panel; 2] {
     let (loss, score) = training_curves(rows);
-    let panel = |title: &str, label: &str, points: Curve, validation: fn(&PartRow) -> f64| {
+    let panel = |title: &str, label: &str, points: Curve, validation: fn(&SplitScores) -> f64| {
         let held_out: Vec<_> =
             rows.iter().filter_map(|row| Some((row.epoch, validation(row.validation.as_ref()?)))).collect();
         let mut series = vec![Series { label: "training".into(), points, ..Default::default() }];

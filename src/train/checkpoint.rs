@@ -155,7 +155,7 @@ impl Checkpoint {
         };
         let begin = bytes.len() - rest.len();
         let metadata: Metadata = serde_json::from_slice(header)
-            .map_err(|fault| broken(begin + text::place_in_json(header, &fault), fault.to_string()))?;
+            .map_err(|fault| broken(begin + text::offset_in_json(header, &fault), fault.to_string()))?;
         if metadata.data_len() != data.len() {
             let (expected, found) = (metadata.data_len(), data.len());
             let message = format!("expected {expected} bytes of tensors after the header, found {found}");

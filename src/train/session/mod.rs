@@ -230,8 +230,7 @@ impl Session {
         &self.layers
     }
 
-    /// The inputs of a training step after augmentation and normalisation, by the names of their
-    /// columns.
+    /// The inputs of a training step as the model receives them, by the names of their columns.
     pub fn inputs(&self) -> &[(String, Var)] {
         &self.inputs
     }
