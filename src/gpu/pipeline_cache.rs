@@ -1,6 +1,6 @@
 //! The driver's pipeline cache, saved on disk if the driver supports it.
 
-use crate::files::{read_if_there, write_shared};
+use crate::files::{read_if_exists, write_shared};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -28,7 +28,7 @@ impl PipelineCache {
             return None;
         }
         let file = dir.join(wgpu::util::pipeline_cache_key(adapter)?);
-        let bytes = read_if_there(&file).ok().flatten().unwrap_or_default();
+        let bytes = read_if_exists(&file).ok().flatten().unwrap_or_default();
         let (data, saved) = verified(&bytes).unzip();
         let descriptor = wgpu::PipelineCacheDescriptor { label: Some("kernels"), data, fallback: true };
         // SAFETY: the data must come from `get_data`. Only `save` writes the file, and the checksum
