@@ -9,6 +9,8 @@ mod ages;
 #[cfg(feature = "cli")]
 mod commands;
 mod device;
+#[cfg(feature = "cli")]
+mod docs;
 mod golden;
 mod limits;
 mod long_runs;
@@ -47,6 +49,8 @@ fn main() {
         views::tests(),
         #[cfg(feature = "cli")]
         commands::tests(),
+        #[cfg(feature = "cli")]
+        docs::tests(),
         #[cfg(feature = "cli")]
         ages::tests(),
         #[cfg(feature = "cli")]
