@@ -18,7 +18,7 @@ pub(super) struct TraceArgs {
     /// Steps to write
     #[arg(long, default_value_t = 3, value_parser = whole_number::<u64>)]
     steps: u64,
-    /// Directory for the tensors and trace.json
+    /// Output directory for the tensors and trace.json
     #[arg(long, default_value = "out/trace")]
     out: PathBuf,
 }

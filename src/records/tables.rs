@@ -196,9 +196,9 @@ pub(crate) struct LayerRow {
     pub(crate) effective_rate: f64,
 }
 
-    /// Whether all values are in range. A norm that overflows f32 is infinite, and the quotient of two
-    /// infinite norms is NaN.
-    /// Whether all values are in range.
+impl LayerRow {
+    /// Whether all values are in range. A norm that overflows f32 is infinite, and the quotient of
+    /// two infinite norms is NaN.
     pub(crate) fn is_sound(&self) -> bool {
         let Self { gradient_norm, update_norm, weight_norm, .. } = *self;
         let both_overflow = update_norm.is_infinite() && weight_norm.is_infinite();
