@@ -51,7 +51,7 @@ impl Config {
     pub fn from_toml_with_grid(path: &Path, bytes: &[u8]) -> Result<(Self, toml::Table)> {
         let file = OptionsFile::parse(path, text::utf8(path, bytes)?)?;
         let (options, grid) = (file.options()?, file.grid::<Grid>()?);
-        Ok((options.try_into().expect("the table has just been read as such"), grid))
+        Ok((options.try_into().expect("the table was checked above"), grid))
     }
 }
 

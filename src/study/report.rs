@@ -130,7 +130,7 @@ impl Comparison {
         let difference = arm.against_baseline.as_ref()?;
         let side = if difference.mean < 0.0 { "below" } else { "above" };
         let (far, unit) = (self.measure.format_score(difference.mean.abs()), &self.measure.unit_of_differences);
-        let hint = if self.measure.to_maximise(1.0) < 0.0 { ", where less is better" } else { "" };
+        let hint = if self.measure.to_maximise(1.0) < 0.0 { ", where lower is better" } else { "" };
         let gap = format!("{} is {far} {unit} {side} {}{hint}", arm.arm, self.baseline);
         Some(match (difference.p, arm.corrected_p) {
             (Some(p), Some(corrected)) => {
@@ -154,7 +154,7 @@ impl Comparison {
                 format!("{gap} ({interval}paired t-test {p}{corrected}, {pairs} seeds): {verdict}.")
             }
             _ if difference.pairs > 1 => format!("{gap}, by the same amount with every seed."),
-            _ => format!("{gap}; one seed says nothing about chance; five or more would."),
+            _ => format!("{gap}; a single seed cannot show whether this is chance; use five or more."),
         })
     }
 }

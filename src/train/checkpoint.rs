@@ -16,7 +16,7 @@ const STATE: &str = "lerac_checkpoint";
 const CHECKSUM: &str = "crc32";
 
 /// Advice for a checkpoint that does not fit the model.
-pub(super) const OPTIONS_HINT: &str = "give back the options that it was made with, or train anew elsewhere";
+pub(super) const OPTIONS_HINT: &str = "use the options that it was made with, or start a new run in another directory";
 
 /// Prefix of the names of the best epoch's tensors.
 const BEST: &str = "best.";
@@ -142,7 +142,7 @@ impl Checkpoint {
     /// version.
     pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self> {
         let broken =
-            |offset: usize, what: String| Error::format(path, offset as u64, format!("not a whole checkpoint: {what}"));
+            |offset: usize, what: String| Error::format(path, offset as u64, format!("not a valid checkpoint: {what}"));
         let Some((length, rest)) = bytes.split_first_chunk() else {
             return Err(broken(
                 bytes.len(),

@@ -52,7 +52,7 @@ pub(crate) fn safetensors(tensors: &[Tensor], metadata: BTreeMap<&str, String>) 
 /// that are not finite.
 pub fn read_safetensors(path: &Path) -> Result<(Vec<Tensor>, HashMap<String, String>)> {
     let bytes = read_regular(path)?;
-    let bad = |what: &dyn std::fmt::Display| Error::format(path, 0, format!("not a whole safetensors file: {what}"));
+    let bad = |what: &dyn std::fmt::Display| Error::format(path, 0, format!("not a valid safetensors file: {what}"));
     let file = SafeTensors::deserialize(&bytes).map_err(|error| bad(&error))?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| bad(&error))?;
     let mut tensors = vec![];
@@ -66,13 +66,13 @@ pub fn read_safetensors(path: &Path) -> Result<(Vec<Tensor>, HashMap<String, Str
         }
         let values: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
         if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-            let message = format!("{name} holds {} at element {at}; weights must be finite", values[at]);
+            let message = format!("{name} contains {} at element {at}; weights must be finite", values[at]);
             return Err(Error::format(path, 0, message));
         }
         if name.ends_with("running_var")
             && let Some(at) = values.iter().position(|&value| value < 0.0)
         {
-            let message = format!("{name} holds {} at element {at}; no variance is below 0", values[at]);
+            let message = format!("{name} contains {} at element {at}; no variance is below 0", values[at]);
             return Err(Error::format(path, 0, message));
         }
         tensors.push(Tensor { name, shape: view.shape().to_vec(), values });

@@ -322,6 +322,6 @@ impl Config {
                 .source
                 .error_at(grid.span().start, "[grid] is for lerac compare; remove it for a single run"));
         }
-        Ok(file.options()?.try_into().expect("the table has just been read as such"))
+        Ok(file.options()?.try_into().expect("the table was checked above"))
     }
 }
