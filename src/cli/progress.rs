@@ -3,7 +3,7 @@
 use super::{print_stderr, wording::with_options};
 use crate::clock::Instant;
 use crate::curriculum::Layer;
-use crate::data::{News, PictureSplits, Source, Splits};
+use crate::data::{OpenEvent, PictureSplits, Source, Splits};
 use crate::error::Result;
 use crate::train::{EpochRecord, IntervalRecord, Observer, SessionPlan};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -39,8 +39,8 @@ pub(super) fn open_data(source: &Source<'_>, quiet: bool) -> Result<Splits> {
 pub(super) fn open_pictures(source: &Source<'_>, quiet: bool) -> Result<PictureSplits> {
     let bar = bar(&MultiProgress::new(), quiet, 0, "decoding {bar:30} {pos}/{len} images ETA {eta}");
     let opened = source.open_pictures(&mut |news| match news {
-        News::Note(note) => bar.suspend(|| print_stderr(&format!("note: {note}"))),
-        News::Decoded { done, all } => {
+        OpenEvent::Note(note) => bar.suspend(|| print_stderr(&format!("note: {note}"))),
+        OpenEvent::Decoded { done, all } => {
             bar.set_length(all as u64);
             bar.set_position(done as u64);
         }

@@ -3,7 +3,7 @@
 use super::session::{MakeCurriculum, SessionOptions};
 use super::{Config, Session};
 use crate::curriculum::{Curriculum, Layer};
-use crate::data::{Form, Splits, split};
+use crate::data::{Form, Splits, train_validation_split};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::nn::objective::Objective;
@@ -55,7 +55,8 @@ impl Task {
     /// than a batch are left.
     pub(super) fn train_validation_split(&self) -> Result<TrainValidation> {
         let config = &self.config;
-        let (mut train, validation) = split(self.data.train.len(), config.data.validation, config.training.seed)?;
+        let (mut train, validation) =
+            train_validation_split(self.data.train.len(), config.data.validation, config.training.seed)?;
         if let Some(wanted) = config.data.train_examples {
             if wanted > train.len() {
                 let message = format!("{wanted} examples were requested, {} are left after validation", train.len());
