@@ -1,15 +1,10 @@
 //! CIFAR-10 for the tests that want real images.
 
+use super::files::skip;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
-
-/// Says so on standard error itself, since the test harness keeps what `eprintln` prints in a test that passes.
-pub fn skip(what: &str, why: &str) {
-    std::io::stderr().write_all(format!("SKIP: {what} is not tested: {why}\n").as_bytes()).unwrap();
-}
 
 /// CIFAR-10 unpacked from `../shared/data` into the system's temporary directory, once; None, said loudly, where that cannot be.
 pub fn cifar10_cache() -> Option<PathBuf> {

@@ -223,9 +223,9 @@ fn concat([n, c, h, w]: [usize; 4], more: usize) -> Row {
     let extents = [c * h * w, more * h * w];
     Row {
         record: Box::new(move |tape, name, x, _| {
-            let whole = ops::concat::room(tape, name, [n, c + more, h, w]);
-            ops::concat::put(tape, "first", whole, 0, x[0]);
-            ops::concat::put(tape, "second", whole, c, x[1]);
+            let whole = ops::concat::allocate(tape, name, [n, c + more, h, w]);
+            ops::concat::write_channels(tape, "first", whole, 0, x[0]);
+            ops::concat::write_channels(tape, "second", whole, c, x[1]);
             whole
         }),
         forward: Box::new(move |v| ops::concat::reference::forward(&v[0], &v[1], extents)),

@@ -1,11 +1,12 @@
 //! Checkpoints.
 
+use crate::common::errors::{Fault, assert_error};
 use crate::harness::{FILE, JUST_OVER, Limit, SMALL, Subject, measured, run, tokens};
 use lerac::curriculum::{DuringCurriculum, PlateauState};
-use lerac::error::{Error, Result};
+use lerac::error::Result;
 use lerac::ops::sums::Totals;
 use lerac::tape::{KernelChoices, Variant};
-use lerac::train::{BestEpoch, Checkpoint, Config, EpochTotals, Method, RunState, Tensor, TableChecksum};
+use lerac::train::{BestEpoch, Checkpoint, Config, EpochTotals, Method, RunState, TableChecksum, Tensor};
 use safetensors::tensor::Metadata;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -197,24 +198,23 @@ fn checkpoint_headers() {
 
 #[test]
 fn a_checkpoints_header_is_not_believed() {
-    let refuse = |bytes: &[u8], offset: u64, part: &str| {
+    let refuse = |bytes: &[u8], offset: u64, name: &str| {
         let (outcome, peak) = measured(|| read_checkpoint(bytes));
-        let text = outcome.expect_err("this is no checkpoint").to_string();
-        assert!(text.starts_with(&format!("{FILE}, byte {offset}: ")) && text.contains(part), "{text}");
+        assert_error(outcome, Fault::Format(FILE, Some(offset)), &[name]);
         CHECKPOINT.assert("checkpoint", bytes.len(), peak);
     };
-    refuse(b"1234567", 7, "expected 8 bytes");
+    refuse(b"1234567", 7, "8 bytes");
     for length in [1, 99_999_999, 100_000_001, u64::MAX - 7, u64::MAX] {
-        refuse(&length.to_le_bytes(), 0, &format!("expected a header of {length} bytes, the file has 0 more"));
+        refuse(&length.to_le_bytes(), 0, &length.to_string());
     }
     let header = |header: &str, data: &[u8]| [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data].concat();
     refuse(&header("{\n \"a\": 1}", &[]), 17, "line 2 column 8");
     let claim = r#"{"a":{"dtype":"F32","shape":[2305843009213693951],"data_offsets":[0,9223372036854775804]}}"#;
     refuse(&header(claim, &[]), 8, "overflow");
     let claim = r#"{"a":{"dtype":"F32","shape":[268435456],"data_offsets":[0,1073741824]}}"#;
-    refuse(&header(claim, &[0; 10]), 8 + claim.len() as u64 + 10, "expected 1073741824 bytes of tensors");
-    refuse(&header("{}", &[0; 10]), 10, "expected 0 bytes of tensors");
-    refuse(&header("{}", &[]), 8, "expected lerac_checkpoint in its metadata");
+    refuse(&header(claim, &[0; 10]), 8 + claim.len() as u64 + 10, "1073741824");
+    refuse(&header("{}", &[0; 10]), 10, "0 bytes");
+    refuse(&header("{}", &[]), 8, "lerac_checkpoint");
 }
 
 #[test]
@@ -223,10 +223,7 @@ fn a_checkpoint_of_another_form_is_refused_by_its_version() {
         let mut other = checkpoint(false);
         other.state.format = format;
         other.state.version = "0.9.7".into();
-        let Err(Error::Option { option, message }) = read_checkpoint(&other.to_bytes()) else {
-            panic!("form {format} is read")
-        };
-        assert!(option == FILE && message.contains(&format!("form {format}, written by lerac 0.9.7")), "{message}");
+        assert_error(read_checkpoint(&other.to_bytes()), Fault::Option(FILE), &[&format!(" {format}, "), "0.9.7"]);
     }
 }
 

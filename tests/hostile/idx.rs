@@ -1,26 +1,20 @@
 //! IDX files, plain and compressed.
 
+use crate::common::errors::{Fault, assert_error};
+use crate::common::files::{gzip, idx};
 use crate::harness::{FILE, KIB, Limit, MIB, SMALL, Subject, measured, run};
 use flate2::Compression;
-use flate2::write::GzEncoder;
 use lerac::data;
 use lerac::error::Result;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use std::io::Write;
 use std::path::Path;
 
 /// Plain IDX: the bytes themselves.
 const IDX: Limit = Limit { multiple: 1, constant: SMALL };
 /// Gzip: three times what a file may unfold to, since a vector that grows is held twice.
 const GZIP: Limit = Limit { multiple: 3 * 64, constant: 3 * 16 * MIB + SMALL };
-
-fn gzip(bytes: &[u8], level: Compression) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), level);
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
 
 /// A gzip member that holds the bytes as they are.
 fn stored(bytes: &[u8]) -> Vec<u8> {
@@ -33,10 +27,6 @@ fn stored(bytes: &[u8]) -> Vec<u8> {
     file.extend(crc32fast::hash(bytes).to_le_bytes());
     file.extend((bytes.len() as u32).to_le_bytes());
     file
-}
-
-fn idx(words: &[u32], content: &[u8]) -> Vec<u8> {
-    words.iter().flat_map(|word| word.to_be_bytes()).chain(content.iter().copied()).collect()
 }
 
 fn images() -> Vec<u8> {
@@ -122,26 +112,24 @@ fn gzip_files() {
 
 #[test]
 fn gzip_that_unfolds_too_far_is_refused_by_its_header() {
-    let refuse = |file: &[u8], offset: u64, parts: &[&str]| {
+    let refuse = |file: &[u8], offset: u64, names: &[&str]| {
         let (outcome, peak) = measured(|| read_images(file));
-        let text = outcome.expect_err("this unfolds too far").to_string();
-        assert!(text.starts_with(&format!("{FILE}, byte {offset}: ")), "{text}");
-        parts.iter().for_each(|part| assert!(text.contains(part), "{text:?} does not say {part:?}"));
+        assert_error(outcome, Fault::Format(FILE, Some(offset)), names);
         assert!(peak < MIB, "{peak} bytes for {}", file.len());
     };
     // The header alone, and one with what it says.
     let claim = idx(&[0x803, 65_536, 256, 256], &[]);
-    refuse(&gzip(&claim, Compression::best()), 4, &["at most 16779", "[65536, 256, 256]", "gunzip"]);
+    refuse(&gzip(&claim, Compression::best()), 4, &["[65536, 256, 256]", "gunzip"]);
     let bomb = gzip(&idx(&[0x803, 64, 1024, 1024], &vec![0; 64 * MIB]), Compression::best());
     assert!(bomb.len() < 70 * KIB, "{} bytes", bomb.len());
     refuse(&bomb, 4, &["[64, 1024, 1024]", "gunzip"]);
     // What follows the last image is not unfolded.
     let tail = gzip(&idx(&[0x803, 1, 1, 1], &vec![0; 64 * MIB]), Compression::best());
-    refuse(&tail, 17, &["goes on"]);
+    refuse(&tail, 17, &["1 byte"]);
     // A member's name is not collected without end.
     let mut name = vec![0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 255];
     name.extend(vec![b'x'; 8 * MIB]);
-    refuse(&name, 0, &["gzip", "damage"]);
+    refuse(&name, 0, &["gzip"]);
 }
 
 #[test]
@@ -168,7 +156,7 @@ fn gzip_that_unfolds_far_but_no_further_is_read_in_bounds() {
 fn a_plain_header_is_not_believed() {
     let file = idx(&[0x803, 65_536, 256, 256], &[1; 1000]);
     let (outcome, peak) = measured(|| read_images(&file));
-    assert!(outcome.unwrap_err().to_string().contains("byte 1016: expected 4294967296 bytes"));
+    assert_error(outcome, Fault::Format(FILE, Some(1016)), &["4294967296"]);
     IDX.assert("idx", file.len(), peak);
     let file = idx(&[0x803, 4, 1024, 1024], &vec![1; 4 * MIB]);
     let ((), peak) = measured(|| check_images(read_images(&file).unwrap()));

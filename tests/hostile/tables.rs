@@ -1,6 +1,7 @@
 //! The directory of a finished run: its summary and its tables.
 
 use crate::checkpoints::{JSON, full_config};
+use crate::common::errors::{Fault, assert_error};
 use crate::config::toml_of;
 use crate::harness::{JUST_OVER, Limit, SMALL, Subject, measured, run, tokens};
 use lerac::error::Result;
@@ -166,13 +167,8 @@ fn dense_tables_take_the_time_of_usual_ones() {
 
 #[test]
 fn predictions_must_be_of_all_examples() {
-    let refusal = |text: &str| load(&run_files(), 4, text.as_bytes()).unwrap_err().to_string();
     for text in ["example,label,prediction\n0,1,1\n1,2,3\n", "example,label,prediction\n0,1,1\n2,2,3\n1,4,4\n"] {
-        let message = refusal(text);
-        assert!(
-            message.starts_with("dir/predictions.csv, byte ") && message.contains("each of 3 examples"),
-            "{message}"
-        );
+        assert_error(load(&run_files(), 4, text.as_bytes()), Fault::Format("predictions.csv", None), &["3 examples"]);
     }
 }
 
@@ -188,13 +184,10 @@ fn an_interval_that_was_cut_short_joins_the_one_before_it() {
     assert!(epoch == 1.0 && (loss - 2.26).abs() < 1e-12, "{loss} at {epoch}");
 }
 
-/// Refuses each text as the file at its place, with the name of the file and a part of the message.
+/// Asserts that a run is refused for each of the texts in place of a file, by the file's name and one more name.
 fn assert_refused(files: &[Vec<u8>; 7], cases: &[(usize, String, &str)]) {
-    for (file, text, part) in cases {
-        let message = load(files, *file, text.as_bytes()).unwrap_err().to_string();
-        let place = format!("dir/{}, byte ", NAMES[*file]);
-        assert!(message.starts_with(&place) && message.contains(part), "{message:?} lacks {part:?}: {text}");
-        assert!(message.contains("remove the run's directory"), "{message}");
+    for (file, text, name) in cases {
+        assert_error(load(files, *file, text.as_bytes()), Fault::Format(NAMES[*file], None), &[name]);
     }
 }
 
@@ -204,41 +197,36 @@ fn tables_must_be_of_a_finished_run() {
     let files = run_files();
     load(&files, 2, METRICS.as_bytes()).unwrap();
     let header = |text: &str| format!("{}\n", text.lines().next().unwrap());
-    let (row, end, columns) =
-        ("holds a number that no run writes", "rows up to step 10", "expected the columns kind, ");
+    let (row, end, columns) = ("row ", "step 10", "kind, step, epoch, train_loss, train_accuracy");
     assert_refused(
         &files,
         &[
             (2, header(METRICS), end),
             (2, METRICS.replace("epoch,10", "epoch,5"), end),
             (2, METRICS.replace("interval,10,1.0,2.1,0.25,0.8,,,\n", ""), end),
-            (2, METRICS.replace("2.1,", "NaN,"), "row 2 holds"),
+            (2, METRICS.replace("2.1,", "NaN,"), "row 2"),
             (2, METRICS.replace("0.25", "1.5"), row),
             (2, METRICS.replace("0.8", "1.5"), row),
-            (2, METRICS.replace("2.0,0.3", "inf,0.3"), "row 3 holds"),
-            (2, METRICS.replace("2.0,0.3", "2.0,0.4"), "what summary.json says of the validation examples"),
-            (2, METRICS.replace("0.3,0.9", "0.3,"), "expected numbers in this row"),
+            (2, METRICS.replace("2.0,0.3", "inf,0.3"), "row 3"),
+            (2, METRICS.replace("2.0,0.3", "2.0,0.4"), "summary.json"),
+            (2, METRICS.replace("0.3,0.9", "0.3,"), "row"),
             // No other column takes the place of a loss or of the first measure.
             (2, METRICS.replace("train_loss", "loss"), columns),
             (2, METRICS.replace("train_accuracy", "accuracy"), columns),
             (2, METRICS.replace("validation_loss", "loss"), columns),
             (2, METRICS.replace("validation_accuracy", "accuracy"), columns),
-            (3, header(SPEED), "a row for each interval"),
-            (3, SPEED.replace("\n5,", "\n6,"), "a row for each interval"),
-            (3, SPEED.replace("100.5", "0"), "row 1 holds"),
+            (3, header(SPEED), "interval"),
+            (3, SPEED.replace("\n5,", "\n6,"), "interval"),
+            (3, SPEED.replace("100.5", "0"), "row 1"),
             (3, SPEED.replace("100.5", "NaN"), row),
-            (4, PREDICTIONS.replace("0,1,1", "0,1,1.0"), "expected a class as each prediction"),
-            (
-                4,
-                PREDICTIONS.replace("0,1,1", "0,1,2"),
-                "the accuracy of the 3 examples is 0.3333333333333333 here, 0.6666",
-            ),
-            (5, header(LAYERS), "a row of each layer"),
-            (5, LAYERS.replacen("9,0.9,0,conv1,0.1,1.0,0.5,2.0,0.25\n", "", 1), "a row of each layer"),
-            (5, LAYERS.replacen("1.0,0.5", "NaN,0.5", 1), "row 1 holds"),
+            (4, PREDICTIONS.replace("0,1,1", "0,1,1.0"), "prediction"),
+            (4, PREDICTIONS.replace("0,1,1", "0,1,2"), "0.3333333333333333"),
+            (5, header(LAYERS), "layer"),
+            (5, LAYERS.replacen("9,0.9,0,conv1,0.1,1.0,0.5,2.0,0.25\n", "", 1), "layer"),
+            (5, LAYERS.replacen("1.0,0.5", "NaN,0.5", 1), "row 1"),
             (5, LAYERS.replacen("2.0,0.25", "2.0,NaN", 1), row),
-            (6, header(NOISE), "as many rows of each layer"),
-            (6, NOISE.replace("5,0.5,0,conv1,0.75\n", ""), "as many rows of each layer"),
+            (6, header(NOISE), "layer"),
+            (6, NOISE.replace("5,0.5,0,conv1,0.75\n", ""), "layer"),
             (6, NOISE.replace("0.75", "NaN"), row),
         ],
     );
@@ -285,21 +273,17 @@ fn tables_of_numbers_must_be_of_a_finished_run() {
     assert_refused(
         &files,
         &[
-            (0, of_summary("\"median_mae\":9.0", "\"median_mae\":-7"), "holds a score that no run comes to"),
-            (0, of_summary("\"value\":9.0", "\"value\":-7"), "holds a score that no run comes to"),
-            (0, of_summary("\"validation_mae\":4.0", "\"validation_mae\":-4"), "holds a score that no run comes to"),
-            (0, of_summary("\"test_mae\":1.25,", ""), "expected a score over the test examples for each measure"),
-            (0, of_summary("\"test_mae\"", "\"test_accuracy\""), "expected a score over the test examples"),
-            (2, of_errors(EARLIER_METRICS), "what summary.json says of the validation examples"),
-            (2, of_errors(EARLIER_METRICS).replace("2.1,", "2.1,-"), "row 2 holds"),
-            (2, EARLIER_METRICS.to_owned(), "expected the columns kind, step, epoch, train_loss, train_mae"),
-            (
-                4,
-                AGES.replace("6.25", "6.5"),
-                "the mean absolute error of the 3 examples is 1.3333333333333333 here, 1.25",
-            ),
-            (4, AGES.replace("6.25", "6"), "expected a number with a point as each prediction"),
-            (4, AGES.replace("6.25", "NaN"), "is NaN here, 1.25"),
+            (0, of_summary("\"median_mae\":9.0", "\"median_mae\":-7"), "score"),
+            (0, of_summary("\"value\":9.0", "\"value\":-7"), "score"),
+            (0, of_summary("\"validation_mae\":4.0", "\"validation_mae\":-4"), "score"),
+            (0, of_summary("\"test_mae\":1.25,", ""), "score"),
+            (0, of_summary("\"test_mae\"", "\"test_accuracy\""), "score"),
+            (2, of_errors(EARLIER_METRICS), "summary.json"),
+            (2, of_errors(EARLIER_METRICS).replace("2.1,", "2.1,-"), "row 2"),
+            (2, EARLIER_METRICS.to_owned(), "kind, step, epoch, train_loss, train_mae"),
+            (4, AGES.replace("6.25", "6.5"), "1.3333333333333333"),
+            (4, AGES.replace("6.25", "6"), "prediction"),
+            (4, AGES.replace("6.25", "NaN"), "NaN"),
         ],
     );
 }
@@ -337,10 +321,7 @@ fn tables_of_earlier_versions_are_read() {
     assert_eq!((&run.train_loss, &run.train_score), (&now.train_loss, &now.train_score));
     assert_eq!((&run.validation_loss, &run.validation_score), (&now.validation_loss, &now.validation_score));
     assert_eq!((&run.examples_per_second, &run.right), (&now.examples_per_second, &now.right));
-    assert_refused(
-        &files,
-        &[(0, changed(&files[0], "\"test_top5\":1.0", "\"test_top5\":1.1"), "holds a score that no run comes to")],
-    );
+    assert_refused(&files, &[(0, changed(&files[0], "\"test_top5\":1.0", "\"test_top5\":1.1"), "score")]);
 
     let now = read(&run_of_ages());
     let mut files = run_of_ages();
@@ -352,8 +333,5 @@ fn tables_of_earlier_versions_are_read() {
     .into_bytes();
     files[4] = AGES.replace("example,", "image,").into_bytes();
     assert_eq!(read(&files).summary, now.summary);
-    assert_refused(
-        &files,
-        &[(0, changed(&files[0], "\"median_mae\":9.0", "\"median_mae\":-7"), "holds a score that no run comes to")],
-    );
+    assert_refused(&files, &[(0, changed(&files[0], "\"median_mae\":9.0", "\"median_mae\":-7"), "score")]);
 }

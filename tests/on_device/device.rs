@@ -1,5 +1,6 @@
 //! Handles of a device: clones, asynchronous opening and reading, shaders of other crates.
 
+use crate::common::errors::{Fault, assert_error, assert_fault};
 use crate::common::{Test, open_device, test};
 use lerac::gpu::{
     Access, AdapterChoice, Buffer, Call, Constant, Gpu, GpuOptions, Kernel, Shader, adapters, adapters_async,
@@ -54,8 +55,7 @@ fn clones_are_one_device(_: &Gpu) {
     assert_ne!(pipeline(&other), pipeline(&call), "another kernel has a pipeline of its own");
     clone.lose();
     drop(clone);
-    let lost = gpu.run([&call]).and_then(|()| gpu.wait()).unwrap_err().to_string();
-    assert!(lost.contains("lost"), "{lost}");
+    assert_error(gpu.run([&call]).and_then(|()| gpu.wait()), Fault::Device, &["lost"]);
 }
 
 fn nothing_must_block(_: &Gpu) {
@@ -83,10 +83,9 @@ fn futures_of_a_lost_device_say_so(_: &Gpu) {
     let (read, waited) = (gpu.read_async::<u32>(&x.whole()), gpu.wait_async());
     gpu.lose();
     for error in [pollster::block_on(read).unwrap_err(), pollster::block_on(waited).unwrap_err()] {
-        assert!(error.to_string().contains("lost"), "{error}");
+        assert_fault(&error, Fault::Device, &["lost"]);
     }
-    let late = pollster::block_on(gpu.read_async::<u32>(&x.whole())).unwrap_err();
-    assert!(late.to_string().contains("lost"), "{late}");
+    assert_error(pollster::block_on(gpu.read_async::<u32>(&x.whole())), Fault::Device, &["lost"]);
 }
 
 /// The tests of this file.

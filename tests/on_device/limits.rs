@@ -1,5 +1,6 @@
 //! What does not fit is refused before anything is allocated, with a size that does.
 
+use crate::common::errors::{Fault, assert_error};
 use crate::common::{Test, test};
 use crate::recorded::ten_classes;
 use lerac::error::Error;
@@ -23,8 +24,7 @@ fn a_large_batch_is_refused(gpu: &Gpu) {
     // conv1's result takes 64 KiB an image: 2,048 images fill 128 MiB.
     assert_eq!(gpu.limits().binding_bytes, 128 << 20);
     refusal(gpu, 2048).unwrap();
-    let Err(Error::Capacity(message)) = refusal(gpu, 4096) else { panic!("4,096 images do not fit") };
-    assert!(message.contains("needs 256.0 MiB") && message.contains("`batch_size` 2048 or less fits"), "{message}");
+    assert_error(refusal(gpu, 4096), Fault::Capacity, &["256.0 MiB", "`batch_size` 2048"]);
     refusal(gpu, 2048).unwrap();
 }
 
@@ -80,24 +80,18 @@ fn kernel(shader: &'static Shader) -> Kernel {
     Kernel { shader, entry: shader.name, constants: vec![] }
 }
 
-fn refused<T>(result: Result<T, Error>, parts: &[&str]) {
-    let Err(error) = result else { panic!("nothing was refused: {parts:?}") };
-    let text = error.to_string();
-    for part in parts {
-        assert!(text.contains(part), "{text:?} lacks {part:?}");
-    }
-}
-
 /// What a driver would refuse names the kernel, and leaves the device usable.
 fn faults_name_their_place(gpu: &Gpu) {
     let x = gpu.buffer("x", 256).unwrap();
     let bound = |bytes| vec![(x.range(0, bytes), Access::Write)];
-    refused(gpu.call(&kernel(&BROKEN), &bound(256), [1, 1, 1]), &["shader broken, broken", "nothing"]);
+    let broken = gpu.call(&kernel(&BROKEN), &bound(256), [1, 1, 1]);
+    assert_error(broken, Fault::Device, &["broken, broken", "nothing"]);
     let wide = gpu.call(&kernel(&DOUBLE), &bound(256), [1, 70_000, 1]);
-    refused(wide, &["shader double, double", "70000", "65535"]);
+    assert_error(wide, Fault::Device, &["double, double", "70000", "65535"]);
     let few = gpu.call(&kernel(&DOUBLE), &[(x.range(4, 16), Access::Write)], [1, 1, 1]);
-    refused(few, &["shader double, double", "bindings of [16] bytes"]);
-    refused(gpu.buffer("a whole library", 1 << 50), &["a whole library", "1125899906842624 bytes", "`batch_size`"]);
+    assert_error(few, Fault::Device, &["double, double", "[16]"]);
+    let huge = gpu.buffer("a whole library", 1 << 50);
+    assert_error(huge, Fault::Capacity, &["a whole library", "1125899906842624", "`batch_size`"]);
     gpu.write(&x, 0, &[3f32; 64]);
     gpu.run([&gpu.call(&kernel(&DOUBLE), &bound(256), [1, 1, 1]).unwrap()]).unwrap();
     assert_eq!(gpu.read::<f32>(&x.whole()).unwrap(), [6.0; 64]);
@@ -117,8 +111,8 @@ fn a_lost_device_says_so(_: &Gpu) {
     let call = gpu.call(&kernel(&DOUBLE), &[(x.whole(), Access::Write)], [1, 1, 1]).unwrap();
     gpu.lose();
     let after = gpu.run([&call]).and_then(|()| gpu.read::<f32>(&x.whole()));
-    refused(after, &["lost"]);
-    refused(gpu.run([&call]), &["lost"]);
+    assert_error(after, Fault::Device, &["lost"]);
+    assert_error(gpu.run([&call]), Fault::Device, &["lost"]);
 }
 
 /// Under WebGPU's default limits a model runs or is refused before its first step, with what to do; which then helps.
@@ -135,14 +129,14 @@ fn every_model_fits_or_is_refused(gpu: &Gpu) {
                 match check(batch_size) {
                     // Its first linear layer alone has 103 million weights.
                     refusal if name == "vgg11_bn-imagenet" => {
-                        refused(refusal, &["classifier.0.weight needs 392.0 MiB", "this device binds 128.0 MiB"]);
+                        assert_error(refusal, Fault::Capacity, &["classifier.0.weight", "392.0 MiB", "128.0 MiB"]);
                     }
                     Ok(()) => assert!(fits, "{case}"),
                     Err(error) => {
                         let message = error.to_string();
-                        assert!(!fits && message.contains("this device binds 128.0 MiB"), "{case}: {message}");
+                        assert!(!fits && message.contains("128.0 MiB"), "{case}: {message}");
                         let advice =
-                            message.split_once("`batch_size` ").and_then(|(_, rest)| rest.split_once(" or less fits"));
+                            message.split_once("`batch_size` ").and_then(|(_, rest)| rest.split_once(" or less"));
                         let advised = advice.and_then(|(number, _)| number.parse().ok());
                         let advised = advised.unwrap_or_else(|| panic!("{case}: {message}"));
                         for n in std::iter::successors(Some(advised), |n| (*n > 1).then_some(n / 2)) {

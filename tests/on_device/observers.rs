@@ -5,7 +5,9 @@ use crate::training::{Silent, config, data, run};
 use lerac::curriculum::Layer;
 use lerac::error::{Error, Result};
 use lerac::gpu::Gpu;
-use lerac::train::{Checkpoint, EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, SessionPlan, TableChecksum};
+use lerac::train::{
+    Checkpoint, EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, SessionPlan, TableChecksum,
+};
 use std::cell::RefCell;
 use std::rc::Rc;
 

@@ -304,7 +304,7 @@ fn ties_and_nan_in_whole_planes(gpu: &Gpu) {
     let x = tape.leaf("x", shape, true);
     let y = max_pool::max_pool(&mut tape, "pool", x, window);
     tape.seed_gradient(y);
-    assert_eq!(tape.records()[0].forward[0].kernel.entry, "forward_halves");
+    assert_eq!(tape.records()[0].forward[0].kernel.entry, "forward_2x2");
     let program = program(gpu, &tape);
     // Three values, so that most windows have several winners, and a seventh of NaN, so that some have several of these too.
     let order = test_values(shape.iter().product(), 31).into_iter().zip(test_values(shape.iter().product(), 32));

@@ -1,5 +1,7 @@
 //! Runs that end early, and go on to the bytes of runs that do not.
 
+use crate::common::errors::assert_contains;
+use crate::common::program::{assert_blames, command, lerac, stderr};
 use crate::common::{Test, open_device, test};
 use lerac::data::shapes;
 use lerac::gpu::Gpu;
@@ -10,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -56,31 +58,18 @@ const SHORT: &[&str] = &[
     "3",
 ];
 
-fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lerac"));
-    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn ended(arguments: &[&str]) -> Output {
-    command(arguments).output().unwrap()
-}
-
-fn errors(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
+/// The standard error of a run that must succeed.
 fn succeeds(arguments: &[&str]) -> String {
-    let output = ended(arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", errors(&output));
-    errors(&output)
+    let output = lerac(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+    stderr(&output)
 }
 
-/// Fails, and says so with this part of a message.
-fn refuses(arguments: &[&str], part: &str) {
-    let output = ended(arguments);
-    assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
-    assert!(errors(&output).contains(part), "{part:?} is not in {}", errors(&output));
+/// A run that must fail with an error at `at` that contains `names`.
+fn refuses(arguments: &[&str], at: &str, names: &[&str]) {
+    let output = lerac(arguments);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert_blames(&stderr(&output), at, names);
 }
 
 fn trains(out: &Path) -> Vec<&str> {
@@ -177,7 +166,7 @@ fn killed_at_any_instant() {
             }
             let output = child.wait_with_output().unwrap();
             let as_meant = output.status.success() || killed && output.status.code().is_none();
-            assert!(as_meant, "{}: {}", output.status, errors(&output));
+            assert!(as_meant, "{}: {}", output.status, stderr(&output));
             // Killed before it wrote its options, it has to be begun again.
             if out.join("config.toml").exists() {
                 arguments = resumes(&out).iter().map(ToString::to_string).collect();
@@ -199,15 +188,13 @@ fn interrupted() {
         let pid = child.id().to_string();
         assert!(Command::new("kill").args([signal, &pid, &pid]).status().unwrap().success());
         let output = child.wait_with_output().unwrap();
-        assert_eq!(output.status.code(), Some(130), "{}", errors(&output));
-        for part in ["A second interrupt ends at once", "interrupted after step", "lerac resume"] {
-            assert!(errors(&output).contains(part), "{}", errors(&output));
-        }
+        assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+        assert_contains(&stderr(&output), &["interrupt", "step", "lerac resume"]);
     }
-    refuses(&trains(&out), "unfinished run");
+    refuses(&trains(&out), "--out", &["lerac resume"]);
     succeeds(&resumes(&out));
     assert_same(&whole, &out);
-    let again = ended(&resumes(&out));
+    let again = lerac(&resumes(&out));
     assert!(again.status.success() && String::from_utf8_lossy(&again.stdout).contains("finished"));
 }
 
@@ -220,17 +207,17 @@ fn interrupted_twice() {
     await_in(&mut child, || out.exists());
     let interrupt = |child: &Child| Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(interrupt(&child).success());
-    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut errors = BufReader::new(child.stderr.take().unwrap());
     let mut note = String::new();
-    while !note.contains("A second interrupt ends at once") {
+    while !note.contains("second interrupt") {
         note.clear();
-        assert!(said.read_line(&mut note).unwrap() > 0, "it ended at the first");
+        assert!(errors.read_line(&mut note).unwrap() > 0, "it ended at the first");
     }
     std::thread::sleep(Duration::from_millis(700));
     let is_fast = child.try_wait().unwrap().is_some();
     interrupt(&child);
     let mut rest = String::new();
-    said.read_to_string(&mut rest).unwrap();
+    errors.read_to_string(&mut rest).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     // A fast device has come to the end of its first step by now.
     assert!(is_fast || (rest.is_empty() && checkpoints(&out).is_empty()), "{rest}");
@@ -247,8 +234,8 @@ fn torn_checkpoints() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0x10;
     std::fs::write(newest, &bytes).unwrap();
-    let said = succeeds(&resumes(&out));
-    assert!(said.contains("not a whole checkpoint") && said.contains("the checkpoint before it is used"), "{said}");
+    let notes = succeeds(&resumes(&out));
+    assert!(notes.contains(newest.file_name().unwrap().to_str().unwrap()), "the torn one is named: {notes}");
     assert_same(&whole, &out);
 
     let out = dir.path().join("all");
@@ -257,8 +244,8 @@ fn torn_checkpoints() {
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
     }
-    refuses(&resumes(&out), "not a whole checkpoint");
-    assert!(checkpoints(&out).len() >= 2, "what cannot be read is left where it is");
+    refuses(&resumes(&out), ".safetensors", &["checkpoint"]);
+    assert!(checkpoints(&out).len() >= 2, "files that cannot be read are not removed");
 
     // Other files in their directory are neither read nor removed.
     let out = dir.path().join("others");
@@ -268,7 +255,7 @@ fn torn_checkpoints() {
     // One that cannot be read is not taken for a torn one: to continue from an older one would shorten the tables.
     let newest = out.join("checkpoints/step-9999999999.safetensors");
     std::fs::create_dir(&newest).unwrap();
-    refuses(&resumes(&out), "step-9999999999.safetensors, byte 0: expected a file");
+    refuses(&resumes(&out), "step-9999999999.safetensors", &[", byte 0: "]);
     std::fs::remove_dir(&newest).unwrap();
     succeeds(&resumes(&out));
     assert!(others.iter().all(|path| path.exists()), "files of others are gone");
@@ -283,12 +270,7 @@ fn damaged_tables() {
     // Every table has rows from step 7 on.
     let twelve_or_later = |path: &PathBuf| path.file_name().unwrap() >= "step-0000000012.safetensors";
     killed_once(&out, |files| files.last().is_some_and(twelve_or_later));
-    let refused = |path: &Path, part: &str| {
-        let output = ended(&resumes(&out));
-        assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
-        let place = path.to_str().unwrap();
-        assert!(errors(&output).contains(place) && errors(&output).contains(part), "{}", errors(&output));
-    };
+    let refused = |path: &Path, names: &[&str]| refuses(&resumes(&out), path.to_str().unwrap(), names);
     for name in ["metrics.csv", "layers.csv", "speed.csv", "noise.csv"] {
         let path = out.join(name);
         let bytes = std::fs::read(&path).unwrap();
@@ -296,11 +278,11 @@ fn damaged_tables() {
         let digit = changed.iter().position(u8::is_ascii_digit).unwrap();
         changed[digit] ^= 1;
         std::fs::write(&path, changed).unwrap();
-        refused(&path, "are not those of the checkpoint");
+        refused(&path, &["checkpoint", "CRC-32"]);
         std::fs::write(&path, &bytes[..40]).unwrap();
-        refused(&path, "something has shortened it; put the file back");
+        refused(&path, &["checkpoint", "byte 40"]);
         std::fs::remove_file(&path).unwrap();
-        refused(&path, "cannot open");
+        refused(&path, &["No such file"]);
         std::fs::write(&path, bytes).unwrap();
     }
     succeeds(&resumes(&out));
@@ -314,10 +296,8 @@ fn changed_options() {
     let config = out.join("config.toml");
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, text.replace("eta = 0.01\n", "eta = 0.02\n")).unwrap();
-    let remedy = format!("go on all the same by `lerac resume {} --force`", out.display());
-    for part in ["eta: 0.01 there, 0.02 here", &remedy] {
-        refuses(&resumes(&out), part);
-    }
+    let remedy = format!("`lerac resume {} --force`", out.display());
+    refuses(&resumes(&out), out.to_str().unwrap(), &["eta: 0.01 ", "0.02", &remedy]);
     succeeds(&[&resumes(&out)[..], &["--force"]].concat());
     assert!(out.join("summary.json").exists());
 }
@@ -327,15 +307,15 @@ fn two_processes() {
     let out = dir.path().join("run");
     let mut first = command(&trains(&out)).spawn().unwrap();
     await_in(&mut first, || !checkpoints(&out).is_empty());
-    let second = ended(&resumes(&out));
+    let second = lerac(&resumes(&out));
     // The first may have ended meanwhile on a fast machine; then the second has nothing to do.
     match second.status.code() {
         Some(0) => {
-            assert!(String::from_utf8_lossy(&second.stdout).contains("nothing is left to do"), "both have trained")
+            assert!(String::from_utf8_lossy(&second.stdout).contains("finished"), "both have trained")
         }
         code => {
             assert_eq!(code, Some(1));
-            assert!(errors(&second).contains(&format!("in use by process {}", first.id())), "{}", errors(&second));
+            assert_blames(&stderr(&second), out.to_str().unwrap(), &[&format!("process {}", first.id())]);
         }
     }
     assert!(first.wait().unwrap().success());
@@ -356,8 +336,8 @@ fn a_directory_taken_away() {
     // At once, so that the run never finds its directory missing.
     std::fs::rename(&other, &out).unwrap();
     let first = first.wait_with_output().unwrap();
-    assert_eq!(first.status.code(), Some(1), "{}", errors(&first));
-    assert!(errors(&first).contains("run: was removed or moved"), "{}", errors(&first));
+    assert_eq!(first.status.code(), Some(1), "{}", stderr(&first));
+    assert_blames(&stderr(&first), out.to_str().unwrap(), &[]);
     assert_same(&whole, &out);
 }
 
@@ -367,10 +347,10 @@ fn leftovers() {
     let out = dir.path().join("run");
     killed(&out, 1);
     std::fs::remove_file(out.join("config.toml")).unwrap();
-    refuses(&trains(&out), "checkpoints, but no config.toml of their run");
+    refuses(&trains(&out), "--out", &["checkpoints", "config.toml"]);
     std::fs::remove_dir_all(out.join("checkpoints")).unwrap();
     std::fs::write(out.join(".lock"), "\u{1b}[31m".repeat(1000)).unwrap();
-    assert!(!succeeds(&trains(&out)).contains("ended without"), "a process of no number");
+    assert_eq!(succeeds(&trains(&out)), "", "a lock without a process number is not reported");
 }
 
 /// Shows `see` each step, and how far validation and test set were read, and wants a checkpoint after every ninth step.
@@ -431,7 +411,7 @@ fn a_lost_device() {
         }
     };
     let message = go_on(&gpu, &task, &out, &never, lose).expect_err("a lost device ends the run");
-    assert!(message.contains("the device was lost"), "{message}");
+    assert!(message.contains("device was lost"), "{message}");
     assert_eq!(go_on(&open_device(), &task, &out, &never, |_, _| ()), Ok(45), "the last checkpoint before the loss");
     assert_same(&whole, &out);
 }
@@ -463,8 +443,8 @@ fn interrupted_while_reading() {
             }
         };
         let message = go_on(&gpu, &task, &out, &stop, see).expect_err("an interrupt ends the run");
-        assert!(read > 0 && message.contains(&format!("with 24 of {examples} {part} examples read")), "{message}");
-        assert!(message.starts_with(&format!("interrupted after step {step} of 64, ")), "{message}");
+        assert!(read > 0);
+        assert_contains(&message, &[format!("step {step} of 64"), format!("24 of {examples}"), part.to_owned()]);
         let newest = checkpoints(&out).pop().unwrap();
         assert!(newest.ends_with(format!("step-{step:010}.safetensors")), "{}", newest.display());
         let mut tensors = Checkpoint::from_bytes(&newest, &std::fs::read(&newest).unwrap()).unwrap().tensors;
@@ -488,21 +468,15 @@ fn nowhere_to_write() {
         let _ = std::fs::remove_dir_all(&out);
     }
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
-    assert!(errors(&output).contains(out.to_str().unwrap()), "{}", errors(&output));
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert_contains(&stderr(&output), &[out.to_str().unwrap()]);
 
     let (whole, out) = (whole(dir.path()), dir.path().join("full"));
     // (A limit on the size of files would also limit drivers that keep the device's memory in one.)
     std::fs::create_dir_all(out.join("checkpoints")).unwrap();
     let part = out.join("checkpoints/step-0000000003.safetensors.part");
     std::os::unix::fs::symlink("/dev/full", part).unwrap();
-    let output = ended(&trains(&out));
-    assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
-    assert!(
-        errors(&output).contains("step-0000000003.safetensors: cannot write: No space left"),
-        "{}",
-        errors(&output)
-    );
+    refuses(&trains(&out), "step-0000000003.safetensors", &["No space left"]);
     let left: Vec<_> = std::fs::read_dir(out.join("checkpoints")).unwrap().collect();
     assert!(left.is_empty(), "half a checkpoint stayed: {left:?}");
     succeeds(&resumes(&out));
@@ -519,8 +493,7 @@ fn nowhere_to_write() {
         }
     };
     let message = go_on(&open_device(), &task, &out, &stop, see).expect_err("an interrupt ends the run");
-    assert!(message.starts_with("interrupted after step 20 of 64, which could not be saved: "), "{message}");
-    assert!(message.contains("No space left"), "{message}");
+    assert_contains(&message, &["step 20 of 64", "No space left"]);
     assert_eq!(go_on(&open_device(), &task, &out, &Arc::default(), |_, _| ()), Ok(18), "the checkpoint before");
 }
 
@@ -550,8 +523,8 @@ fn killed_comparison() {
     await_in(&mut child, || !checkpoints(&out.join("conventional-seed0")).is_empty());
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130), "{}", errors(&output));
-    assert!(errors(&output).contains("the same command goes on with it"), "{}", errors(&output));
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert_contains(&stderr(&output), &["interrupt", "command"]);
     let mut child = start(&out);
     // In the second run of the first seed.
     await_in(&mut child, || !checkpoints(&out.join("lerac-seed0")).is_empty());

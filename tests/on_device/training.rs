@@ -202,7 +202,8 @@ fn the_best_epoch_is_kept(gpu: &Gpu) {
     assert!(accuracies[3] < best, "the last epoch is the best: {accuracies:?}");
     assert_eq!(outcome.summary.best_epoch, first as u64 + 1, "{accuracies:?}");
     assert_eq!(outcome.summary.validation(), Some(best));
-    let (_, validation) = train_validation_split(data.train.len(), config.data.validation, config.training.seed).unwrap();
+    let (_, validation) =
+        train_validation_split(data.train.len(), config.data.validation, config.training.seed).unwrap();
     let batches = Loader::evaluation(Arc::new(data.train), validation.into(), 32);
     let found = outcome.session.scores(&outcome.session.evaluate(batches).unwrap());
     assert_eq!(found.value(), best, "the session holds the best epoch's weights");

@@ -1,5 +1,7 @@
 //! Which kernels are measured, what is kept of it, and what a run makes of that.
 
+use crate::common::errors::{Fault, assert_contains, assert_error};
+use crate::common::program::{assert_blames, stderr};
 use crate::common::{Test, test};
 use crate::recorded::ten_classes;
 use lerac::gpu::Gpu;
@@ -163,13 +165,11 @@ fn a_corrupt_cache_is_named(_: &Gpu) {
         "[{\"adapter\":\"a\",\"backend\":\"b\",\"driver\":\"c\",\"lerac\":\"d\",\"kernels\":{\"t\":\"fast\"}}]",
     ] {
         std::fs::write(&path, text).unwrap();
-        let message = KernelCache::read(&path).unwrap_err().to_string();
-        assert!(message.contains("kernels.json, byte") && message.contains("remove the file"), "{text:?}: {message}");
+        assert_error(KernelCache::read(&path), Fault::Format("kernels.json", None), &[]);
     }
     std::fs::remove_file(&path).unwrap();
     std::fs::create_dir(&path).unwrap();
-    let message = KernelCache::read(&path).unwrap_err().to_string();
-    assert!(message.contains("kernels.json, byte 0: expected a file, found a directory"), "{message}");
+    assert_error(KernelCache::read(&path), Fault::Format("kernels.json", Some(0)), &["directory"]);
 }
 
 fn choices_are_in_force(gpu: &Gpu) {
@@ -190,7 +190,7 @@ fn choices_are_in_force(gpu: &Gpu) {
             let only = tape.only(id).forward();
             assert_eq!(only.last().unwrap().1.kernel.shader.name, file);
         } else {
-            assert!(refusal.unwrap_err().to_string().starts_with("kernels: \"conv2d dx"), "{variant}");
+            assert_error(refusal, Fault::Setting("kernels"), &[DX, &variant.to_string()]);
         }
     }
     assert!(
@@ -199,12 +199,9 @@ fn choices_are_in_force(gpu: &Gpu) {
             .check_choices()
             .is_ok()
     );
-    let message = subject()
-        .tape(gpu, KernelChoices([(LINEAR.to_owned(), Variant::Depthwise)].into()))
-        .check_choices()
-        .unwrap_err()
-        .to_string();
-    assert!(message.contains("has no variant depthwise, only registers"), "{message}");
+    let choices = KernelChoices([(LINEAR.to_owned(), Variant::Depthwise)].into());
+    let refusal = subject().tape(gpu, choices).check_choices();
+    assert_error(refusal, Fault::Setting("kernels"), &["depthwise", "registers"]);
 }
 
 /// `lerac` with its cache in `dir`.
@@ -217,7 +214,7 @@ fn lerac(dir: &Path, arguments: &[&str]) -> Command {
 /// What a call prints, or says where it fails.
 fn said(dir: &Path, arguments: &[&str], code: i32) -> String {
     let output = lerac(dir, arguments).output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    let errors = stderr(&output);
     assert!(output.status.code() == Some(code) && !errors.contains("panicked"), "{arguments:?}: {errors}");
     if code == 0 { String::from_utf8(output.stdout).unwrap() } else { errors }
 }
@@ -244,7 +241,8 @@ fn a_tuned_run_repeats_without_the_cache(_: &Gpu) {
         |more: &[&str], out: &str, code| said(dir, &[&["train"], SHORT, more, &["--out", &path(out)]].concat(), code);
 
     let refusal = train(&["--tuned"], "none", 1);
-    assert!(refusal.contains("`lerac tune` with the same options") && !dir.join("none").exists(), "{refusal}");
+    assert_blames(&refusal, "--tuned", &["`lerac tune`"]);
+    assert!(!dir.join("none").exists(), "nothing is written");
     let tuned = said(dir, &["tune", "--batch-size", "8", "--seconds", "600", "--json"], 0);
     let tuned: serde_json::Value = serde_json::from_str(&tuned).unwrap();
     let rows = tuned["rows"].as_array().unwrap();
@@ -278,7 +276,7 @@ fn a_tuned_run_repeats_without_the_cache(_: &Gpu) {
     std::fs::write(&cache, "torn").unwrap();
     for arguments in [&["train", "--tuned", "--out", &path("torn")][..], &["tune"]] {
         let refusal = said(dir, arguments, 1);
-        assert!(refusal.contains("kernels.json, byte") && refusal.contains("remove the file"), "{refusal}");
+        assert_blames(&refusal, "kernels.json", &[", byte "]);
     }
     let bytes = |run: &str| std::fs::read(dir.join(run).join("model.safetensors")).unwrap();
     said(dir, &["resume", &path("killed"), "--quiet"], 0);
@@ -292,14 +290,14 @@ fn a_tuned_run_repeats_without_the_cache(_: &Gpu) {
     let broken = config.replacen("= \"registers\"", "= \"depthwise\"", 1);
     std::fs::write(dir.join("broken.toml"), broken).unwrap();
     let refusal = said(dir, &["train", "--config", &path("broken.toml"), "--out", &path("broken")], 1);
-    assert!(refusal.contains("kernels: \"") && refusal.contains("no variant depthwise"), "{refusal}");
+    assert_blames(&refusal, "kernels", &["depthwise"]);
 }
 
 fn a_short_tuning_says_what_is_left(_: &Gpu) {
     let dir = tempfile::tempdir().unwrap();
     let table = said(dir.path(), &["tune", "--model", "lenet", "--batch-size", "2", "--seconds", "0"], 0);
-    assert!(table.contains("; 13 of 14 were not reached"), "the first is measured in any case: {table}");
-    assert!(table.contains("no time left") && table.contains("--seconds") && table.contains("kernels.json"), "{table}");
+    // The first is measured in any case.
+    assert_contains(&table, &["13 of 14", "--seconds", "kernels.json"]);
 }
 
 /// The tests of this file.

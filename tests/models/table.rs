@@ -1,7 +1,8 @@
 //! Models as they are recorded, without a device: the blur of CBS, depths, initial values, and what a device has no room for.
 
+use crate::common::errors::{Fault, assert_contains, assert_error, error_of};
 use lerac::data::{Form, Meaning, plain_form};
-use lerac::error::{Error, Result};
+use lerac::error::Error;
 use lerac::gpu::Limits;
 use lerac::nn::objective::{ObjectiveOptions, objective_for};
 use lerac::nn::{self, Conv, MODELS, Model, Net, NetOptions, Recorded};
@@ -118,22 +119,12 @@ fn every_name_of_the_table_is_a_model_of_its_own() {
         assert!(!entry.about.is_empty(), "{}", entry.name);
         nn::named(entry.name).unwrap().accepts(&form([nn::usual_side(entry.name); 2], 10)).unwrap();
     }
-    let Err(Error::Setting { field: "model", message }) = nn::named("resnet7") else { panic!("there is a resnet7") };
-    assert!(MODELS.iter().all(|entry| message.contains(entry.name)), "{message}");
-}
-
-/// What a model says of images that it does not take.
-fn unaccepted(accepted: Result<()>) -> Option<String> {
-    match accepted {
-        Ok(()) => None,
-        Err(Error::Setting { field: "model", message }) => Some(message),
-        Err(other) => panic!("{other}"),
-    }
+    assert_error(nn::named("resnet7"), Fault::Setting("model"), &MODELS.each_ref().map(|entry| entry.name));
 }
 
 #[test]
 fn a_model_says_what_images_it_needs() {
-    let refusal = |name: &str, extent| unaccepted(nn::named(name).unwrap().accepts(&form(extent, 10)));
+    let accepts = |name: &str, extent| nn::named(name).unwrap().accepts(&form(extent, 10));
     for (name, fitting, others) in [
         ("cnn", vec![[4, 4], [4, 9]], vec![[3, 9], [9, 3]]),
         ("densenet121", vec![[8, 8]], vec![[7, 8]]),
@@ -142,14 +133,13 @@ fn a_model_says_what_images_it_needs() {
         ("vgg11_bn-imagenet", vec![[224, 224], [448, 448]], vec![[32, 32], [225, 225], [224, 448]]),
     ] {
         for extent in fitting {
-            assert_eq!(refusal(name, extent), None, "{name} {extent:?}");
+            accepts(name, extent).unwrap();
             let model = nn::named(name).unwrap();
             record(&model, &form(extent, 10), 1, Tape::new(Mode::Train), NetOptions::default());
         }
         for extent in others {
-            let message = refusal(name, extent).unwrap_or_else(|| panic!("{name} takes {extent:?}"));
-            let found = format!("found {}x{}", extent[0], extent[1]);
-            assert!(message.starts_with(&format!("{name} needs")) && message.ends_with(&found), "{message}");
+            let found = format!("{}x{}", extent[0], extent[1]);
+            assert_error(accepts(name, extent), Fault::Setting("model"), &[name, &found]);
         }
     }
 }
@@ -157,11 +147,10 @@ fn a_model_says_what_images_it_needs() {
 #[test]
 fn data_without_images_are_refused_by_name() {
     let without = Form { inputs: vec![], ..form([32, 32], 10) };
-    let message = unaccepted(nn::named("lenet").unwrap().accepts(&without)).unwrap();
-    assert!(message.starts_with("lenet needs images"), "{message}");
+    assert_error(nn::named("lenet").unwrap().accepts(&without), Fault::Setting("model"), &["lenet", "images"]);
     let closure = |net: &mut Net, x: Var, classes: usize| net.linear("linear", x, classes);
-    assert!(unaccepted(closure.accepts(&without)).is_some_and(|message| message.contains("needs images")));
-    assert_eq!(unaccepted(closure.accepts(&form([1, 1], 10))), None);
+    assert_error(closure.accepts(&without), Fault::Setting("model"), &["images"]);
+    closure.accepts(&form([1, 1], 10)).unwrap();
 }
 
 #[test]
@@ -223,14 +212,10 @@ fn initial_values_are_those_of_the_documentation() {
     approx::assert_relative_eq!(grouped, 0.235_702_260_395_515_85, max_relative = 1e-12);
 }
 
-/// What a device with `binding_bytes` a binding and `grid` workgroups along a dimension says to `tape`, recorded at batch size 4.
-fn refusal(tape: &Tape, binding_bytes: u64, grid: u32) -> String {
-    let limits = Limits { binding_bytes, buffer_bytes: 1 << 30, grid };
-    match tape.check(&limits, 4) {
-        Ok(()) => "fits".into(),
-        Err(Error::Capacity(message)) => message,
-        Err(other) => panic!("{other}"),
-    }
+/// Checks `tape`, recorded at batch size 4, against a device with `binding_bytes` a binding and `grid`
+/// workgroups along a dimension.
+fn check(tape: &Tape, binding_bytes: u64, grid: u32) -> Result<(), Error> {
+    tape.check(&Limits { binding_bytes, buffer_bytes: 1 << 30, grid }, 4)
 }
 
 #[test]
@@ -239,11 +224,10 @@ fn what_a_device_has_no_room_for_is_refused_by_name() {
     let mut tape = Tape::new(Mode::Train);
     let x = tape.leaf("x", [4, 1000], true);
     relu::relu(&mut tape, "wide", x);
-    assert_eq!(refusal(&tape, 16_000, 65_535), "fits");
-    let activation = refusal(&tape, 8_000, 65_535);
-    assert!(activation.starts_with("wide needs") && activation.contains("`batch_size` 2 or less fits"), "{activation}");
-    let none = refusal(&tape, 1_000, 65_535);
-    assert!(none.contains("no batch size fits; a smaller model or input does"), "{none}");
+    check(&tape, 16_000, 65_535).unwrap();
+    assert_error(check(&tape, 8_000, 65_535), Fault::Capacity, &["wide", "`batch_size` 2"]);
+    let none = error_of(check(&tape, 1_000, 65_535)).to_string();
+    assert!(none.contains("wide") && !none.contains("`batch_size`"), "no batch size fits: {none}");
 
     // 4 x 64 floats in, 64,000 floats of weights; tiles of 8 x 8 outputs, 64 a workgroup.
     let mut tape = Tape::new(Mode::Train);
@@ -254,15 +238,13 @@ fn what_a_device_has_no_room_for_is_refused_by_name() {
     };
     let (weight, bias) = (declare("weight", vec![1000, 64], Group::Weight), declare("bias", vec![1000], Group::Bias));
     linear::linear(&mut tape, "wide", x, weight, bias);
-    assert_eq!(refusal(&tape, 256_000, 65_535), "fits");
-    let parameter = refusal(&tape, 255_999, 65_535);
-    assert!(parameter.starts_with("wide.weight needs 0.2 MiB"), "{parameter}");
-    assert!(parameter.ends_with("a narrower model fits"), "{parameter}");
+    check(&tape, 256_000, 65_535).unwrap();
+    let parameter = error_of(check(&tape, 255_999, 65_535)).to_string();
+    assert_contains(&parameter, &["wide.weight", "0.2 MiB"]);
+    assert!(!parameter.contains("`batch_size`"), "no batch size fits: {parameter}");
     // The gradient of the bias takes a lane an output, 16 workgroups; that of the weights 1,000 tiles, 16 workgroups too.
-    assert_eq!(refusal(&tape, 256_000, 16), "fits");
-    let grid = refusal(&tape, 256_000, 15);
-    assert!(grid.starts_with("wide needs a grid of [16, 1, 1] workgroups at batch size 4"), "{grid}");
-    assert!(grid.contains("launches 15 along a dimension; a smaller `batch_size` fits"), "{grid}");
+    check(&tape, 256_000, 16).unwrap();
+    assert_error(check(&tape, 256_000, 15), Fault::Capacity, &["wide", "[16, 1, 1]", " 15 ", "`batch_size`"]);
 }
 
 #[test]

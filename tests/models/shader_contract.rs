@@ -1,9 +1,7 @@
 //! The shaders against the Rust that calls them, by naga's reflection and without a device: every kernel that a model, a row of the
 //! op table, an optimiser or a bench launches parses and validates under its constants, and binds what the launch binds.
 
-mod common;
-
-use common::rows::rows;
+use crate::common::rows::rows;
 use lerac::data::{Augmentation, Meaning, plain_form};
 use lerac::gpu::{Access, Dialect, Kernel, PackedLoad, Shader, SubgroupShare};
 use lerac::nn::objective::{ObjectiveOptions, objective_for};
@@ -150,7 +148,7 @@ fn every_kernel_of_every_model_binds_what_its_shader_declares() {
         ("conv2d_wide", "forward"),
         ("conv2d_wide", "weight_partial"),
         ("cross_entropy", "backward"),
-        ("max_pool", "forward_halves"),
+        ("max_pool", "forward_2x2"),
         ("pixels", "forward_quads"),
         ("sums", "add"),
     ] {
@@ -268,8 +266,9 @@ fn indices_go_on_in_the_next_row_of_a_grid() {
     }
     others.retain(|entry| *entry != ("peak", "multiply_add"));
     // These have one row, or a meaning of their own for y.
-    let of_channels = ["partial", "partial_alone", "finish", "prepare"].map(|entry| ("batch_norm", entry));
-    let backward = ["backward_partial", "backward_partial_alone", "backward_finish"].map(|entry| ("batch_norm", entry));
+    let of_channels = ["partial", "partial_serial", "finish", "prepare"].map(|entry| ("batch_norm", entry));
+    let backward =
+        ["backward_partial", "backward_partial_serial", "backward_finish"].map(|entry| ("batch_norm", entry));
     let of_sums = [("clip", "finish"), ("conv2d", "backward_bias"), ("linear", "backward_bias"), ("sums", "add")];
     let mut expected = [&of_channels[..], &backward, &of_sums].concat();
     [&mut others, &mut expected].into_iter().for_each(|entries| entries.sort_unstable());

@@ -1,11 +1,11 @@
 //! Files of options: in sections, or flat as the first version wrote them, and what is said of faults.
-#![cfg(feature = "cli")]
 
+use crate::common::errors::{Fault, assert_error, assert_fault, error_of};
+use crate::common::program::{assert_refused, refusal};
 use lerac::curriculum::DuringCurriculum;
 use lerac::error::Error;
 use lerac::train::{Config, Method};
 use std::path::Path;
-use std::process::Command;
 
 fn read(text: &str) -> Result<Config, Error> {
     Config::from_toml(Path::new("run.toml"), text.as_bytes())
@@ -61,34 +61,24 @@ fn a_flat_file_says_what_its_sections_say() {
 
 #[test]
 fn faults_have_their_place_and_a_remedy() {
-    for (text, place, parts) in [
-        (
-            "epochs = 3\n[data]\nflip = true\n",
-            "byte 0: line 1: ",
-            &["epochs", "outside of a section", "[training]"][..],
-        ),
-        ("model = \"cnn\"\n[data]\nflip = true\n", "byte 0: line 1: ", &["belongs to [model], as name"]),
-        (
-            "[training]\nepochs = 3\nepoch = 4\n",
-            "byte 22: line 3: ",
-            &["unknown option epoch in [training]", "epochs?"],
-        ),
-        ("[data]\nepochs = 3\n", "byte 7: line 2: ", &["epochs belongs to [training], not to [data]"]),
-        ("flip = true\nbatchsize = 3\n", "byte 12: line 2: ", &["unknown option batchsize", "batch-size?"]),
-        ("[trainin]\nepochs = 3\n", "line 1: ", &["unknown table trainin", "did you mean training?"]),
-        ("[training]\nepochs = \"many\"\n", "byte 20: line 2: ", &["many"]),
-        ("flip = true\nepochs = \"many\"\n", "byte 21: line 2: ", &["many"]),
-        ("[optimizer]\neta = inf\n", "byte 18: line 2: ", &["eta: expected a finite number, found inf"]),
-        ("[optimizer]\nmilestones = [1.0, nan]\n", "byte 25: line 2: ", &["milestones: expected a finite number"]),
-        ("train-images = 1\ntrain-examples = 2\n", "line ", &["train-examples is given twice, also as train-"]),
-        ("[data]\ntrain-images = 1\ntrain-examples = 2\n", "line ", &["given twice"]),
-        ("[training]\nepochs = 3\n\n[grid]\nseeds = 2\n", "line 4: ", &["[grid] is for lerac compare"]),
-        ("epochs = \n", "byte 9: line 1: ", &[]),
-        ("[training\n", "line 1: ", &[]),
+    for (text, offset, names) in [
+        ("epochs = 3\n[data]\nflip = true\n", Some(0), &["line 1: ", "epochs", "[training]"][..]),
+        ("model = \"cnn\"\n[data]\nflip = true\n", Some(0), &["line 1: ", "[model]", "name"]),
+        ("[training]\nepochs = 3\nepoch = 4\n", Some(22), &["line 3: ", "epoch ", "[training]", "epochs?"]),
+        ("[data]\nepochs = 3\n", Some(7), &["line 2: ", "epochs", "[training]", "[data]"]),
+        ("flip = true\nbatchsize = 3\n", Some(12), &["line 2: ", "batchsize", "batch-size?"]),
+        ("[trainin]\nepochs = 3\n", None, &["line 1: ", "trainin", "training?"]),
+        ("[training]\nepochs = \"many\"\n", Some(20), &["line 2: ", "many"]),
+        ("flip = true\nepochs = \"many\"\n", Some(21), &["line 2: ", "many"]),
+        ("[optimizer]\neta = inf\n", Some(18), &["line 2: eta: ", "inf"]),
+        ("[optimizer]\nmilestones = [1.0, nan]\n", Some(25), &["line 2: milestones: "]),
+        ("train-images = 1\ntrain-examples = 2\n", None, &["line ", "train-examples", "train-images"]),
+        ("[data]\ntrain-images = 1\ntrain-examples = 2\n", None, &["line ", "train-examples", "train-images"]),
+        ("[training]\nepochs = 3\n\n[grid]\nseeds = 2\n", None, &["line 4: ", "[grid]", "compare"]),
+        ("epochs = \n", Some(9), &["line 1: "]),
+        ("[training\n", None, &["line 1: "]),
     ] {
-        let fault = read(text).unwrap_err().to_string();
-        assert!(fault.starts_with("run.toml, byte ") && fault.contains(place), "{text:?}: {fault}");
-        assert!(parts.iter().all(|part| fault.contains(part)), "{text:?}: {fault}");
+        assert_error(read(text), Fault::Format("run.toml", offset), names);
     }
 }
 
@@ -120,8 +110,7 @@ fn a_grid_may_be_anywhere_in_a_file() {
     let (config, grid) = Config::from_toml_with_grid(Path::new("run.toml"), text.as_bytes()).unwrap();
     assert_eq!((config.training.epochs, grid["seeds"].as_integer()), (3, Some(2)));
     let fault = Config::from_toml_with_grid(Path::new("run.toml"), b"[training]\nepochs = 3\n[grid]\nseds = 2\n");
-    let fault = fault.unwrap_err().to_string();
-    assert!(fault.contains("line 4") && fault.contains("seds"), "{fault}");
+    assert_error(fault, Fault::Format("run.toml", None), &["line 4", "seds"]);
 }
 
 /// The library names fields, the command line its options.
@@ -132,14 +121,11 @@ fn errors_name_what_their_reader_can_change() {
         c.curriculum.k = Some(9.0);
         c.training.epochs = 4;
     });
-    let fault = config.check().unwrap_err();
-    assert!(matches!(fault, Error::Setting { field: "k", .. }), "{fault:?}");
-    assert_eq!(fault.to_string(), "k: 9 epochs of curriculum do not fit `epochs` 4; `k` 4 or less does");
-    let arguments = ["schedule", "--method", "lerac", "--k", "9", "--epochs", "4"];
-    let output = Command::new(env!("CARGO_BIN_EXE_lerac")).args(arguments).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(said, "error: --k: 9 epochs of curriculum do not fit --epochs 4; --k 4 or less does\n");
-    let output = Command::new(env!("CARGO_BIN_EXE_lerac")).args(["schedule", "--train-images", "0"]).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(said, "error: --train-examples: expected at least 1, found 0\n");
+    let in_library = error_of(config.check());
+    assert_fault(&in_library, Fault::Setting("k"), &["9", "`epochs` 4", "`k` 4"]);
+    let at_the_command_line = refusal(&["schedule", "--method", "lerac", "--k", "9", "--epochs", "4"]);
+    let in_options = format!("--{in_library}").replace("`epochs`", "--epochs").replace("`k`", "--k");
+    assert_eq!(at_the_command_line, format!("error: {in_options}\n"));
+    // An option's earlier name is accepted; the error has the present one.
+    assert_refused(&["schedule", "--train-images", "0"], "--train-examples", &["0"]);
 }

@@ -1,6 +1,7 @@
 //! Updates as they are recorded, without a device: the rows of the layer table, the launches, and
 //! what is said of them.
 
+use crate::common::errors::assert_panics;
 use lerac::optim::{RateRow, Rule, Settings, Update, UpdateOperand};
 use lerac::tape::{Declared, Group, Init};
 use lerac::tensor::Layout;
@@ -83,9 +84,8 @@ fn operands_of_layer_norms_grow_with_the_runs() {
 }
 
 #[test]
-#[should_panic(expected = "p3: belongs to layer 2, there are 2 layers")]
 fn a_layer_that_is_not_there_is_refused() {
     let parameters = parameters();
     let layout = Layout::new(parameters.iter().map(|p| &p.shape), 1 << 20);
-    Update::new(&parameters, &layout, 2, adam());
+    assert_panics(|| Update::new(&parameters, &layout, 2, adam()), "p3", &["layer 2", "2 layers"]);
 }

@@ -1,9 +1,8 @@
 //! Every recipe against the table of the published experiments, and its loading by name.
-#![cfg(feature = "cli")]
 
+use crate::common::program::stdout;
 use lerac::curriculum::{DuringCurriculum, Ladder};
 use lerac::train::{Config, Method, ScheduleKind};
-use std::process::Command;
 
 /// A row of the published code's settings: its optimiser, and the ladder.
 struct Published {
@@ -162,9 +161,7 @@ fn every_recipe_is_loaded_by_its_name_under_every_method() {
         for method in [Method::Conventional, Method::LeracReference, Method::Lerac] {
             let method = method.to_string();
             let options = ["schedule", "--recipe", &name, "--method", &method, "--steps-per-epoch", "10"];
-            let output = Command::new(env!("CARGO_BIN_EXE_lerac")).args(options).output().unwrap();
-            assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
-            let table = String::from_utf8(output.stdout).unwrap();
+            let table = stdout(&options);
             let layers = match recipe(&name).model.name.as_str() {
                 "resnet18" | "resnet18-imagenet" => 21,
                 "wide_resnet52-2" => 1 + 48 + 3 + 1,
@@ -182,8 +179,7 @@ fn a_recipe_lies_under_a_file_and_the_file_under_options() {
     std::fs::write(&file, "eta = 0.02\nk = 2.0\n[grid] # ignored here\nseeds = 3\n").unwrap();
     let (csv, file) = (dir.path().join("rates.csv"), file.to_str().unwrap().to_owned());
     let layers = ["schedule", "--recipe", "shapes", "--config", &file, "--k", "1", "--csv", csv.to_str().unwrap()];
-    let output = Command::new(env!("CARGO_BIN_EXE_lerac")).args(layers).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    stdout(&layers);
     let rows: Vec<(u64, f64, usize, String, f64)> =
         csv::Reader::from_path(&csv).unwrap().deserialize().map(Result::unwrap).collect();
     let rate = |step, layer: &str| rows.iter().find(|row| row.0 == step && row.3 == layer).unwrap().4;

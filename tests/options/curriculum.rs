@@ -1,5 +1,6 @@
 //! Curricula and schedules: closed forms, corner values, the published ladder, refusals.
 
+use crate::common::errors::{Fault, assert_error};
 use approx::assert_relative_eq;
 use lerac::curriculum::{
     Blurred, Cbs, Control, Conventional, Curriculum, DuringCurriculum, Granularity, Growth, Ladder, Layer, Pace, Paper,
@@ -421,21 +422,24 @@ fn rates_are_the_schedule_times_the_factor() {
 
 #[test]
 fn what_cannot_be_is_refused_by_name() {
-    let refused = |range: &str| range.parse::<Range>().unwrap_err();
-    assert!(refused("1e-8..1e-1").contains("wrong way round"));
-    assert!(refused("1e-8..1e-1").contains("1e-1..1e-8"), "the remedy is the range turned round");
-    assert!(refused("-1..-2").contains("positive"));
-    assert!(refused("0..0").contains("positive"));
-    assert!(refused("nan..1").contains("positive"));
-    assert!(refused("0.1").contains("FIRST..LAST"));
-    assert!(refused("a..b").contains("\"a\" is no number"));
-    let range = Range { first: 0.1, last: 0.01 };
-    let error = |result: lerac::error::Result<Paper>| result.unwrap_err().to_string();
-    assert!(error(Paper::new(-0.1, range, 1.0, &[1], Pace::Step)).starts_with("eta: "));
-    assert!(error(Paper::new(0.1, range, 0.0, &[1], Pace::Step)).starts_with("k: "));
-    assert!(error(Paper::new(0.1, range, f64::NAN, &[1], Pace::Step)).starts_with("k: "));
-    assert!(error(Paper::new(0.1, Range { first: 0.01, last: 0.1 }, 1.0, &[1], Pace::Step)).starts_with("range: "));
-    assert!(Cbs::new(0.0, 0.9, 5).unwrap_err().to_string().starts_with("sigma: "));
-    assert!(Cbs::new(1.0, 1.1, 5).unwrap_err().to_string().starts_with("sigma_decay: "));
-    assert!(Cbs::new(1.0, 0.9, 0).unwrap_err().to_string().starts_with("sigma_every: "));
+    for (range, name) in [
+        // Turned round it would be a range.
+        ("1e-8..1e-1", "1e-1..1e-8"),
+        ("-1..-2", "positive"),
+        ("0..0", "positive"),
+        ("nan..1", "positive"),
+        ("0.1", "FIRST..LAST"),
+        ("a..b", "\"a\""),
+    ] {
+        let message = range.parse::<Range>().unwrap_err();
+        assert!(message.contains(name), "{message}");
+    }
+    let paper = |eta, [first, last]: [f64; 2], k| Paper::new(eta, Range { first, last }, k, &[1], Pace::Step);
+    assert_error(paper(-0.1, [0.1, 0.01], 1.0), Fault::Setting("eta"), &[]);
+    assert_error(paper(0.1, [0.1, 0.01], 0.0), Fault::Setting("k"), &[]);
+    assert_error(paper(0.1, [0.1, 0.01], f64::NAN), Fault::Setting("k"), &[]);
+    assert_error(paper(0.1, [0.01, 0.1], 1.0), Fault::Setting("range"), &[]);
+    assert_error(Cbs::new(0.0, 0.9, 5), Fault::Setting("sigma"), &[]);
+    assert_error(Cbs::new(1.0, 1.1, 5), Fault::Setting("sigma_decay"), &[]);
+    assert_error(Cbs::new(1.0, 0.9, 0), Fault::Setting("sigma_every"), &[]);
 }

@@ -1,9 +1,7 @@
 //! Every reference backward against central differences of its reference forward, in f64 and without a device. The loss is a sum
 //! weighted by fixed numbers, so that no error cancels.
 
-mod common;
-
-use common::rows::rows;
+use crate::common::rows::rows;
 use lerac::checks::{derivatives, difference, sample, test_values, worst_error};
 use lerac::ops::regression::{Loss, Regression};
 use lerac::ops::{cross_entropy, regression};
