@@ -1,12 +1,16 @@
-// The correlation of conv2d.wgsl with DILATION = 2, which is dx of a convolution of stride 2, for processors: KH = KW = 1 or 3,
-// PAD = (KH-1)/2, W a multiple of 4, OW = 2 W, OH = 2 H or 2 H - 1.
-// x: [N,C,H,W] as rows of W/4 vec4, y: [N,O,OH,OW] likewise, tiles: as `pack` of conv2d_wide.wgsl lays them out.
+// The correlation of conv2d.wgsl for processors, with DILATION = 2, which is dx of a convolution of
+// stride 2. KH = KW = 1 or 3, PAD = (KH-1)/2, W a multiple of 4, OW = 2 W, OH = 2 H or 2 H - 1.
+// x: [N,C,H,W] and y: [N,O,OH,OW], in rows of vec4. tiles: the weights as packed by `pack` of
+// conv2d_wide.wgsl.
 //
-// Of x with zeros spread between its elements each y sees one, two or four taps' worth, according to whether its row and column are
-// even or odd. A workgroup of eight owns 8 output channels, an invocation of it 2 groups of 4 columns of x, and the four y of each of
-// these: no product with a zero is made. Terms, tiles and loads are as in conv2d_wide.wgsl.
+// x is dilated: there are zeros between its elements. So each y is the sum of one, two or four
+// products, depending on whether its row and column are even or odd. Products with zeros are not
+// computed.
+// A workgroup of eight invocations computes 8 output channels. An invocation processes 2 groups of
+// 4 columns of x, and computes four elements of y per element of x. Terms, tiles and shared loads
+// are those of conv2d_wide.wgsl.
 
-// Output channels of a tile of `pack`, and of a workgroup.
+// Output channels per tile of `pack`, and per workgroup.
 const PACKED: u32 = 16u;
 const O_TILE: u32 = 8u;
 const W4: u32 = W / 4u;
@@ -25,7 +29,7 @@ const POSITIONS: u32 = N * ROW_TILES * COLUMN_TILES;
 
 fn shared_quad(i: u32) -> vec4<f32> { return floats(tiles[i]); }
 
-// The two groups of an invocation.
+// Values at the two groups of four columns of an invocation.
 struct Pair { a: vec4<f32>, b: vec4<f32> }
 
 fn quad(plane: u32, h: u32, w4: u32) -> vec4<f32> {
@@ -36,52 +40,55 @@ fn column_after(plane: u32, h: u32, w4: u32) -> f32 {
     return select(0.0, floats(x[plane + h * W4 + w4 + 1u]).x, h < H && w4 + 1u < W4);
 }
 
-// The group at row h and the one beside it, or below.
+// x at row h: the group w4, and the next group in the row, or the group below it.
 fn pair(plane: u32, h: u32, w4: u32) -> Pair {
     return Pair(quad(plane, h, w4), quad(plane, h + 1u / GROUPS_PER_ROW, w4 + 1u % GROUPS_PER_ROW));
 }
 
-// The same, moved on by a column.
-fn right(plane: u32, h: u32, w4: u32, v: Pair) -> Pair {
+// x at the groups of `v`, one column further right.
+fn one_column_right(plane: u32, h: u32, w4: u32, v: Pair) -> Pair {
     if GROUPS_PER_ROW == 2u {
         return Pair(vec4(v.a.yzw, v.b.x), vec4(v.b.yzw, column_after(plane, h, w4 + 1u)));
     }
     return Pair(vec4(v.a.yzw, column_after(plane, h, w4)), vec4(v.b.yzw, column_after(plane, h + 1u, w4)));
 }
 
-// The y at one group by whether their row, then their column is even or odd (columns: even even, even odd, odd even, odd odd), with a
-// channel's more; `w` holds its rows of taps.
+// Adds the products of one input channel to the sums `s` of one group. The columns of `s` are y at
+// (even row, even column), (even, odd), (odd, even) and (odd, odd). `w` has a column per row of
+// taps.
 fn add_group(
     s: mat4x4<f32>,
     here: vec4<f32>,
-    beside: vec4<f32>,
+    right: vec4<f32>,
     below: vec4<f32>,
-    beyond: vec4<f32>,
+    below_right: vec4<f32>,
     w: mat3x4<f32>,
 ) -> mat4x4<f32> {
     return mat4x4(
         s[0] + w[1].y * here,
-        s[1] + mat2x4(here, beside) * w[1].xz,
+        s[1] + mat2x4(here, right) * w[1].xz,
         s[2] + mat2x4(here, below) * vec2(w[0].y, w[2].y),
-        s[3] + mat4x4(here, beside, below, beyond) * vec4(w[0].xz, w[2].xz),
+        s[3] + mat4x4(here, right, below, below_right) * vec4(w[0].xz, w[2].xz),
     );
 }
 
 // The sums of one output channel at both groups.
 struct Sums { a: mat4x4<f32>, b: mat4x4<f32> }
 
-// What a channel's taps see of x, and a row of its taps each for eight output channels.
-struct Channel { here: Pair, beside: Pair, below: Pair, beyond: Pair, e0: Share, e1: Share, e2: Share }
+// The elements of x that one input channel contributes, and its three rows of taps for eight output
+// channels.
+struct Channel { here: Pair, right: Pair, below: Pair, below_right: Pair, e0: Share, e1: Share, e2: Share }
 
 fn add(s: Sums, v: Channel, i: u32) -> Sums {
     let w = mat3x4(shared_item(v.e0, i), shared_item(v.e1, i), shared_item(v.e2, i));
     return Sums(
-        add_group(s.a, v.here.a, v.beside.a, v.below.a, v.beyond.a, w),
-        add_group(s.b, v.here.b, v.beside.b, v.below.b, v.beyond.b, w),
+        add_group(s.a, v.here.a, v.right.a, v.below.a, v.below_right.a, w),
+        add_group(s.b, v.here.b, v.right.b, v.below.b, v.below_right.b, w),
     );
 }
 
-// The same of the three channels of a 1x1 kernel's term: even rows and columns alone see something.
+// A term of a 1x1 kernel: three input channels, and their weights for eight output channels. Only y
+// at even rows and columns is not 0.
 struct Term { c0: Pair, c1: Pair, c2: Pair, weights: Share }
 
 fn add_term(s: Sums, v: Term, i: u32) -> Sums {
@@ -92,8 +99,8 @@ fn add_term(s: Sums, v: Term, i: u32) -> Sums {
     return more;
 }
 
-// Where sums go: image, row of x and column of groups; none where an invocation has no position of its own.
-struct Place { n: u32, h: u32, w4: u32, none: bool }
+// The position of an invocation: image, row of x, and index of the first group in the row.
+struct Place { n: u32, h: u32, w4: u32, out_of_range: bool }
 
 fn place(position: u32) -> Place {
     let i = min(position, POSITIONS - 1u);
@@ -105,7 +112,8 @@ fn place(position: u32) -> Place {
     );
 }
 
-// The plane of a channel of a group whose first one is number `first`. Beyond the group it is that of its last channel, and counts nothing.
+// Index of the plane of channel c in the group that starts at channel `first`. Past the end of the
+// group, it is the last channel's, whose packed weights are 0.
 fn plane_of(first: u32, c: u32) -> u32 { return (first + min(c, C_GROUP - 1u)) * H * W4; }
 
 fn store_quad(i: u32, v: vec4<f32>) {
@@ -114,7 +122,7 @@ fn store_quad(i: u32, v: vec4<f32>) {
     y[i] = quad_of(sum);
 }
 
-// The y of even and odd columns in one row.
+// Stores the even and odd columns of one row of y.
 fn store_row(at: Place, o: u32, g: u32, odd_row: u32, even: vec4<f32>, odd: vec4<f32>) {
     let h = at.h + g / GROUPS_PER_ROW;
     let oh = 2u * h + odd_row;
@@ -125,9 +133,9 @@ fn store_row(at: Place, o: u32, g: u32, odd_row: u32, even: vec4<f32>, odd: vec4
     }
 }
 
-fn store(at: Place, first: u32, within: u32, s: Sums) {
-    if at.none || within >= O_GROUP { return; }
-    let o = first + within;
+fn store(at: Place, first: u32, o_in_group: u32, s: Sums) {
+    if at.out_of_range || o_in_group >= O_GROUP { return; }
+    let o = first + o_in_group;
     store_row(at, o, 0u, 0u, s.a[0], s.a[1]);
     store_row(at, o, 0u, 1u, s.a[2], s.a[3]);
     store_row(at, o, 1u, 0u, s.b[0], s.b[1]);
@@ -141,11 +149,11 @@ fn forward(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let group = id.z / O_TILES;
-    let within = id.z % O_TILES * O_TILE;
-    let tile = id.z * O_TILE / PACKED * TERMS * PACKED + within % PACKED;
+    let o_in_group = id.z % O_TILES * O_TILE;
+    let tile = id.z * O_TILE / PACKED * TERMS * PACKED + o_in_group % PACKED;
     let at = place((id.x + id.y * groups.x) * 8u + lane);
     let first = at.n * C + group * C_GROUP;
-    if within >= O_GROUP { return; }
+    if o_in_group >= O_GROUP { return; }
     var s0 = Sums();
     var s1 = Sums();
     var s2 = Sums();
@@ -179,9 +187,9 @@ fn forward(
             let rows = tile + c * 3u * PACKED;
             let v = Channel(
                 here,
-                right(plane, at.h, at.w4, here),
+                one_column_right(plane, at.h, at.w4, here),
                 below,
-                right(plane, at.h + 1u, at.w4, below),
+                one_column_right(plane, at.h + 1u, at.w4, below),
                 share(rows, 1u, lane),
                 share(rows + PACKED, 1u, lane),
                 share(rows + 2u * PACKED, 1u, lane),
@@ -196,12 +204,12 @@ fn forward(
             s7 = add(s7, v, 7u);
         }
     }
-    store(at, group * O_GROUP, within + 0u, s0);
-    store(at, group * O_GROUP, within + 1u, s1);
-    store(at, group * O_GROUP, within + 2u, s2);
-    store(at, group * O_GROUP, within + 3u, s3);
-    store(at, group * O_GROUP, within + 4u, s4);
-    store(at, group * O_GROUP, within + 5u, s5);
-    store(at, group * O_GROUP, within + 6u, s6);
-    store(at, group * O_GROUP, within + 7u, s7);
+    store(at, group * O_GROUP, o_in_group + 0u, s0);
+    store(at, group * O_GROUP, o_in_group + 1u, s1);
+    store(at, group * O_GROUP, o_in_group + 2u, s2);
+    store(at, group * O_GROUP, o_in_group + 3u, s3);
+    store(at, group * O_GROUP, o_in_group + 4u, s4);
+    store(at, group * O_GROUP, o_in_group + 5u, s5);
+    store(at, group * O_GROUP, o_in_group + 6u, s6);
+    store(at, group * O_GROUP, o_in_group + 7u, s7);
 }

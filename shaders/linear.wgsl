@@ -1,4 +1,5 @@
-// dbias[o] = sum over n of dy[n,o], the gradient of the bias of y = x w^T + bias.   dy: [N,O]. An invocation owns one o.
+// The gradient of the bias of y = x w^T + bias: dbias[o] = sum over n of dy[n,o].
+// dy: [N,O]. An invocation computes one element of dbias.
 
 @group(0) @binding(0) var<storage, read> dy: array<f32>;
 @group(0) @binding(1) var<storage, read_write> dbias: array<f32>;

@@ -1,5 +1,6 @@
-// The form of quad.wgsl for processors. Their drivers load and store a number at a time, for each lane by itself: half as many numbers of
-// 64 bits take 0.6 to 0.8 of the time (Mesa 25.0.7, 22.3.6 llvmpipe).
+// The definitions of quad.wgsl for processors. Their drivers load and store one number at a time,
+// separately for each lane. Half as many 64-bit numbers take 0.6 to 0.8 of the time (llvmpipe of
+// Mesa 25.0.7 and 22.3.6).
 alias Quad = vec2<u64>;
 
 fn floats(q: Quad) -> vec4<f32> {

@@ -1,7 +1,8 @@
-// Eight quads that all eight invocations of a workgroup need: number i is shared_quad(first + i * step), which the file behind this
-// defines. All eight call these at once and with the same numbers, but for `lane`, which is their place in the workgroup, and so in the
-// subgroup: drivers that compute on the processor fill subgroups in that order.
-// The form of every device: each invocation loads what it asks for.
+// Loads of quads that all eight invocations of a workgroup need. Item i of eight is
+// shared_quad(first + i * step). The shader that includes this file defines `shared_quad`.
+// All eight invocations call `share` and `shared_item` together, with equal arguments except
+// `lane`, the index in the workgroup. On software adapters it is also the index in the subgroup.
+// This is the definition for every device, without sharing: each invocation loads all items.
 struct Share { first: u32, step: u32 }
 
 fn share(first: u32, step: u32, lane: u32) -> Share { return Share(first, step); }

@@ -1,5 +1,5 @@
-// The form of subgroup_share.wgsl for processors with subgroups of four (or more): each invocation loads two of the eight, and takes the others
-// from the registers of the three beside it.
+// The definitions of subgroup_share.wgsl for processors with subgroups of at least four. Each
+// invocation loads two of the eight items, and gets the others from three others' registers.
 struct Share { low: vec4<f32>, high: vec4<f32> }
 
 fn share(first: u32, step: u32, lane: u32) -> Share {

@@ -337,13 +337,13 @@ impl<'t> Net<'t> {
     /// A tensor `[N,C,H,W]` whose channels [`Net::write_channels`] writes.
     pub fn allocate(&mut self, name: &str, shape: [usize; 4]) -> Var {
         let full = self.full_name(name);
-        ops::concat::room(self.tape, &full, shape)
+        ops::concat::allocate(self.tape, &full, shape)
     }
 
     /// Copies `part` to the channels of `whole` that start at `first`.
     pub fn write_channels(&mut self, name: &str, whole: Var, first: usize, part: Var) {
         let full = self.full_name(name);
-        ops::concat::put(self.tape, &full, whole, first, part);
+        ops::concat::write_channels(self.tape, &full, whole, first, part);
     }
 
     /// Maximum over windows.

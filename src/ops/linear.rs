@@ -1,4 +1,6 @@
-//! y = x w^T + bias along the last axis, with x `[...,C]`, w `[O,C]`, bias `[O]`, y `[...,O]`; N is the product of all other axes.
+//! Linear layer along the last axis: y = x w^T + bias.
+//!
+//! x `[...,C]`, w `[O,C]`, bias `[O]`, y `[...,O]`. N is the product of all other axes.
 //! dx = dy w, dw = dy^T x, dbias = sum over n of dy.
 
 use super::product::{Equation, Product};
@@ -10,7 +12,7 @@ use crate::tensor::Shape;
 /// `shaders/linear.wgsl`.
 pub static SHADER: Shader = shader!("linear");
 
-/// The product that is this `part` of the layer, into `to`.
+/// A matrix product of the layer, written to `to`. `part` is `forward`, `dw` or `dx`.
 fn product(
     tape: &mut Tape,
     (part, equation): (&str, &str),
@@ -24,8 +26,8 @@ fn product(
     product.dispatch(tape, format!("linear {part} [{m},{k}] x [{k},{n}]"), [a, b], to, bias)
 }
 
-/// The sum of dy `[N,O]` over N into the gradient of `bias`.
-fn of_bias([n, o]: [usize; 2], dy: Operand, bias: ParamId) -> Dispatch {
+/// Adds up dy `[N,O]` over N, into the gradient of `bias`.
+fn bias_gradient([n, o]: [usize; 2], dy: Operand, bias: ParamId) -> Dispatch {
     let kernels = Kernels { shader: &SHADER, constants: vec![("N", n.into()), ("O", o.into())] };
     let bindings = vec![dy.read(), Operand::ParameterGradient(bias).write()];
     kernels.dispatch("backward_bias", bindings, [o.div_ceil(LANES) as u32, 1, 1])
@@ -54,7 +56,7 @@ pub fn linear(tape: &mut Tape, name: &str, x: Var, w: ParamId, bias: ParamId) ->
         let dy = (Operand::Gradient(y), [n, o].into());
         let operands = [dy.clone(), rows];
         backward.push(product(tape, ("dw", "no,nc->oc"), operands, Operand::ParameterGradient(w), None));
-        backward.push(of_bias([n, o], dy.0, bias));
+        backward.push(bias_gradient([n, o], dy.0, bias));
         if tape.needs_gradient(x) {
             backward.push(product(tape, ("dx", "no,oc->nc"), [dy, weights], Operand::Gradient(x), None));
         }
@@ -63,9 +65,9 @@ pub fn linear(tape: &mut Tape, name: &str, x: Var, w: ParamId, bias: ParamId) ->
     y
 }
 
-/// Linear layers in f64.
+/// Reference implementation in f64.
 pub mod reference {
-    /// y of x `[n,c]`, w `[o,c]`, bias `[o]`.
+    /// y from x `[n,c]`, w `[o,c]`, bias `[o]`.
     pub fn forward(x: &[f64], w: &[f64], bias: &[f64], [n, c, o]: [usize; 3]) -> Vec<f64> {
         let dot = |n: usize, o: usize| (0..c).map(|k| x[n * c + k] * w[o * c + k]).sum::<f64>();
         (0..n * o).map(|i| dot(i / o, i % o) + bias[i % o]).collect()
