@@ -7,7 +7,7 @@ use rayon::{ThreadBuilder, ThreadPool, ThreadPoolBuilder};
 use std::io;
 use std::num::NonZero;
 use std::sync::{LazyLock, Mutex};
-use std::thread::{self, Builder, JoinHandle};
+use std::thread::{self, Builder, JoinHandle, ScopedJoinHandle};
 
 /// Runs `work` on a new thread with the name `name`.
 ///
@@ -82,8 +82,12 @@ fn available_threads(most: usize) -> usize {
     let gate = Mutex::new(());
     thread::scope(|scope| {
         // Each thread waits until all have been started.
-        let _closed = gate.lock();
-        (0..most).map_while(|_| Builder::new().spawn_scoped(scope, || drop(gate.lock())).ok()).count()
+        let closed = gate.lock();
+        let start = |_| Builder::new().spawn_scoped(scope, || drop(gate.lock())).ok();
+        let threads: Vec<_> = (0..most).map_while(start).collect();
+        drop(closed);
+        // The end of the scope does not wait for the stacks to be freed; `join` does.
+        threads.into_iter().map(ScopedJoinHandle::join).count()
     })
 }
 

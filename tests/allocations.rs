@@ -1,5 +1,5 @@
-//! After the first steps a step takes no memory of ours: it allocates exactly as often as the same writes and the same submission do
-//! without a session, and no more often after a thousand steps.
+//! After the first steps a step takes no memory of ours: it allocates exactly as often as the same
+//! writes and the same submission do without a session, and no more often after a thousand steps.
 
 mod common;
 
@@ -44,11 +44,12 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// How often wgpu may ask for memory in a step, per dispatch, its encoder and its submission counted in; with wgpu 30 it is 2.4 times.
+/// How often wgpu may ask for memory in a step, per dispatch, its encoder and its submission
+/// counted in; with wgpu 30 it is 2.4 times.
 const PER_DISPATCH: usize = 3;
 
-/// How often `work` asks for memory, the device's part of it done in between: the smallest and the middle of eleven times. Tables of
-/// wgpu's that grow make single times larger.
+/// How often `work` asks for memory, the device's part of it done in between: the smallest and the
+/// middle of eleven times. Tables of wgpu's that grow make single times larger.
 fn counts(gpu: &Gpu, mut work: impl FnMut()) -> [usize; 2] {
     let mut counts = [0; 11].map(|_| {
         let before = COUNT.get();

@@ -1,5 +1,6 @@
-//! Modules lie on floors, and a file imports only from floors below its own. This reads every file of `src/` and holds its paths
-//! (`crate::X`, and `super::` chains that reach the crate's root) against the table.
+//! Modules lie on floors, and a file imports only from floors below its own. This reads every file
+//! of `src/` and holds its paths (`crate::X`, and `super::` chains that reach the crate's root)
+//! against the table.
 
 use std::path::{Path, PathBuf};
 
@@ -25,8 +26,8 @@ const FLOORS: [(&str, u32); 18] = [
     ("main", 11),
 ];
 
-/// Modules that know no device. They have no floor: they import only `DEVICELESS_MAY`, and only floors from `DEVICELESS_FROM` up import
-/// them.
+/// Modules that know no device. They have no floor: they import only `DEVICELESS_MAY`, and only
+/// floors from `DEVICELESS_FROM` up import them.
 const DEVICELESS: [&str; 2] = ["curriculum", "data"];
 const DEVICELESS_FROM: u32 = 6;
 const DEVICELESS_MAY: [&str; 3] = ["error", "cores", "files"];
@@ -81,7 +82,8 @@ enum Token {
     Other(char),
 }
 
-/// The tokens of a source file with the line of each; comments, strings and characters are left out.
+/// The tokens of a source file with the line of each; comments, strings and characters are left
+/// out.
 fn tokens(source: &str) -> Vec<(usize, Token)> {
     let chars: Vec<char> = source.chars().collect();
     let at = |i: usize| chars.get(i).copied().unwrap_or('\0');
@@ -164,7 +166,8 @@ fn after_raw_string(chars: &[char], mut i: usize, hashes: usize) -> usize {
     i + 1 + hashes
 }
 
-/// All paths written from `tokens[*i]` on, groups in braces multiplied out; `*i` is moved past them.
+/// All paths written from `tokens[*i]` on, groups in braces multiplied out; `*i` is moved past
+/// them.
 fn paths(tokens: &[(usize, Token)], i: &mut usize) -> Vec<Vec<(usize, String)>> {
     let token = |i: usize| tokens.get(i).map(|(_, token)| token);
     let mut path = vec![];
@@ -249,7 +252,8 @@ fn imports(module: &[String], tokens: &[(usize, Token)]) -> Vec<(usize, String)>
     found
 }
 
-/// What the module called `home` does that only another may, each with its line; its tests, which end a file, may do all of it.
+/// What the module called `home` does that only another may, each with its line; its tests, which
+/// end a file, may do all of it.
 fn trespasses(home: &str, tokens: &[(usize, Token)]) -> Vec<(usize, String)> {
     let cfg_test = [Token::Name("cfg".into()), Token::Other('('), Token::Name("test".into())];
     let is_tests = |three: &[(usize, Token)]| three.iter().map(|(_, token)| token).eq(&cfg_test);

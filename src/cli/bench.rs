@@ -8,7 +8,7 @@ use crate::files::write_shared;
 use crate::gpu::Gpu;
 use crate::nn;
 use crate::records::csv_with_header;
-use crate::study::bench::{self, Cell, Effort, Peaks, Report, Subject};
+use crate::study::bench::{self, Cell, Peaks, Report, TuningModel, TuningOptions};
 use crate::study::plots::{self, Panel, Series};
 use crate::train::{Config, whole_number};
 use clap::{Args, ValueEnum};
@@ -108,8 +108,8 @@ pub(super) fn run(args: &BenchArgs) -> Result<()> {
             let model = args.models.first().map_or("resnet20", String::as_str);
             if args.variants {
                 let config = config.with(|c| c.model.name = model.to_owned());
-                let subject = Subject::of(&config, bench::task(&config)?.data.train.form())?;
-                let measured = subject.measure(&gpu, Effort { all: true, time: Duration::MAX }, |_, _, _| ())?;
+                let subject = TuningModel::of(&config, bench::task(&config)?.data.train.form())?;
+                let measured = subject.measure(&gpu, TuningOptions { all: true, time: Duration::MAX }, |_, _, _| ())?;
                 return show(args, Some((&gpu, &peaks)), &bench::variants(&measured, &peaks));
             }
             let (session, _) = bench::session(&gpu, &config.with(|c| c.model.name = model.to_owned()))?;

@@ -5,7 +5,7 @@ use crate::data::Form;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::study::KernelCache;
-use crate::study::bench::{self, Effort, Measured, Subject};
+use crate::study::bench::{self, TuningModel, TuningOptions, VariantTimes};
 use crate::tape::KernelChoices;
 use crate::train::Config;
 use clap::{ArgMatches, Args};
@@ -34,11 +34,17 @@ const DEFAULT_SECONDS: f64 = 3.0;
 
 /// Times the kernel variants of `config`'s model for data with these columns, and stores the
 /// fastest in the cache.
-fn measure(gpu: &Gpu, config: &Config, form: Form, seconds: f64, quiet: bool) -> Result<(KernelCache, Vec<Measured>)> {
+fn measure(
+    gpu: &Gpu,
+    config: &Config,
+    form: Form,
+    seconds: f64,
+    quiet: bool,
+) -> Result<(KernelCache, Vec<VariantTimes>)> {
     let mut cache = KernelCache::read(&KernelCache::path()?)?;
     let bar = progress::counter(&format!("tuning {}", config.model.name), quiet);
-    let effort = Effort { all: false, time: Duration::from_secs_f64(seconds) };
-    let measured = Subject::of(config, form)?.measure(gpu, effort, |done, all, task| {
+    let effort = TuningOptions { all: false, time: Duration::from_secs_f64(seconds) };
+    let measured = TuningModel::of(config, form)?.measure(gpu, effort, |done, all, task| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
         bar.set_message(task.to_owned());
@@ -75,7 +81,7 @@ pub(super) fn run(args: &TuneArgs, matches: &ArgMatches) -> Result<()> {
 }
 
 /// A note about the operations that were not timed; empty if all were.
-fn untimed_note(measured: &[Measured]) -> String {
+fn untimed_note(measured: &[VariantTimes]) -> String {
     match measured.iter().filter(|m| m.winner().is_none()).count() {
         0 => String::new(),
         left => format!("; {left} of {} were not reached: `lerac tune --seconds` gives more time", measured.len()),
@@ -88,7 +94,7 @@ pub(super) fn kernels(gpu: &Gpu, config: &Config, form: Form, now: bool, quiet: 
         true => measure(gpu, config, form.clone(), DEFAULT_SECONDS, quiet)?,
         false => (KernelCache::read(&KernelCache::path()?)?, vec![]),
     };
-    let tape = Subject::of(config, form)?.tape(gpu, KernelChoices::default());
+    let tape = TuningModel::of(config, form)?.tape(gpu, KernelChoices::default());
     let choices = cache.choices(gpu.info(), &tape).ok_or_else(|| {
         let message = format!(
             "nothing is stored for {} at this batch size and data of this form on {}; run `lerac tune` with the same options",

@@ -28,7 +28,7 @@ pub(crate) fn load_weights(session: &mut Session, config: &Config) -> Result<Vec
 fn load(session: &mut Session, config: &Config, path: &Path) -> Result<(Vec<String>, HashMap<String, String>)> {
     let (tensors, metadata) = read_safetensors(path)?;
     let skipped = session.load(&tensors, config.model.init_partial).map_err(|fault| {
-        let remedy = if config.model.init_partial { "" } else { "; `init_partial` takes what fits" };
+        let remedy = if config.model.init_partial { "" } else { "; `init_partial` loads the tensors that fit" };
         Error::format(path, 0, format!("{fault} ({}){remedy}", config.model.name))
     })?;
     Ok((skipped, metadata))

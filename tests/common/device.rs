@@ -4,13 +4,14 @@ use lerac::gpu::{AdapterChoice, Dialect, Gpu, GpuOptions, SubgroupShare, adapter
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::sync::{Arc, LazyLock};
 
-/// A device as tests want it: WebGPU's default limits exactly, fresh buffers full of NaN.
+/// WebGPU's default limits, and new buffers filled with NaN.
 static STRICT: LazyLock<Gpu> = LazyLock::new(|| strict(None));
 
-/// Such a device whose kernels have the forms that they have on GPUs.
+/// The same limits and buffers, with kernels compiled as for GPUs.
 static PLAIN: LazyLock<Gpu> = LazyLock::new(|| strict(Some(Dialect::PLAIN)));
 
-/// Such a device whose kernels share what they load by fours, as they do where a processor's registers hold four floats.
+/// The same limits and buffers, with loads shared in subgroups of four, as on processors with
+/// registers of four floats.
 static SHARE_OF_4: LazyLock<Gpu> =
     LazyLock::new(|| strict(Some(Dialect { subgroup_share: SubgroupShare::Of4, ..STRICT.dialect() })));
 
@@ -20,7 +21,7 @@ fn strict(dialect: Option<Dialect>) -> Gpu {
         .expect("an adapter was found before")
 }
 
-/// A device as a user opens it.
+/// A device with a user's default options.
 pub fn open_device() -> Gpu {
     Gpu::open(&GpuOptions { adapter: AdapterChoice::from_option(None), ..GpuOptions::default() }).unwrap()
 }
@@ -31,12 +32,12 @@ pub struct Test {
     run: Box<dyn Fn(&Gpu) + Send + Sync>,
 }
 
-/// Makes a [`Test`].
+/// Creates a [`Test`].
 pub fn test(name: impl Into<String>, run: impl Fn(&Gpu) + Send + Sync + 'static) -> Test {
     Test { name: name.into(), run: Box::new(run) }
 }
 
-/// A test in the dialect that kernels usually have here, and one in that of GPUs.
+/// Two tests: in the adapter's default dialect, and in the dialect of GPUs.
 pub fn in_two_dialects(name: impl Into<String>, run: impl Fn(&Gpu) + Send + Sync + 'static) -> [Test; 2] {
     let name = name.into();
     let run = Arc::new(run);
@@ -45,7 +46,7 @@ pub fn in_two_dialects(name: impl Into<String>, run: impl Fn(&Gpu) + Send + Sync
     [test(name, move |gpu| run(gpu)), plain]
 }
 
-/// One test in every dialect that the adapter understands.
+/// One test that runs in every dialect that the adapter supports.
 pub fn in_every_dialect(name: impl Into<String>, run: impl Fn(&Gpu) + Send + Sync + 'static) -> Test {
     test(name, move |gpu| {
         run(gpu);
@@ -56,10 +57,11 @@ pub fn in_every_dialect(name: impl Into<String>, run: impl Fn(&Gpu) + Send + Syn
     })
 }
 
-/// Runs tests that need a device. Without an adapter they count as ignored, or as failed where `REQUIRE_GPU=1` is set.
+/// Runs tests that need a device. Without an adapter they are ignored; with `REQUIRE_GPU=1` they
+/// fail.
 pub fn run_on_device(tests: Vec<Test>) -> ! {
     let mut arguments = Arguments::from_args();
-    // One at a time: the software adapter already uses every core.
+    // One thread: the software adapter uses all cores.
     arguments.test_threads.get_or_insert(1);
     let absent = adapters().is_empty();
     let required = std::env::var("REQUIRE_GPU").is_ok_and(|value| value == "1");

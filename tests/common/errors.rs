@@ -1,15 +1,16 @@
-//! Assertions on errors: the kind, what is at fault, and the names and numbers in the message.
-//! The sentences may change; `tests/wording.rs` keeps one of each kind.
+//! Assertions on errors: the kind, what is at fault, and the names and numbers in the message. The
+//! sentences may change; `tests/options/wording.rs` keeps one of each kind.
 
 use lerac::error::{Error, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// The kind of an error, with the field, option or file at fault. Files are given by the end of their path.
+/// The kind of an error, with the field, option or file at fault. Files are given by the end of
+/// their path.
 #[derive(Clone, Copy, Debug)]
 pub enum Fault<'a> {
     Setting(&'a str),
     Option(&'a str),
-    /// A file and the offset of the fault in it, where the test knows it.
+    /// A file, and the offset of the fault if the test knows it.
     Format(&'a str, Option<u64>),
     Io(&'a str),
     Adapter,
@@ -19,13 +20,14 @@ pub enum Fault<'a> {
     Interrupted,
 }
 
-/// The error of `outcome`, which must be one.
+/// Returns the error of `outcome`; panics if there is none.
 #[track_caller]
 pub fn error_of<T>(outcome: Result<T>) -> Error {
     outcome.err().expect("expected an error")
 }
 
-/// Asserts that `error` has this kind, blames what `fault` says, and that its message contains all `names`.
+/// Asserts that `error` has the kind and the culprit of `fault`, and that its message contains all
+/// `names`.
 #[track_caller]
 pub fn assert_fault(error: &Error, fault: Fault<'_>, names: &[&str]) {
     let is_so = match (error, fault) {
@@ -60,14 +62,15 @@ pub fn assert_contains(text: &str, parts: &[impl AsRef<str>]) {
     }
 }
 
-/// The message of the panic of `work`, which must panic.
+/// Runs `work`, which must panic, and returns the message of the panic.
 #[track_caller]
 pub fn panic_of<T>(work: impl FnOnce() -> T) -> String {
     let cause = catch_unwind(AssertUnwindSafe(work)).err().expect("expected a panic");
     cause.downcast::<String>().map_or_else(|cause| (*cause.downcast::<&str>().unwrap()).to_owned(), |text| *text)
 }
 
-/// Asserts that `work` panics with a message that begins with the name `at` and contains all `names`.
+/// Asserts that `work` panics with a message that begins with the name `at` and contains all
+/// `names`.
 #[track_caller]
 pub fn assert_panics<T>(work: impl FnOnce() -> T, at: &str, names: &[&str]) {
     let message = panic_of(work);

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::Path;
 use tempfile::TempDir;
 
-/// Writes a file, and the directories above it.
+/// Writes a file. Creates its parent directories.
 pub fn add(dir: impl AsRef<Path>, name: &str, bytes: &[u8]) {
     let path = dir.as_ref().join(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -35,7 +35,8 @@ pub fn idx(words: &[u32], content: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Prints to standard error itself: the test harness hides what `eprintln` prints in a test that passes.
+/// Prints to standard error directly. The test harness hides the output of `eprintln` in passing
+/// tests.
 pub fn print(text: &str) {
     std::io::stderr().write_all(format!("{text}\n").as_bytes()).unwrap();
 }

@@ -18,13 +18,13 @@ pub fn png(image: &RgbImage) -> Vec<u8> {
     encoded(&image.clone().into(), ImageFormat::Png)
 }
 
-/// Neither flat nor alike anywhere.
+/// An image in which neighbouring pixels differ.
 pub fn pattern(width: u32, height: u32) -> RgbImage {
     let byte = |value: u32| (value % 256) as u8;
     RgbImage::from_fn(width, height, |x, y| Rgb([byte(x * 37 + y * 11), byte(x * x + y * 53), byte(x * y * 7 + 19)]))
 }
 
-/// One colour.
+/// An image of one colour.
 pub fn flat(colour: [u8; 3]) -> RgbImage {
     RgbImage::from_pixel(20, 12, Rgb(colour))
 }
@@ -55,12 +55,12 @@ pub fn refused(source: &Source<'_>, fault: Fault<'_>, names: &[&str]) {
     assert_error(open_with_notes(source).0, fault, names);
 }
 
-/// The first byte of every image: with flat ones its red.
+/// The first byte of every image: for images of one colour, its red.
 pub fn reds(data: &Pictures) -> Vec<u8> {
     (0..data.len()).map(|i| data.image(i).unwrap()[0]).collect()
 }
 
-/// Three classes, `B`, `a c` and `b`; an image of b lies in a folder of its own.
+/// Three classes, `B`, `a c` and `b`. One image of `b` is in a subdirectory.
 pub fn folder() -> TempDir {
     let image = |red: u8| png(&flat([red, 1, 2]));
     let files = [

@@ -3,7 +3,7 @@
 use super::errors::assert_contains;
 use std::process::{Command, Output, Stdio};
 
-/// The program with these arguments, its output captured.
+/// A command with captured output.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lerac"));
     command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -34,7 +34,8 @@ pub fn json(arguments: &[&str]) -> serde_json::Value {
     serde_json::from_str(&stdout(arguments)).unwrap_or_else(|error| panic!("{arguments:?} prints no JSON: {error}"))
 }
 
-/// The standard error of a run that must fail, with exit code 1 or 2, without results and without a panic.
+/// Runs the program, which must fail with exit code 1 or 2, without results and without a panic.
+/// Returns standard error.
 #[track_caller]
 pub fn refusal(arguments: &[&str]) -> String {
     let output = lerac(arguments);
@@ -52,9 +53,9 @@ pub fn assert_refused(arguments: &[&str], at: &str, names: &[&str]) {
     assert_blames(&refusal(arguments), at, names);
 }
 
-/// Asserts that the error line of `text` blames `at`, an option or the end of a path, and that the line
-/// contains all `names`. The program prints `error: AT: MESSAGE` or `error: FILE, byte N: MESSAGE`; where
-/// an option does not parse, clap prints the option in quotes.
+/// Asserts that the error line of `text` blames `at`, an option or the end of a path, and that the
+/// line contains all `names`. The program prints `error: AT: MESSAGE` or `error: FILE, byte N:
+/// MESSAGE`; where an option does not parse, clap prints the option in quotes.
 #[track_caller]
 pub fn assert_blames(text: &str, at: &str, names: &[&str]) {
     let Some((_, error)) = text.split_once("error: ") else { panic!("there is no error line in {text:?}") };

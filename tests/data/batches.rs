@@ -1,4 +1,5 @@
-//! Examples divided, ordered, varied and put in batches: all of it pure functions of seed and epoch, on whatever thread.
+//! Splits, orders, random flips and shifts, and batches of examples. All are functions of seed and
+//! epoch, and do not depend on the thread.
 
 use lerac::data::{self, Augmentation, Batch, Draw, Examples, Images, Loader, Meaning, Pictures};
 use lerac::error::Error;
@@ -9,8 +10,8 @@ use std::time::Duration;
 
 // ---- help ----
 
-/// N images of 1x2x3 for which every byte and label tells the image: image i holds i in each byte and has the label i % 10. Images are six
-/// bytes, and so no whole words; the device is to flip and shift them.
+/// N images of 1x2x3. All bytes of image i are i, and its label is i % 10. Six bytes are not a
+/// multiple of a word. The device flips and shifts the images.
 fn numbered(count: u8) -> Pictures {
     let images: Vec<u8> = (0..count).flat_map(|i| [i; 6]).collect();
     let classes = (0..10).map(|i| format!("class {i}")).collect();
@@ -83,7 +84,7 @@ proptest! {
         prop_assert!(((movement >> 16 & 255) as i32 - 128).abs() <= most);
     }
 
-    /// Images of six bytes take two words each, so that every part of a batch is a slice of whole words.
+    /// An image of six bytes takes two words: every pass of a batch is a slice of whole words.
     #[test]
     fn a_batch_holds_its_images(indices in proptest::collection::vec(0..50u32, 0..9), spare in 1..3usize, first in any::<prop::sample::Index>(), drawn in any::<bool>()) {
         let (data, capacity) = (numbered(50), indices.len() + spare);
@@ -103,7 +104,7 @@ proptest! {
             prop_assert_eq!(&bytes[8 * place..8 * place + 6], [image.unwrap_or(0) as u8; 6]);
             prop_assert_eq!(&bytes[8 * place + 6..8 * (place + 1)], [0; 2], "the words are filled up with 0");
         }
-        // A pass of a step is a part of the batch.
+        // A pass is a slice of the batch.
         let first = first.index(capacity);
         for count in 0..=capacity - first {
             prop_assert_eq!(batch.places(0, first, count), &pixels[2 * first..2 * (first + count)]);
@@ -125,7 +126,8 @@ fn a_movement_belongs_to_its_image() {
     for (seed, epoch) in [(3, 6), (4, 5)] {
         assert_ne!(drawn, (0..1000).map(of_epoch(seed, epoch)).collect::<Vec<_>>());
     }
-    // Of 2 * 9 * 9 movements, nearly all turn up among 1000, each half flipped, each shift a ninth.
+    // Of the 2 * 9 * 9 combinations nearly all occur in 1000 images. Half of the images are
+    // flipped, and each shift occurs in a ninth.
     let distinct: HashSet<u32> = drawn.iter().copied().collect();
     assert!(distinct.len() > 150, "{} distinct movements", distinct.len());
     let flipped = drawn.iter().filter(|&&movement| movement & 1 == 1).count();
@@ -182,7 +184,7 @@ fn a_clone_shares_its_images() {
 
 // ---- the loader ----
 
-/// Runs `work` on a thread of its own and panics if it takes longer than ten minutes: then it hangs.
+/// Runs `work` on another thread and panics if it takes longer than ten minutes.
 fn in_time(work: impl FnOnce() + Send + 'static) {
     let (done, waiting) = mpsc::channel();
     let thread = std::thread::spawn(move || {
@@ -209,7 +211,7 @@ fn the_training_loader_gives_what_gathering_gives() {
     assert_eq!(direct.len(), 3 * (40 / 7));
     let loader = Loader::training(data.clone(), indices.clone(), 7, 11, 3 * 5);
     assert_eq!(loader.take(direct.len()).map(Result::unwrap).collect::<Vec<_>>(), direct);
-    // Within an epoch, too.
+    // Also from the middle of an epoch.
     let later = Loader::training(data.clone(), indices.clone(), 7, 11, 3 * 5 + 7);
     assert_eq!(later.take(direct.len() - 7).map(Result::unwrap).collect::<Vec<_>>(), direct[7..]);
     let epochs = (3..6).flat_map(|epoch| Batch::of_epoch(&*data, &indices, 7, Draw { seed: 11, epoch }));
@@ -245,7 +247,7 @@ fn spent_batches_are_filled_again() {
         }
         recycling.recycle(found);
     }
-    // Four wait, one is being sent and one is in hand; 200 would mean that nothing comes back.
+    // Four are queued, one is being sent and one is in use. 200 would mean that no batch is reused.
     let most = places.iter().map(HashSet::len).max().unwrap();
     assert!(most <= 8, "{most} places in memory for {} batches", expected.len());
 }

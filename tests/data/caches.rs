@@ -1,4 +1,4 @@
-//! Bad images, and caches of decoded ones: made, used and distrusted.
+//! Bad images, and caches of decoded images.
 
 use crate::common::errors::{Fault, assert_error, assert_fault};
 use crate::common::files::add;
@@ -13,7 +13,7 @@ fn fingerprint(opened: &PictureSplits) -> u32 {
     Splits::from(opened.clone()).fingerprint()
 }
 
-/// All bytes of a part.
+/// All bytes of a split.
 fn pixels(data: &Pictures) -> Vec<u8> {
     (0..data.len()).flat_map(|i| data.image(i).unwrap()).collect()
 }
@@ -37,7 +37,7 @@ fn bad_images_are_errors_or_are_counted() {
         assert_eq!(notes.len(), 1, "{notes:?}");
         assert!(notes[0].contains("2 "), "the number of bad images: {notes:?}");
     }
-    // Without the option the first one is told, by each way.
+    // Without `skip_bad` the first bad image is an error, whether a cache is written or not.
     let strict = Source { cache: Some(&cache), ..source };
     refused(&strict, Fault::Format("0 cut.jpg", None), &[]);
     assert!(!dir.path().join("cache.part").exists());
@@ -45,7 +45,7 @@ fn bad_images_are_errors_or_are_counted() {
     assert!(batches.next().unwrap().is_ok());
     assert_error(batches.next().unwrap(), Fault::Format("0 cut.jpg", None), &[]);
     assert!(batches.next().is_none() && batches.next().is_none(), "batches follow an error");
-    // A part without any good image.
+    // A split without a valid image.
     for name in ["B/9.png", "a c/1.png", "b/1.png"] {
         add(&dir, &format!("val/{name}"), b"");
     }
@@ -70,7 +70,7 @@ fn a_cache_gives_the_same_images_and_is_made_once() {
     }
     assert!(!dir.path().join("cache.part").exists());
     assert_eq!(fs::metadata(&cache).unwrap().len(), 16 + 7 * (192 + 4) + 20);
-    // What happens to it while it is in use is an error with its name.
+    // A cache that is changed while it is in use is an error that names it.
     fs::write(&cache, b"").unwrap();
     assert_error(first.test.image(0), Fault::Io("cache"), &[]);
 }
@@ -97,7 +97,7 @@ fn a_byte_that_has_changed_in_a_cache_is_an_error() {
         let names = files.get(faults[0].0).copied().unwrap_or_default();
         assert_fault(&faults[0].1, Fault::Format("cache", None), &[names]);
     }
-    // The batches of a run say so, too.
+    // The loader reports the error too.
     let mut batches = Loader::evaluation(Arc::new(opened.test), (0..3).collect(), 3);
     assert_error(batches.next().unwrap(), Fault::Format("cache", None), &["val/b/1.png"]);
 }
@@ -136,11 +136,11 @@ fn a_cache_that_is_not_whole_or_of_other_files_is_made_again() {
     let larger = remade(&whole, &Source { image_size: Some(9), ..source });
     assert_eq!(larger.train.image, [3, 9, 9]);
     remade(&whole, &Source { resize: Some(9), ..source });
-    // A file that has become another one.
+    // A file with other content.
     add(&dir, "train/b/2.PNG", &png(&flat([99, 1, 2])));
     let changed = remade(&whole, &source);
     assert_eq!(reds(&changed.train), [10, 30, 99, 21]);
-    // Another file is not written over.
+    // A file that is not a cache is not overwritten.
     fs::write(&cache, b"a letter to someone").unwrap();
     refused(&source, Fault::Setting("cache"), &[]);
     assert_eq!(fs::read(&cache).unwrap(), b"a letter to someone");
@@ -154,7 +154,7 @@ fn one_process_writes_a_cache() {
     let cache = dir.path().join("cache");
     let part = dir.path().join("cache.part");
     let source = Source { cache: Some(&cache), ..named("imagefolder", &dir) };
-    // What an ended one has left is no hindrance, and what one writes that has not ended is not touched.
+    // An abandoned part file is overwritten. The part file of a running process is not touched.
     fs::write(&part, vec![1; 10_000]).unwrap();
     let other = fs::File::create(dir.path().join("cache.lock")).unwrap();
     other.lock().unwrap();
@@ -168,13 +168,14 @@ fn one_process_writes_a_cache() {
     });
     assert_eq!((told, pixels(&opened.unwrap().train)), (1, pixels(&open(&source).train)));
     assert_eq!(fs::metadata(&cache).unwrap().len(), 16 + 7 * (192 + 4) + 20);
-    // A whole one needs no lock.
+    // A complete cache is read without the lock.
     let other = fs::File::create(dir.path().join("cache.lock")).unwrap();
     other.lock().unwrap();
     open(&source);
 }
 
-/// Each open of many at once gives all images or says that another process writes, whatever the moment; the cache is whole in the end.
+/// Several threads open one cache. Each gets all images, or the error that another process writes
+/// it. The cache is complete in the end.
 #[test]
 fn a_cache_that_many_want_at_once_is_whole() {
     let dir = folder();

@@ -1,4 +1,5 @@
-//! A data set of one's own: sentences as padded lists of tokens with their lengths, through the trait that every set gives.
+//! A custom data set: sentences as padded lists of tokens with their lengths, through the trait
+//! `Examples`.
 
 use lerac::data::{
     Batch, Column, Draw, Element, Examples, Form, Loader, MOST_COLUMNS, Meaning, Splits, bytes_of, epoch_order,
@@ -9,19 +10,19 @@ use rand::{Rng, RngExt};
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Tokens that a sentence has room for.
+/// The maximum number of tokens in a sentence.
 const ROOM: usize = 5;
 
-/// Sentences; of the word at `index` in training one token is drawn anew.
+/// Sentences. In training one random token of each sentence is replaced.
 struct Sentences {
     sentences: Vec<Vec<u32>>,
-    /// Whether it says that reading takes long.
+    /// Whether reading is declared slow.
     slow: bool,
-    /// An example that cannot be read.
+    /// The index of an example that cannot be read.
     broken: Option<usize>,
 }
 
-/// Sentence i has i % 6 tokens, 100 i + 1 and on.
+/// Sentence i has i % 6 tokens, counting from 100 i + 1.
 fn sentences(count: u32) -> Sentences {
     let sentences = (0..count).map(|i| (0..i % 6).map(|token| 100 * i + 1 + token).collect()).collect();
     Sentences { sentences, slow: false, broken: None }
@@ -81,7 +82,7 @@ fn a_batch_holds_every_column_of_its_examples() {
     let [tokens, lengths, letters, parities, halves] = &batch.columns[..] else { panic!("five columns") };
     assert_eq!(tokens[..], [[901, 902, 903, 0, 0], [501, 502, 503, 504, 505], [0; 5], [0; 5]].concat());
     assert_eq!((&lengths[..], &parities[..]), (&[3, 5, 0, 0][..], &[1, 1, 0, 0][..]));
-    // Six bytes are two words, filled up with 0.
+    // Six bytes are two words, padded with 0.
     assert_eq!(letters[..], [0x0909_0909, 0x0909, 0x0505_0505, 0x0505, 0, 0, 0, 0]);
     assert_eq!(halves.iter().map(|&word| f32::from_bits(word)).collect::<Vec<_>>(), [1.5, 2.5, 0.0, 0.0]);
     // The second of two passes.
@@ -129,7 +130,7 @@ fn training_varies_an_example_by_seed_epoch_and_index() {
             assert_eq!(first, draw.generator(index as usize).random::<u32>(), "sentence {index}");
         }
     }
-    // The loader's thread does the same.
+    // The loader gives the same.
     let loader = Loader::training(Arc::new(sentences(60)), indices.into(), 20, 1, 2 * 3);
     assert_eq!(loader.take(3).collect::<Result<Vec<_>>>().unwrap(), batches);
 }
@@ -177,7 +178,7 @@ fn a_fingerprint_is_of_both_parts_in_their_order() {
     assert_ne!(print(9, 4), print(9, 5));
 }
 
-/// So many columns of a word each.
+/// A data set with this number of columns, of one word each.
 struct Wide(usize);
 
 impl Examples for Wide {
@@ -231,7 +232,7 @@ fn the_numbers_of_an_example_are_a_function_of_seed_epoch_and_index() {
         assert_eq!(numbers, first(seed, epoch, index));
         assert!(drawn.insert(numbers), "seed {seed}, epoch {epoch}, index {index}");
     }
-    // What one example takes, up to a million words, does not reach those of the next.
+    // The first million words of one example do not overlap with those of the next.
     let mut generator = Draw { seed: 1, epoch: 1 }.generator(0);
     (0..1 << 20).for_each(|_| {
         generator.next_u32();
@@ -273,10 +274,10 @@ fn the_pixels_of_a_form_are_its_only_column_of_them() {
     assert_eq!((pixels.mean, pixels.std), (&[0.5; 3][..], &[0.25; 3][..]));
     assert_eq!(form(std::slice::from_ref(&tokens)).pixels(), None);
     assert_eq!(form(&[picture("left", &[3, 8, 9]), picture("right", &[3, 8, 9])]).pixels(), None, "which of them?");
-    // What has no planes is no image.
+    // A column without channels is not an image.
     assert_eq!(form(&[picture("row", &[3, 8])]).pixels(), None);
     assert_eq!(form(&[picture("row", &[3, 8]), picture("image", &[1, 2, 2])]).pixels().unwrap().place, 1);
-    // A target is nothing that a model reads.
+    // A target is not an input.
     let target = Form { inputs: vec![tokens], targets: vec![picture("mask", &[1, 8, 9])] };
     assert_eq!(target.pixels(), None);
 }

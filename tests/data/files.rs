@@ -1,5 +1,6 @@
-//! Data sets read from files, refused, and opened by name. What needs files that are not part of the repository says so loudly where
-//! they are absent, and passes; with `REQUIRE_DATA=1` it fails for a set that the project's scripts install.
+//! Data sets in files: valid files, malformed files, and opening by name. Tests of data that are
+//! not in the repository print SKIP if the data are missing. With `REQUIRE_DATA=1` a missing data
+//! set that the project's scripts install is a failure.
 
 use crate::common::cifar::cifar10_cache;
 use crate::common::errors::{Fault, assert_contains, assert_error, error_of};
@@ -18,7 +19,7 @@ use tempfile::TempDir;
 
 // ---- help ----
 
-/// Says that a set is absent which the project's scripts install: with `REQUIRE_DATA=1` that is a failure.
+/// Reports that a data set is missing. With `REQUIRE_DATA=1` that is a failure.
 fn skip_unless_required(what: &str, why: &str) {
     let required = std::env::var("REQUIRE_DATA").is_ok_and(|value| value == "1");
     assert!(!required, "{what} is absent, and REQUIRE_DATA=1 is set: {why}");
@@ -38,7 +39,7 @@ fn three_labels() -> Vec<u8> {
     idx(&[0x801, 3], &[7, 0, 9])
 }
 
-/// What `read` makes of a file with these bytes.
+/// Reads a file that contains `bytes`.
 fn read_file<T>(bytes: &[u8], read: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
     let dir = directory(&[("file", bytes.to_vec())]);
     read(&dir.path().join("file"))
@@ -61,7 +62,7 @@ fn class_counts(data: &Pictures) -> Vec<usize> {
     counts
 }
 
-/// Mean of each channel, as a part of 255.
+/// The mean of each channel, divided by 255.
 fn channel_means(data: &Pictures) -> Vec<f64> {
     let [channels, height, width] = data.image;
     let mut sums = vec![0u64; channels];
@@ -71,7 +72,7 @@ fn channel_means(data: &Pictures) -> Vec<f64> {
     sums.iter().map(|&sum| sum as f64 / (data.len() * height * width) as f64 / 255.0).collect()
 }
 
-/// A set as it is opened by name.
+/// Opens a data set by name.
 fn open(name: &str, dir: Option<&Path>) -> Result<PictureSplits> {
     Source { name, dir, ..Source::default() }.open_pictures(&mut |_| ())
 }
@@ -83,7 +84,7 @@ fn classes(data: &Pictures) -> &[String] {
     }
 }
 
-/// The message of a fault in this field of the options.
+/// The message of an error of the setting `expected`.
 #[track_caller]
 fn setting<T>(outcome: Result<T>, expected: &str) -> String {
     match error_of(outcome) {
@@ -131,7 +132,7 @@ fn cifar10_is_what_was_published() {
     }
     assert_eq!(classes(&train)[0], "airplane");
     assert_eq!(classes(&train)[9], "truck");
-    // The archive's parent will do as well.
+    // The parent directory works too.
     let parent = open("cifar10", dir.parent()).unwrap();
     assert_eq!(parent.test, test);
 }
@@ -197,7 +198,7 @@ fn a_missing_file_is_an_io_error_with_its_path() {
     assert_error(data::read_images(Path::new("/nowhere/at-all")), Fault::Io("/nowhere/at-all"), &[]);
 }
 
-/// The four files of a set of three training images and one test image, under MNIST's names.
+/// The four files of a data set with three training images and one test image, under MNIST's names.
 fn idx_set() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("train-images-idx3-ubyte", three_images()),
@@ -237,7 +238,7 @@ fn idx_files_that_do_not_belong_together_are_refused() {
 
 // ---- CIFAR ----
 
-/// A record: its label bytes, then planes of `red`, 1 and 2.
+/// A record: its label bytes, then channels of `red`, 1 and 2.
 fn record(labels: &[u8], red: u8) -> Vec<u8> {
     [labels, &[red; 1024], &[1; 1024], &[2; 1024]].concat()
 }
@@ -340,7 +341,7 @@ fn the_table_names_every_set_once_and_tells_its_columns_without_its_files() {
         assert!(!set.name.is_empty() && !set.about.is_empty(), "{:?}", set.name);
         let source = Source { name: set.name, image_size: set.of_files.then_some(48), ..Source::default() };
         if set.name == "imagefolder" {
-            // Its classes are its folders.
+            // The classes are the folders, so the directory is needed.
             setting(source.form(), "data_dir");
             continue;
         }
@@ -356,7 +357,7 @@ fn the_table_names_every_set_once_and_tells_its_columns_without_its_files() {
     }
 }
 
-/// What is said of a set without its files is true of what is in them.
+/// The form that is known without the files equals the form of the files.
 #[test]
 fn columns_are_those_of_the_files() {
     let (of_idx, of_cifar) = (directory(&idx_set()), directory(&cifar100_set()));
@@ -366,7 +367,7 @@ fn columns_are_those_of_the_files() {
         let said = Source { name, ..Source::default() }.form().unwrap();
         let found = data::open(name, dir).unwrap().test.form();
         assert_eq!((said.classes().len(), found.classes().len()), (classes, classes));
-        // The test's own files of MNIST have images of another size.
+        // This test's files for MNIST contain images of another size.
         let image = if name == "mnist" { [1, 2, 3] } else { said.pixels().unwrap().image };
         assert_eq!(found, plain_form(image, &found.targets[0].meaning));
     }
@@ -386,7 +387,7 @@ fn a_folder_of_the_sets_own_goes_before_its_parent() {
     assert_eq!(open("fashion-mnist", Some(dir.path())).unwrap().train.len(), 3);
 }
 
-/// Runs itself once more with the variable set, since setting it here would be seen by the other tests.
+/// Runs itself in a child process with the variable set. Set here, it would affect the other tests.
 #[test]
 fn the_environment_names_a_directory() {
     const CHILD: &str = "LERAC_TEST_CHILD";
@@ -411,7 +412,7 @@ fn the_environment_names_a_directory() {
 
 // ---- hostile files; each test's name begins with `hostile`, by which they are run once more in little memory ----
 
-/// Gives a file to every parser, which may refuse it but not panic.
+/// Runs every parser on a file. A parser may return an error, but not panic.
 fn survive(bytes: &[u8]) {
     let dir = directory(&[("train.bin", bytes.to_vec()), ("test.bin", bytes.to_vec())]);
     let file = dir.path().join("train.bin");
@@ -450,7 +451,8 @@ fn hostile_length_of_a_cifar_file() {
     assert_format_error(outcome, "train.bin", 307_400_000, &["307400000", "307400001"]);
 }
 
-/// Harmless here, and fatal where memory is as short as it is for the hostile files: the proof that it is short there.
+/// Passes normally, and aborts under the memory limit of the hostile tests. This shows that the
+/// limit works.
 #[test]
 fn control_takes_300_mebibytes() {
     assert!(std::hint::black_box(Vec::<u8>::with_capacity(300 << 20)).is_empty());
@@ -460,7 +462,7 @@ fn control_takes_300_mebibytes() {
 #[test]
 fn little_memory_is_enough() {
     let run = |tests: &str| {
-        // 256 MiB of addresses, one arena, one test at a time.
+        // 256 MiB of address space, one arena, one test at a time.
         let limited = "ulimit -v 262144 && exec \"$0\" \"$1\" --test-threads 1";
         let mut child = Command::new("sh");
         child.args(["-c", limited]).arg(std::env::current_exe().unwrap()).arg(tests).env("MALLOC_ARENA_MAX", "1");
@@ -472,7 +474,7 @@ fn little_memory_is_enough() {
     assert!(!run("control_takes_300_mebibytes").status.success(), "the limit does not limit");
 }
 
-/// Files that are almost right: a header with a known magic, extents that may be anything, some content.
+/// Nearly valid files: a valid magic number, any extents, some content.
 fn almost_idx() -> impl Strategy<Value = Vec<u8>> {
     let magic = prop_oneof![Just(0x803u32), Just(0x801), any::<u32>()];
     let extent = || prop_oneof![0..8u32, any::<u32>()];

@@ -1,4 +1,4 @@
-//! Folders of image files, listed as data sets are laid out, and their batches.
+//! Folders of image files in the layout of each data set, and their batches.
 
 use crate::common::cifar;
 use crate::common::errors::Fault;
@@ -30,7 +30,7 @@ fn classes_are_folders_in_the_order_of_their_names() {
     assert_eq!((test.labels.as_slice(), reds(&test)), ([0, 1, 2].as_slice(), vec![11, 31, 22]));
     assert_eq!(train.image(0).unwrap(), [[10; 64], [1; 64], [2; 64]].concat());
     assert_eq!(open(&Source { image_size: None, ..named("imagefolder", &dir) }).train.image, [3, 64, 64]);
-    // What has classes of its own is the test set.
+    // A folder that contains class folders is the test set.
     add(&dir, "test/unlabelled.png", &png(&flat([0; 3])));
     assert_eq!(open(&named("imagefolder", &dir)).test.len(), 3);
     for (name, red) in [("test/B/1.png", 50), ("test/b/1.png", 51), ("test/a c/1.png", 52)] {
@@ -192,11 +192,11 @@ fn faces_tell_their_gender_by_name() {
     assert_eq!(reds(&test), of_test, "the division has changed");
     all.sort_unstable();
     assert_eq!(all, (0..40).collect::<Vec<u8>>());
-    // Folders in between change nothing.
+    // Intermediate folders have no effect.
     fs::create_dir(dir.path().join("part1")).unwrap();
     fs::rename(dir.path().join(name(7)), dir.path().join("part1").join(name(7))).unwrap();
     assert_eq!(reds(&open(&named("utkface-gender", &dir)).test), of_test);
-    // Ages are the labels of the same division.
+    // The labels are ages; the split is the same.
     let ages = open(&named("utkface-age", &dir));
     let years = Meaning::Number { unit: "years".into(), mean: 33.0, std: 20.0 };
     assert_eq!((&ages.train.meaning, &ages.test.meaning), (&years, &years));
@@ -246,7 +246,7 @@ fn labels_go_beyond_a_byte() {
     assert_eq!(batch.columns[2], [299]);
 }
 
-/// Pictures of one's own are brought to the form of the set's, without a label.
+/// A user's pictures are converted to the form of the data set, without a label.
 #[test]
 fn single_files_are_read_as_the_sets_own() {
     let dir = folder();
@@ -264,7 +264,7 @@ fn single_files_are_read_as_the_sets_own() {
     assert!(matches!(absent, Error::Io { .. }), "{absent}");
 }
 
-/// CIFAR-10 as folders of PNG images is CIFAR-10.
+/// CIFAR-10 as folders of PNG images equals CIFAR-10 in binary files.
 #[test]
 fn cifar10_in_folders_is_the_same() {
     let Some(batches) = cifar::cifar10_cache() else { return };

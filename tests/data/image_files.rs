@@ -1,4 +1,4 @@
-//! Image files decoded and brought to size.
+//! Decoding and resizing of image files.
 
 use crate::common::errors::{Fault, assert_error};
 use crate::common::pictures::{encoded, flat, pattern, png};
@@ -15,7 +15,8 @@ fn decode(bytes: &[u8]) -> Result<RgbImage> {
     decode_image(Path::new(NAME), bytes)
 }
 
-/// Pillow's `resize(BILINEAR)`, torchvision's rounding of sides and margins: `python3 -c` of it made the numbers.
+/// The numbers are those of Pillow's `resize(BILINEAR)`, with torchvision's rounding of sides and
+/// margins.
 #[test]
 fn images_are_scaled_and_cropped_as_by_torchvision() {
     let close = |found: &[u8], channel: usize, expected: &[i32]| {
@@ -48,7 +49,7 @@ fn an_image_of_the_right_size_stays_as_it_is() {
     let planes = ResizeCrop { image: [3, 9, 9], shorter: 9 }.fit(&image);
     let expected = (0..3).flat_map(|c| image.pixels().map(move |pixel| pixel.0[c]));
     assert_eq!(planes, expected.collect::<Vec<u8>>());
-    // The middle third alone of three colours in a row, and of a strip that is cut before it is scaled.
+    // The middle third of three colours in a row; a long strip is cropped before it is scaled.
     for length in [30, 3000] {
         let stripes = RgbImage::from_fn(length, 10, |x, _| match x {
             _ if 2 * x + 10 < length => Rgb([255, 0, 0]),
@@ -58,9 +59,9 @@ fn an_image_of_the_right_size_stays_as_it_is() {
         let planes = ResizeCrop { image: [3, 5, 5], shorter: 5 }.fit(&stripes);
         assert!(planes[30..45].iter().all(|&green| green > 200), "{planes:?}");
     }
-    // A line of pixels is still an image, and a grey set has one plane.
+    // A line of pixels is a valid image. A grey data set has one channel.
     assert_eq!(ResizeCrop { image: [1, 8, 8], shorter: 8 }.fit(&RgbImage::from_pixel(1, 20_000, Rgb([9; 3]))), [9; 64]);
-    // Higher than wide, too.
+    // An image that is higher than wide.
     assert_eq!(ResizeCrop { image: [3, 8, 4], shorter: 4 }.fit(&flat([9; 3])), [9; 96]);
 }
 
@@ -74,13 +75,14 @@ fn grey_alpha_and_deep_colours_become_rgb() {
     let grey =
         encoded(&DynamicImage::ImageLuma8(image::ImageBuffer::from_pixel(16, 16, Luma([90]))), ImageFormat::Jpeg);
     assert!(decode(&grey).unwrap().pixels().all(|pixel| pixel.0.iter().all(|&byte| byte.abs_diff(90) < 3)));
-    // Adobe's inverted CMYK as Pillow writes it: pure red.
+    // Adobe's inverted CMYK, as Pillow writes it: pure red.
     let red = decode(&cmyk_jpeg()).unwrap();
     let Rgb([r, g, b]) = *red.get_pixel(3, 3);
     assert!(r > 250 && g < 5 && b < 5, "{r} {g} {b}");
 }
 
-/// `Image.new('CMYK', (8, 8), (0, 255, 255, 0)).save(f, 'JPEG', quality=50)`, its tables of quantisation and code as they came.
+/// `Image.new('CMYK', (8, 8), (0, 255, 255, 0)).save(f, 'JPEG', quality=50)`, with Pillow's default
+/// tables.
 fn cmyk_jpeg() -> Vec<u8> {
     let digits = include_str!("../golden/cmyk.hex");
     let digits: Vec<u8> = digits.bytes().filter(u8::is_ascii_hexdigit).collect();
@@ -88,7 +90,7 @@ fn cmyk_jpeg() -> Vec<u8> {
     digits.chunks_exact(2).map(byte).collect()
 }
 
-/// A JPEG image with an Exif segment that says how the camera was held.
+/// A JPEG image with an Exif segment that contains the camera's orientation.
 fn turned(orientation: u8) -> Vec<u8> {
     let image = RgbImage::from_fn(16, 8, |x, _| if x < 8 { Rgb([255; 3]) } else { Rgb([0; 3]) });
     let plain = encoded(&image.into(), ImageFormat::Jpeg);
@@ -116,7 +118,7 @@ fn cameras_that_were_turned_are_heeded() {
 fn the_end_of_a_thumbnail_is_not_the_end() {
     let [whole, thumbnail] = [40, 8].map(|width| encoded(&pattern(width, 24).into(), ImageFormat::Jpeg));
     let length = ((thumbnail.len() + 2) as u16).to_be_bytes();
-    // After the marker SOI, as cameras have it.
+    // After the SOI marker, where cameras put it.
     let with = [&whole[..2], &[0xff, 0xe1], &length, &thumbnail, &whole[2..]].concat();
     assert_eq!(decode(&with).unwrap().width(), 40);
     assert_error(decode(&with[..with.len() - 2]), Fault::Format(NAME, None), &[]);
@@ -127,10 +129,11 @@ fn the_end_of_a_thumbnail_is_not_the_end() {
 #[test]
 fn images_that_are_cut_off_or_no_images_are_refused() {
     let refuse = |bytes: &[u8], names: &[&str]| assert_error(decode(bytes), Fault::Format(NAME, None), names);
-    // In a thumbnail within a segment, too, there are marks of an end.
+    // The thumbnail in a segment contains end markers too.
     for whole in [encoded(&pattern(40, 30).into(), ImageFormat::Jpeg), turned(6), png(&pattern(40, 30))] {
         assert!(decode(&whole).is_ok());
-        // The last four bytes of a PNG file are the checksum of nothing, which its decoder does not ask for.
+        // The last four bytes of a PNG file are the checksum of the empty IEND chunk, which the
+        // decoder does not read.
         let least = if whole[0] == 0xff { 1 } else { 13 };
         (least..whole.len()).step_by(7).for_each(|cut| refuse(&whole[..whole.len() - cut], &[]));
     }
@@ -141,7 +144,7 @@ fn images_that_are_cut_off_or_no_images_are_refused() {
     assert_error(read_image(Path::new("/nowhere/at-all.png")), Fault::Io("/nowhere/at-all.png"), &[]);
 }
 
-/// A header of PNG that claims these sides, its checksum right, and a few bytes of pixels.
+/// A PNG file whose header contains these extents and a valid checksum, with a few bytes of pixels.
 fn bomb(width: u32, height: u32) -> Vec<u8> {
     let mut header = [b"IHDR".as_slice(), &width.to_be_bytes(), &height.to_be_bytes(), &[8, 2, 0, 0, 0]].concat();
     let checksum = crc32fast::hash(&header);

@@ -1,4 +1,4 @@
-//! What the host changes of training images, and what they are normalised by.
+//! Augmentation on the host, and normalisation.
 
 use image::{Rgb, RgbImage, imageops};
 use lerac::data::{
@@ -16,7 +16,7 @@ fn draw(seed: u64, epoch: u64) -> Draw {
     Draw { seed, epoch }
 }
 
-/// What the host changes in an epoch.
+/// Augmentation on the host, and normalisation.
 fn variation(augmentation: Augmentation, seed: u64, epoch: u64) -> Variation {
     augmentation.variation(draw(seed, epoch)).unwrap()
 }
@@ -26,7 +26,7 @@ fn first_image(batch: &Batch) -> Vec<u8> {
     batch.places(0, 0, 1).iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
-/// The bytes of each image of an epoch under these changes, in batches of this size.
+/// The bytes of each image of an epoch under this augmentation, in batches of this size.
 fn epoch(data: &Pictures, size: usize, augmentation: Augmentation, draw: Draw) -> HashMap<u32, Vec<u8>> {
     let data = Pictures { augmentation, ..data.clone() };
     let indices: Vec<u32> = (0..data.len() as u32).collect();
@@ -50,21 +50,21 @@ fn a_change_belongs_to_its_image() {
         let other = epoch(&data, 4, all_changes(), draw(seed, number));
         assert!(first.iter().all(|(i, bytes)| other[i] != *bytes), "seed {seed}, epoch {number}");
     }
-    // Whatever else is trained on.
+    // The other images of the batch have no effect.
     let data = Pictures { augmentation: all_changes(), ..data };
     let few = Batch::of_epoch(&data, &[7], 1, draw(3, 5)).next().unwrap().unwrap();
     assert_eq!(first_image(&few), first[&7]);
-    // The device's movements stay what they are without the host's.
+    // The flips and shifts on the device do not change.
     let moved = Augmentation { flip: true, shift: 3, ..Augmentation::default() };
     assert!((0..100).all(|i| moved.movement(draw(3, 5), i) == all_changes().movement(draw(3, 5), i)));
-    // The loader's thread does the same.
+    // The loader gives the same.
     let (data, indices) = (Arc::new(data), (0..48).collect::<Arc<[u32]>>());
     let mut loader = Loader::training(data.clone(), indices.clone(), 16, 3, 15);
     let direct = Batch::of_epoch(&*data, &indices, 16, draw(3, 5));
     direct.for_each(|batch| assert_eq!(loader.next().unwrap().unwrap(), batch.unwrap()));
 }
 
-/// Evaluation and the test part see images as they are.
+/// Evaluation and the test split are not augmented.
 #[test]
 fn training_alone_is_varied() {
     let source = Source { name: "shapes", augmentation: all_changes(), ..Source::default() };
@@ -97,7 +97,7 @@ fn settings_that_change_nothing_change_no_bit() {
     let data = data::shapes(32, 1, 0).train;
     let plain = epoch(&data, 8, Augmentation::default(), draw(1, 2));
     (0..32).for_each(|i| assert_eq!(plain[&i], data.image(i as usize).unwrap()));
-    // All of a square is itself.
+    // A crop of a whole square image is the image.
     let whole = Augmentation { random_resized_crop: Some(1.0), ..Augmentation::default() };
     assert_eq!(epoch(&data, 8, whole, draw(1, 2)), plain);
     assert_eq!(Augmentation::default().variation(draw(1, 2)), None);
@@ -128,13 +128,14 @@ fn parts_are_drawn_as_by_torchvision() {
         assert!(area > least - 0.01 && (0.74..1.35).contains(&ratio), "{part:?}");
         areas += area;
     }
-    // Uniform from 0.3 to 1 but for draws that do not fit, of which most are large: 0.5486 over 200,000 draws of Python's generator.
+    // Uniform from 0.3 to 1, except for draws that do not fit, most of which are large. The mean of
+    // 200,000 draws of a Python reference is 0.5486.
     let mean = areas / 4000.0;
     assert!((0.5366..0.5606).contains(&mean), "{mean}");
     let lefts = parts.iter().filter(|part| 2 * part.x < 400 - part.width).count();
     assert!((1750..2250).contains(&lefts), "{lefts} of 4000 lie left");
     assert!(parts.iter().map(|part| (part.x, part.y)).collect::<HashSet<_>>().len() > 3000);
-    // What never fits is taken from the centre, as 4:3 or 3:4.
+    // If no draw fits, the crop is the central part with a ratio of 4:3 or 3:4.
     let whole = Augmentation { random_resized_crop: Some(1.0), ..Augmentation::default() };
     let whole = whole.variation(draw(0, 0)).unwrap();
     assert_eq!(whole.crop(1, 1000, 30), Some(Crop { x: 480, y: 0, width: 40, height: 30 }));
@@ -144,7 +145,7 @@ fn parts_are_drawn_as_by_torchvision() {
 
 #[test]
 fn colours_change_as_by_torchvision() {
-    // Two pixels of three planes: (100, 50, 200) and (0, 250, 10), grey 82 and 148.
+    // Two pixels: (100, 50, 200) and (0, 250, 10), grey 82 and 148.
     let image = [100, 0, 50, 250, 200, 10];
     let changed = |which: usize, factor: f32| {
         let (mut bytes, mut factors) = (image, [1.0; 3]);
@@ -158,14 +159,14 @@ fn colours_change_as_by_torchvision() {
     assert_eq!(changed(1, 0.5), [108, 58, 83, 183, 158, 63]);
     assert_eq!(changed(2, 0.0), [82, 148, 82, 148, 82, 148]);
     assert_eq!(changed(2, 0.5), [91, 74, 66, 199, 141, 79]);
-    // The order counts: what was cut off at 255 stays cut off.
+    // The order matters: a value that was clipped at 255 stays clipped.
     let both = |order| {
         let mut bytes = image;
         Jitter { factors: [2.0, 0.5, 1.0], order }.apply(&mut bytes, 3);
         bytes
     };
     assert_ne!(both([0, 1, 2]), both([1, 0, 2]));
-    // Grey has no saturation.
+    // Saturation does not change grey.
     let mut grey = [10, 200];
     Jitter { factors: [1.0, 1.0, 0.0], order: [0, 1, 2] }.apply(&mut grey, 1);
     assert_eq!(grey, [10, 200]);
@@ -197,7 +198,7 @@ fn squares_are_cut_out() {
     }
     let holes: Vec<Crop> = (0..4000).map(|i| variation.cutout(i, 32, 20).unwrap()).collect();
     assert!(holes.iter().all(|hole| hole.x + hole.width <= 32 && hole.y + hole.height <= 20));
-    // The centre is anywhere: 24 of 32 columns leave room for all of the square.
+    // The centre is anywhere in the image. For 24 of 32 columns the square is not cut off.
     let whole = holes.iter().filter(|hole| hole.width == 9).count();
     assert!((2850..3150).contains(&whole), "{whole} of 4000");
     assert!(holes.iter().all(|hole| hole.width >= 4 && hole.width <= 9 && hole.height >= 4));
@@ -223,7 +224,7 @@ fn a_part_of_a_file_is_taken_from_all_of_it() {
         let planes: Vec<u8> = (0..3).flat_map(|c| part.pixels().map(move |pixel| pixel.0[c])).collect();
         assert_eq!(*found, planes);
     }
-    // A cache holds the centre square alone.
+    // A cache contains only the central square.
     let cache = dir.path().join("cache");
     let cached = Source { cache: Some(&cache), ..source }.open_pictures(&mut |_| ()).unwrap().train;
     assert_ne!(epoch(&cached, 1, augmentation, draw(0, 0)), epoch(&data, 1, augmentation, draw(0, 0)));
@@ -236,7 +237,7 @@ fn images_are_normalised_by_what_was_asked_for() {
     assert_eq!((&half.train.mean, &half.test.std), (&vec![0.5; 3], &vec![0.5; 3]));
     let imagenet = open("shapes", Normalise::Imagenet).unwrap();
     assert_eq!((&imagenet.train.mean, &imagenet.test.std), (&vec![0.485, 0.456, 0.406], &vec![0.229, 0.224, 0.225]));
-    // The columns say so to a model.
+    // The form contains the same mean and standard deviation.
     let form = imagenet.test.form();
     let pixels = form.pixels().unwrap();
     assert_eq!((pixels.mean, pixels.std), (&imagenet.train.mean[..], &imagenet.test.std[..]));
@@ -251,7 +252,7 @@ fn images_are_normalised_by_what_was_asked_for() {
         assert!((f64::from(own.train.mean[c]) - mean).abs() < 1e-6, "{mean}");
         assert!((f64::from(own.train.std[c]) - deviation).abs() < 1e-6, "{deviation}");
     }
-    // The fingerprint is of the images, not of what is made of them.
+    // The fingerprint is that of the images, without normalisation.
     assert_eq!(Splits::from(own).fingerprint(), Splits::from(half).fingerprint());
 }
 
@@ -262,7 +263,8 @@ fn mixing_parts_are_functions_of_seed_and_step() {
     let mean = |parts: &[f64]| parts.iter().sum::<f64>() / parts.len() as f64;
     assert_eq!(parts(0.4, 7), parts(0.4, 7));
     assert_ne!(parts(0.4, 7), parts(0.4, 8));
-    // The larger of two uniform parts is 3/4 on average, that of parts which are nearly always 0 and 1 nearly 1.
+    // The larger of two uniform parts is 3/4 on average. Parts that are nearly always 0 and 1 have
+    // a mean of nearly 1.
     let uniform = parts(1.0, 1);
     assert!(uniform.iter().all(|part| (0.5..=1.0).contains(part)));
     assert!((mean(&uniform) - 0.75).abs() < 0.01, "{}", mean(&uniform));

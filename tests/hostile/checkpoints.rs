@@ -11,7 +11,8 @@ use safetensors::tensor::Metadata;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Checkpoints and weights: numbers of a shape take two bytes there and many more as JSON that is being sorted out.
+/// Checkpoints and weights: numbers of a shape take two bytes there and many more as JSON that is
+/// being sorted out.
 pub const CHECKPOINT: Limit = Limit { multiple: 64, constant: SMALL };
 
 /// Every option set to something else than nothing.
@@ -84,7 +85,8 @@ fn read_checkpoint(bytes: &[u8]) -> Result<Checkpoint> {
     Checkpoint::from_bytes(Path::new(FILE), bytes)
 }
 
-/// It is written and read to the same; numbers by their bits, since a weight need not be equal to itself.
+/// It is written and read to the same; numbers by their bits, since a weight need not be equal to
+/// itself.
 fn check_checkpoint(checkpoint: Checkpoint) {
     let again = read_checkpoint(&checkpoint.to_bytes()).expect("what was read can be written and read");
     assert_eq!(again.state, checkpoint.state);

@@ -8,9 +8,11 @@ use std::path::Path;
 
 /// Lists of image folders: a name of a byte is a string and a place in a set.
 const LISTS: Limit = Limit { multiple: 128, constant: SMALL };
-/// Image files: whatever a header may claim below the decoder's limit, as coefficients, as pixels, as RGB, and turned.
+/// Image files: whatever a header may claim below the decoder's limit, as coefficients, as pixels,
+/// as RGB, and turned.
 const PICTURE: Limit = Limit { multiple: 16, constant: 5 * 256 * MIB };
-/// Caches of images: one image at a time and the indices of the bad ones, and buffers of what is made again.
+/// Caches of images: one image at a time and the indices of the bad ones, and buffers of what is
+/// made again.
 const CACHE: Limit = Limit { multiple: 2, constant: SMALL };
 
 /// The first byte says which list the rest is.
@@ -97,7 +99,8 @@ fn cache_input(input: &[u8]) -> Vec<u8> {
     cache
 }
 
-/// A cache gives the images of its files, whatever is in it: those that it holds, or they are decoded again.
+/// A cache gives the images of its files, whatever is in it: those that it holds, or they are
+/// decoded again.
 #[test]
 fn caches_of_images() {
     let dir = tempfile::tempdir().unwrap();

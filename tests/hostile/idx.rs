@@ -83,7 +83,8 @@ fn idx_labels() {
     run(Subject { name: "idx labels", seeds, tokens: vec![], limit: IDX, file: idx_input }, read_labels, check_labels);
 }
 
-/// Files, and contents that are packed after their mutation, so that not only the checksum is tested: the first byte says which.
+/// Files, and contents that are packed after their mutation, so that not only the checksum is
+/// tested: the first byte says which.
 #[test]
 fn gzip_files() {
     let packed = [images(), labels()].map(|content| [gzip(&content, Compression::best()), stored(&content)]);
@@ -138,7 +139,8 @@ fn gzip_that_unfolds_far_but_no_further_is_read_in_bounds() {
     let (outcome, peak) = measured(|| read_images(&file));
     assert_eq!(outcome.unwrap().1.len(), 15 * MIB);
     GZIP.assert("gzip", file.len(), peak);
-    // Bytes of noise that take as many, and nothing that takes none: over the constant, under the multiple.
+    // Bytes of noise that take as many, and nothing that takes none: over the constant, under the
+    // multiple.
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let noise: Vec<u8> = (0..256 * KIB).map(|_| rng.random()).collect();
     let file = gzip(&[idx(&[0x803, 97, 512, 512], &noise), vec![0; 24 * MIB]].concat(), Compression::fast());

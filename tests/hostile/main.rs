@@ -1,4 +1,5 @@
-//! Every parser of the crate under files that are made to do harm, a module per format; `common/hostile.rs` says what they may do.
+//! Every parser of the crate under files that are made to do harm, a module per format;
+//! `common/hostile.rs` says what they may do.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -146,7 +146,8 @@ fn the_densest_tables_are_read_in_bounds() {
     }
 }
 
-/// None takes many times as long as a usual table of as many rows; what holds every row against all others would.
+/// None takes many times as long as a usual table of as many rows; what holds every row against all
+/// others would.
 #[test]
 fn dense_tables_take_the_time_of_usual_ones() {
     let files = run_files();
@@ -184,7 +185,8 @@ fn an_interval_that_was_cut_short_joins_the_one_before_it() {
     assert!(epoch == 1.0 && (loss - 2.26).abs() < 1e-12, "{loss} at {epoch}");
 }
 
-/// Asserts that a run is refused for each of the texts in place of a file, by the file's name and one more name.
+/// Asserts that a run is refused for each of the texts in place of a file, by the file's name and
+/// one more name.
 fn assert_refused(files: &[Vec<u8>; 7], cases: &[(usize, String, &str)]) {
     for (file, text, name) in cases {
         assert_error(load(files, *file, text.as_bytes()), Fault::Format(NAMES[*file], None), &[name]);
@@ -288,7 +290,8 @@ fn tables_of_numbers_must_be_of_a_finished_run() {
     );
 }
 
-/// What an objective of one's own predicts may be neither a class nor a number, and what it measures is known by its key alone.
+/// What an objective of one's own predicts may be neither a class nor a number, and what it
+/// measures is known by its key alone.
 #[test]
 fn tables_of_other_measures_are_read() {
     let mut files = run_files();

@@ -6,7 +6,8 @@ use lerac::train::{Tensor, read_safetensors, write_safetensors};
 use std::collections::BTreeMap;
 use std::fs;
 
-/// A file as it is, or, after a 1, a header up to a zero byte and the data, with the header's length before them.
+/// A file as it is, or, after a 1, a header up to a zero byte and the data, with the header's
+/// length before them.
 fn weights_input(input: &[u8]) -> Vec<u8> {
     let (form, file) = input.split_first().unwrap_or((&0, &[]));
     let (header, data) = file.split_at(file.iter().position(|&byte| byte == 0).unwrap_or(file.len()));

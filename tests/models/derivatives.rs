@@ -1,5 +1,5 @@
-//! Every reference backward against central differences of its reference forward, in f64 and without a device. The loss is a sum
-//! weighted by fixed numbers, so that no error cancels.
+//! Every reference backward against central differences of its reference forward, in f64 and
+//! without a device. The loss is a sum weighted by fixed numbers, so that no error cancels.
 
 use crate::common::rows::rows;
 use lerac::checks::{derivatives, difference, sample, test_values, worst_error};

@@ -1,4 +1,5 @@
-//! Models, tapes, updates and kernels, without a device: recorded, described and checked against references.
+//! Models, tapes, updates and kernels, without a device: recorded, described and checked against
+//! references.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -43,7 +43,8 @@ static SCALE: Shader = Shader::new(
     }",
 );
 
-/// An operation that the crate does not know: each column of x `[N,K]`, which has no gradient, times its scale.
+/// An operation that the crate does not know: each column of x `[N,K]`, which has no gradient,
+/// times its scale.
 fn scale(tape: &mut Tape, name: &str, x: Var, scale: ParamId) -> Var {
     let [n, k] = tape.shape(x).flat();
     let y = tape.result(name, [n, k], &[x], true);

@@ -1,5 +1,6 @@
-//! The shaders against the Rust that calls them, by naga's reflection and without a device: every kernel that a model, a row of the
-//! op table, an optimiser or a bench launches parses and validates under its constants, and binds what the launch binds.
+//! The shaders against the Rust that calls them, by naga's reflection and without a device: every
+//! kernel that a model, a row of the op table, an optimiser or a bench launches parses and
+//! validates under its constants, and binds what the launch binds.
 
 use crate::common::rows::rows;
 use lerac::data::{Augmentation, Meaning, plain_form};
@@ -160,7 +161,7 @@ fn every_kernel_of_every_model_binds_what_its_shader_declares() {
 fn every_kernel_of_every_operation_binds_what_its_shader_declares() {
     let mut checked = models();
     for row in rows() {
-        row.ways().into_iter().for_each(|(tape, _)| checked.add_tape(&row.on(tape).0));
+        row.tapes().into_iter().for_each(|(tape, _)| checked.add_tape(&row.on(tape).0));
     }
     // Images whose rows are no whole vec4, which no model above has.
     for moved in [false, true] {
@@ -183,7 +184,8 @@ fn every_kernel_of_every_operation_binds_what_its_shader_declares() {
     }
 }
 
-/// Loops of built-in shaders are compiled without a counter that ends them, which no other shader may ask for.
+/// Loops of built-in shaders are compiled without a counter that ends them, which no other shader
+/// may ask for.
 #[test]
 fn only_this_crates_shaders_are_built_in() {
     for shader in lerac::ops::SHADERS.iter().chain(lerac::optim::SHADERS) {
@@ -232,8 +234,9 @@ fn between<'t>(text: &'t str, before: &str, end: char) -> Option<&'t str> {
     text.split_once(before).and_then(|(_, rest)| rest.split(end).next())
 }
 
-/// Whether an entry point's index continues through all rows of a linear grid (`linear_grid`), each of 32,768 workgroups;
-/// `None` where it does not ask how many there are. Small shapes have one row, in which every index is right.
+/// Whether an entry point's index continues through all rows of a linear grid (`linear_grid`), each
+/// of 32,768 workgroups; `None` where it does not ask how many there are. Small shapes have one
+/// row, in which every index is right.
 fn index_goes_on(entry: &str) -> Option<bool> {
     let groups = between(entry, "@builtin(num_workgroups) ", ':')?;
     let size = between(entry, "@workgroup_size(", ')').expect("an entry has a size");
@@ -304,7 +307,8 @@ fn definition(shader: &Shader, name: &str) -> Option<&'static str> {
     shader.source[start..].split_inclusive('}').next()
 }
 
-/// The fields of the struct called `name` in a text of structs alone, which parses without the constants of its file: (name, offset).
+/// The fields of the struct called `name` in a text of structs alone, which parses without the
+/// constants of its file: (name, offset).
 fn fields(text: &str, name: &str) -> Vec<(String, usize)> {
     let module = naga::front::wgsl::parse_str(text).unwrap();
     let found = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some(name)).expect("the struct is there");
@@ -367,7 +371,8 @@ fn sums_lie_as_in_rust() {
 
 #[test]
 fn tables_of_an_update_lie_as_in_rust() {
-    // These are private: what their definitions in optim/table.rs and optim/update.rs say, four bytes each without gaps.
+    // These are private: what their definitions in optim/table.rs and optim/update.rs say, four
+    // bytes each without gaps.
     let step = words(&["beta1", "beta2", "rest1", "rest2", "epsilon", "correction1", "correction2_sqrt", "max_norm"]);
     let hyper = words(&["learning_rate", "weight_decay", "trained"]);
     let run = words(&["first_block", "blocks", "row"]);

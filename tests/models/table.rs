@@ -1,4 +1,5 @@
-//! Models as they are recorded, without a device: the blur of CBS, depths, initial values, and what a device has no room for.
+//! Models as they are recorded, without a device: the blur of CBS, depths, initial values, and what
+//! a device has no room for.
 
 use crate::common::errors::{Fault, assert_contains, assert_error, error_of};
 use lerac::data::{Form, Meaning, plain_form};
@@ -44,7 +45,8 @@ fn ops(records: &[&Record]) -> Vec<&'static str> {
 #[test]
 fn a_blur_stands_between_each_convolution_but_1x1_and_its_norm() {
     for model in MODELS.iter().map(|entry| entry.name) {
-        // Of the pre-activation form a block's last convolution is read by a sum, its first by a dropout.
+        // Of the pre-activation form a block's last convolution is read by a sum, its first by a
+        // dropout.
         let next = match model {
             "lenet" => &["relu"][..],
             "densenet121" | "densenet121-imagenet" => &["concat", "batch_norm", "mean_pool"],
@@ -69,11 +71,12 @@ fn a_blur_stands_between_each_convolution_but_1x1_and_its_norm() {
                     assert!(follows(ops(&after)), "{what}");
                 }
             }
-            // The residual networks have a 1x1 shortcut in each stage but the first, in that too where it widens; bottlenecks two more in
-            // each of their 16 blocks.
+            // The residual networks have a 1x1 shortcut in each stage but the first, in that too
+            // where it widens; bottlenecks two more in each of their 16 blocks.
             let pointwise = match model {
                 "cnn" | "lenet" | "vgg11_bn" | "vgg11_bn-imagenet" => 0,
-                // One in each of 58 layers and 3 transitions; two in each of 17 blocks but the first, and the last convolution.
+                // One in each of 58 layers and 3 transitions; two in each of 17 blocks but the
+                // first, and the last convolution.
                 "densenet121" | "densenet121-imagenet" => 58 + 3,
                 "mobilenet_v2" | "mobilenet_v2-imagenet" => 2 * 17 - 1 + 1,
                 "resnet8" | "resnet20" => 2,
@@ -212,8 +215,8 @@ fn initial_values_are_those_of_the_documentation() {
     approx::assert_relative_eq!(grouped, 0.235_702_260_395_515_85, max_relative = 1e-12);
 }
 
-/// Checks `tape`, recorded at batch size 4, against a device with `binding_bytes` a binding and `grid`
-/// workgroups along a dimension.
+/// Checks `tape`, recorded at batch size 4, against a device with `binding_bytes` a binding and
+/// `grid` workgroups along a dimension.
 fn check(tape: &Tape, binding_bytes: u64, grid: u32) -> Result<(), Error> {
     tape.check(&Limits { binding_bytes, buffer_bytes: 1 << 30, grid }, 4)
 }
@@ -242,7 +245,8 @@ fn what_a_device_has_no_room_for_is_refused_by_name() {
     let parameter = error_of(check(&tape, 255_999, 65_535)).to_string();
     assert_contains(&parameter, &["wide.weight", "0.2 MiB"]);
     assert!(!parameter.contains("`batch_size`"), "no batch size fits: {parameter}");
-    // The gradient of the bias takes a lane an output, 16 workgroups; that of the weights 1,000 tiles, 16 workgroups too.
+    // The gradient of the bias takes a lane an output, 16 workgroups; that of the weights 1,000
+    // tiles, 16 workgroups too.
     check(&tape, 256_000, 16).unwrap();
     assert_error(check(&tape, 256_000, 15), Fault::Capacity, &["wide", "[16, 1, 1]", " 15 ", "`batch_size`"]);
 }
@@ -252,7 +256,8 @@ fn the_bits_of_every_model_are_kept() {
     let script = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/bits.py")).unwrap();
     let list = script.split_once("MODELS = [").unwrap().1.split_once(']').unwrap().0;
     let listed: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
-    // The first linear layer of that one does not fit the bindings of the driver that the bits are of.
+    // The first linear layer of that one does not fit the bindings of the driver that the bits are
+    // of.
     let known = MODELS.iter().map(|entry| entry.name).filter(|&name| name != "vgg11_bn-imagenet");
     assert_eq!(listed.iter().collect::<BTreeSet<_>>(), known.collect::<Vec<_>>().iter().collect::<BTreeSet<_>>());
 }

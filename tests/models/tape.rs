@@ -1,4 +1,5 @@
-//! What a tape plans, without a device: which tensors share a buffer, held against a plain search, and what views change in it.
+//! What a tape plans, without a device: which tensors share a buffer, held against a plain search,
+//! and what views change in it.
 
 use lerac::gpu::Kernel;
 use lerac::ops::{add::add, relu::relu};
@@ -19,7 +20,8 @@ struct Drawn {
     operands: Vec<(Operand, u64)>,
 }
 
-/// Records that read one to three of the latest tensors, some of them through views, and some scratch memory for both passes.
+/// Records that read one to three of the latest tensors, some of them through views, and some
+/// scratch memory for both passes.
 fn draw(records: usize, rng: &mut impl Rng) -> Drawn {
     let mut tape = Tape::new(Mode::Train);
     let (mut vars, mut buffers) = (vec![tape.leaf("x", [64], true)], vec![]);
@@ -70,9 +72,9 @@ struct Slot {
     last: Option<usize>,
 }
 
-/// The buffers other than the `given` ones, each with whether others may use it, by a search through all launches and all buffers for each
-/// operand in the order of first launches, larger ones first: the smallest free buffer that fits is taken, or else the largest that
-/// can grow.
+/// The buffers other than the `given` ones, each with whether others may use it, by a search
+/// through all launches and all buffers for each operand in the order of first launches, larger
+/// ones first: the smallest free buffer that fits is taken, or else the largest that can grow.
 fn placed(drawn: &Drawn, kept: Option<&[Operand]>, given: &[u64]) -> Vec<(u64, bool)> {
     let launches: Vec<Dispatch> =
         drawn.tape.forward().into_iter().chain(drawn.tape.backward()).map(|(_, dispatch)| dispatch).collect();
@@ -140,7 +142,8 @@ fn buffers_are_shared_as_by_a_plain_search() {
     }
 }
 
-/// y = relu(x) + relu(x), of which each relu reads x directly or through a view, or a view of a view.
+/// y = relu(x) + relu(x), of which each relu reads x directly or through a view, or a view of a
+/// view.
 fn diamond(views: bool) -> (Tape, [Var; 3]) {
     let mut tape = Tape::new(Mode::Train);
     let x = tape.leaf("x", [2, 6], true);
@@ -170,7 +173,8 @@ fn a_view_is_its_base_to_launches_gradients_and_buffers() {
     let named = |tape: &Tape, var: Var| (tape.name(var).to_owned(), tape.shape(var).to_string());
     assert_eq!(named(&viewed, view), ("before".into(), "[2,6]".into()));
     assert_eq!(viewed.named("before"), Some(x));
-    // Vars are numbered, and two of the viewed tape are views: the launches speak of others, but of as many, in the same pattern.
+    // Vars are numbered, and two of the viewed tape are views: the launches speak of others, but of
+    // as many, in the same pattern.
     let renumbered = |lines: Vec<String>| {
         let replaced =
             |line: String| line.replace("Var(4)", "Var(2)").replace("Var(5)", "Var(3)").replace("Var(6)", "Var(4)");
@@ -188,7 +192,8 @@ fn a_view_is_its_base_to_launches_gradients_and_buffers() {
 
 #[test]
 fn a_base_lives_until_the_last_use_of_its_views() {
-    // Evaluation: x, then a of it, b of a, c of b and a view of a. With a's buffer free after b, c would overwrite what it reads.
+    // Evaluation: x, then a of it, b of a, c of b and a view of a. With a's buffer free after b, c
+    // would overwrite what it reads.
     let mut tape = Tape::new(Mode::Eval);
     let x = tape.leaf("x", [8], false);
     let a = relu(&mut tape, "a", x);

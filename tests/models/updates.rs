@@ -68,7 +68,8 @@ fn a_description_names_kernels_bytes_and_operands() {
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines.len(), 1 + 3, "{text}");
     assert!(lines[1].contains("squares") && lines[1].ends_with("gradients 0, clip sums, trained blocks 0"), "{text}");
-    // 24 blocks in 6 runs of 12 bytes, 4 rows of 12 bytes; a parameter, a gradient and two moments a weight.
+    // 24 blocks in 6 runs of 12 bytes, 4 rows of 12 bytes; a parameter, a gradient and two moments
+    // a weight.
     let bytes = 32 + 4 * 24 * 1024 + 6 * 12 + 4 * 12 + 16 + 16;
     assert!(lines[3].contains("adam") && lines[3].contains(&format!(" {bytes} ")), "{bytes} bytes: {text}");
     let operands =

@@ -1,5 +1,5 @@
-//! For linear operations, <f(x), y> = <x, f*(y)>: the kernels' backward is the adjoint of the kernels' forward, whatever the
-//! references say.
+//! For linear operations, <f(x), y> = <x, f*(y)>: the kernels' backward is the adjoint of the
+//! kernels' forward, whatever the references say.
 
 use crate::common::rows::rows;
 use crate::common::{Test, test};
@@ -50,7 +50,7 @@ pub fn tests() -> Vec<Test> {
     let mut tests = vec![];
     for row in rows().into_iter().filter(|row| row.linear) {
         let row = Arc::new(row);
-        for (tape, which) in row.ways() {
+        for (tape, which) in row.tapes() {
             let row = row.clone();
             tests.push(test(format!("adjoint {}{which}", row.name), move |gpu| check(gpu, &row, &tape)));
         }

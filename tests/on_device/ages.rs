@@ -30,7 +30,8 @@ fn opened(dir: &TempDir) -> PictureSplits {
     source.open_pictures(&mut |_| ()).unwrap()
 }
 
-/// No batch norm, so that a batch may be cut in passes; the rate falls where an epoch is not much better.
+/// No batch norm, so that a batch may be cut in passes; the rate falls where an epoch is not much
+/// better.
 fn config(loss: Loss) -> Config {
     Config::default().with(|c| {
         c.data.name = AGES.into();

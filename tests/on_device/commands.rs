@@ -22,12 +22,14 @@ fn training_leaves_its_files() {
         assert!(summary[key].as_f64().unwrap() > 0.0, "{key}");
     }
     let rows = |name: &str| std::fs::read_to_string(out.join(name)).unwrap().lines().count();
-    // Steps 4, 8, 10 of the first epoch and 12, 16, 20 of the second; an epoch's row each; four layers.
+    // Steps 4, 8, 10 of the first epoch and 12, 16, 20 of the second; an epoch's row each; four
+    // layers.
     assert_eq!((rows("metrics.csv"), rows("layers.csv")), (1 + 6 + 2, 1 + 6 * 4));
     let mut metrics = csv::Reader::from_path(out.join("metrics.csv")).unwrap();
     let metrics: Vec<HashMap<String, String>> = metrics.deserialize().map(Result::unwrap).collect();
     let number = |row: &HashMap<String, String>, key: &str| row[key].parse::<f64>().unwrap();
-    // Three intervals make an epoch's row, weighted by their steps: 4, 4 and 2 of the first epoch, 2, 4 and 4 of the second.
+    // Three intervals make an epoch's row, weighted by their steps: 4, 4 and 2 of the first epoch,
+    // 2, 4 and 4 of the second.
     for (rows, parts) in metrics.chunks_exact(4).zip([[0.4, 0.4, 0.2], [0.2, 0.4, 0.4]]) {
         let (whole, intervals) = rows.split_last().unwrap();
         assert_eq!(whole["kind"], "epoch");
@@ -122,7 +124,8 @@ fn noise_is_written_and_drawn() {
     assert!(image::open(out.join("noise.png")).unwrap().width() >= 1000);
 }
 
-/// Where the driver finds nothing that it compiled before, kernels are compiled on several devices; the run is the same.
+/// Where the driver finds nothing that it compiled before, kernels are compiled on several devices;
+/// the run is the same.
 fn a_first_run_is_like_any_other() {
     let dir = tempfile::tempdir().unwrap();
     let run = |name: &str, cache: &Path| {
@@ -139,7 +142,8 @@ fn a_first_run_is_like_any_other() {
     assert!(first == run("elsewhere", &dir.path().join("other")), "a fresh cache changes the run");
 }
 
-/// Weights go out and come back: the test set reads the same, an image is named as before, and what does not fit is refused.
+/// Weights go out and come back: the test set reads the same, an image is named as before, and what
+/// does not fit is refused.
 fn weights_are_read_again() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
@@ -154,7 +158,8 @@ fn weights_are_read_again() {
     for key in ["test_accuracy", "test_top5", "test_loss", "test_examples"] {
         assert_eq!(found[key], summary[key], "{key}");
     }
-    // A batch may be larger than the training set was; the blur is that of the weights' step all the same.
+    // A batch may be larger than the training set was; the blur is that of the weights' step all
+    // the same.
     let batches = json(&[&["eval", "--json", "--batch-size", "500"], &from[..]].concat());
     let loss = |value: &serde_json::Value| value["test_loss"].as_f64().unwrap();
     approx::assert_relative_eq!(loss(&batches), loss(&summary), max_relative = 1e-5);
@@ -260,7 +265,8 @@ fn folder() -> tempfile::TempDir {
     dir
 }
 
-/// Every command that takes images takes those of folders: with a cache and without to the same bytes.
+/// Every command that takes images takes those of folders: with a cache and without to the same
+/// bytes.
 fn folders_are_trained_on() {
     let dir = folder();
     let root = dir.path().to_str().unwrap();

@@ -1,4 +1,5 @@
-//! Ten training steps, each layer at a rate of its own, against numbers made by JAX and optax (`tests/golden/make_fixtures.py`).
+//! Ten training steps, each layer at a rate of its own, against numbers made by JAX and optax
+//! (`tests/golden/make_fixtures.py`).
 
 use crate::common::{Test, test};
 use crate::recorded::{OfNumbers, names, of_numbers, prepare, totals};

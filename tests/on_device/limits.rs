@@ -97,7 +97,8 @@ fn faults_name_their_place(gpu: &Gpu) {
     assert_eq!(gpu.read::<f32>(&x.whole()).unwrap(), [6.0; 64]);
 }
 
-/// Drivers that compile at the first launch are given one without work, whatever the kernel's bindings must hold.
+/// Drivers that compile at the first launch are given one without work, whatever the kernel's
+/// bindings must hold.
 fn large_bindings_are_no_fault(gpu: &Gpu) {
     let x = gpu.buffer("x", 4 << 16).unwrap();
     let call = gpu.call(&kernel(&LARGE), &[(x.whole(), Access::Write)], [1, 1, 1]).unwrap();
@@ -115,7 +116,8 @@ fn a_lost_device_says_so(_: &Gpu) {
     assert_error(gpu.run([&call]), Fault::Device, &["lost"]);
 }
 
-/// Under WebGPU's default limits a model runs or is refused before its first step, with what to do; which then helps.
+/// Under WebGPU's default limits a model runs or is refused before its first step, with what to do;
+/// which then helps.
 fn every_model_fits_or_is_refused(gpu: &Gpu) {
     for name in nn::MODELS.iter().map(|entry| entry.name) {
         let side = nn::usual_side(name);

@@ -1,4 +1,5 @@
-//! A run of many steps takes no more memory than one of few. `LERAC_STEPS=20000` makes it long; how fast it was is said, not judged.
+//! A run of many steps takes no more memory than one of few. `LERAC_STEPS=20000` makes it long; how
+//! fast it was is said, not judged.
 
 use crate::common::{Test, test};
 use lerac::data::shapes;
@@ -11,8 +12,9 @@ use std::time::Instant;
 /// From here on memory must stay as it is.
 const WARM: u64 = 100;
 
-/// The system's allocator, counting the bytes of this program that are in use, and in how many pieces. What the driver allocates it
-/// does not see, and what was freed before hides a leak from the size of the process for long: hence both.
+/// The system's allocator, counting the bytes of this program that are in use, and in how many
+/// pieces. What the driver allocates it does not see, and what was freed before hides a leak from
+/// the size of the process for long: hence both.
 struct Counting;
 
 #[global_allocator]
@@ -44,7 +46,8 @@ fn resident() -> Option<f64> {
 
 #[derive(Default)]
 struct Watch {
-    /// (step, seconds, bytes of the process where they are known, bytes that this program allocated, their pieces).
+    /// (step, seconds, bytes of the process where they are known, bytes that this program
+    /// allocated, their pieces).
     seen: Vec<(u64, f64, Option<f64>, i64, i64)>,
     start: Option<Instant>,
 }

@@ -18,7 +18,8 @@ use std::sync::Arc;
 const CLASSES: usize = 3;
 const SIDE: usize = 5;
 
-/// Grey images of 25 bytes beside two numbers; one half of an image is bright, and the brightness is what is to be predicted, too.
+/// Grey images of 25 bytes beside two numbers; one half of an image is bright, and the brightness
+/// is what is to be predicted, too.
 struct Halves {
     count: usize,
     first: usize,
@@ -193,7 +194,8 @@ fn losses_add_up(gpu: &Gpu) {
     }
 }
 
-/// A run of one's own has records, a best epoch, answers and checkpoints as a named one has, and learns.
+/// A run of one's own has records, a best epoch, answers and checkpoints as a named one has, and
+/// learns.
 fn runs_are_whole(gpu: &Gpu) {
     let (task, mut kept) = (own_task(own_config()), Kept::default());
     let outcome = run(gpu, &task, &mut kept).unwrap();
@@ -233,7 +235,8 @@ fn runs_are_whole(gpu: &Gpu) {
     }
 }
 
-/// What each output says of an example, in the order that the objective wants, whichever passes there are.
+/// What each output says of an example, in the order that the objective wants, whichever passes
+/// there are.
 fn outputs_are_in_order(gpu: &Gpu) {
     let of = |micro_batch: usize| {
         let config = own_config().with(|c| c.training.micro_batch = Some(micro_batch));

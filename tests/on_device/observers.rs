@@ -111,7 +111,8 @@ fn pair() -> ((Noting, Noting), Notes) {
     ((noting("first", 4), noting("second", 7)), notes)
 }
 
-/// Both are told everything, the first one first, and each gets the checkpoints of both, with what those before it have noted there.
+/// Both are told everything, the first one first, and each gets the checkpoints of both, with what
+/// those before it have noted there.
 fn pairs_are_told_everything(gpu: &Gpu) {
     let config = config().with(|c| {
         c.training.snr_every = 5;
@@ -194,7 +195,8 @@ fn either_of_a_pair_stops(gpu: &Gpu) {
     }
 }
 
-/// A fault of either ends the run; the second one is not told any more of what the first one has failed at.
+/// A fault of either ends the run; the second one is not told any more of what the first one has
+/// failed at.
 fn either_of_a_pair_fails(gpu: &Gpu) {
     for which in [0, 1] {
         let ((mut first, mut second), notes) = pair();

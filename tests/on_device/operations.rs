@@ -35,7 +35,8 @@ static QUADS: Shader = Shader::new(
         }",
 );
 
-/// What no arithmetic touches keeps its bits: NaN with payloads of either sign, zeros, subnormals, infinities, and all between.
+/// What no arithmetic touches keeps its bits: NaN with payloads of either sign, zeros, subnormals,
+/// infinities, and all between.
 fn quads_pass_bit_for_bit(gpu: &Gpu) {
     let bits: Vec<u32> = (0..4096u32)
         .map(|i| match i {
@@ -52,7 +53,8 @@ fn quads_pass_bit_for_bit(gpu: &Gpu) {
     assert!(gpu.read::<u32>(&z.whole()).unwrap() == bits, "floats by themselves");
 }
 
-/// Mesa's llvmpipe, the adapter of CI, has what its dialect needs: else the forms for processors would go untested unnoticed.
+/// Mesa's llvmpipe, the adapter of CI, has what its dialect needs: else the forms for processors
+/// would go untested unnoticed.
 fn llvmpipe_speaks_its_dialect(gpu: &Gpu) {
     if gpu.info().name.contains("llvmpipe") {
         let Dialect { packed_load, subgroup_share } = gpu.dialect();
@@ -117,8 +119,8 @@ fn loss_against(gpu: &Gpu, z: &[f64], labels: &[u32], targets: Targets, controls
     })
 }
 
-/// The loss that `record` appends, over z [n,k]: after a run of forward and backward on `targets` its sums, dz, and what it leaves of
-/// each row.
+/// The loss that `record` appends, over z [n,k]: after a run of forward and backward on `targets`
+/// its sums, dz, and what it leaves of each row.
 fn recorded_loss(
     gpu: &Gpu,
     z: &[f64],
@@ -161,7 +163,8 @@ fn cross_entropy_rows(gpu: &Gpu) {
         let (found, [dz, _]) = loss(gpu, &z, &labels, smoothing, counting(filled));
         let (z, labels) = (&z[..filled * k], &labels[..filled]);
         let losses = cross_entropy::reference::losses(z, labels, smoothing);
-        // 1 + the other classes' share is rounded to f32, which costs every row up to half a unit in its last place.
+        // 1 + the other classes' share is rounded to f32, which costs every row up to half a unit
+        // in its last place.
         let (expected, rounding) = (losses.iter().sum::<f64>(), 6e-8 * n as f64);
         let [sum, top1, top5] = found.values()[..] else { panic!("three sums") };
         assert!((sum - expected).abs() <= 1e-6 * expected + rounding, "{sum} for {expected}");
@@ -253,7 +256,8 @@ fn regression_at_its_extremes(gpu: &Gpu) {
     assert_eq!((found.values(), slope.as_slice()), (vec![1.0, 20.0], [0.0, 0.5].as_slice()));
     let (found, slope) = distance(gpu, &[0.5, 1.5], &[43.0, 43.0], 2, of(Loss::Mse));
     assert_eq!((found.values(), slope.as_slice()), (vec![1.0, 20.0], [0.0, 1.0].as_slice()));
-    // Whatever is no finite number halts at its step, leaves the sums alone, and its gradient tells of it.
+    // Whatever is no finite number halts at its step, leaves the sums alone, and its gradient tells
+    // of it.
     for loss in [Loss::L1, Loss::Mse] {
         for broken in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             let (halted, slope) = distance(gpu, &[0.0, broken], &[33.0, 33.0], 2, of(loss));
@@ -306,7 +310,8 @@ fn ties_and_nan_in_whole_planes(gpu: &Gpu) {
     tape.seed_gradient(y);
     assert_eq!(tape.records()[0].forward[0].kernel.entry, "forward_2x2");
     let program = program(gpu, &tape);
-    // Three values, so that most windows have several winners, and a seventh of NaN, so that some have several of these too.
+    // Three values, so that most windows have several winners, and a seventh of NaN, so that some
+    // have several of these too.
     let order = test_values(shape.iter().product(), 31).into_iter().zip(test_values(shape.iter().product(), 32));
     let values: Vec<f64> = order.map(|(v, n)| if n < -1.1 { f64::NAN } else { v.round() }).collect();
     let dy = test_values(values.len() / 4, 33);
@@ -320,7 +325,8 @@ fn ties_and_nan_in_whole_planes(gpu: &Gpu) {
     assert_eq!(comparable(dx), comparable(narrow(&max_pool::reference::backward(&values, &dy, 32, 32, window))));
 }
 
-/// Makes the running statistics those of the batch, exactly: a step from 0 leaves a tenth of them, and the variance is unbiased.
+/// Makes the running statistics those of the batch, exactly: a step from 0 leaves a tenth of them,
+/// and the variance is unbiased.
 fn batch_statistics(gpu: &Gpu, storage: &Storage, train: &Tape) {
     for (declared, span) in storage.states().iter().zip(storage.state_layout.spans()) {
         let (norm, which) = declared.name.rsplit_once('.').unwrap();
@@ -376,7 +382,8 @@ fn evaluation_is_training_under_the_same_statistics(gpu: &Gpu) {
 }
 
 fn batch_norm_statistics(gpu: &Gpu) {
-    // Planes that vec4 cross and planes of whole ones; channels for two workgroups; a single element per channel.
+    // Planes that vec4 cross and planes of whole ones; channels for two workgroups; a single
+    // element per channel.
     for shape in [[4, 3, 5, 2], [4, 3, 4, 2], [3, 70, 3, 1], [2, 130, 2, 2], [1, 5, 1, 1]] {
         Target::ALL.into_iter().for_each(|target| statistics_of(gpu, shape, target));
     }

@@ -8,7 +8,8 @@ use lerac::optim::{LayerNorms, Optimizer, RateRow, Rule, Settings, Update, refer
 use lerac::tape::{Declared, Group, Init, Mode, Storage, Tape};
 use lerac::tensor::Shape;
 
-/// Each so high that an element left out is noticed; that of the largest tensor, which alone takes several workgroups, highest.
+/// Each so high that an element left out is noticed; that of the largest tensor, which alone takes
+/// several workgroups, highest.
 const RATES: [f64; 3] = [0.01, 1e-3, 0.05];
 const STEPS: i32 = 5;
 
@@ -217,7 +218,8 @@ fn norms_of_a_step(
     (optimizer.layer_norms(gpu).unwrap(), [before, gradients])
 }
 
-/// Arenas in one window, and in three, of which the largest tensor fills one alone: 18,753 floats take 74 blocks.
+/// Arenas in one window, and in three, of which the largest tensor fills one alone: 18,753 floats
+/// take 74 blocks.
 fn in_one_and_three_windows(gpu: &Gpu) -> [Storage; 2] {
     let tape = tape_of(&tensors());
     let storages = [Storage::new(gpu, &tape).unwrap(), Storage::with_windows(gpu, &tape, 74 * 1024).unwrap()];

@@ -1,6 +1,7 @@
-//! Each architecture against PyTorch on the same weights and images: logits, loss, every gradient and running statistic, in training
-//! and in evaluation, and twenty training steps with a rate per layer (`tests/golden/make_parity.py`, which says what is compared and
-//! how both sides make up the same numbers).
+//! Each architecture against PyTorch on the same weights and images: logits, loss, every gradient
+//! and running statistic, in training and in evaluation, and twenty training steps with a rate per
+//! layer (`tests/golden/make_parity.py`, which says what is compared and how both sides make up the
+//! same numbers).
 
 use crate::common::{Test, test};
 use crate::recorded::{prepare, ten_classes, totals};
@@ -21,11 +22,12 @@ const TOLERANCE: f64 = 1e-4;
 /// Of a tensor's norm after twenty steps.
 const STEPS_TOLERANCE: f64 = 1e-3;
 
-/// So many times what rounding moves may be off, where that is more: of what is nearly 0, as the gradient of a bias before a norm, f32
-/// knows nothing.
+/// So many times what rounding moves may be off, where that is more: of what is nearly 0, as the
+/// gradient of a bias before a norm, f32 knows nothing.
 const TIMES_ROUNDING: f64 = 10.0;
 
-/// Numbers that stand for a tensor: its norm, eight products with signs, and how far rounding moves it.
+/// Numbers that stand for a tensor: its norm, eight products with signs, and how far rounding moves
+/// it.
 const NUMBERS: usize = 10;
 
 const CLASSES: usize = 10;
@@ -243,7 +245,8 @@ fn twenty_steps(gpu: &Gpu, model: &str, size: [usize; 2]) {
     fixture.compare("change", &changes, STEPS_TOLERANCE);
 }
 
-/// A test for each model of the zoo that the adapter's limits admit, by the side of its images and their number.
+/// A test for each model of the zoo that the adapter's limits admit, by the side of its images and
+/// their number.
 pub fn tests() -> Vec<Test> {
     let modes = [
         ("cnn", [8, 4]),

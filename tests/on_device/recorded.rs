@@ -1,4 +1,5 @@
-//! What tests of recorded models share: a batch on a program, its sums, models that are no closure over images.
+//! What tests of recorded models share: a batch on a program, its sums, models that are no closure
+//! over images.
 
 use lerac::data::{Batch, Column, Element, Form, Meaning, plain_form};
 use lerac::gpu::{BufferRange, Gpu};

@@ -20,8 +20,8 @@ use std::time::Duration;
 /// Everything that a second run repeats; `speed.csv` alone is of its own time.
 const REPEATED: [&str; 5] = ["config.toml", "metrics.csv", "layers.csv", "predictions.csv", "model.safetensors"];
 
-/// A run of a few seconds: two moments, a blur that fades, varied images, batches in two passes, measurements of noise, intervals that do
-/// not divide epochs.
+/// A run of a few seconds: two moments, a blur that fades, varied images, batches in two passes,
+/// measurements of noise, intervals that do not divide epochs.
 const SHORT: &[&str] = &[
     "train",
     "--model",
@@ -135,7 +135,8 @@ fn killed_once(out: &Path, reached: impl Fn(&[PathBuf]) -> bool) {
     child.wait().unwrap();
 }
 
-/// Kills runs at random instants, and those that go on with them, until so many kills have hit. `LERAC_KILLS` says how many.
+/// Kills runs at random instants, and those that go on with them, until so many kills have hit.
+/// `LERAC_KILLS` says how many.
 fn killed_at_any_instant() {
     let wanted = std::env::var("LERAC_KILLS").map_or(8, |count| count.parse().expect("LERAC_KILLS is a number"));
     let dir = tempfile::tempdir().unwrap();
@@ -157,7 +158,8 @@ fn killed_at_any_instant() {
                     child.kill().unwrap();
                     child.wait().unwrap();
                     killed = true;
-                    // One that came before there was anything to resume proves nothing; on a slow machine the next has more time.
+                    // One that came before there was anything to resume proves nothing; on a slow
+                    // machine the next has more time.
                     match checkpoints(&out).is_empty() {
                         true => longest += longest / 4,
                         false => kills += 1,
@@ -252,7 +254,8 @@ fn torn_checkpoints() {
     killed(&out, 1);
     let others = ["zzz.safetensors", "step-1.safetensors", "notes.txt"].map(|name| out.join("checkpoints").join(name));
     others.iter().for_each(|path| std::fs::write(path, "mine").unwrap());
-    // One that cannot be read is not taken for a torn one: to continue from an older one would shorten the tables.
+    // One that cannot be read is not taken for a torn one: to continue from an older one would
+    // shorten the tables.
     let newest = out.join("checkpoints/step-9999999999.safetensors");
     std::fs::create_dir(&newest).unwrap();
     refuses(&resumes(&out), "step-9999999999.safetensors", &[", byte 0: "]);
@@ -353,7 +356,8 @@ fn leftovers() {
     assert_eq!(succeeds(&trains(&out)), "", "a lock without a process number is not reported");
 }
 
-/// Shows `see` each step, and how far validation and test set were read, and wants a checkpoint after every ninth step.
+/// Shows `see` each step, and how far validation and test set were read, and wants a checkpoint
+/// after every ninth step.
 struct Watched<F>(F);
 
 impl<F: FnMut(&str, u64)> Observer for Watched<F> {
@@ -381,7 +385,8 @@ fn two_epochs() -> Task {
     Task::of(&config, &shapes(300, 100, 0).into()).unwrap()
 }
 
-/// Trains, or continues training, while `see` watches; the step of the checkpoint that it began with, or what ended it.
+/// Trains, or continues training, while `see` watches; the step of the checkpoint that it began
+/// with, or what ended it.
 fn go_on(
     gpu: &Gpu,
     task: &Task,
@@ -419,8 +424,8 @@ fn a_lost_device() {
 /// Interrupts while validation and test images are read take effect at once, and cost no step.
 fn interrupted_while_reading() {
     let (mut task, gpu, dir) = (two_epochs(), open_device(), tempfile::tempdir().unwrap());
-    // A model without running statistics and a rate that moves no prediction: the first epoch stays the best, and the test set is read
-    // with other weights than the last.
+    // A model without running statistics and a rate that moves no prediction: the first epoch stays
+    // the best, and the test set is read with other weights than the last.
     task.config.model.name = "lenet".into();
     task.config.optimizer.eta = 1e-6;
     task = Task::of(&task.config, &task.data).unwrap();

@@ -1,4 +1,5 @@
-//! Sessions without the loop around them: batches in passes, evaluation, weights by name, shared buffers.
+//! Sessions without the loop around them: batches in passes, evaluation, weights by name, shared
+//! buffers.
 
 use crate::common::{Test, test};
 use crate::recorded::{names, prepare, totals};
@@ -94,7 +95,8 @@ fn trained(gpu: &Gpu, model: &dyn Model, data: &Pictures, config: &Config) -> Tr
     Trained { tensors, training, evaluation, answers, noise, losses }
 }
 
-/// Steps in whole batches of twelve and in passes of these sizes come to the same; the weights of whole batches.
+/// Steps in whole batches of twelve and in passes of these sizes come to the same; the weights of
+/// whole batches.
 fn same_in_passes(gpu: &Gpu, model: &dyn Model, data: &Pictures, config: &Config, sizes: &[usize]) -> Vec<Vec<f32>> {
     let of = |micro_batch: usize| {
         let config = config.clone().with(|c| {
@@ -131,8 +133,8 @@ fn calm() -> Config {
     })
 }
 
-/// Without batch norm a step is the same however many passes it has: gradients, their norm and noise, dropout's masks, and evaluation, of
-/// a part of a batch too.
+/// Without batch norm a step is the same however many passes it has: gradients, their norm and
+/// noise, dropout's masks, and evaluation, of a part of a batch too.
 fn passes_are_a_batch(gpu: &Gpu) {
     let same = |clip_norm: Option<f64>| {
         let config = calm().with(|c| c.optimizer.clip_norm = clip_norm);
@@ -149,7 +151,8 @@ fn noise(image: [usize; 3], count: usize) -> Pictures {
     Pictures::new("noise", image, names(10).to_vec(), (0..bytes as u32).map(byte).collect(), labels)
 }
 
-/// An example's bytes are padded to whole words: where they are no multiple of four, passes begin where they should all the same.
+/// An example's bytes are padded to whole words: where they are no multiple of four, passes begin
+/// where they should all the same.
 fn passes_of_odd_examples_are_a_batch(gpu: &Gpu) {
     for image in [[1, 5, 7], [3, 5, 3], [1, 3, 2]] {
         assert_ne!(image.iter().product::<usize>() % 4, 0);
@@ -157,7 +160,8 @@ fn passes_of_odd_examples_are_a_batch(gpu: &Gpu) {
     }
 }
 
-/// Mixup pairs examples from both ends of the batch, in however many passes: no dropout here, whose masks go by the place in a pass.
+/// Mixup pairs examples from both ends of the batch, in however many passes: no dropout here, whose
+/// masks go by the place in a pass.
 fn passes_are_a_batch_under_mixup(gpu: &Gpu) {
     let mixed = calm().with(|c| c.training.mixup = Some(0.4));
     for data in [data().train, noise([1, 5, 7], 40)] {
@@ -345,7 +349,8 @@ fn shared_buffers_change_no_bit(gpu: &Gpu) {
             });
             let mut session = session_with(gpu, &*model, &form, &config);
             let unshared = Unshared::new(gpu, &*model, &form, &config);
-            // The second step finds in its buffers what the first one and the evaluation have left there.
+            // The second step finds in its buffers what the first one and the evaluation have left
+            // there.
             for step in 0..2 {
                 let what = format!("{name} {method}, step {step}");
                 let expected = unshared.run(gpu, &session, 0, &batch(step), config.curriculum.sigma);

@@ -76,7 +76,8 @@ fn labels() -> Vec<u32> {
     (0..SHAPE[0] as u32).map(|i| i % SHAPE[1] as u32).collect()
 }
 
-/// Each loss has sums of its own, in the order of recording, and its gradient is times its weight; examples are counted once.
+/// Each loss has sums of its own, in the order of recording, and its gradient is times its weight;
+/// examples are counted once.
 fn two_losses_share_a_tape(gpu: &Gpu) {
     let [n, k, per_example] = SHAPE;
     let (logits, numbers) = (test_values(n * k, 1), test_values(n, 2));
@@ -117,7 +118,8 @@ fn two_losses_share_a_tape(gpu: &Gpu) {
     }
 }
 
-/// Either loss halts at its step; the other one is still summed up, and later steps change nothing of it.
+/// Either loss halts at its step; the other one is still summed up, and later steps change nothing
+/// of it.
 fn either_loss_halts(gpu: &Gpu) {
     let [n, k, _] = SHAPE;
     let (logits, numbers) = (narrow(&test_values(n * k, 1)), narrow(&test_values(n, 2)));

@@ -1,4 +1,5 @@
-//! Whole runs: reproducible to the bit, equal rates equal plain training, the best epoch is kept, a broken loss is explained.
+//! Whole runs: reproducible to the bit, equal rates equal plain training, the best epoch is kept, a
+//! broken loss is explained.
 
 use crate::common::errors::{Fault, assert_fault};
 use crate::common::{Test, test};
@@ -153,7 +154,8 @@ fn a_broken_loss_is_explained(gpu: &Gpu) {
 }
 
 fn a_loss_that_breaks_later_is_explained(gpu: &Gpu) {
-    // Six steps an epoch; the rate explodes in the middle of the second, between two readings of the sums.
+    // Six steps an epoch; the rate explodes in the middle of the second, between two readings of
+    // the sums.
     let milestones = vec![1.5];
     let config = config().with(|c| {
         c.optimizer.schedule = ScheduleKind::Step;
@@ -238,7 +240,8 @@ impl Observer for Kept {
     }
 }
 
-/// Rates fall where accuracies say so, times each layer's factor, and after any checkpoint they are as without a break.
+/// Rates fall where accuracies say so, times each layer's factor, and after any checkpoint they are
+/// as without a break.
 fn a_plateau_follows_the_validation_accuracy(gpu: &Gpu) {
     let schedule = ScheduleKind::Plateau;
     let config = config().with(|c| {
@@ -278,8 +281,8 @@ fn a_plateau_follows_the_validation_accuracy(gpu: &Gpu) {
     }
 }
 
-/// A run whose validation accuracy stays the same ends as many epochs after the first as it is told to wait, and from each of its
-/// checkpoints it comes to the same end.
+/// A run whose validation accuracy stays the same ends as many epochs after the first as it is told
+/// to wait, and from each of its checkpoints it comes to the same end.
 fn early_stopping_ends_a_run(gpu: &Gpu) {
     let config = config().with(|c| {
         // A model without running statistics and a rate that moves no prediction.
@@ -300,7 +303,8 @@ fn early_stopping_ends_a_run(gpu: &Gpu) {
     assert_eq!(run(gpu, &patient, &data, &mut Silent).unwrap().summary.steps, 36);
 }
 
-/// Asks for a stop once the epoch's steps are done that `step` ends, before its validation, and keeps the checkpoint.
+/// Asks for a stop once the epoch's steps are done that `step` ends, before its validation, and
+/// keeps the checkpoint.
 struct StopsBeforeValidation {
     step: u64,
     done: u64,
@@ -322,8 +326,8 @@ impl Observer for StopsBeforeValidation {
     }
 }
 
-/// A run that learns and then stops early comes to the same end from any of its checkpoints: that of an epoch whose validation is still
-/// to come, and that of the last step, too.
+/// A run that learns and then stops early comes to the same end from any of its checkpoints: that
+/// of an epoch whose validation is still to come, and that of the last step, too.
 fn early_stopping_resumes_to_the_same_end(gpu: &Gpu) {
     const STEPS: u64 = 10;
     let config = config().with(|c| {
@@ -382,7 +386,8 @@ fn a_blur_changes_what_is_learnt(gpu: &Gpu) {
 }
 
 fn cbs_is_evaluated_under_the_blur_it_trained_with(gpu: &Gpu) {
-    // Sigma falls after the only epoch or after two: no step sees the difference, and no evaluation may.
+    // Sigma falls after the only epoch or after two: no step sees the difference, and no evaluation
+    // may.
     let accuracy = |sigma_every| {
         let cbs = config().with(|c| {
             c.curriculum.method = Method::Cbs;

@@ -8,7 +8,7 @@ use lerac::gpu::Gpu;
 use lerac::nn::objective::{ObjectiveOptions, objective_for};
 use lerac::nn::{self, Conv, Model, Net};
 use lerac::study::KernelCache;
-use lerac::study::bench::{Effort, Measured, Subject};
+use lerac::study::bench::{TuningModel, TuningOptions, VariantTimes};
 use lerac::tape::{KernelChoices, Target, Variant};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -30,17 +30,17 @@ fn model() -> Arc<dyn Model> {
 }
 
 /// A model as it is tuned, for images of such a side.
-fn subject_of(model: Arc<dyn Model>, side: usize, batch_size: usize) -> Subject {
+fn subject_of(model: Arc<dyn Model>, side: usize, batch_size: usize) -> TuningModel {
     let form = ten_classes([3, side, side]);
     let objective = objective_for(&form, ObjectiveOptions::default()).unwrap();
-    Subject { model, form, objective, batch_size }
+    TuningModel { model, form, objective, batch_size }
 }
 
-fn subject() -> Subject {
+fn subject() -> TuningModel {
     subject_of(model(), 8, 2)
 }
 
-const ALL: Effort = Effort { all: false, time: Duration::MAX };
+const ALL: TuningOptions = TuningOptions { all: false, time: Duration::MAX };
 
 fn tasks_are_measured(gpu: &Gpu) {
     let mut told = vec![];
@@ -63,7 +63,7 @@ fn tasks_are_measured(gpu: &Gpu) {
 }
 
 fn time_is_kept(gpu: &Gpu) {
-    let effort = Effort { all: false, time: Duration::ZERO };
+    let effort = TuningOptions { all: false, time: Duration::ZERO };
     let measured = subject().measure(gpu, effort, |_, _, _| ()).unwrap();
     let timed = measured.iter().filter(|m| !m.seconds.is_empty()).count();
     assert_eq!((measured.len(), timed), (11, 1), "the first is timed in any case");
@@ -71,7 +71,7 @@ fn time_is_kept(gpu: &Gpu) {
 }
 
 fn noise_is_no_winner(_: &Gpu) {
-    let measured = |other| Measured {
+    let measured = |other| VariantTimes {
         task: String::new(),
         count: 1,
         multiply_adds: 1,

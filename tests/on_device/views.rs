@@ -1,4 +1,5 @@
-//! Views on the device: the same memory as what they are views of, in values, gradients and placement.
+//! Views on the device: the same memory as what they are views of, in values, gradients and
+//! placement.
 
 use crate::common::{Test, test};
 use lerac::checks::test_values;
@@ -6,8 +7,8 @@ use lerac::gpu::Gpu;
 use lerac::ops::{add::add, mean_pool::mean_pool, relu::relu};
 use lerac::tape::{Keep, Mode, Operand, Program, Storage, Tape, Var};
 
-/// x `[2,6]`, y = relu(x) + x through a view of it, and its mean over pairs in a row of a view of a view: `[1,3,4]` by way of
-/// `[3,4]`. The gradient is seeded through a view.
+/// x `[2,6]`, y = relu(x) + x through a view of it, and its mean over pairs in a row of a view of a
+/// view: `[1,3,4]` by way of `[3,4]`. The gradient is seeded through a view.
 fn record() -> (Tape, [Var; 4]) {
     let mut tape = Tape::new(Mode::Train);
     let x = tape.leaf("x", [2, 6], true);

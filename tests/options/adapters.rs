@@ -1,4 +1,4 @@
-//! Which adapter is chosen of several.
+//! The choice of an adapter.
 
 use crate::common::errors::{Fault, assert_error};
 use lerac::gpu::{AdapterChoice, AdapterInfo, AdapterKind, choose};

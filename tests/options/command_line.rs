@@ -1,4 +1,4 @@
-//! The command line as a user runs it, where it needs no device: help, schedules, and what is refused.
+//! The command line where it needs no device: help, schedules, configuration files and output.
 
 use crate::common::errors::{Fault, assert_contains, assert_error};
 use crate::common::files::directory;
@@ -22,7 +22,7 @@ fn help_names_every_command() {
     }
 }
 
-/// The names that the help of an option of `lerac train` lists after `before`, up to `end`.
+/// The names that the help of an option of `lerac train` lists, between `before` and `end`.
 fn listed(before: &str, end: char) -> Vec<String> {
     let help = stdout(&["train", "--help"]);
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -53,7 +53,7 @@ fn a_model_is_described() {
     let model = json(&["info", "--model", "cnn", "--json"]);
     assert_eq!((model["parameters"].as_u64(), model["layers"].as_array().unwrap().len()), (Some(24_346), 4));
     assert_refused(&["info", "--model", "cnn", "--data", "cifar"], "--data", &["cifar10"]);
-    // As torchvision counts them for ImageNet.
+    // The numbers of torchvision for ImageNet.
     let table =
         stdout(&["info", "--model", "resnet50", "--classes", "1000", "--image-size", "224", "--batch-size", "1"]);
     assert_contains(&table, &["resnet50", "1000 classes", "224x224", "25557032", "4089.2 M"]);
@@ -68,7 +68,7 @@ fn weights_out_of_a_pipe_are_refused() {
     assert_error(lerac::train::read_safetensors(&pipe), Fault::Format("pipe", Some(0)), &[]);
 }
 
-/// Every option at a value that is not its default.
+/// Every option at a non-default value.
 fn unusual() -> Config {
     Config::default().with(|c| {
         c.data.name = "cifar100".into();
@@ -147,7 +147,8 @@ fn every_option_survives_its_file() {
     }
     let text = toml::to_string(&unusual).unwrap();
     assert_eq!(toml::from_str::<Config>(&text).unwrap(), self::unusual());
-    // All but those that never go together: classes have no --loss, ages neither mixup nor label smoothing.
+    // Valid except for options that exclude each other: classes have no --loss; ages have neither
+    // mixup nor label smoothing.
     self::unusual().with(|c| c.training.loss = None).check().unwrap();
     self::unusual()
         .with(|c| {
@@ -244,7 +245,8 @@ fn a_schedule_is_drawn() {
     stdout(&[PAPER, &["--k", "2", "--epochs", "4", "--plot", path.to_str().unwrap()]].concat());
     let picture = image::open(&path).unwrap().to_rgb8();
     assert!(picture.width() >= 1000 && picture.height() >= 300);
-    // The last layer, at the bottom, starts at the lowest rate (dark violet) and ends at the highest (yellow).
+    // The last layer, at the bottom, starts at the lowest rate (dark violet) and ends at the
+    // highest (yellow).
     let at = |x: u32| picture.get_pixel(x, picture.height() - 90).0;
     let (early, late) = (at(picture.width() / 5), at(picture.width() * 3 / 4));
     assert!(early[2] > early[1] && late[0] > 200 && late[2] < 80, "{early:?} {late:?}");
@@ -268,7 +270,7 @@ fn a_reader_that_goes_away_is_no_error() {
     for arguments in [PAPER.to_vec(), vec!["train", "--data", "nothing"]] {
         let mut child = command(&arguments).spawn().unwrap();
         drop((child.stdout.take(), child.stderr.take()));
-        // A panic would end it with 101, a signal without a code.
+        // A panic would end with code 101, and a signal without a code.
         let expected = if arguments[0] == "train" { 1 } else { 0 };
         assert_eq!(child.wait().unwrap().code(), Some(expected), "{arguments:?}");
     }
@@ -305,7 +307,7 @@ fn a_link_to_a_picture_stays_a_link() {
     std::os::unix::fs::symlink(&target, &link).unwrap();
     stdout(&[PAPER, &["--plot", link.to_str().unwrap()]].concat());
     assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink() && image::open(&target).is_ok());
-    // What is no file is written to as it is.
+    // A pipe is written to directly.
     let (pipe, copy) = (dir.path().join("pipe"), dir.path().join("copy.png"));
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let script = "cat \"$0\" >\"$1\"";

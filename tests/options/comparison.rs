@@ -1,4 +1,4 @@
-//! What a comparison makes of its runs, by hand, and the statistics against SciPy and statsmodels.
+//! Comparisons of runs, with results computed by hand; statistics against SciPy and statsmodels.
 
 use crate::common::errors::assert_contains;
 use approx::assert_relative_eq;
@@ -41,14 +41,14 @@ fn run(arm: &str, seed: u64, test_accuracy: f64, milliseconds_per_step: f64) -> 
     }
 }
 
-/// Compares runs against the first one's method.
+/// Compares runs. The first run's method is the baseline.
 fn compare(runs: &[Finished]) -> Comparison {
     Comparison::of(runs, &runs[0].arm)
 }
 
 #[test]
 fn seeds_are_paired_and_averaged() {
-    // By seed, as the command runs them.
+    // Ordered by seed, as the command runs them.
     let comparison = compare(&[
         run("conventional", 0, 0.80, 10.0),
         run("lerac", 0, 0.90, 11.0),
@@ -104,7 +104,7 @@ fn the_baseline_stays_when_its_first_seed_failed() {
 
 #[test]
 fn equal_differences_are_no_finding() {
-    // Two points each, in decimals whose differences differ in their last bits.
+    // Differences of 0.02 whose floating-point values differ in the last bits.
     let found = paired_difference(&[0.1, 0.511], &[0.12, 0.531]);
     assert_ne!(0.12f64 - 0.1, 0.531 - 0.511);
     assert_eq!(found.p, None);
@@ -116,7 +116,8 @@ fn time_is_compared_interval_by_interval() {
         examples_per_second: examples_per_second.to_vec(),
         ..run(arm, 0, 0.5, 1.0)
     };
-    // The machine was busy in the second interval of the first method and in the third of the second.
+    // The machine was busy in the second interval of the first method and in the third of the
+    // second.
     let comparison = compare(&[with("a", &[100.0, 10.0, 100.0, 90.0]), with("b", &[100.0, 100.0, 10.0, 100.0])]);
     // Ratios 1, .1, 10 and .9.
     assert_relative_eq!(comparison.arms[1].relative_time.unwrap(), 0.95, max_relative = 1e-12);
@@ -135,7 +136,7 @@ fn epochs_to_the_baseline_are_counted() {
         with("b", 0, &[0.5, 0.6, 0.7]),
         with("b", 1, &[0.5, 0.6, 0.6]),
     ]);
-    // a ends at .5 and .7: it reaches .5 in epoch 2 itself; b reaches .5 at once and never .7.
+    // a ends at .5 and .7. It reaches .5 in epoch 2. b reaches .5 in epoch 1, and never reaches .7.
     let when = |arm: usize| comparison.arms[arm].reaches_baseline.unwrap();
     assert_eq!(when(0), EpochsToBaseline { pairs: 2, reached: 2, epochs: Some(2.5) });
     assert_eq!(when(1), EpochsToBaseline { pairs: 2, reached: 1, epochs: Some(1.0) });
@@ -145,7 +146,7 @@ fn epochs_to_the_baseline_are_counted() {
     assert_eq!(unasked.arms.iter().filter_map(|arm| arm.reaches_baseline).count(), 0, "without validation images");
 }
 
-/// Of errors the lower are better.
+/// Lower errors are better.
 #[test]
 fn errors_are_compared_the_other_way_round() {
     let with = |arm: &str, seed, test_mae, validation: &[f64]| {
@@ -191,7 +192,8 @@ fn paired_differences_match_scipy() {
         0.20483276469913345,
         max_relative = 1e-6
     );
-    // The 2.5 and 97.5 % of all 5^5 resamples' means; at 5 and 95 % it would be .006 to .038.
+    // The 2.5 and 97.5 % quantiles of the means of all 5^5 resamples. The 5 and 95 % quantiles
+    // would be .006 and .038.
     let [low, high] = found.interval.unwrap();
     assert!((low - 0.002).abs() <= 0.002 && (high - 0.038).abs() <= 0.002, "{low} to {high}");
     assert_eq!(found, paired_difference(&a, &b), "the bootstrap draws from a fixed seed");
@@ -226,7 +228,7 @@ fn the_verdict_says_what_is_more_than_chance() {
     assert_contains(&words[1], &["lerac is 3.10 points above conventional", "significantly better"]);
     assert_contains(&words[2], &["cbs is 10.10 points below", "significantly worse"]);
     assert_contains(&words[3], &["uniform", "no significant"]);
-    // The smallest p of three is three times as large, the largest stays.
+    // Holm: the smallest of three p values is multiplied by three, the largest by one.
     let p =
         |i: usize| (comparison.arms[i].against_baseline.as_ref().unwrap().p.unwrap(), comparison.arms[i].corrected_p);
     let ((least, corrected), (most, same)) = (if p(1).0 < p(2).0 { p(1) } else { p(2) }, p(3));
@@ -251,12 +253,13 @@ fn predictions_are_pooled_over_the_seeds_that_methods_share() {
     let found: Vec<_> = pairs
         .map(|pair| (pair.arms[0].as_str(), pair.arms[1].as_str(), pair.mcnemar.only_first, pair.mcnemar.only_second))
         .collect();
-    // a against b over both seeds: 2 + 2 and 1 + 2 images; c has the second seed alone.
+    // a against b over both seeds: 2 + 2 and 1 + 2 images. c has only the second seed.
     assert_eq!(found, [("a", "b", 4, 3), ("a", "c", 2, 1), ("b", "c", 2, 1)]);
-    // The second seed alone: 4, 4 and 3 right, of 2, 1, 1, 2, 3 and 2 methods: 2 (3 * 41 - 11^2) / (3 * 11 - 23).
+    // Only the second seed: 4, 4 and 3 right, of 2, 1, 1, 2, 3 and 2 methods: 2 (3 * 41 - 11^2) /
+    // (3 * 11 - 23).
     let cochran = comparison.cochran.unwrap();
     assert_relative_eq!(cochran.q, 0.4, max_relative = 1e-12);
-    // The chi-squared distribution of two degrees of freedom is exponential.
+    // With two degrees of freedom the chi-squared distribution is exponential.
     assert_relative_eq!(cochran.p, (-0.2f64).exp(), max_relative = 1e-9);
 }
 

@@ -1,4 +1,4 @@
-//! What each option makes of a run: the curriculum of every method, and the optimiser's settings.
+//! The curriculum of every method, the optimiser's settings, and options that exclude each other.
 
 use crate::common::errors::{Fault, assert_contains, assert_error};
 use approx::assert_relative_eq;
@@ -8,7 +8,8 @@ use lerac::ops::regression::Loss;
 use lerac::optim::{Rule, Settings};
 use lerac::train::{Config, Method, Preset, ScheduleKind};
 
-/// Three layers at a tenth of the rate each below the one before; growth until epoch 2; a blur that halves every epoch.
+/// Three layers, each at a tenth of the previous layer's rate; growth until epoch 2; a blur that
+/// halves every epoch.
 fn config(method: Method) -> Config {
     Config::default().with(|c| {
         c.curriculum.method = method;
@@ -46,12 +47,12 @@ fn every_method_has_its_curriculum() {
     let expected = [
         (Method::Conventional, [1.0; 3], [1.0; 3]),
         (Method::Lerac, start, [1.0, root, 0.1]),
-        // A decade per block and clf for the last; ten times as much after an epoch.
+        // A factor of 10 per block, and clf for the last layer; ten times as much after an epoch.
         (Method::LeracReference, [1.0, 0.1, 1e-3], [1.0, 1.0, 1e-2]),
         (Method::Cbs, [1.0; 3], [1.0; 3]),
         (Method::LeracCbs, start, [1.0, root, 0.1]),
         (Method::Reversed, [0.01, 0.1, 1.0], [0.1, root, 1.0]),
-        // As seed 2 deals them; seed 0 would deal .01, 1, .1.
+        // The permutation of seed 2. Seed 0 would give .01, 1, .1.
         (Method::Shuffled, [0.1, 1.0, 0.01], [root, 1.0, 0.1]),
         (Method::Uniform, [0.1; 3], [root; 3]),
         (Method::Linear, start, [1.0, 0.55, 0.505]),
@@ -81,7 +82,8 @@ fn the_preset_decides_for_lerac_alone() {
     assert_eq!(at(with(Method::Lerac, Preset::Reference).as_ref(), 10), at(reference.as_ref(), 10));
 }
 
-/// From then on, and not before, every factor is 1, or stays what it is where the published ladder stops short of eta.
+/// From this epoch, and no earlier, every factor is constant: 1, or less if the published ladder
+/// stops short of eta.
 #[test]
 fn every_method_says_until_when_its_rates_grow() {
     for method in Method::ALL {

@@ -1,4 +1,5 @@
-//! Files of options: in sections, or flat as the first version wrote them, and what is said of faults.
+//! Configuration files: with sections, and without sections as the first version wrote them; and
+//! their errors.
 
 use crate::common::errors::{Fault, assert_error, assert_fault, error_of};
 use crate::common::program::{assert_refused, refusal};
@@ -82,7 +83,8 @@ fn faults_have_their_place_and_a_remedy() {
     }
 }
 
-/// A file without sections is older than the choice, and keeps its meaning where that is another.
+/// A file without sections was written before `schedule-during-curriculum` existed. It keeps the
+/// earlier default.
 #[test]
 fn a_flat_file_keeps_its_schedule() {
     let during = |text: &str| read(text).unwrap().curriculum.schedule_during_curriculum;
@@ -113,7 +115,7 @@ fn a_grid_may_be_anywhere_in_a_file() {
     assert_error(fault, Fault::Format("run.toml", None), &["line 4", "seds"]);
 }
 
-/// The library names fields, the command line its options.
+/// Errors of the library name fields; errors of the command line name options.
 #[test]
 fn errors_name_what_their_reader_can_change() {
     let config = Config::default().with(|c| {
@@ -126,6 +128,6 @@ fn errors_name_what_their_reader_can_change() {
     let at_the_command_line = refusal(&["schedule", "--method", "lerac", "--k", "9", "--epochs", "4"]);
     let in_options = format!("--{in_library}").replace("`epochs`", "--epochs").replace("`k`", "--k");
     assert_eq!(at_the_command_line, format!("error: {in_options}\n"));
-    // An option's earlier name is accepted; the error has the present one.
+    // An option's old name is accepted; the error contains the current one.
     assert_refused(&["schedule", "--train-images", "0"], "--train-examples", &["0"]);
 }

@@ -1,4 +1,4 @@
-//! Curricula and schedules: closed forms, corner values, the published ladder, refusals.
+//! Curricula and schedules: closed forms, boundary values, the published ladder, and errors.
 
 use crate::common::errors::{Fault, assert_error};
 use approx::assert_relative_eq;
@@ -20,7 +20,7 @@ fn paper_has_its_closed_forms() {
     for (layer, depth) in depths.iter().enumerate() {
         let start = 10f64.powi(-(*depth as i32));
         assert_relative_eq!(0.1 * paper.factor(time(0, 10), layer), start, max_relative = 1e-12);
-        // Halfway: the geometric mean of start and end.
+        // Halfway: the geometric mean of the first and the last rate.
         assert_relative_eq!(0.1 * paper.factor(time(20, 10), layer), (start * 0.1).sqrt(), max_relative = 1e-12);
         assert_relative_eq!(
             0.1 * paper.factor(time(10, 10), layer),
@@ -90,7 +90,7 @@ fn controls_start_from_the_paper_and_end_at_eta() {
     assert_ne!(sorted, starts(Control::Shuffled(4)));
     sorted.sort_by(|a, b| b.total_cmp(a));
     assert_eq!(sorted, start, "shuffled has the same rates");
-    // The middle of 1, 1e-1, .., 1e-4 in the logarithm.
+    // The logarithmic middle of 1, 1e-1, .., 1e-4.
     starts(Control::Uniform).iter().for_each(|factor| assert_relative_eq!(*factor, 1e-2, max_relative = 1e-12));
     assert_eq!((starts(Control::Linear), starts(Control::Logarithmic)), (start, start));
 }
@@ -109,7 +109,7 @@ fn controls_are_halfway_where_they_should_be() {
         (Control::Shuffled(3), shuffled.map(f64::sqrt)),
         (Control::Uniform, [0.1; 5]),
         (Control::Linear, start.map(|s| (s + 1.0) / 2.0)),
-        // Of a layer that is at eta from the start no logarithm can be divided by.
+        // A layer that starts at eta has logarithm 0, which cannot divide.
         (Control::Logarithmic, start.map(|s| if s == 1.0 { 1.0 } else { logarithmic(s) })),
     ] {
         let changed = paper().control(control);
@@ -130,7 +130,7 @@ fn growths_have_their_closed_forms() {
             assert_relative_eq!(growth.between(s, 0.0), s, max_relative = 1e-9);
             assert_relative_eq!(growth.between(s, 1.0), 1.0, max_relative = 1e-12);
         }
-        // Exchanging the axes of the unit square leads from the one to the other and back.
+        // The two curves are inverse to each other on the unit square.
         let within = |growth: Growth, u: f64| (growth.between(s, u) - s) / (1.0 - s);
         for u in [0.1, 0.5, 0.9] {
             if s != 1.0 {
@@ -182,7 +182,7 @@ fn other_architectures_start_on_their_own_ladders() {
         let reference = Reference::new(options, &[1, 2, 3, 4, 5, 6, 7]).unwrap();
         (0..7).map(|layer| 0.1 * reference.factor(time(0, 10), layer)).collect::<Vec<_>>()
     };
-    // 0.1 * 0.1 * 0.1 rounds to just above 1e-3, so that one step below min_lr is taken.
+    // 0.1 * 0.1 * 0.1 rounds to slightly more than 1e-3, so there is one step below min_lr.
     let ladders = [
         (Ladder::Resnet, [0.1, 1e-2, 1e-3, 1e-4, 1e-4, 1e-4, 1e-6]),
         (Ladder::WideResnet, [0.1, 0.1, 1e-2, 1e-3, 1e-4, 1e-4, 1e-6]),
@@ -199,7 +199,8 @@ fn other_architectures_start_on_their_own_ladders() {
 fn reference_groups_arrive_one_after_another() {
     let reference = reference(0.1, 1e-5, 1e-3, 1, 200);
     let rate = |epoch: u64, layer| 0.1 * reference.factor(time(100 * epoch, 100), layer);
-    // Layer 4 starts at 1e-5 and takes four epochs; layer 5 at 1e-6 takes five; none overshoots.
+    // Layer 4 starts at 1e-5 and takes four epochs; layer 5 starts at 1e-6 and takes five. None
+    // exceeds eta.
     for (epoch, expected) in [(0, 1e-5), (1, 1e-4), (2, 1e-3), (3, 1e-2), (4, 1e-1), (5, 1e-1), (150, 1e-1)] {
         assert_relative_eq!(rate(epoch, 4), expected, max_relative = 1e-9);
     }
@@ -218,8 +219,9 @@ fn reference_updates_several_times_an_epoch_and_stops() {
     }
 }
 
-/// The published trainer, replayed: epochs from 1; after each step, growth where the steps done are length/2 (of two updates) or
-/// length/4, length/2, 3*length/4 (of four), rounded down; after each epoch, growth; all of it in epochs before the stop only.
+/// A replay of the published trainer. Epochs count from 1. With two updates per epoch, rates grow
+/// after step length/2; with four, after length/4, length/2 and 3*length/4, rounded down; and after
+/// each epoch. All of it only before the stop epoch.
 fn replayed_updates(length: u64, updates: u64, stop: u64, epochs: u64) -> Vec<u64> {
     let points: &[u64] = match updates {
         2 => &[length / 2],
@@ -242,7 +244,7 @@ fn reference_updates_when_the_published_trainer_does() {
     for updates in [1, 2, 4] {
         for length in [2, 3, 5, 7, 10, 13, 391].into_iter().filter(|&length| length >= updates) {
             for stop in [0, 1, 2, 3, 9] {
-                // Far below eta, so that the number of tenfold growths can be read off the classifier's rate.
+                // Far below eta, so that the classifier's rate shows the number of tenfold growths.
                 let reference = reference(0.1, 1e-9, 1e-30, updates, stop);
                 for (step, grown) in replayed_updates(length, updates, stop, 4).into_iter().enumerate() {
                     let factor = reference.factor(time(step as u64, length), 9);
@@ -299,10 +301,10 @@ fn a_schedule_waits_for_the_curriculum() {
     let steps = ScheduleShape::Step { milestones: vec![1.0, 3.5], gamma: 0.1 };
     let cosine = ScheduleShape::Cosine { epochs: 4.0, floor: 0.01 };
     for (shape, warmup, expected) in [
-        // The milestone at 1 acts at 2.
+        // The milestone at 1 takes effect at 2.
         (steps, 0.0, &[(0, 0.1), (10, 0.1), (19, 0.1), (20, 0.01), (34, 0.01), (35, 0.001)][..]),
         (cosine, 0.0, &[(0, 0.1), (19, 0.1), (20, 0.1), (30, 0.0505), (40, 0.001), (80, 0.001)]),
-        // No warm-up follows, even if it would be longer.
+        // There is no warm-up, even if it would be longer than the curriculum.
         (ScheduleShape::Constant, 3.0, &[(0, 0.1), (19, 0.1), (20, 0.1), (21, 0.1), (80, 0.1)]),
     ] {
         let off = schedule(shape.clone(), warmup, DuringCurriculum::Off);
@@ -313,12 +315,12 @@ fn a_schedule_waits_for_the_curriculum() {
         for at in 0..60 {
             let rate = off.rate(time(at, 10), 2.0);
             assert!(at >= 20 || rate == 0.1, "step {at}: {rate} before the curriculum ends");
-            // Without growth there is nothing to wait for.
+            // Without growth the schedule starts at once.
             assert_eq!(off.rate(time(at, 10), 0.0), multiply.rate(time(at, 10), 0.0));
             assert_eq!(multiply.rate(time(at, 10), 2.0), multiply.rate(time(at, 10), 0.0));
         }
     }
-    // A curriculum of all epochs leaves nothing to a cosine.
+    // If the curriculum takes all epochs, there are none for the cosine.
     let whole = schedule(ScheduleShape::Cosine { epochs: 4.0, floor: 0.5 }, 0.0, DuringCurriculum::Off);
     assert_eq!((whole.rate(time(39, 10), 4.0), whole.rate(time(40, 10), 4.0)), (0.1, 0.05));
 }
@@ -338,7 +340,7 @@ fn a_plateau_stands_still_while_rates_grow() {
     };
     let from_the_start = vec![0.1, 0.05, 0.025, 0.0125, 0.00625];
     assert_eq!(rates_of(DuringCurriculum::Off, 2.0), [0.1, 0.1, 0.1, 0.05, 0.025]);
-    // An epoch that begins below eta does not count.
+    // Epochs that begin below eta do not count.
     assert_eq!(rates_of(DuringCurriculum::Off, 1.5), [0.1, 0.1, 0.1, 0.05, 0.025]);
     assert_eq!(rates_of(DuringCurriculum::Off, 0.0), from_the_start);
     assert_eq!(rates_of(DuringCurriculum::Multiply, 2.0), from_the_start);
@@ -361,8 +363,8 @@ fn a_paced_curriculum_reaches_eta_with_epoch_k() {
     assert_eq!(between.grows_until(), 4.0);
 }
 
-/// What PyTorch 2.15's `ReduceLROnPlateau(mode="max", factor=, patience=, min_lr=)` makes of the rate after each epoch, and with "min" of
-/// errors, whose negatives are given here.
+/// The rate after each epoch by PyTorch 2.15's `ReduceLROnPlateau(mode="max", factor=, patience=,
+/// min_lr=)`. For errors it is mode "min", and their negatives are given here.
 #[test]
 fn a_plateau_is_pytorchs() {
     let accuracies = [0.3, 0.5, 0.50004, 0.5, 0.6, 0.6, 0.6, 0.6, 0.59, 0.61, 0.61, 0.61, 0.61, 0.61, 0.61].to_vec();
@@ -386,7 +388,7 @@ fn a_plateau_is_pytorchs() {
         for (score, expected) in scores.into_iter().zip(expected) {
             schedule.observe_epoch(time(10, 10), 0.0, score);
             assert_relative_eq!(schedule.rate(time(999, 10), 0.0), expected, max_relative = 1e-12);
-            // Another one continues from there.
+            // A second plateau schedule continues from the state.
             let mut other = Schedule { shape: shape.clone(), ..schedule.clone() };
             other.set_plateau(schedule.plateau().unwrap());
             assert_eq!(other, schedule);
@@ -423,7 +425,7 @@ fn rates_are_the_schedule_times_the_factor() {
 #[test]
 fn what_cannot_be_is_refused_by_name() {
     for (range, name) in [
-        // Turned round it would be a range.
+        // The message suggests the reversed range.
         ("1e-8..1e-1", "1e-1..1e-8"),
         ("-1..-2", "positive"),
         ("0..0", "positive"),

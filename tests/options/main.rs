@@ -1,5 +1,5 @@
-//! Options of a run, without a device: the library's configuration, its files, curricula and schedules, and
-//! the command line.
+//! Options of a run, without a device: the library's configuration, its files, curricula and
+//! schedules, and the command line.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,10 +1,10 @@
-//! Every recipe against the table of the published experiments, and its loading by name.
+//! Every recipe against the table of the published experiments; loading by name.
 
 use crate::common::program::stdout;
 use lerac::curriculum::{DuringCurriculum, Ladder};
 use lerac::train::{Config, Method, ScheduleKind};
 
-/// A row of the published code's settings: its optimiser, and the ladder.
+/// Settings of the published code: its optimiser, and the ladder.
 struct Published {
     recipe: &'static str,
     data: &'static str,
@@ -17,11 +17,11 @@ struct Published {
     clf: f64,
     updates_per_epoch: u64,
     stop_lr: f64,
-    /// The epochs, counted from 1, that begin with a tenth of the rate.
+    /// The epochs, counted from 1, from which the rate is a tenth.
     tenth_at: [u64; 3],
 }
 
-/// What the rows share, the first of them. SGD with momentum 0.9 and weight decay 1e-4 throughout.
+/// The settings that the rows share. All use SGD with momentum 0.9 and weight decay 1e-4.
 const RESNET18_CIFAR10: Published = Published {
     recipe: "resnet18-cifar10",
     data: "cifar10",
@@ -103,7 +103,7 @@ const PUBLISHED: [Published; 9] = [
     Published { recipe: "wide_resnet-food_101", data: "food-101", epochs: 150, ..WIDE_RESNET_TINY_IMAGENET },
 ];
 
-/// Recipes that are not of the published code.
+/// Recipes that are not part of the published code.
 const OWN: [&str; 1] = ["shapes"];
 
 fn recipe(name: &str) -> Config {
@@ -137,7 +137,7 @@ fn recipes_are_the_published_settings() {
             c.optimizer.schedule = ScheduleKind::Step;
             c.optimizer.gamma = 0.1;
             c.optimizer.milestones = row.tenth_at.map(|epoch| (epoch - 1) as f64).to_vec();
-            // How images are brought to size, and the paper's variant, are no part of that table.
+            // The table contains neither the image size nor the paper's variant.
             c.data.image_size = found.data.image_size;
             c.data.resize = found.data.resize;
             c.curriculum.k = found.curriculum.k;
@@ -183,8 +183,8 @@ fn a_recipe_lies_under_a_file_and_the_file_under_options() {
     let rows: Vec<(u64, f64, usize, String, f64)> =
         csv::Reader::from_path(&csv).unwrap().deserialize().map(Result::unwrap).collect();
     let rate = |step, layer: &str| rows.iter().find(|row| row.0 == step && row.3 == layer).unwrap().4;
-    // Three epochs of 100 steps from the recipe, eta from the file; the ramp of one epoch from the command line, from the recipe's
-    // first rate to eta.
+    // Three epochs of 100 steps from the recipe, eta from the file. The ramp of one epoch is from
+    // the command line; it goes from the recipe's first rate to eta.
     assert_eq!(rows.last().unwrap().0, 300);
     approx::assert_relative_eq!(rate(0, "conv1"), 0.05, max_relative = 1e-12);
     let cosine = |step: f64| (1.0 + (std::f64::consts::PI * step / 300.0).cos()) / 2.0;

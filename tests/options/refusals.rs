@@ -1,4 +1,4 @@
-//! Options that the command line refuses: each error blames the option or the file that is wrong.
+//! Errors of the command line: each names the option or the file that is wrong.
 
 use crate::common::errors::assert_contains;
 use crate::common::files::directory;
@@ -216,7 +216,7 @@ fn a_broken_file_is_refused_with_its_line() {
 
 #[test]
 fn without_an_adapter_it_says_what_to_install() {
-    // A Vulkan loader that is told of no driver finds none; on other systems the adapter stays.
+    // A Vulkan loader without a driver finds no adapter. On other systems there still is one.
     let empty = tempfile::tempdir().unwrap();
     let output = command(&["info"])
         .env("VK_DRIVER_FILES", Path::new(empty.path()).join("none.json"))

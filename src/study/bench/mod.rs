@@ -16,7 +16,7 @@ pub use peaks::{Peaks, SHADER};
 pub use report::{Cell, Report};
 pub use steps::{session, steps, task};
 pub use updates::updates;
-pub use variants::{Effort, Measured, Subject, variants, winners};
+pub use variants::{TuningModel, TuningOptions, VariantTimes, variants, winners};
 
 use crate::clock::Instant;
 use crate::error::Result;

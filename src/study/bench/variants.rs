@@ -22,7 +22,7 @@ const NOISE_MARGIN: f64 = 0.03;
 
 /// An operation of a model, and the times of its kernel variants.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Measured {
+pub struct VariantTimes {
     /// The operation and its shapes.
     pub task: String,
     /// How often the model has it.
@@ -36,7 +36,7 @@ pub struct Measured {
     pub seconds: Vec<(Variant, f64)>,
 }
 
-impl Measured {
+impl VariantTimes {
     /// Seconds of a variant; `None` if it was not timed.
     pub fn of(&self, variant: Variant) -> Option<f64> {
         self.seconds.iter().find(|(timed, _)| *timed == variant).map(|(_, seconds)| *seconds)
@@ -52,7 +52,7 @@ impl Measured {
 }
 
 /// The model whose kernel variants are timed.
-pub struct Subject {
+pub struct TuningModel {
     /// The network.
     pub model: Arc<dyn Model>,
     /// The columns of its data.
@@ -65,14 +65,14 @@ pub struct Subject {
 
 /// The variants to time, and the time limit.
 #[derive(Clone, Copy, Debug)]
-pub struct Effort {
+pub struct TuningOptions {
     /// Also time variants that cannot be the best on this kind of device.
     pub all: bool,
     /// Time limit, compilation included. After it only the first operation is still timed.
     pub time: Duration,
 }
 
-impl Subject {
+impl TuningModel {
     /// The model and the objective of `config`, for data with these columns.
     ///
     /// # Errors
@@ -100,21 +100,21 @@ impl Subject {
     pub fn measure(
         &self,
         gpu: &Gpu,
-        effort: Effort,
+        effort: TuningOptions,
         mut observe: impl FnMut(usize, usize, &str),
-    ) -> Result<Vec<Measured>> {
+    ) -> Result<Vec<VariantTimes>> {
         let start = Instant::now();
         let tape = self.tape(gpu, KernelChoices::default());
         tape.check(&gpu.limits(), self.batch_size)?;
         let storage = Storage::new(gpu, &tape)?;
-        let mut found: Vec<(TunableOpId, Measured)> = vec![];
+        let mut found: Vec<(TunableOpId, VariantTimes)> = vec![];
         for (id, task) in tape.tunable_ops() {
             match found.iter_mut().find(|(_, measured)| measured.task == task.name) {
                 Some((_, measured)) => measured.count += 1,
                 None => {
                     let (multiply_adds, usual) = (tape.multiply_adds(id), task.usual());
                     let measured =
-                        Measured { task: task.name.clone(), count: 1, multiply_adds, usual, seconds: vec![] };
+                        VariantTimes { task: task.name.clone(), count: 1, multiply_adds, usual, seconds: vec![] };
                     found.push((id, measured));
                 }
             }
@@ -173,7 +173,7 @@ fn fastest(gpu: &Gpu, programs: &[(Variant, Program)]) -> Result<Vec<(Variant, f
 }
 
 /// A row per operation: the default variant, the fastest one, and their ratio.
-pub fn winners(measured: &[Measured]) -> Report {
+pub fn winners(measured: &[VariantTimes]) -> Report {
     let mut report = Report::new(&["task", "count", "usual", "ms", "winner", "ms", "ratio"]);
     for m in measured {
         let usual = m.of(m.usual);
@@ -192,7 +192,7 @@ pub fn winners(measured: &[Measured]) -> Report {
 }
 
 /// A row per operation and variant, the default one first.
-pub fn variants(measured: &[Measured], peaks: &Peaks) -> Report {
+pub fn variants(measured: &[VariantTimes], peaks: &Peaks) -> Report {
     let mut report = Report::new(&["task", "variant", "ms", "GFLOP/s", "% of FMA peak"]);
     for m in measured {
         for &(variant, seconds) in &m.seconds {
