@@ -70,7 +70,10 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
     refuse_unused_options(&grid, matches)?;
     let runs = grid.runs(&config, &args.out)?;
     if args.out.join("config.toml").exists() {
-        return Err(Error::option("--out", format!("{} contains a run; choose another directory", args.out.display())));
+        return Err(Error::option(
+            "--out",
+            format!("{} contains a run (config.toml); choose another directory", args.out.display()),
+        ));
     }
     note_unused_options(runs.iter().map(|run| &run.config));
     let splits = open_data(&config.data.source(), args.quiet)?;

@@ -60,7 +60,7 @@ pub(super) fn run(args: &TrainArgs, matches: &ArgMatches) -> Result<()> {
     if args.out.join("compare.toml").exists() {
         return Err(Error::option(
             "--out",
-            format!("{} contains a comparison; choose another directory", args.out.display()),
+            format!("{} contains a comparison (compare.toml); choose another directory", args.out.display()),
         ));
     }
     note_unused_options([&config]);

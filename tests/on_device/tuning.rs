@@ -1,4 +1,4 @@
-//! Which kernels are measured, what is kept of it, and what a run makes of that.
+//! Tuning: the kernels that are measured, the cache of results, and runs that use it.
 
 use crate::common::errors::{Fault, assert_contains, assert_error};
 use crate::common::program::{assert_blames, stderr};
@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-/// Two convolutions of one shape, a depthwise one, and a linear layer.
+/// Two equal convolutions, a third one after them, a depthwise one, and a linear layer.
 fn model() -> Arc<dyn Model> {
     Arc::new(|net: &mut Net, x, classes| {
         let mut x = net.conv2d("conv1", x, Conv::same3x3(8, 1));
@@ -29,7 +29,7 @@ fn model() -> Arc<dyn Model> {
     })
 }
 
-/// A model as it is tuned, for images of such a side.
+/// A model to tune, for square images.
 fn subject_of(model: Arc<dyn Model>, side: usize, batch_size: usize) -> TuningModel {
     let form = ten_classes([3, side, side]);
     let objective = objective_for(&form, ObjectiveOptions::default()).unwrap();
@@ -45,7 +45,7 @@ const ALL: TuningOptions = TuningOptions { all: false, time: Duration::MAX };
 fn tasks_are_measured(gpu: &Gpu) {
     let mut told = vec![];
     let measured = subject().measure(gpu, ALL, |done, all, name| told.push((done, all, name.to_owned()))).unwrap();
-    // Forward and dw of four shapes, dx of all but the first, which needs none.
+    // Forward and dw of four operations, and dx of all but the first, which has no input gradient.
     assert_eq!(measured.len(), 3 * 4 - 1, "{measured:#?}");
     let of = |name: &str| measured.iter().find(|m| m.task == name).unwrap_or_else(|| panic!("{measured:#?}"));
     let twice = of("conv2d dw [2,8,8,8] -> [8,8,8], 3x3/1, padding 1, groups 1");
@@ -57,7 +57,7 @@ fn tasks_are_measured(gpu: &Gpu) {
         assert!(m.seconds[0].0 == m.usual && (m.seconds.len() > 1 || m.task.starts_with("linear")), "{m:?}");
         assert!(m.seconds.iter().all(|(variant, s)| variant.suits(target) && *s > 0.0 && s.is_finite()), "{m:?}");
     }
-    // The most work first: that of the pair, twice.
+    // The operation with the most work is first: the pair, counted twice.
     assert!(told[0].2.contains("[2,8,8,8] -> [8,8,8], 3x3/1") && told[0].1 == 11, "{told:?}");
     assert_eq!(told.last().unwrap(), &(11, 11, String::new()));
 }
@@ -85,7 +85,7 @@ fn noise_is_no_winner(_: &Gpu) {
 const DX: &str = "conv2d dx [2,8,4,4] -> [8,8,8], 3x3/2, padding 1, groups 8";
 const LINEAR: &str = "linear forward [2,128] x [128,10]";
 
-/// A cache file in `dir` that holds two winners, of which one is the usual kernel.
+/// A cache file in `dir` with two winners. One is the default kernel.
 fn kept(gpu: &Gpu, dir: &Path) -> KernelCache {
     let mut cache = KernelCache::read(&dir.join("new/kernels.json")).unwrap();
     let winners = [(DX.to_owned(), Variant::Registers), (LINEAR.to_owned(), Variant::Registers)];
@@ -104,7 +104,7 @@ fn the_cache_keeps_winners(gpu: &Gpu) {
         std::fs::read_dir(dir.path().join("new")).unwrap().map(|e| e.unwrap().file_name()).collect();
     files.sort();
     assert_eq!(files, ["kernels.json", "kernels.json.lock"]);
-    // What has no such variant, or is not there, is not taken.
+    // Choices without such a variant or operation are ignored.
     let more = [(LINEAR.to_owned(), Variant::Depthwise), ("linear forward [1,1] x [1,1]".to_owned(), Variant::Shared)];
     cache.add(gpu.info(), KernelChoices(more.into()));
     assert_eq!(cache.choices(gpu.info(), &tape), Some(expected));
@@ -145,7 +145,7 @@ fn stale_winners_are_not_taken(gpu: &Gpu) {
         std::fs::write(&path, text.replace(from, to)).unwrap();
         let mut cache = KernelCache::read(&path).unwrap();
         assert_eq!(cache.choices(gpu.info(), &tape), None, "{to}");
-        // New winners replace those of the same hardware, and are added to others.
+        // New winners replace those of the same hardware. Those of other hardware stay.
         cache.add(gpu.info(), KernelChoices::default());
         cache.write().unwrap();
         let devices: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
@@ -183,7 +183,7 @@ fn choices_are_in_force(gpu: &Gpu) {
         let tape = with(variant);
         let id = tape.tunable_ops().find(|(_, task)| task.name == DX).unwrap().0;
         let refusal = tape.check_choices();
-        // Rows of four have no wide kernel of stride 2 here.
+        // With rows of four there is no wide kernel of stride 2.
         let applies = tape.tunable_ops().any(|(_, task)| task.name == DX && task.variants.contains(&variant));
         assert_eq!(refusal.is_ok(), applies, "{variant}");
         if applies {
@@ -211,7 +211,7 @@ fn lerac(dir: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// What a call prints, or says where it fails.
+/// The standard output of a call, or its standard error if it fails.
 fn said(dir: &Path, arguments: &[&str], code: i32) -> String {
     let output = lerac(dir, arguments).output().unwrap();
     let errors = stderr(&output);
@@ -250,7 +250,7 @@ fn a_tuned_run_repeats_without_the_cache(_: &Gpu) {
     let cache = dir.join("cache/kernels.json");
     assert_eq!(tuned["cache"].as_str(), cache.to_str());
 
-    // As if others had won.
+    // Change the winners.
     let mut devices: serde_json::Value = serde_json::from_slice(&std::fs::read(&cache).unwrap()).unwrap();
     for row in rows {
         let other = if row["usual"] == "registers" { "shared" } else { "registers" };
@@ -296,7 +296,7 @@ fn a_tuned_run_repeats_without_the_cache(_: &Gpu) {
 fn a_short_tuning_says_what_is_left(_: &Gpu) {
     let dir = tempfile::tempdir().unwrap();
     let table = said(dir.path(), &["tune", "--model", "lenet", "--batch-size", "2", "--seconds", "0"], 0);
-    // The first is measured in any case.
+    // The first operation is always measured.
     assert_contains(&table, &["13 of 14", "--seconds", "kernels.json"]);
 }
 

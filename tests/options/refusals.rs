@@ -151,7 +151,7 @@ fn rates_that_no_device_holds_are_refused() {
         (vec!["schedule", "--method", "lerac", "--range", "1e-1..1e-300"], "--range"),
         (vec!["schedule", "--eta", "1e300"], "--eta"),
         (vec!["schedule", "--eta", "1e-300"], "--eta"),
-        ([&reference[..], &["--clf", "1e-300"]].concat(), "--clf"),
+        ([&reference[..], &["--clf", "1e-300"]].concat(), "--min-lr"),
         ([&reference[..], &["--stop-lr", "1e300"]].concat(), "--stop-lr"),
         (vec!["schedule", "--schedule", "step", "--milestones", "1,2", "--gamma", "1e-100"], "--gamma"),
         (vec!["schedule", "--schedule", "step", "--milestones", "1,2", "--gamma", "1e100"], "--gamma"),
