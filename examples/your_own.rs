@@ -1,4 +1,5 @@
-//! Your own model and your own curriculum: a two-layer network whose last layer wakes up in the second epoch.
+//! A model and a curriculum of your own: a two-layer network whose last layer trains from the
+//! second epoch.
 //! Run it with `cargo run --release --example your_own`.
 
 use lerac::Trainer;

@@ -6,7 +6,7 @@ use lerac::tape::{Operand, Record, Tape, Var, linear_grid};
 
 static SHADER: Shader = Shader::new("softsign", include_str!("softsign.wgsl"));
 
-/// Appends y = x / (1 + |x|) of x `[N,L]`, of which row n has `counts[n]` elements; the others become 0.
+/// Appends y = x / (1 + |x|) of x `[N,L]`. Row n has `counts[n]` elements; the others become 0.
 pub fn softsign(tape: &mut Tape, name: &str, x: Var, counts: Operand) -> Var {
     let [n, l] = tape.shape(x).last_axis();
     let kernels = Kernels { shader: &SHADER, constants: vec![("N", n.into()), ("L", l.into())] };

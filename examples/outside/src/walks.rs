@@ -1,5 +1,5 @@
-//! A data set: walks of up to 12 steps of different lengths, each in a unit of its own. What is asked is whether a walk ends above its
-//! start, and how far from it.
+//! A data set of walks. A walk has up to 12 steps, and a unit by which its steps are multiplied.
+//! The targets are whether a walk ends above its start, and how far from it.
 
 use lerac::data::{Column, Draw, Element, Examples, Form, Splits, floats_of};
 use lerac::error::Result;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// Steps of a walk, at most.
 pub const LONGEST: usize = 12;
 
-/// Walks that are drawn from their index alone.
+/// Walks. Each depends only on its index.
 pub struct Walks {
     first: usize,
     count: usize,
