@@ -1,5 +1,5 @@
-//! Times the op table on this machine's adapter: rows of shapes at batch 64, in every way to compute them, forward and
-//! backward, the medians of seven runs. `cargo bench --bench op_table [PART OF A NAME]`.
+//! Times the operations at batch size 64 with all their kernels, forward and backward: medians of
+//! seven runs. `cargo bench --bench op_table [PART OF A NAME]`.
 
 #[allow(dead_code)]
 #[path = "../tests/common/rows.rs"]
@@ -11,10 +11,10 @@ use lerac::gpu::{Call, Gpu, GpuOptions};
 use lerac::tape::{Program, Storage, Tape};
 use std::time::Instant;
 
-/// The median seconds of a submission that is waited for.
+/// Submits the calls and waits for them, and returns the median time in seconds.
 fn median(gpu: &Gpu, calls: &[Call]) -> Result<f64> {
     let mut seconds = vec![];
-    // The first compiles.
+    // The first run compiles, and is not counted.
     for _ in 0..8 {
         let start = Instant::now();
         gpu.run(calls)?;
@@ -26,7 +26,7 @@ fn median(gpu: &Gpu, calls: &[Call]) -> Result<f64> {
     Ok(seconds[seconds.len() / 2])
 }
 
-fn time(gpu: &Gpu, row: &Row, (tape, which): (Tape, String)) -> Result<()> {
+fn time(gpu: &Gpu, row: &Row, (tape, variant): (Tape, String)) -> Result<()> {
     let (tape, ..) = row.on(tape);
     let storage = Storage::new(gpu, &tape)?;
     let program = Program::new(gpu, tape, &storage)?;
@@ -37,7 +37,7 @@ fn time(gpu: &Gpu, row: &Row, (tape, which): (Tape, String)) -> Result<()> {
     };
     println!(
         "{:<80} {:>8.2} ms {:>14} {:>8.2} ms {:>14}",
-        row.name.clone() + &which,
+        row.name.clone() + &variant,
         1e3 * forward,
         rate(row.multiply_adds, forward),
         1e3 * backward,
@@ -47,11 +47,11 @@ fn time(gpu: &Gpu, row: &Row, (tape, which): (Tape, String)) -> Result<()> {
 }
 
 fn main() -> Result<()> {
-    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     let gpu = Gpu::open(&GpuOptions::default())?;
     println!("{}\n{:<80} {:>26} {:>26}", gpu.info().name, "row", "forward", "backward");
     let rows = rows::large_rows();
-    let ways = rows.iter().flat_map(|row| row.ways().into_iter().map(move |way| (row, way)));
-    let wanted = ways.filter(|(row, (_, which))| (row.name.clone() + which).contains(&wanted));
-    wanted.into_iter().try_for_each(|(row, way)| time(&gpu, row, way))
+    let tapes = rows.iter().flat_map(|row| row.tapes().into_iter().map(move |tape| (row, tape)));
+    let mut selected = tapes.filter(|(row, (_, variant))| (row.name.clone() + variant).contains(&filter));
+    selected.try_for_each(|(row, tape)| time(&gpu, row, tape))
 }

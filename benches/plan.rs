@@ -4,7 +4,7 @@ use lerac::ops::{add::add, relu::relu};
 use lerac::tape::{Keep, Mode, Tape};
 use std::time::Instant;
 
-/// A residual network of `records` records: y = x + relu(a view of x).
+/// Records a residual network with `records` records: x + relu(a view of x), repeated.
 fn record(records: usize) -> Tape {
     let mut tape = Tape::new(Mode::Train);
     let mut x = tape.leaf("x", [64, 64], true);

@@ -1,13 +1,14 @@
-//! Learning rates are pure functions: the paper's curriculum for four layers over five epochs, without a device.
+//! Learning rates are pure functions of time: the paper's curriculum for four layers over five
+//! epochs. Needs no device.
 //! Run it with `cargo run --release --example schedules`.
 
-use lerac::curriculum::{DuringCurriculum, Pace, Paper, Range, Schedule, Shape, Time, rates};
+use lerac::curriculum::{DuringCurriculum, Pace, Paper, Range, Schedule, ScheduleShape, Time, rates};
 use lerac::error::Result;
 
 fn main() -> Result<()> {
     let range = Range { first: 1e-1, last: 1e-4 };
     let curriculum = Paper::new(0.1, range, 3.0, &[1, 2, 3, 4], Pace::Step)?;
-    let shape = Shape::Step { milestones: vec![4.0], gamma: 0.1 };
+    let shape = ScheduleShape::Step { milestones: vec![4.0], gamma: 0.1 };
     let schedule = Schedule { eta: 0.1, shape, warmup_epochs: 0.0, during_curriculum: DuringCurriculum::Off };
     println!("epoch  layer 1   layer 2   layer 3   layer 4");
     for step in 0..=10 {

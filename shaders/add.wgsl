@@ -1,5 +1,5 @@
 // y = a + b.   da = dy, db = dy.
-// Every array has one shape, padded to whole vec4. An invocation owns one vec4.
+// All arrays have the same shape, padded to a multiple of 4. An invocation computes one vec4.
 
 @group(0) @binding(0) var<storage, read> a: array<Quad>;
 @group(0) @binding(1) var<storage, read> b: array<Quad>;

@@ -1,29 +1,35 @@
-// Over the M = N*H*W elements of a channel, in training:
+// In training, over the M = N*H*W elements of a channel:
 //   mean = sum(x) / M,  var = sum((x - mean)^2) / M,  xhat = (x - mean) / sqrt(var + EPSILON)
-//   y = act(gamma xhat + beta + residual); act is max(0, .) where RELU, also min(6, .) where RELU6; residual is there where RESIDUAL
+//   y = act(gamma xhat + beta + residual)
 //   running = (1 - MOMENTUM) running + MOMENTUM (mean, var M/(M-1))
-//   g = dy where act has a slope, else 0;  dresidual = g
-//   dbeta = sum(g),  dgamma = sum(g xhat),  dx = gamma / sqrt(var + EPSILON) (g - dbeta/M - xhat dgamma/M)
-// In evaluation mean and var are the running ones. residual, y: [N,C,H,W], x: [N,XC,H,W], of which the first C channels are read, all
-// padded to whole vec4; gamma, beta, running: [C]. A residual is there only where XC = C.
+//   g = dy where the gradient of act is 1, else 0;  dresidual = g
+//   dbeta = sum(g),  dgamma = sum(g xhat)
+//   dx = gamma / sqrt(var + EPSILON) (g - dbeta/M - xhat dgamma/M)
+// In evaluation, mean and var are the running ones. act is max(0, .) with RELU, and also min(6, .)
+// with RELU6. The residual is added with RESIDUAL, which requires XC = C.
+// residual, y: [N,C,H,W], padded to a multiple of 4; gamma, beta, running: [C]. x: [N,XC,H,W],
+// padded too, of which the first C channels are normalised. dx of the other channels is 0.
 //
-// `partial` and `backward_partial`: a workgroup per channel and chunk of images; lanes stride over the chunk, then a tree adds
-// the 64 lanes in a fixed order. `partial_alone` and `backward_partial_alone`: an invocation per channel and chunk, for processors,
-// whose drivers pay for each barrier. The sums are of x - x[0,c,0,0], which keeps them accurate where the mean is large.
-// `finish`, `backward_finish`, `prepare`: an invocation per channel adds the chunks in order.
-// `forward`, `backward`, `backward_residual`: an invocation owns QUADS vec4 of what it writes. dx beyond the first C channels is 0.
+// `partial`, `backward_partial`: a workgroup per channel and chunk of images. Each invocation adds
+// every 64th vec4, then a tree reduction in a fixed order adds their sums.
+// `partial_serial`, `backward_partial_serial`: an invocation per channel and chunk. For processors,
+// on which barriers are slow.
+// The sums are of x - x[0,c,0,0], which is more accurate if the mean is large.
+// `finish`, `backward_finish`: an invocation per channel adds the chunks in order.
+// `prepare`: an invocation per channel prepares the running statistics, in evaluation.
+// `forward`, `backward`, `backward_residual`: an invocation computes QUADS vec4.
 
 const LANES: u32 = 64u;
 const COUNT: u32 = (N * C * PLANE + 3u) / 4u;
 const X_COUNT: u32 = (N * XC * PLANE + 3u) / 4u;
-// Elements of an image of x that are not read.
+// Elements per image of x in the channels that are not normalised.
 const SKIPPED: u32 = (XC - C) * PLANE;
-// Whether each vec4 lies in one plane.
+// Whether the elements of each vec4 are in the same plane.
 const ALIGNED: bool = PLANE % 4u == 0u;
 
 var<workgroup> lanes: array<vec2<f32>, LANES>;
 
-// The sum over the lanes, valid in lane 0.
+// The sum over the workgroup. Only invocation 0 gets it.
 fn sum_lanes(lane: u32, own: vec2<f32>) -> vec2<f32> {
     lanes[lane] = own;
     for (var width = LANES / 2u; width > 0u; width /= 2u) {
@@ -33,8 +39,8 @@ fn sum_lanes(lane: u32, own: vec2<f32>) -> vec2<f32> {
     return lanes[lane];
 }
 
-// The parts of vec4 i that belong to the elements first..last.
-fn within(v: vec4<f32>, i: u32, first: u32, last: u32) -> vec4<f32> {
+// Vec4 i, with elements outside of the range first..last set to 0.
+fn mask_range(v: vec4<f32>, i: u32, first: u32, last: u32) -> vec4<f32> {
     if ALIGNED { return v; }
     let at = 4u * i + vec4(0u, 1u, 2u, 3u);
     return select(vec4(0.0), v, (at >= vec4(first)) & (at < vec4(last)));
@@ -49,7 +55,7 @@ fn x_at(i: u32) -> f32 { return float_in(x[i / 4u][i % 4u / FLOATS_PER_WORD], i)
 
 fn pivot(c: u32) -> f32 { return x_at(c * PLANE); }
 
-// The sums of every `stride`th vec4 of a channel over a chunk of images.
+// The sums of x - pivot and of its square, over every `stride`th vec4 of a channel in a chunk.
 fn sums_of(c: u32, chunk: u32, start: u32, stride: u32) -> vec2<f32> {
     let offset = pivot(c);
     var sum = vec4(0.0);
@@ -58,7 +64,7 @@ fn sums_of(c: u32, chunk: u32, start: u32, stride: u32) -> vec2<f32> {
     for (var n = chunk * IMAGES_PER_CHUNK; n < last; n++) {
         let plane = (n * XC + c) * PLANE;
         for (var i = plane / 4u + start; i < (plane + PLANE + 3u) / 4u; i += stride) {
-            let v = within(floats(x[i]) - offset, i, plane, plane + PLANE);
+            let v = mask_range(floats(x[i]) - offset, i, plane, plane + PLANE);
             sum += v;
             squares += v * v;
         }
@@ -73,12 +79,13 @@ fn partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
 }
 
 @compute @workgroup_size(16)
-fn partial_alone(@builtin(global_invocation_id) id: vec3<u32>) {
+fn partial_serial(@builtin(global_invocation_id) id: vec3<u32>) {
     if id.x >= C * CHUNKS { return; }
     partials[id.x] = sums_of(id.x % C, id.x / C, 0u, 1u);
 }
 
-// A channel as (mean, 1 / deviation, scale, shift): the normalised x is x * scale + shift.
+// Each channel's (mean, 1 / sqrt(var + EPSILON), scale, shift).
+// The normalised x is x * scale + shift.
 @group(0) @binding(1) var<storage, read> sums: array<vec2<f32>>;
 @group(0) @binding(2) var<storage, read> gamma: array<f32>;
 @group(0) @binding(3) var<storage, read> beta: array<f32>;
@@ -103,7 +110,7 @@ fn finish(@builtin(global_invocation_id) id: vec3<u32>) {
     let mean = pivot(c) + offset;
     let variance = max(sum.y / count - offset * offset, 0.0);
     channels[c] = channel(c, mean, variance);
-    // Of a single element no variance can be estimated: the biased one, 0, stands in.
+    // For a single element, the unbiased variance is undefined, and the biased one, 0, is used.
     let unbiased = variance * count / max(count - 1.0, 1.0);
     running_mean[c] = mix(running_mean[c], mean, MOMENTUM);
     running_var[c] = mix(running_var[c], unbiased, MOMENTUM);
@@ -122,10 +129,10 @@ fn prepare(@builtin(global_invocation_id) id: vec3<u32>) {
 
 fn elements(i: u32) -> vec4<u32> { return 4u * i + vec4(0u, 1u, 2u, 3u); }
 
-// The channel of each element of vec4 i of a tensor of that many channels.
+// The channel of each element of vec4 i, in a tensor with this number of channels.
 fn channels_of(i: u32, channels: u32) -> vec4<u32> { return (elements(i) / PLANE) % channels; }
 
-// v, of these channels, by their scale and shift.
+// v * scale + shift, with the scale and shift of each element's channel.
 fn normalised(v: vec4<f32>, group: vec4<u32>) -> vec4<f32> {
     let a = affine[group.x];
     if ALIGNED { return v * a.z + a.w; }
@@ -135,7 +142,7 @@ fn normalised(v: vec4<f32>, group: vec4<u32>) -> vec4<f32> {
     return v * vec4(a.z, b.z, c.z, d.z) + vec4(a.w, b.w, c.w, d.w);
 }
 
-// What of x belongs to vec4 i of y.
+// The elements of x that correspond to vec4 i of y.
 fn x_of(i: u32) -> vec4<f32> {
     if SKIPPED == 0u { return floats(x[i]); }
     if ALIGNED { return floats(x[i + 4u * i / (C * PLANE) * SKIPPED / 4u]); }
@@ -150,7 +157,7 @@ fn activation(v: vec4<f32>) -> vec4<f32> {
     return y;
 }
 
-// g where the activation that gave y has a slope. NaN passes.
+// g where the gradient of the activation with result y is 1, else 0. NaN in y lets g through.
 fn through_activation(g: vec4<f32>, y: vec4<f32>) -> vec4<f32> {
     var passed = g;
     if RELU { passed = select(passed, vec4(0.0), y <= vec4(0.0)); }
@@ -174,7 +181,8 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
 
 fn dy_at(i: u32) -> f32 { return float_in(dy[i / 4u][i % 4u / FLOATS_PER_WORD], i); }
 
-// What of dy belongs to vec4 i of x; anything where x is not read.
+// The elements of dy that correspond to vec4 i of x. Arbitrary in the channels that are not
+// normalised.
 fn dy_of(i: u32) -> vec4<f32> {
     if SKIPPED == 0u { return floats(dy[i]); }
     if ALIGNED { return floats(dy[i - 4u * i / (XC * PLANE) * SKIPPED / 4u]); }
@@ -182,8 +190,9 @@ fn dy_of(i: u32) -> vec4<f32> {
     return vec4(dy_at(at.x), dy_at(at.y), dy_at(at.z), dy_at(at.w));
 }
 
-// dy before the activation; v is vec4 i of x. Without a residual y follows from v and needs no load.
-fn before_activation(v: vec4<f32>, i: u32) -> vec4<f32> {
+// The gradient with respect to the input of the activation, at vec4 i of x, whose value is v.
+// Without a residual, y is computed from v instead of loaded.
+fn gradient_before_activation(v: vec4<f32>, i: u32) -> vec4<f32> {
     if RESIDUAL { return through_activation(floats(dy[i]), floats(result[i])); }
     if RELU || RELU6 { return through_activation(dy_of(i), normalised(v, channels_of(i, XC))); }
     return dy_of(i);
@@ -198,9 +207,9 @@ fn backward_sums_of(c: u32, chunk: u32, start: u32, stride: u32) -> vec2<f32> {
         let plane = (n * XC + c) * PLANE;
         for (var i = plane / 4u + start; i < (plane + PLANE + 3u) / 4u; i += stride) {
             let v = floats(x[i]);
-            let g = within(before_activation(v, i), i, plane, plane + PLANE);
+            let g = mask_range(gradient_before_activation(v, i), i, plane, plane + PLANE);
             sum += g;
-            products += within(g * (v - mean), i, plane, plane + PLANE);
+            products += mask_range(g * (v - mean), i, plane, plane + PLANE);
         }
     }
     return vec2(total(sum), total(products));
@@ -213,13 +222,13 @@ fn backward_partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
 }
 
 @compute @workgroup_size(16)
-fn backward_partial_alone(@builtin(global_invocation_id) id: vec3<u32>) {
+fn backward_partial_serial(@builtin(global_invocation_id) id: vec3<u32>) {
     if id.x >= C * CHUNKS { return; }
     backward_partials[id.x] = backward_sums_of(id.x % C, id.x / C, 0u, 1u);
 }
 
-// A slope is (of_dy, of_x, constant, mean): dx = of_dy g + of_x (x - mean) + constant. The difference is taken first, since a large mean
-// would swallow what it is there for.
+// The coefficients (a, b, constant, mean) of a channel: dx = a g + b (x - mean) + constant. The
+// mean is subtracted first, for accuracy if it is large.
 @group(0) @binding(0) var<storage, read> gradient_sums: array<vec2<f32>>;
 @group(0) @binding(2) var<storage, read_write> dgamma: array<f32>;
 @group(0) @binding(3) var<storage, read_write> dbeta: array<f32>;
@@ -234,15 +243,15 @@ fn backward_finish(@builtin(global_invocation_id) id: vec3<u32>) {
     let by = affine[c];
     let inverse_deviation = by.y;
     let scale = by.z;
-    let of_gamma = sum.y * inverse_deviation;
+    let gamma_gradient = sum.y * inverse_deviation;
     let count = f32(N * PLANE);
-    let of_x = -scale * inverse_deviation * of_gamma / count;
+    let of_x = -scale * inverse_deviation * gamma_gradient / count;
     slopes[c] = vec4(scale, of_x, -scale * sum.x / count, by.x);
     if ACCUMULATE {
-        dgamma[c] += of_gamma;
+        dgamma[c] += gamma_gradient;
         dbeta[c] += sum.x;
     } else {
-        dgamma[c] = of_gamma;
+        dgamma[c] = gamma_gradient;
         dbeta[c] = sum.x;
     }
 }
@@ -260,7 +269,7 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
             continue;
         }
         let v = floats(x[i]);
-        let before = before_activation(v, i);
+        let before = gradient_before_activation(v, i);
         let a = slope[group.x];
         var g = a.x * before + a.y * (v - a.w) + a.z;
         if !ALIGNED {

@@ -1,8 +1,9 @@
-// y[n,c,h,w] = sum over i,j in -1..1 of k[i,j] x[n,c,h+i,w+j], zero outside the plane,
-// k[i,j] = exp(-(i^2 + j^2) / (2 sigma^2)), normalised to sum 1. The kernel is symmetric, so dx is the same blur of dy.
-// It is also a product of one along the columns and one along the rows, each (e, 1, e) / (1 + 2 e) with e = exp(-1 / (2 sigma^2)).
-// x, y: [N,C,H,W]. `forward`, `backward`: an invocation owns one element of y; `forward_quads`, `backward_quads`: four neighbours in
-// a row, where W is a multiple of 4.
+// y[n,c,h,w] = sum over i,j in -1..1 of k[i,j] x[n,c,h+i,w+j], with zero padding,
+// k[i,j] = exp(-(i^2 + j^2) / (2 sigma^2)), normalised to sum 1.
+// The kernel is symmetric, so dx is the same blur of dy. It is separable: the product of
+// (e, 1, e) / (1 + 2 e) along columns and along rows, with e = exp(-1 / (2 sigma^2)).
+// x, y: [N,C,H,W]. `forward`, `backward`: an invocation computes one element.
+// `forward_quads`, `backward_quads`: an invocation computes four columns, for W a multiple of 4.
 
 struct Controls { step: u32, seed: u32, sigma: f32, pass_index: u32, mix: f32 }
 
@@ -12,7 +13,7 @@ struct Controls { step: u32, seed: u32, sigma: f32, pass_index: u32, mix: f32 }
 
 fn edge() -> f32 { return exp(-0.5 / (controls.sigma * controls.sigma)); }
 
-// Element w of row h of a plane; outside, the index wraps around to a large number.
+// Element (h, w) of a plane, or 0 outside. An index of -1 wraps around to a large number.
 fn at(plane: u32, h: u32, w: u32) -> f32 {
     return select(0.0, x[plane + h * W + w], h < H && w < W);
 }
@@ -47,10 +48,10 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
 @group(0) @binding(1) var<storage, read> x_quads: array<Quad>;
 @group(0) @binding(2) var<storage, read_write> y_quads: array<Quad>;
 
-// At least 1, so that the file is valid for every shape.
+// vec4 per row. At least 1, so that the file compiles for every shape.
 const W4: u32 = max(W / 4u, 1u);
 
-// Four columns of a row with the one before and the one after.
+// Four columns of a row, with the columns to their left (`before`) and right (`after`).
 struct Row { columns: vec4<f32>, before: f32, after: f32 }
 
 fn row(plane: u32, h: u32, q: u32) -> Row {
@@ -62,7 +63,7 @@ fn row(plane: u32, h: u32, q: u32) -> Row {
     );
 }
 
-fn blurred_quad(i: u32) -> vec4<f32> {
+fn blurred_vec4(i: u32) -> vec4<f32> {
     let plane = i - i % (H * W4);
     let h = (i / W4) % H;
     let q = i % W4;
@@ -81,14 +82,14 @@ fn blurred_quad(i: u32) -> vec4<f32> {
 fn forward_quads(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = id.x + id.y * groups.x * 64u;
     if 4u * i >= COUNT { return; }
-    y_quads[i] = quad_of(blurred_quad(i));
+    y_quads[i] = quad_of(blurred_vec4(i));
 }
 
 @compute @workgroup_size(64)
 fn backward_quads(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = id.x + id.y * groups.x * 64u;
     if 4u * i >= COUNT { return; }
-    var g = blurred_quad(i);
+    var g = blurred_vec4(i);
     if ACCUMULATE { g += floats(y_quads[i]); }
     y_quads[i] = quad_of(g);
 }

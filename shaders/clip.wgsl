@@ -1,9 +1,9 @@
 // scale = min(1, max_norm / (norm + 1e-6)),  norm = the L2 norm of the gradients of all parameters
-// that are trained.
-// `squares`: a workgroup per 16 blocks (4,096 floats) of a window. An invocation adds the squares of
-// a vec4 of each block whose bit of `trained` is set, and writes its sum without waiting for others.
-// `finish`: one workgroup adds the sums, each invocation every 256th in order, then a tree in a fixed
-// order.
+// that are not frozen.
+// `squares`: a workgroup processes 16 blocks (4,096 floats) of a window. An invocation adds up the
+// squares of one vec4 of each block whose bit in `trained` is set, and writes its own sum.
+// `finish`: one workgroup adds up all sums. Each invocation adds every 256th, then a tree reduction
+// in a fixed order adds their results.
 
 struct Step {
     beta1: f32,

@@ -1,15 +1,19 @@
-// y[n,o,oh,ow] = bias[o] + sum over c,kh,kw of w[o,c,kh,kw] x[n,c,oh*SH+kh-PAD_H,ow*SW+kw-PAD_W], c within the group of o
-// dx is the same correlation of dy, spread out by SH and SW (DILATION_H, DILATION_W), with w flipped and its channels exchanged.
+// y[n,o,oh,ow] = bias[o] + sum over c,kh,kw of w[o,c,kh,kw] x[n,c,oh*SH+kh-PAD_H,ow*SW+kw-PAD_W]
 // dw[o,c,kh,kw] = sum over n,oh,ow of dy[n,o,oh,ow] x[n,c,oh*SH+kh-PAD_H,ow*SW+kw-PAD_W]
-// x: [N,C,H,W], w: [O,C/GROUPS,KH,KW], y: [N,O,OH,OW].
+// c is in the group of o. x: [N,C,H,W], w: [O,C/GROUPS,KH,KW], y: [N,O,OH,OW].
+// dx is the correlation of dy, dilated by the stride (DILATION_H, DILATION_W), with w flipped and
+// its input and output channels swapped (TRANSPOSED).
+// A tap is a position (kh, kw) of the kernel.
 //
-// `pack` lays w out as tiles[group][tile of 8 o][c][kh][kw][8 o], so that a tap's weights are two vec4 in a row.
-// `forward`: an invocation owns 8 output channels x 8 columns of a row, in four 4x4 accumulators. A row of x is loaded once and,
-// moved on by one column per tap, serves all KW taps.
-// `weight_partial`: an invocation owns 8 o x 3x3 taps of dw (of a 1x1 kernel: 8 o x 9 c) over one slice of the output's rows;
-// `weight_reduce` adds the slices in order.
-// The tiles are written out, since no compiler keeps an indexed array in registers for certain. On a processor's driver a load costs
-// about nine multiply-adds and a wider tile spills; on a GPU more than 64 to 72 accumulators halve the occupancy.
+// `pack` reorders w as tiles[group][tile of 8 o][c][kh][kw][8 o], so that the weights of a tap are
+// two consecutive vec4.
+// `forward`: an invocation computes 8 output channels x 8 columns of a row, in four 4x4
+// accumulators. It loads a row of x once, and shifts it by a column for each of the KW taps.
+// `weight_partial`: an invocation computes 8 o x 3x3 taps of dw (with a 1x1 kernel: 8 o x 9 c) over
+// one slice of the rows of y. `weight_reduce` adds the slices in order.
+// The accumulators are separate variables, since a compiler may not keep an indexed array in
+// registers. On a processor, a load costs about nine multiply-adds, and a wider tile does not fit
+// the registers. On a GPU, more than 64 to 72 accumulators halve the occupancy.
 
 const O_TILE: u32 = 8u;
 const POINTWISE: bool = KH == 1u && KW == 1u;
@@ -21,8 +25,8 @@ const COLUMN_TILES: u32 = (OW + 7u) / 8u;
 @group(0) @binding(0) var<storage, read> w: array<f32>;
 @group(0) @binding(1) var<storage, read_write> packed: array<f32>;
 
-// An invocation owns one element of `packed`. TRANSPOSED packs for dx: this file's C and O are then those of dx and dy, and
-// w is [C,O/GROUPS,KH,KW].
+// An invocation computes one element of `packed`. With TRANSPOSED, C and O are the channels of dy
+// and dx, and w is [C,O/GROUPS,KH,KW].
 @compute @workgroup_size(64)
 fn pack(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = id.x + id.y * groups.x * 64u;
@@ -43,8 +47,8 @@ fn pack(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 
-// Element (h, w) of a plane whose elements lie DILATION_H, DILATION_W apart, 0 between and around them.
-fn spread(plane: u32, h: i32, w: i32) -> f32 {
+// Element (h, w) of a plane that is dilated by DILATION_H and DILATION_W, with zero padding.
+fn dilated(plane: u32, h: i32, w: i32) -> f32 {
     if DILATION_H == 1u && DILATION_W == 1u {
         let inside = h >= 0 && h < i32(H) && w >= 0 && w < i32(W);
         return select(0.0, x[plane + u32(h * i32(W) + w)], inside);
@@ -55,23 +59,23 @@ fn spread(plane: u32, h: i32, w: i32) -> f32 {
     return select(0.0, x[plane + u32((h / dh) * i32(W) + w / dw)], inside);
 }
 
-// Four elements of a row, SW apart.
+// Four elements of a row, at distances of SW.
 fn columns(plane: u32, h: i32, w: i32) -> vec4<f32> {
     let s = i32(SW);
-    return vec4(spread(plane, h, w), spread(plane, h, w + s), spread(plane, h, w + 2 * s), spread(plane, h, w + 3 * s));
+    return vec4(dilated(plane, h, w), dilated(plane, h, w + s), dilated(plane, h, w + 2 * s), dilated(plane, h, w + 3 * s));
 }
 
-// Column p holds the products of four weights with x[p].
+// The outer product: column p is weights * x[p].
 fn outer(weights: vec4<f32>, x: vec4<f32>) -> mat4x4<f32> {
     return mat4x4(weights * x.x, weights * x.y, weights * x.z, weights * x.w);
 }
 
-// Where a tile of y goes.
+// The image, group and row of a tile of y.
 struct Place { n: u32, group: u32, oh: u32 }
 
-fn store(at: Place, within: u32, ow: u32, sum: f32) {
-    if within < O_GROUP && ow < OW {
-        let o = at.group * O_GROUP + within;
+fn store(at: Place, o_in_group: u32, ow: u32, sum: f32) {
+    if o_in_group < O_GROUP && ow < OW {
+        let o = at.group * O_GROUP + o_in_group;
         let i = ((at.n * O + o) * OH + at.oh) * OW + ow;
         var v = sum;
         if BIAS { v += bias[o]; }
@@ -80,18 +84,18 @@ fn store(at: Place, within: u32, ow: u32, sum: f32) {
     }
 }
 
-fn store_column(at: Place, within: u32, ow: u32, sums: vec4<f32>) {
-    store(at, within, ow, sums.x);
-    store(at, within + 1u, ow, sums.y);
-    store(at, within + 2u, ow, sums.z);
-    store(at, within + 3u, ow, sums.w);
+fn store_column(at: Place, o_in_group: u32, ow: u32, sums: vec4<f32>) {
+    store(at, o_in_group, ow, sums.x);
+    store(at, o_in_group + 1u, ow, sums.y);
+    store(at, o_in_group + 2u, ow, sums.z);
+    store(at, o_in_group + 3u, ow, sums.w);
 }
 
-fn store_tile(at: Place, within: u32, ow: u32, sums: mat4x4<f32>) {
-    store_column(at, within, ow, sums[0]);
-    store_column(at, within, ow + 1u, sums[1]);
-    store_column(at, within, ow + 2u, sums[2]);
-    store_column(at, within, ow + 3u, sums[3]);
+fn store_tile(at: Place, o_in_group: u32, ow: u32, sums: mat4x4<f32>) {
+    store_column(at, o_in_group, ow, sums[0]);
+    store_column(at, o_in_group, ow + 1u, sums[1]);
+    store_column(at, o_in_group, ow + 2u, sums[2]);
+    store_column(at, o_in_group, ow + 3u, sums[3]);
 }
 
 @compute @workgroup_size(64)
@@ -104,7 +108,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     let tile = id.z;
     let group = tile / O_TILES;
 
-    // Channels 0..4 and 4..8 of the tile at columns 0..4 and 4..8.
+    // Sums of channels 0..4 (low) and 4..8 (high) at columns 0..4 (left) and 4..8 (right).
     var low_left = mat4x4<f32>();
     var low_right = mat4x4<f32>();
     var high_left = mat4x4<f32>();
@@ -121,7 +125,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
                 if kw > 0 {
                     if SW == 1u {
                         left = vec4(left.yzw, right.x);
-                        right = vec4(right.yzw, spread(plane, h, w + 7 + kw));
+                        right = vec4(right.yzw, dilated(plane, h, w + 7 + kw));
                     } else {
                         left = columns(plane, h, w + kw);
                         right = columns(plane, h, w + kw + 4 * i32(SW));
@@ -148,7 +152,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
 @group(0) @binding(2) var<storage, read_write> partials: array<f32>;
 
-// A 1x1 kernel takes nine channels of x for its taps.
+// Input channels per tile: with a 1x1 kernel, nine channels take the place of 3x3 taps.
 const C_TILE: u32 = select(1u, 9u, POINTWISE);
 const C_TILES: u32 = (C_GROUP + C_TILE - 1u) / C_TILE;
 const KH_TILES: u32 = (KH + 2u) / 3u;
@@ -157,14 +161,15 @@ const KW_TILES: u32 = (KW + 2u) / 3u;
 // The tile that an invocation owns: its first channels and taps.
 struct Tile { slice: u32, group: u32, o: u32, c: u32, kh: u32, kw: u32 }
 
-// Columns ow..ow+4 of a row of dy, 0 beyond it.
+// Columns ow..ow+4 of a row of dy, 0 past its end.
 fn gradient(row: u32, ow: u32) -> vec4<f32> {
     let at = row + ow;
     let g = vec4(dy[at], dy[at + 1u], dy[at + 2u], dy[at + 3u]);
     return select(vec4(0.0), g, vec4(ow) + vec4(0u, 1u, 2u, 3u) < vec4(OW));
 }
 
-// The same of four channels; a channel beyond the group is read from its last one, and its sums are not kept.
+// Columns ow..ow+4 of row oh of dy, for four channels. Past the end of the group, the last channel
+// is read again, and its sums are not stored.
 fn gradients(n: u32, group: u32, o: u32, oh: u32, ow: u32) -> mat4x4<f32> {
     let channel = n * O + group * O_GROUP;
     let last = O_GROUP - 1u;
@@ -176,8 +181,9 @@ fn gradients(n: u32, group: u32, o: u32, oh: u32, ow: u32) -> mat4x4<f32> {
     );
 }
 
-// What the taps of row r of the tile see of x at four columns of y.
-fn seen(n: u32, at: Tile, r: u32, oh: u32, ow: u32) -> mat3x4<f32> {
+// The elements of x that the three taps in row r of the tile multiply, for four columns of y. With
+// a 1x1 kernel, the taps are three channels.
+fn x_at_taps(n: u32, at: Tile, r: u32, oh: u32, ow: u32) -> mat3x4<f32> {
     let w = i32(ow * SW + at.kw) - i32(PAD_W);
     let first = n * C + at.group * C_GROUP;
     if POINTWISE {
@@ -194,18 +200,19 @@ fn seen(n: u32, at: Tile, r: u32, oh: u32, ow: u32) -> mat3x4<f32> {
     let plane = (first + at.c) * H * W;
     let x0 = columns(plane, h, w);
     if SW == 1u {
-        let x1 = vec4(x0.yzw, spread(plane, h, w + 4));
-        return mat3x4(x0, x1, vec4(x1.yzw, spread(plane, h, w + 5)));
+        let x1 = vec4(x0.yzw, dilated(plane, h, w + 4));
+        return mat3x4(x0, x1, vec4(x1.yzw, dilated(plane, h, w + 5)));
     }
     return mat3x4(x0, columns(plane, h, w + 1), columns(plane, h, w + 2));
 }
 
-// For each of three taps, the sums over four columns of its products with four channels.
+// For each of three taps (columns), the products with dy of four channels, summed over four
+// columns.
 fn products(x: mat3x4<f32>, g: mat4x4<f32>) -> mat3x4<f32> {
     return mat3x4(x[0] * g, x[1] * g, x[2] * g);
 }
 
-fn keep(at: Tile, o: u32, r: u32, q: u32, sum: f32) {
+fn store_partial(at: Tile, o: u32, r: u32, q: u32, sum: f32) {
     let c = select(at.c, at.c + 3u * r + q, POINTWISE);
     let kh = select(at.kh + r, 0u, POINTWISE);
     let kw = select(at.kw + q, 0u, POINTWISE);
@@ -215,20 +222,20 @@ fn keep(at: Tile, o: u32, r: u32, q: u32, sum: f32) {
     }
 }
 
-fn keep_channels(at: Tile, o: u32, r: u32, q: u32, sums: vec4<f32>) {
-    keep(at, o, r, q, sums.x);
-    keep(at, o + 1u, r, q, sums.y);
-    keep(at, o + 2u, r, q, sums.z);
-    keep(at, o + 3u, r, q, sums.w);
+fn store_partial_channels(at: Tile, o: u32, r: u32, q: u32, sums: vec4<f32>) {
+    store_partial(at, o, r, q, sums.x);
+    store_partial(at, o + 1u, r, q, sums.y);
+    store_partial(at, o + 2u, r, q, sums.z);
+    store_partial(at, o + 3u, r, q, sums.w);
 }
 
-fn keep_row(at: Tile, r: u32, low: mat3x4<f32>, high: mat3x4<f32>) {
-    keep_channels(at, 0u, r, 0u, low[0]);
-    keep_channels(at, 0u, r, 1u, low[1]);
-    keep_channels(at, 0u, r, 2u, low[2]);
-    keep_channels(at, 4u, r, 0u, high[0]);
-    keep_channels(at, 4u, r, 1u, high[1]);
-    keep_channels(at, 4u, r, 2u, high[2]);
+fn store_partial_row(at: Tile, r: u32, low: mat3x4<f32>, high: mat3x4<f32>) {
+    store_partial_channels(at, 0u, r, 0u, low[0]);
+    store_partial_channels(at, 0u, r, 1u, low[1]);
+    store_partial_channels(at, 0u, r, 2u, low[2]);
+    store_partial_channels(at, 4u, r, 0u, high[0]);
+    store_partial_channels(at, 4u, r, 1u, high[1]);
+    store_partial_channels(at, 4u, r, 2u, high[2]);
 }
 
 @compute @workgroup_size(64)
@@ -246,7 +253,7 @@ fn weight_partial(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_wor
         (i % KW_TILES) * 3u,
     );
 
-    // Channels 0..4 and 4..8 at the three rows of taps.
+    // Sums of channels 0..4 (low) and 4..8 (high) for the three rows of taps.
     var low0 = mat3x4<f32>();
     var low1 = mat3x4<f32>();
     var low2 = mat3x4<f32>();
@@ -260,26 +267,26 @@ fn weight_partial(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_wor
         for (var ow = 0u; ow < OW; ow += 4u) {
             let low = gradients(n, at.group, at.o, oh, ow);
             let high = gradients(n, at.group, at.o + 4u, oh, ow);
-            let x0 = seen(n, at, 0u, oh, ow);
+            let x0 = x_at_taps(n, at, 0u, oh, ow);
             low0 += products(x0, low);
             high0 += products(x0, high);
-            let x1 = seen(n, at, 1u, oh, ow);
+            let x1 = x_at_taps(n, at, 1u, oh, ow);
             low1 += products(x1, low);
             high1 += products(x1, high);
-            let x2 = seen(n, at, 2u, oh, ow);
+            let x2 = x_at_taps(n, at, 2u, oh, ow);
             low2 += products(x2, low);
             high2 += products(x2, high);
         }
     }
-    keep_row(at, 0u, low0, high0);
-    keep_row(at, 1u, low1, high1);
-    keep_row(at, 2u, low2, high2);
+    store_partial_row(at, 0u, low0, high0);
+    store_partial_row(at, 1u, low1, high1);
+    store_partial_row(at, 2u, low2, high2);
 }
 
 @group(0) @binding(0) var<storage, read> slices: array<f32>;
 @group(0) @binding(1) var<storage, read_write> dw: array<f32>;
 
-// An invocation owns one element of dw.
+// An invocation computes one element of dw.
 @compute @workgroup_size(64)
 fn weight_reduce(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let count = O * C_GROUP * KH * KW;
@@ -291,7 +298,9 @@ fn weight_reduce(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_work
     dw[i] = sum;
 }
 
-// dbias[o] = sum over n,oh,ow of dy. A workgroup per channel; lanes stride over the pixels, a tree adds them in a fixed order.
+// dbias[o] = sum over n,oh,ow of dy[n,o,oh,ow], with a workgroup per channel. Each invocation adds
+// every 64th pixel, then a tree reduction in a fixed order adds their sums. In this kernel, slices
+// is dy and dw is dbias.
 var<workgroup> lanes: array<f32, 64>;
 
 @compute @workgroup_size(64)

@@ -1,10 +1,16 @@
-// The convolutions of conv2d.wgsl where each channel is a group by itself (GROUPS = C = O), with KH = KW = 3, PAD = 1, S = 1 or 2.
-// y[n,c,oh,ow] = bias[c] + sum over kh,kw of w[c,kh,kw] x[n,c,oh*S+kh-1,ow*S+kw-1]; x: [N,C,H,W], w: [C,1,3,3], y: [N,C,OH,OW].
-// dx is `forward` of dy, spread out by S (DILATION), with w flipped (TRANSPOSED); dw is as in conv2d.wgsl.
+// Depthwise convolutions, in which each channel is a group (GROUPS = C = O), with KH = KW = 3,
+// PAD = 1 and S = 1 or 2.
+// y[n,c,oh,ow] = bias[c] + sum over kh,kw of w[c,kh,kw] x[n,c,oh*S+kh-1,ow*S+kw-1]
+// x: [N,C,H,W], w: [C,1,3,3], y: [N,C,OH,OW].
+// dx is `forward` of dy, dilated by S (DILATION), with w flipped (TRANSPOSED). dw is as in
+// conv2d.wgsl.
 //
-// `forward`, `forward_quads`: an invocation owns four columns x 8 rows of a plane. `weight_partial`: the nine taps of a channel, over a slice of the
-// columns of all images. Both go down the rows and load each row of x once: three loads (one number, a vec4, one number) for
-// 36 multiply-adds. Memory is the limit: no staging pays, and about 48 registers leave every GPU its full occupancy.
+// `forward`, `forward_quads`: an invocation computes four columns x 8 rows of a plane.
+// `weight_partial`: an invocation computes the nine taps of a channel over a slice, a range of
+// groups of four columns in all images.
+// Both iterate over rows and load each row of x once: three loads (a number, a vec4, a number) for
+// 36 multiply-adds. Memory bandwidth is the limit, so staging in workgroup memory would not help.
+// About 48 registers allow full occupancy on every GPU.
 
 const S: u32 = SW;
 const DILATION: u32 = DILATION_W;
@@ -17,7 +23,8 @@ const STRIPS: u32 = (OH + STRIP - 1u) / STRIP;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 
-// Column w of the row of x that begins at `row`, 0 beyond its ends.
+// Column w of the row of x that begins at `row`, 0 outside. Column -1 wraps around to a large
+// number.
 fn column(row: u32, w: u32) -> f32 {
     let at = row + w;
     return select(0.0, float_in(x[at / 4u][at % 4u / FLOATS_PER_WORD], at), w < W);
@@ -28,9 +35,9 @@ fn quad(row: u32, w: u32) -> vec4<f32> {
     return vec4(column(row, w), column(row, w + 1u), column(row, w + 2u), column(row, w + 3u));
 }
 
-// What the three taps of a row see of row h of a plane at columns ow..ow+4 of y. Before the first row and column the numbers wrap
-// around to large ones, which are outside too.
-fn seen(plane: u32, h: u32, ow: u32) -> mat3x4<f32> {
+// The elements of row h of x that the three taps of a kernel row multiply, for columns ow..ow+4 of
+// y. Row -1 wraps around to a large number, and is outside too.
+fn x_at_taps(plane: u32, h: u32, ow: u32) -> mat3x4<f32> {
     let row = plane + h / DILATION * W;
     if h / DILATION >= H || h % DILATION > 0u { return mat3x4<f32>(); }
     if DILATION == 2u {
@@ -59,25 +66,28 @@ struct Taps { upper: vec3<f32>, middle: vec3<f32>, lower: vec3<f32> }
 
 fn taps_of(c: u32) -> Taps { return Taps(row_of_taps(c, 0u), row_of_taps(c, 1u), row_of_taps(c, 2u)); }
 
-// What an invocation of the forward kernels owns: its channel and image, first row and column.
-struct Strip { is_there: bool, image_channel: u32, first: u32, ow: u32 }
+// The part of y that an invocation of the forward kernels computes: image and channel, first row
+// and first column.
+struct Strip { valid: bool, image_channel: u32, first: u32, ow: u32 }
 
 fn strip_of(i: u32) -> Strip {
     let image_channel = i / (QUADS * STRIPS);
     return Strip(image_channel < N * C, image_channel, i / QUADS % STRIPS * STRIP, i % QUADS * 4u);
 }
 
-// What the taps see above row oh of y and at it.
+// The elements that the upper (`above`) and the middle row of taps (`here`) multiply, for a row of
+// y.
 struct Rows { above: mat3x4<f32>, here: mat3x4<f32> }
 
 fn rows_at(plane: u32, oh: u32, ow: u32) -> Rows {
-    return Rows(seen(plane, oh * S - 1u, ow), seen(plane, oh * S, ow));
+    return Rows(x_at_taps(plane, oh * S - 1u, ow), x_at_taps(plane, oh * S, ow));
 }
 
-// The same of the next row of y, when `below` was seen below this one.
+// The elements for row oh + 1 of y, given those of row oh, including its lower row of taps
+// (`below`).
 fn rows_after(rows: Rows, below: mat3x4<f32>, plane: u32, oh: u32, ow: u32) -> Rows {
     if S == 1u { return Rows(rows.here, below); }
-    return Rows(below, seen(plane, oh * S + 2u, ow));
+    return Rows(below, x_at_taps(plane, oh * S + 2u, ow));
 }
 
 fn weighted(t: Taps, c: u32, rows: Rows, below: mat3x4<f32>) -> vec4<f32> {
@@ -97,13 +107,13 @@ fn store(row: u32, ow: u32, sum: f32) {
 @compute @workgroup_size(64)
 fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let at = strip_of(id.x + id.y * groups.x * 64u);
-    if !at.is_there { return; }
+    if !at.valid { return; }
     let plane = at.image_channel * H * W;
     let c = at.image_channel % C;
     let taps = taps_of(c);
     var rows = rows_at(plane, at.first, at.ow);
     for (var oh = at.first; oh < min(at.first + STRIP, OH); oh++) {
-        let below = seen(plane, oh * S + 1u, at.ow);
+        let below = x_at_taps(plane, oh * S + 1u, at.ow);
         let sums = weighted(taps, c, rows, below);
         let row = (at.image_channel * OH + oh) * OW;
         store(row, at.ow, sums.x);
@@ -122,31 +132,31 @@ fn store_quad(i: u32, sums: vec4<f32>) {
     y_quads[i] = quad_of(v);
 }
 
-// The same where OW is a multiple of 4.
+// `forward` for OW a multiple of 4, with vec4 stores.
 @compute @workgroup_size(64)
 fn forward_quads(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let at = strip_of(id.x + id.y * groups.x * 64u);
-    if !at.is_there { return; }
+    if !at.valid { return; }
     let plane = at.image_channel * H * W;
     let c = at.image_channel % C;
     let taps = taps_of(c);
     var rows = rows_at(plane, at.first, at.ow);
     for (var oh = at.first; oh < min(at.first + STRIP, OH); oh++) {
-        let below = seen(plane, oh * S + 1u, at.ow);
+        let below = x_at_taps(plane, oh * S + 1u, at.ow);
         store_quad(((at.image_channel * OH + oh) * OW + at.ow) / 4u, weighted(taps, c, rows, below));
         rows = rows_after(rows, below, plane, oh, at.ow);
     }
 }
 
-// Even and odd columns of y in a row.
+// Stores eight columns of a row of y, given the even and the odd ones.
 fn store_columns(row: u32, w: u32, even: vec4<f32>, odd: vec4<f32>) {
     let at = (row * OW + 2u * w) / 4u;
     store_quad(at, vec4(even.xy, odd.xy).xzyw);
     store_quad(at + 1u, vec4(even.zw, odd.zw).xzyw);
 }
 
-// A row of x at four columns, and the same moved on by one.
-struct Pair { here: vec4<f32>, beside: vec4<f32> }
+// Four columns of a row of x (`here`), and the four columns that start one further right.
+struct Pair { here: vec4<f32>, right: vec4<f32> }
 
 fn pair(plane: u32, h: u32, w: u32) -> Pair {
     if h >= H { return Pair(); }
@@ -154,10 +164,11 @@ fn pair(plane: u32, h: u32, w: u32) -> Pair {
     return Pair(here, vec4(here.yzw, column(plane + h * W, w + 4u)));
 }
 
-// dx of stride 2 where W is a multiple of 4 and OW = 2 W: an invocation owns four columns x 8 rows of x, and the four y of each. Of
-// x with zeros between its elements each y sees one, two or four taps' worth, as in conv2d_spread.wgsl.
+// dx of stride 2, for W a multiple of 4 and OW = 2 W. An invocation processes four columns x 8 rows
+// of x, and computes the four elements of y at each. Because of the zeros between the elements of
+// x, each y is the sum of only one, two or four products, as in conv2d_dilated.wgsl.
 @compute @workgroup_size(64)
-fn forward_spread(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn forward_dilated(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = id.x + id.y * groups.x * 64u;
     let strips = (H + STRIP - 1u) / STRIP;
     let quads = (W + 3u) / 4u;
@@ -171,10 +182,10 @@ fn forward_spread(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_wor
     for (var h = first; h < min(first + STRIP, H); h++) {
         let below = pair(plane, h + 1u, w);
         let row = image_channel * OH + 2u * h;
-        store_columns(row, w, v.here * taps.middle.y, v.here * taps.middle.x + v.beside * taps.middle.z);
+        store_columns(row, w, v.here * taps.middle.y, v.here * taps.middle.x + v.right * taps.middle.z);
         if 2u * h + 1u < OH {
             let even = v.here * taps.upper.y + below.here * taps.lower.y;
-            let odd = v.here * taps.upper.x + v.beside * taps.upper.z + below.here * taps.lower.x + below.beside * taps.lower.z;
+            let odd = v.here * taps.upper.x + v.right * taps.upper.z + below.here * taps.lower.x + below.right * taps.lower.z;
             store_columns(row + 1u, w, even, odd);
         }
         v = below;
@@ -196,7 +207,7 @@ fn gradient(row: u32, ow: u32) -> vec4<f32> {
 
 fn times(v: mat3x4<f32>, g: vec4<f32>) -> mat3x4<f32> { return mat3x4(v[0] * g, v[1] * g, v[2] * g); }
 
-fn keep_row(at: u32, sums: mat3x4<f32>) {
+fn store_partial_row(at: u32, sums: mat3x4<f32>) {
     let totals = vec4(1.0) * sums;
     partials[at] = totals.x;
     partials[at + 1u] = totals.y;
@@ -213,14 +224,14 @@ fn weight_partial(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_wor
     var middle = mat3x4<f32>();
     var lower = mat3x4<f32>();
     let end = min((slice + 1u) * PER_SLICE, N * QUADS);
-    for (var of_images = slice * PER_SLICE; of_images < end; of_images++) {
-        let image_channel = of_images / QUADS * C + c;
-        let ow = of_images % QUADS * 4u;
+    for (var quad_index = slice * PER_SLICE; quad_index < end; quad_index++) {
+        let image_channel = quad_index / QUADS * C + c;
+        let ow = quad_index % QUADS * 4u;
         let plane = image_channel * H * W;
         var rows = rows_at(plane, 0u, ow);
         for (var oh = 0u; oh < OH; oh++) {
             let g = gradient((image_channel * OH + oh) * OW, ow);
-            let below = seen(plane, oh * S + 1u, ow);
+            let below = x_at_taps(plane, oh * S + 1u, ow);
             upper += times(rows.above, g);
             middle += times(rows.here, g);
             lower += times(below, g);
@@ -228,7 +239,7 @@ fn weight_partial(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_wor
         }
     }
     let at = (slice * C + c) * 9u;
-    keep_row(at, upper);
-    keep_row(at + 3u, middle);
-    keep_row(at + 6u, lower);
+    store_partial_row(at, upper);
+    store_partial_row(at + 3u, middle);
+    store_partial_row(at + 6u, lower);
 }

@@ -1,11 +1,15 @@
-// The correlation and the weight gradients of conv2d.wgsl for processors, where rows are not whole vec4 or the kernel is another than
-// conv2d_wide.wgsl has: any extents and DILATION; SW = 1 or 2.
-// x: [N,C,H,W], y: [N,O,OH,OW], tiles: as `pack` of conv2d_wide.wgsl lays them out, in terms of three taps in a row.
+// The correlation and the weight gradient of conv2d.wgsl for processors, with extents or kernels
+// that conv2d_wide.wgsl does not support: any extents and DILATION, and SW = 1 or 2.
+// x: [N,C,H,W], y: [N,O,OH,OW]. Weights are packed by `pack` of conv2d_wide.wgsl, in terms of three
+// taps in a row.
 //
-// `forward`: a workgroup of eight owns 16 output channels, an invocation of it 4 groups of 4 columns, each in any row of any image.
-// `weight_partial`: a workgroup of eight owns 16 o over a slice of the images, an invocation of it two terms, of any channels.
-// All eight need the same weights, or the same dy: see eight.wgsl. Of x each loads its own, a float at a time; a float is loaded once for all
-// taps of a row.
+// `forward`: a workgroup of eight invocations computes 16 output channels, an invocation 4 groups
+// of 4 columns. A group can be in any row of any image.
+// `weight_partial`: a workgroup of eight invocations computes 16 output channels over a slice of
+// the images, an invocation two terms of any input channels.
+// All eight invocations need the same weights, or the same dy, and share their loads
+// (subgroup_share.wgsl). Each loads its own elements of x, one float at a time, once for all taps
+// of a row.
 
 const O_TILE: u32 = 16u;
 const POINTWISE: bool = KH == 1u && KW == 1u;
@@ -13,7 +17,7 @@ const C_GROUP: u32 = C / GROUPS;
 const O_GROUP: u32 = O / GROUPS;
 const O_TILES: u32 = (O_GROUP + O_TILE - 1u) / O_TILE;
 const TERMS_PER_ROW: u32 = (KW + 2u) / 3u;
-// Rows of taps, of which a 1x1 kernel takes three channels for one.
+// Rows of taps over all input channels. With a 1x1 kernel, three channels count as one row.
 const ROWS: u32 = select(C_GROUP * KH, (C_GROUP + 2u) / 3u, POINTWISE);
 const TERMS: u32 = ROWS * TERMS_PER_ROW;
 const OW4: u32 = (OW + 3u) / 4u;
@@ -21,7 +25,7 @@ const QUADS: u32 = N * OH * OW4;
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 
-// Element (h, w) of a plane whose elements lie DILATION_H, DILATION_W apart, 0 between and around them.
+// Element (h, w) of a plane that is dilated by DILATION_H and DILATION_W, with zero padding.
 fn element(plane: u32, h: i32, w: i32) -> f32 {
     if DILATION_H == 1u && DILATION_W == 1u {
         let inside = h >= 0 && h < i32(H) && w >= 0 && w < i32(W);
@@ -33,20 +37,21 @@ fn element(plane: u32, h: i32, w: i32) -> f32 {
     return select(0.0, x[plane * H * W + u32(h / dh * i32(W) + w / dw)], inside);
 }
 
-fn three(plane: u32, h: i32, w: i32) -> vec3<f32> {
+fn three_elements(plane: u32, h: i32, w: i32) -> vec3<f32> {
     return vec3(element(plane, h, w), element(plane, h, w + 1), element(plane, h, w + 2));
 }
 
-// Four elements of a row, SW apart.
+// Four elements of a row, at distances of SW.
 fn columns(plane: u32, h: i32, w: i32) -> vec4<f32> {
     let s = i32(SW);
     return vec4(element(plane, h, w), element(plane, h, w + s), element(plane, h, w + 2 * s), element(plane, h, w + 3 * s));
 }
 
-// The plane of a channel of a group whose first one is number `first`. Beyond the group it is that of its last channel, and counts nothing.
+// Index of the plane of channel c in the group that starts at `first`. Channels past the end
+// of the group read the last one: their weights are 0, and their partial sums are not stored.
 fn plane_of(first: u32, c: u32) -> u32 { return first + min(c, C_GROUP - 1u); }
 
-// What the three taps of a term see of x at four columns: those of a 1x1 kernel are three channels.
+// The elements of x that a term of a 1x1 kernel multiplies, for four columns: a channel per tap.
 fn channels(first: u32, c: u32, h: i32, w: i32) -> mat3x4<f32> {
     return mat3x4(
         columns(plane_of(first, c), h, w),
@@ -55,17 +60,17 @@ fn channels(first: u32, c: u32, h: i32, w: i32) -> mat3x4<f32> {
     );
 }
 
-// What three taps in a row of one channel see at four columns.
+// The elements of x that three taps in a row of one channel multiply, for four columns.
 fn row_of_taps(plane: u32, h: i32, w: i32) -> mat3x4<f32> {
-    let a = three(plane, h, w);
-    let b = three(plane, h, w + 3);
+    let a = three_elements(plane, h, w);
+    let b = three_elements(plane, h, w + 3);
     if SW == 1u { return mat3x4(vec4(a, b.x), vec4(a.yz, b.xy), vec4(a.z, b)); }
-    let c = three(plane, h, w + 6);
+    let c = three_elements(plane, h, w + 6);
     return mat3x4(vec4(a.xz, b.y, c.x), vec4(a.y, b.xz, c.y), vec4(a.z, b.y, c.xz));
 }
 
-// Where a term's taps are: the channel (of a 1x1 kernel the first of three), the row of taps, the first tap in it; none beyond the last term.
-struct Taps { c: u32, kh: u32, kw: u32, none: bool }
+// The taps of a term: the channel (with a 1x1 kernel the first of three), row and first column.
+struct Taps { c: u32, kh: u32, kw: u32, out_of_range: bool }
 
 fn taps_of(term: u32) -> Taps {
     let row = min(term, TERMS - 1u) / TERMS_PER_ROW;
@@ -73,16 +78,16 @@ fn taps_of(term: u32) -> Taps {
     return Taps(row / KH, row % KH, term % TERMS_PER_ROW * 3u, term >= TERMS);
 }
 
-// What a term's taps see at columns ow..ow+4 of row oh of y.
-fn seen_by(t: Taps, first: u32, oh: u32, ow: u32) -> mat3x4<f32> {
+// The elements of x that a term's taps multiply, for columns ow..ow+4 of row oh of y.
+fn x_at_taps(t: Taps, first: u32, oh: u32, ow: u32) -> mat3x4<f32> {
     let h = i32(oh * SH + t.kh) - i32(PAD_H);
     let w = i32(ow * SW + t.kw) - i32(PAD_W);
     if POINTWISE { return channels(first, t.c, h, w); }
     return row_of_taps(plane_of(first, t.c), h, w);
 }
 
-// Four columns of a row of y: image, row and column; none where there are no more.
-struct Group { n: u32, oh: u32, ow: u32, none: bool }
+// A group of four columns of y: image, row and first column.
+struct Group { n: u32, oh: u32, ow: u32, out_of_range: bool }
 
 fn group_at(quad: u32) -> Group {
     let i = min(quad, QUADS - 1u);
@@ -90,15 +95,15 @@ fn group_at(quad: u32) -> Group {
 }
 
 fn term_at(g: Group, first_c: u32, term: u32) -> mat3x4<f32> {
-    return seen_by(taps_of(term), g.n * C + first_c, g.oh, g.ow);
+    return x_at_taps(taps_of(term), g.n * C + first_c, g.oh, g.ow);
 }
 
-// What all eight need: the packed weights, or dy.
-@group(0) @binding(1) var<storage, read> of_all: array<f32>;
+// The operand that all eight invocations need: the packed weights, or dy.
+@group(0) @binding(1) var<storage, read> shared_operand: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 
-fn shared_quad(i: u32) -> vec4<f32> { return vec4(of_all[i], of_all[i + 1u], of_all[i + 2u], of_all[i + 3u]); }
+fn shared_quad(i: u32) -> vec4<f32> { return vec4(shared_operand[i], shared_operand[i + 1u], shared_operand[i + 2u], shared_operand[i + 3u]); }
 
 fn store_one(i: u32, sum: f32) {
     var v = sum;
@@ -107,7 +112,7 @@ fn store_one(i: u32, sum: f32) {
 }
 
 fn store_group(g: Group, o: u32, sum: vec4<f32>) {
-    if g.none { return; }
+    if g.out_of_range { return; }
     let i = ((g.n * O + o) * OH + g.oh) * OW + g.ow;
     var v = sum;
     if BIAS { v += bias[o]; }
@@ -121,19 +126,19 @@ fn store_group(g: Group, o: u32, sum: vec4<f32>) {
 struct Groups { g0: Group, g1: Group, g2: Group, g3: Group }
 
 fn store(at: Groups, tile: u32, i: u32, sums: mat4x4<f32>) {
-    let within = tile % O_TILES * O_TILE + i;
-    if within >= O_GROUP { return; }
-    let o = tile / O_TILES * O_GROUP + within;
+    let o_in_group = tile % O_TILES * O_TILE + i;
+    if o_in_group >= O_GROUP { return; }
+    let o = tile / O_TILES * O_GROUP + o_in_group;
     store_group(at.g0, o, sums[0]);
     store_group(at.g1, o, sums[1]);
     store_group(at.g2, o, sums[2]);
     store_group(at.g3, o, sums[3]);
 }
 
-// What a term sees of x at the four groups.
+// The elements of x that a term multiplies, for the four groups of an invocation.
 struct Term { g0: mat3x4<f32>, g1: mat3x4<f32>, g2: mat3x4<f32>, g3: mat3x4<f32> }
 
-// The sums of one channel at the four groups (columns), with a term's more.
+// Adds a term to the sums of one output channel, which has a column per group.
 fn add(s: mat4x4<f32>, v: Term, weights: vec4<f32>) -> mat4x4<f32> {
     let t = weights.xyz;
     return mat4x4(s[0] + v.g0 * t, s[1] + v.g1 * t, s[2] + v.g2 * t, s[3] + v.g3 * t);
@@ -173,25 +178,25 @@ fn forward(
             term_at(at.g3, first, term),
         );
         let weights = (tile * TERMS + term) * O_TILE * 4u;
-        let low = eight(weights, 4u, lane);
-        let high = eight(weights + 32u, 4u, lane);
-        s0 = add(s0, v, one_of(low, 0u));
-        s1 = add(s1, v, one_of(low, 1u));
-        s2 = add(s2, v, one_of(low, 2u));
-        s3 = add(s3, v, one_of(low, 3u));
-        s4 = add(s4, v, one_of(low, 4u));
-        s5 = add(s5, v, one_of(low, 5u));
-        s6 = add(s6, v, one_of(low, 6u));
-        s7 = add(s7, v, one_of(low, 7u));
+        let low = share(weights, 4u, lane);
+        let high = share(weights + 32u, 4u, lane);
+        s0 = add(s0, v, shared_item(low, 0u));
+        s1 = add(s1, v, shared_item(low, 1u));
+        s2 = add(s2, v, shared_item(low, 2u));
+        s3 = add(s3, v, shared_item(low, 3u));
+        s4 = add(s4, v, shared_item(low, 4u));
+        s5 = add(s5, v, shared_item(low, 5u));
+        s6 = add(s6, v, shared_item(low, 6u));
+        s7 = add(s7, v, shared_item(low, 7u));
         if O_GROUP > 8u {
-            s8 = add(s8, v, one_of(high, 0u));
-            s9 = add(s9, v, one_of(high, 1u));
-            s10 = add(s10, v, one_of(high, 2u));
-            s11 = add(s11, v, one_of(high, 3u));
-            s12 = add(s12, v, one_of(high, 4u));
-            s13 = add(s13, v, one_of(high, 5u));
-            s14 = add(s14, v, one_of(high, 6u));
-            s15 = add(s15, v, one_of(high, 7u));
+            s8 = add(s8, v, shared_item(high, 0u));
+            s9 = add(s9, v, shared_item(high, 1u));
+            s10 = add(s10, v, shared_item(high, 2u));
+            s11 = add(s11, v, shared_item(high, 3u));
+            s12 = add(s12, v, shared_item(high, 4u));
+            s13 = add(s13, v, shared_item(high, 5u));
+            s14 = add(s14, v, shared_item(high, 6u));
+            s15 = add(s15, v, shared_item(high, 7u));
         }
     }
     store(at, tile, 0u, s0);
@@ -214,48 +219,49 @@ fn forward(
 
 @group(0) @binding(2) var<storage, read_write> partials: array<f32>;
 
-// Pairs of terms, one an invocation.
+// Pairs of terms. An invocation computes one.
 const PAIRS: u32 = (TERMS + 1u) / 2u;
 const PAIR_TILES: u32 = (PAIRS + 7u) / 8u;
 
-// dy of a channel at columns ow..ow+4, 0 beyond the row.
-fn gradient(e: Eight, i: u32, ow: u32) -> vec4<f32> {
-    let g = one_of(e, i);
+// dy of channel i at columns ow..ow+4, 0 past the end of the row.
+fn gradient(e: Share, i: u32, ow: u32) -> vec4<f32> {
+    let g = shared_item(e, i);
     if OW % 4u == 0u { return g; }
     return select(vec4(0.0), g, vec4(ow) + vec4(0u, 1u, 2u, 3u) < vec4(OW));
 }
 
-// What a workgroup owns: the slice and the tile of output channels.
+// The slice and the tile of output channels of a workgroup.
 struct Tile { slice: u32, o_tile: u32 }
 
-fn keep(at: Tile, i: u32, t: Taps, tap: u32, sum: f32) {
-    let within = at.o_tile % O_TILES * O_TILE + i;
+fn store_partial(at: Tile, i: u32, t: Taps, tap: u32, sum: f32) {
+    let o_in_group = at.o_tile % O_TILES * O_TILE + i;
     let c = t.c + select(0u, tap, POINTWISE);
     let kw = t.kw + select(tap, 0u, POINTWISE);
-    if !t.none && within < O_GROUP && c < C_GROUP && kw < KW {
-        let o = at.o_tile / O_TILES * O_GROUP + within;
+    if !t.out_of_range && o_in_group < O_GROUP && c < C_GROUP && kw < KW {
+        let o = at.o_tile / O_TILES * O_GROUP + o_in_group;
         partials[(((at.slice * O + o) * C_GROUP + c) * KH + t.kh) * KW + kw] = sum;
     }
 }
 
-fn keep_taps(at: Tile, i: u32, t: Taps, sums: vec3<f32>) {
-    keep(at, i, t, 0u, sums.x);
-    keep(at, i, t, 1u, sums.y);
-    keep(at, i, t, 2u, sums.z);
+fn store_partial_taps(at: Tile, i: u32, t: Taps, sums: vec3<f32>) {
+    store_partial(at, i, t, 0u, sums.x);
+    store_partial(at, i, t, 1u, sums.y);
+    store_partial(at, i, t, 2u, sums.z);
 }
 
-// The two terms of an invocation, and what they see.
+// The two terms of an invocation, and the elements of x that they multiply.
 struct Pair { a: Taps, b: Taps }
 
-struct Views { a: mat3x4<f32>, b: mat3x4<f32> }
+struct PairInputs { a: mat3x4<f32>, b: mat3x4<f32> }
 
-fn keep_pair(at: Tile, i: u32, pair: Pair, sums: mat2x3<f32>) {
-    keep_taps(at, i, pair.a, sums[0]);
-    keep_taps(at, i, pair.b, sums[1]);
+fn store_partial_pair(at: Tile, i: u32, pair: Pair, sums: mat2x3<f32>) {
+    store_partial_taps(at, i, pair.a, sums[0]);
+    store_partial_taps(at, i, pair.b, sums[1]);
 }
 
-// The sums of one output channel, a term's taps each (columns), with those over four columns more; `g` is its dy there.
-fn add_taps(s: mat2x3<f32>, v: Views, g: vec4<f32>) -> mat2x3<f32> { return mat2x3(s[0] + g * v.a, s[1] + g * v.b); }
+// Adds four columns to the sums of one output channel, which has a column per term. `g` is dy
+// there.
+fn add_taps(s: mat2x3<f32>, v: PairInputs, g: vec4<f32>) -> mat2x3<f32> { return mat2x3(s[0] + g * v.a, s[1] + g * v.b); }
 
 @compute @workgroup_size(8)
 fn weight_partial(
@@ -292,11 +298,11 @@ fn weight_partial(
         let first_c = n * C + group * C_GROUP;
         for (var oh = 0u; oh < OH; oh++) {
             for (var ow = 0u; ow < OW; ow += 4u) {
-                let v = Views(seen_by(pair.a, first_c, oh, ow), seen_by(pair.b, first_c, oh, ow));
+                let v = PairInputs(x_at_taps(pair.a, first_c, oh, ow), x_at_taps(pair.b, first_c, oh, ow));
                 let plane = OH * OW;
                 let dy = first_o * plane + oh * OW + ow;
-                let low = eight(dy, plane, lane);
-                let high = eight(dy + 8u * plane, plane, lane);
+                let low = share(dy, plane, lane);
+                let high = share(dy + 8u * plane, plane, lane);
                 s0 = add_taps(s0, v, gradient(low, 0u, ow));
                 s1 = add_taps(s1, v, gradient(low, 1u, ow));
                 s2 = add_taps(s2, v, gradient(low, 2u, ow));
@@ -318,20 +324,20 @@ fn weight_partial(
             }
         }
     }
-    keep_pair(at, 0u, pair, s0);
-    keep_pair(at, 1u, pair, s1);
-    keep_pair(at, 2u, pair, s2);
-    keep_pair(at, 3u, pair, s3);
-    keep_pair(at, 4u, pair, s4);
-    keep_pair(at, 5u, pair, s5);
-    keep_pair(at, 6u, pair, s6);
-    keep_pair(at, 7u, pair, s7);
-    keep_pair(at, 8u, pair, s8);
-    keep_pair(at, 9u, pair, s9);
-    keep_pair(at, 10u, pair, s10);
-    keep_pair(at, 11u, pair, s11);
-    keep_pair(at, 12u, pair, s12);
-    keep_pair(at, 13u, pair, s13);
-    keep_pair(at, 14u, pair, s14);
-    keep_pair(at, 15u, pair, s15);
+    store_partial_pair(at, 0u, pair, s0);
+    store_partial_pair(at, 1u, pair, s1);
+    store_partial_pair(at, 2u, pair, s2);
+    store_partial_pair(at, 3u, pair, s3);
+    store_partial_pair(at, 4u, pair, s4);
+    store_partial_pair(at, 5u, pair, s5);
+    store_partial_pair(at, 6u, pair, s6);
+    store_partial_pair(at, 7u, pair, s7);
+    store_partial_pair(at, 8u, pair, s8);
+    store_partial_pair(at, 9u, pair, s9);
+    store_partial_pair(at, 10u, pair, s10);
+    store_partial_pair(at, 11u, pair, s11);
+    store_partial_pair(at, 12u, pair, s12);
+    store_partial_pair(at, 13u, pair, s13);
+    store_partial_pair(at, 14u, pair, s14);
+    store_partial_pair(at, 15u, pair, s15);
 }

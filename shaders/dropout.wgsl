@@ -1,8 +1,8 @@
-// y = x / (1 - p) where the element is kept, else 0; the same of dy is dx.
-// An element is kept by a draw that is a pure function of (seed, step, SALT, index): the mask is never stored. Where a step is several
-// passes, of N examples each, the index counts on through them.
-// The hash is PCG's output function, after Jarzynski & Olano, "Hash Functions for GPU Rendering", JCGT 2020.
-// An invocation owns one element.
+// y = x / (1 - p) where the element is kept, else 0. dx is the same function of dy.
+// The random draw is a hash of (seed, step, SALT, index), so no mask is stored. If a step has
+// several passes of N examples, the index counts through all of them.
+// The hash is PCG's output function (Jarzynski & Olano, "Hash Functions for GPU Rendering", JCGT
+// 2020). An invocation computes one element.
 
 struct Controls { step: u32, seed: u32, sigma: f32, pass_index: u32, mix: f32 }
 

@@ -1,13 +1,15 @@
-// y = x Phi(x).   dx = dy (Phi(x) + x phi(x)), Phi and phi the normal distribution and its density; NaN passes.
-// Every array has one shape, padded to whole vec4. An invocation owns one vec4.
+// y = x Phi(x).   dx = dy (Phi(x) + x phi(x)).   NaN stays NaN.
+// Phi is the distribution function of the standard normal distribution, phi its density.
+// All arrays have the same shape, padded to a multiple of 4. An invocation computes one vec4.
 //
-// Phi(-a) = exp(-a^2/2) t P(t) with t = 1 / (1 + 0.3 a) for a >= 0: P is a Chebyshev interpolation over 0 <= a <= 13.5, within 4.3e-9 of
-// the value. Nothing cancels in the tail, where 1/2 (1 + erf) would keep no digit.
+// For a >= 0, Phi(-a) = exp(-a^2/2) t P(t) with t = 1 / (1 + 0.3 a). P is a Chebyshev interpolation
+// over 0 <= a <= 13.5 with an error of at most 4.3e-9. Unlike 1/2 (1 + erf), it loses no digits in
+// the tail.
 
 struct Normal { distribution: vec4<f32>, density: vec4<f32> }
 
 fn normal(x: vec4<f32>) -> Normal {
-    // exp(-a^2/2) is 0 in f32 from 15 on. A NaN may be lost here, but not in the products with x.
+    // exp(-a^2/2) is 0 in f32 for a >= 15. A NaN may be lost here, but not in the products with x.
     let a = min(abs(x), vec4(15.0));
     let t = 1.0 / (1.0 + 0.3 * a);
     var p = vec4(-0.0208575484);

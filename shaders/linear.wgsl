@@ -1,6 +1,6 @@
-// dbias[o] = sum over n of dy[n,o], the gradient of the bias of y = x w^T + b.   dy: [N,O].
-// `backward_bias`: an invocation owns one o. Where there are many rows, `partial_bias` adds up
-// chunks of CHUNK rows before, an invocation for each chunk and o: partials are [chunks,O].
+// The gradient of the bias of y = x w^T + bias: dbias[o] = sum over n of dy[n,o].   dy: [N,O].
+// `backward_bias`: an invocation computes one element of dbias. With many rows, `partial_bias`
+// first adds up chunks of CHUNK rows, one invocation per chunk and o: partials are [chunks,O].
 
 @group(0) @binding(0) var<storage, read> dy: array<f32>;
 @group(0) @binding(1) var<storage, read_write> dbias: array<f32>;

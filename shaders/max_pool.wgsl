@@ -1,74 +1,76 @@
-// y[n,c,oh,ow] = max over kh,kw < K of x[n,c,oh*S+kh-PAD,ow*S+kw-PAD]; outside counts as minus infinity, NaN wins.
-// The winner (the first of equals, in row order) is kept as kh*K+kw, a byte, and the whole of dy goes to it.
-// x: [N,C,H,W], y: [N,C,OH,OW], winner: four bytes a word.
+// y[n,c,oh,ow] = max over kh,kw < K of x[n,c,oh*S+kh-PAD,ow*S+kw-PAD]
+// Padding is minus infinity. NaN is larger than any number. `argmax` is kh*K+kw of the maximum, or
+// of the first one of equals in row order. That element gets all of dy.
+// x: [N,C,H,W], y: [N,C,OH,OW], argmax: a byte per element of y, four in a word.
 //
-// `forward`: an invocation owns four y in a row of memory; `backward`, one dx, which gathers from the windows over it.
-// `forward_halves` and `backward_halves`: the same for K = S = 2, PAD = 0, H even and W a multiple of 8: an invocation owns four
-// neighbouring windows, and reads and writes whole vec4.
+// `forward`: an invocation computes four consecutive elements of y.
+// `backward`: an invocation computes one element of dx, from the dy of all windows that contain it.
+// `forward_2x2`, `backward_2x2`: for K = S = 2, PAD = 0, even H and W a multiple of 8. An
+// invocation processes four consecutive windows, and reads and writes vec4.
 
 const COUNT: u32 = PLANES * OH * OW;
-// Of the halves; at least 1, so that the file is valid for every shape.
+// vec4 per row of y. At least 1, so that the file compiles for every shape.
 const QUADS_PER_ROW: u32 = max(OW / 4u, 1u);
 
-// By its bits, since a compiler may assume that no number is NaN.
+// Tests the bits, since a compiler may assume that no number is NaN.
 fn is_nan(v: f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
 
-struct Winner { value: f32, at: u32 }
+struct Maximum { value: f32, at: u32 }
 
-fn better(best: Winner, v: f32, at: u32) -> Winner {
-    if v > best.value || (is_nan(v) && !is_nan(best.value)) { return Winner(v, at); }
+fn larger(best: Maximum, v: f32, at: u32) -> Maximum {
+    if v > best.value || (is_nan(v) && !is_nan(best.value)) { return Maximum(v, at); }
     return best;
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<Quad>;
-@group(0) @binding(2) var<storage, read_write> winner: array<u32>;
+@group(0) @binding(2) var<storage, read_write> argmax: array<u32>;
 
-fn winner_of(i: u32) -> Winner {
+fn max_of_window(i: u32) -> Maximum {
     let plane = i / (OH * OW);
     let oh = (i / OW) % OH;
     let ow = i % OW;
-    var best = Winner(0.0, K * K);
+    var best = Maximum(0.0, K * K);
     for (var kh = 0u; kh < K; kh++) {
         for (var kw = 0u; kw < K; kw++) {
             let h = oh * S + kh - PAD;
             let w = ow * S + kw - PAD;
             if h >= H || w >= W { continue; }
             let v = x[(plane * H + h) * W + w];
-            if best.at == K * K { best = Winner(v, kh * K + kw); } else { best = better(best, v, kh * K + kw); }
+            if best.at == K * K { best = Maximum(v, kh * K + kw); } else { best = larger(best, v, kh * K + kw); }
         }
     }
     return best;
 }
 
-fn store(i: u32, a: Winner, b: Winner, c: Winner, d: Winner) {
+fn store(i: u32, a: Maximum, b: Maximum, c: Maximum, d: Maximum) {
     y[i] = quad_of(vec4(a.value, b.value, c.value, d.value));
-    winner[i] = a.at | (b.at << 8u) | (c.at << 16u) | (d.at << 24u);
+    argmax[i] = a.at | (b.at << 8u) | (c.at << 16u) | (d.at << 24u);
 }
 
 @compute @workgroup_size(64)
 fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = id.x + id.y * groups.x * 64u;
     if 4u * i >= COUNT { return; }
-    // What lies behind the last window is its copy.
+    // The padding of y to a multiple of 4 gets copies of the last element.
     let last = COUNT - 1u;
     let first = 4u * i;
-    store(i, winner_of(first), winner_of(min(first + 1u, last)), winner_of(min(first + 2u, last)), winner_of(min(first + 3u, last)));
+    store(i, max_of_window(first), max_of_window(min(first + 1u, last)), max_of_window(min(first + 2u, last)), max_of_window(min(first + 3u, last)));
 }
 
 @group(0) @binding(0) var<storage, read> quads: array<Quad>;
 
-// The first vec4 of x under the four windows of quad i.
+// Index of the first vec4 of x in the four windows of vec4 i of y.
 fn first_quad(i: u32) -> u32 {
     return (i / QUADS_PER_ROW) * (W / 2u) + (i % QUADS_PER_ROW) * 2u;
 }
 
-fn winner_of_four(a: f32, b: f32, c: f32, d: f32) -> Winner {
-    return better(better(better(Winner(a, 0u), b, 1u), c, 2u), d, 3u);
+fn max_of_four(a: f32, b: f32, c: f32, d: f32) -> Maximum {
+    return larger(larger(larger(Maximum(a, 0u), b, 1u), c, 2u), d, 3u);
 }
 
 @compute @workgroup_size(64)
-fn forward_halves(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn forward_2x2(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = id.x + id.y * groups.x * 64u;
     if 4u * i >= COUNT { return; }
     let at = first_quad(i);
@@ -78,15 +80,15 @@ fn forward_halves(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_wor
     let d = floats(quads[at + W / 4u + 1u]);
     store(
         i,
-        winner_of_four(a.x, a.y, c.x, c.y),
-        winner_of_four(a.z, a.w, c.z, c.w),
-        winner_of_four(b.x, b.y, d.x, d.y),
-        winner_of_four(b.z, b.w, d.z, d.w),
+        max_of_four(a.x, a.y, c.x, c.y),
+        max_of_four(a.z, a.w, c.z, c.w),
+        max_of_four(b.x, b.y, d.x, d.y),
+        max_of_four(b.z, b.w, d.z, d.w),
     );
 }
 
 @group(0) @binding(0) var<storage, read> dy: array<f32>;
-@group(0) @binding(1) var<storage, read> won: array<u32>;
+@group(0) @binding(1) var<storage, read> argmax_in: array<u32>;
 @group(0) @binding(2) var<storage, read_write> dx: array<f32>;
 
 @compute @workgroup_size(64)
@@ -96,7 +98,7 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     let plane = i / (H * W);
     let h = (i / W) % H;
     let w = i % W;
-    // Windows over h are those with oh*S <= h + PAD < oh*S + K, and likewise over w.
+    // Window oh contains h if oh*S <= h + PAD < oh*S + K. Likewise for w.
     let row = h + PAD;
     let column = w + PAD;
     let first_oh = select(0u, (row - K) / S + 1u, row >= K);
@@ -105,7 +107,7 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     for (var oh = first_oh; oh < OH && oh * S <= row; oh++) {
         for (var ow = first_ow; ow < OW && ow * S <= column; ow++) {
             let o = (plane * OH + oh) * OW + ow;
-            let at = (won[o / 4u] >> (8u * (o % 4u))) & 255u;
+            let at = (argmax_in[o / 4u] >> (8u * (o % 4u))) & 255u;
             if at == (row - oh * S) * K + column - ow * S { g += dy[o]; }
         }
     }
@@ -123,17 +125,17 @@ fn store_gradient(at: u32, g: vec4<f32>) {
 }
 
 @compute @workgroup_size(64)
-fn backward_halves(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn backward_2x2(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = id.x + id.y * groups.x * 64u;
     if 4u * i >= COUNT { return; }
     let at = first_quad(i);
     let g = floats(dy_quads[i]);
-    let winners = (vec4(won[i]) >> vec4(0u, 8u, 16u, 24u)) & vec4(255u);
+    let argmax_of_quad = (vec4(argmax_in[i]) >> vec4(0u, 8u, 16u, 24u)) & vec4(255u);
     let zero = vec4(0.0);
-    let a = select(zero, g, winners == vec4(0u));
-    let b = select(zero, g, winners == vec4(1u));
-    let c = select(zero, g, winners == vec4(2u));
-    let d = select(zero, g, winners == vec4(3u));
+    let a = select(zero, g, argmax_of_quad == vec4(0u));
+    let b = select(zero, g, argmax_of_quad == vec4(1u));
+    let c = select(zero, g, argmax_of_quad == vec4(2u));
+    let d = select(zero, g, argmax_of_quad == vec4(3u));
     store_gradient(at, vec4(a.x, b.x, a.y, b.y));
     store_gradient(at + 1u, vec4(a.z, b.z, a.w, b.w));
     store_gradient(at + W / 4u, vec4(c.x, d.x, c.y, d.y));

@@ -1,5 +1,7 @@
-// y[n,c,oh,ow] = mean over kh < KH, kw < KW of x[n,c,oh*S+kh,ow*S+kw]; global pooling is one window over the plane.
-// x: [N,C,H,W], y: [N,C,OH,OW]. Forward, an invocation owns one y; backward, one dx, which gathers from the windows over it.
+// y[n,c,oh,ow] = mean over kh < KH, kw < KW of x[n,c,oh*S+kh,ow*S+kw]
+// x: [N,C,H,W], y: [N,C,OH,OW]. Global pooling has one window per plane.
+// `forward`: an invocation computes one element of y.
+// `backward`: an invocation computes one element of dx, from the dy of all windows that contain it.
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
@@ -22,13 +24,13 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
 
 @compute @workgroup_size(64)
 fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    // Here x is dy and y is dx.
+    // In this kernel, x is dy and y is dx.
     let i = id.x + id.y * groups.x * 64u;
     if i >= PLANES * H * W { return; }
     let plane = i / (H * W);
     let h = (i / W) % H;
     let w = i % W;
-    // Windows over h are those with oh*S <= h < oh*S + KH, and likewise over w.
+    // Window oh contains h if oh*S <= h < oh*S + KH. Likewise for w.
     let first_oh = select(0u, (h - KH) / S + 1u, h >= KH);
     let first_ow = select(0u, (w - KW) / S + 1u, w >= KW);
     var sum = 0.0;
@@ -44,7 +46,7 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
 
 @group(0) @binding(1) var<storage, read_write> quads: array<Quad>;
 
-// The same where one window covers the plane, and the plane is whole vec4: an invocation owns four dx.
+// `backward` for global pooling with H * W a multiple of 4. An invocation computes one vec4 of dx.
 @compute @workgroup_size(64)
 fn backward_quads(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = id.x + id.y * groups.x * 64u;

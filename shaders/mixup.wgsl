@@ -1,5 +1,5 @@
-// y[n] = mix x[n] + (1 - mix) x[N-1-n]: every example with the one that stands as far from the other end. dx of dy is the same, since n and
-// N-1-n swap. x, y: [N, EXTENT]. An invocation owns one element.
+// y[n] = mix x[n] + (1 - mix) x[N-1-n]. dx is the same function of dy, since it is symmetric in n
+// and N-1-n. x, y: [N, EXTENT]. An invocation computes one element.
 
 struct Controls { step: u32, seed: u32, sigma: f32, pass_index: u32, mix: f32 }
 
@@ -21,7 +21,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
 
 @compute @workgroup_size(64)
 fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    // Here x is dy and y is dx.
+    // In this kernel, x is dy and y is dx.
     let i = id.x + id.y * groups.x * 64u;
     if i >= N * EXTENT { return; }
     var g = mixed(i);

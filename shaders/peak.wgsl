@@ -1,7 +1,9 @@
-// What the device can do at most, for benches to be held against.
-// `multiply_add`: an invocation makes 512 x 60 multiply-adds on 3 independent vec4, without a load. That is as many chains as hide the
-// latency of each, and no more than a processor has registers for: 16 vec4 give two thirds (Mesa 22.3.6 llvmpipe).
-// `copy`: an invocation moves 16 vec4, eight neighbours 128 bytes at once and those behind them next, as the update does.
+// The device's peak arithmetic rate and copy bandwidth, for comparison with other kernels.
+// `multiply_add`: an invocation makes 512 x 60 multiply-adds on 3 independent vec4, without a load.
+// Three chains hide the latency, and fit a processor's registers. 16 vec4 reach only two thirds of
+// the rate (Mesa 22.3.6 llvmpipe).
+// `copy`: an invocation copies 16 vec4. Eight consecutive invocations copy 128 bytes together, then
+// the next 128 bytes, in the same access pattern as update.wgsl.
 
 @group(0) @binding(0) var<storage, read_write> y: array<Quad>;
 

@@ -1,8 +1,8 @@
-// x[n,c,h,w] = (byte / 255 - MEAN[c]) / STD[c], the byte taken from the image after a shifted crop and a flip:
-// column flip ? W-1-w : w, moved by dx, row h moved by dy; a byte outside the image is 0.
-// bytes: N images of C*H*W bytes, each padded to WORDS words, four bytes to a word, the lowest first.
-// movements, with MOVED: a word an image; bit 0 flip, bits 8..16 dx + 128, bits 16..24 dy + 128.
-// An invocation owns one element of x.
+// x[n,c,h,w] = (byte / 255 - MEAN[c]) / STD[c], where byte is at row h + dy and column
+// (flip ? W-1-w : w) + dx of the image, and 0 outside of it.
+// bytes: N images of C*H*W bytes, each padded to WORDS words of four bytes, lowest byte first.
+// movements, used with MOVED: a word per image; bit 0 is flip, bits 8..16 are dx + 128, bits 16..24
+// are dy + 128. An invocation computes one element of x.
 
 const STILL: u32 = 0x808000u;
 
@@ -34,7 +34,8 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
 
 @group(0) @binding(2) var<storage, read_write> quads: array<Quad>;
 
-// For W a multiple of 4: an invocation owns four columns, whose bytes lie in two words.
+// `forward` for W a multiple of 4. An invocation computes four columns, whose bytes are in at most
+// two words.
 @compute @workgroup_size(64)
 fn forward_quads(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = id.x + id.y * groups.x * 64u;
@@ -45,11 +46,11 @@ fn forward_quads(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_work
     let is_flipped = (movement & 1u) == 1u;
     let column = 4u * i % W;
     let h = i32(4u * i / W % H + ((movement >> 16u) & 255u)) - 128;
-    // The leftmost of the four in the image as it lies in memory.
+    // The leftmost of the four columns in the image.
     let w = i32(select(column, W - 4u - column, is_flipped) + ((movement >> 8u) & 255u)) - 128;
     let columns = vec4(w) + vec4(0, 1, 2, 3);
     let inside = vec4(h >= 0 && h < i32(H)) & (columns >= vec4(0)) & (columns < vec4(i32(W)));
-    // WORDS is C*H*W/4, so that the planes of all images lie one after the other.
+    // WORDS is C*H*W/4, so the planes of all images are contiguous.
     let row = (plane * H + u32(clamp(h, 0, i32(H) - 1))) * W / 4u;
     let last = (W - 1u) / 4u;
     let low = bytes[row + min(u32(max(w, 0)) / 4u, last)];

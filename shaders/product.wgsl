@@ -1,7 +1,9 @@
-// c = a b (+ bias[n]) for each p, q of a batch: C(p,q,m,n) = sum over k of A(p,q,m,k) B(p,q,k,n), where an element lies at the sum of its
-// indices, each times its stride: A(p,q,m,k) = a[p*A_P + q*A_Q + m*A_M + k*A_K], and so on. BATCH is the number of pairs p, q.
-// An invocation owns a tile of 8x8 of c in four 4x4 accumulators: 16 loads feed 64 multiply-adds. The tile is written out, since no
-// compiler keeps an indexed array in registers for certain.
+// C(p,q,m,n) = sum over k of A(p,q,m,k) B(p,q,k,n), plus bias[n] with BIAS.
+// The index of an element is the sum of its coordinates times their strides:
+// A(p,q,m,k) = a[p*A_P + q*A_Q + m*A_M + k*A_K], and likewise B and C. p and q are batch axes, and
+// BATCH is the number of pairs (p, q).
+// An invocation computes an 8x8 tile of c in four 4x4 accumulators: 16 loads for 64 multiply-adds.
+// They are separate variables, since a compiler may not keep an indexed array in registers.
 
 const TILE: u32 = 8u;
 
@@ -10,19 +12,21 @@ const TILE: u32 = 8u;
 @group(0) @binding(2) var<storage, read_write> c: array<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 
-// Four rows of a, or four columns of b, at k, in the matrix that begins at `first`. Beyond the edge the last one is read again, and its
-// products are not stored.
+// Four rows of a at k. The matrix begins at `first`. Past the edge, the last row is read again, and
+// its products are not stored.
 fn rows(first: u32, m: u32, k: u32) -> vec4<f32> {
     let at = first + min(vec4(m) + vec4(0u, 1u, 2u, 3u), vec4(M - 1u)) * A_M + k * A_K;
     return vec4(a[at.x], a[at.y], a[at.z], a[at.w]);
 }
 
+// Four columns of b at k. The matrix begins at `first`. Past the edge, the last column is read
+// again, and its products are not stored.
 fn columns(first: u32, n: u32, k: u32) -> vec4<f32> {
     let at = first + min(vec4(n) + vec4(0u, 1u, 2u, 3u), vec4(N - 1u)) * B_N + k * B_K;
     return vec4(b[at.x], b[at.y], b[at.z], b[at.w]);
 }
 
-// Column j holds the products of four rows with y[j].
+// The outer product: column j is x * y[j].
 fn outer(x: vec4<f32>, y: vec4<f32>) -> mat4x4<f32> {
     return mat4x4(x * y.x, x * y.y, x * y.z, x * y.w);
 }

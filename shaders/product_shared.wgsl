@@ -1,6 +1,7 @@
-// The products of product.wgsl for GPUs.
-// A workgroup of 128 owns 32 rows x 128 columns of c, an invocation 4 x 8 of them, with tiles, double buffer and occupancy as
-// conv2d_shared.wgsl has them: 10,240 bytes of workgroup memory and about 96 registers, five workgroups where there are 64 Ki registers.
+// The products of product.wgsl for GPUs, with tiles in workgroup memory.
+// A workgroup of 128 invocations computes 32 rows x 128 columns of c, an invocation 4 x 8 of them.
+// Tiles, double buffering and occupancy are those of conv2d_shared.wgsl: 10,240 bytes of workgroup
+// memory and about 96 registers, so a multiprocessor with 64 Ki registers holds five workgroups.
 
 const ROWS: u32 = 32u;
 const COLUMNS: u32 = 128u;
@@ -15,14 +16,16 @@ const DEPTH: u32 = 8u;
 var<workgroup> shared_rows: array<vec4<f32>, 128>;
 var<workgroup> shared_columns: array<vec4<f32>, 512>;
 
-// What an invocation brings to workgroup memory: of the first 64 a part of the rows, of all a column.
+// The values that an invocation copies to workgroup memory: eight terms of a column as two vec4,
+// and, in the first 64 invocations, four terms of a row.
 struct Staged { row: vec4<f32>, first: vec4<f32>, second: vec4<f32> }
 
-// Neighbours read neighbouring places, whichever stride is 1.
+// Row and group of four terms that an invocation loads. Consecutive invocations load consecutive
+// elements, whichever of A_M and A_K is 1.
 fn row_of(lane: u32) -> u32 { return select(lane / 2u, lane % ROWS, A_M == 1u); }
-fn four_of(lane: u32) -> u32 { return select(lane % 2u, lane / ROWS, A_M == 1u); }
+fn term_group_of(lane: u32) -> u32 { return select(lane % 2u, lane / ROWS, A_M == 1u); }
 
-// Where the matrices of a product begin in a and b.
+// Indices of the first elements of the matrices in a and b.
 struct First { a: u32, b: u32 }
 
 fn element_of_a(first: u32, m: u32, k: u32) -> f32 {
@@ -53,12 +56,12 @@ fn terms_of_b(first: u32, k: u32, n: u32) -> vec4<f32> {
 
 fn staged(first: First, lane: u32, m: u32, n: u32, k: u32) -> Staged {
     var row = vec4(0.0);
-    if lane < 64u { row = terms_of_a(first.a, m + row_of(lane), k + 4u * four_of(lane)); }
+    if lane < 64u { row = terms_of_a(first.a, m + row_of(lane), k + 4u * term_group_of(lane)); }
     return Staged(row, terms_of_b(first.b, k, n + lane), terms_of_b(first.b, k + 4u, n + lane));
 }
 
-fn put(buffer: u32, lane: u32, staged: Staged) {
-    if lane < 64u { shared_rows[(buffer * 2u + four_of(lane)) * ROWS + row_of(lane)] = staged.row; }
+fn stage(buffer: u32, lane: u32, staged: Staged) {
+    if lane < 64u { shared_rows[(buffer * 2u + term_group_of(lane)) * ROWS + row_of(lane)] = staged.row; }
     shared_columns[buffer * 2u * COLUMNS + lane] = staged.first;
     shared_columns[(buffer * 2u + 1u) * COLUMNS + lane] = staged.second;
 }
@@ -67,7 +70,7 @@ fn four_columns(at: u32) -> mat4x4<f32> {
     return mat4x4(shared_columns[at], shared_columns[at + 16u], shared_columns[at + 32u], shared_columns[at + 48u]);
 }
 
-// Four columns of row m, 16 apart, of the matrix that begins at `first` of c.
+// Stores four columns of row m, at distances of 16. The matrix begins at `first` in c.
 fn store(first: u32, m: u32, n: u32, sums: vec4<f32>) {
     for (var i = 0u; i < 4u; i++) {
         let column = n + 16u * i;
@@ -98,13 +101,13 @@ fn product(
     let first = First(p * A_P + q * A_Q, p * B_P + q * B_Q);
     var low = mat4x4<f32>();
     var high = mat4x4<f32>();
-    put(0u, lane, staged(first, lane, m, n, 0u));
+    stage(0u, lane, staged(first, lane, m, n, 0u));
     for (var k = 0u; k < K; k += DEPTH) {
         workgroupBarrier();
         var next = Staged();
         if k + DEPTH < K { next = staged(first, lane, m, n, k + DEPTH); }
-        for (var four = 0u; four < 2u; four++) {
-            let half = k / DEPTH % 2u * 2u + four;
+        for (var term_group = 0u; term_group < 2u; term_group++) {
+            let half = k / DEPTH % 2u * 2u + term_group;
             let row = half * ROWS + lane / 16u * 4u;
             let r0 = shared_rows[row];
             let r1 = shared_rows[row + 1u];
@@ -115,7 +118,7 @@ fn product(
             let right = four_columns(half * COLUMNS + lane % 16u + 64u);
             high += mat4x4(r0 * right, r1 * right, r2 * right, r3 * right);
         }
-        put((k / DEPTH + 1u) % 2u, lane, next);
+        stage((k / DEPTH + 1u) % 2u, lane, next);
     }
     let matrix = p * C_P + q * C_Q;
     let row = m + lane / 16u * 4u;

@@ -1,7 +1,11 @@
-// The products of product.wgsl for processors. Of each operand one stride along the matrix is 1, of c that along n; all others, and N,
-// are multiples of 4. K is one too, or a is a single matrix whose rows are A(k): what is read beyond the last k is then beyond the end of a, and 0.
-// A workgroup of eight owns 32 rows x 32 columns of c, an invocation 4 of the columns: as blocks of 4x4, whose column i is row m + i at
-// four n. All need the same 32 quads of a for each four k, and each its own four of b: together 8 loads feed 512 multiply-adds.
+// The products of product.wgsl for processors, with vec4 loads and stores.
+// Requirements: C_N is 1, one of A_M and A_K, and one of B_K and B_N. All other strides, and N, are
+// multiples of 4. K is a multiple of 4 too, unless a is a single matrix with A_M = 1: there, a read
+// with k >= K is past the end of a, and gives 0.
+// A workgroup of eight invocations computes 32 rows x 32 columns of c, an invocation 4 of the
+// columns, as 4x4 blocks. Column i of a block is row m + i of c at four n. For each four k, all
+// invocations need the same 32 vec4 of a, and each its own four vec4 of b. With shared loads these
+// are 8 loads for 512 multiply-adds.
 
 const ROWS: u32 = 32u;
 const COLUMNS: u32 = 32u;
@@ -11,50 +15,51 @@ const COLUMNS: u32 = 32u;
 @group(0) @binding(2) var<storage, read_write> c: array<Quad>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 
-// Four of a: where k lies along its rows, A(m, k..k+4), else A(m..m+4, k). Beyond the end of a, and so beyond the last k, there are zeros;
-// what stands in for rows beyond the last one is not stored.
+// Vec4 i of a: A(m, k..k+4) if A_K is 1, else A(m..m+4, k). It is 0 past the end of a. The products
+// of rows m >= M are not stored.
 fn shared_quad(i: u32) -> vec4<f32> { return select(vec4(0.0), floats(a[i]), i < BATCH * M * K / 4u); }
 
-// What 32 rows of the matrix that begins at quad `first` of a hold at k..k+4.
-struct Rows { e0: Eight, e1: Eight, e2: Eight, e3: Eight }
+// 32 rows of a at k..k+4. The matrix begins at vec4 `first`.
+struct Rows { e0: Share, e1: Share, e2: Share, e3: Share }
 
 fn rows_of_a(first: u32, m: u32, k: u32, lane: u32) -> Rows {
     if A_K == 1u {
         let s = A_M / 4u;
         let i = first + m * s + k / 4u;
-        return Rows(eight(i, s, lane), eight(i + 8u * s, s, lane), eight(i + 16u * s, s, lane), eight(i + 24u * s, s, lane));
+        return Rows(share(i, s, lane), share(i + 8u * s, s, lane), share(i + 16u * s, s, lane), share(i + 24u * s, s, lane));
     }
     let s = A_K / 4u;
     let i = first + k * s + m / 4u;
-    return Rows(eight(i, 1u, lane), eight(i + s, 1u, lane), eight(i + 2u * s, 1u, lane), eight(i + 3u * s, 1u, lane));
+    return Rows(share(i, 1u, lane), share(i + s, 1u, lane), share(i + 2u * s, 1u, lane), share(i + 3u * s, 1u, lane));
 }
 
-// Columns are the rows 4i..4i+4 of these. Where k lies along a row, `e` is the eight that they are among.
-fn block_of_a(rows: Rows, e: Eight, i: u32) -> mat4x4<f32> {
+// Rows 4i..4i+4 of `rows`, as the columns of a matrix. If A_K is 1, `e` is the member of `rows`
+// that has them.
+fn block_of_a(rows: Rows, e: Share, i: u32) -> mat4x4<f32> {
     if A_K == 1u {
         let first = i % 2u * 4u;
-        return mat4x4(one_of(e, first), one_of(e, first + 1u), one_of(e, first + 2u), one_of(e, first + 3u));
+        return mat4x4(shared_item(e, first), shared_item(e, first + 1u), shared_item(e, first + 2u), shared_item(e, first + 3u));
     }
-    return transpose(mat4x4(one_of(rows.e0, i), one_of(rows.e1, i), one_of(rows.e2, i), one_of(rows.e3, i)));
+    return transpose(mat4x4(shared_item(rows.e0, i), shared_item(rows.e1, i), shared_item(rows.e2, i), shared_item(rows.e3, i)));
 }
 
-// Quad number `at` of b, 0 where k is beyond the last one.
-fn four_of_b(at: u32, k: u32) -> vec4<f32> { return select(vec4(0.0), floats(b[at]), k < K); }
+// Vec4 `at` of b, or 0 if k >= K.
+fn vec4_of_b(at: u32, k: u32) -> vec4<f32> { return select(vec4(0.0), floats(b[at]), k < K); }
 
-// Columns k..k+4 hold B(k, n..n+4) of the matrix that begins at quad `first` of b.
+// B(k..k+4, n..n+4) as a matrix with a column per k. The matrix begins at vec4 `first` of b.
 fn block_of_b(first: u32, n: u32, k: u32) -> mat4x4<f32> {
     if B_N == 1u {
         let column = first + min(n, N - 4u) / 4u;
         let s = B_K / 4u;
         return mat4x4(
-            four_of_b(k * s + column, k),
-            four_of_b((k + 1u) * s + column, k + 1u),
-            four_of_b((k + 2u) * s + column, k + 2u),
-            four_of_b((k + 3u) * s + column, k + 3u),
+            vec4_of_b(k * s + column, k),
+            vec4_of_b((k + 1u) * s + column, k + 1u),
+            vec4_of_b((k + 2u) * s + column, k + 2u),
+            vec4_of_b((k + 3u) * s + column, k + 3u),
         );
     }
     let at = first + min(vec4(n) + vec4(0u, 1u, 2u, 3u), vec4(N - 1u)) * (B_N / 4u) + k / 4u;
-    return transpose(mat4x4(four_of_b(at.x, k), four_of_b(at.y, k), four_of_b(at.z, k), four_of_b(at.w, k)));
+    return transpose(mat4x4(vec4_of_b(at.x, k), vec4_of_b(at.y, k), vec4_of_b(at.z, k), vec4_of_b(at.w, k)));
 }
 
 fn store_row(first: u32, m: u32, n: u32, sums: vec4<f32>) {

@@ -1,5 +1,5 @@
-// y = x where x > 0, else 0; NaN passes.   dx = dy where y > 0, else 0.
-// Every array has one shape, padded to whole vec4. An invocation owns one vec4.
+// y = max(x, 0).   dx = dy where y > 0, else 0.   NaN stays NaN.
+// All arrays have the same shape, padded to a multiple of 4. An invocation computes one vec4.
 
 @group(0) @binding(0) var<storage, read> x: array<Quad>;
 @group(0) @binding(1) var<storage, read_write> y: array<Quad>;

@@ -1,15 +1,15 @@
-// Adds the rows of a pass to sums that last until the host clears them.
-// rows: [N, K], what a loss leaves of each row, ROWS_PER_EXAMPLE of them an example; those of the first `filled` examples count.
-// The sums FIRST, FIRST + 1, ... of `sums.parts` are those of the columns.
+// Adds the rows of a pass to sums, which the host reads and clears.
+// rows: [N, K], written by a loss, with ROWS_PER_EXAMPLE rows per example. Only the first `filled`
+// examples are used. Column k is added to sums.parts[FIRST + k].
 
 struct Controls { step: u32, seed: u32, sigma: f32, pass_index: u32, mix: f32, filled: u32, examples: u32 }
 
-// A sum is whole + fraction / 2^32.
+// A fixed-point number: whole + fraction / 2^32.
 struct Part { fraction: u32, whole: u32 }
 
 struct Sums {
-    examples: u32,  // seen since the host last cleared them
-    halted: u32,    // 1 + the first step with a sum that is not finite; 0: none
+    examples: u32,  // number of examples since the host cleared the sums
+    halted: u32,    // 1 + the first step with a non-finite sum, or 0 if there was none
     parts: array<Part>,
 }
 
@@ -20,14 +20,14 @@ struct Sums {
 // Infinities and NaN have all exponent bits set.
 fn is_finite(v: f32) -> bool { return (bitcast<u32>(v) & 0x7f800000u) != 0x7f800000u; }
 
-// In integers, so that it does not matter how many passes lie between two readings.
-fn plus(part: Part, value: f32) -> Part {
-    // Rounding may leave a loss of nearly 0 below it.
+// Adds in integers, so the result does not depend on how often the host reads and clears the sums.
+fn add_fixed_point(part: Part, value: f32) -> Part {
+    // By rounding, a loss near 0 may be negative.
     let v = max(value, 0.0);
     let added = u32((v - floor(v)) * 4294967296.0);
     let fraction = part.fraction + added;
     let whole = part.whole + u32(min(v, 4294967040.0)) + u32(fraction < added);
-    // A sum beyond 2^32 stays there.
+    // Saturates at 2^32.
     return Part(fraction, select(whole, 0xffffffffu, whole < part.whole));
 }
 
@@ -37,7 +37,7 @@ fn total(k: u32) -> f32 {
     return sum;
 }
 
-// One invocation adds the rows in order.
+// One invocation adds all rows, in order.
 @compute @workgroup_size(1)
 fn add() {
     if FIRST == 0u { sums.examples += controls.filled; }
@@ -49,5 +49,5 @@ fn add() {
             return;
         }
     }
-    for (var k = 0u; k < K; k++) { sums.parts[FIRST + k] = plus(sums.parts[FIRST + k], totals[k]); }
+    for (var k = 0u; k < K; k++) { sums.parts[FIRST + k] = add_fixed_point(sums.parts[FIRST + k], totals[k]); }
 }

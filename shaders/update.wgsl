@@ -1,37 +1,40 @@
-// One optimiser step over the whole parameter arena, each block at the learning rate of its row of
-// the layer table:
+// One optimiser step over the whole parameter arena. Each block has the learning rate and weight
+// decay of its row in the layer table:
 //   g: gradient, after clipping;  lr, wd: the row's learning rate and weight decay
 //   t: this step, counted from 1
-//   sgd      g += wd p;  m = mu m + g;                    p -= lr m, or p -= lr (g + mu m) with NESTEROV
-//   adam     g += wd p;  m, v: running means of g, g^2;   p -= lr / (1 - b1^t) m / (sqrt(v / (1 - b2^t)) + eps)
+//   sgd      g += wd p;  m = mu m + g;  p -= lr m, or p -= lr (g + mu m) with NESTEROV
+//   adam     g += wd p;  m, v: running means of g, g^2;
+//            p -= lr / (1 - b1^t) m / (sqrt(v / (1 - b2^t)) + eps)
 //   adamw    p -= lr wd p;  then as adam without decay
 //   adamax   g += wd p;  m as adam;  v = max(b2 v, |g| + eps);  p -= lr / (1 - b1^t) m / v
-// as PyTorch defines them. params, grads, first, second: one window of an arena, blocks of 256 floats (64 vec4).
-// 64 consecutive invocations own a run: up to MOST_BLOCKS blocks of one row, as many vec4 per
-// invocation. The parameters and moments of a frozen row do not change; once a loss was not finite,
-// none does.
-// With NORMS each invocation writes its sums over its run: of g^2 (before weight decay), of the
-// squared change (before p rounds it) and of p^2 (before the change). No invocation waits for
-// another: a barrier costs more than the update itself on llvmpipe. `layer_norms` adds the sums of
-// each layer in a fixed order, a workgroup a layer.
+// The definitions are PyTorch's.
+//
+// params, grads, first, second: one window of an arena, in blocks of 256 floats (64 vec4).
+// 64 consecutive invocations process a run: up to MOST_BLOCKS blocks of one row, with one vec4 of
+// each block per invocation. Frozen rows keep their parameters and moments. After a non-finite
+// loss, all rows keep them.
+// With NORMS, each invocation writes its sums over its run: of g^2 (before weight decay), of the
+// squared change of p (before p is rounded) and of p^2 (before the change). There is no barrier: on
+// llvmpipe it would cost more than the update itself.
+// `layer_norms` adds up the sums of each layer in a fixed order, with a workgroup per layer.
 
 struct Step {
-    beta1: f32,             // momentum for sgd
+    beta1: f32,             // for sgd, the momentum
     beta2: f32,
-    rest1: f32,             // 1 - beta1, 1 - beta2: rounded once, from the host's f64
-    rest2: f32,
+    rest1: f32,             // 1 - beta1, computed in f64
+    rest2: f32,             // 1 - beta2, computed in f64
     epsilon: f32,
     correction1: f32,       // 1 - beta1^t
     correction2_sqrt: f32,  // sqrt(1 - beta2^t)
-    max_norm: f32,          // of the whole gradient, with CLIP
+    max_norm: f32,          // with CLIP, the largest L2 norm of the whole gradient
 }
 
-// A row of the layer table; `trained` is 0 where it is frozen.
+// A row of the layer table. `trained` is 0 if the row is frozen.
 struct Hyper { learning_rate: f32, weight_decay: f32, trained: u32 }
 
 struct Run { first_block: u32, blocks: u32, row: u32 }
 
-// As sums.wgsl begins its own.
+// The first members of `Sums` in sums.wgsl.
 struct Losses { examples: u32, halted: u32 }
 
 @group(0) @binding(0) var<uniform> step: Step;
@@ -40,7 +43,7 @@ struct Losses { examples: u32, halted: u32 }
 @group(0) @binding(3) var<storage, read> runs: array<Run>;
 @group(0) @binding(4) var<storage, read> table: array<Hyper>;
 @group(0) @binding(5) var<storage, read> losses: Losses;
-// The factor of clipping, then a vec4 of sums for each invocation of each run.
+// The clipping factor, then a vec4 of sums for each invocation of each run.
 @group(0) @binding(6) var<storage, read_write> sums: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> first: array<Quad>;
 @group(0) @binding(8) var<storage, read_write> second: array<Quad>;
@@ -51,7 +54,8 @@ fn gradient(i: u32) -> vec4<f32> {
     return g;
 }
 
-// The run of an invocation: none beyond the last, in a frozen row, or once a loss was not finite.
+// The run of an invocation. It is empty past the last run, in a frozen row, and after a non-finite
+// loss.
 fn run_of(index: u32) -> Run {
     const NONE = Run(0u, 0u, 0u);
     if index >= arrayLength(&runs) || losses.halted != 0u { return NONE; }
@@ -60,9 +64,9 @@ fn run_of(index: u32) -> Run {
     return run;
 }
 
-// The k-th vec4 of an invocation. Eight invocations read 128 consecutive bytes at once, and the next
-// 128 after that: whole cache lines for a GPU, and a stream for a processor.
-fn place(run: Run, lane: u32, k: u32) -> u32 {
+// Index of an invocation's k-th vec4. Eight consecutive invocations read 128 consecutive bytes,
+// then the next 128: whole cache lines on a GPU, and a sequential stream on a processor.
+fn index_of(run: Run, lane: u32, k: u32) -> u32 {
     return run.first_block * 64u + ((lane / 8u) * run.blocks + k) * 8u + lane % 8u;
 }
 
@@ -70,8 +74,8 @@ fn squares(g: vec4<f32>, change: vec4<f32>, p: vec4<f32>) -> vec4<f32> {
     return vec4(dot(g, g), dot(change, change), dot(p, p), 0.0);
 }
 
-fn write_sums(index: u32, lane: u32, own: vec4<f32>) {
-    if index < arrayLength(&runs) { sums[1u + (FIRST_RUN + index) * 64u + lane] = own; }
+fn write_sums(index: u32, lane: u32, sums_of_squares: vec4<f32>) {
+    if index < arrayLength(&runs) { sums[1u + (FIRST_RUN + index) * 64u + lane] = sums_of_squares; }
 }
 
 fn sgd_step(i: u32, hyper: Hyper) -> vec4<f32> {
@@ -92,11 +96,11 @@ fn sgd(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) gr
     let at = id.x + id.y * groups.x * 256u;
     let run = run_of(at / 64u);
     let hyper = table[run.row];
-    var own = vec4(0.0);
+    var sums_of_squares = vec4(0.0);
     for (var k = 0u; k < min(run.blocks, MOST_BLOCKS); k++) {
-        own += sgd_step(place(run, at % 64u, k), hyper);
+        sums_of_squares += sgd_step(index_of(run, at % 64u, k), hyper);
     }
-    if NORMS { write_sums(at / 64u, at % 64u, own); }
+    if NORMS { write_sums(at / 64u, at % 64u, sums_of_squares); }
 }
 
 fn adam_direction(i: u32, g: vec4<f32>) -> vec4<f32> {
@@ -120,11 +124,11 @@ fn adam(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let at = id.x + id.y * groups.x * 256u;
     let run = run_of(at / 64u);
     let hyper = table[run.row];
-    var own = vec4(0.0);
+    var sums_of_squares = vec4(0.0);
     for (var k = 0u; k < min(run.blocks, MOST_BLOCKS); k++) {
-        own += adam_step(place(run, at % 64u, k), hyper);
+        sums_of_squares += adam_step(index_of(run, at % 64u, k), hyper);
     }
-    if NORMS { write_sums(at / 64u, at % 64u, own); }
+    if NORMS { write_sums(at / 64u, at % 64u, sums_of_squares); }
 }
 
 fn adamw_step(i: u32, hyper: Hyper) -> vec4<f32> {
@@ -141,11 +145,11 @@ fn adamw(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) 
     let at = id.x + id.y * groups.x * 256u;
     let run = run_of(at / 64u);
     let hyper = table[run.row];
-    var own = vec4(0.0);
+    var sums_of_squares = vec4(0.0);
     for (var k = 0u; k < min(run.blocks, MOST_BLOCKS); k++) {
-        own += adamw_step(place(run, at % 64u, k), hyper);
+        sums_of_squares += adamw_step(index_of(run, at % 64u, k), hyper);
     }
-    if NORMS { write_sums(at / 64u, at % 64u, own); }
+    if NORMS { write_sums(at / 64u, at % 64u, sums_of_squares); }
 }
 
 fn adamax_step(i: u32, hyper: Hyper) -> vec4<f32> {
@@ -166,11 +170,11 @@ fn adamax(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups)
     let at = id.x + id.y * groups.x * 256u;
     let run = run_of(at / 64u);
     let hyper = table[run.row];
-    var own = vec4(0.0);
+    var sums_of_squares = vec4(0.0);
     for (var k = 0u; k < min(run.blocks, MOST_BLOCKS); k++) {
-        own += adamax_step(place(run, at % 64u, k), hyper);
+        sums_of_squares += adamax_step(index_of(run, at % 64u, k), hyper);
     }
-    if NORMS { write_sums(at / 64u, at % 64u, own); }
+    if NORMS { write_sums(at / 64u, at % 64u, sums_of_squares); }
 }
 
 @group(0) @binding(0) var<storage, read> run_sums: array<vec4<f32>>;

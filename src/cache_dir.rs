@@ -1,9 +1,11 @@
-//! Floor 1: the directory for files that only save time. Whoever deletes it loses nothing else.
+//! Floor 1: the directory of cached files. It can be deleted at any time.
 
 use std::path::PathBuf;
 
-/// `LERAC_CACHE`, else `lerac` in `XDG_CACHE_HOME`, `LOCALAPPDATA` or `~/.cache`, the first that is set. None where there is none of
-/// these, or where `LERAC_CACHE` is empty: then nothing is kept.
+/// The cache directory: `LERAC_CACHE` if it is set, otherwise `lerac` in the first of
+/// `XDG_CACHE_HOME`, `LOCALAPPDATA` and `~/.cache`.
+///
+/// `None` if `LERAC_CACHE` is empty, or if no variable is set. Nothing is cached then.
 pub fn cache_dir() -> Option<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     match std::env::var_os("LERAC_CACHE") {

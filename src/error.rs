@@ -1,8 +1,9 @@
-//! Floor 1: the one error type. Every message names the file, option or tensor at fault, what was expected, and what to do.
+//! Floor 1: the error type of the crate. A message names the file, option or tensor at fault, what
+//! was expected, and what to do.
 
 use std::path::{Path, PathBuf};
 
-/// What can go wrong at the door, where the user's files, options and devices come in.
+/// An error of the user's files, options or devices.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file could not be opened, read or written.
@@ -15,46 +16,46 @@ pub enum Error {
         /// The operating system's reason.
         source: std::io::Error,
     },
-    /// A file was read, but its content is not what its format demands.
+    /// The content of a file does not match its format.
     #[error("{}, byte {offset}: {message}", path.display())]
     Format {
         /// The file.
         path: PathBuf,
-        /// Where in it (after decompression) the fault lies.
+        /// Position of the fault in bytes, after decompression.
         offset: u64,
         /// What was expected, what was found, and what to do.
         message: String,
     },
-    /// A value of the library's options, or a combination of values, that cannot be used.
+    /// A setting, or a combination of settings, is invalid.
     #[error("{field}: {message}")]
     Setting {
         /// The field or argument, e.g. `batch_size`.
         field: &'static str,
-        /// What was expected and what to do. Other fields are in backquotes, for the command line to
-        /// replace them with its options.
+        /// What was expected and what to do. Other fields are in backquotes: the command line
+        /// replaces them by its options.
         message: String,
     },
-    /// An option of the command line, a file or a directory that cannot be used.
+    /// An option of the command line, a file or a directory cannot be used.
     #[error("{option}: {message}")]
     Option {
-        /// The option as the user spells it, e.g. `--out`, or the path.
+        /// The option, e.g. `--out`, or the path.
         option: String,
         /// What was expected and what to do.
         message: String,
     },
-    /// No adapter, or not the one that was asked for.
+    /// No adapter was found, or not the requested one.
     #[error("{0}")]
     Adapter(String),
-    /// The device refused or lost work.
+    /// The device reported an error or was lost.
     #[error("{0}")]
     Device(String),
-    /// The run needs more than the device grants.
+    /// The run needs more memory, or higher limits, than the device has.
     #[error("{0}")]
     Capacity(String),
-    /// Some of several runs failed; each has said why.
+    /// Something else failed, such as one of several runs.
     #[error("{0}")]
     Failed(String),
-    /// The user, or the system, asked the program to stop; what it says is where it stands.
+    /// The user or the system stopped the program. The message reports how far it got.
     #[error("{0}")]
     Interrupted(String),
     /// Training produced a number that is not finite.
@@ -62,7 +63,7 @@ pub enum Error {
     NonFinite(String),
 }
 
-/// The crate's result.
+/// A result with the crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // Mesa's device-selection layer says `error: XDG_RUNTIME_DIR is invalid` on machines without a desktop, once for every adapter
-    // list, and there is nothing for it to select.
+    // Mesa's device-selection layer prints `error: XDG_RUNTIME_DIR is invalid` for every list of
+    // adapters on machines without a desktop. This variable turns the layer off.
     if std::env::var_os("NODEVICE_SELECT").is_none() {
         // SAFETY: no other thread runs yet.
         #[allow(unsafe_code)]

@@ -1,4 +1,4 @@
-"""Medians of runs, printed as one table by every peer."""
+"""Times functions and prints a table. Used by the scripts for every other framework."""
 
 import resource
 import statistics
@@ -9,7 +9,7 @@ RUNS = 7
 
 
 def milliseconds(work, runs=RUNS):
-    """The median of `runs` runs after one to warm up; `work` returns when the result is there."""
+    """The median of `runs` runs, after one warm-up run. `work` must wait for its result."""
     work()
     times = []
     for _ in range(runs):
@@ -20,10 +20,10 @@ def milliseconds(work, runs=RUNS):
 
 
 def show(peer, rows):
-    """Prints (name, function that times it) rows as Markdown: those whose names hold the first argument, if there is one."""
-    wanted = sys.argv[1] if len(sys.argv) > 1 else ""
+    """Prints rows of (name, function that times it) as Markdown. The first argument selects rows by a part of their name."""
+    selected = sys.argv[1] if len(sys.argv) > 1 else ""
     print(f"| work, {peer} | ms, median of {RUNS} |\n|---|---|")
-    for name, time_it in (row for row in rows if wanted in row[0]):
+    for name, time_it in (row for row in rows if selected in row[0]):
         print(f"| {name} | {time_it():.2f} |", flush=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"\npeak memory of the process: {peak:.0f} MiB")

@@ -15,7 +15,7 @@ def conv2d(x, w, stride=1):
 
 
 def norm(x, p):
-    """Batch norm by the batch's own statistics, as in training. Running means cost next to nothing and are left out."""
+    """Batch norm with the statistics of the batch, as in training. Running statistics cost very little and are omitted."""
     mean = x.mean((0, 2, 3), keepdims=True)
     variance = ((x - mean) ** 2).mean((0, 2, 3), keepdims=True)
     shape = (1, -1, 1, 1)
@@ -121,7 +121,7 @@ def conv(gradients):
 
 
 def adam(tensors, floats):
-    """A rate per tensor."""
+    """Adam with a learning rate per tensor."""
     grads = [random.normal(random.key(i), (floats,)) for i in range(tensors)]
     zeros = [jnp.zeros(floats) for _ in range(tensors)]
     rates = jnp.array([1e-3 / (1 + i) for i in range(tensors)])

@@ -77,7 +77,7 @@ def conv(gradients):
 
 
 def adam(tensors, floats, **options):
-    """With a rate per tensor, as LeRaC has one per layer: a parameter group for each."""
+    """Adam with a learning rate, and so a parameter group, per tensor: LeRaC has one per layer."""
     params = [torch.zeros(floats, requires_grad=True) for _ in range(tensors)]
     for p in params:
         p.grad = torch.randn(floats)

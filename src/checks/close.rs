@@ -1,4 +1,4 @@
-//! How results are compared with references. Every comparison is phrased so that NaN fails.
+//! Comparison of results with references. A NaN in the result fails every comparison.
 
 /// ||actual - expected|| / ||expected||.
 pub fn relative_error(actual: &[f32], expected: &[f64]) -> f64 {
@@ -9,7 +9,7 @@ pub fn relative_error(actual: &[f32], expected: &[f64]) -> f64 {
     if norm == 0.0 { difference } else { difference / norm }
 }
 
-/// The largest |actual - expected|, as a part of the largest |expected|; NaN anywhere makes it infinite.
+/// max |actual - expected| / max |expected|. Infinite if a difference is NaN.
 pub fn largest_error(actual: &[f32], expected: &[f64]) -> f64 {
     assert_eq!(actual.len(), expected.len(), "lengths differ");
     let largest = expected.iter().fold(0.0f64, |m, e| m.max(e.abs())).max(f64::MIN_POSITIVE);
@@ -25,12 +25,16 @@ pub fn largest_error(actual: &[f32], expected: &[f64]) -> f64 {
     }) / largest
 }
 
-/// Whether a result is its reference up to f32 rounding: `tolerance` for the norm, and ten times it for the worst element.
+/// Whether a result equals its reference up to rounding: [`relative_error`] is at most `tolerance`,
+/// and [`largest_error`] at most 10 times `tolerance`.
 pub fn close(actual: &[f32], expected: &[f64], tolerance: f64) -> bool {
     relative_error(actual, expected) <= tolerance && largest_error(actual, expected) <= 10.0 * tolerance
 }
 
-/// Panics with both errors where [`close`] does not hold.
+/// Asserts that [`close`] holds.
+///
+/// # Panics
+/// If it does not hold. The message has both errors and the first elements.
 pub fn assert_close(what: &str, actual: &[f32], expected: &[f64], tolerance: f64) {
     assert!(
         close(actual, expected, tolerance),

@@ -1,13 +1,14 @@
-//! A reference's backward against central differences of its forward, in f64 and without a device. The loss is a sum weighted by
-//! fixed numbers, so that no error cancels.
+//! Checks a reference's backward against central differences of its forward, in f64 and without a
+//! device. The loss is a sum of y with fixed weights, so that errors do not cancel.
 
 use super::Row;
 use crate::tensor::Shape;
 
-/// Step of the differences.
+/// Step of the finite differences.
 const STEP: f64 = 1e-5;
 
-/// Errors that finite differences have themselves: over two elements per channel, those of a norm's curvature.
+/// Errors of the finite differences themselves. The largest are those of batch norm over two
+/// elements per channel, which has a large second derivative.
 const TOLERANCE: f64 = 1e-5;
 
 fn loss(row: &Row, values: &[Vec<f64>], weights: &[f64]) -> f64 {
@@ -19,23 +20,23 @@ pub fn difference(at: f64, mut f: impl FnMut(f64) -> f64) -> f64 {
     (f(at + STEP) - f(at - STEP)) / (2.0 * STEP)
 }
 
-/// The larger of two errors; NaN is larger than all.
-fn worse(a: f64, b: f64) -> f64 {
+/// The larger of two errors. NaN counts as infinite.
+fn larger_error(a: f64, b: f64) -> f64 {
     if a.is_nan() || b.is_nan() { f64::INFINITY } else { a.max(b) }
 }
 
-/// About 24 elements of a tensor, evenly spaced: the step has no factor in common with any extent, so that each place along each
-/// dimension, such as each tap of a kernel, has its turn.
+/// Indices of about 24 elements of a tensor, evenly spaced. The stride has no common factor with
+/// any extent, so that every index along every dimension can occur.
 pub fn sample(shape: &Shape) -> impl Iterator<Item = usize> {
     fn common_factor(a: usize, b: usize) -> usize {
         if b == 0 { a } else { common_factor(b, a % b) }
     }
     let coprime = |stride: &usize| shape.dims().iter().all(|&extent| common_factor(*stride, extent) == 1);
-    let stride = (shape.count().div_ceil(24)..).find(coprime).expect("there are primes enough");
+    let stride = (shape.count().div_ceil(24)..).find(coprime).expect("some prime divides no extent");
     (0..shape.count()).step_by(stride)
 }
 
-/// The largest error of a sample of derivatives, relative to the largest derivative of their operand.
+/// The largest error in a sample of derivatives, relative to the largest derivative of the operand.
 pub fn worst_error(row: &Row) -> f64 {
     let mut values = row.values();
     let weights = row.weights((row.forward)(&values).len());
@@ -51,16 +52,16 @@ pub fn worst_error(row: &Row) -> f64 {
                 loss(row, &values, &weights)
             });
             values[operand][i] = at;
-            worst = worse(worst, (found - gradients[operand][i]).abs() / scale);
+            worst = larger_error(worst, (found - gradients[operand][i]).abs() / scale);
         }
     }
     worst
 }
 
-/// Compares the reference's gradients with finite differences of its forward.
+/// Checks the reference's gradients against finite differences of its forward.
 ///
 /// # Panics
-/// Where they differ.
+/// If they differ.
 pub fn derivatives(row: &Row) {
     let error = worst_error(row);
     assert!(error <= TOLERANCE, "{}: error {error:e}", row.name);

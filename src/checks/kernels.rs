@@ -1,15 +1,15 @@
-//! Kernels against their f64 reference, forward and backward.
+//! Checks kernels against their f64 reference, forward and backward.
 
 use super::{CONTROLS, Row, assert_close, narrow};
 use crate::gpu::{BufferRange, Gpu};
 use crate::tape::{self, Program, Storage, Tape};
 
-/// f32 rounding over sums of a few thousand terms, relative to the norm.
+/// The tolerance: f32 rounding of sums of a few thousand terms, relative to the norm.
 pub const TOLERANCE: f64 = 2e-6;
 
-/// Runs, on the empty `tape` that chooses the kernels, `uses` uses of the row's operation on the same operands, added up: y of these
-/// values, and from dy the gradient of each of them.
-fn outcome(gpu: &Gpu, row: &Row, tape: Tape, uses: usize, values: &[Vec<f64>], dy: &[f64]) -> Vec<Vec<f32>> {
+/// Runs the sum of `uses` uses of the row's operation on the same operands. `tape` is empty, and
+/// chooses the kernels. Returns y, then the gradient of each operand from dy.
+fn run(gpu: &Gpu, row: &Row, tape: Tape, uses: usize, values: &[Vec<f64>], dy: &[f64]) -> Vec<Vec<f32>> {
     let (tape, inputs, y) = row.used(tape, uses);
     let count = tape.shape(y).count();
 
@@ -26,13 +26,14 @@ fn outcome(gpu: &Gpu, row: &Row, tape: Tape, uses: usize, values: &[Vec<f64>], d
     }
     for (name, words) in &row.buffers {
         for i in 0..uses {
-            let of_use = if i == 0 { name.clone() } else { name.replacen("op", &format!("op{i}"), 1) };
-            if let Some(range) = program.buffer_named(&of_use) {
+            let name_in_use = if i == 0 { name.clone() } else { name.replacen("op", &format!("op{i}"), 1) };
+            if let Some(range) = program.buffer_named(&name_in_use) {
                 gpu.write(range, 0, words);
             }
         }
     }
-    // Gradients of parameters lie in an arena, which starts at 0: NaN shows where one is added to instead of stored.
+    // Parameter gradients are filled with NaN, which reveals a kernel that adds where it should
+    // store.
     for span in storage.layout.spans() {
         storage.grads.write(gpu, span, &vec![f32::NAN; span.count]);
     }
@@ -41,60 +42,63 @@ fn outcome(gpu: &Gpu, row: &Row, tape: Tape, uses: usize, values: &[Vec<f64>], d
 
     let first = |range: BufferRange, count: usize| gpu.read(&range.part(0, 4 * count as u64)).unwrap();
     let y = first(program.value(y), count);
-    let of_inputs = inputs.iter().zip(&row.inputs).map(|(&x, shape)| first(program.gradient(x), shape.count()));
-    let of_params = storage.layout.spans().iter().map(|span| storage.grads.read(gpu, span).unwrap());
-    std::iter::once(y).chain(of_inputs).chain(of_params).collect()
+    let dx = inputs.iter().zip(&row.inputs).map(|(&x, shape)| first(program.gradient(x), shape.count()));
+    let dparams = storage.layout.spans().iter().map(|span| storage.grads.read(gpu, span).unwrap());
+    std::iter::once(y).chain(dx).chain(dparams).collect()
 }
 
-/// What [`outcome`] should be of one use.
+/// The reference's results, in the order of [`run`], for one use.
 fn expected(row: &Row, values: &[Vec<f64>], dy: &[f64]) -> Vec<Vec<f64>> {
     std::iter::once((row.forward)(values)).chain((row.backward)(values, dy)).collect()
 }
 
-/// What [`outcome`] holds, in order.
+/// The names of the results of [`run`].
 fn names(row: &Row) -> impl Iterator<Item = String> {
     let numbered = |name: &'static str, count: usize| (0..count).map(move |i| format!("{name}{i}"));
     std::iter::once("y".into()).chain(numbered("dx", row.inputs.len())).chain(numbered("dp", row.params.len()))
 }
 
-/// Compares y and all gradients, computed on the empty `tape`, which chooses the kernels, with `uses` times the reference: one use
-/// stores every gradient, two also add to it.
+/// Checks y and all gradients of `uses` uses of the operation against `uses` times the reference.
+/// One use only stores gradients, two also accumulate them. `tape` is empty, and chooses the
+/// kernels.
 ///
 /// # Panics
-/// Where they differ by more than [`TOLERANCE`] of their norm, or the device fails.
+/// If they differ by more than [`TOLERANCE`], or the device fails.
 pub fn kernels_on(gpu: &Gpu, row: &Row, tape: Tape, uses: usize) {
     let values = row.values();
     let dy = row.weights((row.forward)(&values).len());
-    let found = outcome(gpu, row, tape, uses, &values, &dy);
+    let found = run(gpu, row, tape, uses, &values, &dy);
     let expected = expected(row, &values, &dy);
     assert_eq!(found.len(), expected.len());
     for ((name, found), expected) in names(row).zip(found).zip(expected) {
         let expected: Vec<f64> = expected.into_iter().map(|v| v * uses as f64).collect();
-        // y is a difference of what is as large as the offset; gradients are none.
-        let lost = if name == "y" { row.offset * f64::from(f32::EPSILON) } else { 0.0 };
-        assert_close(&name, &found, &expected, TOLERANCE + lost);
+        // y is a difference of numbers as large as the offset, so it loses precision. Gradients do
+        // not.
+        let cancellation = if name == "y" { row.offset * f64::from(f32::EPSILON) } else { 0.0 };
+        assert_close(&name, &found, &expected, TOLERANCE + cancellation);
     }
 }
 
-/// One NaN in each activation and in dy must come through wherever it does in the reference, and nowhere else.
+/// Sets one element of an input or of dy to NaN, for each of them. Checks that exactly those
+/// results are NaN that are NaN in the reference.
 ///
 /// # Panics
-/// Where it does not, or the device fails.
+/// If the check fails, or the device fails.
 pub fn nan_passes(gpu: &Gpu, row: &Row, tape: &Tape) {
-    let right = row.values();
-    let y = (row.forward)(&right);
-    // Between the kinks of the activation, where gradients pass.
-    let at = y.iter().position(|&y| y > 0.0 && y < 6.0).expect("an element that passes");
-    for broken in 0..=row.inputs.len() {
-        let (mut values, mut dy) = (right.clone(), row.weights(y.len()));
-        let operand = if broken == row.inputs.len() { &mut dy } else { &mut values[broken] };
+    let finite = row.values();
+    let y = (row.forward)(&finite);
+    // Between the kinks of the activation, the gradient is not 0.
+    let at = y.iter().position(|&y| y > 0.0 && y < 6.0).expect("an element of y between 0 and 6");
+    for changed in 0..=row.inputs.len() {
+        let (mut values, mut dy) = (finite.clone(), row.weights(y.len()));
+        let operand = if changed == row.inputs.len() { &mut dy } else { &mut values[changed] };
         operand[at] = f64::NAN;
         let expected = expected(row, &values, &dy);
-        let reached = if broken == row.inputs.len() { &expected[1] } else { &expected[0] };
-        assert!(reached.iter().any(|v| v.is_nan()), "the reference hides NaN in operand {broken}");
-        let found = outcome(gpu, row, tape.clone(), 1, &values, &dy);
+        let affected = if changed == row.inputs.len() { &expected[1] } else { &expected[0] };
+        assert!(affected.iter().any(|v| v.is_nan()), "the reference hides NaN in operand {changed}");
+        let found = run(gpu, row, tape.clone(), 1, &values, &dy);
         for ((name, found), expected) in names(row).zip(found).zip(expected) {
-            let what = format!("NaN in operand {broken}: {name}");
+            let what = format!("NaN in operand {changed}: {name}");
             for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
                 assert_eq!(found.is_nan(), expected.is_nan(), "{what}, element {i}: {found} for {expected}");
             }
@@ -104,13 +108,13 @@ pub fn nan_passes(gpu: &Gpu, row: &Row, tape: &Tape) {
     }
 }
 
-/// Holds the kernels of every way to compute a row against its reference: y, every gradient, and gradients that are added to; and
-/// where it ends in an activation, that NaN passes.
+/// Checks all kernels of a row against its reference: y, every gradient, and accumulated gradients.
+/// For a row with [`Row::activates`], also checks that NaN is passed on.
 ///
 /// # Panics
-/// Where they differ, or the device fails.
+/// If they differ, or the device fails.
 pub fn kernels(gpu: &Gpu, row: &Row) {
-    for (tape, _) in row.ways() {
+    for (tape, _) in row.tapes() {
         kernels_on(gpu, row, tape.clone(), 1);
         kernels_on(gpu, row, tape.clone(), 2);
         if row.activates {

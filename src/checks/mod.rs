@@ -1,7 +1,8 @@
-//! Checks for an operation of one's own, feature `checks`: its kernels against its reference, and the reference against finite
-//! differences. The crate's own operations are held by the same checks.
+//! Checks for operations, for this crate and for others (feature `checks`): kernels against a
+//! reference, and the reference against finite differences.
 //!
-//! A [`Row`] is an operation at one shape: how it is recorded, and its reference in f64, forward and backward.
+//! A [`Row`] is an operation at one shape: a function that records it, and its forward and backward
+//! references in f64.
 //!
 //! ```no_run
 //! use lerac::checks::{self, Row};
@@ -24,4 +25,4 @@ mod row;
 pub use close::{assert_close, close, largest_error, relative_error};
 pub use derivatives::{derivatives, difference, sample, worst_error};
 pub use kernels::{TOLERANCE, kernels, kernels_on, nan_passes};
-pub use row::{CONTROLS, Row, declare, narrow, spread};
+pub use row::{CONTROLS, Row, declare, narrow, test_values};

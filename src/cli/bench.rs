@@ -1,37 +1,38 @@
 //! `lerac bench`.
 
 use super::progress::open_pictures;
-use super::{DeviceArgs, print, table_of};
+use super::{DeviceArgs, markdown_table, print};
 use crate::data::Source;
 use crate::error::{Error, Result};
 use crate::files::write_shared;
 use crate::gpu::Gpu;
 use crate::nn;
-use crate::records::csv_below;
-use crate::study::bench::{self, Cell, Effort, Peaks, Report, Subject};
+use crate::records::csv_with_header;
+use crate::study::bench::{self, Cell, Peaks, Report, TuningModel, TuningOptions};
 use crate::study::plots::{self, Panel, Series};
-use crate::train::{Config, whole};
+use crate::train::{Config, whole_number};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What is timed.
+/// The benchmarks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum What {
+enum Benchmark {
     /// Every kernel of a model's training step
     Ops,
-    /// The fused update, over many sizes, against a dispatch per tensor
+    /// The fused update at several sizes, compared with a dispatch per tensor
     Update,
-    /// The fused update with a rate per layer, from 1 to 1,000 layers, against one rate for all
+    /// The fused update with a rate per layer, from 1 to 1,000 layers, compared with one rate for
+    /// all
     Layers,
     /// Whole training steps of models under every method
     Step,
-    /// The thread that gathers batches, alone
+    /// The data loader, without training
     Loader,
 }
 
-/// A median needs no more.
-const MOST_RUNS: usize = 100_000;
+/// More runs do not change a median.
+const MAX_RUNS: usize = 100_000;
 
 /// Options of `lerac bench`.
 #[derive(Debug, Args)]
@@ -40,43 +41,44 @@ pub(super) struct BenchArgs {
     device: DeviceArgs,
     /// What to time
     #[arg(value_enum)]
-    what: What,
-    /// Models of `step`, and of `ops` the first of them [default: cnn,resnet8,resnet20; resnet20]
+    what: Benchmark,
+    /// Models of `step`, or the model of `ops` [default: cnn,resnet8,resnet20 for step, resnet20
+    /// for ops]
     #[arg(long, value_delimiter = ',')]
     models: Vec<String>,
-    /// With `ops`: every kernel that convolutions and linear layers can choose from, side by side
+    /// With `ops`: time every kernel variant of convolutions and linear layers
     #[arg(long)]
     variants: bool,
-    /// Data set of `loader`, as `lerac train` knows them
+    /// Data set of `loader`, with a name as in `lerac train`
     #[arg(long, default_value = "shapes")]
     data: String,
-    /// Directory that holds its files
+    /// Directory of the data set's files
     #[arg(long)]
     data_dir: Option<PathBuf>,
-    /// Image folders: side of the square that images are brought to [default: 64]
+    /// Image folders: side of the square that images are resized to [default: 64]
     #[arg(long)]
     image_size: Option<usize>,
-    /// Image folders: decode every image once, into this file, and time reading that
+    /// Image folders: decode every image once, store it in this file, and time reading the file
     #[arg(long)]
     cache: Option<PathBuf>,
     /// Examples per step
-    #[arg(long, default_value_t = 64, value_parser = whole::<usize>)]
+    #[arg(long, default_value_t = 64, value_parser = whole_number::<usize>)]
     batch_size: usize,
-    /// Timed runs, of which the median counts
-    #[arg(long, default_value_t = 7, value_parser = whole::<usize>)]
+    /// Timed runs; the median is reported
+    #[arg(long, default_value_t = 7, value_parser = whole_number::<usize>)]
     runs: usize,
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Write the table here, as CSV
+    /// Write the table to this CSV file
     #[arg(long)]
     csv: Option<PathBuf>,
-    /// Draw the roofline of `ops` here, as PNG
+    /// Draw the roofline of `ops` to this PNG file
     #[arg(long)]
     plot: Option<PathBuf>,
 }
 
-/// Times and prints.
+/// Runs a benchmark and prints its table.
 pub(super) fn run(args: &BenchArgs) -> Result<()> {
     let config = Config::default().with(|c| c.training.batch_size = args.batch_size);
     config.check()?;
@@ -84,16 +86,16 @@ pub(super) fn run(args: &BenchArgs) -> Result<()> {
         Error::Setting { message, .. } => Error::setting("models", message),
         other => other,
     })?;
-    if !(1..=MOST_RUNS).contains(&args.runs) {
-        return Err(Error::option("--runs", format!("expected 1 to {MOST_RUNS}, found {}", args.runs)));
+    if !(1..=MAX_RUNS).contains(&args.runs) {
+        return Err(Error::option("--runs", format!("expected 1 to {MAX_RUNS}, found {}", args.runs)));
     }
-    if args.plot.is_some() && args.what != What::Ops {
+    if args.plot.is_some() && args.what != Benchmark::Ops {
         return Err(Error::option("--plot", "only `lerac bench ops` draws a roofline"));
     }
-    if args.variants && (args.what != What::Ops || args.plot.is_some()) {
-        return Err(Error::option("--variants", "only `lerac bench ops` has them, and no roofline of them"));
+    if args.variants && (args.what != Benchmark::Ops || args.plot.is_some()) {
+        return Err(Error::option("--variants", "is for `lerac bench ops` without --plot"));
     }
-    if args.what == What::Loader {
+    if args.what == Benchmark::Loader {
         let (name, dir) = (args.data.as_str(), args.data_dir.as_deref());
         let (image_size, cache) = (args.image_size, args.cache.as_deref());
         let splits = open_pictures(&Source { name, dir, image_size, cache, ..Source::default() }, false)?;
@@ -102,12 +104,12 @@ pub(super) fn run(args: &BenchArgs) -> Result<()> {
     let gpu = args.device.open()?;
     let peaks = Peaks::measure(&gpu, args.runs)?;
     let report = match args.what {
-        What::Ops => {
+        Benchmark::Ops => {
             let model = args.models.first().map_or("resnet20", String::as_str);
             if args.variants {
                 let config = config.with(|c| c.model.name = model.to_owned());
-                let subject = Subject::of(&config, bench::task(&config)?.data.train.form())?;
-                let measured = subject.measure(&gpu, Effort { all: true, time: Duration::MAX }, |_, _, _| ())?;
+                let subject = TuningModel::of(&config, bench::task(&config)?.data.train.form())?;
+                let measured = subject.measure(&gpu, TuningOptions { all: true, time: Duration::MAX }, |_, _, _| ())?;
                 return show(args, Some((&gpu, &peaks)), &bench::variants(&measured, &peaks));
             }
             let (session, _) = bench::session(&gpu, &config.with(|c| c.model.name = model.to_owned()))?;
@@ -117,9 +119,9 @@ pub(super) fn run(args: &BenchArgs) -> Result<()> {
             }
             report
         }
-        What::Update => bench::updates(&gpu, args.runs)?,
-        What::Layers => bench::layers(&gpu, args.runs)?,
-        What::Step | What::Loader => {
+        Benchmark::Update => bench::updates(&gpu, args.runs)?,
+        Benchmark::Layers => bench::layers(&gpu, args.runs)?,
+        Benchmark::Step | Benchmark::Loader => {
             let small = || ["cnn", "resnet8", "resnet20"].map(String::from).to_vec();
             let models = if args.models.is_empty() { small() } else { args.models.clone() };
             bench::steps(&gpu, &models, &config, args.runs)?
@@ -128,7 +130,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<()> {
     show(args, Some((&gpu, &peaks)), &report)
 }
 
-/// Prints the report, with what is known of the device, and writes it.
+/// Prints the report with the device and its peak performance, and writes it to the CSV file.
 fn show(args: &BenchArgs, device: Option<(&Gpu, &Peaks)>, report: &Report) -> Result<()> {
     if let Some(path) = &args.csv {
         write_csv(path, report)?;
@@ -152,7 +154,7 @@ fn show(args: &BenchArgs, device: Option<(&Gpu, &Peaks)>, report: &Report) -> Re
             info.name, info.backend, info.driver, peaks.gflops, peaks.gbytes, args.runs
         ));
     }
-    print(&table_of(report));
+    print(&markdown_table(report));
     Ok(())
 }
 
@@ -162,10 +164,10 @@ fn write_csv(path: &Path, report: &Report) -> Result<()> {
         other => other.to_string(),
     };
     let rows = report.rows.iter().map(|row| row.iter().map(unrounded).collect::<Vec<_>>());
-    write_shared(path, &csv_below(&report.columns, rows))
+    write_shared(path, &csv_with_header(&report.columns, rows))
 }
 
-/// Draws the speed of each record that multiplies over its multiply-adds per byte, under the device's two roofs.
+/// Draws the speed of each operation over its arithmetic intensity, below the device's two limits.
 fn roofline(path: &Path, title: &str, report: &Report, peaks: &Peaks) -> Result<()> {
     let column = |name: &str| report.columns.iter().position(|&column| column == name).expect("a column of ops");
     let (direction, gflops, gbytes) = (column("direction"), column("GFLOP/s"), column("GB/s"));

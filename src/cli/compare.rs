@@ -3,7 +3,7 @@
 use super::grid::{Grid, Run};
 use super::progress::{Progress, open_data};
 use super::saving::SavingArgs;
-use super::{ConfigArgs, DeviceArgs, in_words, make_dir, note_what_is_idle, print, say};
+use super::{ConfigArgs, DeviceArgs, create_dir, in_words, note_unused_options, print, print_stderr};
 use crate::data::Splits;
 use crate::error::{Error, Result};
 use crate::files::{DirectoryLock, write_whole};
@@ -30,52 +30,55 @@ pub(super) struct CompareArgs {
     saving: SavingArgs,
     #[command(flatten)]
     grid: Grid,
-    /// Directory for a directory per run, report.html, results.csv, compare.json, compare.toml and pictures; what is finished there
-    /// is not run again
+    /// Output directory, with a directory per run, report.html, results.csv, compare.json,
+    /// compare.toml and plots; runs that are finished there are not run again
     #[arg(long, default_value = "out/compare")]
     out: PathBuf,
-    /// No progress: print the result, and notes on standard error
+    /// Show no progress, only the result and notes
     #[arg(long)]
     quiet: bool,
 }
 
-/// Trains one run into its directory, or continues it, and reads it back.
+/// Trains one run into its directory, or continues it, and reads the result.
 fn train(gpu: &Gpu, run: &Run, splits: &Splits, saving: Saving, progress: Progress) -> Result<Finished> {
     let trainer = Trainer::of(gpu, Task::of(&run.config, splits)?).title(&run.arm);
     trainer.kept(&run.dir, saving, Start::Continue).observer(progress).run()?;
     let finished = Finished::load(&run.dir, &run.arm, &run.config, None)?;
-    finished.ok_or_else(|| Error::option("--out", format!("{} has vanished", run.dir.display())))
+    finished.ok_or_else(|| Error::option("--out", format!("{} no longer exists", run.dir.display())))
 }
 
-/// Options of one run that the grid has several of.
+/// Refuses options of a single run for which the grid has a list.
 ///
 /// # Errors
-/// [`Error::Option`] for one that was given beside them.
-fn refuse_what_has_no_use(grid: &Grid, matches: &ArgMatches) -> Result<()> {
+/// [`Error::Option`] for an option that the list replaces.
+fn refuse_unused_options(grid: &Grid, matches: &ArgMatches) -> Result<()> {
     let given = |key: &str| matches.value_source(key) == Some(ValueSource::CommandLine);
     let idle =
         [("method", "methods", true), ("k", "ks", !grid.ks.is_empty()), ("range", "ranges", !grid.ranges.is_empty())];
     match idle.into_iter().find(|&(one, _, idle)| idle && given(one)) {
         Some((one, many, _)) => {
-            Err(Error::option(format!("--{one}"), format!("--{many} says what is compared; leave it out")))
+            Err(Error::option(format!("--{one}"), format!("has no effect with --{many}; leave it out")))
         }
         None => Ok(()),
     }
 }
 
-/// Trains under every method and seed and prints the table.
+/// Trains with every method and seed, and prints the table.
 pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
     let config = args.config.resolve(matches)?;
     let grid = args.config.resolve_grid(&args.grid, matches)?;
-    refuse_what_has_no_use(&grid, matches)?;
+    refuse_unused_options(&grid, matches)?;
     let runs = grid.runs(&config, &args.out)?;
     if args.out.join("config.toml").exists() {
-        return Err(Error::option("--out", format!("{} holds a run; choose another directory", args.out.display())));
+        return Err(Error::option(
+            "--out",
+            format!("{} contains a run (config.toml); choose another directory", args.out.display()),
+        ));
     }
-    note_what_is_idle(runs.iter().map(|run| &run.config));
+    note_unused_options(runs.iter().map(|run| &run.config));
     let splits = open_data(&config.data.source(), args.quiet)?;
     let gpu = args.device.open()?;
-    make_dir(&args.out)?;
+    create_dir(&args.out)?;
     let lock = DirectoryLock::take(&args.out)?;
     let fingerprint = splits.fingerprint();
     let mut finished = vec![];
@@ -95,26 +98,31 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
     let left = finished.iter().filter(|run| run.is_none()).count();
     let overall = Progress::overall(&bars, args.quiet, left as u64);
     if !args.quiet && left < runs.len() {
-        say(&format!("{} of {} runs are finished already in {}", runs.len() - left, runs.len(), args.out.display()));
+        print_stderr(&format!(
+            "{} of {} runs are finished already in {}",
+            runs.len() - left,
+            runs.len(),
+            args.out.display()
+        ));
     }
     let mut failures = vec![];
     for (run, finished) in runs.iter().zip(&mut finished).filter(|(_, finished)| finished.is_none()) {
         if saving.stop.load(Ordering::Relaxed) {
             return Err(Error::Interrupted(format!(
-                "interrupted before {}; the same command goes on with it",
+                "interrupted before {}; the same command continues it",
                 run.title()
             )));
         }
         match train(&gpu, run, &splits, saving.clone(), Progress::new(&run.title(), args.quiet, &bars)) {
             Ok(done) => *finished = Some(done),
             Err(Error::Interrupted(place)) => {
-                let message = format!("{}: {place}; the same command goes on with it", run.title());
+                let message = format!("{}: {place}; the same command continues it", run.title());
                 return Err(Error::Interrupted(message));
             }
             Err(error) => {
-                say(&format!("error: {}: {}", run.title(), in_words(&error)));
+                print_stderr(&format!("error: {}: {}", run.title(), in_words(&error)));
                 failures.push(run.title());
-                // A device that is lost is lost for the others too.
+                // After a lost device no other run can start.
                 if matches!(error, Error::Device(_)) {
                     break;
                 }
@@ -125,8 +133,8 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
     overall.finish_and_clear();
     lock.check()?;
 
-    let unbegun = finished.iter().filter(|run| run.is_none()).count() - failures.len();
-    // By method, in the grid's order, whichever runs failed.
+    let not_started = finished.iter().filter(|run| run.is_none()).count() - failures.len();
+    // Sort by method in the grid's order, even if some runs failed.
     let mut finished: Vec<Finished> = finished.into_iter().flatten().collect();
     finished.sort_by_key(|run| runs.iter().position(|of_grid| of_grid.arm == run.arm));
     if !finished.is_empty() {
@@ -143,14 +151,15 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
     match failures.is_empty() {
         true => Ok(()),
         false => {
-            let unbegun = if unbegun > 0 { format!("; {unbegun} more were not begun") } else { String::new() };
+            let not_started =
+                if not_started > 0 { format!("; {not_started} more were not started") } else { String::new() };
             let (failed, all, which) = (failures.len(), runs.len(), failures.join(", "));
-            Err(Error::Failed(format!("{failed} of {all} runs failed: {which}{unbegun}")))
+            Err(Error::Failed(format!("{failed} of {all} runs failed: {which}{not_started}")))
         }
     }
 }
 
-/// Writes and prints what the finished runs say.
+/// Writes the report of the finished runs, and prints table and summary.
 fn show(out: &Path, setting: &Setting<'_>, finished: &[Finished]) -> Result<()> {
     let comparison = write_report(setting, finished, out)?;
     print(&table(&comparison));
@@ -158,7 +167,7 @@ fn show(out: &Path, setting: &Setting<'_>, finished: &[Finished]) -> Result<()> 
     let (config, summary) = (setting.config, &finished[0].summary);
     print(&format!(
         "{} on {}, {} epoch(s) of {} examples, batch size {}, {} test examples, {}; relative time is the median over pairs of \
-         intervals, in which other work on the machine shows; files in {}, first of all report.html",
+         intervals, and other load on the machine affects it; report.html and other files are in {}",
         config.model.name,
         config.data.name,
         config.training.epochs,
@@ -171,7 +180,7 @@ fn show(out: &Path, setting: &Setting<'_>, finished: &[Finished]) -> Result<()> 
     Ok(())
 }
 
-/// The command as it was given, quoted where a shell asks for it.
+/// The command line, quoted for a shell where needed.
 fn command_line() -> String {
     let quote = |argument: String| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+".contains(c);

@@ -1,6 +1,6 @@
 //! `lerac eval`.
 
-use super::progress::{Reading, open_data};
+use super::progress::{EvaluationProgress, open_data};
 use super::{ConfigArgs, DeviceArgs, print};
 use crate::error::Result;
 use crate::gpu::block_on;
@@ -22,7 +22,7 @@ pub(super) struct EvalArgs {
     json: bool,
 }
 
-/// What is printed as JSON.
+/// The result as JSON.
 #[derive(Serialize)]
 struct Evaluated {
     #[serde(flatten)]
@@ -31,7 +31,7 @@ struct Evaluated {
     test_examples: u32,
 }
 
-/// Prints loss and scores over the test set.
+/// Evaluates the test set and prints loss and scores.
 pub(super) fn run(args: &EvalArgs, matches: &ArgMatches) -> Result<()> {
     let config = args.config.resolve(matches)?;
     config.check()?;
@@ -39,9 +39,10 @@ pub(super) fn run(args: &EvalArgs, matches: &ArgMatches) -> Result<()> {
     let task = Task::of(&config, &splits)?;
     let gpu = args.device.open()?;
     let session = trained(&gpu, &task)?;
-    let mut reading = Reading::new();
-    let (totals, _) = block_on(read_test_set(&session, splits.test.clone(), config.training.batch_size, &mut reading))?;
-    drop(reading);
+    let mut progress = EvaluationProgress::new();
+    let (totals, _) =
+        block_on(read_test_set(&session, splits.test.clone(), config.training.batch_size, &mut progress))?;
+    drop(progress);
     let (scores, examples) = (session.scores(&totals), totals.examples);
     let baseline = task.objective.baseline(&*splits.train, &*splits.test)?;
     let measure = scores.measure();

@@ -1,4 +1,4 @@
-//! What `lerac compare` runs: methods x seeds x k x range.
+//! The grid of `lerac compare`: methods x seeds x k x range.
 
 use crate::curriculum::Range;
 use crate::error::{Error, Result};
@@ -8,24 +8,24 @@ use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
-/// Enough for every interval, and few enough for a list of runs.
-const MOST_SEEDS: u32 = 10_000;
+/// The largest number of seeds. The list of runs must fit in memory.
+const MAX_SEEDS: u32 = 10_000;
 
-/// The grid, as options and as the table `[grid]` of a file.
+/// The grid, from options or from the table `[grid]` of a file.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Grid {
-    /// Methods, the one that others are held against first
+    /// Methods to compare; the first one is the baseline
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Grid::default().methods, help_heading = "Grid")]
     pub(super) methods: Vec<Method>,
-    /// Number of seeds, from --seed on; every method gets the same
-    #[arg(long, default_value_t = Grid::default().seeds, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_SEEDS)), help_heading = "Grid")]
+    /// Number of seeds, starting at --seed; the same for every method
+    #[arg(long, default_value_t = Grid::default().seeds, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_SEEDS)), help_heading = "Grid")]
     pub(super) seeds: u32,
-    /// Values of --k, each of which makes a method of its own of every method that has one
+    /// Values of --k to compare; every method with a ramp is run with each of them
     #[arg(long, allow_hyphen_values = true, value_delimiter = ',', help_heading = "Grid")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) ks: Vec<f64>,
-    /// Values of --range, likewise
+    /// Values of --range to compare; every method with a ramp is run with each of them
     #[arg(long, allow_hyphen_values = true, value_delimiter = ',', help_heading = "Grid")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) ranges: Vec<Range>,
@@ -40,7 +40,7 @@ impl Default for Grid {
 
 /// One run of the grid.
 pub(super) struct Run {
-    /// Which method, and with what k and range where several are compared.
+    /// The method; with its k and range if several of them are compared.
     pub(super) arm: String,
     pub(super) config: Config,
     pub(super) dir: PathBuf,
@@ -52,14 +52,14 @@ impl Run {
     }
 }
 
-/// Whether each of `values` is there once.
-fn only_once<T: PartialEq + Display>(option: &str, values: &[T]) -> Result<()> {
+/// Checks that no value is given twice.
+fn check_distinct<T: PartialEq + Display>(option: &str, values: &[T]) -> Result<()> {
     let twice = (1..values.len()).find(|&i| values[..i].contains(&values[i]));
-    twice.map_or(Ok(()), |i| Err(Error::option(option, format!("{} is named twice; once will do", values[i]))))
+    twice.map_or(Ok(()), |i| Err(Error::option(option, format!("{} is given twice; remove one", values[i]))))
 }
 
 impl Grid {
-    /// Every method, and of those that have a ramp one for each k and range.
+    /// Every method; those with a ramp once for each k and range.
     fn arms(&self, config: &Config) -> Vec<(String, Config)> {
         let ks: Vec<_> =
             if self.ks.is_empty() { vec![config.curriculum.k] } else { self.ks.iter().copied().map(Some).collect() };
@@ -103,21 +103,22 @@ impl Grid {
         arms
     }
 
-    /// All runs by seed, each with a directory in `out`, checked before the first of them starts.
+    /// All runs, ordered by seed, each with its directory in `out`. The options of all runs are
+    /// checked.
     ///
     /// # Errors
-    /// [`Error::Option`] for a grid or a run that cannot be.
+    /// [`Error::Option`] for an invalid grid; [`Error::Setting`] for invalid options of a run.
     pub(super) fn runs(&self, config: &Config, out: &Path) -> Result<Vec<Run>> {
-        if !(1..=MOST_SEEDS).contains(&self.seeds) {
-            return Err(Error::option("--seeds", format!("expected 1 to {MOST_SEEDS}, found {}", self.seeds)));
+        if !(1..=MAX_SEEDS).contains(&self.seeds) {
+            return Err(Error::option("--seeds", format!("expected 1 to {MAX_SEEDS}, found {}", self.seeds)));
         }
         if self.methods.is_empty() {
             return Err(Error::option("--methods", "expected at least one"));
         }
-        only_once("--methods", &self.methods)?;
-        only_once("--ks", &self.ks)?;
-        only_once("--ranges", &self.ranges)?;
-        // What one run calls --k is one of --ks here.
+        check_distinct("--methods", &self.methods)?;
+        check_distinct("--ks", &self.ks)?;
+        check_distinct("--ranges", &self.ranges)?;
+        // The value of --k of a run comes from --ks, so the error names that option.
         let of_grid = |error: Error| match error {
             Error::Setting { field: "k", message } if !self.ks.is_empty() => Error::setting("ks", message),
             Error::Setting { field: "range", message } if !self.ranges.is_empty() => Error::setting("ranges", message),
@@ -132,7 +133,7 @@ impl Grid {
         (0..self.seeds).flat_map(|seed| arms.iter().map(move |arm| run(seed, arm))).collect()
     }
 
-    /// The text of a file that `--config` makes the same runs of.
+    /// The text of a file that reproduces the same runs with `--config`.
     pub(super) fn file(&self, config: &Config) -> String {
         let form = "every option has a TOML form";
         format!("{}\n[grid]\n{}", toml::to_string(config).expect(form), toml::to_string(self).expect(form))

@@ -17,22 +17,23 @@ use std::path::PathBuf;
 pub(super) struct InfoArgs {
     #[command(flatten)]
     device: DeviceArgs,
-    /// Describe a model instead, which needs no adapter
+    /// Describe this model instead; needs no adapter
     #[arg(long)]
     model: Option<String>,
-    /// Data set whose images and classes the model is made for
+    /// Data set that determines image size and number of classes
     #[arg(long, default_value = "shapes", requires = "model")]
     data: String,
-    /// Directory of its files, which imagefolder needs
+    /// Directory of the data set's files, needed by imagefolder
     #[arg(long, requires = "model")]
     data_dir: Option<PathBuf>,
-    /// Image folders: side of the square that images are brought to [default: 64]
+    /// Image folders: side of the square that images are resized to [default: 64]
     #[arg(long, requires = "model")]
     image_size: Option<usize>,
-    /// imagefolder: use the classes alone that this file names
+    /// imagefolder: use only the classes listed in this file
     #[arg(long, requires = "model")]
     class_list: Option<PathBuf>,
-    /// Classes of images that are not here, of --image-size [default: the model's usual one]; 1000 and 224 are ImageNet's
+    /// Number of classes, without a data set. The image size is --image-size [default: the model's
+    /// usual one]; ImageNet has 1000 classes and size 224
     #[arg(long, requires = "model", conflicts_with_all = ["data", "data_dir", "class_list"], value_parser = clap::value_parser!(u32).range(1..=1 << 16))]
     classes: Option<u32>,
     /// Examples per step
@@ -43,7 +44,8 @@ pub(super) struct InfoArgs {
     json: bool,
 }
 
-/// Prints the layers of a model with depth, parameters and work, and the bytes of a training step.
+/// Prints the layers of a model with depth, parameters and multiply-adds, and the memory of a
+/// training step.
 fn describe(model: &str, args: &InfoArgs) -> Result<()> {
     let batch_size = args.batch_size as usize;
     let source = Source {
@@ -108,7 +110,7 @@ fn describe(model: &str, args: &InfoArgs) -> Result<()> {
     }
     print(&format!(
         "{table}\n{model} on {}: {parameters} parameters, {:.1} M multiply-adds forward per example; a training step of {batch_size} \
-         takes {} on the device, the optimiser's moments not counted",
+         takes {} of device memory, without the optimiser's moments",
         whose,
         multiply_adds as f64 / 1e6,
         mebibytes(plan.total())
@@ -132,7 +134,7 @@ pub(super) fn run(args: &InfoArgs) -> Result<()> {
         return describe(model, args);
     }
     let list = adapters();
-    let chosen = choose(&list, &args.device.choice()).map_err(|error| args.device.blamed(error))?;
+    let chosen = choose(&list, &args.device.choice()).map_err(|error| args.device.with_source(error))?;
     let gpu = Gpu::open(&GpuOptions { adapter: args.device.choice(), ..GpuOptions::default() })?;
     if args.json {
         let report = serde_json::json!({

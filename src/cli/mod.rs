@@ -1,5 +1,6 @@
-//! Floor 11: the command line. Results go to standard output, progress and errors to standard error; an error ends the
-//! program with exit code 1, an option that does not parse with 2, an interrupt with 130.
+//! Floor 11: the command line. Results go to standard output, progress and errors to standard
+//! error.
+//! Exit codes: 0; 1 after an error; 2 for an option that cannot be parsed; 130 after an interrupt.
 
 mod bench;
 mod compare;
@@ -31,7 +32,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use wording::{in_words, with_options};
 
-/// Trains small networks under Learning Rate Curriculum (LeRaC) on any Vulkan, Metal or DX12 GPU, or on the processor.
+/// Trains small networks under Learning Rate Curriculum (LeRaC) on any Vulkan, Metal or DX12 GPU,
+/// or on the CPU.
 #[derive(Debug, Parser)]
 #[command(name = "lerac", version, max_term_width = 100)]
 struct Cli {
@@ -47,36 +49,39 @@ enum Command {
     Schedule(Box<schedule::ScheduleArgs>),
     /// Train one model
     Train(Box<train::TrainArgs>),
-    /// Go on with a run that ended early, to the same results
+    /// Continue a run that ended early; the results are those of an uninterrupted run
     Resume(resume::ResumeArgs),
     /// Train under several methods with paired seeds and compare them
     Compare(Box<compare::CompareArgs>),
-    /// Read the test set with weights from a file
+    /// Evaluate weights from a file on the test set
     Eval(Box<eval::EvalArgs>),
-    /// Name what is on images, with weights from a file
+    /// Classify images with weights from a file
     Predict(Box<predict::PredictArgs>),
     /// Write training steps with all their tensors, for another program to check
     Trace(Box<trace::TraceArgs>),
     /// Time kernels, the update, whole steps or the loader on this device
     Bench(bench::BenchArgs),
-    /// Measure which kernels a model is fastest with on this device, for `lerac train --tuned`
+    /// Find the fastest kernels for a model on this device, for `lerac train --tuned`
     Tune(Box<tune::TuneArgs>),
 }
 
-/// Says once which options do nothing, and where a curriculum by smoothing is none.
-fn note_what_is_idle<'c>(configs: impl IntoIterator<Item = &'c Config> + Clone) {
+/// Notes which options have no effect, and whether the blur of Curriculum by Smoothing never fades.
+fn note_unused_options<'c>(configs: impl IntoIterator<Item = &'c Config> + Clone) {
     let idle: BTreeSet<_> = configs.clone().into_iter().flat_map(Config::without_effect).collect();
-    idle.iter().for_each(|sentence| say(&format!("note: {}", with_options(sentence))));
+    idle.iter().for_each(|sentence| print_stderr(&format!("note: {}", with_options(sentence))));
     if let Some(config) = configs.into_iter().find(|config| config.blur_stays()) {
         let (every, epochs, method) = (config.curriculum.sigma_every, config.training.epochs, config.curriculum.method);
-        say(&format!("note: {method}: the blur does not fade within {epochs} epoch(s), --sigma-every is {every}"));
+        print_stderr(&format!(
+            "note: {method}: the blur does not fade within {epochs} epoch(s), --sigma-every is {every}"
+        ));
     }
 }
 
 /// Which device to use.
 #[derive(Debug, Args)]
 struct DeviceArgs {
-    /// Adapter by number or part of its name, see `lerac info` [default: LERAC_ADAPTER, then the fastest kind]
+    /// Adapter by number or part of its name, see `lerac info` [default: LERAC_ADAPTER, then the
+    /// fastest kind]
     #[arg(long)]
     adapter: Option<String>,
 }
@@ -86,35 +91,36 @@ impl DeviceArgs {
         AdapterChoice::from_option(self.adapter.as_deref())
     }
 
-    /// Says where the wish for an adapter that is not there comes from.
-    fn blamed(&self, error: Error) -> Error {
+    /// Names the option or the environment variable in the error about an unknown adapter.
+    fn with_source(&self, error: Error) -> Error {
         match error {
             Error::Adapter(message) => match message.strip_prefix("adapter ") {
-                Some(wish) if self.adapter.is_none() => Error::Adapter(format!("LERAC_ADAPTER={wish}")),
-                Some(wish) => Error::Adapter(format!("--adapter {wish}")),
+                Some(adapter) if self.adapter.is_none() => Error::Adapter(format!("LERAC_ADAPTER={adapter}")),
+                Some(adapter) => Error::Adapter(format!("--adapter {adapter}")),
                 None => Error::Adapter(message),
             },
             other => other,
         }
     }
 
-    /// Opens the adapter and says so where it is a software one.
+    /// Opens the adapter; notes if it is a software adapter.
     fn open(&self) -> Result<Gpu> {
         let opened = Gpu::open(&GpuOptions { adapter: self.choice(), cache: cache_dir(), ..GpuOptions::default() });
-        let gpu = opened.map_err(|error| self.blamed(error))?;
+        let gpu = opened.map_err(|error| self.with_source(error))?;
         if gpu.info().kind == AdapterKind::Software {
-            say(&format!("note: {} computes on the processor; a GPU is many times faster", gpu.info().name));
+            print_stderr(&format!("note: {} runs on the CPU; a GPU is many times faster", gpu.info().name));
         }
         Ok(gpu)
     }
 }
 
-/// A directory for results, made here so that a bad one is noticed before any work.
-fn make_dir(dir: &Path) -> Result<()> {
+/// Creates the directory for results before any work, so that an invalid one is reported early.
+fn create_dir(dir: &Path) -> Result<()> {
     std::fs::create_dir_all(dir).map_err(Error::io(dir, "create"))
 }
 
-/// What clap knows of the options: a number below 0 is a value, for which the option then says what it expects, and no other option.
+/// The clap command. A negative number is parsed as the value of an option, so that the option
+/// itself can report the range that it expects.
 fn command() -> clap::Command {
     Cli::command().mut_subcommands(|command| {
         command.mut_args(|arg| {
@@ -126,28 +132,29 @@ fn command() -> clap::Command {
 
 /// Parses the arguments, runs the command, and reports an error if there is one.
 pub fn main() -> ExitCode {
-    // A limit on the size of files is then an error like a full disk, and no signal. Where that cannot be, it stays one.
+    // Ignore SIGXFSZ, so that a limit on file sizes is reported as a write error like a full disk.
+    // If this fails, the signal ends the program.
     #[cfg(unix)]
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Default::default());
     let matches = command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let (_, of_command) = matches.subcommand().expect("clap demands a command");
+    let (_, command_matches) = matches.subcommand().expect("clap requires a command");
     let result = match &cli.command {
         Command::Info(args) => info::run(args),
-        Command::Schedule(args) => schedule::run(args, of_command),
-        Command::Train(args) => train::run(args, of_command),
+        Command::Schedule(args) => schedule::run(args, command_matches),
+        Command::Train(args) => train::run(args, command_matches),
         Command::Resume(args) => resume::run(args),
-        Command::Compare(args) => compare::run(args, of_command),
-        Command::Eval(args) => eval::run(args, of_command),
-        Command::Predict(args) => predict::run(args, of_command),
-        Command::Trace(args) => trace::run(args, of_command),
+        Command::Compare(args) => compare::run(args, command_matches),
+        Command::Eval(args) => eval::run(args, command_matches),
+        Command::Predict(args) => predict::run(args, command_matches),
+        Command::Trace(args) => trace::run(args, command_matches),
         Command::Bench(args) => bench::run(args),
-        Command::Tune(args) => tune::run(args, of_command),
+        Command::Tune(args) => tune::run(args, command_matches),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("error: {}", in_words(&error)));
+            print_stderr(&format!("error: {}", in_words(&error)));
             match error {
                 Error::Interrupted(_) => ExitCode::from(saving::INTERRUPTED),
                 _ => ExitCode::FAILURE,
@@ -156,8 +163,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// A report in Markdown.
-fn table_of(report: &Report) -> String {
+/// A report as a Markdown table.
+fn markdown_table(report: &Report) -> String {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);
     table.set_header(report.columns.iter().copied());
@@ -167,18 +174,18 @@ fn table_of(report: &Report) -> String {
     table.to_string()
 }
 
-/// Says what happens, on standard error; a reader that has gone away is no error.
-fn say(text: &str) {
+/// Prints a line to standard error. Errors of writing are ignored.
+fn print_stderr(text: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// Prints results; a reader that has gone away is no error.
+/// Prints results to standard output. A closed pipe is not an error.
 fn print(text: &str) {
     use std::io::{ErrorKind, Write, stdout};
     match writeln!(stdout(), "{text}").and_then(|()| stdout().flush()) {
         Err(fault) if fault.kind() != ErrorKind::BrokenPipe => {
-            say(&format!("error: standard output: cannot write: {fault}"));
+            print_stderr(&format!("error: standard output: cannot write: {fault}"));
             std::process::exit(1);
         }
         _ => {}

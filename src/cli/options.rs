@@ -1,29 +1,30 @@
-//! Where options come from: a recipe, a file over it, the command line over both.
+//! The sources of options: a recipe, a file, and the command line. Later sources override earlier
+//! ones.
 
 use super::grid::Grid;
 use super::recipes;
 use crate::error::{Error, Result};
 use crate::files::text;
-use crate::train::{Config, OptionsFile, option_of};
+use crate::train::{Config, OptionsFile, option_name};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
 
-/// A run's options, and the files that can hold them.
+/// The options of a run, with the recipe and the file that contain some of them.
 #[derive(Debug, Args)]
 pub(super) struct ConfigArgs {
-    /// Settings of a published experiment; every other option wins over them
+    /// Settings of a published experiment; other options override them
     #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(recipes::names()))]
     recipe: Option<String>,
-    /// TOML file with these options as keys; options given beside it win
+    /// TOML file with these options as keys; options on the command line override it
     #[arg(long)]
     config: Option<PathBuf>,
     #[command(flatten)]
     options: Config,
 }
 
-/// A file's text: the options of a run, and those of a comparison.
+/// The text of a file or a recipe.
 struct Source {
     path: PathBuf,
     text: String,
@@ -41,15 +42,16 @@ impl Source {
 }
 
 impl Config {
-    /// The options in the bytes of a file for `--config`, and in its `[grid]`; `path` is for messages. Beyond 128 KiB it
-    /// takes up to 256 times their memory.
+    /// Reads the options of a run and the table `[grid]` from the bytes of a file; `path` is for
+    /// error messages.
+    /// Files above 128 KiB take up to 256 times their size in memory.
     ///
     /// # Errors
-    /// [`Error::Format`] with the place of what is no option, or no value of one.
+    /// [`Error::Format`] with the position of an unknown option or an invalid value.
     pub fn from_toml_with_grid(path: &Path, bytes: &[u8]) -> Result<(Self, toml::Table)> {
         let file = OptionsFile::parse(path, text::utf8(path, bytes)?)?;
         let (options, grid) = (file.options()?, file.grid::<Grid>()?);
-        Ok((options.try_into().expect("the table has just been read as such"), grid))
+        Ok((options.try_into().expect("the table was checked above"), grid))
     }
 }
 
@@ -61,7 +63,7 @@ impl ConfigArgs {
         recipe.into_iter().chain(self.config.as_deref().map(Source::read)).collect()
     }
 
-    /// The options of a run, from all sources.
+    /// The options of a run, merged from all sources.
     ///
     /// # Errors
     /// [`Error::Io`] and [`Error::Format`] for a file that cannot be read.
@@ -69,23 +71,24 @@ impl ConfigArgs {
         self.options.check_storable()?;
         let mut given = table_of(&self.options);
         for (section, values) in &mut given {
-            keep_given(values, matches, |key| option_of(section, key).to_owned())?;
+            keep_given(values, matches, |key| option_name(section, key).to_owned())?;
         }
         let files = self.sources()?;
         let files = files.iter().map(|file| file.parsed()?.options()).collect::<Result<_>>()?;
-        Ok(layered(given, files))
+        Ok(merged(given, files))
     }
 
-    /// `options` over those of the same sources' `[grid]`.
+    /// The options of the grid: `options` from the command line, merged with `[grid]` of the other
+    /// sources.
     ///
     /// # Errors
-    /// As [`ConfigArgs::resolve`].
+    /// The errors of [`ConfigArgs::resolve`].
     pub(super) fn resolve_grid<T: Serialize + DeserializeOwned>(&self, options: &T, matches: &ArgMatches) -> Result<T> {
         let mut given = toml::Value::Table(table_of(options));
         keep_given(&mut given, matches, str::to_owned)?;
         let files = self.sources()?;
         let files = files.iter().map(|file| file.parsed()?.grid::<T>()).collect::<Result<_>>()?;
-        Ok(layered(given.try_into().expect("it is a table"), files))
+        Ok(merged(given.try_into().expect("it is a table"), files))
     }
 }
 
@@ -93,7 +96,8 @@ fn table_of(options: &impl Serialize) -> toml::Table {
     toml::Table::try_from(options).expect("every option has a TOML form")
 }
 
-/// Keeps what of a table was given on the command line; `option` names the option of a key.
+/// Removes the entries of a table that were not given on the command line. `option` returns the
+/// option of a key.
 ///
 /// # Errors
 /// [`Error::Option`] for a number that is not finite.
@@ -110,7 +114,7 @@ fn keep_given(table: &mut toml::Value, matches: &ArgMatches, option: impl Fn(&st
     }
 }
 
-/// Whether a value is no number, or one that is finite, with all numbers in it.
+/// Whether all numbers in a value are finite.
 fn is_finite(value: &toml::Value) -> bool {
     match value {
         toml::Value::Float(number) => number.is_finite(),
@@ -119,18 +123,18 @@ fn is_finite(value: &toml::Value) -> bool {
     }
 }
 
-/// What was given over the files, later files over earlier ones.
-fn layered<T: DeserializeOwned>(mut given: toml::Table, files: Vec<toml::Table>) -> T {
-    files.into_iter().rev().for_each(|file| put_under(&mut given, file));
-    given.try_into().expect("options that were valid apart are valid together")
+/// Merges options: `given` overrides the files, and later files override earlier ones.
+fn merged<T: DeserializeOwned>(mut given: toml::Table, files: Vec<toml::Table>) -> T {
+    files.into_iter().rev().for_each(|file| add_missing(&mut given, file));
+    given.try_into().expect("options that are valid separately are valid together")
 }
 
-/// Adds what `upper` lacks, and what its tables lack.
-fn put_under(upper: &mut toml::Table, lower: toml::Table) {
+/// Adds the entries of `lower` that `upper` does not have, recursively for tables.
+fn add_missing(upper: &mut toml::Table, lower: toml::Table) {
     for (key, value) in lower {
         match (upper.get_mut(&key), value) {
             (None, value) => drop(upper.insert(key, value)),
-            (Some(toml::Value::Table(upper)), toml::Value::Table(lower)) => put_under(upper, lower),
+            (Some(toml::Value::Table(upper)), toml::Value::Table(lower)) => add_missing(upper, lower),
             _ => {}
         }
     }

@@ -4,7 +4,7 @@ use super::{ConfigArgs, DeviceArgs, print};
 use crate::data::{Batch, Source};
 use crate::error::{Error, Result};
 use crate::nn::objective::Prediction;
-use crate::train::{Task, trained, whole};
+use crate::train::{Task, trained, whole_number};
 use clap::{ArgMatches, Args};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,13 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Args)]
 #[command(override_usage = "lerac predict --config FILE --init FILE [OPTIONS] <IMAGES>...")]
 pub(super) struct PredictArgs {
-    /// PNG or JPEG files; each is scaled and cropped as the images of --data are
+    /// PNG or JPEG files; resized and cropped like the images of --data
     #[arg(required = true)]
     images: Vec<PathBuf>,
-    /// Classes to name for each image [default: 5]
-    #[arg(long, value_parser = whole::<usize>)]
+    /// Number of classes to print for each image [default: 5]
+    #[arg(long, value_parser = whole_number::<usize>)]
     top: Option<usize>,
-    /// Print a JSON line per image
+    /// Print one line of JSON per image
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -28,31 +28,30 @@ pub(super) struct PredictArgs {
     device: DeviceArgs,
 }
 
-/// Prints what the model says of each file.
+/// Prints the prediction for each file.
 pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
     let config = args.config.resolve(matches)?;
     config.check()?;
-    // Of the set's own examples none is read.
+    // The data set only provides classes and image size; none of its examples is read.
     let splits = Source { cache: None, skip_bad: false, ..config.data.source() }.open(&mut |_| ())?;
     let task = Task::of(&config, &splits)?;
     if splits.test.form().classes().is_empty() && args.top.is_some() {
         return Err(Error::option(
             "--top",
-            format!("is for classes, which {} has not; leave it out", config.data.name),
+            format!("is for classes, which {} does not have; leave it out", config.data.name),
         ));
     }
-    let given = splits.test.of_files(&args.images)?;
+    let images = splits.test.of_files(&args.images)?;
     let gpu = args.device.open()?;
     let session = trained(&gpu, &task)?;
-    let indices: Vec<u32> = (0..given.len() as u32).collect();
-    let batches =
-        indices.chunks(config.training.batch_size).map(|i| Batch::gather(&*given, i, config.training.batch_size, None));
+    let indices: Vec<u32> = (0..images.len() as u32).collect();
+    let batches = indices
+        .chunks(config.training.batch_size)
+        .map(|i| Batch::gather(&*images, i, config.training.batch_size, None));
     for (path, outputs) in args.images.iter().zip(session.outputs(batches)?) {
         if outputs.iter().any(|output| !output.is_finite()) {
-            let message = format!(
-                "{}: what the model makes of it is not finite: the weights of --init are out of bounds",
-                path.display()
-            );
+            let message =
+                format!("{}: the outputs of the model are not finite; check the weights of --init", path.display());
             return Err(Error::NonFinite(message));
         }
         print(&line(path, task.objective.predict(&[&outputs]), args));
@@ -60,7 +59,7 @@ pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
     Ok(())
 }
 
-/// What is printed of the file at `path`.
+/// The line to print for the file at `path`.
 fn line(path: &Path, prediction: Prediction, args: &PredictArgs) -> String {
     let (shown, name) = (path.display(), path.to_string_lossy());
     match (prediction, args.json) {

@@ -1,23 +1,23 @@
 //! Progress bars.
 
-use super::{say, wording::with_options};
+use super::{print_stderr, wording::with_options};
 use crate::clock::Instant;
 use crate::curriculum::Layer;
-use crate::data::{News, PictureSplits, Source, Splits};
+use crate::data::{OpenEvent, PictureSplits, Source, Splits};
 use crate::error::Result;
 use crate::train::{EpochRecord, IntervalRecord, Observer, SessionPlan};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::Duration;
 
-/// As long as a log stays without a line.
-const SILENCE: Duration = Duration::from_secs(60);
+/// The time after which a log without progress bars gets another line.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Shows a run while it trains; its bar goes when it is dropped.
+/// The progress of a run. The bar is removed when this is dropped.
 pub(super) struct Progress {
     bar: ProgressBar,
     quiet: bool,
-    /// When the latest line was said.
-    said: Instant,
+    /// When the latest line was printed.
+    last_line: Instant,
 }
 
 fn bar(bars: &MultiProgress, quiet: bool, length: u64, template: &str) -> ProgressBar {
@@ -30,17 +30,17 @@ fn bar(bars: &MultiProgress, quiet: bool, length: u64, template: &str) -> Progre
     bar
 }
 
-/// Opens a data set; notes are said, and a bar shows the images that are decoded, where there is a terminal.
+/// Opens a data set. Prints notes, and shows a progress bar while images are decoded.
 pub(super) fn open_data(source: &Source<'_>, quiet: bool) -> Result<Splits> {
     open_pictures(source, quiet).map(Splits::from)
 }
 
-/// Opens a data set as pictures, likewise.
+/// Opens a data set of images. Prints notes, and shows a progress bar while images are decoded.
 pub(super) fn open_pictures(source: &Source<'_>, quiet: bool) -> Result<PictureSplits> {
     let bar = bar(&MultiProgress::new(), quiet, 0, "decoding {bar:30} {pos}/{len} images ETA {eta}");
     let opened = source.open_pictures(&mut |news| match news {
-        News::Note(note) => bar.suspend(|| say(&format!("note: {note}"))),
-        News::Decoded { done, all } => {
+        OpenEvent::Note(note) => bar.suspend(|| print_stderr(&format!("note: {note}"))),
+        OpenEvent::Decoded { done, all } => {
             bar.set_length(all as u64);
             bar.set_position(done as u64);
         }
@@ -49,17 +49,17 @@ pub(super) fn open_pictures(source: &Source<'_>, quiet: bool) -> Result<PictureS
     opened
 }
 
-/// A bar that counts the examples of a set as they are read.
-pub(super) struct Reading(ProgressBar);
+/// A progress bar of the examples that are evaluated.
+pub(super) struct EvaluationProgress(ProgressBar);
 
-impl Reading {
-    /// The bar, which goes when it is dropped.
+impl EvaluationProgress {
+    /// Shows the bar. It is removed when this is dropped.
     pub(super) fn new() -> Self {
-        Self(counter("reading", false))
+        Self(counter("evaluating", false))
     }
 }
 
-impl Observer for Reading {
+impl Observer for EvaluationProgress {
     fn reading(&mut self, part: &str, done: usize, examples: usize) {
         self.0.set_length(examples as u64);
         self.0.set_position(done as u64);
@@ -67,13 +67,13 @@ impl Observer for Reading {
     }
 }
 
-impl Drop for Reading {
+impl Drop for EvaluationProgress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }
 }
 
-/// A bar titled `title` that counts what is done of how much.
+/// A progress bar with the title `title`.
 pub(super) fn counter(title: &str, quiet: bool) -> ProgressBar {
     let bar = bar(&MultiProgress::new(), quiet, 0, "{prefix} {bar:30} {pos}/{len} {msg}");
     bar.set_prefix(title.to_owned());
@@ -81,33 +81,34 @@ pub(super) fn counter(title: &str, quiet: bool) -> ProgressBar {
 }
 
 impl Progress {
-    /// A bar titled `title`; with `quiet` nothing is shown, and without a terminal only the epochs.
+    /// A progress bar with the title `title`. With `quiet` nothing is shown; without a terminal, a
+    /// line per epoch.
     pub(super) fn new(title: &str, quiet: bool, bars: &MultiProgress) -> Self {
         let bar = bar(bars, quiet, 0, "{prefix} {bar:30} {pos}/{len} {msg} ETA {eta}");
         bar.set_prefix(title.to_owned());
-        Self { bar, quiet, said: Instant::now() }
+        Self { bar, quiet, last_line: Instant::now() }
     }
 
-    /// A bar that counts runs, where there is more than one.
+    /// A progress bar of the runs, if there is more than one.
     pub(super) fn overall(bars: &MultiProgress, quiet: bool, runs: u64) -> ProgressBar {
         let bar = bar(bars, quiet || runs < 2, runs, "all runs {bar:30} {pos}/{len} ETA {eta}");
         bar.tick();
         bar
     }
 
-    /// A line of what happens.
-    fn say(&self, line: &str) {
+    /// Prints a line above the bar.
+    fn print_line(&self, line: &str) {
         if self.quiet {
             return;
         }
-        if self.bar.is_hidden() { say(line) } else { self.bar.println(line) }
+        if self.bar.is_hidden() { print_stderr(line) } else { self.bar.println(line) }
     }
 
-    /// Where there is no bar, a line that the work goes on, unless another was said lately.
-    fn say_now_and_then(&mut self, state: &str) {
-        if self.bar.is_hidden() && self.said.elapsed() >= SILENCE {
-            self.say(&format!("{} {state}", self.bar.prefix()));
-            self.said = Instant::now();
+    /// Prints the state if there is no bar and the latest line is more than [`LOG_INTERVAL`] old.
+    fn log_periodically(&mut self, state: &str) {
+        if self.bar.is_hidden() && self.last_line.elapsed() >= LOG_INTERVAL {
+            self.print_line(&format!("{} {state}", self.bar.prefix()));
+            self.last_line = Instant::now();
         }
     }
 }
@@ -120,13 +121,13 @@ impl Drop for Progress {
 
 impl Observer for Progress {
     fn note(&mut self, text: &str) {
-        say(&format!("note: {}", with_options(text)));
+        print_stderr(&format!("note: {}", with_options(text)));
     }
 
     fn begin(&mut self, plan: &SessionPlan, _layers: &[Layer], steps: u64) -> Result<()> {
         self.bar.set_length(steps);
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-        self.say(&format!(
+        self.print_line(&format!(
             "{}: {steps} steps; {:.1} MiB on the device (parameters and gradients {:.1}, activations, their \
              gradients and scratch {:.1}, evaluation {:.1}, moments {:.1})",
             self.bar.prefix(),
@@ -152,27 +153,27 @@ impl Observer for Progress {
             record.examples_per_second
         );
         let steps = self.bar.length().unwrap_or_default();
-        self.say_now_and_then(&format!("step {} of {steps}: {state}", record.step));
+        self.log_periodically(&format!("step {} of {steps}: {state}", record.step));
         self.bar.set_message(state);
         Ok(())
     }
 
     fn reading(&mut self, part: &str, done: usize, examples: usize) {
         let state = format!("{part} examples {done}/{examples}");
-        self.say_now_and_then(&state);
+        self.log_periodically(&state);
         self.bar.set_message(state);
     }
 
     fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
         let held_out = record.validation.as_ref().map_or(String::new(), |scores| format!(", validation {scores}"));
-        self.say(&format!(
+        self.print_line(&format!(
             "{} epoch {}: loss {:.4}, training {}{held_out}",
             self.bar.prefix(),
             record.epoch,
             record.training.loss,
             record.training
         ));
-        self.said = Instant::now();
+        self.last_line = Instant::now();
         Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! Recipes: the settings of published experiments and of first looks, by name. Each is a file of `recipes/`, and part of the program.
+//! Recipes: named settings of published experiments and of a first example. Each is a file in
+//! `recipes/` that is built into the program.
 
 /// A recipe's name and text.
 pub(super) struct Recipe {
@@ -12,7 +13,7 @@ macro_rules! recipes {
     };
 }
 
-/// All of them.
+/// All recipes.
 pub(super) const RECIPES: &[Recipe] = recipes![
     "shapes",
     "resnet18-cifar10",
@@ -26,12 +27,12 @@ pub(super) const RECIPES: &[Recipe] = recipes![
     "wide_resnet-food_101"
 ];
 
-/// Their names, for `--help`.
+/// The names of all recipes, for `--help`.
 pub(super) fn names() -> Vec<&'static str> {
     RECIPES.iter().map(|recipe| recipe.name).collect()
 }
 
-/// The recipe of this name; the command line accepts those of [`names`] alone.
+/// The recipe with this name; clap accepts only those of [`names`].
 pub(super) fn named(name: &str) -> Option<&'static Recipe> {
     RECIPES.iter().find(|recipe| recipe.name == name)
 }

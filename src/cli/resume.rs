@@ -2,7 +2,7 @@
 
 use super::progress::open_data;
 use super::saving::SavingArgs;
-use super::{DeviceArgs, print, say, train};
+use super::{DeviceArgs, print, print_stderr, train};
 use crate::error::{Error, Result};
 use crate::records::RunDir;
 use crate::train::Config;
@@ -22,15 +22,15 @@ pub(super) struct ResumeArgs {
     saving: SavingArgs,
     #[command(flatten)]
     shown: train::ShownArgs,
-    /// Where the data lie now, if they were moved
+    /// Directory of the data, if they were moved
     #[arg(long)]
     data_dir: Option<PathBuf>,
-    /// Go on even though the options in config.toml are no longer those of the checkpoint
+    /// Continue even if the options in config.toml differ from those of the checkpoint
     #[arg(long)]
     force: bool,
 }
 
-/// Goes on behind the newest whole checkpoint, to the results of a run without a break.
+/// Continues after the newest valid checkpoint. The results are those of an uninterrupted run.
 pub(super) fn run(args: &ResumeArgs) -> Result<()> {
     let (dir, shown) = (&args.dir, args.dir.display());
     if RunDir::is_finished(dir) {
@@ -38,13 +38,13 @@ pub(super) fn run(args: &ResumeArgs) -> Result<()> {
     }
     if dir.join("compare.toml").exists() {
         let message = format!(
-            "{shown} holds a comparison; lerac compare --config {shown}/compare.toml --out {shown} goes on with it"
+            "{shown} contains a comparison; continue it with lerac compare --config {shown}/compare.toml --out {shown}"
         );
         return Err(Error::option("resume", message));
     }
     let file = dir.join("config.toml");
     if !file.exists() {
-        return Err(Error::option("resume", format!("{shown} holds no run: there is no config.toml in it")));
+        return Err(Error::option("resume", format!("{shown} contains no run: there is no config.toml in it")));
     }
     let mut config = Config::read(&file)?;
     if args.data_dir.is_some() {
@@ -54,27 +54,27 @@ pub(super) fn run(args: &ResumeArgs) -> Result<()> {
     let splits = open_data(&config.data.source(), args.shown.quiet)?;
     let gpu = args.device.open()?;
     if !RunDir::can_be_resumed(dir) {
-        say(&format!("note: {shown} holds no checkpoint; the run begins anew"));
+        print_stderr(&format!("note: {shown} contains no checkpoint; the run starts from the beginning"));
     }
     let start = if args.force { Start::ContinueAnyway } else { Start::Continue };
     let saving = args.saving.start()?;
     let task = Task::of(&config, &splits)?;
-    match train::carry_out(&gpu, &task, (dir, saving, start), &args.shown) {
-        // Another process has finished it meanwhile.
+    match train::train_and_print(&gpu, &task, (dir, saving, start), &args.shown) {
+        // Another process has finished the run in the meantime.
         Err(Error::Option { .. } | Error::Setting { field: "out", .. }) if RunDir::is_finished(dir) => {
             show_finished(args)
         }
-        carried_out => carried_out,
+        result => result,
     }
 }
 
-/// What is left to do for a finished run: next to nothing.
+/// Prints the summary of a finished run and removes its checkpoints.
 fn show_finished(args: &ResumeArgs) -> Result<()> {
     let summary = RunDir::summary(&args.dir)?;
     RunDir::tidy(&args.dir)?;
     print(&match args.shown.json {
         true => serde_json::to_string_pretty(&summary).expect("a summary is plain data"),
-        false => format!("{} holds a finished run; nothing is left to do", args.dir.display()),
+        false => format!("{} contains a finished run; nothing is left to do", args.dir.display()),
     });
     Ok(())
 }

@@ -1,10 +1,10 @@
-//! Checkpoints, and what an interrupt does.
+//! Options of checkpoints, and the handling of interrupts.
 
-use super::say;
+use super::print_stderr;
 use crate::cores::spawn;
 use crate::error::{Error, Result};
 use crate::records::Saving;
-use crate::train::whole;
+use crate::train::whole_number;
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -13,66 +13,69 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// The exit code after an interrupt, as a shell gives it.
+/// The exit code after an interrupt, as in shells.
 pub(super) const INTERRUPTED: u8 = 130;
 
-/// Signals within this time are one: who passes an interrupt on to a process and to its group sends two.
+/// Signals within this time count as one: a terminal or a shell may send an interrupt to the
+/// process and to its group.
 const ONE_INTERRUPT: Duration = Duration::from_millis(500);
 
-/// Time between two looks at whether a signal came. Waiting for signals themselves is possible on Unix only.
-const POLL: Duration = Duration::from_millis(50);
+/// Interval for polling the signal flag. Waiting for a signal is possible on Unix only.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// What ends a run: Ctrl-C, and a request to terminate; on Windows also Ctrl-Break.
+/// Signals that end a run: Ctrl-C and a request to terminate; on Windows also Ctrl-Break.
 #[cfg(not(windows))]
 const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
 #[cfg(windows)]
 const SIGNALS: [i32; 3] = [SIGINT, SIGTERM, SIGBREAK];
 
-/// Ctrl-Break, as the C runtime of Windows numbers it.
+/// The number of Ctrl-Break in the C runtime of Windows.
 #[cfg(windows)]
 const SIGBREAK: i32 = 21;
 
 /// Options of checkpoints.
 #[derive(Debug, Args)]
 pub(super) struct SavingArgs {
-    /// Steps between checkpoints, from which an ended run goes on; another is taken behind the last step, before the test set is read.
-    /// 0 for none but that of an interrupted run
-    #[arg(long, default_value_t = 1000, value_parser = whole::<u64>, help_heading = "Checkpoints")]
+    /// Steps between checkpoints. Another is taken after the last step, before the test set is
+    /// evaluated. 0: only when the run is interrupted
+    #[arg(long, default_value_t = 1000, value_parser = whole_number::<u64>, help_heading = "Checkpoints")]
     checkpoint_every: u64,
-    /// Checkpoints that are kept
+    /// Number of checkpoints to keep
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Checkpoints")]
     keep_checkpoints: u32,
 }
 
 impl SavingArgs {
-    /// The settings. A first interrupt, or a request to terminate, ends the run; a second one ends the program. A hang-up does what the
-    /// system, or nohup, says.
+    /// Installs the signal handlers. The first interrupt or request to terminate ends the run, the
+    /// second one ends the program. SIGHUP is not handled, so that nohup works.
     ///
     /// # Errors
-    /// [`Error::Option`] where the system refuses to handle a signal; [`Error::Failed`] where it grants no thread that waits for one.
+    /// [`Error::Option`] if a signal cannot be handled; [`Error::Failed`] if no thread can be
+    /// started.
     pub(super) fn start(&self) -> Result<Saving> {
-        let [signalled, stop, armed] = [(); 3].map(|()| Arc::new(AtomicBool::new(false)));
+        let [signalled, stop, second_exits] = [(); 3].map(|()| Arc::new(AtomicBool::new(false)));
         let bind = |&signal: &i32| {
-            // Ends the program even if nothing can be said any more.
-            flag::register_conditional_shutdown(signal, INTERRUPTED.into(), armed.clone())?;
+            // This ends the program even if standard error blocks.
+            flag::register_conditional_shutdown(signal, INTERRUPTED.into(), second_exits.clone())?;
             flag::register(signal, signalled.clone())
         };
         let refused = |fault| Error::option("signals", format!("cannot be handled: {fault}"));
         SIGNALS.iter().try_for_each(|signal| bind(signal).map(drop)).map_err(refused)?;
-        let heard = stop.clone();
+        let stop_flag = stop.clone();
         let wait = move || {
             while !signalled.load(Ordering::Relaxed) {
-                thread::sleep(POLL);
+                thread::sleep(POLL_INTERVAL);
             }
-            // On a thread of its own, since standard error may block; where there is none, nothing is said.
+            // On a separate thread, since standard error may block. If no thread can be started,
+            // nothing is printed.
             drop(spawn("interrupt's note", || {
-                say(
-                    "note: interrupted; the current step or the end of the run is finished and saved. A second interrupt ends at once",
+                print_stderr(
+                    "note: interrupted; the current step or the end of the run is completed and saved. A second interrupt ends at once",
                 )
             }));
-            heard.store(true, Ordering::Relaxed);
+            stop_flag.store(true, Ordering::Relaxed);
             thread::sleep(ONE_INTERRUPT);
-            armed.store(true, Ordering::Relaxed);
+            second_exits.store(true, Ordering::Relaxed);
         };
         spawn("interrupts", wait)?;
         Ok(Saving { every: self.checkpoint_every, keep: self.keep_checkpoints as usize, stop })

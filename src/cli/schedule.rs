@@ -1,6 +1,6 @@
 //! `lerac schedule`.
 
-use super::{ConfigArgs, note_what_is_idle, print};
+use super::{ConfigArgs, note_unused_options, print};
 use crate::curriculum::{Layer, Time, rates};
 use crate::data::{Meaning, plain_form};
 use crate::error::{Error, Result};
@@ -8,7 +8,7 @@ use crate::files::write_shared_by;
 use crate::nn;
 use crate::study::plots::{self, HeatMap};
 use crate::tape::{Mode, Tape};
-use crate::train::{Config, Method, ScheduleKind, whole};
+use crate::train::{Config, Method, ScheduleKind, whole_number};
 use clap::{ArgMatches, Args};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use std::path::PathBuf;
@@ -18,18 +18,18 @@ use std::path::PathBuf;
 pub(super) struct ScheduleArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Steps in an epoch
-    #[arg(long, default_value_t = 100, value_parser = whole::<u64>)]
+    /// Steps per epoch
+    #[arg(long, default_value_t = 100, value_parser = whole_number::<u64>)]
     steps_per_epoch: u64,
-    /// Write every step's rates here, as step,epoch,depth,layer,learning_rate
+    /// Write the rates of every step to this CSV file, as step,epoch,depth,layer,learning_rate
     #[arg(long)]
     csv: Option<PathBuf>,
-    /// Draw the rates here, as PNG
+    /// Draw the rates to this PNG file
     #[arg(long)]
     plot: Option<PathBuf>,
 }
 
-/// A row of the CSV: a layer's learning rate for the step after so many.
+/// A row of the CSV file: the learning rate of a layer after `step` steps.
 #[derive(serde::Serialize)]
 struct Row<'a> {
     step: u64,
@@ -39,9 +39,9 @@ struct Row<'a> {
     learning_rate: f64,
 }
 
-/// Columns of the printed table and of the picture, at most.
-const PRINTED: u64 = 8;
-const DRAWN: u64 = 400;
+/// The largest number of columns of the printed table and of the plot.
+const MAX_TABLE_COLUMNS: u64 = 8;
+const MAX_PLOT_COLUMNS: u64 = 400;
 
 /// The layers of a model, which do not depend on the data.
 fn layers_of(config: &Config) -> Result<Vec<Layer>> {
@@ -61,10 +61,10 @@ pub(super) fn run(args: &ScheduleArgs, matches: &ArgMatches) -> Result<()> {
         return Err(Error::option("--steps-per-epoch", "expected at least 1, found 0"));
     }
     if config.optimizer.schedule == ScheduleKind::Plateau {
-        let message = "the rates of a plateau depend on how the validation examples are predicted; layers.csv of a run holds them";
+        let message = "the rates of a plateau schedule depend on validation scores; see layers.csv of a run";
         return Err(Error::option("--schedule", message));
     }
-    note_what_is_idle([&config]);
+    note_unused_options([&config]);
     let layers = layers_of(&config)?;
     let (curriculum, schedule) = (config.curriculum(&layers)?, config.common_rate()?);
     let steps = config.training.epochs.saturating_mul(args.steps_per_epoch);
@@ -81,7 +81,7 @@ pub(super) fn run(args: &ScheduleArgs, matches: &ArgMatches) -> Result<()> {
 
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);
-    let printed: Vec<_> = sample(PRINTED).map(|step| (time(step).epochs(), at(step))).collect();
+    let printed: Vec<_> = sample(MAX_TABLE_COLUMNS).map(|step| (time(step).epochs(), at(step))).collect();
     let epochs = printed.iter().map(|(epoch, _)| format!("epoch {}", (epoch * 100.0).round() / 100.0));
     table.set_header(["depth", "layer", "start"].map(String::from).into_iter().chain(epochs));
     let start = at(0);
@@ -94,18 +94,19 @@ pub(super) fn run(args: &ScheduleArgs, matches: &ArgMatches) -> Result<()> {
     if let Some(path) = &args.csv {
         write_shared_by(path, |file| {
             let mut writer = csv::Writer::from_writer(file);
-            let mut put = |row: Row<'_>| writer.serialize(row).map_err(|fault| Error::io(path, "write")(fault.into()));
+            let mut write_row =
+                |row: Row<'_>| writer.serialize(row).map_err(|fault| Error::io(path, "write")(fault.into()));
             for step in 0..=steps {
                 for (layer, learning_rate) in layers.iter().zip(at(step)) {
                     let (epoch, depth, layer) = (time(step).epochs(), layer.depth, layer.name.as_str());
-                    put(Row { step, epoch, depth, layer, learning_rate })?;
+                    write_row(Row { step, epoch, depth, layer, learning_rate })?;
                 }
             }
             writer.flush().map_err(Error::io(path, "write"))
         })?;
     }
     if let Some(path) = &args.plot {
-        let drawn: Vec<_> = sample(DRAWN).collect();
+        let drawn: Vec<_> = sample(MAX_PLOT_COLUMNS).collect();
         let columns: Vec<_> = drawn.iter().map(|&step| at(step)).collect();
         let method = match config.curriculum.method {
             Method::Lerac | Method::LeracCbs => {

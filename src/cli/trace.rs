@@ -4,7 +4,7 @@ use super::progress::open_data;
 use super::{ConfigArgs, DeviceArgs, print};
 use crate::error::Result;
 use crate::records;
-use crate::train::{Task, whole};
+use crate::train::{Task, whole_number};
 use clap::{ArgMatches, Args};
 use std::path::PathBuf;
 
@@ -16,9 +16,9 @@ pub(super) struct TraceArgs {
     #[command(flatten)]
     device: DeviceArgs,
     /// Steps to write
-    #[arg(long, default_value_t = 3, value_parser = whole::<u64>)]
+    #[arg(long, default_value_t = 3, value_parser = whole_number::<u64>)]
     steps: u64,
-    /// Directory for the tensors and trace.json
+    /// Output directory for the tensors and trace.json
     #[arg(long, default_value = "out/trace")]
     out: PathBuf,
 }

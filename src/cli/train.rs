@@ -2,7 +2,7 @@
 
 use super::progress::{Progress, open_data};
 use super::saving::SavingArgs;
-use super::{ConfigArgs, DeviceArgs, note_what_is_idle, print, say, table_of, tune};
+use super::{ConfigArgs, DeviceArgs, markdown_table, note_unused_options, print, print_stderr, tune};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::records::{RunDir, Saving};
@@ -13,8 +13,8 @@ use clap::{ArgMatches, Args};
 use indicatif::MultiProgress;
 use std::path::{Path, PathBuf};
 
-/// Steps that a profile is the median of.
-const PROFILED: usize = 5;
+/// Steps of a profile; medians are reported.
+const PROFILED_STEPS: usize = 5;
 
 /// Options of `lerac train`.
 #[derive(Debug, Args)]
@@ -27,27 +27,28 @@ pub(super) struct TrainArgs {
     saving: SavingArgs,
     #[command(flatten)]
     shown: ShownArgs,
-    /// First measure which kernels are fastest here, for 3 seconds at most, and train with them; config.toml says which
+    /// First find the fastest kernels on this device, for at most 3 seconds, and train with them;
+    /// config.toml records them
     #[arg(long, conflicts_with = "tuned")]
     tune: bool,
     /// Train with the kernels that `lerac tune` found
     #[arg(long)]
     tuned: bool,
-    /// Directory for tables, pictures, checkpoints, summary and weights
+    /// Output directory for tables, plots, checkpoints, summary and weights
     #[arg(long, default_value = "out/train")]
     out: PathBuf,
 }
 
-/// What is printed of a run.
+/// Options of the output of a run.
 #[derive(Debug, Args)]
 pub(super) struct ShownArgs {
-    /// No progress: print the result, and notes on standard error
+    /// Show no progress, only the result and notes
     #[arg(long)]
     pub(super) quiet: bool,
     /// Print the result as JSON
     #[arg(long)]
     pub(super) json: bool,
-    /// Print where the time of a step goes, record by record, after training
+    /// After training, print the time of each operation of a step
     #[arg(long)]
     profile: bool,
 }
@@ -59,21 +60,21 @@ pub(super) fn run(args: &TrainArgs, matches: &ArgMatches) -> Result<()> {
     if args.out.join("compare.toml").exists() {
         return Err(Error::option(
             "--out",
-            format!("{} holds a comparison; choose another directory", args.out.display()),
+            format!("{} contains a comparison (compare.toml); choose another directory", args.out.display()),
         ));
     }
-    note_what_is_idle([&config]);
+    note_unused_options([&config]);
     let splits = open_data(&config.data.source(), args.shown.quiet)?;
     let gpu = args.device.open()?;
     if args.tune || args.tuned {
         config.kernels = tune::kernels(&gpu, &config, splits.train.form(), args.tune, args.shown.quiet)?;
     }
     let saving = args.saving.start()?;
-    carry_out(&gpu, &Task::of(&config, &splits)?, (&args.out, saving, Start::New), &args.shown)
+    train_and_print(&gpu, &Task::of(&config, &splits)?, (&args.out, saving, Start::New), &args.shown)
 }
 
 /// Trains, or continues training, and prints the result.
-pub(super) fn carry_out(
+pub(super) fn train_and_print(
     gpu: &Gpu,
     task: &Task,
     (out, saving, start): (&Path, Saving, Start),
@@ -97,7 +98,7 @@ pub(super) fn carry_out(
     })?;
     if shown.profile {
         let (program, update) = (outcome.session.program(), outcome.session.optimizer().calls());
-        say(&table_of(&bench::profile(gpu, program, update, PROFILED)?));
+        print_stderr(&markdown_table(&bench::profile(gpu, program, update, PROFILED_STEPS)?));
     }
     print(&match shown.json {
         true => serde_json::to_string_pretty(&outcome.summary).expect("a summary is plain data"),

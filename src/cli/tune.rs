@@ -1,12 +1,12 @@
-//! `lerac tune`, and what `lerac train --tune` and `--tuned` take of it.
+//! `lerac tune`, and the choice of kernels for `lerac train --tune` and `--tuned`.
 
-use super::{ConfigArgs, DeviceArgs, print, progress, say, table_of};
+use super::{ConfigArgs, DeviceArgs, markdown_table, print, print_stderr, progress};
 use crate::data::Form;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::study::KernelCache;
-use crate::study::bench::{self, Effort, Measured, Subject};
-use crate::tape::Choices;
+use crate::study::bench::{self, TuningModel, TuningOptions, VariantTimes};
+use crate::tape::KernelChoices;
 use crate::train::Config;
 use clap::{ArgMatches, Args};
 use std::time::Duration;
@@ -18,10 +18,10 @@ pub(super) struct TuneArgs {
     config: ConfigArgs,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Begin no measurement but the first after so many seconds
-    #[arg(long, default_value_t = SECONDS, allow_negative_numbers = true)]
+    /// Time limit: after it only the first operation is still measured
+    #[arg(long, default_value_t = DEFAULT_SECONDS, allow_negative_numbers = true)]
     seconds: f64,
-    /// No progress: print the result alone
+    /// Show no progress, only the result
     #[arg(long)]
     quiet: bool,
     /// Print JSON
@@ -29,15 +29,22 @@ pub(super) struct TuneArgs {
     json: bool,
 }
 
-/// What a measurement takes unless told otherwise.
-const SECONDS: f64 = 3.0;
+/// Default time limit of a measurement.
+const DEFAULT_SECONDS: f64 = 3.0;
 
-/// Times the kernels of `config`'s model on data of a form and keeps the winners in the cache.
-fn measure(gpu: &Gpu, config: &Config, form: Form, seconds: f64, quiet: bool) -> Result<(KernelCache, Vec<Measured>)> {
+/// Times the kernel variants of `config`'s model for data with these columns, and stores the
+/// fastest in the cache.
+fn measure(
+    gpu: &Gpu,
+    config: &Config,
+    form: Form,
+    seconds: f64,
+    quiet: bool,
+) -> Result<(KernelCache, Vec<VariantTimes>)> {
     let mut cache = KernelCache::read(&KernelCache::path()?)?;
     let bar = progress::counter(&format!("tuning {}", config.model.name), quiet);
-    let effort = Effort { all: false, time: Duration::from_secs_f64(seconds) };
-    let measured = Subject::of(config, form)?.measure(gpu, effort, |done, all, task| {
+    let effort = TuningOptions { all: false, time: Duration::from_secs_f64(seconds) };
+    let measured = TuningModel::of(config, form)?.measure(gpu, effort, |done, all, task| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
         bar.set_message(task.to_owned());
@@ -45,12 +52,12 @@ fn measure(gpu: &Gpu, config: &Config, form: Form, seconds: f64, quiet: bool) ->
     bar.finish_and_clear();
     let measured = measured?;
     let winners = measured.iter().filter_map(|m| Some((m.task.clone(), m.winner()?)));
-    cache.add(gpu.info(), Choices(winners.collect()));
+    cache.add(gpu.info(), KernelChoices(winners.collect()));
     cache.write()?;
     Ok((cache, measured))
 }
 
-/// Times, keeps and prints.
+/// Times the kernels, stores the fastest, and prints them.
 pub(super) fn run(args: &TuneArgs, matches: &ArgMatches) -> Result<()> {
     let config = args.config.resolve(matches)?;
     config.check()?;
@@ -66,41 +73,45 @@ pub(super) fn run(args: &TuneArgs, matches: &ArgMatches) -> Result<()> {
         true => serde_json::json!({"adapter": gpu.info(), "cache": path.to_string_lossy(), "rows": report.json()})
             .to_string(),
         false => {
-            let left = unreached(&measured);
-            format!("{}\nkept in {}; `lerac train --tuned` takes them{left}", table_of(&report), path.display())
+            let left = untimed_note(&measured);
+            format!("{}\nstored in {}; `lerac train --tuned` uses them{left}", markdown_table(&report), path.display())
         }
     });
     Ok(())
 }
 
-/// Says how many kernels there was no time for, where there are any.
-fn unreached(measured: &[Measured]) -> String {
+/// A note about the operations that were not timed; empty if all were.
+fn untimed_note(measured: &[VariantTimes]) -> String {
     match measured.iter().filter(|m| m.winner().is_none()).count() {
         0 => String::new(),
         left => format!("; {left} of {} were not reached: `lerac tune --seconds` gives more time", measured.len()),
     }
 }
 
-/// Kernels of `config`'s model on data of a form: measured now, or in the cache.
-pub(super) fn kernels(gpu: &Gpu, config: &Config, form: Form, now: bool, quiet: bool) -> Result<Choices> {
+/// The kernels for `config`'s model and data with these columns: measured now, or from the cache.
+pub(super) fn kernels(gpu: &Gpu, config: &Config, form: Form, now: bool, quiet: bool) -> Result<KernelChoices> {
     let (cache, measured) = match now {
-        true => measure(gpu, config, form.clone(), SECONDS, quiet)?,
+        true => measure(gpu, config, form.clone(), DEFAULT_SECONDS, quiet)?,
         false => (KernelCache::read(&KernelCache::path()?)?, vec![]),
     };
-    let tape = Subject::of(config, form)?.tape(gpu, Choices::default());
+    let tape = TuningModel::of(config, form)?.tape(gpu, KernelChoices::default());
     let choices = cache.choices(gpu.info(), &tape).ok_or_else(|| {
         let message = format!(
-            "nothing is kept of {} at this batch size, and for data of this form, on {}; `lerac tune` with the same options measures it",
+            "nothing is stored for {} at this batch size and data of this form on {}; run `lerac tune` with the same options",
             config.model.name,
             gpu.info().name
         );
         Error::option("--tuned", message)
     })?;
     if !quiet {
-        let (all, other) =
-            (tape.tasks().count(), tape.tasks().filter(|(_, task)| choices.0.contains_key(&task.name)).count());
-        let left = unreached(&measured);
-        say(&format!("{other} of {all} convolutions and products take another kernel than the usual one{left}"));
+        let (all, other) = (
+            tape.tunable_ops().count(),
+            tape.tunable_ops().filter(|(_, task)| choices.0.contains_key(&task.name)).count(),
+        );
+        let left = untimed_note(&measured);
+        print_stderr(&format!(
+            "{other} of {all} convolutions and products use a kernel other than the default one{left}"
+        ));
     }
     Ok(choices)
 }

@@ -1,11 +1,11 @@
-//! Errors in the words of the command line: where the library names a field of the options, such as
-//! `batch_size`, the option that sets it is named, `--batch-size`.
+//! Error messages of the command line. The library names fields of the options, such as
+//! `batch_size`; here they are replaced by the options that set them, such as `--batch-size`.
 
 use crate::error::Error;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-/// What an error says, with options for fields.
+/// The message of an error, with options in place of fields.
 pub(super) fn in_words(error: &Error) -> String {
     match error {
         Error::Setting { field, message } => match OPTIONS.get(*field) {
@@ -16,7 +16,7 @@ pub(super) fn in_words(error: &Error) -> String {
     }
 }
 
-/// A sentence of the library with options for the fields in backquotes.
+/// A text with options in place of the fields in backquotes.
 pub(super) fn with_options(text: &str) -> String {
     OPTIONS.iter().fold(text.to_owned(), |text, (field, option)| text.replace(&format!("`{field}`"), option))
 }

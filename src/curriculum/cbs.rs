@@ -3,8 +3,12 @@
 use super::{Curriculum, Time};
 use crate::error::{Error, Result};
 
-/// A Gaussian blur that fades (Sinha et al., NeurIPS 2020): sigma(t) = sigma(0) * decay^floor(t / every), t in epochs. Rates are the
-/// common one. With the published sigma(0) = 1, decay 0.9, every 5 epochs: 1 until epoch 5, 0.9 until epoch 10, 0.81 until 15.
+/// Curriculum by Smoothing (Sinha et al., NeurIPS 2020): a Gaussian blur that fades during
+/// training.
+///
+/// sigma(t) = sigma(0) * decay^floor(t / every), t in epochs. All layers have the common learning
+/// rate. With the published values, sigma(0) = 1, decay 0.9 and every = 5, sigma is 1 until epoch
+/// 5, 0.9 until epoch 10, and 0.81 until epoch 15.
 #[derive(Clone, Copy, Debug)]
 pub struct Cbs {
     sigma: f64,
@@ -38,7 +42,7 @@ impl Curriculum for Cbs {
 
     fn sigma(&self, time: Time) -> Option<f64> {
         let times = (time.whole_epochs() / self.every) as f64;
-        // The blur of a hundredth of a pixel is the identity in f32, and 0 would divide by 0.
+        // A blur of 0.01 pixels is the identity in f32, and 0 would divide by 0.
         Some((self.sigma * libm::pow(self.decay, times)).max(1e-2))
     }
 }

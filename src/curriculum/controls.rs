@@ -1,19 +1,20 @@
-//! What LeRaC must be told apart from: the same curriculum with one thing changed.
+//! Control experiments: LeRaC with one thing changed.
 
 use super::Paper;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-/// How a factor s grows to 1 while u goes from 0 to 1.
+/// How the factor of a layer grows from s at u = 0 to 1 at u = 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Growth {
-    /// s^(1 - u), the paper's: slow, then fast; halfway the geometric mean of s and 1.
+    /// s^(1 - u), as in the paper: first slow, then fast. At u = 1/2 it is the geometric mean of s
+    /// and 1.
     Exponential,
-    /// s + (1 - s) u; halfway the arithmetic mean.
+    /// s + (1 - s) u. At u = 1/2 it is the arithmetic mean of s and 1.
     Linear,
-    /// s + (1 - s) (1 - ln(s + (1 - s) u) / ln s): fast, then slow. The exponential growth with its axes exchanged; no other
-    /// constant goes into it.
+    /// s + (1 - s) (1 - ln(s + (1 - s) u) / ln s): first fast, then slow. It is the inverse
+    /// function of the exponential growth, scaled to the same range.
     Logarithmic,
 }
 
@@ -29,23 +30,25 @@ impl Growth {
     }
 }
 
-/// One change to [`Paper`].
+/// A change to [`Paper`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
-    /// The deepest layer starts highest: is it the order that matters?
+    /// The deepest layer has the highest initial rate. Tests whether the order matters.
     Reversed,
-    /// The same initial rates, dealt to the depths by this seed.
+    /// The initial rates are assigned to depths at random, with this seed. Tests whether the order
+    /// matters.
     Shuffled(u64),
-    /// Every layer starts at the geometric mean of the initial rates: is it only a warm-up?
+    /// Every layer starts at the geometric mean of the initial rates. Tests whether a common
+    /// warm-up has the same effect.
     Uniform,
-    /// Rates grow linearly: is it the shape of growth that matters?
+    /// Rates grow linearly. Tests whether the shape of the growth matters.
     Linear,
-    /// Rates grow logarithmically.
+    /// Rates grow logarithmically. Tests whether the shape of the growth matters.
     Logarithmic,
 }
 
 impl Paper {
-    /// The same curriculum, changed.
+    /// This curriculum with the change `control`.
     pub fn control(mut self, control: Control) -> Self {
         match control {
             Control::Reversed => self.initial.reverse(),

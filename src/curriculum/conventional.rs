@@ -1,8 +1,8 @@
-//! Ordinary training.
+//! Training without a curriculum.
 
 use super::{Curriculum, Time};
 
-/// Every layer at the common rate: factor 1.
+/// Every layer has the common learning rate: the factor is 1.
 #[derive(Clone, Copy, Debug)]
 pub struct Conventional;
 

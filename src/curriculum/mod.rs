@@ -1,8 +1,11 @@
-//! Beside the tower: learning rates as pure functions of time, in f64, without a device.
+//! No device here: learning rates as pure functions of time, in f64, without a device.
 //!
-//! The rate of layer j at time t is eta(t) * factor_j(t): a [`Schedule`] gives the common rate eta(t), a [`Curriculum`] the
-//! layer's own factor. Time is counted in fractional epochs. A plateau alone also depends on how training does. Powers, logarithms
-//! and cosines are those of the `libm` crate, so that rates are the same on every platform.
+//! The learning rate of layer j at time t is eta(t) * factor_j(t). A [`Schedule`] defines the
+//! common rate eta(t), a [`Curriculum`] the factor of each layer. Time is counted in fractional
+//! epochs. Only a [`Plateau`] also depends on the validation scores.
+//!
+//! Powers, logarithms and cosines are those of the `libm` crate, so that rates are the same on
+//! every platform.
 
 mod cbs;
 mod controls;
@@ -17,49 +20,51 @@ pub use controls::{Control, Growth};
 pub use conventional::Conventional;
 pub use paper::{Pace, Paper, Range};
 pub use plateau::{Plateau, PlateauState};
-pub use reference::{Ladder, Options as ReferenceOptions, Reference};
-pub use schedule::{DuringCurriculum, Schedule, Shape};
+pub use reference::{Ladder, Reference, ReferenceOptions};
+pub use schedule::{DuringCurriculum, Schedule, ScheduleShape};
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
-/// The learning rates that a device can hold with full precision: those of f32.
+/// The learning rates that f32 holds with full precision.
 pub const RATES: RangeInclusive<f64> = f32::MIN_POSITIVE as f64..=f32::MAX as f64;
 
-/// Whether the device can hold `rate`, which `field` asks for as `what`.
+/// Checks that f32 holds `rate`. An error names `field` and describes the rate as `description`.
 ///
 /// # Errors
-/// [`Error::Setting`] where it cannot.
-pub(crate) fn check_rate(field: &'static str, what: &str, rate: f64) -> Result<()> {
-    let message = || format!("expected a positive {what} that f32 holds (1.2e-38 to 3.4e38), found {rate:?}");
+/// [`Error::Setting`] if it does not.
+pub(crate) fn check_rate(field: &'static str, description: &str, rate: f64) -> Result<()> {
+    let message = || format!("expected a positive {description} that f32 holds (1.2e-38 to 3.4e38), found {rate:?}");
     RATES.contains(&rate).then_some(()).ok_or_else(|| Error::setting(field, message()))
 }
 
 /// A layer as a model declares it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Layer {
-    /// The name of its convolution or linear map, as in a state dict.
+    /// The name of its convolution or linear layer, as in a state dict.
     pub name: String,
-    /// Distance from the input in modules (a convolution or linear map with its norm), from 1.
+    /// Distance from the input in modules, from 1. A module is a convolution or linear layer with
+    /// its norm.
     pub depth: usize,
-    /// Distance from the input in blocks (residual, dense or transformer blocks; what stands outside one is its own), from 1.
+    /// Distance from the input in residual, dense or transformer blocks, from 1. A module outside
+    /// of these counts as a block.
     pub block: usize,
 }
 
-/// What has a learning rate of its own.
+/// The parts of a model whose learning rates differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Granularity {
-    /// Each convolution or linear map with its norm.
+    /// Each convolution or linear layer with its norm.
     #[default]
     Module,
-    /// Each residual, dense or transformer block: the published code's choice.
+    /// Each residual, dense or transformer block, as in the published code.
     Block,
 }
 
-/// Where training stands.
+/// The progress of training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Time {
     /// Steps done.
@@ -80,27 +85,30 @@ impl Time {
     }
 }
 
-/// A way to set layers' learning rates apart, and to smooth what they see.
+/// Learning rates and blur of each layer, as functions of time.
 pub trait Curriculum: Send + Sync {
-    /// What the rate of layer `layer` (an index into the layers that it was made for) is, as a multiple of the common rate.
+    /// The learning rate of layer `layer`, as a multiple of the common rate. `layer` is an index
+    /// into the model's layers.
     fn factor(&self, time: Time, layer: usize) -> f64;
 
-    /// Standard deviation of the blur after each convolution larger than 1x1, pixels; `None` where nothing is blurred.
+    /// Standard deviation in pixels of the blur after each convolution larger than 1x1; `None` for
+    /// no blur.
     fn sigma(&self, _time: Time) -> Option<f64> {
         None
     }
 
-    /// The epoch until which it lets rates grow: from then on all factors are 1. 0 where none ever differs.
+    /// The epoch at which the growth of rates ends: from then on all factors are 1. 0 if they
+    /// always are.
     fn grows_until(&self) -> f64 {
         0.0
     }
 }
 
-/// The rates of one curriculum under the blur of another.
+/// The learning rates of a curriculum with the blur of [`Cbs`].
 pub struct Blurred {
-    /// Sets the rates.
+    /// The learning rates.
     pub rates: Box<dyn Curriculum>,
-    /// Sets the blur.
+    /// The blur.
     pub blur: Cbs,
 }
 
@@ -118,7 +126,8 @@ impl Curriculum for Blurred {
     }
 }
 
-/// The depth of each layer, ranked 1, 2, ... without gaps; layers of one depth share a rate.
+/// The depth of each layer, ranked 1, 2, ... without gaps. Layers of one depth share a learning
+/// rate.
 pub fn depths(layers: &[Layer], granularity: Granularity) -> Vec<usize> {
     let depth = |layer: &Layer| match granularity {
         Granularity::Module => layer.depth,
@@ -130,13 +139,13 @@ pub fn depths(layers: &[Layer], granularity: Granularity) -> Vec<usize> {
     layers.iter().map(|layer| 1 + distinct.partition_point(|&d| d < depth(layer))).collect()
 }
 
-/// The learning rate of a layer, by its position.
+/// The learning rate of a layer at `time`, as a function of its index.
 pub fn rate_of<'c>(curriculum: &'c dyn Curriculum, schedule: &Schedule, time: Time) -> impl Fn(usize) -> f64 + use<'c> {
     let common = schedule.rate(time, curriculum.grows_until());
     move |layer| common * curriculum.factor(time, layer)
 }
 
-/// The learning rate of each of `layers` layers.
+/// The learning rates of layers 0 to `layers` - 1 at `time`.
 pub fn rates(
     curriculum: &dyn Curriculum,
     schedule: &Schedule,

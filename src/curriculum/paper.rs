@@ -11,9 +11,9 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Range {
-    /// eta_1(0).
+    /// eta_1(0), the initial rate at depth 1.
     pub first: f64,
-    /// eta_n(0), not above `first`.
+    /// eta_n(0), the initial rate at the greatest depth, at most `first`.
     pub last: f64,
 }
 
@@ -23,14 +23,15 @@ impl FromStr for Range {
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         let example = "expected FIRST..LAST, e.g. 1e-1..1e-8";
         let (first, last) = text.split_once("..").ok_or_else(|| format!("{example}, found {text:?}"))?;
-        let number = |part: &str| part.trim().parse::<f64>().map_err(|_| format!("{example}; {part:?} is no number"));
+        let number =
+            |part: &str| part.trim().parse::<f64>().map_err(|_| format!("{example}; {part:?} is not a number"));
         let (first, last) = (number(first)?, number(last)?);
         if ![first, last].iter().all(|rate| RATES.contains(rate)) {
             return Err(format!("expected positive learning rates that f32 holds (1.2e-38 to 3.4e38), found {text}"));
         }
         if first < last {
             return Err(format!(
-                "{text} is the wrong way round: layers near the input start high; try {last:e}..{first:e}"
+                "expected FIRST >= LAST, found {text}: layers near the input start higher; try {last:e}..{first:e}"
             ));
         }
         Ok(Self { first, last })
@@ -65,8 +66,9 @@ pub enum Pace {
     /// At every step.
     #[default]
     Step,
-    /// At the start of each epoch: t is l = floor(t). With k = 4, the epochs l = 0..3 have rates below eta, and
-    /// l = 4, the fifth epoch, has eta from its first step on: l = 0..k are the paper's "first 5 epochs".
+    /// At the start of each epoch: t is rounded down. With k = 4, rates are below eta in epochs 0
+    /// to 3, and eta from the first step of epoch 4 on. Epochs 0 to 4 are the paper's "first 5
+    /// epochs".
     Epoch,
 }
 
@@ -74,9 +76,13 @@ pub enum Pace {
 ///
 /// eta_j(t) = eta_j(0)^(1 - t/k) * eta^(t/k) for t < k, and eta from k on; t and k in epochs.
 ///
-/// The initial rates eta_j(0) are spaced evenly in the logarithm from the range's first value at depth 1 to its last at the
-/// greatest depth; a model of one depth has the first. As a factor of eta: (eta_j(0) / eta)^(1 - t/k), and exactly 1 from k on. At
-/// t = k/2 it is the geometric mean of start and end. Usually eta_1(0) = eta; an initial rate above eta falls to it instead.
+/// The initial rates eta_j(0) are spaced evenly in the logarithm, from the first value of the range
+/// at depth 1 to the last value at the greatest depth. A model with a single depth has the first
+/// value.
+///
+/// As a factor of eta the rate is (eta_j(0) / eta)^(1 - t/k) for t < k, and exactly 1 from k on. At
+/// t = k/2 the rate is the geometric mean of eta_j(0) and eta. Usually eta_1(0) = eta. An initial
+/// rate above eta falls to eta.
 #[derive(Clone, Debug)]
 pub struct Paper {
     /// eta_j(0) / eta by depth.
@@ -89,21 +95,22 @@ pub struct Paper {
 }
 
 impl Paper {
-    /// A curriculum of `k` epochs towards `eta` for layers at `depths` (ranked from 1).
+    /// A curriculum in which rates reach `eta` after `k` epochs. `depths` are the depths of the
+    /// layers, from [`super::depths`].
     ///
     /// # Errors
-    /// [`Error::Setting`] unless eta, the range and k are positive and the range descends.
+    /// [`Error::Setting`] unless eta, the range and k are positive and the range does not ascend.
     pub fn new(eta: f64, range: Range, k: f64, depths: &[usize], pace: Pace) -> Result<Self> {
         check_rate("eta", "learning rate", eta)?;
         if !(k > 0.0 && k.is_finite()) {
             return Err(Error::setting("k", format!("expected more than 0 epochs, found {k}")));
         }
-        // Also checks a range that was not parsed.
+        // Parsing checks the range.
         let range: Range = range.to_string().parse().map_err(|message: String| Error::setting("range", message))?;
         let deepest = depths.iter().copied().max().unwrap_or(1);
         let initial = (1..=deepest).map(|depth| {
-            let along = if deepest > 1 { (depth - 1) as f64 / (deepest - 1) as f64 } else { 0.0 };
-            libm::pow(range.first, 1.0 - along) * libm::pow(range.last, along) / eta
+            let position = if deepest > 1 { (depth - 1) as f64 / (deepest - 1) as f64 } else { 0.0 };
+            libm::pow(range.first, 1.0 - position) * libm::pow(range.last, position) / eta
         });
         let growth = Growth::Exponential;
         Ok(Self { initial: initial.collect(), depths: depths.to_vec(), k, pace, growth })

@@ -1,16 +1,18 @@
-//! A rate that falls where training no longer gets better on the validation examples.
+//! Reduces the learning rate when the validation score stops improving.
 
 use serde::{Deserialize, Serialize};
 
-/// A better epoch has a merit above the best so far by this part of it.
+/// Relative increase over the best score that counts as an improvement.
 const THRESHOLD: f64 = 1e-4;
 
-/// Changes of the rate up to this are not made.
+/// The learning rate is only changed by more than this.
 const LEAST_CHANGE: f64 = 1e-8;
 
-/// PyTorch's `ReduceLROnPlateau` with its defaults, in mode `max` for an accuracy, in mode `min` for an error, whose negative is its
-/// merit: after more than `patience` epochs in a row that are not better than the best so far, the rate is multiplied by `gamma`, but
-/// goes no lower than `floor`, and the count begins anew, without a cooldown.
+/// PyTorch's `ReduceLROnPlateau` with its default threshold, eps and cooldown.
+///
+/// The mode is `max`: the score is an accuracy, or the negative of an error. After more than
+/// `patience` epochs in a row without an improvement of the best score, the learning rate is
+/// multiplied by `gamma`, but not below `floor`, and the epochs are counted from 0 again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plateau {
     gamma: f64,
@@ -19,28 +21,28 @@ pub struct Plateau {
     pub(super) state: PlateauState,
 }
 
-/// What a plateau has seen, and made of it.
+/// The state of a [`Plateau`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlateauState {
-    /// The rate, as a factor of eta.
+    /// The learning rate as a factor of eta.
     pub factor: f64,
-    /// The best merit; none before the first epoch has ended.
+    /// The best score; `None` before the end of the first epoch.
     pub best: Option<f64>,
-    /// Epochs since then, or since the rate fell.
+    /// Epochs since the best score, or since the last reduction of the rate.
     pub bad_epochs: u64,
 }
 
 impl Plateau {
-    /// Before the first epoch; `floor` is a learning rate.
+    /// A plateau before the first epoch. `floor` is a learning rate.
     pub fn new(gamma: f64, patience: u64, floor: f64) -> Self {
         Self { gamma, patience, floor, state: PlateauState { factor: 1.0, best: None, bad_epochs: 0 } }
     }
 
-    /// An epoch has ended with this merit.
-    pub(super) fn observe_epoch(&mut self, merit: f64, eta: f64) {
+    /// Updates the state at the end of an epoch with this score.
+    pub(super) fn observe_epoch(&mut self, score: f64, eta: f64) {
         let state = &mut self.state;
-        if state.best.is_none_or(|best| merit > best * (1.0 + THRESHOLD * best.signum())) {
-            (state.best, state.bad_epochs) = (Some(merit), 0);
+        if state.best.is_none_or(|best| score > best * (1.0 + THRESHOLD * best.signum())) {
+            (state.best, state.bad_epochs) = (Some(score), 0);
         } else {
             state.bad_epochs += 1;
         }

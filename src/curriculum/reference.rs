@@ -1,61 +1,73 @@
-//! Learning Rate Curriculum as the published code (CroitoruAlin/LeRaC, 6d3fdb8) computes it, float rounding included.
+//! Learning Rate Curriculum as the published code (CroitoruAlin/LeRaC, commit 6d3fdb8) computes it,
+//! including float rounding.
 
 use super::{Curriculum, Time, check_rate};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// Where the published code starts the blocks between the stem and the classifier, by architecture.
+/// The initial rates of the blocks between stem and classifier in the published code, by
+/// architecture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Ladder {
-    /// ResNet-18: the first block a decade below eta, each next one a decade lower while the rate is above min_lr.
+    /// ResNet-18: the first block has 0.1 eta. Each next block has a tenth of the rate of the block
+    /// in front of it, while that is above min_lr.
     #[default]
     Resnet,
-    /// Wide ResNet and CvT: the first block at eta, then as above.
+    /// Wide ResNet and CvT: the first block has eta. Each next block has a tenth of the rate of the
+    /// block in front of it, while that is above min_lr.
     WideResnet,
-    /// BERT: every layer at eta but the last two, pooler and classifier.
+    /// BERT: all layers have eta, except for the last two, pooler and classifier.
     Bert,
 }
 
-/// The published code's knobs, in learning rates and epochs.
+/// The hyperparameters of the published code.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Options {
-    /// Where blocks start.
+pub struct ReferenceOptions {
+    /// Initial rates of the blocks.
     pub ladder: Ladder,
-    /// The common rate.
+    /// The common learning rate.
     pub eta: f64,
-    /// Blocks go down a decade each while the rate is above this.
+    /// The initial rates of blocks fall by a factor of 10 from block to block while they are above
+    /// this.
     pub min_lr: f64,
-    /// The classifier starts at eta times this.
+    /// The initial rate of the classifier is eta times this.
     pub clf: f64,
-    /// A rate grows tenfold while ten times it is below this.
+    /// A rate is multiplied by 10 while the product is below this.
     pub stop_lr: f64,
     /// Equally spaced points of an epoch at which rates grow.
     pub updates_per_epoch: u64,
-    /// Growth ends with the epoch before this one, counted from 1 as the published code counts.
+    /// Rates grow only in the epochs before this one, counted from 1 as in the published code.
     pub stop_update_epoch: u64,
 }
 
-/// Initial rates: the stem at eta; blocks as their [`Ladder`] says, by repeated multiplication, so that rounding may take one step
-/// below min_lr; the classifier at eta*clf. At each of `updates_per_epoch` equally spaced points of an epoch a rate whose tenfold is
-/// below stop_lr grows tenfold, as long as fewer than `stop_update_epoch` - 1 epochs are done: groups reach eta one after another.
+/// Learning Rate Curriculum of the published code.
 ///
-/// In an epoch of S steps the points lie after floor(S i / updates) steps, i = 1..updates; an epoch of fewer steps than updates
-/// has a point after every step.
+/// Initially the stem has the rate eta, blocks have the rates of their [`Ladder`], and the
+/// classifier has eta * clf. The rates of blocks are computed by repeated multiplication: rounding
+/// may add a step below min_lr.
+///
+/// Rates grow at `updates_per_epoch` equally spaced points of an epoch, while fewer than
+/// `stop_update_epoch` - 1 epochs are done: a rate is multiplied by 10 if the product is below
+/// stop_lr. Layers reach eta one after the other.
+///
+/// In an epoch of S steps the points are after floor(S i / updates) steps, i = 1..updates. An epoch
+/// with fewer steps than updates has a point after every step.
 #[derive(Clone, Debug)]
 pub struct Reference {
-    options: Options,
-    /// Factor of eta, by number of updates done and layer; the last row stays.
+    options: ReferenceOptions,
+    /// Factor of eta by number of updates and layer. The last row holds for all later updates.
     ladder: Vec<Vec<f64>>,
 }
 
 impl Reference {
-    /// The ladder for layers at block `depths` (ranked from 1: the stem first, the classifier last).
+    /// A curriculum for layers of block depths `depths`, from [`super::depths`]: 1 is the stem, the
+    /// greatest depth is the classifier.
     ///
     /// # Errors
-    /// [`Error::Setting`] unless the device can hold all rates, and the number of updates is positive.
-    pub fn new(options: Options, depths: &[usize]) -> Result<Self> {
+    /// [`Error::Setting`] unless f32 holds all rates and the number of updates is positive.
+    pub fn new(options: ReferenceOptions, depths: &[usize]) -> Result<Self> {
         let rates = [("eta", options.eta), ("min_lr", options.min_lr), ("stop_lr", options.stop_lr)];
         rates.into_iter().try_for_each(|(field, rate)| check_rate(field, "learning rate", rate))?;
         if !(options.clf > 0.0 && options.clf.is_finite()) {
@@ -66,8 +78,8 @@ impl Reference {
         }
         let deepest = depths.iter().copied().max().unwrap_or(1);
         let by_depth = initial_rates(&options, deepest);
-        let what = "learning rate for every block to start from, with `clf` for the classifier,";
-        by_depth.iter().try_for_each(|&rate| check_rate("min_lr", what, rate))?;
+        let description = "initial learning rate of every block, and with `clf` of the classifier,";
+        by_depth.iter().try_for_each(|&rate| check_rate("min_lr", description, rate))?;
         let mut rates: Vec<f64> = depths.iter().map(|&depth| by_depth[depth - 1]).collect();
         let mut ladder = vec![];
         loop {
@@ -80,7 +92,8 @@ impl Reference {
         }
     }
 
-    /// Points passed before the next step: those of whole epochs, and all i with floor(S i / updates) <= steps done in this one.
+    /// Number of updates before the next step: those of whole epochs, and all i with
+    /// floor(S i / updates) <= steps done in this epoch.
     fn updates_done(&self, time: Time) -> u64 {
         let updates = self.options.updates_per_epoch.min(time.steps_per_epoch);
         let growing = self.options.stop_update_epoch.saturating_sub(1);
@@ -93,8 +106,8 @@ impl Reference {
     }
 }
 
-/// The rates of depths 1 to `deepest`.
-fn initial_rates(options: &Options, deepest: usize) -> Vec<f64> {
+/// The initial rates of depths 1 to `deepest`.
+fn initial_rates(options: &ReferenceOptions, deepest: usize) -> Vec<f64> {
     let mut rates = vec![options.eta];
     let mut block = match options.ladder {
         Ladder::Resnet => options.eta * 1e-1,
@@ -106,18 +119,18 @@ fn initial_rates(options: &Options, deepest: usize) -> Vec<f64> {
             block *= 1e-1;
         }
     }
-    let heads = if options.ladder == Ladder::Bert { 2 } else { 1 };
-    rates[deepest.saturating_sub(heads).max(1)..].fill(options.eta * options.clf);
+    let classifier_layers = if options.ladder == Ladder::Bert { 2 } else { 1 };
+    rates[deepest.saturating_sub(classifier_layers).max(1)..].fill(options.eta * options.clf);
     rates
 }
 
 impl Curriculum for Reference {
     fn factor(&self, time: Time, layer: usize) -> f64 {
-        let rung = self.updates_done(time).min(self.ladder.len() as u64 - 1) as usize;
-        self.ladder[rung][layer]
+        let row = self.updates_done(time).min(self.ladder.len() as u64 - 1) as usize;
+        self.ladder[row][layer]
     }
 
-    /// Of epochs with at least as many steps as updates.
+    /// Holds for epochs with at least as many steps as updates.
     fn grows_until(&self) -> f64 {
         let updates = (self.ladder.len() - 1) as f64;
         let growing = self.options.stop_update_epoch.saturating_sub(1);

@@ -1,63 +1,67 @@
-//! The common learning rate.
+//! Schedules of the common learning rate.
 
 use super::{Plateau, PlateauState, Time};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
-/// How the common rate changes, as a factor of eta; t in epochs.
+/// The common learning rate as a factor of eta; t is the time in epochs.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Shape {
+pub enum ScheduleShape {
     /// 1.
     Constant,
     /// gamma^(number of milestones at or before t).
     Step {
-        /// Epochs.
+        /// Epochs at which the rate falls.
         milestones: Vec<f64>,
-        /// Factor at each.
+        /// Factor at each milestone.
         gamma: f64,
     },
-    /// floor + (1 - floor) (1 + cos(pi u)) / 2, where u goes from 0 at the schedule's start to 1 at `epochs`: 1 at the start, the mean
-    /// of 1 and floor halfway, floor from `epochs` on (Loshchilov & Hutter 2017, without restarts).
+    /// Cosine annealing without restarts (Loshchilov & Hutter 2017):
+    /// floor + (1 - floor) (1 + cos(pi u)) / 2, where u goes from 0 at the schedule's start to 1 at
+    /// `epochs`. From `epochs` on it is floor.
     Cosine {
-        /// The epoch of the floor.
+        /// The epoch at which the factor reaches `floor`.
         epochs: f64,
-        /// Last factor.
+        /// The last factor.
         floor: f64,
     },
-    /// What the merit on the validation examples makes of it.
+    /// Depends on the validation score.
     Plateau(Plateau),
 }
 
-/// What schedule and warm-up do while a curriculum lets rates grow.
+/// Whether schedule and warm-up act while rates grow in a curriculum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum DuringCurriculum {
-    /// Nothing, as in the paper: the common rate is eta until all layers have it. No warm-up follows.
+    /// They do not, as in the paper: the common rate is eta until all layers have reached it. No
+    /// warm-up follows.
     Off,
-    /// They multiply the rates from the first step on, as in the published code.
+    /// Rates are multiplied by their factors from the first step on, as in the published code.
     Multiply,
 }
 
-/// eta(t) = eta * shape(t) * min(1, (t + one step) / warm-up). All of it is known beforehand, but for a plateau.
+/// The common learning rate: eta(t) = eta * shape(t) * min(1, (t + one step) / warm-up). Except for
+/// a plateau, it is a pure function of time.
 ///
-/// Where it is [`DuringCurriculum::Off`] and rates grow until epoch k, eta(t) is eta before k, and from k on
-/// eta * shape(t), without warm-up: milestones count from epoch 0, so that those before k act at k; a cosine
-/// starts at k; a plateau observes the epochs that begin at k or later. Without growth, k is 0.
+/// With [`DuringCurriculum::Off`] and a curriculum whose rates grow until epoch k, eta(t) is eta
+/// until k, and eta * shape(t) without warm-up from k on. Milestones count from epoch 0: those
+/// earlier than k act at k. A cosine starts at k. A plateau observes the epochs that begin at k or
+/// later. k is 0 if no rates grow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
-    /// The common rate that all layers share in the end.
+    /// The base learning rate.
     pub eta: f64,
-    /// How it changes.
-    pub shape: Shape,
-    /// Epochs of linear growth from one step's share to 1; 0 for none.
+    /// The factor of the learning rate over time.
+    pub shape: ScheduleShape,
+    /// Epochs of linear warm-up; 0 for none.
     pub warmup_epochs: f64,
-    /// What it does while rates grow.
+    /// Whether shape and warm-up act while rates grow in a curriculum.
     pub during_curriculum: DuringCurriculum,
 }
 
 impl Schedule {
-    /// The epoch at which the schedule starts, where rates grow until epoch `grows_until`.
+    /// The epoch at which the schedule starts, if rates grow until epoch `grows_until`.
     fn start(&self, grows_until: f64) -> f64 {
         match self.during_curriculum {
             DuringCurriculum::Off => grows_until,
@@ -65,19 +69,19 @@ impl Schedule {
         }
     }
 
-    /// eta(t) beside a curriculum that lets rates grow until epoch `grows_until`.
+    /// eta(t) with a curriculum whose rates grow until epoch `grows_until`.
     pub fn rate(&self, time: Time, grows_until: f64) -> f64 {
         let (t, start) = (time.epochs(), self.start(grows_until));
         if t < start {
             return self.eta;
         }
         let shape = match &self.shape {
-            Shape::Constant => 1.0,
-            Shape::Plateau(plateau) => plateau.state.factor,
-            Shape::Step { milestones, gamma } => {
+            ScheduleShape::Constant => 1.0,
+            ScheduleShape::Plateau(plateau) => plateau.state.factor,
+            ScheduleShape::Step { milestones, gamma } => {
                 libm::pow(*gamma, milestones.iter().filter(|&&milestone| milestone <= t).count() as f64)
             }
-            Shape::Cosine { epochs, floor } => {
+            ScheduleShape::Cosine { epochs, floor } => {
                 if t >= *epochs {
                     *floor
                 } else {
@@ -91,30 +95,32 @@ impl Schedule {
         self.eta * shape * warmup
     }
 
-    /// An epoch has ended at `time` with this merit on the validation examples, which matters to a plateau alone:
-    /// their accuracy, or the negative of their error. An epoch that began while rates grew, until epoch
-    /// `grows_until`, does not count where the schedule is off then.
-    pub fn observe_epoch(&mut self, time: Time, grows_until: f64, merit: f64) {
+    /// Updates a plateau at the end of an epoch. Other shapes do not depend on scores.
+    ///
+    /// `time` is the end of the epoch, and `score` the validation accuracy or the negative
+    /// validation error. With [`DuringCurriculum::Off`], epochs that began before `grows_until` are
+    /// ignored.
+    pub fn observe_epoch(&mut self, time: Time, grows_until: f64, score: f64) {
         let began = time.epochs() - 1.0;
         if began < self.start(grows_until) {
             return;
         }
-        if let Shape::Plateau(plateau) = &mut self.shape {
-            plateau.observe_epoch(merit, self.eta);
+        if let ScheduleShape::Plateau(plateau) = &mut self.shape {
+            plateau.observe_epoch(score, self.eta);
         }
     }
 
-    /// What a plateau has seen so far.
+    /// The state of the plateau; `None` for other shapes.
     pub fn plateau(&self) -> Option<PlateauState> {
         match &self.shape {
-            Shape::Plateau(plateau) => Some(plateau.state),
+            ScheduleShape::Plateau(plateau) => Some(plateau.state),
             _ => None,
         }
     }
 
-    /// Goes on from what a plateau had seen.
+    /// Restores the state of the plateau. Other shapes ignore it.
     pub fn set_plateau(&mut self, state: PlateauState) {
-        if let Shape::Plateau(plateau) = &mut self.shape {
+        if let ScheduleShape::Plateau(plateau) = &mut self.shape {
             plateau.state = state;
         }
     }

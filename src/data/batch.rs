@@ -16,22 +16,25 @@ pub fn epoch_order(indices: &[u32], seed: u64, epoch: u64) -> Vec<u32> {
     order
 }
 
-/// A batch as it is sent to the device: an array of words per column.
+/// A batch as it is sent to the device: an array of u32 words for each column.
+///
+/// It has places for `capacity` examples. The examples are in the first `count` places.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// Inputs, then targets. Each has the words of `capacity` examples, one after the other; places that no example fills are 0.
+    /// The columns of inputs, then of targets. A column has the words of all places, one after the
+    /// other. Words of places without an example are 0.
     pub columns: Vec<Vec<u32>>,
-    /// Examples in it, from the first place on.
+    /// Number of examples.
     pub count: usize,
-    /// Places.
+    /// Number of places.
     pub capacity: usize,
 }
 
 impl Batch {
-    /// The batch of the examples `indices`, in a batch of `capacity` places.
+    /// A batch of the examples `indices` with `capacity` places. `draw` is given in training.
     ///
     /// # Errors
-    /// Those of the examples' files.
+    /// Those of [`Examples::read`].
     ///
     /// # Panics
     /// If there are more examples than places.
@@ -40,10 +43,10 @@ impl Batch {
         batch.fill(data, &data.form(), indices, capacity, draw).map(|()| batch)
     }
 
-    /// Fills the batch anew, in the memory that it has; `form` is that of the data.
+    /// Replaces the content of the batch, and reuses its memory. `form` is the form of the data.
     ///
     /// # Errors
-    /// Those of the examples' files; the batch is then good for nothing but filling it again.
+    /// Those of [`Examples::read`]. The content of the batch is then undefined.
     ///
     /// # Panics
     /// If there are more examples than places, or more than [`MOST_COLUMNS`] columns.
@@ -88,13 +91,13 @@ impl Batch {
         Ok(())
     }
 
-    /// The device has the lowest byte of a word first.
+    /// Swaps the bytes of words in u8 columns, since devices read the lowest byte first.
     fn swap_bytes(&mut self, form: &Form) {
         let bytes = self.columns.iter_mut().zip(form.columns()).filter(|(_, column)| column.element == Element::U8);
         bytes.for_each(|(words, _)| words.iter_mut().for_each(|word| *word = word.swap_bytes()));
     }
 
-    /// The words of `count` places of a column, from the place `first` on.
+    /// The words of a column in `count` places, starting at place `first`.
     ///
     /// # Panics
     /// If there are no such places.
@@ -103,7 +106,8 @@ impl Batch {
         &self.columns[column][first * words..][..count * words]
     }
 
-    /// The whole batches of an epoch, in order; examples left over at the end are not visited in this epoch.
+    /// The batches of an epoch, in order. Examples that do not fill a last batch are dropped in
+    /// this epoch, as with `drop_last` of PyTorch's `DataLoader`.
     pub fn of_epoch<'a>(
         data: &'a dyn Examples,
         indices: &[u32],

@@ -1,4 +1,4 @@
-//! What every data set gives: examples by index.
+//! The trait of data sets: examples by index.
 
 use super::Form;
 use super::random::{Stream, generator};
@@ -7,7 +7,7 @@ use rand::Rng;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Chance in training: what is drawn for an example is a function of seed, epoch and index alone.
+/// Random numbers in training. Those of an example depend only on seed, epoch and index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Draw {
     /// Seed of the run.
@@ -16,11 +16,11 @@ pub struct Draw {
     pub epoch: u64,
 }
 
-/// Words of the generator's stream that belong to one example.
+/// Words of the random stream that are reserved for one example.
 const WORDS_PER_EXAMPLE: u128 = 1 << 20;
 
 impl Draw {
-    /// The random numbers of the example `index`.
+    /// The random generator of the example `index`.
     pub fn generator(self, index: usize) -> impl Rng {
         let mut rng = generator(self.seed, Stream::Example { epoch: self.epoch });
         rng.set_word_pos(index as u128 * WORDS_PER_EXAMPLE);
@@ -30,31 +30,33 @@ impl Draw {
 
 /// A data set, or a part of one.
 pub trait Examples: Send + Sync {
-    /// What it is called in messages.
+    /// The name in messages.
     fn name(&self) -> &str;
 
     /// The columns of each example.
     fn form(&self) -> Form;
 
-    /// How many examples there are.
+    /// Number of examples.
     fn len(&self) -> usize;
 
-    /// Whether there is none.
+    /// Whether the data set has no examples.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Writes the example `index` into the words of its columns, inputs first, all of them 0 before. In training, where `draw` is
-    /// given, the example may be varied by it; [`bytes_of`] and [`floats_of`] see words as bytes and numbers.
+    /// Writes the example `index` to `into`: the words of each column, inputs first. All words are
+    /// 0 before the call. [`bytes_of`] and [`floats_of`] view words as bytes and f32.
+    ///
+    /// `draw` is given in training: the example may be augmented with its random numbers.
     ///
     /// # Errors
-    /// Those of the example's file.
+    /// [`Error::Io`] and [`Error::Format`], if the example is read from a file.
     fn read(&self, index: usize, draw: Option<Draw>, into: &mut [&mut [u32]]) -> Result<()>;
 
-    /// Writes the targets alone, not varied.
+    /// Writes only the targets, without augmentation.
     ///
     /// # Errors
-    /// Those of the example's file.
+    /// Those of [`Examples::read`].
     fn targets(&self, index: usize, into: &mut [&mut [u32]]) -> Result<()> {
         let form = self.form();
         let mut inputs: Vec<Vec<u32>> = form.inputs.iter().map(|column| vec![0; column.words()]).collect();
@@ -63,39 +65,41 @@ pub trait Examples: Send + Sync {
         self.read(index, None, &mut places)
     }
 
-    /// Whether reading an example takes long enough to be shared between threads: decoding does, copying does not.
+    /// Whether examples are read on all cores. This pays for decoding, but not for copying.
     fn reads_slowly(&self, _draw: Option<Draw>) -> bool {
         false
     }
 
-    /// Gives `add` all that tells these examples from others: a checkpoint goes on with the same examples only.
+    /// Passes all data that identify the examples to `add`. A checkpoint can only be resumed with
+    /// the same examples.
     fn fingerprint(&self, add: &mut dyn FnMut(&[u8]));
 
-    /// Examples without targets made of files that do not belong to the set, read as the set's own are.
+    /// Reads files that do not belong to the set in the same way as its own. The examples have no
+    /// targets.
     ///
     /// # Errors
-    /// Those of the files; [`Error::Setting`] where a set reads no such files.
+    /// Those of [`Examples::read`]; [`Error::Setting`] if the set does not read single files.
     fn of_files(&self, _files: &[PathBuf]) -> Result<Arc<dyn Examples>> {
         Err(Error::setting("files", format!("the data set {} does not read single files", self.name())))
     }
 }
 
-/// Words of a [`super::Element::U8`] column as its bytes.
+/// The words of a [`super::Element::U8`] column as bytes.
 pub fn bytes_of(words: &mut [u32]) -> &mut [u8] {
     bytemuck::cast_slice_mut(words)
 }
 
-/// Words of a [`super::Element::F32`] column as its numbers.
+/// The words of a [`super::Element::F32`] column as f32.
 pub fn floats_of(words: &mut [u32]) -> &mut [f32] {
     bytemuck::cast_slice_mut(words)
 }
 
-/// A data set as its authors divided it. A clone shares the examples.
+/// A data set with its published training and test parts. Clones share the examples.
 #[derive(Clone)]
 pub struct Splits {
     /// For training and validation.
     pub train: Arc<dyn Examples>,
-    /// Read once, at the end.
+    /// For the test, once at the end of a run.
     pub test: Arc<dyn Examples>,
 }
 
@@ -106,7 +110,7 @@ impl std::fmt::Debug for Splits {
 }
 
 impl Splits {
-    /// CRC-32 of what [`Examples::fingerprint`] says of both parts.
+    /// CRC-32 of the data of [`Examples::fingerprint`] of both parts.
     pub fn fingerprint(&self) -> u32 {
         let mut hasher = crc32fast::Hasher::new();
         for part in [&self.train, &self.test] {

@@ -1,55 +1,55 @@
-//! Where a data set lies on disk.
+//! Finds the files of a data set on disk.
 
 use crate::error::{Error, Result};
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// Files that are looked for.
-pub(super) struct Wanted<'a> {
-    /// The set's name, and that of the folder it usually lies in.
+/// The files of a data set.
+pub(super) struct DataFiles<'a> {
+    /// The name of the set, and of its usual folder.
     pub name: &'a str,
-    /// The folder that its archive unpacks to, if it comes as one.
+    /// The folder in the set's archive, if the set is published as an archive.
     pub archive: Option<&'a str>,
-    /// Any of these shows that the set is there.
+    /// The set is found if one of these files exists.
     pub files: &'a [&'a str],
-    /// How to get it.
-    pub remedy: &'a str,
+    /// How to get the set, for the error message.
+    pub how_to_get: &'a str,
 }
 
-impl Wanted<'_> {
-    /// The set's own folder under `root`, and what its archive unpacks to there.
+impl DataFiles<'_> {
+    /// The folders under `root` in which the set may be: its own folder and that of its archive.
     fn folders(&self, root: &Path) -> Vec<PathBuf> {
         let own = root.join(self.name);
         let archive = |parent: &Path| self.archive.map(|folder| parent.join(folder));
         archive(&own).into_iter().chain([own.clone()]).chain(archive(root)).collect()
     }
 
-    /// Every place to look at: `dir`, else `LERAC_DATA` and the usual ones. A folder of the set's own goes before its parent,
-    /// which may hold another set.
-    fn places(&self, dir: Option<&Path>) -> Vec<PathBuf> {
+    /// All directories to search: `dir` if it is given, otherwise `LERAC_DATA` and the usual ones.
+    /// The folder of the set is searched before its parent, which may hold another set.
+    fn candidates(&self, dir: Option<&Path>) -> Vec<PathBuf> {
         let environment = || env::var_os("LERAC_DATA").filter(|value| !value.is_empty()).map(PathBuf::from);
-        let named = dir.map(Path::to_owned).or_else(environment);
+        let given = dir.map(Path::to_owned).or_else(environment);
         let usual = ["data", "/usr/share/datasets"].map(Path::new);
-        let mut places: Vec<PathBuf> =
-            named.iter().flat_map(|root| [self.folders(root), vec![root.clone()]].concat()).collect();
+        let mut candidates: Vec<PathBuf> =
+            given.iter().flat_map(|root| [self.folders(root), vec![root.clone()]].concat()).collect();
         if dir.is_none() {
-            places.extend(usual.iter().flat_map(|root| self.folders(root)));
+            candidates.extend(usual.iter().flat_map(|root| self.folders(root)));
         }
-        places
+        candidates
     }
 
-    /// The first place that holds one of the files.
+    /// The first directory that holds one of the files.
     ///
     /// # Errors
-    /// [`Error::Setting`] with all places looked at and the remedy.
+    /// [`Error::Setting`] with all directories searched, and how to get the set.
     pub fn find(&self, dir: Option<&Path>) -> Result<PathBuf> {
-        let places = self.places(dir);
-        let holds = |place: &&PathBuf| self.files.iter().any(|file| place.join(file).is_file());
-        places.iter().find(holds).cloned().ok_or_else(|| {
-            let looked: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
+        let candidates = self.candidates(dir);
+        let holds = |dir: &&PathBuf| self.files.iter().any(|file| dir.join(file).is_file());
+        candidates.iter().find(holds).cloned().ok_or_else(|| {
+            let searched: Vec<_> = candidates.iter().map(|dir| dir.display().to_string()).collect();
             let (field, name) = (if dir.is_some() { "data_dir" } else { "data" }, self.name);
-            let (files, looked) = (self.files.join(" or "), looked.join(", "));
-            Error::setting(field, format!("no {name}: there is no {files} in {looked}; {}", self.remedy))
+            let (files, searched) = (self.files.join(" or "), searched.join(", "));
+            Error::setting(field, format!("{name} not found: no {files} in {searched}; {}", self.how_to_get))
         })
     }
 }

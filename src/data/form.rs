@@ -1,15 +1,15 @@
-//! What an example is made of: typed columns.
+//! The form of a data set: the typed columns of its examples.
 
 use std::sync::Arc;
 
 /// The type of a column's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Element {
-    /// Bytes, four to a word, the lowest first.
+    /// Bytes, four in a word, the lowest byte first.
     U8,
-    /// Whole numbers: classes, token ids, counts.
+    /// Integers: classes, token ids, counts.
     U32,
-    /// Numbers.
+    /// Floating-point numbers.
     F32,
 }
 
@@ -23,57 +23,57 @@ impl Element {
     }
 }
 
-/// What the elements of a column say.
+/// The meaning of the elements of a column.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Meaning {
-    /// Nothing that the engine must know.
+    /// No meaning that the engine makes use of.
     Plain,
-    /// Planes of an image `[C,H,W]`. A model sees (byte / 255 - mean) / std by channel.
+    /// The bytes of an image `[C,H,W]`. A model reads (byte / 255 - mean) / std of each channel.
     Pixels {
         /// Mean of each channel, on the scale `[0, 1]`.
         mean: Vec<f32>,
         /// Standard deviation of each channel.
         std: Vec<f32>,
     },
-    /// Which of the classes that are called so: an index into the list.
+    /// A class: an index into these names.
     Classes(Arc<[String]>),
-    /// A number to be predicted.
+    /// A number to predict. A model output z predicts mean + std z.
     Number {
-        /// Its unit, for people.
+        /// Unit, for display.
         unit: String,
-        /// Typical value; an output of 0 stands for it.
+        /// Mean of the numbers.
         mean: f32,
-        /// Typical distance from it; an output of 1 lies so far above.
+        /// Standard deviation of the numbers.
         std: f32,
     },
 }
 
-/// A column of a data set: its values in one example.
+/// A column of a data set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
-    /// Unique within a [`Form`].
+    /// Name, unique within a [`Form`].
     pub name: String,
     /// Type of each element.
     pub element: Element,
-    /// Extents in one example, outermost first; empty for a single value.
+    /// Shape in one example; empty for a single value.
     pub shape: Vec<usize>,
-    /// What the elements say.
+    /// Meaning of the elements.
     pub meaning: Meaning,
 }
 
 impl Column {
-    /// A column without a meaning of its own.
+    /// A column with [`Meaning::Plain`].
     pub fn plain(name: &str, element: Element, shape: impl Into<Vec<usize>>) -> Self {
         Self { name: name.to_owned(), element, shape: shape.into(), meaning: Meaning::Plain }
     }
 
-    /// One class of `names`.
+    /// A column of classes with these names.
     pub fn class(name: &str, names: impl Into<Arc<[String]>>) -> Self {
         let meaning = Meaning::Classes(names.into());
         Self { name: name.to_owned(), element: Element::U32, shape: vec![], meaning }
     }
 
-    /// One number in `unit`, usually within `std` of `mean`.
+    /// A column of numbers in `unit`, with this mean and standard deviation.
     pub fn number(name: &str, unit: &str, mean: f32, std: f32) -> Self {
         let meaning = Meaning::Number { unit: unit.to_owned(), mean, std };
         Self { name: name.to_owned(), element: Element::F32, shape: vec![], meaning }
@@ -84,7 +84,7 @@ impl Column {
         self.shape.iter().product()
     }
 
-    /// Words (u32) in one example. Bytes are padded to whole words, so that a part of a batch is a slice.
+    /// u32 words in one example. Bytes are padded to whole words.
     pub fn words(&self) -> usize {
         (self.count() * self.element.bytes()).div_ceil(4)
     }
@@ -93,19 +93,19 @@ impl Column {
 /// The columns of a data set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Form {
-    /// What a model may read.
+    /// The columns that a model can read.
     pub inputs: Vec<Column>,
-    /// What an objective may read.
+    /// The columns that an objective can read.
     pub targets: Vec<Column>,
 }
 
 impl Form {
-    /// Inputs, then targets: the order in which a batch holds them.
+    /// Inputs, then targets: the order of the columns in a batch.
     pub fn columns(&self) -> impl Iterator<Item = &Column> {
         self.inputs.iter().chain(&self.targets)
     }
 
-    /// The column of pixels, where there is exactly one: its place, C, H, W, and mean and deviation by channel.
+    /// The column of pixels; `None` unless exactly one input has pixels.
     pub fn pixels(&self) -> Option<Pixels<'_>> {
         let pixels = |(place, column): (usize, &'_ Column)| match (&column.meaning, column.shape[..].try_into()) {
             (Meaning::Pixels { .. }, Ok(image)) => Some((place, image)),
@@ -119,7 +119,7 @@ impl Form {
         }
     }
 
-    /// The names of the classes that the first target chooses from; none where it is no class.
+    /// The class names of the first target; empty if it is not a class.
     pub fn classes(&self) -> &[String] {
         match self.targets.first().map(|target| &target.meaning) {
             Some(Meaning::Classes(names)) => names,

@@ -1,4 +1,4 @@
-//! A thread that keeps the next batches ready.
+//! Prepares the next batches on a thread.
 
 use super::{Batch, Draw, Examples, epoch_order};
 use crate::cores;
@@ -7,59 +7,64 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 
-/// Batches that wait, at most.
-const AHEAD: usize = 4;
+/// Batches that are prepared in advance, at most.
+const PREFETCHED: usize = 4;
 
-/// An iterator over batches that a thread makes ahead. After an error it ends: one of an example's file, or that there is no thread.
-/// Dropping it ends the thread.
+/// An iterator over batches that a thread prepares in advance.
+///
+/// It ends after an error: an example cannot be read, or the thread cannot be started. Dropping the
+/// loader ends the thread.
 #[derive(Debug)]
 pub struct Loader {
     batches: Option<Receiver<Result<Batch>>>,
-    spent: Sender<Batch>,
+    recycled: Sender<Batch>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// The thread's ends of both channels.
 struct Worker {
     batches: SyncSender<Result<Batch>>,
-    spent: Receiver<Batch>,
+    recycled: Receiver<Batch>,
 }
 
 impl Worker {
-    /// Sends the batch that `fill` makes, in a spent one's memory where there is one, or what went wrong; false once that, or the
-    /// loader, is gone.
+    /// Sends the batch that `fill` fills, or the error. The memory of a recycled batch is reused.
+    ///
+    /// Returns whether the worker continues: not after an error, and not after the loader was
+    /// dropped.
     fn send(&self, fill: impl FnOnce(&mut Batch) -> Result<()>) -> bool {
-        let mut batch = self.spent.try_recv().unwrap_or_default();
+        let mut batch = self.recycled.try_recv().unwrap_or_default();
         let filled = fill(&mut batch);
-        let goes_on = filled.is_ok();
-        self.batches.send(filled.map(|()| batch)).is_ok() && goes_on
+        let is_ok = filled.is_ok();
+        self.batches.send(filled.map(|()| batch)).is_ok() && is_ok
     }
 }
 
 impl Loader {
     fn start(work: impl FnOnce(&Worker) + Send + 'static) -> Self {
-        let (batches, receiver) = sync_channel(AHEAD);
-        let (sender, spent) = channel();
+        let (batches, receiver) = sync_channel(PREFETCHED);
+        let (sender, recycled) = channel();
         let first = batches.clone();
-        let started = cores::spawn("loader", move || work(&Worker { batches, spent }));
-        let thread = started.map_err(|refusal| {
-            first.send(Err(refusal)).expect("the receiver is here, and the channel empty");
+        let started = cores::spawn("loader", move || work(&Worker { batches, recycled }));
+        let thread = started.map_err(|error| {
+            first.send(Err(error)).expect("the receiver exists, and the channel is empty");
         });
-        Self { batches: Some(receiver), spent: sender, thread: thread.ok() }
+        Self { batches: Some(receiver), recycled: sender, thread: thread.ok() }
     }
 
-    /// The next batch, where there must be one.
+    /// The next batch of an endless loader.
     ///
     /// # Errors
-    /// Those of the examples' files; [`Error::Device`] where the thread has ended.
+    /// Those of [`Examples::read`]; [`Error::Device`] if the thread has ended.
     pub(crate) fn next_batch(&mut self) -> Result<Batch> {
         self.next().ok_or_else(|| Error::Device("the loader's thread has ended".into()))?
     }
 
-    /// Whole batches of epoch after epoch, without end, those of [`Batch::of_epoch`], from the batch after the first `step` on.
+    /// The batches of [`Batch::of_epoch`] for epoch after epoch, without end. The first `step`
+    /// batches are skipped.
     ///
     /// # Panics
-    /// If `indices` do not fill one batch, or a batch holds nothing.
+    /// If `batch_size` is 0, or there are fewer `indices`.
     pub fn training(data: Arc<dyn Examples>, indices: Arc<[u32]>, batch_size: usize, seed: u64, step: u64) -> Self {
         assert!(indices.len() >= batch_size && batch_size > 0, "an epoch holds at least one batch");
         let steps_per_epoch = (indices.len() / batch_size) as u64;
@@ -78,10 +83,11 @@ impl Loader {
         })
     }
 
-    /// All examples of `indices` once, in order and as they are; the last batch may be partial.
+    /// The examples `indices` once, in order and without augmentation. The last batch may be
+    /// partial.
     ///
     /// # Panics
-    /// If a batch holds nothing.
+    /// If `batch_size` is 0.
     pub fn evaluation(data: Arc<dyn Examples>, indices: Arc<[u32]>, batch_size: usize) -> Self {
         assert!(batch_size > 0, "a batch holds at least one example");
         Self::start(move |worker| {
@@ -94,11 +100,11 @@ impl Loader {
         })
     }
 
-    /// Gives a spent batch's memory back for a later one; a caller who gives all of them back lets the loader go on without
-    /// allocating.
+    /// Returns a batch after use, so that a later batch reuses its memory. If all batches are
+    /// returned, the loader does not allocate.
     pub fn recycle(&self, batch: Batch) {
-        // Where the thread has ended there is no later batch, and the memory is freed here.
-        let _ = self.spent.send(batch);
+        // If the thread has ended, the memory is freed here.
+        let _ = self.recycled.send(batch);
     }
 }
 
@@ -114,7 +120,7 @@ impl Drop for Loader {
     fn drop(&mut self) {
         self.batches = None;
         if let Some(thread) = self.thread.take() {
-            // A panic of the thread has ended the iteration early and was printed there.
+            // If the thread panicked, the message was printed, and the iteration has ended early.
             let _ = thread.join();
         }
     }

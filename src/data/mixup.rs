@@ -1,10 +1,14 @@
-//! How the examples of a step are mixed.
+//! The coefficient of mixup.
 
 use super::random::{Stream, generator};
 use rand_distr::{Beta, Distribution};
 
-/// An example's own part in what mixup makes of it, of a step: Beta(alpha, alpha), the larger of the two parts. In pairs of which each
-/// example is the other's partner it does not matter which part is whose.
+/// The mixup coefficient lambda of a step (Zhang et al. 2018): the weight of an example in its
+/// mixture.
+///
+/// It is drawn from Beta(alpha, alpha) and at least 1/2: the larger of l and 1 - l. The two
+/// examples of a pair are mixed with each other, so it does not matter which of the two weights an
+/// example gets.
 ///
 /// # Panics
 /// If alpha is not a positive number.

@@ -1,34 +1,38 @@
-//! One seed, many ChaCha8 streams: what one use of chance takes does not shift another's.
+//! Random streams: each use of random numbers has its own ChaCha8 stream of one seed, so that uses
+//! do not influence each other.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-/// What is drawn.
+/// A random stream, by its use.
 #[derive(Clone, Copy)]
 pub(super) enum Stream {
     /// The order of an epoch.
     Order { epoch: u64 },
-    /// The augmentations of an epoch.
+    /// The flips and shifts of an epoch.
     Augmentation { epoch: u64 },
-    /// What the host changes of an epoch's images.
+    /// The augmentation on the host in an epoch.
     Variation { epoch: u64 },
-    /// What a data set of its own draws for the examples of an epoch.
+    /// The random numbers of [`super::Draw`] in an epoch.
     Example { epoch: u64 },
-    /// How the examples of a step are mixed.
+    /// The mixup coefficient of a step.
     Mixture { step: u64 },
-    /// Which examples are held out.
+    /// The validation examples.
     Split,
-    /// The drawn training images.
+    /// The training images of [`super::shapes`].
     TrainShapes,
-    /// The drawn test images.
+    /// The test images of [`super::shapes`].
     TestShapes,
-    /// Which faces are for the test.
+    /// The test faces of UTKFace.
     Faces,
 }
 
 impl Stream {
-    /// The number of the stream. Epochs take two numbers each and two of the third quarter, steps one of the last quarter. The drawn
-    /// shapes share those of epoch 0, since their bytes are pinned and must not change.
+    /// The number of the stream.
+    ///
+    /// An epoch has two streams in the first half of the numbers and two in the third quarter, a
+    /// step has one in the last quarter. Shapes use the two first streams of epoch 0, since their
+    /// bytes must not change.
     fn number(self) -> u64 {
         match self {
             Self::Order { epoch } => epoch << 1,
@@ -44,7 +48,7 @@ impl Stream {
     }
 }
 
-/// The generator of a stream, at its beginning.
+/// The random generator at the start of a stream.
 pub(super) fn generator(seed: u64, stream: Stream) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(stream.number());

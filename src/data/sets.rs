@@ -1,183 +1,191 @@
-//! The table of data sets by name, and how each is opened.
+//! The table of built-in data sets, which are opened by name.
 
-use super::find::Wanted;
+use super::find::DataFiles;
 use super::pictures::{
-    self, Augmentation, News, Normalise, PictureSplits, food101, imagefolder, plain_form, read_cifar10, read_cifar100,
-    read_cifar100_coarse, shapes, tiny_imagenet, utkface_age, utkface_gender,
+    self, Augmentation, Normalise, OpenEvent, PictureSplits, food101, imagefolder, plain_form, read_cifar10,
+    read_cifar100, read_cifar100_coarse, shapes, tiny_imagenet, utkface_age, utkface_gender,
 };
 use super::{Form, Meaning, Splits};
 use crate::error::{Error, Result};
 use std::path::Path;
 
-/// Which data set, and how its examples are read. The options about files are for sets of image files alone.
+/// A data set and the options of reading it. Options of image files only apply to sets of image
+/// files.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Source<'s> {
     /// The name of one of [`DATA_SETS`].
     pub name: &'s str,
-    /// The directory of its files; where it is absent, `LERAC_DATA` or one of the usual places.
+    /// The directory of its files; by default `LERAC_DATA` or one of the usual directories.
     pub dir: Option<&'s Path>,
-    /// Mean and deviation.
+    /// Mean and standard deviation.
     pub normalise: Normalise,
-    /// Side of the square that every image is brought to; 64 where it is absent.
+    /// Image files: height and width that images are cropped to; by default 64.
     pub image_size: Option<usize>,
-    /// Shorter side of an image before it is cropped to that square; the same where it is absent.
+    /// Image files: shorter side that images are resized to before the crop; by default
+    /// `image_size`.
     pub resize: Option<usize>,
-    /// Names of the classes that are used, one a line.
+    /// `imagefolder`: a file with the names of the classes to use, one per line.
     pub class_list: Option<&'s Path>,
-    /// File that keeps the images decoded.
+    /// Image files: the file that caches decoded images.
     pub cache: Option<&'s Path>,
-    /// Leave bad images out, having looked at every one.
+    /// Image files: check all images, and leave out those that cannot be read.
     pub skip_bad: bool,
-    /// How training images are varied.
+    /// Augmentation of training images.
     pub augmentation: Augmentation,
 }
 
-/// A data set that is known by name.
+/// A built-in data set.
 pub struct DataSet {
-    /// What --data calls it.
+    /// The value of `--data`.
     pub name: &'static str,
-    /// What it is, in a few words.
+    /// A short description.
     pub about: &'static str,
-    /// Whether it is made of image files, to which `image_size`, `resize`, `cache` and `skip_bad` apply.
+    /// Whether it is a set of image files: `image_size`, `resize`, `cache` and `skip_bad` only
+    /// apply to these.
     pub of_files: bool,
-    /// The columns, known without the set's files.
-    form: Known,
+    /// The columns, as far as they are known without the set's files.
+    form: KnownForm,
     open: Open,
 }
 
-/// Reads a set, and tells what it is doing.
-type Open = fn(&Source<'_>, &mut dyn FnMut(News<'_>)) -> Result<PictureSplits>;
+/// Reads a set, and reports events.
+type Open = fn(&Source<'_>, &mut dyn FnMut(OpenEvent<'_>)) -> Result<PictureSplits>;
 
-/// What is known of a set's examples without its files.
-enum Known {
-    /// C, H, W, and the number of classes.
+/// The form of a set as far as it is known without its files.
+enum KnownForm {
+    /// Images of this C, H, W, and classes of this number.
     Classes([usize; 3], usize),
-    /// The number of classes of images whose size is an option.
+    /// Image files, whose size is an option, and classes of this number.
     ClassesOfFiles(usize),
-    /// Ages of images whose size is an option.
+    /// Image files, whose size is an option, and ages.
     AgesOfFiles,
-    /// Nothing.
-    Nothing,
+    /// The form depends on the files.
+    Unknown,
 }
 
 const FASHION: [&str; 10] =
     ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"];
 
-const FASHION_MNIST: Wanted<'_> = Wanted {
+const FASHION_MNIST: DataFiles<'_> = DataFiles {
     name: "fashion-mnist",
     archive: None,
     files: &pictures::IDX_FILES,
-    remedy: "on Debian and Ubuntu `apt-get install dataset-fashion-mnist` brings it, or name its directory by `data_dir`",
+    how_to_get: "install it with `apt-get install dataset-fashion-mnist` on Debian or Ubuntu, or give its directory as \
+                 `data_dir`",
 };
 
-const MNIST: Wanted<'_> = Wanted {
+const MNIST: DataFiles<'_> = DataFiles {
     name: "mnist",
     archive: None,
     files: &pictures::IDX_FILES,
-    remedy: "put its four IDX files in a directory, and name that by `data_dir`",
+    how_to_get: "put its four IDX files in a directory, and give that as `data_dir`",
 };
 
-const CIFAR10: Wanted<'_> = Wanted {
+const CIFAR10: DataFiles<'_> = DataFiles {
     name: "cifar10",
     archive: Some("cifar-10-batches-bin"),
     files: &["data_batch_1.bin"],
-    remedy: "unpack the archive of its binary version, and name the directory by `data_dir`",
+    how_to_get: "unpack the archive of its binary version, and give the directory as `data_dir`",
 };
 
-const CIFAR100: Wanted<'_> =
-    Wanted { name: "cifar100", archive: Some("cifar-100-binary"), files: &["train.bin"], ..CIFAR10 };
+const CIFAR100: DataFiles<'_> =
+    DataFiles { name: "cifar100", archive: Some("cifar-100-binary"), files: &["train.bin"], ..CIFAR10 };
 
-const TINY_IMAGENET: Wanted<'_> = Wanted {
+const TINY_IMAGENET: DataFiles<'_> = DataFiles {
     name: "tiny-imagenet",
     archive: Some("tiny-imagenet-200"),
     files: &["wnids.txt"],
-    remedy: "unpack its archive, and name the directory by `data_dir`",
+    how_to_get: "unpack its archive, and give the directory as `data_dir`",
 };
 
-const FOOD_101: Wanted<'_> = Wanted { name: "food-101", archive: None, files: &["meta/train.txt"], ..TINY_IMAGENET };
+const FOOD_101: DataFiles<'_> =
+    DataFiles { name: "food-101", archive: None, files: &["meta/train.txt"], ..TINY_IMAGENET };
 
-/// A set of whole files that are read into memory.
-const fn in_memory(name: &'static str, about: &'static str, form: Known, open: Open) -> DataSet {
+/// A set that is read into memory.
+const fn in_memory(name: &'static str, about: &'static str, form: KnownForm, open: Open) -> DataSet {
     DataSet { name, about, of_files: false, form, open }
 }
 
-/// A set of folders of PNG and JPEG files.
-const fn of_files(name: &'static str, about: &'static str, form: Known, open: Open) -> DataSet {
+/// A set of PNG and JPEG files in folders.
+const fn of_files(name: &'static str, about: &'static str, form: KnownForm, open: Open) -> DataSet {
     DataSet { name, about, of_files: true, form, open }
 }
 
-/// Every data set that has a name.
+/// All data sets that can be selected by name.
 pub static DATA_SETS: [DataSet; 11] = [
-    in_memory("shapes", "ten drawn shapes on noise, 32x32; needs no file", Known::Classes([3, 32, 32], 10), |_, _| {
-        Ok(shapes(4000, 1000, 0))
-    }),
+    in_memory(
+        "shapes",
+        "ten drawn shapes on noise, 32x32; needs no file",
+        KnownForm::Classes([3, 32, 32], 10),
+        |_, _| Ok(shapes(4000, 1000, 0)),
+    ),
     in_memory(
         "fashion-mnist",
         "ten kinds of clothing, grey, 28x28; IDX files, plain or .gz",
-        Known::Classes([1, 28, 28], 10),
+        KnownForm::Classes([1, 28, 28], 10),
         |source, _| pictures::read_idx("fashion-mnist", &FASHION_MNIST.find(source.dir)?, &FASHION.map(str::to_owned)),
     ),
     in_memory(
         "mnist",
         "ten digits, grey, 28x28; IDX files, plain or .gz",
-        Known::Classes([1, 28, 28], 10),
+        KnownForm::Classes([1, 28, 28], 10),
         |source, _| {
             let digits: [String; 10] = std::array::from_fn(|i| format!("digit {i}"));
             pictures::read_idx("mnist", &MNIST.find(source.dir)?, &digits)
         },
     ),
-    in_memory("cifar10", "ten classes, 32x32; the binary files", Known::Classes([3, 32, 32], 10), |source, _| {
+    in_memory("cifar10", "ten classes, 32x32; the binary files", KnownForm::Classes([3, 32, 32], 10), |source, _| {
         read_cifar10(&CIFAR10.find(source.dir)?)
     }),
     in_memory(
         "cifar100",
         "a hundred classes, 32x32; the binary files",
-        Known::Classes([3, 32, 32], 100),
+        KnownForm::Classes([3, 32, 32], 100),
         |source, _| read_cifar100(&CIFAR100.find(source.dir)?),
     ),
     in_memory(
         "cifar100-coarse",
         "the twenty groups of cifar100's classes",
-        Known::Classes([3, 32, 32], 20),
+        KnownForm::Classes([3, 32, 32], 20),
         |source, _| read_cifar100_coarse(&CIFAR100.find(source.dir)?),
     ),
     of_files(
         "imagefolder",
         "DIR/train/CLASS/ and DIR/test/CLASS/ or DIR/val/CLASS/",
-        Known::Nothing,
-        |source, news| source.folder(imagefolder(&source.named_dir()?, source.class_list)?, news),
+        KnownForm::Unknown,
+        |source, report| source.folder(imagefolder(&source.named_dir()?, source.class_list)?, report),
     ),
     of_files(
         "tiny-imagenet",
         "two hundred classes, 64x64, as its archive unpacks",
-        Known::ClassesOfFiles(200),
-        |source, news| source.folder(tiny_imagenet(&TINY_IMAGENET.find(source.dir)?)?, news),
+        KnownForm::ClassesOfFiles(200),
+        |source, report| source.folder(tiny_imagenet(&TINY_IMAGENET.find(source.dir)?)?, report),
     ),
     of_files(
         "food-101",
         "a hundred and one dishes, as its archive unpacks",
-        Known::ClassesOfFiles(101),
-        |source, news| source.folder(food101(&FOOD_101.find(source.dir)?)?, news),
+        KnownForm::ClassesOfFiles(101),
+        |source, report| source.folder(food101(&FOOD_101.find(source.dir)?)?, report),
     ),
     of_files(
         "utkface-gender",
         "faces by gender, from the names of UTKFace's files",
-        Known::ClassesOfFiles(2),
-        |source, news| source.faces(utkface_gender, news),
+        KnownForm::ClassesOfFiles(2),
+        |source, report| source.faces(utkface_gender, report),
     ),
     of_files(
         "utkface-age",
         "faces by age, a number, from the names of UTKFace's files",
-        Known::AgesOfFiles,
-        |source, news| source.faces(utkface_age, news),
+        KnownForm::AgesOfFiles,
+        |source, report| source.faces(utkface_age, report),
     ),
 ];
 
-/// Opens a data set by name, from `dir`, or from `LERAC_DATA`, or from the usual places. A directory may hold the set's files, or
-/// a folder with the set's name or its archive's.
+/// Opens a built-in data set in `dir`, by default in `LERAC_DATA` or one of the usual directories.
+/// The directory has the set's files, or a folder with the name of the set or of its archive.
 ///
 /// # Errors
-/// As [`Source::open`].
+/// Those of [`Source::open`].
 pub fn open(name: &str, dir: Option<&Path>) -> Result<Splits> {
     Source { name, dir, ..Source::default() }.open(&mut |_| ())
 }
@@ -186,60 +194,61 @@ impl DataSet {
     /// The data set of this name.
     ///
     /// # Errors
-    /// [`Error::Setting`] listing the names, if there is none of this name.
+    /// [`Error::Setting`] with all names, if the name is unknown.
     pub fn named(name: &str) -> Result<&'static Self> {
         DATA_SETS.iter().find(|set| set.name == name).ok_or_else(|| unknown(name))
     }
 
-    /// Whether a number is predicted, and no class.
+    /// Whether the target is a number, not a class.
     pub fn of_numbers(&self) -> bool {
-        matches!(self.form, Known::AgesOfFiles)
+        matches!(self.form, KnownForm::AgesOfFiles)
     }
 }
 
 impl Source<'_> {
-    /// Opens the set. Files of images are listed, and decoded only if they are to be checked or kept.
+    /// Opens the set. Image files are only listed, unless `cache` or `skip_bad` is set: then all
+    /// are decoded. Events are passed to `report`.
     ///
     /// # Errors
-    /// [`Error::Setting`] for an unknown name, an option that the set has no use for, or where no file is found, with every place looked
-    /// at; [`Error::Format`] and [`Error::Io`] for files that cannot be used.
-    pub fn open(&self, news: &mut dyn FnMut(News<'_>)) -> Result<Splits> {
-        self.open_pictures(news).map(Splits::from)
+    /// [`Error::Setting`] for an unknown name, an option that does not apply to the set, or if its
+    /// files are not found; [`Error::Format`] and [`Error::Io`] for files that cannot be used.
+    pub fn open(&self, report: &mut dyn FnMut(OpenEvent<'_>)) -> Result<Splits> {
+        self.open_pictures(report).map(Splits::from)
     }
 
-    /// Opens the set as pictures.
+    /// [`Source::open`] with the result as pictures.
     ///
     /// # Errors
-    /// As [`Source::open`].
-    pub fn open_pictures(&self, news: &mut dyn FnMut(News<'_>)) -> Result<PictureSplits> {
+    /// Those of [`Source::open`].
+    pub fn open_pictures(&self, report: &mut dyn FnMut(OpenEvent<'_>)) -> Result<PictureSplits> {
         let set = self.set()?;
-        let mut splits = (set.open)(self, news)?;
+        let mut splits = (set.open)(self, report)?;
         splits.normalise(self.normalise)?;
         splits.augment(self.augmentation)?;
         Ok(splits)
     }
 
-    /// The set's columns; read from its files only where they are not known without.
+    /// The columns of the set. Its files are only read if the columns are not known without them.
     ///
     /// # Errors
-    /// As [`Source::open`].
+    /// Those of [`Source::open`].
     pub fn form(&self) -> Result<Form> {
         let classes = |count: usize| Meaning::Classes((0..count).map(|i| format!("class {i}")).collect());
         Ok(match self.set()?.form {
-            Known::Classes(image, count) => plain_form(image, &classes(count)),
-            Known::ClassesOfFiles(count) => plain_form(self.frame()?.image, &classes(count)),
-            Known::AgesOfFiles => {
+            KnownForm::Classes(image, count) => plain_form(image, &classes(count)),
+            KnownForm::ClassesOfFiles(count) => plain_form(self.frame()?.image, &classes(count)),
+            KnownForm::AgesOfFiles => {
                 let [mean, std] = pictures::AGE;
                 plain_form(self.frame()?.image, &Meaning::Number { unit: "years".into(), mean, std })
             }
-            Known::Nothing => {
+            KnownForm::Unknown => {
                 let listed = Source { cache: None, skip_bad: false, ..*self }.open(&mut |_| ())?;
                 listed.train.form()
             }
         })
     }
 
-    /// The set's row of the table, which must have a use for every option.
+    /// The set in the table. An option that does not apply to it is an error.
     fn set(&self) -> Result<&'static DataSet> {
         let set = DataSet::named(self.name)?;
         let given = [
@@ -251,14 +260,14 @@ impl Source<'_> {
         ];
         match given.into_iter().find(|(_, given)| *given && !set.of_files) {
             Some((option, _)) => {
-                Err(Error::setting(option, format!("is for image folders, which {} is not; leave it out", self.name)))
+                Err(Error::setting(option, format!("only applies to image files, not to {}; remove it", self.name)))
             }
             None => Ok(set),
         }
     }
 }
 
-/// The error for a name that is none of the table's, with the one that was probably meant.
+/// The error for an unknown name, with the most similar known name.
 fn unknown(name: &str) -> Error {
     let plain = |name: &str| -> String { name.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect() };
     let given = plain(name);
@@ -267,5 +276,5 @@ fn unknown(name: &str) -> Error {
     let nearest = names().filter(alike).min_by_key(|known| plain(known).len().abs_diff(given.len()));
     let hint = nearest.map_or(String::new(), |known| format!("; did you mean {known}?"));
     let known = names().collect::<Vec<_>>().join(", ");
-    Error::setting("data", format!("{name:?} is not known; there are {known}{hint}"))
+    Error::setting("data", format!("unknown data set {name:?}; expected one of {known}{hint}"))
 }

@@ -1,17 +1,18 @@
-//! Holding examples out.
+//! Random split into training and validation examples.
 
 use super::random::{Stream, generator};
 use crate::error::{Error, Result};
 use rand::seq::SliceRandom;
 
-/// Divides `count` examples at random into (training, validation), a pure function of the seed.
+/// Splits the indices of `count` examples at random into (training, validation), with `validation`
+/// examples for validation. The split is a pure function of the seed.
 ///
 /// # Errors
-/// [`Error::Setting`] if no example would be left to train on.
-pub fn split(count: usize, validation: usize, seed: u64) -> Result<(Vec<u32>, Vec<u32>)> {
+/// [`Error::Setting`] if no training example would be left.
+pub fn train_validation_split(count: usize, validation: usize, seed: u64) -> Result<(Vec<u32>, Vec<u32>)> {
     if validation >= count {
         let most = count.saturating_sub(1);
-        let message = format!("{validation} examples cannot be held out of {count}; {most} or fewer can");
+        let message = format!("expected at most {most} of {count} examples for validation, found {validation}");
         return Err(Error::setting("validation", message));
     }
     let mut order: Vec<u32> = (0..count as u32).collect();

@@ -1,7 +1,9 @@
-//! Locks between processes: of a file that several of them write, and of a directory that one of them fills.
+//! Locks between processes: for a file that several processes write, and for the directory of a
+//! run.
 //!
-//! The system lets go of a lock when its process ends, however it ends. The lock's own file is never removed: a process that
-//! waits for the old file and one that makes a new file could both hold the lock.
+//! The operating system releases a lock when its process ends, even if it is killed. The lock file
+//! is never removed: otherwise a process that waits for the old file and one that creates a new
+//! file could both hold the lock.
 
 use super::write::with_suffix;
 use crate::error::{Error, Result};
@@ -9,7 +11,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Opens the file of a lock, or makes it.
+/// Opens a lock file, or creates it.
 fn open(path: &Path) -> Result<File> {
     let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
     let file = opened.map_err(Error::io(path, "create"))?;
@@ -19,7 +21,7 @@ fn open(path: &Path) -> Result<File> {
     }
 }
 
-/// Whether the lock of the file at `path` was acquired. On a file system without locks it always is.
+/// Whether the lock file at `path` was locked. A file system without locks counts as success.
 fn is_acquired(path: &Path, locked: Result<(), TryLockError>) -> Result<bool> {
     match locked {
         Ok(()) => Ok(true),
@@ -29,27 +31,28 @@ fn is_acquired(path: &Path, locked: Result<(), TryLockError>) -> Result<bool> {
     }
 }
 
-/// A file that no other process writes while this lives, if all of them take its lock, which is the file of its name with `.lock`.
+/// The exclusive lock of a file: its name with `.lock` is locked while this value exists.
 #[derive(Debug)]
 pub(crate) struct FileLock {
     _file: File,
 }
 
 impl FileLock {
-    /// Takes the lock of the file at `path`; none where another has it.
+    /// Locks the file at `path`; `None` if another process has locked it.
     ///
     /// # Errors
-    /// [`Error::Io`] where the lock's file cannot be made; [`Error::Format`] where something else has its name.
+    /// [`Error::Io`] if the lock file cannot be created; [`Error::Format`] if it is not a regular
+    /// file.
     pub(crate) fn try_take(path: &Path) -> Result<Option<Self>> {
         let path = with_suffix(path, ".lock");
         let file = open(&path)?;
         Ok(is_acquired(&path, file.try_lock())?.then_some(Self { _file: file }))
     }
 
-    /// Waits until no other has the lock of the file at `path`, and takes it.
+    /// Locks the file at `path`, and waits while another process has locked it.
     ///
     /// # Errors
-    /// As [`FileLock::try_take`].
+    /// Those of [`FileLock::try_take`].
     #[cfg(feature = "report")]
     pub(crate) fn wait(path: &Path) -> Result<Self> {
         let path = with_suffix(path, ".lock");
@@ -70,30 +73,31 @@ mod directory {
     use std::io::{ErrorKind, Read, Seek, Write};
     use std::path::{Path, PathBuf};
 
-    /// The file of a directory that its owner locks.
+    /// The name of the lock file in the directory.
     const NAME: &str = ".lock";
 
-    /// A directory that no other process may write to while this lives.
+    /// The exclusive lock of a directory: its file `.lock` is locked while this value exists, and
+    /// contains the id of this process.
     #[derive(Debug)]
     pub(crate) struct DirectoryLock {
         dir: PathBuf,
         file: Handle,
-        /// The process that had it before and ended without letting go.
+        /// The id of a process that was killed while it had the lock.
         pub(crate) abandoned_by: Option<u32>,
     }
 
     impl DirectoryLock {
-        /// Takes `dir`, which must be there, by its file `.lock`, which names this process.
+        /// Locks the existing directory `dir`.
         ///
         /// # Errors
-        /// [`Error::Option`] with the number of the process that has it; [`Error::Io`] where the file cannot be written;
-        /// [`Error::Format`] where something else has its name.
+        /// [`Error::Option`] with the id of the process that has the lock; [`Error::Io`] if the
+        /// lock file cannot be written; [`Error::Format`] if it is not a regular file.
         pub(crate) fn take(dir: &Path) -> Result<Self> {
             let path = dir.join(NAME);
             let mut file = open(&path)?;
             let acquired = is_acquired(&path, file.try_lock())?;
             let mut text = String::new();
-            // Without a number, the message names no process.
+            // If it cannot be read, the message names no process.
             let _ = (&file).take(20).read_to_string(&mut text);
             let owner = text.parse().ok();
             if !acquired {
@@ -107,11 +111,12 @@ mod directory {
             Ok(Self { dir: dir.to_owned(), file, abandoned_by: owner })
         }
 
-        /// Whether the directory is still the one that was taken: not if it was removed or moved, and perhaps made anew by another
-        /// process.
+        /// Checks that the path still leads to the locked directory. It does not if the directory
+        /// was removed or moved, even if another process has created it again.
         ///
         /// # Errors
-        /// [`Error::Option`] naming it where it is not; [`Error::Io`] where that cannot be known.
+        /// [`Error::Option`] if it is another directory; [`Error::Io`] if the lock file cannot be
+        /// read.
         pub(crate) fn check(&self) -> Result<()> {
             let path = self.dir.join(NAME);
             match Handle::from_path(&path) {
@@ -129,7 +134,8 @@ mod directory {
 
     impl Drop for DirectoryLock {
         fn drop(&mut self) {
-            // Where this fails, the next process says that this one was killed; nothing else depends on it.
+            // If this fails, the next process reports that this one was killed. Nothing else
+            // depends on it.
             let _ = self.file.as_file().set_len(0);
         }
     }
@@ -138,13 +144,15 @@ mod directory {
 #[cfg(test)]
 mod tests {
     use super::FileLock;
+    #[cfg(target_os = "linux")]
+    use crate::error::Error;
     use std::fs;
 
     #[test]
-    fn one_has_the_lock_of_a_file() {
+    fn a_file_is_locked_once() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file.json");
-        let lock = FileLock::try_take(&path).unwrap().expect("nobody has it");
+        let lock = FileLock::try_take(&path).unwrap().expect("it is not locked");
         assert!(FileLock::try_take(&path).unwrap().is_none());
         assert!(FileLock::try_take(&dir.path().join("other.json")).unwrap().is_some());
         drop(lock);
@@ -153,35 +161,35 @@ mod tests {
     }
 
     #[test]
-    fn what_has_the_name_of_a_lock_is_refused() {
+    fn a_directory_with_the_name_of_a_lock_file_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("file.lock")).unwrap();
-        let told = FileLock::try_take(&dir.path().join("file")).unwrap_err().to_string();
-        assert!(told.contains("file.lock: cannot create"), "{told}");
+        let message = FileLock::try_take(&dir.path().join("file")).unwrap_err().to_string();
+        assert!(message.contains("file.lock: cannot create"), "{message}");
     }
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn a_pipe_of_the_name_of_a_lock_is_not_waited_for() {
+    fn a_pipe_with_the_name_of_a_lock_file_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let pipe = dir.path().join("file.lock");
         assert!(std::process::Command::new("mkfifo").arg(pipe).status().unwrap().success());
-        let told = FileLock::try_take(&dir.path().join("file")).unwrap_err().to_string();
-        assert!(told.contains("file.lock, byte 0: expected a file, found a pipe"), "{told}");
+        let error = FileLock::try_take(&dir.path().join("file")).unwrap_err();
+        assert!(matches!(&error, Error::Format { path, .. } if path.ends_with("file.lock")), "{error}");
     }
 
     #[test]
     #[cfg(feature = "report")]
-    fn those_who_wait_write_one_by_one() {
+    fn waiting_writers_write_one_after_the_other() {
         use std::sync::Barrier;
         use std::thread;
         const WRITERS: usize = 4;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("count");
         fs::write(&path, "0").unwrap();
-        let all_are_here = Barrier::new(WRITERS);
+        let start = Barrier::new(WRITERS);
         let count = || {
-            all_are_here.wait();
+            start.wait();
             for _ in 0..50 {
                 let _lock = FileLock::wait(&path).unwrap();
                 let counted: usize = fs::read_to_string(&path).unwrap().parse().unwrap();
@@ -202,8 +210,8 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let lock = DirectoryLock::take(dir.path()).unwrap();
             assert_eq!(lock.abandoned_by, None);
-            let told = DirectoryLock::take(dir.path()).unwrap_err().to_string();
-            assert!(cfg!(windows) || told.contains(&format!("in use by process {};", std::process::id())), "{told}");
+            let message = DirectoryLock::take(dir.path()).unwrap_err().to_string();
+            assert!(cfg!(windows) || message.contains(&format!("process {};", std::process::id())), "{message}");
             drop(lock);
             assert_eq!(fs::read(dir.path().join(".lock")).unwrap(), b"");
             fs::write(dir.path().join(".lock"), "4711").unwrap();
@@ -212,7 +220,7 @@ mod tests {
 
         #[test]
         #[cfg(unix)]
-        fn a_directory_that_was_replaced_is_told() {
+        fn a_replaced_directory_is_an_error() {
             let dir = tempfile::tempdir().unwrap();
             let run = dir.path().join("run");
             fs::create_dir(&run).unwrap();

@@ -1,5 +1,5 @@
-//! Floor 1: regular files read, files written whole or not at all, locks between processes, and text whose faults are told with
-//! their place.
+//! Floor 1: files. Reads regular files, writes files whole or not at all, locks files between
+//! processes, and reports the position of faults in text.
 
 mod lock;
 mod read;
@@ -7,7 +7,7 @@ pub(crate) mod text;
 mod write;
 
 pub(crate) use lock::FileLock;
-pub(crate) use read::{open_regular, read_at_most, read_if_there, read_regular};
+pub(crate) use read::{open_regular, read_at_most, read_if_exists, read_regular};
 #[cfg(feature = "cli")]
 pub(crate) use write::write_shared_by;
 pub(crate) use write::{write_shared, write_whole, write_whole_by};

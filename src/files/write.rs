@@ -1,7 +1,9 @@
-//! Files written whole or not at all: to a temporary name next to their own, then by renaming.
+//! Writes files whole or not at all: to a temporary file in the same directory, which is then
+//! renamed.
 //!
-//! They are on the disk when a function of this file returns. Where a link leads to a file, the link stays; what is no file, such as
-//! a pipe, is written to as it is. After an error the file is as it was before, and nothing half-written is left.
+//! The file is on disk when a function of this module returns. After an error the old file is
+//! unchanged, and the temporary file is removed. A symbolic link is kept, and the file that it
+//! leads to is replaced. A pipe or a device is written to directly.
 
 use crate::error::{Error, Result};
 use std::fs::{self, File, OpenOptions};
@@ -10,19 +12,19 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What the temporary name of a file has after its own.
+/// Suffix of temporary files.
 const PART: &str = ".part";
 
-/// Writes `bytes` to a file that has one writer at a time, since a lock or the program's order sees to it. Its temporary name is
-/// always the same: what a process left there that was killed is written over.
+/// Writes `bytes` to a file that has one writer at a time, which the caller ensures. The temporary
+/// file always has the same name, so that one that a killed process left is overwritten.
 ///
 /// # Errors
 /// [`Error::Io`].
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_whole_by(path, put(path, bytes))
+    write_whole_by(path, write_bytes(path, bytes))
 }
 
-/// Writes what `write` writes, as [`write_whole`] does.
+/// [`write_whole`] with the content that `write` writes to the temporary file.
 ///
 /// # Errors
 /// [`Error::Io`], and those of `write`.
@@ -30,16 +32,16 @@ pub(crate) fn write_whole_by<T>(path: &Path, write: impl FnOnce(&mut File) -> Re
     replace(path, PART, write)
 }
 
-/// Writes `bytes` to a file that others may write at the same time, in this process or in another. Each writes to a temporary
-/// name of its own, and the last one that ends stays.
+/// Writes `bytes` to a file that other threads or processes may write at the same time. Each has
+/// its own temporary file, and the last one to finish replaces the others.
 ///
 /// # Errors
 /// [`Error::Io`].
 pub(crate) fn write_shared(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_shared_by(path, put(path, bytes))
+    write_shared_by(path, write_bytes(path, bytes))
 }
 
-/// Writes what `write` writes, as [`write_shared`] does.
+/// [`write_shared`] with the content that `write` writes to the temporary file.
 ///
 /// # Errors
 /// [`Error::Io`], and those of `write`.
@@ -49,11 +51,11 @@ pub(crate) fn write_shared_by<T>(path: &Path, write: impl FnOnce(&mut File) -> R
     replace(path, &suffix, write)
 }
 
-fn put(path: &Path, bytes: &[u8]) -> impl FnOnce(&mut File) -> Result<()> {
+fn write_bytes(path: &Path, bytes: &[u8]) -> impl FnOnce(&mut File) -> Result<()> {
     move |file| file.write_all(bytes).map_err(Error::io(path, "write"))
 }
 
-/// Writes to the name that has `suffix` after the file's, and renames that.
+/// Writes to a temporary file, `path` with `suffix`, and renames it to `path`.
 fn replace<T>(path: &Path, suffix: &str, write: impl FnOnce(&mut File) -> Result<T>) -> Result<T> {
     let target = fs::canonicalize(path).unwrap_or(path.to_owned());
     if fs::metadata(&target).is_ok_and(|data| !data.is_file() && !data.is_dir()) {
@@ -61,7 +63,7 @@ fn replace<T>(path: &Path, suffix: &str, write: impl FnOnce(&mut File) -> Result
     }
     let part = with_suffix(&target, suffix);
     let mut file = File::create(&part).map_err(|fault| {
-        // Where the directory is absent, the file's own name says more.
+        // If the directory is absent, the error names the file, not the temporary file.
         Error::io(if fault.kind() == ErrorKind::NotFound { path } else { &part }, "create")(fault)
     })?;
     let written = write(&mut file).and_then(|value| {
@@ -69,7 +71,7 @@ fn replace<T>(path: &Path, suffix: &str, write: impl FnOnce(&mut File) -> Result
         renamed.map(|()| value).map_err(Error::io(path, "write"))
     });
     if written.is_err() {
-        // If it cannot be removed either, the first error is the one to tell.
+        // If it cannot be removed, the first error is still the one to return.
         let _ = fs::remove_file(&part);
     }
     let value = written?;
@@ -77,14 +79,14 @@ fn replace<T>(path: &Path, suffix: &str, write: impl FnOnce(&mut File) -> Result
     Ok(value)
 }
 
-/// `path` with `suffix` after its name.
+/// `path` with `suffix` appended to its name.
 pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
 }
 
-/// Renames a file over another. Windows refuses that while a program has the other open.
+/// Renames a file, and replaces the target. Windows refuses it while a program has the target open.
 fn rename(from: &Path, to: &Path) -> io::Result<()> {
     const ACCESS_DENIED: i32 = 5;
     const SHARING_VIOLATION: i32 = 32;
@@ -96,7 +98,7 @@ fn rename(from: &Path, to: &Path) -> io::Result<()> {
     })
 }
 
-/// Puts the directory entry of a new file or folder on the disk; does nothing but on Unix.
+/// Syncs the directory of a new file or directory to disk. Does nothing on systems other than Unix.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -120,7 +122,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
 
-    /// What lies in a directory.
+    /// The names in a directory.
     fn names(dir: &Path) -> Vec<String> {
         let mut names: Vec<_> =
             fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_write_leaves_the_file_as_it_was() {
+    fn a_failed_write_leaves_the_old_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         fs::write(&path, "old").unwrap();
@@ -137,8 +139,8 @@ mod tests {
             file.write_all(b"ne").unwrap();
             Err::<(), _>(Error::option("the second half", "is missing"))
         };
-        for told in [write_whole_by(&path, half), write_shared_by(&path, half)] {
-            assert_eq!(told.unwrap_err().to_string(), "the second half: is missing");
+        for outcome in [write_whole_by(&path, half), write_shared_by(&path, half)] {
+            assert_eq!(outcome.unwrap_err().to_string(), "the second half: is missing");
             assert_eq!((fs::read(&path).unwrap(), names(dir.path())), (b"old".to_vec(), vec!["file".to_owned()]));
         }
         assert_eq!(write_whole_by(&path, |file| Ok(file.write(b"new").unwrap())).unwrap(), 3);
@@ -147,18 +149,18 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn a_full_disk_leaves_nothing_half_written() {
+    fn a_full_disk_leaves_the_old_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         fs::write(&path, "old").unwrap();
         std::os::unix::fs::symlink("/dev/full", dir.path().join("file.part")).unwrap();
-        let told = write_whole(&path, b"new").unwrap_err().to_string();
-        assert!(told.contains("file: cannot write: No space left"), "{told}");
+        let message = write_whole(&path, b"new").unwrap_err().to_string();
+        assert!(message.contains("file: cannot write: No space left"), "{message}");
         assert_eq!((fs::read(&path).unwrap(), names(dir.path())), (b"old".to_vec(), vec!["file".to_owned()]));
     }
 
     #[test]
-    fn what_a_killed_process_left_is_written_over() {
+    fn a_temporary_file_of_a_killed_process_is_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         fs::write(dir.path().join("file.part"), "the half of something longer").unwrap();
@@ -167,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_writers_each_writes_whole_files() {
+    fn several_writers_write_whole_files() {
         const WRITERS: u8 = 4;
         const LENGTH: usize = 100_000;
         let dir = tempfile::tempdir().unwrap();
@@ -176,7 +178,10 @@ mod tests {
         let ended = AtomicBool::new(false);
         let is_whole = || {
             let bytes = fs::read(&path).unwrap();
-            assert!(bytes.len() == LENGTH && bytes.iter().all(|&byte| byte == bytes[0]), "a file of several writers");
+            assert!(
+                bytes.len() == LENGTH && bytes.iter().all(|&byte| byte == bytes[0]),
+                "the file has bytes of several writers"
+            );
         };
         thread::scope(|scope| {
             let write = |writer: u8| (0..20).for_each(|_| write_shared(&path, &[writer; LENGTH]).unwrap());
@@ -188,44 +193,44 @@ mod tests {
             });
             let outcomes: Vec<_> = writers.into_iter().map(|writer| writer.join()).collect();
             ended.store(true, Ordering::Relaxed);
-            outcomes.into_iter().for_each(|outcome| outcome.expect("no writer is in the way of another"));
+            outcomes.into_iter().for_each(|outcome| outcome.expect("writers do not disturb each other"));
         });
         is_whole();
         assert_eq!(names(dir.path()), ["file"]);
     }
 
     #[test]
-    fn a_directory_in_the_way_is_an_error_and_stays() {
+    fn a_directory_is_not_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("taken");
         fs::create_dir(&path).unwrap();
-        for told in [write_whole(&path, b"new"), write_shared(&path, b"new")] {
-            assert!(told.unwrap_err().to_string().contains("taken: cannot write"));
+        for outcome in [write_whole(&path, b"new"), write_shared(&path, b"new")] {
+            assert!(outcome.unwrap_err().to_string().contains("taken: cannot write"));
             assert_eq!(names(dir.path()), ["taken"]);
         }
         fs::create_dir(dir.path().join("file.part")).unwrap();
-        let told = write_whole(&dir.path().join("file"), b"new").unwrap_err().to_string();
-        assert!(told.contains("file.part: cannot create"), "{told}");
+        let message = write_whole(&dir.path().join("file"), b"new").unwrap_err().to_string();
+        assert!(message.contains("file.part: cannot create"), "{message}");
         assert_eq!(names(dir.path()), ["file.part", "taken"]);
     }
 
     #[test]
-    fn an_absent_directory_is_told_with_the_files_name() {
+    fn the_error_of_an_absent_directory_names_the_file() {
         let dir = tempfile::tempdir().unwrap();
-        let told = write_whole(&dir.path().join("absent/file"), b"new").unwrap_err().to_string();
-        assert!(told.contains("absent/file: cannot create"), "{told}");
+        let message = write_whole(&dir.path().join("absent/file"), b"new").unwrap_err().to_string();
+        assert!(message.contains("absent/file: cannot create"), "{message}");
     }
 
     #[test]
     #[cfg(windows)]
-    fn a_file_that_is_open_elsewhere_is_told() {
+    fn the_error_of_an_open_file_explains_it() {
         use std::os::windows::fs::OpenOptionsExt;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         fs::write(&path, "old").unwrap();
         let open = fs::OpenOptions::new().read(true).share_mode(1).open(&path).unwrap();
-        let told = write_whole(&path, b"new").unwrap_err().to_string();
-        assert!(told.contains("If another program has the file open, close it there"), "{told}");
+        let message = write_whole(&path, b"new").unwrap_err().to_string();
+        assert!(message.contains("If another program has the file open, close it there"), "{message}");
         drop(open);
         assert_eq!((fs::read(&path).unwrap(), names(dir.path())), (b"old".to_vec(), vec!["file".to_owned()]));
     }

@@ -1,60 +1,60 @@
-//! Which adapters there are, and which one to use.
+//! Lists the machine's adapters and chooses one.
 
 use crate::error::{Error, Result};
 
-/// What sort of hardware stands behind an adapter; the order is the order of preference.
+/// An adapter's kind of hardware, in order of preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AdapterKind {
-    /// A graphics card with memory of its own.
+    /// A graphics card with its own memory.
     Discrete,
     /// A GPU that shares the processor's memory.
     Integrated,
-    /// A GPU lent by a virtual machine, or one that does not say what it is.
+    /// A virtual machine's GPU, or a GPU whose driver does not report its kind.
     Virtual,
     /// A driver that computes on the processor (Mesa's llvmpipe, WARP, SwiftShader).
     Software,
 }
 
-/// What is known of an adapter before it is opened.
+/// Properties of an adapter, known before it is opened.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct AdapterInfo {
     /// Position in the list of [`super::adapters`], usable as `--adapter INDEX`.
     pub index: usize,
     /// The name that the driver reports.
     pub name: String,
-    /// What sort of hardware it is.
+    /// The kind of hardware.
     pub kind: AdapterKind,
     /// Vulkan, Metal, Dx12, or BrowserWebGpu.
     pub backend: String,
     /// Driver name and version as reported.
     pub driver: String,
-    /// Whether it can time dispatches.
+    /// Whether the adapter can time dispatches (`TIMESTAMP_QUERY`).
     pub timestamps: bool,
-    /// Largest storage binding, bytes.
+    /// Size of the largest storage binding, in bytes.
     pub max_binding_bytes: u64,
-    /// Largest buffer, bytes.
+    /// Size of the largest buffer, in bytes.
     pub max_buffer_bytes: u64,
 }
 
-/// The user's wish, from `--adapter` or `LERAC_ADAPTER`.
+/// The adapter that the user requests, by `--adapter` or `LERAC_ADAPTER`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AdapterChoice {
-    /// Discrete before integrated before virtual before software.
+    /// The first adapter of the best kind, in the order of [`AdapterKind`].
     #[default]
     Auto,
-    /// The adapter at this place of the list.
+    /// The adapter at this position in the list.
     Index(usize),
-    /// The first adapter whose name contains this text, in any case.
+    /// The first adapter whose name contains this text, ignoring case.
     Name(String),
 }
 
 impl AdapterChoice {
     /// `option` if given, else the environment's `LERAC_ADAPTER`, else [`AdapterChoice::Auto`].
     pub fn from_option(option: Option<&str>) -> Self {
-        let of_environment = || std::env::var_os("LERAC_ADAPTER").map(|name| name.to_string_lossy().into_owned());
-        let wish = option.map(str::to_owned).or_else(of_environment);
-        match wish.as_deref().map(str::trim) {
+        let from_environment = || std::env::var_os("LERAC_ADAPTER").map(|name| name.to_string_lossy().into_owned());
+        let requested = option.map(str::to_owned).or_else(from_environment);
+        match requested.as_deref().map(str::trim) {
             None | Some("") => Self::Auto,
             Some(text) => text.parse().map_or_else(|_| Self::Name(text.to_owned()), Self::Index),
         }
@@ -72,7 +72,7 @@ fn instance() -> wgpu::Instance {
     wgpu::Instance::new(wgpu::InstanceDescriptor {
         // Vulkan, Metal, DX12, and WebGPU in a browser.
         backends: wgpu::Backends::PRIMARY,
-        // No grid is read from a buffer here, so nothing need check such grids.
+        // lerac has no indirect dispatches, so their validation is not needed.
         flags: wgpu::InstanceFlags::from_build_config() - wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL,
         ..wgpu::InstanceDescriptor::new_without_display_handle()
     })
@@ -103,15 +103,16 @@ async fn enumerate() -> Vec<(AdapterInfo, wgpu::Adapter)> {
     found.into_iter().enumerate().map(|(i, adapter)| (describe(i, &adapter), adapter)).collect()
 }
 
-/// Every adapter of this machine; in a browser the one that it prefers.
+/// Every adapter of this machine. A browser returns only the adapter that it prefers.
 pub async fn adapters_async() -> Vec<AdapterInfo> {
     enumerate().await.into_iter().map(|(info, _)| info).collect()
 }
 
-/// The adapter of `list` that `choice` means.
+/// Finds the adapter in `list` that `choice` selects.
 ///
 /// # Errors
-/// [`Error::Adapter`] with what to install where the list is empty, or with the list where none fits.
+/// [`Error::Adapter`]: with installation hints if the list is empty, or with the list if no adapter
+/// matches.
 pub fn choose<'a>(list: &'a [AdapterInfo], choice: &AdapterChoice) -> Result<&'a AdapterInfo> {
     if list.is_empty() {
         return Err(Error::Adapter(HOW_TO_INSTALL.to_owned()));
@@ -122,18 +123,18 @@ pub fn choose<'a>(list: &'a [AdapterInfo], choice: &AdapterChoice) -> Result<&'a
         AdapterChoice::Name(name) => list.iter().find(|info| info.name.to_lowercase().contains(&name.to_lowercase())),
     };
     found.ok_or_else(|| {
-        let wish = match choice {
+        let requested = match choice {
             AdapterChoice::Auto => "auto".to_owned(),
             AdapterChoice::Index(index) => index.to_string(),
             AdapterChoice::Name(name) => format!("{name:?}"),
         };
         let names: Vec<_> =
             list.iter().map(|info| format!("  {}: {} ({})", info.index, info.name, info.backend)).collect();
-        Error::Adapter(format!("adapter {wish}: no such adapter; this machine has\n{}", names.join("\n")))
+        Error::Adapter(format!("adapter {requested}: no such adapter; this machine has\n{}", names.join("\n")))
     })
 }
 
-/// Opens nothing yet: the chosen adapter and what is known of it.
+/// Returns the chosen adapter and its properties. The adapter is not opened yet.
 pub(super) async fn request(choice: &AdapterChoice) -> Result<(AdapterInfo, wgpu::Adapter)> {
     let mut found = enumerate().await;
     let list: Vec<_> = found.iter().map(|(info, _)| info.clone()).collect();

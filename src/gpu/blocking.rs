@@ -1,5 +1,5 @@
-//! Blocking forms of the asynchronous functions, for native code. A browser's thread must not block: there the asynchronous forms are
-//! called.
+//! Blocking forms of the asynchronous functions, for native code. In a browser, where a thread must
+//! not block, call the asynchronous forms.
 
 use super::{AdapterInfo, BufferRange, Call, Gpu, GpuOptions, Timing, adapters_async};
 use crate::error::Result;
@@ -15,18 +15,18 @@ pub fn adapters() -> Vec<AdapterInfo> {
 }
 
 impl Gpu {
-    /// Opens the adapter that `options` choose.
+    /// Opens the adapter that `options` select.
     ///
     /// # Errors
-    /// As [`Gpu::open_async`].
+    /// See [`Gpu::open_async`].
     pub fn open(options: &GpuOptions) -> Result<Self> {
         block_on(Self::open_async(options))
     }
 
-    /// Copies a range to the host, once the device has done all work submitted before.
+    /// Waits until the device has done all submitted work, then copies a range to the host.
     ///
     /// # Errors
-    /// As [`Gpu::read_async`].
+    /// See [`Gpu::read_async`].
     pub fn read<T: bytemuck::Pod>(&self, range: &BufferRange) -> Result<Vec<T>> {
         block_on(self.read_async(range))
     }
@@ -34,15 +34,16 @@ impl Gpu {
     /// Waits until the device has done all submitted work.
     ///
     /// # Errors
-    /// As [`Gpu::wait_async`].
+    /// See [`Gpu::wait_async`].
     pub fn wait(&self) -> Result<()> {
         block_on(self.wait_async())
     }
 
-    /// Runs the calls with a pass each and returns the time of each, or `None` where the adapter has no timestamps.
+    /// Runs each call in its own compute pass and returns their times, or `None` if the adapter has
+    /// no timestamps.
     ///
     /// # Errors
-    /// As [`Gpu::run_timed_async`].
+    /// See [`Gpu::run_timed_async`].
     pub fn run_timed(&self, calls: &[&Call]) -> Result<Option<Vec<Timing>>> {
         block_on(self.run_timed_async(calls))
     }

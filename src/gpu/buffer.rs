@@ -1,6 +1,6 @@
-//! Bytes on the device.
+//! Buffers on the device, and ranges of them.
 
-/// How a kernel sees a bound range.
+/// How a kernel accesses a bound range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Access {
     /// `var<uniform>`: small, read-only, the same for every invocation; at most 64 KiB.
@@ -19,7 +19,7 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// Size in bytes, as asked for.
+    /// Size in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -39,7 +39,7 @@ impl Buffer {
     }
 }
 
-/// A part of a buffer that a kernel sees as one array.
+/// A part of a buffer, bound to a kernel as one array.
 #[derive(Clone, Debug)]
 pub struct BufferRange {
     pub(super) buffer: Buffer,

@@ -1,10 +1,10 @@
-//! Replaying kernels: one encoder, one compute pass, one submit.
+//! Binding kernels to buffers and running them: one encoder, one compute pass and one submission.
 
 use super::{Access, BufferRange, Gpu, Kernel, kernel::Pipeline};
 use crate::error::{Error, Result};
 use std::sync::Arc;
 
-/// A kernel bound to its buffers with its grid: all that a replay needs.
+/// A compiled kernel with its bind group and grid. It can be run any number of times.
 #[derive(Debug)]
 pub struct Call {
     pipeline: Arc<Pipeline>,
@@ -12,19 +12,21 @@ pub struct Call {
     grid: [u32; 3],
 }
 
-/// Time that a call took on the device, seconds.
+/// Time of a call on the device, in seconds.
 pub type Timing = f64;
 
 impl Gpu {
-    /// Compiles `kernel` (or takes it from the cache) and binds `ranges`, binding 0 first.
+    /// Compiles `kernel`, unless it is compiled already, and binds `ranges` in order from binding
+    /// 0.
     ///
     /// # Errors
-    /// [`crate::error::Error::Device`] with the shader's name where the device refuses the kernel.
+    /// [`crate::error::Error::Device`] with the shader's name if the device rejects the kernel, its
+    /// bindings or its grid.
     pub fn call(&self, kernel: &Kernel, ranges: &[(BufferRange, Access)], grid: [u32; 3]) -> Result<Call> {
-        let refused = |why: String| Err(Error::Device(format!("{}: {why}", kernel.name())));
-        let most = self.limits().grid;
-        if grid.iter().any(|&groups| groups > most) {
-            return refused(format!("a grid of {grid:?} workgroups, this device launches {most} along a dimension"));
+        let rejected = |reason: String| Err(Error::Device(format!("{}: {reason}", kernel.name())));
+        let limit = self.limits().grid;
+        if grid.iter().any(|&groups| groups > limit) {
+            return rejected(format!("a grid of {grid:?} workgroups; this device allows {limit} per dimension"));
         }
         let accesses: Vec<_> = ranges.iter().map(|(_, access)| *access).collect();
         let pipeline = self.pipeline(kernel, &accesses)?;
@@ -46,15 +48,15 @@ impl Gpu {
             Ok(bind_group) => self.check().map(|()| Call { pipeline, bind_group, grid }),
             Err(error) => {
                 let sizes: Vec<_> = ranges.iter().map(|(range, _)| range.bytes).collect();
-                refused(format!("bindings of {sizes:?} bytes: {error}"))
+                rejected(format!("bindings of {sizes:?} bytes: {error}"))
             }
         }
     }
 
-    /// Runs the calls in order as one submission and returns without waiting for them.
+    /// Submits the calls, in order, as one submission. Does not wait for them.
     ///
     /// # Errors
-    /// [`crate::error::Error::Device`] where this or earlier work was refused or the device is lost.
+    /// [`crate::error::Error::Device`] if the device is lost, or rejected this or earlier work.
     pub fn run<'a>(&self, calls: impl IntoIterator<Item = &'a Call>) -> Result<()> {
         let mut encoder = self.device.create_command_encoder(&Default::default());
         {
@@ -65,16 +67,17 @@ impl Gpu {
         self.check()
     }
 
-    /// Runs the calls with a pass each and returns the time of each, or `None` where the adapter has no timestamps.
+    /// Runs each call in its own compute pass and returns their times, or `None` if the adapter has
+    /// no timestamps.
     ///
     /// # Errors
-    /// As [`Gpu::run`].
+    /// See [`Gpu::run`].
     pub async fn run_timed_async(&self, calls: &[&Call]) -> Result<Option<Vec<Timing>>> {
         if !self.info().timestamps {
             return self.run(calls.iter().copied()).map(|()| None);
         }
         let mut timings = Vec::with_capacity(calls.len());
-        // A query set holds at most 4,096 stamps.
+        // A query set holds at most 4,096 timestamps, two per call.
         for chunk in calls.chunks(2048) {
             timings.extend(self.run_timed_chunk(chunk).await?);
         }

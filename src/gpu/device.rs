@@ -1,11 +1,11 @@
-//! An open device: limits, buffers and the pipelines that it has compiled.
+//! An open device: its limits, buffers and compiled pipelines.
 
 use super::faults::Faults;
 use super::kernel::Pipeline;
 use super::pipeline_cache::PipelineCache;
 use super::{
-    Access, AdapterChoice, AdapterInfo, AdapterKind, Buffer, BufferRange, Dialect, Kernel, Lanes, Quads, adapter,
-    first_launch,
+    Access, AdapterChoice, AdapterInfo, AdapterKind, Buffer, BufferRange, Dialect, Kernel, PackedLoad, SubgroupShare,
+    adapter, first_launch,
 };
 use crate::cores::in_parallel;
 use crate::error::{Error, Result};
@@ -16,51 +16,52 @@ use std::sync::{Arc, Mutex, MutexGuard};
 /// How to open a device.
 #[derive(Clone, Debug, Default)]
 pub struct GpuOptions {
-    /// Which adapter.
+    /// Which adapter to open.
     pub adapter: AdapterChoice,
-    /// WebGPU's default limits exactly, even where the adapter grants larger buffers. Tests use it.
+    /// Requests WebGPU's default limits, even if the adapter supports larger buffers. For tests.
     pub default_limits: bool,
-    /// Fill fresh buffers with NaN. Tests use it. (Guard words behind them would prove nothing: a binding ends with its range, and
-    /// what a kernel writes behind it lands nowhere or on the last element, which a comparison with the reference sees.)
+    /// Fills new buffers with NaN. For tests. Guard words after a buffer would detect nothing:
+    /// bounds checks drop an out-of-range write or move it to the last element of the binding.
+    /// A comparison with the reference detects the latter.
     pub poison: bool,
-    /// The forms that kernels take; by default those that suit the adapter.
+    /// The WGSL dialect of the kernels; `None` selects the one that suits the adapter.
     pub dialect: Option<Dialect>,
-    /// Directory for what the driver has compiled, where the driver gives it out; none keeps nothing.
+    /// Directory of the driver's pipeline cache. `None` keeps no cache.
     pub cache: Option<PathBuf>,
 }
 
-/// The limits that matter to a plan.
+/// The device limits that a memory plan depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Limits {
-    /// Largest range that a kernel can see as one storage array, bytes.
+    /// Size of the largest storage binding, in bytes.
     pub binding_bytes: u64,
-    /// Largest buffer, bytes.
+    /// Size of the largest buffer, in bytes.
     pub buffer_bytes: u64,
-    /// Workgroups per dimension of a grid.
+    /// Most workgroups per dimension of a grid.
     pub grid: u32,
 }
 
-/// A quiet NaN with a payload that arithmetic does not produce.
+/// A quiet NaN whose payload arithmetic does not produce.
 const POISON: u32 = 0x7fc0_dead;
 
 type PipelineKey = (String, &'static str, Vec<Access>);
 
-/// The forms that kernels take on this adapter where nothing else is asked for.
-fn usual_dialect(info: &AdapterInfo, adapter: &wgpu::Adapter) -> Dialect {
+/// The dialect that suits an adapter.
+fn default_dialect(info: &AdapterInfo, adapter: &wgpu::Adapter) -> Dialect {
     let software = info.kind == AdapterKind::Software;
     let has = |feature| software && adapter.features().contains(feature);
     let lanes = match adapter.get_info().subgroup_min_size {
-        8.. => Lanes::Eights,
-        4.. => Lanes::Fours,
-        _ => Lanes::Alone,
+        8.. => SubgroupShare::Of8,
+        4.. => SubgroupShare::Of4,
+        _ => SubgroupShare::None,
     };
     Dialect {
-        quads: if has(wgpu::Features::SHADER_INT64) { Quads::Words } else { Quads::Floats },
-        lanes: if has(wgpu::Features::SUBGROUP) { lanes } else { Lanes::Alone },
+        packed_load: if has(wgpu::Features::SHADER_INT64) { PackedLoad::U64x2 } else { PackedLoad::Vec4 },
+        subgroup_share: if has(wgpu::Features::SUBGROUP) { lanes } else { SubgroupShare::None },
     }
 }
 
-/// An open device. A clone is another handle of it: it shares the device, its faults and its compiled kernels.
+/// An open device. A clone is another handle to the same device, errors and compiled kernels.
 #[derive(Clone)]
 pub struct Gpu {
     pub(super) device: wgpu::Device,
@@ -69,7 +70,8 @@ pub struct Gpu {
     info: Arc<AdapterInfo>,
     poison: bool,
     dialect: Dialect,
-    /// What further devices are opened on to share first launches; none in those, and where drivers compile before.
+    /// The adapter on which more devices are opened to share the first launches (see
+    /// `first_launch.rs`). `None` on those devices, and if first launches do not compile.
     adapter: Option<wgpu::Adapter>,
     pipelines: Arc<Mutex<HashMap<PipelineKey, Arc<Pipeline>>>>,
     pub(super) cache: Option<Arc<PipelineCache>>,
@@ -82,10 +84,10 @@ impl std::fmt::Debug for Gpu {
 }
 
 impl Gpu {
-    /// Opens the adapter that `options` choose.
+    /// Opens the adapter that `options` select.
     ///
     /// # Errors
-    /// [`Error::Adapter`] where none is found, none fits, or the driver refuses to open it.
+    /// [`Error::Adapter`] if there is no adapter, none matches, or the driver cannot open it.
     pub async fn open_async(options: &GpuOptions) -> Result<Self> {
         let (info, adapter) = adapter::request(&options.adapter).await?;
         let mut gpu = Self::on(&adapter, info.into(), options, wgpu::MemoryHints::Performance).await?;
@@ -93,7 +95,7 @@ impl Gpu {
         Ok(gpu)
     }
 
-    /// Another device of the same adapter, which holds little.
+    /// Opens another device on the same adapter, with little memory.
     pub(super) async fn sibling(&self, adapter: &wgpu::Adapter) -> Result<Self> {
         let options = GpuOptions { dialect: Some(self.dialect), ..GpuOptions::default() };
         Self::on(adapter, self.info.clone(), &options, wgpu::MemoryHints::MemoryUsage).await
@@ -111,10 +113,10 @@ impl Gpu {
             limits.max_buffer_size = granted.max_buffer_size;
             limits.max_storage_buffer_binding_size = granted.max_storage_buffer_binding_size;
         }
-        let dialect = options.dialect.unwrap_or_else(|| usual_dialect(&info, adapter));
+        let dialect = options.dialect.unwrap_or_else(|| default_dialect(&info, adapter));
         let mut features = adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE);
-        features.set(wgpu::Features::SHADER_INT64, dialect.quads == Quads::Words);
-        features.set(wgpu::Features::SUBGROUP, dialect.lanes != Lanes::Alone);
+        features.set(wgpu::Features::SHADER_INT64, dialect.packed_load == PackedLoad::U64x2);
+        features.set(wgpu::Features::SUBGROUP, dialect.subgroup_share != SubgroupShare::None);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("lerac"),
             required_features: features,
@@ -140,12 +142,12 @@ impl Gpu {
         })
     }
 
-    /// What is known of the adapter.
+    /// Properties of the adapter.
     pub fn info(&self) -> &AdapterInfo {
         &self.info
     }
 
-    /// The forms that its kernels take.
+    /// The WGSL dialect of the kernels.
     pub fn dialect(&self) -> Dialect {
         self.dialect
     }
@@ -154,17 +156,18 @@ impl Gpu {
     pub fn limits(&self) -> Limits {
         let limits = self.device.limits();
         Limits {
-            // Kernels count elements in 32 bits.
+            // Kernels index elements with 32 bits.
             binding_bytes: limits.max_storage_buffer_binding_size.min(u32::MAX.into()),
             buffer_bytes: limits.max_buffer_size,
             grid: limits.max_compute_workgroups_per_dimension,
         }
     }
 
-    /// A buffer of `bytes` bytes (a multiple of 4), zeroed; usable in every role.
+    /// Allocates a zeroed buffer of `bytes` bytes, a multiple of 4, with every usage that lerac
+    /// needs.
     ///
     /// # Errors
-    /// [`Error::Capacity`] where the device has no room.
+    /// [`Error::Capacity`] if the device is out of memory.
     pub fn buffer(&self, label: &str, bytes: u64) -> Result<Buffer> {
         assert!(bytes > 0 && bytes.is_multiple_of(4), "{label}: a buffer of {bytes} bytes");
         use wgpu::BufferUsages as Usage;
@@ -175,8 +178,8 @@ impl Gpu {
             mapped_at_creation: false,
         };
         let raw = self.caught(|| self.device.create_buffer(&descriptor)).map_err(|error| {
-            let advice = "a smaller `batch_size` needs less";
-            Error::Capacity(format!("{label}: the device has no room for {bytes} bytes; {advice} ({error})"))
+            let advice = "try a smaller `batch_size`";
+            Error::Capacity(format!("{label}: the device cannot allocate {bytes} bytes; {advice} ({error})"))
         })?;
         let buffer = Buffer { raw, bytes };
         if self.poison {
@@ -186,10 +189,11 @@ impl Gpu {
         Ok(buffer)
     }
 
-    /// Writes `data` at `offset` bytes of a buffer or range, in order with submitted work.
+    /// Writes `data` to a buffer or range, `offset` bytes from its start. Writes and submissions
+    /// take effect in the order of their calls.
     ///
     /// # Panics
-    /// If it does not fit.
+    /// If the data do not fit.
     pub fn write<T: bytemuck::Pod>(&self, to: impl Into<BufferRange>, offset: u64, data: &[T]) {
         let (to, bytes): (BufferRange, &[u8]) = (to.into(), bytemuck::cast_slice(data));
         assert!(
@@ -201,33 +205,36 @@ impl Gpu {
         self.queue.write_buffer(&to.buffer.raw, to.offset + offset, bytes);
     }
 
-    /// Ends the device, as a driver does that loses it. Tests use it.
+    /// Destroys the device, as if the driver had lost it. For tests.
     pub fn lose(&self) {
         self.device.destroy();
     }
 
-    /// Compiles what is not compiled yet of `kernels`, each with the accesses of its bindings: equal ones once, on all cores. On a
-    /// software adapter it launches them, too, and waits for all submitted work: some of their drivers compile only then.
+    /// Compiles kernels on all cores, each given with the accesses of its bindings. Kernels that
+    /// are compiled already, and duplicates, are skipped. On a software adapter, whose driver may
+    /// compile only at the first launch, it also launches the kernels and waits for all submitted
+    /// work.
     ///
     /// # Errors
-    /// [`Error::Device`] with the shader's name where the device refuses a kernel.
+    /// [`Error::Device`] with the shader's name if the device rejects a kernel.
     pub fn compile<'k>(&self, kernels: impl IntoIterator<Item = (&'k Kernel, Vec<Access>)>) -> Result<()> {
         let keyed = kernels.into_iter().map(|(kernel, accesses)| (self.key(kernel, &accesses), kernel));
         let distinct: HashMap<PipelineKey, &Kernel> = keyed.collect();
-        let mut wanted: Vec<_> = distinct.into_iter().filter(|(key, _)| !self.compiled().contains_key(key)).collect();
-        if wanted.is_empty() {
+        let mut missing: Vec<_> = distinct.into_iter().filter(|(key, _)| !self.compiled().contains_key(key)).collect();
+        if missing.is_empty() {
             return Ok(());
         }
-        // Long files first: most kernels that take long to compile are in them, and what is begun last is waited for alone.
-        wanted.sort_by(|((a, ..), _), ((b, ..), _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        in_parallel(wanted.iter(), |(key, kernel)| -> Result<()> {
+        // Longest sources first. They take longest to compile, and a long one started last would
+        // keep one core busy while the others wait.
+        missing.sort_by(|((a, ..), _), ((b, ..), _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        in_parallel(missing.iter(), |(key, kernel)| -> Result<()> {
             let pipeline = Pipeline::compile(self, kernel, &key.2)?;
             self.compiled().insert(key.clone(), Arc::new(pipeline));
             Ok(())
         })?;
         self.cache.iter().for_each(|cache| cache.save());
         if let Some(adapter) = &self.adapter {
-            let launches: Vec<_> = wanted.iter().map(|(key, kernel)| (*kernel, &key.2[..])).collect();
+            let launches: Vec<_> = missing.iter().map(|(key, kernel)| (*kernel, &key.2[..])).collect();
             self.launch_first(adapter, &launches);
         }
         Ok(())

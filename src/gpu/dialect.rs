@@ -1,69 +1,71 @@
-//! The parts of a shader that differ between devices.
+//! The parts of a shader that differ between devices. They are prepended to the shader's source.
 
-/// What a kernel loads and stores as its `Quad`, four floats that lie together in memory.
+/// The type `Quad`, with which a kernel loads and stores four consecutive floats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Quads {
-    /// `vec4<f32>`, which every device has.
-    Floats,
-    /// `vec2<u64>`, two 64-bit words: faster on drivers that compute on the processor.
-    Words,
+pub enum PackedLoad {
+    /// `vec4<f32>`, which every device supports.
+    Vec4,
+    /// `vec2<u64>`, two 64-bit words: faster on software adapters.
+    U64x2,
 }
 
-/// How eight neighbours come by the quads that all of them need.
+/// How the eight invocations of a workgroup load the quads that all of them need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lanes {
-    /// Each loads all of them, as every device can.
-    Alone,
-    /// Each loads a quarter, and takes the rest from its three neighbours' registers: subgroups of at least four.
-    Fours,
-    /// Each loads an eighth: subgroups of at least eight.
-    Eights,
+pub enum SubgroupShare {
+    /// Every invocation loads all of them. Every device supports it.
+    None,
+    /// An invocation loads a quarter of them, and shuffles the rest from the other three.
+    /// Needs subgroups of at least four.
+    Of4,
+    /// An invocation loads an eighth of them, and shuffles the rest from the other seven.
+    /// Needs subgroups of at least eight.
+    Of8,
 }
 
-/// What a shader says whose eight neighbours share loads.
-pub(super) const SHARING: &str = "one_of(";
+/// A shader whose source contains this text shares loads between invocations.
+pub(super) const SHARED_LOAD_CALL: &str = "shared_item(";
 
-/// Which form of each the kernels of a device take.
+/// The variant of each device-dependent part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dialect {
-    /// Loads and stores.
-    pub quads: Quads,
-    /// What neighbours share.
-    pub lanes: Lanes,
+    /// How four floats are loaded and stored.
+    pub packed_load: PackedLoad,
+    /// How invocations share loads.
+    pub subgroup_share: SubgroupShare,
 }
 
 impl Dialect {
-    /// What every device understands.
-    pub const PLAIN: Self = Self { quads: Quads::Floats, lanes: Lanes::Alone };
+    /// The dialect that every device supports.
+    pub const PLAIN: Self = Self { packed_load: PackedLoad::Vec4, subgroup_share: SubgroupShare::None };
 
-    /// Dialects that hold every form between them.
+    /// Dialects that together contain every variant of every part.
     pub const ALL: [Self; 3] = [
         Self::PLAIN,
-        Self { quads: Quads::Words, lanes: Lanes::Fours },
-        Self { quads: Quads::Words, lanes: Lanes::Eights },
+        Self { packed_load: PackedLoad::U64x2, subgroup_share: SubgroupShare::Of4 },
+        Self { packed_load: PackedLoad::U64x2, subgroup_share: SubgroupShare::Of8 },
     ];
 
-    /// What a shader may say, and the WGSL that then stands before it.
+    /// Pairs of a text that a shader may contain, and the WGSL that it then needs.
     fn parts(self) -> [(&'static str, &'static str); 2] {
-        let quads = match self.quads {
-            Quads::Floats => include_str!("../../shaders/quad.wgsl"),
-            Quads::Words => include_str!("../../shaders/quad_in_words.wgsl"),
+        let quads = match self.packed_load {
+            PackedLoad::Vec4 => include_str!("../../shaders/quad.wgsl"),
+            PackedLoad::U64x2 => include_str!("../../shaders/quad_in_u64.wgsl"),
         };
-        let lanes = match self.lanes {
-            Lanes::Alone => include_str!("../../shaders/eight.wgsl"),
-            Lanes::Fours => include_str!("../../shaders/eight_in_fours.wgsl"),
-            Lanes::Eights => include_str!("../../shaders/eight_in_eights.wgsl"),
+        let sharing = match self.subgroup_share {
+            SubgroupShare::None => include_str!("../../shaders/subgroup_share.wgsl"),
+            SubgroupShare::Of4 => include_str!("../../shaders/subgroup_share_of_4.wgsl"),
+            SubgroupShare::Of8 => include_str!("../../shaders/subgroup_share_of_8.wgsl"),
         };
-        [("Quad", quads), (SHARING, lanes)]
+        [("Quad", quads), (SHARED_LOAD_CALL, sharing)]
     }
 
-    /// The WGSL that stands before a shader's text `source`: what it says but does not define.
+    /// The definitions that a shader's `source` uses but does not contain, to prepend to it.
     pub fn before(self, source: &str) -> String {
-        let said = self.parts().into_iter().filter(|(name, _)| source.contains(name));
-        said.map(|(_, text)| format!("{text}\n")).collect()
+        let used = self.parts().into_iter().filter(|(name, _)| source.contains(name));
+        used.map(|(_, text)| format!("{text}\n")).collect()
     }
 
-    /// All of it.
+    /// The WGSL of all parts.
     pub fn text(self) -> String {
         self.parts().map(|(_, text)| text).concat()
     }

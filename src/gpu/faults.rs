@@ -1,26 +1,27 @@
-//! What a device refuses, and when it says so.
+//! Errors that a device reports.
 //!
-//! Natively a device refuses what it is asked to make at once: [`Gpu::caught`] returns its reason, and the caller adds the name of
-//! what was to be made. Anything else, and everything in a browser, arrives later: it is kept, and [`Gpu::check`] returns it.
+//! Natively, a device reports at once that it cannot create a resource: [`Gpu::caught`] returns the
+//! error, and the caller adds the resource's name. All other errors, and in a browser all errors,
+//! arrive later: they are stored, and [`Gpu::check`] returns them.
 
 use super::Gpu;
 use super::blocking::block_on;
 use crate::error::{Error, Result};
 use std::sync::{Arc, Mutex};
 
-/// Faults that arrive outside any scope: kept, and returned by the next operation that can fail.
+/// The stored error, if any. The next operation that can fail returns it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Faults(Arc<Mutex<Option<String>>>);
 
 impl Faults {
-    /// Keeps what `device` reports from now on.
+    /// Stores the errors that `device` reports from now on.
     pub(super) fn of(device: &wgpu::Device) -> Self {
         let faults = Self::default();
         let uncaptured = faults.clone();
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| uncaptured.keep(error.to_string())));
         let lost = faults.clone();
         device.set_device_lost_callback(move |_, message| {
-            lost.keep_cause(format!("the device was lost ({message}); what it held and nobody read is gone"));
+            lost.keep_cause(format!("the device was lost ({message}); the data on it are lost too"));
         });
         faults
     }
@@ -29,7 +30,7 @@ impl Faults {
         self.0.lock().expect("faults are only read and written").get_or_insert(text);
     }
 
-    /// Replaces what is kept: errors that follow from this one may have arrived before it.
+    /// Replaces the stored error. An error may arrive after the errors that it causes.
     fn keep_cause(&self, text: String) {
         *self.0.lock().expect("faults are only read and written") = Some(text);
     }
@@ -43,27 +44,28 @@ impl Faults {
 }
 
 impl Gpu {
-    /// What `work` makes on the device, or why the device refuses it. In a browser, which would have to wait for the reason, it
-    /// always returns what `work` makes; the reason is kept for [`Gpu::check`] when it arrives.
-    pub(super) fn caught<T>(&self, work: impl FnOnce() -> T) -> Result<T, wgpu::Error> {
+    /// Creates a resource by `create`, and returns the device's error if it fails. In a browser,
+    /// errors arrive later, so it always returns the resource, and [`Gpu::check`] the error.
+    pub(super) fn caught<T>(&self, create: impl FnOnce() -> T) -> Result<T, wgpu::Error> {
         if cfg!(target_family = "wasm") {
-            return Ok(work());
+            return Ok(create());
         }
         let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let made = work();
-        // Scopes end in reverse order.
-        let [invalid, too_large] = [block_on(validation.pop()), block_on(memory.pop())];
-        invalid.or(too_large).map_or(Ok(made), Err)
+        let created = create();
+        // Error scopes are popped in reverse order.
+        let [invalid, out_of_memory] = [block_on(validation.pop()), block_on(memory.pop())];
+        invalid.or(out_of_memory).map_or(Ok(created), Err)
     }
 
-    /// Returns the fault that is kept, if there is one.
+    /// Returns the stored error, if any.
     ///
     /// # Errors
-    /// [`Error::Device`] where the device is lost or refused earlier work.
+    /// [`Error::Device`] if the device is lost or rejected earlier work.
     pub(super) fn check(&self) -> Result<()> {
         if self.faults.check().is_err() {
-            // A lost device says so when it is asked, after the errors that follow from it. Another error here would be one of those.
+            // A lost device reports the loss only when polled, after the errors that it causes.
+            // The poll's own error would be one of those, and is ignored.
             let _ = self.device.poll(wgpu::PollType::Poll);
         }
         self.faults.check()

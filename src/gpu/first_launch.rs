@@ -1,8 +1,9 @@
-//! First launches, for drivers that compile a kernel only then.
+//! First launches, for software drivers that compile a kernel when it is first launched.
 //!
-//! Such a driver computes on the processor, compiles on the one thread that a device has, and keeps what it compiled on disk (Mesa's
-//! llvmpipe). Further devices of the same adapter compile a share of the kernels beside the one that is to run them, which then finds
-//! theirs on disk. Where the driver keeps nothing, that share is compiled once more, when it is launched with work.
+//! Mesa's llvmpipe compiles on one thread per device, and caches the result on disk. More devices
+//! on the same adapter compile a part of the kernels in parallel. The device that runs the kernels
+//! then finds them in the cache. Without a cache on disk, it compiles that part again at its first
+//! real launch.
 
 use super::blocking::block_on;
 use super::{Access, AdapterInfo, AdapterKind, Buffer, Gpu, Kernel};
@@ -11,60 +12,62 @@ use crate::cores::on_cores;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// A launch without work that takes longer has compiled.
-const COMPILED: Duration = Duration::from_millis(20);
+/// An empty launch that takes longer than this has compiled the kernel.
+const COMPILE_THRESHOLD: Duration = Duration::from_millis(20);
 
-/// Devices at most: the kernels that take longest set an end to what more of them gain, and each takes tens of MiB.
-const MOST_DEVICES: usize = 8;
+/// Most devices to open. Each takes tens of MiB, and more would still wait for the slowest kernels.
+const MAX_DEVICES: usize = 8;
 
-/// Bytes at each binding of a launch without work: as many as a uniform has at most.
-const BYTES: u64 = 64 << 10;
+/// Bytes of each binding of an empty launch: the largest size of a uniform.
+const BINDING_BYTES: u64 = 64 << 10;
 
 /// A kernel with the accesses of its bindings.
 pub(super) type WithAccesses<'k> = (&'k Kernel, &'k [Access]);
 
-/// Whether a first launch compiles on this adapter, and may be waited for, which a browser forbids.
+/// Whether to launch kernels early: the adapter may compile at the first launch, and this thread
+/// may wait. In a browser it must not.
 pub(super) fn is_needed(info: &AdapterInfo) -> bool {
     info.kind == AdapterKind::Software && !cfg!(target_family = "wasm")
 }
 
 impl Gpu {
-    /// Launches each kernel without any workgroup, once one of them had to be compiled, on several devices of `adapter`, and waits. What
-    /// fails here is compiled, or fails, when it is launched with work.
+    /// Launches each kernel with an empty grid, and waits. After the first one that had to be
+    /// compiled, several devices on `adapter` share the rest. Errors are ignored: a kernel that
+    /// fails here fails again, or compiles, at its first real launch.
     pub(super) fn launch_first(&self, adapter: &wgpu::Adapter, kernels: &[WithAccesses]) {
-        let mut rest = kernels;
-        while let [first, others @ ..] = rest {
+        let mut remaining = kernels;
+        while let [first, others @ ..] = remaining {
             let start = Instant::now();
-            self.launch_without_work([first]);
-            rest = others;
-            if start.elapsed() > COMPILED {
+            self.launch_empty([first]);
+            remaining = others;
+            if start.elapsed() > COMPILE_THRESHOLD {
                 break;
             }
         }
         let next = AtomicUsize::new(0);
-        let share = || std::iter::from_fn(|| rest.get(next.fetch_add(1, Ordering::Relaxed)));
-        let own = || self.launch_without_work(share());
-        let further = || {
-            // Where there is no further device, the others take its share.
+        let take = || std::iter::from_fn(|| remaining.get(next.fetch_add(1, Ordering::Relaxed)));
+        let on_this_device = || self.launch_empty(take());
+        let on_another_device = || {
+            // If no other device can be opened, the existing ones launch all kernels.
             if let Ok(sibling) = block_on(self.sibling(adapter)) {
-                sibling.launch_without_work(share());
+                sibling.launch_empty(take());
             }
         };
-        on_cores("first launches", MOST_DEVICES.min(rest.len()), own, further);
+        on_cores("first launches", MAX_DEVICES.min(remaining.len()), on_this_device, on_another_device);
     }
 
-    fn launch_without_work<'k>(&self, kernels: impl IntoIterator<Item = &'k WithAccesses<'k>>) {
-        // A buffer for each binding: one that is written must not be read at another.
+    fn launch_empty<'k>(&self, kernels: impl IntoIterator<Item = &'k WithAccesses<'k>>) {
+        // One buffer per binding: a buffer must not be written at one binding and read at another.
         let mut buffers = vec![];
         for (kernel, accesses) in kernels {
             while buffers.len() < accesses.len() {
-                let Ok(buffer) = self.buffer("bindings of a launch without work", BYTES) else { return };
+                let Ok(buffer) = self.buffer("bindings of an empty launch", BINDING_BYTES) else { return };
                 buffers.push(buffer);
             }
             let ranges: Vec<_> = buffers.iter().map(Buffer::whole).zip(accesses.iter().copied()).collect();
-            // A kernel may want more at a binding than there is: it is left for its launch with work.
+            // This fails if a kernel needs a larger binding. Then its real launch compiles it.
             let _ = self.caught(|| self.call(kernel, &ranges, [0, 0, 0]).and_then(|call| self.run([&call])));
-            // A device that is lost says so to whoever asks it next.
+            // If the device is lost, the next call on it returns the error.
             if self.wait().is_err() {
                 return;
             }

@@ -1,6 +1,6 @@
-//! Shaders, kernels and the pipelines made of them.
+//! Shaders, kernels, and the pipelines compiled from them.
 
-use super::dialect::SHARING;
+use super::dialect::SHARED_LOAD_CALL;
 use super::{Access, Dialect, Gpu};
 use crate::error::{Error, Result};
 use std::fmt::Write;
@@ -8,36 +8,38 @@ use std::fmt::Write;
 /// A WGSL file.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Shader {
-    /// The file's name without its ending.
+    /// The file's name without its extension.
     pub name: &'static str,
-    /// The file's text. It is compiled after what its [`Dialect`] says.
+    /// The file's text. The definitions of its [`Dialect`] are prepended to it.
     pub source: &'static str,
-    /// Whether it is this crate's own. Each loop of those counts up or down to a bound.
+    /// Whether the file is one of this crate's `shaders/`, all of whose loops are bounded.
     built_in: bool,
 }
 
 impl Shader {
-    /// A shader whose loops may be of any form: each is compiled with a counter that ends it, as WebGPU demands.
+    /// A shader with loops of any form. As WebGPU requires, each is compiled with a counter that
+    /// ends an infinite loop.
     ///
     /// ```
     /// use lerac::gpu::Shader;
     /// static DOUBLE: Shader = Shader::new(
     ///     "double",
     ///     "@group(0) @binding(0) var<storage, read_write> x: array<f32>;
-    ///     @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) { x[id.x] *= 2.0; }",
+    ///     @compute @workgroup_size(64)
+    ///     fn main(@builtin(global_invocation_id) id: vec3<u32>) { x[id.x] *= 2.0; }",
     /// );
     /// ```
     pub const fn new(name: &'static str, source: &'static str) -> Self {
         Self { name, source, built_in: false }
     }
 
-    /// A file of this crate's `shaders/`. Each of its loops must count up or down to a bound.
+    /// A file of this crate's `shaders/`. Its loops must count up or down to a bound.
     pub(crate) const fn built_in(name: &'static str, source: &'static str) -> Self {
         Self { name, source, built_in: true }
     }
 
-    /// Which shader it is, for messages.
-    fn place(&self) -> String {
+    /// The shader's name for messages.
+    fn display_name(&self) -> String {
         if self.built_in { format!("shaders/{}.wgsl", self.name) } else { format!("shader {}", self.name) }
     }
 
@@ -45,28 +47,29 @@ impl Shader {
         if !self.built_in {
             return device.create_shader_module(descriptor);
         }
-        // naga would add a counter to every loop against endless ones, and with it no driver unrolls a loop: the register tiles
-        // become memory, and a convolution takes 2 to 8 times as long (Mesa 22.3.6 llvmpipe). Bounds checks stay.
+        // By default naga adds a counter to every loop, against infinite ones. Drivers do not
+        // unroll such loops, so register tiles end up in memory, and a convolution takes 2 to 8
+        // times as long (Mesa 22.3.6 llvmpipe). Bounds checks stay on.
         let checks = wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() };
-        // SAFETY: this shader is this crate's own, and each loop of those counts up or down to a bound.
+        // SAFETY: all loops of the built-in shaders count up or down to a bound.
         #[allow(unsafe_code)]
         unsafe {
             device.create_shader_module_trusted(descriptor, checks)
         }
     }
 
-    /// Whether the eight neighbours of a workgroup share what they load in some kernel of this file.
+    /// Whether some kernel of this file shares loads between the eight invocations of a workgroup.
     pub fn shares_loads(&self) -> bool {
-        self.source.contains(SHARING)
+        self.source.contains(SHARED_LOAD_CALL)
     }
 }
 
-/// A value that a kernel is compiled for.
+/// The value of a compile-time constant of a kernel.
 #[derive(Clone, Debug)]
 pub enum Constant {
     /// A WGSL `u32`.
     U32(u32),
-    /// A WGSL `f32`; finite.
+    /// A finite WGSL `f32`.
     F32(f32),
     /// A WGSL `bool`.
     Bool(bool),
@@ -75,8 +78,8 @@ pub enum Constant {
 }
 
 impl From<usize> for Constant {
-    /// A number beyond 32 bits becomes the largest: what has so many parts fits no device, which refuses it before it compiles a kernel
-    /// for it.
+    /// Saturates at `u32::MAX`. A tensor with that many elements fits no device, and the memory
+    /// plan rejects it before a kernel is compiled.
     fn from(value: usize) -> Self {
         Self::U32(u32::try_from(value).unwrap_or(u32::MAX))
     }
@@ -100,24 +103,24 @@ impl From<bool> for Constant {
     }
 }
 
-/// An entry point of a shader with the constants that it is compiled for: plain data, and the key of its pipeline.
+/// An entry point of a shader with the values of its constants. Plain data, not compiled yet.
 #[derive(Clone, Debug)]
 pub struct Kernel {
-    /// The file.
+    /// The shader.
     pub shader: &'static Shader,
     /// The `@compute` function.
     pub entry: &'static str,
-    /// Name and value of each `const` that the file expects above its first line.
+    /// Name and value of each `const` that the shader uses but does not define.
     pub constants: Vec<(&'static str, Constant)>,
 }
 
 impl Kernel {
-    /// Shader and function, for messages.
+    /// Shader and entry point, for messages.
     pub(super) fn name(&self) -> String {
-        format!("{}, {}", self.shader.place(), self.entry)
+        format!("{}, {}", self.shader.display_name(), self.entry)
     }
 
-    /// The WGSL text that is compiled: a header of constants, what the dialect says before it, then the file.
+    /// The WGSL text to compile: the constants, the dialect's definitions, then the file.
     pub fn wgsl(&self, dialect: Dialect) -> String {
         let mut text = String::new();
         for (name, value) in &self.constants {

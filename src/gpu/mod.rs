@@ -1,10 +1,12 @@
-//! Floor 2: the device. The only place that says `wgpu::`.
+//! Floor 2: the device. The only module that uses `wgpu`.
 //!
-//! [`Gpu`] opens an adapter, [`Buffer`]s hold bytes on it, a [`Kernel`] names an entry point of a WGSL shader with its
-//! constants, and a [`Call`] is a kernel bound to buffers, ready to be replayed any number of times.
+//! [`Gpu`] opens an adapter, [`Buffer`]s hold bytes on it, a [`Kernel`] names an entry point of a
+//! WGSL shader with its constants, and a [`Call`] is a kernel bound to buffers, ready to be
+//! replayed any number of times.
 //!
-//! What waits for the device has an asynchronous form, which a browser needs ([`Gpu::open_async`], [`Gpu::read_async`],
-//! [`Gpu::wait_async`]), and a blocking form for native code ([`Gpu::open`], [`Gpu::read`], [`Gpu::wait`]).
+//! Functions that wait for the device have an asynchronous form, which a browser needs
+//! ([`Gpu::open_async`], [`Gpu::read_async`], [`Gpu::wait_async`]), and a blocking form for native
+//! code ([`Gpu::open`], [`Gpu::read`], [`Gpu::wait`]).
 
 mod adapter;
 mod blocking;
@@ -24,5 +26,5 @@ pub(crate) use blocking::block_on;
 pub use buffer::{Access, Buffer, BufferRange};
 pub use call::{Call, Timing};
 pub use device::{Gpu, GpuOptions, Limits};
-pub use dialect::{Dialect, Lanes, Quads};
+pub use dialect::{Dialect, PackedLoad, SubgroupShare};
 pub use kernel::{Constant, Kernel, Shader};

@@ -1,7 +1,8 @@
-//! Waiting for the device, and reading back.
+//! Waiting for the device, and reading results back.
 //!
-//! Natively a device calls back only while it is polled, so each future of this file polls it, which blocks until its work is done.
-//! In a browser polling returns at once, and the browser calls back when the work is done.
+//! Natively, a device runs its callbacks only while it is polled. So each future in this file polls
+//! it, and blocks until its work is done. In a browser, polling returns at once, and the browser
+//! runs the callback when the work is done.
 
 use super::{BufferRange, Gpu};
 use crate::error::{Error, Result};
@@ -17,10 +18,11 @@ fn waiting_failed(reason: impl Display) -> Error {
 }
 
 impl Gpu {
-    /// Copies a range to the host. The future is ready once the device has done all work submitted before this call.
+    /// Copies a range to the host. The future is ready when the device has done all work submitted
+    /// before this call.
     ///
     /// # Errors
-    /// [`Error::Device`] where the device is lost or refused earlier work.
+    /// [`Error::Device`] if the device is lost or rejected earlier work.
     pub fn read_async<T: bytemuck::Pod>(&self, range: &BufferRange) -> impl Future<Output = Result<Vec<T>>> + use<T> {
         let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("readback"),
@@ -33,40 +35,41 @@ impl Gpu {
         self.queue.submit([encoder.finish()]);
         let (sender, mapped) = oneshot::channel();
         staging.slice(..).map_async(wgpu::MapMode::Read, move |result| {
-            // This fails where the future was dropped, and nobody waits.
+            // Sending fails if the future was dropped. Then nothing waits for it.
             let _ = sender.send(result);
         });
         let gpu = self.clone();
         async move {
-            gpu.arrival(mapped).await?.map_err(reading_failed)?.map_err(reading_failed)?;
+            gpu.await_callback(mapped).await?.map_err(reading_failed)?.map_err(reading_failed)?;
             let view = staging.slice(..).get_mapped_range().map_err(reading_failed)?;
             Ok(bytemuck::pod_collect_to_vec(&view))
         }
     }
 
-    /// The future is ready once the device has done all work submitted before this call.
+    /// Waits until the device has done all work submitted before this call.
     ///
     /// # Errors
-    /// [`Error::Device`] where the device is lost or refused earlier work.
+    /// [`Error::Device`] if the device is lost or rejected earlier work.
     pub fn wait_async(&self) -> impl Future<Output = Result<()>> + use<> {
         let (sender, done) = oneshot::channel();
         self.queue.on_submitted_work_done(move || {
-            // This fails where the future was dropped, and nobody waits.
+            // Sending fails if the future was dropped. Then nothing waits for it.
             let _ = sender.send(());
         });
         let gpu = self.clone();
-        async move { gpu.arrival(done).await?.map_err(waiting_failed) }
+        async move { gpu.await_callback(done).await?.map_err(waiting_failed) }
     }
 
-    /// What a callback of the device sends, once it has been called.
-    async fn arrival<T>(&self, from: oneshot::Receiver<T>) -> Result<Result<T, oneshot::Canceled>> {
+    /// Waits for the value that a callback of the device sends.
+    async fn await_callback<T>(&self, receiver: oneshot::Receiver<T>) -> Result<Result<T, oneshot::Canceled>> {
         self.poll()?;
-        let sent = from.await;
+        let received = receiver.await;
         self.check()?;
-        Ok(sent)
+        Ok(received)
     }
 
-    /// Natively waits until the device has done all submitted work and has called back; in a browser does nothing.
+    /// Natively, waits until the device has done all submitted work and has run its callbacks. Does
+    /// nothing in a browser.
     fn poll(&self) -> Result<()> {
         let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
         self.check()?;

@@ -1,4 +1,4 @@
-//! Values before the first step.
+//! Initial values of a model's tensors.
 
 use crate::gpu::Gpu;
 use crate::tape::{Init, Storage};
@@ -6,11 +6,13 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, StandardNormal, Uniform};
 
-/// First of the generator's streams that initial values come from; the epochs' draws come from those below.
+/// The first random stream of initial values. The streams below it belong to the epochs.
 const FIRST_STREAM: u64 = 1 << 62;
 
-/// Fills every trained and kept tensor. Each has a stream of its own, so that its values depend on `seed`, its place in the model
-/// and its shape alone.
+/// Fills every parameter and every state tensor with its initial values.
+///
+/// Each tensor has its own random stream: its values depend only on `seed`, its position in the
+/// model and its shape.
 pub fn initialise(gpu: &Gpu, storage: &Storage, seed: u64) {
     for (stream, (declared, arena, span)) in storage.tensors().enumerate() {
         arena.write(gpu, span, &draw(declared.init, span.count, seed, FIRST_STREAM + stream as u64));

@@ -1,5 +1,7 @@
-//! Floor 6: models and what they are trained for. A [`Model`] records itself on a [`Net`], which names its inputs and parameters and
-//! declares its layers with their depth; an [`Objective`] records the losses of its outputs.
+//! Floor 6: models and objectives.
+//!
+//! A [`Model`] records its forward pass on a [`Net`], which names inputs and parameters and
+//! declares layers with their depth. An [`Objective`] records the losses on the model's outputs.
 
 mod init;
 mod inputs;
@@ -22,19 +24,20 @@ use crate::ops::sums::Sums;
 use crate::tape::{Mode, Operand, Tape, Var};
 use objective::Losses;
 
-/// A network, recorded once for training and once for evaluation.
+/// A network. It is recorded once for training and once for evaluation.
 ///
-/// A closure from images `[N,C,H,W]` and the number of outputs to one output `[N,K]` is a model.
+/// A closure `|net, x, classes|` from images x `[N,C,H,W]` to logits `[N,classes]` is a model.
 pub trait Model: Send + Sync {
-    /// Whether it can be trained on data of this form.
+    /// Checks whether the model can be trained on data of this form.
     ///
     /// # Errors
-    /// [`Error::Setting`] with what it needs.
+    /// [`Error::Setting`] that names the data that the model needs.
     fn accepts(&self, _form: &Form) -> Result<()> {
         Ok(())
     }
 
-    /// Records the model: reads its inputs from `net`, and returns the outputs that are `wanted`, in their order.
+    /// Records the forward pass: reads inputs from `net`, and returns an activation for each of the
+    /// `wanted` outputs, in their order.
     fn record(&self, net: &mut Net, wanted: &[Output]) -> Vec<Var>;
 }
 
@@ -48,34 +51,35 @@ impl<F: Fn(&mut Net, Var, usize) -> Var + Send + Sync> Model for F {
 
     fn record(&self, net: &mut Net, wanted: &[Output]) -> Vec<Var> {
         let [output] = wanted else {
-            panic!("a closure makes one output, {} are wanted; implement `Model`", wanted.len())
+            panic!("a closure has one output, the objective needs {}; implement `Model`", wanted.len())
         };
         let x = net.pixels();
         vec![self(net, x, output.width)]
     }
 }
 
-/// A model from the columns of a batch to its losses, recorded.
+/// A recorded model with its objective: the computation from the columns of a batch to the losses.
 #[derive(Clone, Debug)]
 pub struct Recorded {
     /// The whole computation.
     pub tape: Tape,
     /// The model's layers; the layer of a parameter is an index into this.
     pub layers: Vec<Layer>,
-    /// Where each column is written, inputs first; none for one that nothing reads.
+    /// The operand of each column, inputs first; `None` for a column that nothing reads.
     pub columns: Vec<Option<Operand>>,
-    /// The inputs as the model saw them, by name.
+    /// The inputs by name: normalised, flipped and shifted, and not yet mixed by mixup.
     pub inputs: Vec<(String, Var)>,
-    /// The outputs that the objective wanted, each `[N,width]`.
+    /// The outputs that the objective needs, each `[N,width]`.
     pub outputs: Vec<Var>,
-    /// How many sums the losses leave.
+    /// Number of sums that the losses accumulate.
     pub sums: usize,
 }
 
-/// Records `model` under `objective` on an empty tape, for passes of `examples` examples of `form`.
+/// Records `model` and `objective` on an empty tape, for passes of `examples` examples of `form`.
 ///
 /// # Panics
-/// With the tensors' names, where the model's shapes do not fit each other, the form or the objective.
+/// If shapes within the model, or between model, form and objective, do not match. The message
+/// names the tensors.
 pub fn record(
     model: &dyn Model,
     form: &Form,
@@ -89,7 +93,12 @@ pub fn record(
     let mut net = Net::new(&mut tape, &mut columns, options);
     let outputs = model.record(&mut net, &wanted);
     let (layers, inputs) = net.into_parts();
-    assert!(outputs.len() == wanted.len(), "the model has {} outputs, {} are wanted", outputs.len(), wanted.len());
+    assert!(
+        outputs.len() == wanted.len(),
+        "the model has {} outputs, the objective needs {}",
+        outputs.len(),
+        wanted.len()
+    );
     for (&output, Output { name, width }) in outputs.iter().zip(&wanted) {
         let [n, k] = tape.shape(output).flat();
         assert!((n, k) == (examples, *width), "{name}: the model's result is [{n},{k}], not [{examples},{width}]");
@@ -99,6 +108,6 @@ pub fn record(
     let mut losses = Losses { tape: &mut tape, columns: &mut columns, sums, mixed };
     objective.record(&mut losses, &outputs);
     let sums = losses.sums.taken();
-    assert!(sums == objective.sums(), "the losses leave {sums} sums, the objective says {}", objective.sums());
-    Recorded { tape, layers, columns: columns.into_places(), inputs, outputs, sums }
+    assert!(sums == objective.sums(), "the losses have {sums} sums, `Objective::sums` is {}", objective.sums());
+    Recorded { tape, layers, columns: columns.into_operands(), inputs, outputs, sums }
 }

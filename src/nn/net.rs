@@ -1,4 +1,4 @@
-//! Layers with parameters, named and counted as they are recorded.
+//! Records layers, names their parameters and counts their depth.
 
 use super::inputs::{Columns, Ids};
 use crate::curriculum::Layer;
@@ -7,27 +7,28 @@ use crate::ops::{self, conv2d, max_pool::Window};
 use crate::tape::{Declared, Group, Init, Mode, ParamId, StateId, Tape, Var};
 use crate::tensor::Shape;
 
-/// The input column that says how the device moves each image.
+/// The input column with the flip and shift of each image, which the device applies.
 const MOVEMENT: &str = "movement";
 
-/// What the training method asks of every model.
+/// Changes that the training method makes to every model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NetOptions {
-    /// Curriculum by Smoothing: a blur after each convolution but 1x1 ones, which the original leaves out too.
+    /// Curriculum by Smoothing: a Gaussian blur after each convolution larger than 1x1, as in the
+    /// original code.
     pub blur: bool,
     /// Mixup: in training the inputs and targets of a pass are mixed in pairs.
     pub mixup: bool,
 }
 
-/// A convolution as a model writes it.
+/// Settings of [`Net::conv2d`].
 #[derive(Clone, Copy, Debug)]
 pub struct Conv {
     /// Output channels, O.
     pub channels: usize,
-    /// KH and KW.
+    /// Kernel height and width, KH and KW.
     pub kernel: [usize; 2],
     /// Stride, padding, groups.
-    pub options: conv2d::Options,
+    pub options: conv2d::Conv2dOptions,
     /// Whether a bias is added.
     pub bias: bool,
 }
@@ -35,16 +36,18 @@ pub struct Conv {
 impl Conv {
     /// A 3x3 convolution with padding 1 and no bias.
     pub fn same3x3(channels: usize, stride: usize) -> Self {
-        Self { channels, kernel: [3, 3], options: conv2d::Options::square(stride, 1), bias: false }
+        Self { channels, kernel: [3, 3], options: conv2d::Conv2dOptions::square(stride, 1), bias: false }
     }
 
     /// A 1x1 convolution without bias.
     pub fn pointwise(channels: usize, stride: usize) -> Self {
-        Self { channels, kernel: [1, 1], options: conv2d::Options::square(stride, 0), bias: false }
+        Self { channels, kernel: [1, 1], options: conv2d::Conv2dOptions::square(stride, 0), bias: false }
     }
 }
 
-/// A tape with names: gives a model its inputs, records layers, declares their parameters and counts depth.
+/// Builds a model on a tape: reads inputs, records operations, and declares layers and parameters.
+///
+/// Parameters are named as in a PyTorch state dict, such as `layer1.0.conv1.weight`.
 #[derive(Debug)]
 pub struct Net<'t> {
     tape: &'t mut Tape,
@@ -83,12 +86,13 @@ impl<'t> Net<'t> {
         (self.layers, self.inputs)
     }
 
-    /// The tape, for operations of one's own. [`Net::full_name`] gives their names.
+    /// The tape, for your own operations. [`Net::full_name`] gives their names.
     pub fn tape(&mut self) -> &mut Tape {
         self.tape
     }
 
-    /// The data's only images, `[N,C,H,W]`, normalised, moved as training moves them, and under mixup mixed in pairs.
+    /// The images of the batch, `[N,C,H,W]`: normalised, flipped and shifted, and with mixup mixed
+    /// in pairs.
     ///
     /// # Panics
     /// If the data have no column of pixels, or several.
@@ -98,30 +102,30 @@ impl<'t> Net<'t> {
         let name = form.inputs[pixels.place].name.clone();
         let bytes = self.columns.input(self.tape, pixels.place);
         let movements = self.columns.optional_input(self.tape, MOVEMENT);
-        let source = ops::pixels::Source { bytes, movements, mean: pixels.mean, std: pixels.std };
+        let source = ops::pixels::PixelSource { bytes, movements, mean: pixels.mean, std: pixels.std };
         let [c, h, w] = pixels.image;
         let x = ops::pixels::pixels(self.tape, &name, source, [self.columns.examples(), c, h, w]);
         self.input(name, x)
     }
 
-    /// The input column `name`, of numbers: `[N,...]`.
+    /// The f32 input column `name`: `[N,...]`.
     ///
     /// # Panics
-    /// If the data have no such column.
+    /// If the data have no f32 input of this name.
     pub fn values(&mut self, name: &str) -> Var {
         let x = self.columns.values(self.tape, name);
         self.input(name.to_owned(), x)
     }
 
-    /// The input column `name`, of whole numbers.
+    /// The u32 input column `name`.
     ///
     /// # Panics
-    /// If the data have no such column.
+    /// If the data have no u32 input of this name.
     pub fn ids(&mut self, name: &str) -> Ids {
         self.columns.ids(self.tape, name)
     }
 
-    /// Notes an input as it was read, and mixes it where examples are mixed.
+    /// Adds an input to [`super::Recorded::inputs`]. With mixup, mixes it in pairs.
     fn input(&mut self, name: String, x: Var) -> Var {
         if self.inputs.iter().all(|(known, _)| *known != name) {
             self.inputs.push((name.clone(), x));
@@ -137,7 +141,8 @@ impl<'t> Net<'t> {
         self.tape.shape(x)
     }
 
-    /// Records a residual, dense or transformer block: its layers share one block depth, and `name.` stands before their names.
+    /// Records a residual, dense or transformer block in the scope `name`. Its layers share one
+    /// block depth.
     pub fn block<T>(&mut self, name: &str, record: impl FnOnce(&mut Self) -> T) -> T {
         self.block += 1;
         self.in_block = true;
@@ -146,7 +151,7 @@ impl<'t> Net<'t> {
         result
     }
 
-    /// Records with `name.` before every name.
+    /// Adds the prefix `name.` to every name in `record`.
     pub fn scope<T>(&mut self, name: &str, record: impl FnOnce(&mut Self) -> T) -> T {
         self.scopes.push(name.to_owned());
         let result = record(self);
@@ -154,7 +159,8 @@ impl<'t> Net<'t> {
         result
     }
 
-    /// Records a shortcut: its layers get the depth of the block's first layer, since they stand as near to the input.
+    /// Records a shortcut in the scope `name`. Its layers have the depth of the block's first
+    /// layer, since they are as near to the input.
     pub fn shortcut<T>(&mut self, name: &str, record: impl FnOnce(&mut Self) -> T) -> T {
         let first = self.layers.iter().find(|layer| layer.block == self.block).map_or(self.depth, |layer| layer.depth);
         self.shortcut_depth = Some(first);
@@ -163,18 +169,19 @@ impl<'t> Net<'t> {
         result
     }
 
-    /// A name with those of the scopes around it before it: `layer1.0.conv1`.
+    /// `name` with the prefixes of the current scopes, such as `layer1.0.conv1`.
     pub fn full_name(&self, name: &str) -> String {
         self.scopes.iter().map(String::as_str).chain([name]).collect::<Vec<_>>().join(".")
     }
 
-    /// Records a layer of one's own: the parameters declared in it, and after it until the next layer begins, are its.
+    /// Begins a layer for your own operations. The parameters declared in `record`, and after it
+    /// until the next layer begins, belong to this layer.
     pub fn layer<T>(&mut self, name: &str, record: impl FnOnce(&mut Self) -> T) -> T {
         self.begin_layer(name);
         record(self)
     }
 
-    /// Starts the layer that the parameters declared from here on belong to.
+    /// Begins a layer. Parameters declared after this belong to it.
     fn begin_layer(&mut self, name: &str) {
         if !self.in_block {
             self.block += 1;
@@ -191,9 +198,9 @@ impl<'t> Net<'t> {
         Declared { name, shape, init, layer: self.layers.len() - 1, group }
     }
 
-    /// Declares a trained tensor of the current layer, so that a model can bring operations of its
-    /// own. `group` says what it is to the layer: parameters of one layer and group share a
-    /// learning rate and a weight decay.
+    /// Declares a trained tensor of the current layer, for your own operations.
+    ///
+    /// Parameters of one layer and group share a learning rate and a weight decay.
     ///
     /// # Panics
     /// If no layer has begun: [`Net::layer`], a convolution or a linear layer begins one.
@@ -203,7 +210,8 @@ impl<'t> Net<'t> {
         self.tape.parameter(declared)
     }
 
-    /// Declares a tensor of the current layer that is kept between steps and not trained, such as a running mean.
+    /// Declares a tensor of the current layer that is kept between steps and not trained, such as a
+    /// running mean.
     ///
     /// # Panics
     /// If no layer has begun.
@@ -212,20 +220,25 @@ impl<'t> Net<'t> {
         self.tape.state(declared)
     }
 
-    /// A convolution, and under Curriculum by Smoothing the blur of its result unless the kernel is 1x1. Begins a layer.
-    /// Weights: Kaiming normal over the outputs (He et al. 2015, deviation sqrt(2 / (O KH KW / groups))), bias 0.
+    /// A convolution. Begins a layer. With [`NetOptions::blur`] the result is blurred, unless the
+    /// kernel is 1x1.
+    ///
+    /// Initial weights: Kaiming normal with fan-out (He et al. 2015), standard deviation
+    /// sqrt(2 / (O KH KW / groups)). Initial bias: 0.
     pub fn conv2d(&mut self, name: &str, x: Var, conv: Conv) -> Var {
         self.begin_layer(name);
         self.convolution(name, x, conv)
     }
 
-    /// conv(relu(batch normalisation of x)), as pre-activation blocks have it: one layer, called as the convolution is.
+    /// conv(relu(batch_norm(x))), as in pre-activation blocks: one layer with the name of the
+    /// convolution.
     pub fn norm_relu_conv(&mut self, norm: &str, name: &str, x: Var, conv: Conv) -> Var {
         let [_, channels, _, _] = self.tape.shape(x).nchw(name);
         self.norm_relu_conv_of_first(channels, norm, name, x, conv)
     }
 
-    /// The same of the first `channels` of x, as dense blocks have it.
+    /// conv(relu(batch_norm(the first `channels` channels of x))), as in dense blocks: one layer
+    /// with the name of the convolution.
     pub fn norm_relu_conv_of_first(&mut self, channels: usize, norm: &str, name: &str, x: Var, conv: Conv) -> Var {
         self.begin_layer(name);
         let declared = self.norm(norm, channels);
@@ -245,25 +258,27 @@ impl<'t> Net<'t> {
         if self.options.blur && [kh, kw] != [1, 1] { ops::blur::blur(self.tape, &format!("{full}.blur"), y) } else { y }
     }
 
-    /// Batch normalisation, part of the current layer. gamma 1, beta 0.
+    /// Batch normalisation. Its parameters belong to the current layer; initially gamma is 1, beta
+    /// 0.
     pub fn batch_norm(&mut self, name: &str, x: Var) -> Var {
         self.batch_norm_then(name, x, After::default())
     }
 
-    /// relu(batch normalisation of x), in one pass over memory.
+    /// relu(batch_norm(x)), in one pass over memory.
     pub fn batch_norm_relu(&mut self, name: &str, x: Var) -> Var {
         self.batch_norm_then(name, x, After { activation: Activation::Relu, residual: None })
     }
 
-    /// Batch normalisation of x and what comes after it, in one pass over memory; part of the current layer.
+    /// Batch normalisation of x, then the residual and activation of `after`, in one pass over
+    /// memory. Its parameters belong to the current layer.
     pub fn batch_norm_then(&mut self, name: &str, x: Var, after: After) -> Var {
         let [_, channels, _, _] = self.tape.shape(x).nchw(name);
         let norm = self.norm(name, channels);
         self.normalise(name, x, norm, after)
     }
 
-    /// Declares what a batch normalisation of so many channels trains and keeps, in the current layer; [`Net::normalise`] may
-    /// follow later.
+    /// Declares the parameters and running statistics of a batch normalisation of `channels`
+    /// channels in the current layer. [`Net::normalise`] uses them.
     pub fn norm(&mut self, name: &str, channels: usize) -> Norm {
         Norm {
             gamma: self.parameter(&format!("{name}.weight"), [channels], Init::Ones, Group::Norm),
@@ -274,14 +289,17 @@ impl<'t> Net<'t> {
         }
     }
 
-    /// Batch normalisation, declared before, of the first channels of x, and what comes after it.
+    /// Batch normalisation of the first channels of x with the parameters `norm`, then the residual
+    /// and activation of `after`.
     pub fn normalise(&mut self, name: &str, x: Var, norm: Norm, after: After) -> Var {
         let full = self.full_name(name);
         ops::batch_norm::batch_norm(self.tape, &full, x, norm, after)
     }
 
-    /// A linear layer with bias over the last axis of x: `[...,C]` becomes `[...,outputs]`. Begins a layer.
-    /// Weights and bias: uniform within 1 / sqrt(C), as PyTorch's `nn.Linear`.
+    /// A linear layer with bias over the last axis of x: `[...,C]` becomes `[...,outputs]`. Begins
+    /// a layer.
+    ///
+    /// Initial weights and bias: uniform in ±1 / sqrt(C), as in PyTorch's `nn.Linear`.
     pub fn linear(&mut self, name: &str, x: Var, outputs: usize) -> Var {
         self.begin_layer(name);
         let [_, c] = self.tape.shape(x).last_axis();
@@ -292,7 +310,7 @@ impl<'t> Net<'t> {
         ops::linear::linear(self.tape, &full, x, w, bias)
     }
 
-    /// x `[N,...]` as `[N,rest]`, a view: what a linear layer over all of an example reads.
+    /// A view of x `[N,...]` as `[N,D]`, where D is the number of elements of an example.
     pub fn flatten(&mut self, x: Var) -> Var {
         let flat = self.tape.shape(x).flat();
         self.tape.view(x, flat)
@@ -316,16 +334,16 @@ impl<'t> Net<'t> {
         ops::add::add(self.tape, &full, a, b)
     }
 
-    /// A tensor `[N,C,H,W]` that [`Net::put`] fills by and by.
-    pub fn room(&mut self, name: &str, shape: [usize; 4]) -> Var {
+    /// A tensor `[N,C,H,W]` whose channels [`Net::write_channels`] writes.
+    pub fn allocate(&mut self, name: &str, shape: [usize; 4]) -> Var {
         let full = self.full_name(name);
-        ops::concat::room(self.tape, &full, shape)
+        ops::concat::allocate(self.tape, &full, shape)
     }
 
-    /// Copies `part` to the channels from `first` on of `whole`.
-    pub fn put(&mut self, name: &str, whole: Var, first: usize, part: Var) {
+    /// Copies `part` to the channels of `whole` that start at `first`.
+    pub fn write_channels(&mut self, name: &str, whole: Var, first: usize, part: Var) {
         let full = self.full_name(name);
-        ops::concat::put(self.tape, &full, whole, first, part);
+        ops::concat::write_channels(self.tape, &full, whole, first, part);
     }
 
     /// Maximum over windows.

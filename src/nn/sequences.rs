@@ -92,7 +92,7 @@ impl Net<'_> {
         ops::position::position(self.tape(), &full, x, weight)
     }
 
-    /// The `tokens` of each example of x `[N,T,...]`, such as `0..1` for the first: `[N,count,...]`.
+    /// The `tokens` of each example of x `[N,T,...]`, such as `0..1`: `[N,count,...]`.
     pub fn slice(&mut self, name: &str, x: Var, tokens: Range<usize>) -> Var {
         let full = self.full_name(name);
         ops::slice::slice(self.tape(), &full, x, tokens)

@@ -1,10 +1,13 @@
-//! Batch normalisation of each channel of x `[N,C,H,W]` (Ioffe & Szegedy 2015), with PyTorch's conventions: epsilon 1e-5, running
-//! statistics with momentum 0.1, the biased variance to normalise and the unbiased one to keep.
+//! Batch normalisation of each channel of x `[N,C,H,W]` (Ioffe & Szegedy 2015).
 //!
-//! Training: mean and variance of the batch; y = gamma (x - mean) / sqrt(var + epsilon) + beta.
-//! In the same pass a residual may be added and an activation applied. x may have more channels than gamma: then the first ones are
-//! normalised, which is how the layers of a dense block read what those before them have added to one tensor.
-//! Evaluation: the same with the running mean and variance. A batch with one element per channel keeps variance 0.
+//! y = gamma (x - mean) / sqrt(var + epsilon) + beta. Training uses the mean and variance of the
+//! batch, evaluation the running ones. The conventions are PyTorch's: epsilon is 1e-5, the momentum
+//! of the running statistics 0.1, and the biased variance normalises, while the running variance is
+//! of the unbiased one. A batch with one element per channel has variance 0.
+//!
+//! The same kernel can add a residual and apply an activation. x may have more channels than gamma:
+//! then only the first ones are normalised. The layers of a dense block read the outputs of earlier
+//! layers from one shared tensor in this way.
 
 use super::{Kernels, LANES, shader};
 use crate::gpu::Shader;
@@ -14,64 +17,68 @@ use crate::tensor::Shape;
 /// `shaders/batch_norm.wgsl`.
 pub static SHADER: Shader = shader!("batch_norm");
 
-/// Added to the variance.
+/// The constant added to the variance.
 pub const EPSILON: f32 = 1e-5;
 
-/// The usual weight of a batch in the running statistics.
+/// The default weight of a batch in the running statistics.
 pub const MOMENTUM: f32 = 0.1;
 
-/// Workgroups that the sums over a batch are spread over, if there are images enough: fills a GPU.
+/// On GPUs, the sums over a batch use up to this many workgroups, enough to fill a GPU.
 const SUM_WORKGROUPS: usize = 512;
 
-/// The same in invocations, for processors: keeps a few cores equally busy.
+/// On processors, the sums over a batch use up to this many invocations, enough to balance the load
+/// of a few cores.
 const SUM_INVOCATIONS: usize = 1024;
 
-/// Invocations of a workgroup of `partial_alone` and the like: a processor's driver gives each workgroup to one core.
+/// Workgroup size of `partial_serial` and `backward_partial_serial`. A software adapter runs each
+/// workgroup on one core.
 const PROCESSOR_LANES: usize = 16;
 
-/// vec4 of an invocation of the elementwise kernels.
+/// vec4 per invocation of the elementwise kernels.
 const QUADS: usize = 4;
 
-/// What the operation trains and keeps, each `[C]`.
+/// The parameters and running statistics, each `[C]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Norm {
     /// Scale.
     pub gamma: ParamId,
     /// Shift.
     pub beta: ParamId,
-    /// Kept mean.
+    /// Running mean.
     pub running_mean: StateId,
-    /// Kept variance.
+    /// Running variance.
     pub running_var: StateId,
-    /// Weight of a batch in both; PyTorch's default is [`MOMENTUM`].
+    /// Weight of a batch in the running statistics. PyTorch's default is [`MOMENTUM`].
     pub momentum: f32,
 }
 
-/// A function of each element.
+/// An elementwise activation function.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Activation {
-    /// The element.
+    /// f(v) = v.
     #[default]
     Identity,
-    /// max(0, element).
+    /// f(v) = max(0, v).
     Relu,
-    /// min(6, max(0, element)) (Howard et al. 2017); no slope at 0 and 6, as in PyTorch.
+    /// f(v) = min(6, max(0, v)) (Howard et al. 2017). Its gradient is 0 at 0 and 6, as in PyTorch.
     Relu6,
 }
 
-/// What follows the normalisation in the same pass over memory: y = activation(normalised x + residual).
+/// What the kernel does after the normalisation: y = activation(normalised x + residual).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct After {
-    /// Added, of the shape of y.
+    /// The residual to add, of the shape of y.
     pub residual: Option<Var>,
-    /// Applied last.
+    /// The activation to apply.
     pub activation: Activation,
 }
 
-/// Appends the normalisation of x `[N,XC,H,W]` and what comes after it; y `[N,C,H,W]`, C <= XC, with C elements in gamma and beta.
+/// Appends the normalisation of x `[N,XC,H,W]`, followed by `after`. gamma and beta are `[C]` with
+/// C <= XC, y is `[N,C,H,W]`.
 ///
 /// # Panics
-/// If gamma and beta differ, or have more elements than x has channels, or the residual has another shape than x.
+/// If gamma and beta differ in shape or have more elements than x has channels, or if the residual
+/// and x differ in shape.
 pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm, after: After) -> Var {
     let x_shape = tape.shape(x).clone();
     let [n, x_channels, h, w] = x_shape.nchw(name);
@@ -82,16 +89,16 @@ pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm, after: After)
         assert!(fits, "{name}: C is {x_channels} in x {x_shape} but {} is {}", declared.name, declared.shape);
     }
     let shape = Shape::from([n, c, h, w]);
-    // Where there is no residual, x stands at its binding unread.
+    // Without a residual, x is bound in its place and not read.
     let residual = after.residual.unwrap_or(x);
     let fits = after.residual.is_none() || (tape.shape(residual) == &shape && c == x_channels);
     assert!(fits, "{name}: x is {x_shape} but the residual is {}", tape.shape(residual));
     let plane = h * w;
-    let (spread, entries) = match tape.target() {
+    let (workgroups, entries) = match tape.target() {
         Target::Gpu => (SUM_WORKGROUPS, ["partial", "backward_partial"]),
-        Target::Processor => (SUM_INVOCATIONS, ["partial_alone", "backward_partial_alone"]),
+        Target::Processor => (SUM_INVOCATIONS, ["partial_serial", "backward_partial_serial"]),
     };
-    let images_per_chunk = n.div_ceil((spread / c).clamp(1, n));
+    let images_per_chunk = n.div_ceil((workgroups / c).clamp(1, n));
     let chunks = n.div_ceil(images_per_chunk);
     let constants = vec![
         ("N", n.into()),
@@ -109,7 +116,7 @@ pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm, after: After)
     ];
     let kernels = Kernels { shader: &SHADER, constants };
     let elementwise = |shape: &Shape| linear_grid(shape.count().div_ceil(4).div_ceil(QUADS), LANES);
-    let [of_x, of_y] = [elementwise(&x_shape), elementwise(&shape)];
+    let [x_grid, y_grid] = [elementwise(&x_shape), elementwise(&shape)];
     let per_channel = [c.div_ceil(LANES) as u32, 1, 1];
     let per_chunk = match tape.target() {
         Target::Gpu => [c as u32, chunks as u32, 1],
@@ -122,7 +129,7 @@ pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm, after: After)
     let (gamma, beta) = (Operand::from(norm.gamma).read(), Operand::from(norm.beta).read());
     let (mean, var) = (Operand::from(norm.running_mean).write(), Operand::from(norm.running_var).write());
     let bindings = vec![x_in, channels.read(), residual_in, Operand::from(y).write()];
-    let apply = kernels.dispatch("forward", bindings, of_y);
+    let apply = kernels.dispatch("forward", bindings, y_grid);
     if tape.mode() == Mode::Eval {
         let bindings = vec![x_in, x_in, gamma, beta, mean, var, channels.write()];
         let forward = vec![kernels.dispatch("prepare", bindings, per_channel), apply];
@@ -145,33 +152,33 @@ pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm, after: After)
         vec![kernels.dispatch(entries[1], sums, per_chunk), kernels.dispatch("backward_finish", finish, per_channel)];
     if tape.needs_gradient(x) {
         let bindings = vec![x_in, channels.read(), dy, y_in, slopes.read(), Operand::Gradient(x).write()];
-        backward.push(kernels.dispatch("backward", bindings, of_x));
+        backward.push(kernels.dispatch("backward", bindings, x_grid));
     }
     if let Some(residual) = after.residual.filter(|&residual| tape.needs_gradient(residual)) {
         let bindings = vec![y_in, dy, Operand::Gradient(residual).write()];
-        backward.push(kernels.dispatch("backward_residual", bindings, of_y));
+        backward.push(kernels.dispatch("backward_residual", bindings, y_grid));
     }
     tape.record(Record { name: name.into(), op: "batch_norm", result: Some(y), forward, backward });
     y
 }
 
-/// The same in f64.
+/// Reference implementation in f64.
 pub mod reference {
     use super::Activation;
 
-    /// Every element through `activation`; NaN stays NaN.
+    /// Applies `activation` to every element. NaN stays NaN.
     pub fn activate(x: &[f64], activation: Activation) -> Vec<f64> {
-        let of = |v: f64| match activation {
+        let apply = |v: f64| match activation {
             Activation::Identity => v,
             Activation::Relu if v <= 0.0 => 0.0,
             Activation::Relu6 if v <= 0.0 => 0.0,
             Activation::Relu6 if v >= 6.0 => 6.0,
             Activation::Relu | Activation::Relu6 => v,
         };
-        x.iter().map(|&v| of(v)).collect()
+        x.iter().map(|&v| apply(v)).collect()
     }
 
-    /// dx of `x` before the activation.
+    /// The gradient with respect to `x`, the input of the activation.
     pub fn activate_backward(x: &[f64], dy: &[f64], activation: Activation) -> Vec<f64> {
         let slope = |v: f64| match activation {
             Activation::Identity => 1.0,
@@ -182,7 +189,7 @@ pub mod reference {
         x.iter().zip(dy).map(|(&v, &g)| slope(v) * g).collect()
     }
 
-    /// Result of a forward pass in training.
+    /// The result of a forward pass in training.
     pub struct Forward {
         /// `[N,C,H,W]`.
         pub y: Vec<f64>,
@@ -192,12 +199,12 @@ pub mod reference {
         pub var: Vec<f64>,
     }
 
-    /// The elements of channel `c` of `[n,c,plane]`.
+    /// Indices of the elements of channel `c` in `[n,c,plane]`.
     fn channel([n, channels, plane]: [usize; 3], c: usize) -> impl Iterator<Item = usize> + Clone {
         (0..n).flat_map(move |image| (0..plane).map(move |i| (image * channels + c) * plane + i))
     }
 
-    /// y with given statistics, as in evaluation.
+    /// y with the given statistics, as in evaluation.
     pub fn normalise(
         x: &[f64],
         gamma: &[f64],
@@ -215,7 +222,7 @@ pub mod reference {
         y
     }
 
-    /// Forward over x `[n,c,plane]` with the batch's own statistics.
+    /// Forward of x `[n,c,plane]` with the statistics of the batch.
     pub fn forward(x: &[f64], gamma: &[f64], beta: &[f64], extent: [usize; 3], epsilon: f64) -> Forward {
         let count = (extent[0] * extent[2]) as f64;
         let mean: Vec<_> = (0..extent[1]).map(|c| channel(extent, c).map(|i| x[i]).sum::<f64>() / count).collect();

@@ -1,6 +1,8 @@
-//! The blur of Curriculum by Smoothing (Sinha et al., NeurIPS 2020): each plane convolved with a 3x3 Gaussian
-//! `k[i,j]` = exp(-(i^2 + j^2) / (2 sigma^2)), normalised to sum 1, zero outside the plane. It is its own adjoint.
-//! sigma comes from [`crate::tape::Controls`] and may change at every step; it must be above 0.
+//! The blur of Curriculum by Smoothing (Sinha et al., NeurIPS 2020).
+//!
+//! Each plane is convolved with the 3x3 Gaussian `k[i,j]` = exp(-(i^2 + j^2) / (2 sigma^2)),
+//! normalised to sum 1, with zero padding. The operation is its own adjoint. sigma > 0 comes from
+//! [`crate::tape::Controls`], and may change at every step.
 
 use super::{Kernels, LANES, record_under_controls, shader};
 use crate::gpu::Shader;
@@ -22,9 +24,9 @@ pub fn blur(tape: &mut Tape, name: &str, x: Var) -> Var {
     record_under_controls(tape, (name, "blur"), x, &kernels, entries, grid)
 }
 
-/// The same in f64.
+/// Reference implementation in f64.
 pub mod reference {
-    /// y of x, and dx of dy; `x` holds planes of `h` x `w`.
+    /// y from x, or dx from dy. `x` holds planes of `h` x `w`.
     pub fn forward(x: &[f64], h: usize, w: usize, sigma: f64) -> Vec<f64> {
         let weight = |i: isize, j: isize| (-((i * i + j * j) as f64) / (2.0 * sigma * sigma)).exp();
         let taps: Vec<_> = (-1..=1).flat_map(|i| (-1..=1).map(move |j| (i, j))).collect();

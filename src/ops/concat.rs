@@ -1,6 +1,8 @@
-//! Concatenation along the channels: y `[N,C1+C2+...,H,W]` is [`room`] for all parts, and each is [`put`] in its place once it is
-//! there. What reads the first channels alone, as the layers of a dense block do, may read between two puts, so the features of a
-//! block are copied once, not again for each layer that sees them.
+//! Concatenation along the channels. [`allocate`] makes y `[N,C1+C2+...,H,W]`, and
+//! [`write_channels`] copies each part into it.
+//!
+//! An operation that reads only the first channels may run between two writes. So the layers of a
+//! dense block share one tensor, and each feature is copied once, not once per layer.
 
 use super::{Kernels, LANES, shader};
 use crate::gpu::Shader;
@@ -9,23 +11,24 @@ use crate::tape::{Operand, Record, Tape, Var, linear_grid};
 /// `shaders/concat.wgsl`.
 pub static SHADER: Shader = shader!("concat");
 
-/// A tensor `[N,C,H,W]` that nothing fills yet. Whoever reads a channel must have put it there.
-pub fn room(tape: &mut Tape, name: &str, shape: [usize; 4]) -> Var {
+/// Adds a tensor `[N,C,H,W]`. A channel must be written, by [`write_channels`], before it is read.
+pub fn allocate(tape: &mut Tape, name: &str, shape: [usize; 4]) -> Var {
     tape.result(name, shape, &[], true)
 }
 
-/// Appends the copying of `part` `[N,K,H,W]` to the channels from `first` on of `whole` `[N,C,H,W]`.
+/// Appends a copy of `part` `[N,K,H,W]` to channels `first` to `first + K - 1` of `whole`
+/// `[N,C,H,W]`.
 ///
 /// # Panics
-/// If the extents differ, or there are not so many channels.
-pub fn put(tape: &mut Tape, name: &str, whole: Var, first: usize, part: Var) {
+/// If the extents differ, or `whole` has too few channels.
+pub fn write_channels(tape: &mut Tape, name: &str, whole: Var, first: usize, part: Var) {
     let (to, from) = (tape.shape(whole).nchw(name), tape.shape(part).nchw(name));
     let ([n, c, h, w], [_, k, ..]) = (to, from);
-    assert!(from == [n, k, h, w] && first + k <= c, "{name}: {from:?} does not fit {to:?} from channel {first} on");
+    assert!(from == [n, k, h, w] && first + k <= c, "{name}: {from:?} does not fit {to:?} at channel {first}");
     let extents = [k * h * w, c * h * w, first * h * w];
     let (unit, entries) = match extents.iter().all(|extent| extent.is_multiple_of(4)) {
-        true => (4, ["put_quads", "take_quads"]),
-        false => (1, ["put", "take"]),
+        true => (4, ["forward_quads", "backward_quads"]),
+        false => (1, ["forward", "backward"]),
     };
     let [part_extent, whole_extent, offset] = extents.map(|extent| extent / unit);
     let constants =
@@ -42,9 +45,9 @@ pub fn put(tape: &mut Tape, name: &str, whole: Var, first: usize, part: Var) {
     tape.record(Record { name: name.into(), op: "concat", result: Some(whole), forward, backward });
 }
 
-/// The same in f64.
+/// Reference implementation in f64.
 pub mod reference {
-    /// Two parts of rows of these extents, side by side.
+    /// Concatenates the rows of `a` and `b`, which have these lengths.
     pub fn forward(a: &[f64], b: &[f64], [i, j]: [usize; 2]) -> Vec<f64> {
         let rows = (a.len() + b.len()) / (i + j);
         (0..rows).flat_map(|n| [&a[n * i..(n + 1) * i], &b[n * j..(n + 1) * j]].concat()).collect()

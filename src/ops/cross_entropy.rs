@@ -1,7 +1,8 @@
-//! Softmax cross-entropy with label smoothing, its gradient, and the hits.
+//! Softmax cross-entropy with label smoothing, its gradient, and the correct predictions (hits).
 //!
-//! `loss[n]` = logsumexp_k(`z[n,k]`) - sum_k `t[k]` `z[n,k]` with t = (1 - e) onehot(label) + e / K, as PyTorch's `CrossEntropyLoss`;
-//! dz = (softmax(z) - t) / rows: the gradient of the mean over the rows of a step, in however many passes it is computed.
+//! `loss[n]` = logsumexp_k(`z[n,k]`) - sum_k `t[k]` `z[n,k]`, with targets t = (1 - e)
+//! onehot(label) + e / K, as in PyTorch's `CrossEntropyLoss`. dz = (softmax(z) - t) / rows: the
+//! gradient of the mean over the rows of a step, also if the step has several passes.
 
 use super::sums::Sums;
 use super::{Kernels, record_loss, shader};
@@ -11,19 +12,20 @@ use crate::tape::{Operand, Tape, Var};
 /// `shaders/cross_entropy.wgsl`.
 pub static SHADER: Shader = shader!("cross_entropy");
 
-/// The sums that it leaves: the loss, hits in the top 1, hits in the top 5.
+/// Number of sums that it computes: the loss, the top-1 hits and the top-5 hits.
 pub const COLUMNS: usize = 3;
 
-/// What the logits are held against.
+/// Options of the loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Targets {
-    /// e, the part of 1 that all classes share.
+    /// Label smoothing e, as in PyTorch's `label_smoothing`.
     pub smoothing: f64,
-    /// Whether the examples were mixed by [`super::mixup`]: t is then mixed of both labels alike.
+    /// Whether the examples are mixed by [`super::mixup`]. Then t is the same mixture of both
+    /// labels.
     pub mixed: bool,
-    /// Factor of the gradient, where there are several losses.
+    /// Factor of the gradient, for models with several losses.
     pub weight: f64,
-    /// Rows of an example.
+    /// Rows per example.
     pub per_example: usize,
 }
 
@@ -33,10 +35,10 @@ impl Default for Targets {
     }
 }
 
-/// Appends the loss of logits z `[N,K]` under `labels`, a word each. Backward starts here.
+/// Appends the loss of logits z `[N,K]` for `labels`, a u32 per row. Backward starts here.
 ///
 /// # Panics
-/// If smoothing is outside [0, 1).
+/// If the label smoothing is outside [0, 1).
 pub fn cross_entropy(tape: &mut Tape, name: &str, z: Var, labels: Operand, sums: &mut Sums, targets: Targets) {
     let Targets { smoothing, mixed, weight, per_example } = targets;
     assert!((0.0..1.0).contains(&smoothing), "{name}: needs 0 <= smoothing < 1, found {smoothing}");
@@ -46,7 +48,7 @@ pub fn cross_entropy(tape: &mut Tape, name: &str, z: Var, labels: Operand, sums:
     record_loss(tape, (name, "cross_entropy"), kernels, (z, labels), sums, [n, COLUMNS], (weight, per_example));
 }
 
-/// In f64.
+/// Reference implementation in f64.
 pub mod reference {
     fn log_sum_exp(z: &[f64]) -> f64 {
         let top = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -79,7 +81,7 @@ pub mod reference {
         dz
     }
 
-    /// Rows whose label is among the `top` largest logits, equal ones in class order.
+    /// Number of rows whose label is among the `top` largest logits. Ties are in class order.
     pub fn hits(z: &[f64], labels: &[u32], top: usize) -> u32 {
         let classes = z.len() / labels.len();
         let hit = |(z, &label): (&[f64], &u32)| {

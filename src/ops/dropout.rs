@@ -1,7 +1,8 @@
 //! Dropout: in training y = x / (1 - p) with probability 1 - p, else 0; in evaluation y = x.
 //!
-//! The draw is a hash of (seed, step, salt, index): the same seed gives the same mask on every device, and nothing is stored
-//! for the backward pass. The hash is PCG's output function (Jarzynski & Olano, "Hash Functions for GPU Rendering", JCGT 2020).
+//! The random draw is a hash of (seed, step, salt, index). So a seed gives the same mask on every
+//! device, and no mask is stored for the backward pass. The hash is PCG's output function
+//! (Jarzynski & Olano, "Hash Functions for GPU Rendering", JCGT 2020).
 
 use super::{Kernels, LANES, record_under_controls, shader};
 use crate::gpu::Shader;
@@ -10,7 +11,8 @@ use crate::tape::{Mode, Tape, Var, linear_grid};
 /// `shaders/dropout.wgsl`.
 pub static SHADER: Shader = shader!("dropout");
 
-/// Appends dropout with drop probability `p`, 0 <= p < 1. `salt` tells this layer's masks from those of others.
+/// Appends dropout with drop probability `p`, 0 <= p < 1. Layers need different values of `salt`,
+/// so that their masks differ.
 ///
 /// # Panics
 /// If `p` is outside [0, 1).
@@ -32,9 +34,9 @@ pub fn dropout(tape: &mut Tape, name: &str, x: Var, p: f64, salt: u32) -> Var {
     record_under_controls(tape, (name, "dropout"), x, &kernels, ["forward", "backward"], grid)
 }
 
-/// The same on the host: the mask exactly, the values in f64.
+/// Reference implementation: the exact mask, and values in f64.
 pub mod reference {
-    /// An element is dropped when its draw lies below this.
+    /// An element is dropped if its draw is below this.
     pub fn threshold(p: f64) -> u32 {
         (p * 4_294_967_296.0) as u32
     }
@@ -52,7 +54,7 @@ pub mod reference {
         hash(index ^ key) >= threshold(p)
     }
 
-    /// y of x, and dx of dy.
+    /// y from x, or dx from dy.
     pub fn forward(x: &[f64], p: f64, seed: u32, step: u32, salt: u32) -> Vec<f64> {
         let scaled = x.iter().map(|v| v / (1.0 - p));
         scaled.enumerate().map(|(i, v)| if kept(p, seed, step, salt, i as u32) { v } else { 0.0 }).collect()

@@ -1,5 +1,5 @@
-//! Gaussian error linear unit, exact: y = x Phi(x), Phi(x) = (1 + erf(x / sqrt 2)) / 2. dx = dy (Phi(x) + x phi(x)),
-//! phi(x) = exp(-x^2 / 2) / sqrt(2 pi). NaN stays NaN.
+//! Gaussian error linear unit, exact: y = x Phi(x) with Phi(x) = (1 + erf(x / sqrt 2)) / 2.
+//! dx = dy (Phi(x) + x phi(x)) with phi(x) = exp(-x^2 / 2) / sqrt(2 pi). NaN stays NaN.
 
 use super::{Kernels, record_elementwise, shader};
 use crate::gpu::Shader;
@@ -14,11 +14,11 @@ pub fn gelu(tape: &mut Tape, name: &str, x: Var) -> Var {
     record_elementwise(tape, (name, "gelu"), x, &kernels, false)
 }
 
-/// The same in f64.
+/// Reference implementation in f64.
 pub mod reference {
     use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
-    /// Phi. By erfc, which keeps its digits where x is far below 0.
+    /// Phi, computed with erfc, which is accurate for large negative x.
     fn distribution(x: f64) -> f64 {
         0.5 * libm::erfc(-x * FRAC_1_SQRT_2)
     }

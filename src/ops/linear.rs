@@ -1,4 +1,6 @@
-//! y = x w^T + bias along the last axis, with x `[...,C]`, w `[O,C]`, bias `[O]`, y `[...,O]`; N is the product of all other axes.
+//! Linear layer along the last axis: y = x w^T + bias.
+//!
+//! x `[...,C]`, w `[O,C]`, bias `[O]`, y `[...,O]`. N is the product of all other axes.
 //! dx = dy w, dw = dy^T x, dbias = sum over n of dy.
 
 use super::product::{Equation, Product};
@@ -10,7 +12,7 @@ use crate::tensor::Shape;
 /// `shaders/linear.wgsl`.
 pub static SHADER: Shader = shader!("linear");
 
-/// The product that is this `part` of the layer, into `to`.
+/// A matrix product of the layer, written to `to`. `part` is `forward`, `dw` or `dx`.
 fn product(
     tape: &mut Tape,
     (part, equation): (&str, &str),
@@ -24,11 +26,18 @@ fn product(
     product.dispatch(tape, format!("linear {part} [{m},{k}] x [{k},{n}]"), [a, b], to, bias)
 }
 
-/// Rows from which on their sum is taken in two stages.
+/// With more rows than this, the sum over rows is computed in two stages.
 const MANY_ROWS: usize = 1024;
 
-/// The launches that sum dy `[N,O]` over N into the gradient of `bias`. `name` is that of what they need between them.
-pub(super) fn of_bias(tape: &mut Tape, name: &str, [n, o]: [usize; 2], dy: Operand, bias: ParamId) -> Vec<Dispatch> {
+/// Adds up dy `[N,O]` over N, into the gradient of `bias`. A buffer of partial sums is named after
+/// `name`.
+pub(super) fn bias_gradient(
+    tape: &mut Tape,
+    name: &str,
+    [n, o]: [usize; 2],
+    dy: Operand,
+    bias: ParamId,
+) -> Vec<Dispatch> {
     let sum = |rows: usize, chunk: usize, entry, from: Operand, to: Operand, count| {
         let constants = vec![("N", rows.into()), ("O", o.into()), ("CHUNK", chunk.into())];
         let kernels = Kernels { shader: &SHADER, constants };
@@ -70,7 +79,7 @@ pub fn linear(tape: &mut Tape, name: &str, x: Var, w: ParamId, bias: ParamId) ->
         let dy = (Operand::Gradient(y), [n, o].into());
         let operands = [dy.clone(), rows];
         backward.push(product(tape, ("dw", "no,nc->oc"), operands, Operand::ParameterGradient(w), None));
-        backward.extend(of_bias(tape, name, [n, o], dy.0, bias));
+        backward.extend(bias_gradient(tape, name, [n, o], dy.0, bias));
         if tape.needs_gradient(x) {
             backward.push(product(tape, ("dx", "no,oc->nc"), [dy, weights], Operand::Gradient(x), None));
         }
@@ -79,9 +88,9 @@ pub fn linear(tape: &mut Tape, name: &str, x: Var, w: ParamId, bias: ParamId) ->
     y
 }
 
-/// Linear layers in f64.
+/// Reference implementation in f64.
 pub mod reference {
-    /// y of x `[n,c]`, w `[o,c]`, bias `[o]`.
+    /// y from x `[n,c]`, w `[o,c]`, bias `[o]`.
     pub fn forward(x: &[f64], w: &[f64], bias: &[f64], [n, c, o]: [usize; 3]) -> Vec<f64> {
         let dot = |n: usize, o: usize| (0..c).map(|k| x[n * c + k] * w[o * c + k]).sum::<f64>();
         (0..n * o).map(|i| dot(i / o, i % o) + bias[i % o]).collect()

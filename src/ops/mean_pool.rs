@@ -1,4 +1,5 @@
-//! Mean over windows: `y[n,c,oh,ow]` = mean over kh < KH, kw < KW of `x[n,c,oh*S+kh,ow*S+kw]`. Global pooling is one window.
+//! Average pooling: `y[n,c,oh,ow]` = mean over kh < KH, kw < KW of `x[n,c,oh*S+kh,ow*S+kw]`.
+//! Global average pooling has one window.
 
 use super::{Kernels, LANES, shader};
 use crate::gpu::Shader;
@@ -7,12 +8,12 @@ use crate::tape::{Operand, Record, Tape, Var, linear_grid};
 /// `shaders/mean_pool.wgsl`.
 pub static SHADER: Shader = shader!("mean_pool");
 
-/// Appends the mean over windows of `kernel` x `kernel`, `stride` apart, of x `[N,C,H,W]`.
+/// Appends average pooling of x `[N,C,H,W]` over windows of `kernel` x `kernel`.
 pub fn mean_pool(tape: &mut Tape, name: &str, x: Var, kernel: usize, stride: usize) -> Var {
     pool(tape, name, x, [kernel, kernel], stride)
 }
 
-/// Appends the mean over each plane of x `[N,C,H,W]`: y `[N,C]`.
+/// Appends global average pooling of x `[N,C,H,W]`, the mean over each plane: y `[N,C]`.
 pub fn global_mean_pool(tape: &mut Tape, name: &str, x: Var) -> Var {
     let [n, c, h, w] = tape.shape(x).nchw(name);
     let y = pool(tape, name, x, [h, w], 1);
@@ -54,9 +55,9 @@ fn pool(tape: &mut Tape, name: &str, x: Var, [kh, kw]: [usize; 2], stride: usize
     y
 }
 
-/// The same in f64.
+/// Reference implementation in f64.
 pub mod reference {
-    /// For each window of planes of `h` x `w`, the places in `x` that it covers.
+    /// For each window over planes of `h` x `w`, the indices of its elements in `x`.
     fn windows(planes: usize, [h, w]: [usize; 2], [kh, kw]: [usize; 2], stride: usize) -> Vec<Vec<usize>> {
         let (oh, ow) = ((h - kh) / stride + 1, (w - kw) / stride + 1);
         let covered = |plane: usize, o: usize| {
@@ -69,15 +70,15 @@ pub mod reference {
     /// y.
     pub fn forward(x: &[f64], extent: [usize; 2], kernel: [usize; 2], stride: usize) -> Vec<f64> {
         let planes = x.len() / (extent[0] * extent[1]);
-        let mean = |places: Vec<usize>| places.iter().map(|&at| x[at]).sum::<f64>() / places.len() as f64;
+        let mean = |window: Vec<usize>| window.iter().map(|&at| x[at]).sum::<f64>() / window.len() as f64;
         windows(planes, extent, kernel, stride).into_iter().map(mean).collect()
     }
 
-    /// dx of `dy`, for `planes` planes.
+    /// dx from `dy`, for `planes` planes.
     pub fn backward(dy: &[f64], planes: usize, extent: [usize; 2], kernel: [usize; 2], stride: usize) -> Vec<f64> {
         let mut dx = vec![0.0; planes * extent[0] * extent[1]];
-        for (places, g) in windows(planes, extent, kernel, stride).into_iter().zip(dy) {
-            places.iter().for_each(|&at| dx[at] += g / places.len() as f64);
+        for (window, g) in windows(planes, extent, kernel, stride).into_iter().zip(dy) {
+            window.iter().for_each(|&at| dx[at] += g / window.len() as f64);
         }
         dx
     }

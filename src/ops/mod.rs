@@ -1,5 +1,6 @@
-//! Floor 5: a room per operation. Each holds its equation, its shape rule, its dispatches and, in `reference`, the same in plain
-//! f64 loops; the kernels lie in the file of the same name under `shaders/`.
+//! Floor 5: the operations, one module each. A module has the operation's equation, its shape
+//! checks, its dispatches, and in `reference` an implementation in plain f64 loops. Its kernels are
+//! in the file of the same name in `shaders/`.
 
 pub mod activation;
 pub mod add;
@@ -30,13 +31,13 @@ pub mod sums;
 use crate::gpu::{Constant, Kernel, Shader};
 use crate::tape::{Binding, Dispatch, Operand, Record, Tape, Var, linear_grid};
 
-/// Invocations in a workgroup of every kernel that does not say otherwise.
+/// The default workgroup size.
 pub const LANES: usize = 64;
 
-/// The same of the wide kernels for processors, which share what `shaders/eight.wgsl` says.
-const EIGHT: usize = 8;
+/// The workgroup size of the wide kernels, which share loads (`shaders/subgroup_share.wgsl`).
+const WIDE_LANES: usize = 8;
 
-/// The WGSL file of this name.
+/// The built-in shader `shaders/NAME.wgsl`.
 macro_rules! shader {
     ($name:literal) => {
         $crate::gpu::Shader::built_in(
@@ -57,7 +58,7 @@ pub const SHADERS: &[&Shader] = &[
     &concat::SHADER,
     &conv2d::SHADER,
     &conv2d::WIDE_SHADER,
-    &conv2d::SPREAD_SHADER,
+    &conv2d::DILATED_SHADER,
     &conv2d::UNEVEN_SHADER,
     &conv2d::SHARED_SHADER,
     &conv2d::DEPTHWISE_SHADER,
@@ -83,25 +84,26 @@ pub const SHADERS: &[&Shader] = &[
     &sums::SHADER,
 ];
 
-/// Launches of one shader's kernels, all compiled for the same constants.
+/// A shader, and the values of its constants: makes dispatches of its kernels.
 #[derive(Clone, Debug)]
 pub struct Kernels {
     /// The shader.
     pub shader: &'static Shader,
-    /// Name and value of each `const` that the shader expects above its first line.
+    /// Name and value of each `const` that the shader uses but does not define.
     pub constants: Vec<(&'static str, Constant)>,
 }
 
 impl Kernels {
-    /// A launch of the `@compute` function `entry` on `bindings`, binding 0 first, in a grid of workgroups.
+    /// A dispatch of the entry point `entry`, with `bindings` in order from binding 0.
     pub fn dispatch(&self, entry: &'static str, bindings: Vec<Binding>, grid: [u32; 3]) -> Dispatch {
         let kernel = Kernel { shader: self.shader, entry, constants: self.constants.clone() };
-        Dispatch { kernel, bindings, grid, multiply_adds: 0, task: None }
+        Dispatch { kernel, bindings, grid, multiply_adds: 0, tunable: None }
     }
 }
 
-/// Appends y of x, element by element and of one shape, by `forward`, and dx by `backward`, which reads x, or y where it `reads_result`,
-/// and dy. An invocation owns one vec4.
+/// Appends an elementwise operation. Its kernel `forward` computes y from x. Its kernel `backward`
+/// computes dx from dy and x, or from dy and y with `reads_result`. An invocation computes one
+/// vec4.
 fn record_elementwise(
     tape: &mut Tape,
     (name, op): (&str, &'static str),
@@ -123,7 +125,8 @@ fn record_elementwise(
     y
 }
 
-/// Appends y of x, of one shape, by the first of `entries`, and dx of dy by the second. Both read the controls, then x or dy.
+/// Appends an operation whose kernels read the controls. The first of `entries` computes y from x,
+/// the second dx from dy. x and y have the same shape.
 fn record_under_controls(
     tape: &mut Tape,
     (name, op): (&str, &'static str),
@@ -145,8 +148,9 @@ fn record_under_controls(
     y
 }
 
-/// Appends a loss of the rows of z: `forward` writes rows `[n,columns]`, which are added to `sums`, and `backward` writes dz. Both read z,
-/// its targets and the controls. `weight` is a factor of the gradient; `per_example` rows belong to an example.
+/// Appends a loss of the rows of z. The kernel `forward` writes rows `[n,columns]`, which are added
+/// to `sums`, and `backward` writes dz. Both read z, the targets and the controls. The gradient is
+/// multiplied by `weight`. An example has `per_example` rows.
 fn record_loss(
     tape: &mut Tape,
     (name, op): (&str, &'static str),
@@ -156,14 +160,15 @@ fn record_loss(
     [n, columns]: [usize; 2],
     (weight, per_example): (f64, usize),
 ) {
-    let own = [("N", n.into()), ("WEIGHT", (weight as f32).into()), ("ROWS_PER_EXAMPLE", per_example.into())];
-    kernels.constants.extend(own);
+    let constants = [("N", n.into()), ("WEIGHT", (weight as f32).into()), ("ROWS_PER_EXAMPLE", per_example.into())];
+    kernels.constants.extend(constants);
     let rows: Operand = tape.buffer(&format!("{name}.rows"), (4 * n * columns) as u64).into();
-    let read = vec![Operand::from(z).read(), targets.read(), Operand::from(tape.controls()).uniform()];
-    let launch = |entry, last| kernels.dispatch(entry, [read.clone(), vec![last]].concat(), linear_grid(n, LANES));
-    let forward = vec![launch("forward", rows.write()), sums.add(tape, rows, [n, columns], per_example)];
+    let inputs = vec![Operand::from(z).read(), targets.read(), Operand::from(tape.controls()).uniform()];
+    let dispatch =
+        |entry, output| kernels.dispatch(entry, [inputs.clone(), vec![output]].concat(), linear_grid(n, LANES));
+    let forward = vec![dispatch("forward", rows.write()), sums.add(tape, rows, [n, columns], per_example)];
     let backward = match tape.needs_gradient(z) {
-        true => vec![launch("backward", Operand::Gradient(z).write())],
+        true => vec![dispatch("backward", Operand::Gradient(z).write())],
         false => vec![],
     };
     tape.record(Record { name: name.into(), op, result: None, forward, backward });

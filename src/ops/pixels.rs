@@ -1,5 +1,7 @@
-//! From packed bytes to normalised images: `x[n,c,h,w]` = (byte / 255 - `mean[c]`) / `std[c]`, after a shifted crop and a flip that
-//! each image's movement decides. A byte outside the image counts as 0 (black).
+//! Converts packed bytes to normalised images: `x[n,c,h,w]` = (byte / 255 - `mean[c]`) / `std[c]`.
+//!
+//! Each image is first shifted and flipped as its movement word determines. Pixels from outside the
+//! image are 0 (black).
 
 use super::{Kernels, LANES, shader};
 use crate::gpu::{Constant, Shader};
@@ -8,26 +10,26 @@ use crate::tape::{Operand, Record, Tape, Var, linear_grid};
 /// `shaders/pixels.wgsl`.
 pub static SHADER: Shader = shader!("pixels");
 
-/// What is loaded.
+/// The images to load.
 #[derive(Clone, Copy, Debug)]
-pub struct Source<'a> {
-    /// N images of C*H*W bytes, each padded to whole words.
+pub struct PixelSource<'a> {
+    /// N images of C*H*W bytes, each padded to whole 32-bit words.
     pub bytes: Operand,
-    /// A word for each image that says how it is moved; nothing moves where there is none.
+    /// A word per image: its flip and shift (`shaders/pixels.wgsl`). `None` moves no image.
     pub movements: Option<Operand>,
-    /// Mean of each channel, where a byte of 255 is 1.
+    /// Mean of each channel, on a scale from 0 to 1.
     pub mean: &'a [f32],
-    /// Standard deviation of each channel.
+    /// Standard deviation of each channel, on a scale from 0 to 1.
     pub std: &'a [f32],
 }
 
 /// Appends the loading of images `[N,C,H,W]`.
 ///
 /// # Panics
-/// If there is not one mean and one standard deviation per channel.
-pub fn pixels(tape: &mut Tape, name: &str, source: Source<'_>, images: [usize; 4]) -> Var {
+/// If the number of means or standard deviations is not that of the channels.
+pub fn pixels(tape: &mut Tape, name: &str, source: PixelSource<'_>, images: [usize; 4]) -> Var {
     let [n, c, h, w] = images;
-    let Source { bytes, movements, mean, std } = source;
+    let PixelSource { bytes, movements, mean, std } = source;
     assert!(mean.len() == c && std.len() == c, "{name}: {c} channels need {c} means and deviations");
     let constants = vec![
         ("N", n.into()),
@@ -41,7 +43,7 @@ pub fn pixels(tape: &mut Tape, name: &str, source: Source<'_>, images: [usize; 4
     ];
     let x = tape.leaf(name, images, false);
     let kernels = Kernels { shader: &SHADER, constants };
-    // Where nothing moves, the bytes are bound in place of the movements, unread.
+    // Without movements, the bytes are bound in their place and not read.
     let bindings = vec![bytes.read(), movements.unwrap_or(bytes).read(), Operand::from(x).write()];
     let elements = n * c * h * w;
     let (entry, count) = match w.is_multiple_of(4) {
@@ -53,9 +55,9 @@ pub fn pixels(tape: &mut Tape, name: &str, source: Source<'_>, images: [usize; 4
     x
 }
 
-/// In f64.
+/// Reference implementation in f64.
 pub mod reference {
-    /// One image `[C,H,W]` of bytes as numbers, moved.
+    /// One normalised image `[C,H,W]`, shifted and flipped.
     pub fn forward(bytes: &[u8], [c, h, w]: [usize; 3], movement: u32, mean: &[f32], std: &[f32]) -> Vec<f64> {
         let (flip, dx, dy) =
             (movement & 1 == 1, (movement >> 8 & 255) as isize - 128, (movement >> 16 & 255) as isize - 128);

@@ -1,9 +1,11 @@
-//! The L1 and the mean squared error loss of a predicted number, its gradient, and the absolute errors.
+//! L1 and mean squared error losses for predicting a number, their gradient, and the absolute
+//! error.
 //!
-//! The model's output z stands for the number mean + std z. With d = z - (target - mean) / std the loss of a row is |d|, as PyTorch's
-//! `L1Loss` has it, or d^2, as its `MSELoss`, so that it asks for the same learning rates whatever the numbers' unit; the absolute
-//! error, std |d|, is in that unit. dz = sign(d) / rows or 2 d / rows: the gradient of the mean over the rows of a step, in however many
-//! passes it is computed.
+//! A model's output z means the number mean + std z. With d = z - (target - mean) / std, the loss
+//! of a row is |d|, like PyTorch's `L1Loss`, or d^2, like `MSELoss`. So the learning rate does not
+//! depend on the unit of the targets. The absolute error, std |d|, is in that unit. dz = sign(d) /
+//! rows or 2 d / rows: the gradient of the mean over the rows of a step, also if the step has
+//! several passes.
 
 use super::sums::Sums;
 use super::{Kernels, record_loss, shader};
@@ -14,40 +16,40 @@ use serde::{Deserialize, Serialize};
 /// `shaders/regression.wgsl`.
 pub static SHADER: Shader = shader!("regression");
 
-/// The sums that it leaves: the loss, the absolute error.
+/// Number of sums that it computes: the loss and the absolute error.
 pub const COLUMNS: usize = 2;
 
-/// What becomes of the distance between a number and its label.
+/// The loss function of the difference d between prediction and target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
-    /// Its absolute value.
+    /// Absolute error |d|.
     L1,
-    /// Its square.
+    /// Squared error d^2.
     Mse,
 }
 
-/// What a model's output stands for, and its loss.
+/// The loss, and the scale of the model's output.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Regression {
-    /// The loss.
+    /// The loss function.
     pub loss: Loss,
-    /// The number that an output of 0 stands for.
+    /// Mean of the targets: the prediction for an output of 0.
     pub mean: f32,
-    /// How far an output of 1 lies above it; above 0.
+    /// Standard deviation of the targets: the change of the prediction per unit of output. Above 0.
     pub std: f32,
 }
 
 impl Regression {
-    /// The number that an output z stands for.
+    /// The prediction for an output z.
     pub fn number(&self, z: f32) -> f32 {
         self.mean + self.std * z
     }
 }
 
-/// Appends the loss of outputs z `[N,1]` under `targets`, an f32 each. `part` is the factor of the gradient, and the rows of an example.
-/// Backward starts here.
+/// Appends the loss of outputs z `[N,1]` for `targets`, an f32 per row. The gradient is multiplied
+/// by `weight`. An example has `per_example` rows. Backward starts here.
 ///
 /// # Panics
 /// If z has another shape, or std is not above 0.
@@ -58,7 +60,7 @@ pub fn regression(
     targets: Operand,
     sums: &mut Sums,
     regression: Regression,
-    part: (f64, usize),
+    (weight, per_example): (f64, usize),
 ) {
     let Regression { loss, mean, std } = regression;
     assert!(std > 0.0, "{name}: needs std > 0, found {std}");
@@ -67,10 +69,10 @@ pub fn regression(
     let squared = loss == Loss::Mse;
     let constants = vec![("SQUARED", squared.into()), ("MEAN", mean.into()), ("STD", std.into())];
     let kernels = Kernels { shader: &SHADER, constants };
-    record_loss(tape, (name, "regression"), kernels, (z, targets), sums, [n, COLUMNS], part);
+    record_loss(tape, (name, "regression"), kernels, (z, targets), sums, [n, COLUMNS], (weight, per_example));
 }
 
-/// In f64.
+/// Reference implementation in f64.
 pub mod reference {
     use super::{Loss, Regression};
 
@@ -93,7 +95,7 @@ pub mod reference {
         deviations(z, targets, regression).map(loss).collect()
     }
 
-    /// The absolute error of each row in the targets' unit.
+    /// The absolute error of each row, in the unit of the targets.
     pub fn errors(z: &[f64], targets: &[f64], regression: &Regression) -> Vec<f64> {
         let std = f64::from(regression.std);
         deviations(z, targets, regression).map(|d| std * d.abs()).collect()

@@ -1,4 +1,4 @@
-//! Rectified linear unit: y = max(x, 0), and NaN stays NaN. dx = dy where y > 0, else 0.
+//! Rectified linear unit: y = max(x, 0). dx = dy where y > 0, else 0. NaN stays NaN.
 
 use super::{Kernels, record_elementwise, shader};
 use crate::gpu::Shader;
@@ -13,7 +13,7 @@ pub fn relu(tape: &mut Tape, name: &str, x: Var) -> Var {
     record_elementwise(tape, (name, "relu"), x, &kernels, true)
 }
 
-/// The same in f64.
+/// Reference implementation in f64.
 pub mod reference {
     /// y.
     pub fn forward(x: &[f64]) -> Vec<f64> {

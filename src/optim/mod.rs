@@ -1,6 +1,7 @@
-//! Floor 6: optimisers. One dispatch per step and window updates every parameter of the model, each
-//! at the learning rate of its layer and group, which it reads from a table that the host rewrites
-//! every step.
+//! Floor 6: optimisers.
+//!
+//! One dispatch per step and window updates all parameters. It reads the learning rate of each
+//! layer and group from a table that the host rewrites before every step.
 
 mod optimizer;
 mod rule;
@@ -9,5 +10,5 @@ mod update;
 
 pub use optimizer::{LayerNorms, Optimizer};
 pub use rule::{Rule, Settings, reference};
-pub use table::Row;
-pub use update::{Operand, SHADERS, Update};
+pub use table::RateRow;
+pub use update::{SHADERS, Update, UpdateOperand};

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 pub enum Rule {
     /// Stochastic gradient descent with momentum; weight decay is added to the gradient.
     Sgd {
-        /// mu; 0 for none.
+        /// Momentum factor; 0 for none.
         momentum: f64,
-        /// Look ahead along the momentum (Nesterov).
+        /// Whether momentum is Nesterov's.
         nesterov: bool,
     },
     /// Kingma & Ba 2015; weight decay is added to the gradient.
@@ -24,7 +24,7 @@ pub enum Rule {
         /// Added to the denominator.
         epsilon: f64,
     },
-    /// Loshchilov & Hutter 2019; weight decay is taken from the weights.
+    /// Adam with decoupled weight decay (Loshchilov & Hutter 2019).
     AdamW {
         /// Decay of the mean of the gradient.
         beta1: f64,
@@ -33,7 +33,8 @@ pub enum Rule {
         /// Added to the denominator.
         epsilon: f64,
     },
-    /// Adam under the infinity norm (Kingma & Ba 2015, section 7.1); weight decay is added to the gradient.
+    /// Adam under the infinity norm (Kingma & Ba 2015, section 7.1); weight decay is added to the
+    /// gradient.
     Adamax {
         /// Decay of the mean of the gradient.
         beta1: f64,
@@ -48,7 +49,7 @@ pub enum Rule {
 const BETAS: (f64, f64, f64) = (0.9, 0.999, 1e-8);
 
 impl Rule {
-    /// The names that [`Rule::named`] knows.
+    /// The names that [`Rule::named`] accepts.
     pub const NAMES: [&'static str; 4] = ["sgd", "adam", "adamw", "adamax"];
 
     /// SGD with momentum 0.9.
@@ -62,13 +63,13 @@ impl Rule {
         Self::Adam { beta1, beta2, epsilon }
     }
 
-    /// AdamW with the same.
+    /// AdamW with betas 0.9 and 0.999 and epsilon 1e-8.
     pub fn adamw() -> Self {
         let (beta1, beta2, epsilon) = BETAS;
         Self::AdamW { beta1, beta2, epsilon }
     }
 
-    /// Adamax with the same.
+    /// Adamax with betas 0.9 and 0.999 and epsilon 1e-8.
     pub fn adamax() -> Self {
         let (beta1, beta2, epsilon) = BETAS;
         Self::Adamax { beta1, beta2, epsilon }
@@ -77,7 +78,7 @@ impl Rule {
     /// A rule with its defaults: momentum 0.9; betas 0.9 and 0.999, epsilon 1e-8.
     ///
     /// # Errors
-    /// [`Error::Setting`] listing the names, if there is none of this name.
+    /// [`Error::Setting`] with all names, if the name is unknown.
     pub fn named(name: &str) -> Result<Self> {
         Ok(match name {
             "sgd" => Self::sgd(),
@@ -86,12 +87,15 @@ impl Rule {
             "adamax" => Self::adamax(),
             _ => {
                 let known = Self::NAMES.join(", ");
-                return Err(Error::setting("optimizer", format!("{name:?} is not known; there are {known}")));
+                return Err(Error::setting(
+                    "optimizer",
+                    format!("unknown optimizer {name:?}; expected one of {known}"),
+                ));
             }
         })
     }
 
-    /// The name that [`Rule::named`] knows it by, which is also its kernel's.
+    /// The name for [`Rule::named`], which is also the entry point of the kernel.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Sgd { .. } => "sgd",
@@ -101,7 +105,7 @@ impl Rule {
         }
     }
 
-    /// How many moments it keeps of each parameter.
+    /// Number of moments of each parameter.
     pub fn moments(&self) -> usize {
         match self {
             Self::Sgd { .. } => 1,
@@ -127,18 +131,18 @@ impl Rule {
     }
 }
 
-/// A rule with what surrounds it.
+/// The settings of an optimiser.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
-    /// Which rule.
+    /// Update rule.
     pub rule: Rule,
     /// Weight decay of every layer.
     pub weight_decay: f64,
-    /// Whether biases and the parameters of norms are spared weight decay.
+    /// Whether weight decay is 0 for biases and for the parameters of norms.
     pub spare_norm_and_bias: bool,
-    /// Gradients are scaled down to this global L2 norm where they exceed it.
+    /// Gradients with a larger global L2 norm are scaled down to this norm.
     pub clip_norm: Option<f64>,
-    /// Whether the update also sums up what it does to each layer, for [`super::Optimizer::layer_norms`].
+    /// Whether each step also computes [`super::LayerNorms`].
     pub layer_norms: bool,
 }
 
@@ -165,7 +169,7 @@ pub mod reference {
     }
 
     impl State {
-        /// Before the first step.
+        /// The state before the first step.
         pub fn new(p: Vec<f64>) -> Self {
             let zeros = vec![0.0; p.len()];
             Self { p, m: zeros.clone(), v: zeros }

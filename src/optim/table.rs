@@ -1,25 +1,24 @@
-//! What the host writes before each step: the numbers of the step, and a row of the layer table for
-//! each layer and group.
+//! The hyperparameters that the host writes before each step: those shared by all rows, and the
+//! layer table with a row for each layer and group.
 
 use super::{Rule, Settings};
 use crate::tape::{Declared, Group};
 use std::collections::BTreeSet;
 
-/// Where the layer table starts after the step's own numbers: the offset alignment of every WebGPU
-/// device.
+/// Byte offset of the layer table. Every WebGPU device allows bindings at multiples of 256 bytes.
 pub(super) const TABLE_OFFSET: usize = 256;
 
 /// A row of the layer table: the parameters of one layer and group, which share a learning rate and
 /// a weight decay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Row {
-    /// Position in the model's list of layers.
+pub struct RateRow {
+    /// Index in the model's list of layers.
     pub layer: usize,
-    /// Which parameters of the layer.
+    /// Group of parameters within the layer.
     pub group: Group,
 }
 
-impl Row {
+impl RateRow {
     /// The row that a parameter belongs to.
     pub fn of(declared: &Declared) -> Self {
         Self { layer: declared.layer, group: declared.group }
@@ -31,13 +30,15 @@ impl Row {
     }
 }
 
-/// The numbers of a step that all rows share.
+/// The hyperparameters of a step that all rows share.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
 pub(super) struct Step {
     beta1: f32,
     beta2: f32,
+    /// 1 - beta1, rounded once from f64.
     rest1: f32,
+    /// 1 - beta2, rounded once from f64.
     rest2: f32,
     epsilon: f32,
     correction1: f32,
@@ -46,7 +47,7 @@ pub(super) struct Step {
 }
 
 impl Step {
-    /// Those of step `step`, counted from 1.
+    /// The hyperparameters of step `step`, counted from 1.
     fn new(rule: &Rule, clip_norm: Option<f64>, step: i32) -> Self {
         let (beta1, beta2) = rule.betas();
         Self {
@@ -62,7 +63,7 @@ impl Step {
     }
 }
 
-/// A row as the kernel reads it.
+/// A row of the layer table, as the kernel reads it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
 pub(super) struct Hyper {
@@ -72,34 +73,31 @@ pub(super) struct Hyper {
     trained: u32,
 }
 
-/// The bytes that the host writes, and what they are made of.
+/// The bytes that the host writes, and the settings that they are computed from.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct RateTable {
     settings: Settings,
-    rows: Vec<Row>,
-    /// Factor of each row's learning rate; 0 freezes it.
+    rows: Vec<RateRow>,
+    /// Factor of each row's learning rate; 0 freezes the row.
     scales: Vec<f64>,
     bytes: Vec<u8>,
 }
 
-impl Table {
+impl RateTable {
     /// A table in which every row is trained at its full rate.
-    pub(super) fn new(settings: Settings, rows: &[Row]) -> Self {
+    pub(super) fn new(settings: Settings, rows: &[RateRow]) -> Self {
         let bytes = vec![0; TABLE_OFFSET + rows.len() * size_of::<Hyper>()];
         Self { settings, rows: rows.to_vec(), scales: vec![1.0; rows.len()], bytes }
     }
 
-    /// What was last filled in, or zeros.
+    /// The bytes of the latest [`RateTable::fill`]; zeros before the first.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     pub(super) fn set_scale(&mut self, row: usize, scale: f64) {
         assert!(row < self.scales.len(), "row {row}: the layer table has {} rows", self.scales.len());
-        assert!(
-            scale.is_finite() && scale >= 0.0,
-            "a learning rate is scaled by a finite number from 0 up, not by {scale}"
-        );
+        assert!(scale.is_finite() && scale >= 0.0, "expected a finite scale of at least 0, found {scale}");
         self.scales[row] = scale;
     }
 
@@ -108,19 +106,19 @@ impl Table {
         self.scales[row] != 0.0
     }
 
-    /// Fills in step `step`, counted from 1, with the learning rate that `rate` gives each row.
-    pub(super) fn fill(&mut self, step: i32, rate: impl Fn(&Row) -> f64) {
+    /// Computes the bytes for step `step`, counted from 1. `rate` is the learning rate of a row.
+    pub(super) fn fill(&mut self, step: i32, rate: impl Fn(&RateRow) -> f64) {
         let Settings { rule, clip_norm, .. } = &self.settings;
         let (head, table) = self.bytes.split_at_mut(TABLE_OFFSET);
         head[..size_of::<Step>()].copy_from_slice(bytemuck::bytes_of(&Step::new(rule, *clip_norm, step)));
-        let places = table.chunks_exact_mut(size_of::<Hyper>());
-        for ((place, row), &scale) in places.zip(&self.rows).zip(&self.scales) {
+        let table_rows = table.chunks_exact_mut(size_of::<Hyper>());
+        for ((bytes, row), &scale) in table_rows.zip(&self.rows).zip(&self.scales) {
             let hyper = Hyper {
                 learning_rate: (scale * rate(row)) as f32,
                 weight_decay: self.settings.decay_of(row.group) as f32,
                 trained: u32::from(scale != 0.0),
             };
-            place.copy_from_slice(bytemuck::bytes_of(&hyper));
+            bytes.copy_from_slice(bytemuck::bytes_of(&hyper));
         }
     }
 }

@@ -1,7 +1,10 @@
-//! The launches of an update as plain data, recorded without a device.
+//! The dispatches of an optimiser's step as plain data, recorded without a device.
+//!
+//! Parameters are updated in runs. A run is up to [`MOST_BLOCKS`] consecutive blocks of a window
+//! that belong to one row of the layer table.
 
 use super::table::{Hyper, Step};
-use super::{Row, Rule, Settings};
+use super::{RateRow, Rule, Settings};
 use crate::gpu::{Access, Constant, Kernel, Shader};
 use crate::tape::{Binding, Declared, Dispatch, Work, linear_grid};
 use crate::tensor::{BLOCK, Layout};
@@ -13,30 +16,31 @@ static CLIP: Shader = Shader::built_in("clip", include_str!("../../shaders/clip.
 /// Every shader of the optimisers, for checks that need no device.
 pub const SHADERS: &[&Shader] = &[&UPDATE, &CLIP];
 
-/// Invocations in a workgroup of the update, which takes four runs. 64 stream about 10 % slower on
-/// llvmpipe.
+/// Invocations in a workgroup of the update. A workgroup processes four runs. Workgroups of 64 are
+/// about 10 % slower on llvmpipe.
 const LANES: usize = 256;
 
-/// Invocations that own a run together: a vec4 each of a block.
+/// Invocations that process a run together. Each owns a vec4 of every block.
 const RUN_LANES: usize = BLOCK / 4;
 
-/// Blocks of a run at most. On llvmpipe 1 takes 1.7 times as long as 16; with more, a small model
-/// would have too few runs to fill a GPU.
+/// Blocks of a run, at most. On llvmpipe runs of 1 block take 1.7 times as long as runs of 16. With
+/// longer runs, a small model would have too few of them to fill a GPU.
 const MOST_BLOCKS: usize = 16;
 
-/// Blocks whose gradients a workgroup of `clip.squares` sums, and its invocations, each of which
-/// leaves a sum.
+/// Blocks whose squared gradients a workgroup of `clip.squares` sums.
 const BLOCKS_PER_CLIP: usize = 16;
+
+/// Invocations in a workgroup of `clip.squares`. Each of them writes one sum.
 const CLIP_LANES: usize = 64;
 
-/// What a binding of an update refers to; an optimiser turns it into a range of a buffer.
+/// An operand of a dispatch. [`super::Optimizer`] maps it to a range of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Operand {
-    /// The numbers of a step that all rows share.
+pub enum UpdateOperand {
+    /// The hyperparameters of a step that all rows share.
     Step,
     /// The layer table.
-    Table,
-    /// The sums of the loss, which say whether it was finite.
+    RateTable,
+    /// The sums of the losses, which show whether a loss was not finite.
     Losses,
     /// A window of the parameters.
     Parameters(usize),
@@ -50,22 +54,23 @@ pub enum Operand {
     Runs(usize),
     /// The layer of each run, over all windows.
     RunLayers,
-    /// The factor of clipping, then the sums of each invocation of all runs where layer norms are
-    /// asked for.
+    /// The factor of gradient clipping and, with layer norms, the sums of each invocation of all
+    /// runs.
     Sums,
     /// The sums of each layer.
     LayerSums,
-    /// A bit for each block of a window: whether it is trained and counts in the norm for clipping.
+    /// A bit for each block of a window: whether it is trained, and so counts in the norm for
+    /// clipping.
     TrainedBlocks(usize),
     /// The sums of squares of each invocation of `clip.squares`, over all windows.
     ClipSums,
 }
 
-impl fmt::Display for Operand {
+impl fmt::Display for UpdateOperand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Step => write!(f, "step"),
-            Self::Table => write!(f, "layer table"),
+            Self::RateTable => write!(f, "layer table"),
             Self::Losses => write!(f, "losses"),
             Self::Parameters(window) => write!(f, "parameters {window}"),
             Self::Gradients(window) => write!(f, "gradients {window}"),
@@ -81,7 +86,7 @@ impl fmt::Display for Operand {
     }
 }
 
-/// Blocks of one row of the layer table, consecutive in a window, that 64 invocations update.
+/// Consecutive blocks of a window that belong to one row of the layer table.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 pub(super) struct Run {
@@ -90,31 +95,33 @@ pub(super) struct Run {
     row: u32,
 }
 
-/// An optimiser's step as it is recorded for a model; [`super::Optimizer`] binds it to a device.
+/// The dispatches of an optimiser's step for one model. [`super::Optimizer`] binds them to a
+/// device.
 #[derive(Clone, Debug)]
 pub struct Update {
     settings: Settings,
     layers: usize,
-    rows: Vec<Row>,
+    rows: Vec<RateRow>,
     /// Blocks of each window.
     windows: Vec<usize>,
-    /// By window.
+    /// The runs of each window.
     runs: Vec<Vec<Run>>,
-    step: Vec<Dispatch<Operand>>,
-    norms: Option<Dispatch<Operand>>,
+    step: Vec<Dispatch<UpdateOperand>>,
+    norms: Option<Dispatch<UpdateOperand>>,
 }
 
 impl Update {
-    /// The update of `parameters`, which lie as `layout` says and belong to `layers` layers.
+    /// Records the update of `parameters`, which have the layout `layout` and belong to `layers`
+    /// layers.
     ///
     /// # Panics
-    /// If a parameter belongs to a layer beyond `layers`.
+    /// If the layer of a parameter is not below `layers`.
     pub fn new(parameters: &[Declared], layout: &Layout, layers: usize, settings: Settings) -> Self {
         for declared in parameters {
             let Declared { name, layer, .. } = declared;
             assert!(*layer < layers, "{name}: belongs to layer {layer}, there are {layers} layers, counted from 0");
         }
-        let rows = Row::all(parameters);
+        let rows = RateRow::all(parameters);
         let runs = runs(parameters, layout, &rows);
         let windows = layout.windows().to_vec();
         let mut update = Self { settings, layers, rows, windows, runs, step: vec![], norms: None };
@@ -133,22 +140,23 @@ impl Update {
 
     /// The rows of the layer table: the layers and groups that occur among the parameters, by layer
     /// and then by group.
-    pub fn rows(&self) -> &[Row] {
+    pub fn rows(&self) -> &[RateRow] {
         &self.rows
     }
 
-    /// What a step launches after its backward pass, in order.
-    pub fn step(&self) -> &[Dispatch<Operand>] {
+    /// The dispatches of a step after its backward pass, in order.
+    pub fn step(&self) -> &[Dispatch<UpdateOperand>] {
         &self.step
     }
 
-    /// What sums up the layers' norms after a step, where [`Settings::layer_norms`] asks for it.
-    pub fn norms(&self) -> Option<&Dispatch<Operand>> {
+    /// The dispatch that sums up the layers' norms after a step, if [`Settings::layer_norms`] is
+    /// on.
+    pub fn norms(&self) -> Option<&Dispatch<UpdateOperand>> {
         self.norms.as_ref()
     }
 
-    /// Every launch: those of [`Update::step`], then that of [`Update::norms`].
-    pub fn launches(&self) -> impl Iterator<Item = &Dispatch<Operand>> {
+    /// All dispatches: those of [`Update::step`], then that of [`Update::norms`].
+    pub fn launches(&self) -> impl Iterator<Item = &Dispatch<UpdateOperand>> {
         self.step.iter().chain(&self.norms)
     }
 
@@ -166,7 +174,7 @@ impl Update {
         self.runs.iter().flatten().map(|run| self.rows[run.row as usize].layer as u32).collect()
     }
 
-    /// A bit for each block of a window, 16 in a word: whether its row is trained.
+    /// A bit for each block of a window: whether its row is trained. A word holds 16 bits.
     pub(super) fn trained_blocks(&self, window: usize, is_trained: impl Fn(usize) -> bool) -> Vec<u32> {
         let mut words = vec![0; self.clip_groups(window)];
         for run in self.runs[window].iter().filter(|run| is_trained(run.row as usize)) {
@@ -181,8 +189,9 @@ impl Update {
         self.windows[window].div_ceil(BLOCKS_PER_CLIP)
     }
 
-    /// The factor by which the gradient is scaled down: sums by window, then one workgroup.
-    fn clipping(&self) -> Vec<Dispatch<Operand>> {
+    /// The dispatches that compute the factor of gradient clipping: one for each window sums
+    /// squares, then one workgroup adds the sums up.
+    fn clipping(&self) -> Vec<Dispatch<UpdateOperand>> {
         use Access::{Read, Uniform, Write};
         let kernel = |entry, groups: usize, first: usize| {
             kernel(&CLIP, entry, vec![("WORKGROUPS", groups.into()), ("FIRST_GROUP", first.into())])
@@ -191,20 +200,20 @@ impl Update {
         for window in 0..self.windows.len() {
             let groups = self.clip_groups(window);
             let bindings = [
-                (Operand::Gradients(window), Read),
-                (Operand::ClipSums, Write),
-                (Operand::TrainedBlocks(window), Read),
+                (UpdateOperand::Gradients(window), Read),
+                (UpdateOperand::ClipSums, Write),
+                (UpdateOperand::TrainedBlocks(window), Read),
             ];
             launches.push(dispatch(kernel("squares", groups, first), &bindings, linear_grid(groups, 1)));
             first += groups;
         }
-        let bindings = [(Operand::Step, Uniform), (Operand::ClipSums, Read), (Operand::Sums, Write)];
+        let bindings = [(UpdateOperand::Step, Uniform), (UpdateOperand::ClipSums, Read), (UpdateOperand::Sums, Write)];
         launches.push(dispatch(kernel("finish", 1, 0), &bindings, [1, 1, 1]));
         launches
     }
 
-    /// The rule itself, a launch per window.
-    fn rule(&self) -> Vec<Dispatch<Operand>> {
+    /// The dispatches of the update rule, one for each window.
+    fn rule(&self) -> Vec<Dispatch<UpdateOperand>> {
         use Access::{Read, Uniform, Write};
         let Settings { rule, clip_norm, layer_norms, .. } = self.settings;
         let nesterov = matches!(rule, Rule::Sgd { nesterov: true, .. });
@@ -215,20 +224,21 @@ impl Update {
                 ("NESTEROV", nesterov.into()),
                 ("NORMS", layer_norms.into()),
                 ("MOST_BLOCKS", MOST_BLOCKS.into()),
-                // Without norms all windows share a pipeline.
+                // Only layer norms need it. Without them it is 0, so that all windows share a
+                // pipeline.
                 ("FIRST_RUN", if layer_norms { first_run } else { 0usize }.into()),
             ];
             first_run += runs.len();
             let bindings = [
-                (Operand::Step, Uniform),
-                (Operand::Parameters(window), Write),
-                (Operand::Gradients(window), Read),
-                (Operand::Runs(window), Read),
-                (Operand::Table, Read),
-                (Operand::Losses, Read),
-                (Operand::Sums, Write),
-                (Operand::FirstMoment(window), Write),
-                (Operand::SecondMoment(window), Write),
+                (UpdateOperand::Step, Uniform),
+                (UpdateOperand::Parameters(window), Write),
+                (UpdateOperand::Gradients(window), Read),
+                (UpdateOperand::Runs(window), Read),
+                (UpdateOperand::RateTable, Read),
+                (UpdateOperand::Losses, Read),
+                (UpdateOperand::Sums, Write),
+                (UpdateOperand::FirstMoment(window), Write),
+                (UpdateOperand::SecondMoment(window), Write),
             ];
             let bindings = &bindings[..bindings.len() - 2 + rule.moments()];
             let grid = linear_grid(runs.len() * RUN_LANES, LANES);
@@ -237,46 +247,49 @@ impl Update {
         launches
     }
 
-    /// The sums of each layer over those of its runs.
-    fn sum_by_layer(&self) -> Dispatch<Operand> {
+    /// The dispatch that adds up the sums of each layer's runs.
+    fn sum_by_layer(&self) -> Dispatch<UpdateOperand> {
         let off = |name| (name, false.into());
         let none = |name| (name, 0u32.into());
         let constants = vec![off("CLIP"), off("NESTEROV"), off("NORMS"), none("MOST_BLOCKS"), none("FIRST_RUN")];
-        let bindings =
-            [(Operand::Sums, Access::Read), (Operand::RunLayers, Access::Read), (Operand::LayerSums, Access::Write)];
+        let bindings = [
+            (UpdateOperand::Sums, Access::Read),
+            (UpdateOperand::RunLayers, Access::Read),
+            (UpdateOperand::LayerSums, Access::Write),
+        ];
         dispatch(kernel(&UPDATE, "layer_norms", constants), &bindings, linear_grid(self.layers, 1))
     }
 
     /// Bytes of an operand.
-    pub fn bytes(&self, operand: Operand) -> u64 {
+    pub fn bytes(&self, operand: UpdateOperand) -> u64 {
         let all_runs = || self.runs.iter().map(Vec::len).sum::<usize>();
         let clip_groups = || (0..self.windows.len()).map(|window| self.clip_groups(window)).sum::<usize>();
         let bytes = match operand {
-            Operand::Step => size_of::<Step>(),
-            Operand::Table => self.rows.len() * size_of::<Hyper>(),
-            Operand::Losses => 16,
-            Operand::Parameters(window)
-            | Operand::Gradients(window)
-            | Operand::FirstMoment(window)
-            | Operand::SecondMoment(window) => 4 * self.windows[window] * BLOCK,
-            Operand::Runs(window) => size_of_val(&self.runs[window][..]),
-            Operand::RunLayers => 4 * all_runs(),
-            Operand::Sums if self.settings.layer_norms => 16 * (1 + all_runs() * RUN_LANES),
-            Operand::Sums => 16,
-            Operand::LayerSums => 16 * self.layers,
-            Operand::TrainedBlocks(window) => 4 * self.clip_groups(window),
-            Operand::ClipSums => 4 * clip_groups() * CLIP_LANES,
+            UpdateOperand::Step => size_of::<Step>(),
+            UpdateOperand::RateTable => self.rows.len() * size_of::<Hyper>(),
+            UpdateOperand::Losses => 16,
+            UpdateOperand::Parameters(window)
+            | UpdateOperand::Gradients(window)
+            | UpdateOperand::FirstMoment(window)
+            | UpdateOperand::SecondMoment(window) => 4 * self.windows[window] * BLOCK,
+            UpdateOperand::Runs(window) => size_of_val(&self.runs[window][..]),
+            UpdateOperand::RunLayers => 4 * all_runs(),
+            UpdateOperand::Sums if self.settings.layer_norms => 16 * (1 + all_runs() * RUN_LANES),
+            UpdateOperand::Sums => 16,
+            UpdateOperand::LayerSums => 16 * self.layers,
+            UpdateOperand::TrainedBlocks(window) => 4 * self.clip_groups(window),
+            UpdateOperand::ClipSums => 4 * clip_groups() * CLIP_LANES,
         };
         bytes as u64
     }
 
-    /// What a launch has to do at least: an update moves bytes, each operand's once.
-    pub fn work(&self, launch: &Dispatch<Operand>) -> Work {
+    /// The least work of a dispatch: each operand's bytes are moved once.
+    pub fn work(&self, launch: &Dispatch<UpdateOperand>) -> Work {
         let bytes = launch.bindings.iter().map(|binding| self.bytes(binding.operand)).sum();
         Work { multiply_adds: launch.multiply_adds, bytes }
     }
 
-    /// A table of the launches: kernel with its grid, bytes, and what is bound.
+    /// A table of the dispatches: kernel and grid, bytes, and operands.
     pub fn describe(&self) -> String {
         let mut text = format!("{:<28} {:>12}  operands", "launch", "bytes");
         for launch in self.launches() {
@@ -292,17 +305,17 @@ fn kernel(shader: &'static Shader, entry: &'static str, constants: Vec<(&'static
     Kernel { shader, entry, constants }
 }
 
-fn dispatch(kernel: Kernel, bindings: &[(Operand, Access)], grid: [u32; 3]) -> Dispatch<Operand> {
+fn dispatch(kernel: Kernel, bindings: &[(UpdateOperand, Access)], grid: [u32; 3]) -> Dispatch<UpdateOperand> {
     let bindings = bindings.iter().map(|&(operand, access)| Binding { operand, access }).collect();
-    Dispatch { kernel, bindings, grid, multiply_adds: 0, task: None }
+    Dispatch { kernel, bindings, grid, multiply_adds: 0, tunable: None }
 }
 
-/// For each window, its blocks cut into runs of one row.
-fn runs(parameters: &[Declared], layout: &Layout, rows: &[Row]) -> Vec<Vec<Run>> {
+/// The runs of each window.
+fn runs(parameters: &[Declared], layout: &Layout, rows: &[RateRow]) -> Vec<Vec<Run>> {
     let mut windows: Vec<Vec<Run>> = layout.windows().iter().map(|_| vec![]).collect();
     for (declared, span) in parameters.iter().zip(layout.spans()) {
         let row =
-            rows.binary_search(&Row::of(declared)).expect("the rows are those of the parameters, in order") as u32;
+            rows.binary_search(&RateRow::of(declared)).expect("the rows are those of the parameters, in order") as u32;
         let end = span.block + span.blocks();
         windows[span.window].extend((span.block..end).step_by(MOST_BLOCKS).map(|first| {
             let blocks = MOST_BLOCKS.min(end - first) as u32;

@@ -1,6 +1,6 @@
-//! The checkpoints of a run in its directory: the latest few, of which the newest whole one counts.
+//! The checkpoints in a run's directory: the latest few are kept, and the newest valid one is used.
 
-use super::tables::REMEDY;
+use super::tables::RERUN_HINT;
 use crate::error::{Error, Result};
 use crate::files::{read_regular, sync_directory, write_whole};
 use crate::train::Checkpoint;
@@ -8,21 +8,22 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// The folder of a run's directory that holds them.
+/// The subdirectory of a run's directory for checkpoints.
 const FOLDER: &str = "checkpoints";
 
-/// The name of the checkpoint behind `step`.
+/// The file name of the checkpoint after `step` steps.
 fn name(step: u64) -> String {
     format!("step-{step:010}.safetensors")
 }
 
-/// Whether a file is named as checkpoints are: others in their folder are not ours to read or remove.
+/// Whether a file has the name of a checkpoint. Other files in the directory are not read or
+/// removed.
 fn is_checkpoint(path: &Path) -> bool {
     let digits = path.file_name().and_then(|name| name.to_str()?.strip_prefix("step-")?.strip_suffix(".safetensors"));
     digits.is_some_and(|digits| digits.len() >= 10 && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// The files in `run`'s directory, the oldest first.
+/// The checkpoint files of `run`, the oldest first.
 fn files(run: &Path) -> Result<Vec<PathBuf>> {
     let folder = run.join(FOLDER);
     let entries = match fs::read_dir(&folder) {
@@ -40,54 +41,57 @@ fn files(run: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Whether `run` has any.
-pub(super) fn exist(run: &Path) -> Result<bool> {
+/// Whether `run` has checkpoints.
+pub(super) fn any_exist(run: &Path) -> Result<bool> {
     Ok(!files(run)?.is_empty())
 }
 
-/// Writes one, and then removes all but the latest `keep`.
+/// Writes a checkpoint, and then removes all but the latest `keep`.
 ///
 /// # Errors
-/// [`Error::Io`] where it cannot be written; those before it stay.
+/// [`Error::Io`] if it cannot be written; older checkpoints are then not removed.
 pub(super) fn save(run: &Path, checkpoint: &Checkpoint, keep: usize) -> Result<()> {
     let folder = run.join(FOLDER);
     fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
-    // The names of the tables beside it have to last as long as it does.
+    // The directory entry of the folder must survive a loss of power too.
     sync_directory(&folder)?;
     let written = folder.join(name(checkpoint.state.step));
     write_whole(&written, &checkpoint.to_bytes())?;
-    // Newer ones, which were not whole, are written over when the run comes to their steps.
+    // Newer files are damaged checkpoints. They are overwritten when the run reaches their steps.
     let mut files = files(run)?;
     files.retain(|path| *path <= written);
     let old = files.len().saturating_sub(keep);
     files[..old].iter().try_for_each(|path| fs::remove_file(path).map_err(Error::io(path, "remove")))
 }
 
-/// The newest whole checkpoint, if there is one, and what is wrong with newer ones.
+/// The newest valid checkpoint, if there is one, and the errors of newer files.
 ///
 /// # Errors
-/// [`Error::Io`] where the folder or a file cannot be read: what is older than a file that may be whole does not stand in for it.
-/// [`Error::Option`] for a file of another form; what is wrong with the newest where none is whole.
+/// [`Error::Io`] if the folder or a file cannot be read: an older checkpoint is not used instead,
+/// since the file may be valid. [`Error::Option`] for a file of another format version. If no file
+/// is valid, the error of the newest one.
 pub(super) fn latest(run: &Path) -> Result<(Option<Checkpoint>, Vec<Error>)> {
     let mut faults = vec![];
     for path in files(run)?.iter().rev() {
         let bytes = read_regular(path)?;
         match Checkpoint::from_bytes(path, &bytes) {
             Ok(checkpoint) => return Ok((Some(checkpoint), faults)),
-            Err(torn @ Error::Format { .. }) => faults.push(torn),
+            Err(damaged @ Error::Format { .. }) => faults.push(damaged),
             Err(other) => return Err(other),
         }
     }
     match faults.into_iter().next() {
         None => Ok((None, vec![])),
-        Some(Error::Format { path, offset, message }) => {
-            Err(Error::Format { path, offset, message: format!("{message}; no older one is whole, {REMEDY}") })
-        }
+        Some(Error::Format { path, offset, message }) => Err(Error::Format {
+            path,
+            offset,
+            message: format!("{message}; no older checkpoint is valid, {RERUN_HINT}"),
+        }),
         Some(other) => Err(other),
     }
 }
 
-/// Removes all of them, what a kill has left half written, and their folder, if nothing else is in it.
+/// Removes all checkpoints, partly written ones too, and their folder if it is then empty.
 pub(super) fn remove(run: &Path) -> Result<()> {
     let folder = run.join(FOLDER);
     let entries = match fs::read_dir(&folder) {
@@ -96,8 +100,8 @@ pub(super) fn remove(run: &Path) -> Result<()> {
     };
     for entry in entries {
         let path = entry.map_err(Error::io(&folder, "read"))?.path();
-        let is_half = path.extension().is_some_and(|extension| extension == "part");
-        if is_checkpoint(&if is_half { path.with_extension("") } else { path.clone() }) {
+        let is_partial = path.extension().is_some_and(|extension| extension == "part");
+        if is_checkpoint(&if is_partial { path.with_extension("") } else { path.clone() }) {
             fs::remove_file(&path).map_err(Error::io(&path, "remove"))?;
         }
     }

@@ -1,5 +1,7 @@
-//! Floor 8: what a run leaves on disk. A [`RunDir`] observes a run and writes its tables and checkpoints; [`Finished`] reads a
-//! finished run back; [`trace`] writes single steps with all their tensors.
+//! Floor 8: the files of a run.
+//! - [`RunDir`] observes a run and writes its tables and checkpoints.
+//! - [`Finished`] reads a finished run.
+//! - [`trace`] writes single steps with all their tensors.
 
 mod checkpoints;
 mod finished;
@@ -10,5 +12,5 @@ mod trace;
 pub use finished::{Finished, LayerHistory};
 pub use run_dir::{RunDir, Saving};
 #[cfg(feature = "report")]
-pub(crate) use tables::{Curve, LayerRow, MetricsRow, NoiseRow, PartRow, csv_below, rows, training_curves};
+pub(crate) use tables::{Curve, LayerRow, MetricsRow, NoiseRow, SplitScores, csv_with_header, rows, training_curves};
 pub use trace::trace;

@@ -1,7 +1,7 @@
-//! The directory of a run: `config.toml`, tables, checkpoints, and at the end pictures, `predictions.csv`, `model.safetensors` and
-//! `summary.json`, which is written last.
+//! The directory of a run: `config.toml`, tables, checkpoints, and at the end plots,
+//! `predictions.csv`, `model.safetensors` and `summary.json`, which is written last.
 
-use super::tables::{LayerRow, MetricsRow, NoiseRow, PredictionRow, SpeedRow, Table, csv_of};
+use super::tables::{LayerRow, MetricsRow, NoiseRow, PredictionRow, SpeedRow, Table, to_csv};
 use super::{checkpoints, finished};
 use crate::curriculum::Layer;
 use crate::error::{Error, Result};
@@ -19,22 +19,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// When checkpoints are taken, and how many are kept.
 #[derive(Clone, Debug)]
 pub struct Saving {
-    /// Steps between checkpoints; 0 for none but the last of an interrupted run.
+    /// Steps between checkpoints; 0: only when the run is interrupted.
     pub every: u64,
-    /// How many are kept, at least 1.
+    /// Number of checkpoints to keep, at least 1.
     pub keep: usize,
-    /// Set where the run is to take one and end.
+    /// Set to true to take a checkpoint and end the run.
     pub stop: Arc<AtomicBool>,
 }
 
-/// A checkpoint every 1,000 steps, of which two are kept.
+/// A checkpoint every 1,000 steps; the latest two are kept.
 impl Default for Saving {
     fn default() -> Self {
         Self { every: 1000, keep: 2, stop: Arc::default() }
     }
 }
 
-/// A directory being filled by a run.
+/// The directory of a run in progress.
 pub struct RunDir {
     dir: PathBuf,
     config: Config,
@@ -45,7 +45,7 @@ pub struct RunDir {
     noise: Option<Table>,
     layers: Vec<Layer>,
     steps: u64,
-    /// What the user should know of the directory.
+    /// Notes for the user about the directory.
     pub notes: Vec<String>,
     lock: DirectoryLock,
 }
@@ -56,48 +56,51 @@ const LAYERS: &str = "layers.csv";
 const SPEED: &str = "speed.csv";
 const NOISE: &str = "noise.csv";
 
-/// What to do where `dir` holds an unfinished run with other options.
+/// Advice for a directory that contains an unfinished run with other options.
 fn remedy(dir: &Path) -> String {
     let dir = dir.display();
-    format!("choose another directory, remove it, or go on all the same by `lerac resume {dir} --force`")
+    format!("choose another directory, remove it, or continue with these options: `lerac resume {dir} --force`")
 }
 
 impl RunDir {
-    /// Makes `dir` for a new run.
+    /// Creates `dir` for a new run.
     ///
     /// # Errors
-    /// [`Error::Io`] where the directory cannot be made or written; [`Error::Setting`] where it holds a finished run, or one that can
-    /// be resumed; [`Error::Option`] where another process has it.
+    /// [`Error::Io`] if the directory cannot be created or written; [`Error::Setting`] if it
+    /// contains a finished run, or one that can be resumed; [`Error::Option`] if another process
+    /// uses it.
     pub fn create(dir: &Path, config: &Config, saving: Saving) -> Result<Self> {
         let unfinished = || {
             let shown = dir.display();
             let found = match dir.join(CONFIG).exists() {
-                true => format!("an unfinished run; `lerac resume {shown}` goes on with it"),
-                false => format!("checkpoints, but no {CONFIG} of their run; remove them"),
+                true => format!("an unfinished run; continue it with `lerac resume {shown}`"),
+                false => format!("checkpoints without a {CONFIG}; remove them"),
             };
-            Error::setting("out", format!("{shown} holds {found}, or choose another"))
+            Error::setting("out", format!("{shown} contains {found}, or choose another directory"))
         };
         if Self::can_be_resumed(dir) {
             return Err(unfinished());
         }
         match Self::open(dir, config, saving, false)? {
             (run_dir, None) => Ok(run_dir),
-            // Another process left it meanwhile.
+            // Another process started and left a run in the meantime.
             (_, Some(_)) => Err(unfinished()),
         }
     }
 
-    /// Makes `dir`, or goes on with the run of the same options that lies there: behind the newest whole checkpoint, if there is
-    /// one, and with the tables as they were then. With `force` the options may differ.
+    /// Creates `dir`, or opens it to continue the unfinished run in it. Returns the newest valid
+    /// checkpoint of that run, if it has one; the tables are cut back to its rows. The options must
+    /// be the same, unless `force` is true.
     ///
     /// # Errors
-    /// As [`RunDir::create`], and [`Error::Option`] where the options differ; [`Error::Format`] where no checkpoint is whole.
+    /// The errors of [`RunDir::create`]; [`Error::Option`] if the options differ; [`Error::Format`]
+    /// if no checkpoint is valid.
     pub fn open(dir: &Path, config: &Config, saving: Saving, force: bool) -> Result<(Self, Option<Checkpoint>)> {
         config.check_storable()?;
         fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
         let lock = DirectoryLock::take(dir)?;
         if Self::is_finished(dir) {
-            let message = format!("{} holds a finished run; choose another directory or remove it", dir.display());
+            let message = format!("{} contains a finished run; choose another directory or remove it", dir.display());
             return Err(Error::setting("out", message));
         }
         let abandoned = lock.abandoned_by.iter();
@@ -108,15 +111,15 @@ impl RunDir {
         if let Some(checkpoint) = &checkpoint
             && !force
         {
-            finished::check_same(dir, &checkpoint.state.config, config, &remedy(dir))?;
+            finished::check_same_options(dir, &checkpoint.state.config, config, &remedy(dir))?;
         }
         let written = |name: &str| checkpoint.as_ref().and_then(|c| c.state.tables.get(name).copied());
         let table = |name: &str| match written(name) {
-            Some(written) => Table::cut(dir.join(name), written),
+            Some(written) => Table::truncated(dir.join(name), written),
             None => Table::create(dir.join(name)),
         };
         let noise = match written(NOISE) {
-            Some(written) => Some(Table::cut(dir.join(NOISE), written)?),
+            Some(written) => Some(Table::truncated(dir.join(NOISE), written)?),
             None => {
                 let path = dir.join(NOISE);
                 if path.exists() {
@@ -141,24 +144,25 @@ impl RunDir {
         Ok((run_dir, checkpoint))
     }
 
-    /// Whether `dir` holds a run that ended early and left a checkpoint.
+    /// Whether `dir` contains a run that ended early and left a checkpoint.
     pub fn can_be_resumed(dir: &Path) -> bool {
-        !Self::is_finished(dir) && checkpoints::exist(dir).unwrap_or(false)
+        !Self::is_finished(dir) && checkpoints::any_exist(dir).unwrap_or(false)
     }
 
-    /// Whether what lies in `dir`, if anything does, is the run that `config` makes.
+    /// Checks that the run in `dir`, if there is one, has the options `config`.
     ///
     /// # Errors
-    /// [`Error::Option`] with every option that differs; [`Error::Io`] and [`Error::Format`] where they cannot be read.
+    /// [`Error::Option`] with every option that differs; [`Error::Io`] and [`Error::Format`] if the
+    /// file cannot be read.
     pub fn check_options(dir: &Path, config: &Config) -> Result<()> {
         let path = dir.join(CONFIG);
         match path.exists() {
-            true => finished::check_same(dir, &Config::read(&path)?, config, &remedy(dir)),
+            true => finished::check_same_options(dir, &Config::read(&path)?, config, &remedy(dir)),
             false => Ok(()),
         }
     }
 
-    /// Whether `dir` holds a finished run.
+    /// Whether `dir` contains a finished run.
     pub fn is_finished(dir: &Path) -> bool {
         dir.join("summary.json").exists()
     }
@@ -171,25 +175,26 @@ impl RunDir {
     /// The summary of the finished run in `dir`.
     ///
     /// # Errors
-    /// [`Error::Io`] and [`Error::Format`] where it cannot be read.
+    /// [`Error::Io`] and [`Error::Format`] if it cannot be read.
     pub fn summary(dir: &Path) -> Result<Summary> {
         let path = dir.join("summary.json");
         finished::summary(&path, &read_regular(&path)?)
     }
 
-    /// Removes what only an unfinished run needs from the directory of a finished one.
+    /// Removes the checkpoints of a finished run.
     ///
     /// # Errors
-    /// [`Error::Io`] where that cannot be.
+    /// [`Error::Io`] if they cannot be removed.
     pub fn tidy(dir: &Path) -> Result<()> {
         checkpoints::remove(dir)
     }
 
-    /// Writes weights and predictions, has `pictures` drawn into the directory, and once all else is there writes the summary; then
-    /// checkpoints are no longer needed and go.
+    /// Writes weights and predictions, calls `pictures` to draw the plots, and then writes the
+    /// summary. After that the checkpoints are removed.
     ///
     /// # Errors
-    /// [`Error::Io`] where a file cannot be written; [`Error::Option`] where the directory is no longer this run's.
+    /// [`Error::Io`] if a file cannot be written; [`Error::Option`] if the directory no longer
+    /// belongs to this run.
     pub fn finish(self, outcome: &Outcome, pictures: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         self.lock.check()?;
         let session = &outcome.session;
@@ -201,10 +206,11 @@ impl RunDir {
         write_safetensors(&self.dir.join("model.safetensors"), &tensors, BTreeMap::from(metadata))?;
         let answers = outcome.answers.iter().cloned().enumerate();
         let predictions =
-            csv_of(answers.map(|(example, (label, prediction))| PredictionRow { example, label, prediction }));
+            to_csv(answers.map(|(example, (label, prediction))| PredictionRow { example, label, prediction }));
         write_whole(&self.dir.join("predictions.csv"), &predictions)?;
         pictures(&self.dir)?;
-        // The summary says that all is there, also after a loss of power.
+        // The summary marks the run as complete, so the tables must be on disk before it is
+        // written.
         for (_, table) in self.tables() {
             table.sync()?;
         }
@@ -219,14 +225,15 @@ impl Observer for RunDir {
         self.lock.check()?;
         self.layers = layers.to_vec();
         self.steps = steps;
-        // Only now are the examples known to be those of the checkpoint, if there is one.
+        // Written here and not earlier: by now the data are known to match the checkpoint.
         let text = toml::to_string(&self.config).expect("every option has a TOML form");
         write_whole(&self.dir.join(CONFIG), text.as_bytes())
     }
 
     fn interval(&mut self, record: &IntervalRecord) -> Result<()> {
         self.lock.check()?;
-        // The rates are those of the interval's last step, which began one step earlier than the interval ends.
+        // The rates are those of the interval's last step, which began one step before the end of
+        // the interval.
         let step = record.step - 1;
         let epoch = record.epoch * step as f64 / record.step as f64;
         let layers = self.layers.iter().zip(&record.rates).zip(&record.norms);
@@ -249,7 +256,7 @@ impl Observer for RunDir {
             training: (&record.training).into(),
             validation: None,
         };
-        self.metrics.append_below(&MetricsRow::header(&record.training.measures), [row])
+        self.metrics.append_with_header(&MetricsRow::header(&record.training.measures), [row])
     }
 
     fn noise(&mut self, record: &NoiseRecord) -> Result<()> {
@@ -275,11 +282,11 @@ impl Observer for RunDir {
             training: (&record.training).into(),
             validation: record.validation.as_ref().map(Into::into),
         };
-        self.metrics.append_below(&MetricsRow::header(&record.training.measures), [row])
+        self.metrics.append_with_header(&MetricsRow::header(&record.training.measures), [row])
     }
 
     fn wants_checkpoint(&self, step: u64) -> bool {
-        // Behind the last step reading the test set is all that is left, which may take long.
+        // A checkpoint after the last step, since the evaluation of the test set may take long.
         self.saving.every > 0 && (step.is_multiple_of(self.saving.every) || step == self.steps)
     }
 

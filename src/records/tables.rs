@@ -1,8 +1,9 @@
-//! The tables of a run: a row type per file, written row by row and read back whole.
+//! The CSV tables of a run: a row type per file. Rows are appended during the run and read together
+//! afterwards.
 
 use crate::error::{Error, Result};
 use crate::nn::objective::{Answer, Measure, Scores};
-use crate::train::Written;
+use crate::train::TableChecksum;
 use serde::de::DeserializeOwned;
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
@@ -10,48 +11,50 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// What to do where a file of a finished run has been damaged.
-pub(crate) const REMEDY: &str = "remove the run's directory to run it again";
+/// Advice for a damaged file of a finished run.
+pub(crate) const RERUN_HINT: &str = "remove the run's directory to run it again";
 
-/// Whether `value` is finite and not below 0.
-fn is_measure(value: f64) -> bool {
+/// Whether `value` is finite and not negative.
+fn is_finite_non_negative(value: f64) -> bool {
     value >= 0.0 && value.is_finite()
 }
 
-/// A row of `metrics.csv`: of an interval, or of an epoch. Its columns are named by the measures' keys.
+/// A row of `metrics.csv`: of an interval or an epoch. The columns of scores are named by the
+/// measures' keys.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct MetricsRow {
     pub(crate) kind: String,
     pub(crate) step: u64,
     pub(crate) epoch: f64,
-    pub(crate) training: PartRow,
-    pub(crate) validation: Option<PartRow>,
+    pub(crate) training: SplitScores,
+    pub(crate) validation: Option<SplitScores>,
 }
 
-/// The scores over a part of the examples.
+/// The scores over the training or the validation examples.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct PartRow {
+pub(crate) struct SplitScores {
     pub(crate) loss: f64,
-    /// In the order of the measures.
+    /// One value per measure, in their order.
     pub(crate) values: Vec<f64>,
 }
 
-impl From<&Scores> for PartRow {
+impl From<&Scores> for SplitScores {
     fn from(scores: &Scores) -> Self {
         Self { loss: scores.loss, values: scores.values.clone() }
     }
 }
 
-impl PartRow {
+impl SplitScores {
     fn is_sound(&self, measures: &[Measure]) -> bool {
-        is_measure(self.loss) && measures.iter().zip(&self.values).all(|(measure, value)| measure.allows(*value))
+        is_finite_non_negative(self.loss)
+            && measures.iter().zip(&self.values).all(|(measure, value)| measure.allows(*value))
     }
 }
 
 impl MetricsRow {
-    /// Whether a run may have written it.
+    /// Whether all values are in range.
     pub(crate) fn is_sound(&self, measures: &[Measure]) -> bool {
-        is_measure(self.epoch)
+        is_finite_non_negative(self.epoch)
             && [Some(&self.training), self.validation.as_ref()]
                 .into_iter()
                 .flatten()
@@ -68,36 +71,37 @@ impl MetricsRow {
         [fixed, of_part("train"), of_part("validation")].concat()
     }
 
-    /// All rows of a table's bytes; `path` is for messages. Columns of other names are passed over. From the second on, measures
-    /// may lack a column, as in tables of before they were written: they, and those after them, have no values.
+    /// All rows of a table's bytes; `path` is for error messages. Unknown columns are ignored.
+    /// Older tables may lack the columns of all but the first measure; the rows then have fewer
+    /// values.
     ///
     /// # Errors
-    /// [`Error::Format`] with the place of a row that is none.
+    /// [`Error::Format`] with the position of an invalid row.
     pub(crate) fn read(path: &Path, bytes: &[u8], measures: &[Measure]) -> Result<Vec<Self>> {
         let mut reader = csv::Reader::from_reader(bytes);
-        let header = reader.headers().map_err(csv_fault(path))?.clone();
-        let columns = Columns::of(&header, measures).ok_or_else(|| {
+        let header = reader.headers().map_err(read_error(path))?.clone();
+        let columns = MetricsColumns::of(&header, measures).ok_or_else(|| {
             let wanted = Self::header(measures).join(", ");
-            Error::format(path, 0, format!("expected the columns {wanted}; {REMEDY}"))
+            Error::format(path, 0, format!("expected the columns {wanted}; {RERUN_HINT}"))
         })?;
         let row = |record: csv::Result<csv::StringRecord>| {
-            let record = record.map_err(csv_fault(path))?;
+            let record = record.map_err(read_error(path))?;
             let place = record.position().map_or(0, csv::Position::byte);
-            let bad = || Error::format(path, place, format!("expected numbers in this row; {REMEDY}"));
+            let bad = || Error::format(path, place, format!("expected numbers in this row; {RERUN_HINT}"));
             columns.row(&record).ok_or_else(bad)
         };
         reader.records().map(row).collect()
     }
 }
 
-/// Where the cells of a [`MetricsRow`] are.
-struct Columns {
+/// The column numbers of a [`MetricsRow`].
+struct MetricsColumns {
     fixed: [usize; 3],
-    /// Of training and validation: the loss, then the first measures, as far as they have columns.
+    /// For training and validation: the column of the loss, then those of the measures.
     parts: [Vec<usize>; 2],
 }
 
-impl Columns {
+impl MetricsColumns {
     fn of(header: &csv::StringRecord, measures: &[Measure]) -> Option<Self> {
         let place = |name: &str| header.iter().position(|column| column == name);
         let part = |part: &str| {
@@ -113,10 +117,10 @@ impl Columns {
 
     fn row(&self, record: &csv::StringRecord) -> Option<MetricsRow> {
         let [kind, step, epoch] = self.fixed.map(|place| record.get(place).unwrap_or_default());
-        let part = |places: &[usize]| -> Option<PartRow> {
+        let part = |places: &[usize]| -> Option<SplitScores> {
             let mut numbers = places.iter().map(|&place| record.get(place)?.parse().ok());
             let loss = numbers.next()??;
-            Some(PartRow { loss, values: numbers.collect::<Option<_>>()? })
+            Some(SplitScores { loss, values: numbers.collect::<Option<_>>()? })
         };
         let [training, validation] = &self.parts;
         let is_empty = validation.iter().all(|&place| record.get(place).is_some_and(str::is_empty));
@@ -126,11 +130,11 @@ impl Columns {
     }
 }
 
-/// In the order of [`MetricsRow::header`].
+/// The columns are in the order of [`MetricsRow::header`].
 impl Serialize for MetricsRow {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let none = vec![None; 1 + self.training.values.len()];
-        let numbers = |part: &PartRow| -> Vec<Option<f64>> {
+        let numbers = |part: &SplitScores| -> Vec<Option<f64>> {
             std::iter::once(part.loss).chain(part.values.iter().copied()).map(Some).collect()
         };
         let validation = self.validation.as_ref().map_or(none, numbers);
@@ -138,16 +142,17 @@ impl Serialize for MetricsRow {
     }
 }
 
-/// Where row `place`, counted from 0, begins in a table's bytes.
+/// The byte offset of row `place`, counted from 0.
 pub(crate) fn offset_of_row(bytes: &[u8], place: usize) -> u64 {
     bytes.split_inclusive(|&byte| byte == b'\n').take(1 + place).map(<[u8]>::len).sum::<usize>() as u64
 }
 
-/// (epoch, value) at every point of a curve.
+/// The points (epoch, value) of a curve.
 pub(crate) type Curve = Vec<(f64, f64)>;
 
-/// Training loss and score over the intervals among `rows`. One that the end of an epoch has cut to less than half is taken together with
-/// the one before it: the mean over so few examples would stick out.
+/// Training loss and score of the intervals in `rows`. An interval that the end of an epoch cut to
+/// less than half the usual length is merged with the previous one: its mean over few examples is
+/// noisy.
 pub(crate) fn training_curves(rows: &[MetricsRow]) -> (Curve, Curve) {
     struct Point {
         steps: f64,
@@ -177,7 +182,7 @@ pub(crate) fn training_curves(rows: &[MetricsRow]) -> (Curve, Curve) {
     (curve(0), curve(1))
 }
 
-/// A row of `layers.csv`: what the last step of an interval did to a layer.
+/// A row of `layers.csv`: rate and norms of a layer at the last step of an interval.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct LayerRow {
     pub(crate) step: u64,
@@ -192,13 +197,14 @@ pub(crate) struct LayerRow {
 }
 
 impl LayerRow {
-    /// Whether a run may have written it. A norm beyond f32 is infinite, the quotient of two such is no number.
+    /// Whether all values are in range. A norm that overflows f32 is infinite, and the quotient of
+    /// two infinite norms is NaN.
     pub(crate) fn is_sound(&self) -> bool {
         let Self { gradient_norm, update_norm, weight_norm, .. } = *self;
-        let without_bounds = update_norm.is_infinite() && weight_norm.is_infinite();
-        [self.epoch, self.learning_rate].into_iter().all(is_measure)
+        let both_overflow = update_norm.is_infinite() && weight_norm.is_infinite();
+        [self.epoch, self.learning_rate].into_iter().all(is_finite_non_negative)
             && [gradient_norm, update_norm, weight_norm].iter().all(|norm| *norm >= 0.0)
-            && (self.effective_rate >= 0.0 || without_bounds)
+            && (self.effective_rate >= 0.0 || both_overflow)
     }
 }
 
@@ -213,13 +219,13 @@ pub(crate) struct NoiseRow {
 }
 
 impl NoiseRow {
-    /// Whether a run may have written it.
+    /// Whether all values are in range.
     pub(crate) fn is_sound(&self) -> bool {
-        is_measure(self.epoch) && is_measure(self.signal_to_noise)
+        is_finite_non_negative(self.epoch) && is_finite_non_negative(self.signal_to_noise)
     }
 }
 
-/// A row of `speed.csv`, the one table that no second run repeats.
+/// A row of `speed.csv`. Its values differ between runs with the same options.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SpeedRow {
     pub(crate) step: u64,
@@ -228,9 +234,9 @@ pub(crate) struct SpeedRow {
 }
 
 impl SpeedRow {
-    /// Whether a run may have written it.
+    /// Whether all values are in range.
     pub(crate) fn is_sound(&self) -> bool {
-        is_measure(self.examples_per_second) && self.examples_per_second > 0.0
+        is_finite_non_negative(self.examples_per_second) && self.examples_per_second > 0.0
     }
 }
 
@@ -243,14 +249,14 @@ pub(crate) struct PredictionRow {
     pub(crate) prediction: Answer,
 }
 
-/// A file, and what was written of it.
-struct Summed {
+/// A file with the length and the checksum of the bytes written to it.
+struct ChecksummedFile {
     file: File,
     bytes: u64,
     crc32: crc32fast::Hasher,
 }
 
-impl Write for Summed {
+impl Write for ChecksummedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.file.write(bytes)?;
         self.crc32.update(&bytes[..count]);
@@ -263,74 +269,74 @@ impl Write for Summed {
     }
 }
 
-/// A table being written.
+/// A table that is being written.
 pub(crate) struct Table {
     path: PathBuf,
-    rows: csv::Writer<Summed>,
+    rows: csv::Writer<ChecksummedFile>,
 }
 
 impl Table {
-    /// An empty table, over one that may be there.
+    /// Creates an empty table. An existing file is overwritten.
     pub(crate) fn create(path: PathBuf) -> Result<Self> {
         let file = File::create(&path).map_err(Error::io(&path, "create"))?;
-        let rows = csv::Writer::from_writer(Summed { file, bytes: 0, crc32: Default::default() });
+        let rows = csv::Writer::from_writer(ChecksummedFile { file, bytes: 0, crc32: Default::default() });
         Ok(Self { path, rows })
     }
 
-    /// The table as it was at a checkpoint, to be written further.
-    pub(crate) fn cut(path: PathBuf, Written { bytes, crc32 }: Written) -> Result<Self> {
+    /// Opens a table, removes the rows after a checkpoint, and continues it.
+    pub(crate) fn truncated(path: PathBuf, TableChecksum { bytes, crc32 }: TableChecksum) -> Result<Self> {
         let mut file = OpenOptions::new().read(true).write(true).open(&path).map_err(Error::io(&path, "open"))?;
-        let mut there = vec![];
-        (&mut file).take(bytes).read_to_end(&mut there).map_err(Error::io(&path, "read"))?;
-        let changed = |message: String| {
+        let mut existing = vec![];
+        (&mut file).take(bytes).read_to_end(&mut existing).map_err(Error::io(&path, "read"))?;
+        let modified = |message: String| {
             let remedy = "put the file back as it was, or remove the run's directory to run it again";
-            Error::format(&path, there.len() as u64, format!("{message}; {remedy}"))
+            Error::format(&path, existing.len() as u64, format!("{message}; {remedy}"))
         };
-        if (there.len() as u64) < bytes {
-            return Err(changed(format!("{bytes} bytes were there at the checkpoint; something has shortened it")));
+        if (existing.len() as u64) < bytes {
+            return Err(modified(format!("the file had {bytes} bytes at the checkpoint, and is now shorter")));
         }
-        let found = crc32fast::hash(&there);
+        let found = crc32fast::hash(&existing);
         if found != crc32 {
             let message = format!(
-                "the {bytes} bytes up to here are not those of the checkpoint (CRC-32 {found:08x}, not {crc32:08x})"
+                "the first {bytes} bytes are not those of the checkpoint (CRC-32 {found:08x}, not {crc32:08x})"
             );
-            return Err(changed(message));
+            return Err(modified(message));
         }
         file.set_len(bytes).and_then(|()| file.seek(SeekFrom::End(0))).map_err(Error::io(&path, "write"))?;
-        let summed = Summed { file, bytes, crc32: crc32fast::Hasher::new_with_initial(crc32) };
+        let summed = ChecksummedFile { file, bytes, crc32: crc32fast::Hasher::new_with_initial(crc32) };
         let rows = csv::WriterBuilder::new().has_headers(bytes == 0).from_writer(summed);
         Ok(Self { path, rows })
     }
 
-    /// Appends rows, and hands them to the system.
+    /// Appends rows and passes them to the operating system.
     pub(crate) fn append<T: Serialize>(&mut self, rows: impl IntoIterator<Item = T>) -> Result<()> {
         for row in rows {
-            self.rows.serialize(row).map_err(csv_error(&self.path))?;
+            self.rows.serialize(row).map_err(write_error(&self.path))?;
         }
         self.rows.flush().map_err(Error::io(&self.path, "write"))
     }
 
-    /// Appends rows that do not name their columns, after `header` where the table is empty.
-    pub(crate) fn append_below<T: Serialize>(
+    /// Appends rows without column names; writes `header` first if the table is empty.
+    pub(crate) fn append_with_header<T: Serialize>(
         &mut self,
         header: &[String],
         rows: impl IntoIterator<Item = T>,
     ) -> Result<()> {
         if self.rows.get_ref().bytes == 0 {
-            self.rows.write_record(header).map_err(csv_error(&self.path))?;
+            self.rows.write_record(header).map_err(write_error(&self.path))?;
         }
         self.append(rows)
     }
 
-    /// Puts all rows on the disk.
-    pub(crate) fn sync(&self) -> Result<Written> {
-        let Summed { file, bytes, crc32 } = self.rows.get_ref();
+    /// Waits until all rows are on disk.
+    pub(crate) fn sync(&self) -> Result<TableChecksum> {
+        let ChecksummedFile { file, bytes, crc32 } = self.rows.get_ref();
         file.sync_all().map_err(Error::io(&self.path, "write"))?;
-        Ok(Written { bytes: *bytes, crc32: crc32.clone().finalize() })
+        Ok(TableChecksum { bytes: *bytes, crc32: crc32.clone().finalize() })
     }
 }
 
-fn csv_error(path: &Path) -> impl FnOnce(csv::Error) -> Error {
+fn write_error(path: &Path) -> impl FnOnce(csv::Error) -> Error {
     let path = path.to_owned();
     move |error| match error.into_kind() {
         csv::ErrorKind::Io(source) => Error::Io { path, action: "write", source },
@@ -338,37 +344,37 @@ fn csv_error(path: &Path) -> impl FnOnce(csv::Error) -> Error {
     }
 }
 
-/// Rows as the bytes of a CSV file.
-pub(crate) fn csv_of<T: Serialize>(rows: impl IntoIterator<Item = T>) -> Vec<u8> {
+/// The bytes of a CSV file with these rows.
+pub(crate) fn to_csv<T: Serialize>(rows: impl IntoIterator<Item = T>) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(vec![]);
     for row in rows {
-        writer.serialize(row).expect("a vector takes every row");
+        writer.serialize(row).expect("writing to a vector does not fail");
     }
-    writer.into_inner().expect("a vector needs no flush")
+    writer.into_inner().expect("flushing a vector does not fail")
 }
 
-/// Rows that do not name their columns as the bytes of a CSV file, below a header.
+/// The bytes of a CSV file with a header and rows without column names.
 #[cfg(feature = "report")]
-pub(crate) fn csv_below<T: Serialize>(header: &[&str], rows: impl IntoIterator<Item = T>) -> Vec<u8> {
+pub(crate) fn csv_with_header<T: Serialize>(header: &[&str], rows: impl IntoIterator<Item = T>) -> Vec<u8> {
     let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(vec![]);
-    writer.write_record(header).expect("a vector takes every row");
+    writer.write_record(header).expect("writing to a vector does not fail");
     for row in rows {
-        writer.serialize(row).expect("a vector takes every row");
+        writer.serialize(row).expect("writing to a vector does not fail");
     }
-    writer.into_inner().expect("a vector needs no flush")
+    writer.into_inner().expect("flushing a vector does not fail")
 }
 
-fn csv_fault(path: &Path) -> impl FnOnce(csv::Error) -> Error {
+fn read_error(path: &Path) -> impl FnOnce(csv::Error) -> Error {
     |error| {
         let offset = error.position().map_or(0, csv::Position::byte);
-        Error::format(path, offset, format!("{error}; {REMEDY}"))
+        Error::format(path, offset, format!("{error}; {RERUN_HINT}"))
     }
 }
 
-/// All rows of a table's bytes; `path` is for messages.
+/// All rows of a table's bytes; `path` is for error messages.
 ///
 /// # Errors
-/// [`Error::Format`] with the place of a row that is not of this kind.
+/// [`Error::Format`] with the position of an invalid row.
 pub(crate) fn rows<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<Vec<T>> {
-    csv::Reader::from_reader(bytes).deserialize().collect::<csv::Result<_>>().map_err(csv_fault(path))
+    csv::Reader::from_reader(bytes).deserialize().collect::<csv::Result<_>>().map_err(read_error(path))
 }

@@ -1,4 +1,4 @@
-//! Training steps with all that goes in and comes out of them, for another program to check.
+//! Writes training steps with all their inputs and results, for another program to check.
 
 use crate::data::{Batch, Column, Element, Form};
 use crate::error::{Error, Result};
@@ -10,37 +10,42 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Trains `steps` steps of a task and writes into `dir`: `initial.safetensors`, the weights before the first step; for each
-/// step `step-0001.safetensors` and so on with each `input.NAME` as the model saw it and each `target.NAME`, every `gradient.NAME`, and every tensor
-/// `after.NAME` it; and `trace.json` with the options, the layers and, by step, the loss and each layer's learning rate.
+/// Trains `steps` steps of a task and writes into `dir`:
+///
+/// - `initial.safetensors`: the weights before the first step.
+/// - `step-0001.safetensors` and so on: each `input.NAME` as the model receives it, each
+///   `target.NAME`, every `gradient.NAME`, and every tensor after the step as `after.NAME`.
+/// - `trace.json`: the options, the layers, and for each step the loss and each layer's learning
+///   rate.
 ///
 /// # Errors
-/// [`Error::Setting`] for more steps than the run has, and as [`crate::train::run`].
+/// [`Error::Setting`] for more steps than the run has; the errors of [`crate::train::run`].
 pub fn trace(gpu: &Gpu, task: &Task, steps: u64, dir: &Path) -> Result<()> {
     let (config, form) = (&task.config, task.data.train.form());
-    let mut begun = begin(gpu, task)?;
-    let all = begun.steps;
+    let mut training = begin(gpu, task)?;
+    let all = training.steps;
     if !(1..=all).contains(&steps) {
         return Err(Error::setting("steps", format!("expected 1 to {all}, the steps of the run, found {steps}")));
     }
     if config.training.micro_batch_size() < config.training.batch_size {
-        return Err(Error::setting("micro_batch", "a trace shows whole batches; leave it out"));
+        return Err(Error::setting("micro_batch", "a trace contains whole batches; leave this option out"));
     }
-    let epoch = begun.session.time().steps_per_epoch;
+    let epoch = training.session.time().steps_per_epoch;
     if config.optimizer.schedule == ScheduleKind::Plateau && steps > epoch {
-        let message =
-            format!("a plateau needs validation after each epoch, which a trace does without: at most {epoch}");
+        let message = format!(
+            "a trace has no validation, which the plateau schedule needs after each epoch; expected at most {epoch}"
+        );
         return Err(Error::setting("steps", message));
     }
-    load_weights(&mut begun.session, config)?;
+    load_weights(&mut training.session, config)?;
     std::fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
-    let session = &mut begun.session;
+    let session = &mut training.session;
     let write = |name: &str, tensors: &[Tensor]| write_safetensors(&dir.join(name), tensors, Default::default());
     write("initial.safetensors", &session.named(&session.snapshot()?, ""))?;
     let mut records = vec![];
     for step in 1..=steps {
         let (rates, sigma, mix) = (session.rates().collect::<Vec<_>>(), session.sigma(), session.mixing_part());
-        let batch = begun.loader.next_batch()?;
+        let batch = training.loader.next_batch()?;
         session.step(&batch)?;
         let totals = session.training_totals()?;
         if totals.halted != 0 {
@@ -64,7 +69,7 @@ pub fn trace(gpu: &Gpu, task: &Task, steps: u64, dir: &Path) -> Result<()> {
     write_whole(&dir.join("trace.json"), text.as_bytes())
 }
 
-/// What a program needs beside the tensors.
+/// The content of `trace.json`.
 fn description(gpu: &Gpu, config: &Config, session: &Session, steps: Vec<Value>) -> Value {
     let parameters = session.storage().parameters().iter().map(|declared| {
         json!({
@@ -84,7 +89,7 @@ fn description(gpu: &Gpu, config: &Config, session: &Session, steps: Vec<Value>)
     })
 }
 
-/// Of every trained tensor, `gradient.` before its name.
+/// The gradient of every parameter, named `gradient.NAME`.
 fn gradients(gpu: &Gpu, session: &Session) -> Result<Vec<Tensor>> {
     let storage = session.storage();
     let values = storage.grads.read_all(gpu, &storage.layout)?;
@@ -96,7 +101,7 @@ fn gradients(gpu: &Gpu, session: &Session) -> Result<Vec<Tensor>> {
     Ok(named.collect())
 }
 
-/// The inputs as the model sees them.
+/// The inputs as the model receives them.
 fn inputs(gpu: &Gpu, session: &Session) -> Result<Vec<Tensor>> {
     let program = session.program();
     let input = |(name, var): &(String, Var)| {
@@ -107,7 +112,7 @@ fn inputs(gpu: &Gpu, session: &Session) -> Result<Vec<Tensor>> {
     session.inputs().iter().map(input).collect()
 }
 
-/// The targets of a batch, all as numbers.
+/// The targets of a batch, converted to f32.
 fn targets(form: &Form, batch: &Batch) -> Vec<Tensor> {
     let target = |(i, column): (usize, &Column)| {
         let words = batch.places(form.inputs.len() + i, 0, batch.count);

@@ -1,53 +1,57 @@
-//! Methods side by side: the same seeds, and so the same initial weights, split and batches, for each.
+//! Comparison of training methods. All methods use the same seeds, so they have the same initial
+//! weights, split and batches.
 
 use super::statistics::{
     Cochran, McNemar, PairedDifference, cochran, holm, mcnemar, mean_and_deviation, median, paired_difference,
 };
 use crate::nn::objective::Measure;
-use crate::records::{Finished, csv_below};
+use crate::records::{Finished, csv_with_header};
 use serde::Serialize;
 
-/// A method over all seeds.
+/// The results of a method over all seeds.
 #[derive(Clone, Debug, Serialize)]
 pub struct ArmResult {
-    /// Which method, and with what k and range where several are compared.
+    /// The method; with its k and range if several of them are compared.
     pub arm: String,
     /// The seeds, in the order of the lists below.
     pub seeds: Vec<u64>,
     /// Mean over seeds of the first measure over the test examples.
     pub test_score: f64,
-    /// Its standard deviation over seeds; absent for one seed.
+    /// Standard deviation of the test score over seeds; `None` for one seed.
     pub test_score_sd: Option<f64>,
-    /// That of each seed.
+    /// Test score of each seed.
     pub test_scores: Vec<f64>,
     /// Median over seeds of the milliseconds per step.
     pub milliseconds_per_step: f64,
-    /// Time per step relative to the baseline's: the median over all seeds and intervals, each paired with the same interval of the
-    /// same seed; absent without a pair.
+    /// Time per step relative to the baseline's: the median over all seeds and intervals, each
+    /// paired with the same interval of the same seed; `None` without a pair.
     pub relative_time: Option<f64>,
-    /// Whether and when it is as good on the validation examples as the baseline is in the end; absent without validation examples or pairs.
-    pub reaches_baseline: Option<Reached>,
-    /// Test score less the baseline's with the same seed; absent for the baseline itself, and without a pair.
+    /// When its validation score reaches the baseline's final one; `None` without validation
+    /// examples or pairs.
+    pub reaches_baseline: Option<EpochsToBaseline>,
+    /// Test score minus the baseline's with the same seed; `None` for the baseline, and without a
+    /// pair.
     pub against_baseline: Option<PairedDifference>,
-    /// The p of that difference, corrected by Holm's method for the number of methods.
+    /// p value of that difference, corrected for the number of methods by Holm's method.
     pub corrected_p: Option<f64>,
 }
 
-/// When a method is as good as the baseline with the same seed.
+/// When the validation score of a method reaches the baseline's final one, over pairs of runs with
+/// the same seed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Reached {
-    /// Pairs of runs.
+pub struct EpochsToBaseline {
+    /// Number of pairs of runs.
     pub pairs: usize,
-    /// Those in which it is reached.
+    /// Number of pairs in which the score is reached.
     pub reached: usize,
-    /// Median of the epochs that they take.
+    /// Median of the epochs until it is reached.
     pub epochs: Option<f64>,
 }
 
-/// Two methods on the pooled test predictions of all seeds.
+/// McNemar's test of two methods, on the pooled test predictions of all seeds.
 #[derive(Clone, Debug, Serialize)]
 pub struct PairResult {
-    /// Their names.
+    /// Names of the methods.
     pub arms: [String; 2],
     /// The test.
     pub mcnemar: McNemar,
@@ -56,19 +60,20 @@ pub struct PairResult {
 /// The whole comparison.
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
-    /// What scores are.
+    /// The measure of the scores.
     pub measure: Measure,
-    /// What the methods are held against; it may lack finished runs.
+    /// The method that the others are compared with; it may have no finished runs.
     pub baseline: String,
     /// A row per method.
     pub arms: Vec<ArmResult>,
-    /// Cochran's Q over all methods on the pooled test predictions; absent where it is not defined, as where no classes are predicted.
+    /// Cochran's Q over all methods on the pooled test predictions; `None` if it is not defined,
+    /// for example without classes.
     pub cochran: Option<Cochran>,
-    /// McNemar's test between each two methods; none where no classes are predicted.
+    /// McNemar's test for each pair of methods; empty if the model does not predict classes.
     pub pairs: Vec<PairResult>,
 }
 
-/// The runs of each method, in the order in which methods first appear, each by seed.
+/// The runs of each method, sorted by seed. Methods are in the order of their first run.
 pub(super) fn by_arm(runs: &[Finished]) -> Vec<Vec<&Finished>> {
     let mut arms: Vec<Vec<&Finished>> = vec![];
     for run in runs {
@@ -81,32 +86,32 @@ pub(super) fn by_arm(runs: &[Finished]) -> Vec<Vec<&Finished>> {
     arms
 }
 
-/// The runs of both methods for the seeds that both have.
+/// Pairs of runs of two methods with the same seed.
 fn pairs<'r>(first: &[&'r Finished], second: &[&'r Finished]) -> Vec<(&'r Finished, &'r Finished)> {
     let partner = |run: &&'r Finished| second.iter().find(|other| other.seed == run.seed).map(|other| (*run, *other));
     first.iter().filter_map(partner).collect()
 }
 
-/// Of the seeds of `pairs` how many of the second runs become as good on the validation examples as the first ones are in the end, and the
-/// median of the epochs until they do.
-fn reaches(pairs: &[(&Finished, &Finished)], measure: &Measure) -> Option<Reached> {
+/// How many second runs of `pairs` reach the final validation score of the first run, and the
+/// median number of epochs until then.
+fn epochs_to_baseline(pairs: &[(&Finished, &Finished)], measure: &Measure) -> Option<EpochsToBaseline> {
     let epochs = |(first, second): &(&Finished, &Finished)| {
-        let &(_, wanted) = first.validation_score.last()?;
-        let is_as_good = |(_, score): &&(f64, f64)| measure.merit(*score) >= measure.merit(wanted);
+        let &(_, final_score) = first.validation_score.last()?;
+        let is_as_good = |(_, score): &&(f64, f64)| measure.to_maximise(*score) >= measure.to_maximise(final_score);
         Some(second.validation_score.iter().find(is_as_good).map(|(epoch, _)| *epoch))
     };
-    let asked: Vec<Option<f64>> = pairs.iter().filter_map(epochs).collect();
-    let reached: Vec<f64> = asked.iter().flatten().copied().collect();
+    let first_epochs: Vec<Option<f64>> = pairs.iter().filter_map(epochs).collect();
+    let reached: Vec<f64> = first_epochs.iter().flatten().copied().collect();
     let epochs = (!reached.is_empty()).then(|| median(&reached));
-    (!asked.is_empty()).then_some(Reached { pairs: asked.len(), reached: reached.len(), epochs })
+    (!first_epochs.is_empty()).then_some(EpochsToBaseline { pairs: first_epochs.len(), reached: reached.len(), epochs })
 }
 
 impl Comparison {
-    /// Summarises finished runs against those of the method `baseline`. A seed that failed under one method is left out of the pairs
-    /// with it.
+    /// Compares finished runs with those of the method `baseline`. A seed that failed under one
+    /// method is left out of its pairs.
     ///
     /// # Panics
-    /// Without a run.
+    /// If `runs` is empty.
     pub fn of(runs: &[Finished], baseline: &str) -> Self {
         let measure = runs[0].summary.measure();
         let arms = by_arm(runs);
@@ -131,7 +136,7 @@ impl Comparison {
                 test_scores,
                 milliseconds_per_step: median(&times),
                 relative_time: (!ratios.is_empty()).then(|| median(&ratios)),
-                reaches_baseline: reaches(&paired, measure),
+                reaches_baseline: epochs_to_baseline(&paired, measure),
                 against_baseline: (arm[0].arm != baseline && !paired.is_empty())
                     .then(|| paired_difference(&firsts, &seconds)),
                 corrected_p: None,
@@ -140,15 +145,15 @@ impl Comparison {
         Self {
             measure: measure.clone(),
             baseline: baseline.to_owned(),
-            arms: corrected(arms.iter().map(result).collect()),
+            arms: with_corrected_p(arms.iter().map(result).collect()),
             cochran: pooled_cochran(&arms),
             pairs: pooled_pairs(&arms),
         }
     }
 }
 
-/// The same with p values corrected for their number.
-fn corrected(mut arms: Vec<ArmResult>) -> Vec<ArmResult> {
+/// Adds p values corrected for the number of tests.
+fn with_corrected_p(mut arms: Vec<ArmResult>) -> Vec<ArmResult> {
     let p = |arm: &ArmResult| arm.against_baseline.as_ref().and_then(|difference| difference.p);
     let found: Vec<f64> = arms.iter().filter_map(p).collect();
     for (arm, p) in arms.iter_mut().filter(|arm| p(arm).is_some()).zip(holm(&found)) {
@@ -157,10 +162,10 @@ fn corrected(mut arms: Vec<ArmResult>) -> Vec<ArmResult> {
     arms
 }
 
-/// A table with a row per run, as CSV.
+/// A CSV table with a row per run.
 ///
 /// # Panics
-/// Without a run.
+/// If `runs` is empty.
 pub fn results_csv(runs: &[Finished]) -> Vec<u8> {
     let key = &runs[0].summary.measure().key;
     let [test, validation] = ["test", "validation"].map(|part| format!("{part}_{key}"));
@@ -169,10 +174,10 @@ pub fn results_csv(runs: &[Finished]) -> Vec<u8> {
         let scores = (summary.test(), summary.test_loss, summary.validation());
         (arm.clone(), *seed, scores, summary.best_epoch, summary.milliseconds_per_step)
     };
-    csv_below(&header, runs.iter().map(row))
+    csv_with_header(&header, runs.iter().map(row))
 }
 
-/// Cochran's Q over the seeds that every method has.
+/// Cochran's Q over the seeds that all methods have.
 fn pooled_cochran(arms: &[Vec<&Finished>]) -> Option<Cochran> {
     let seeds = arms.first()?.iter().map(|run| run.seed);
     let everywhere = |seed: &u64| arms.iter().all(|arm| arm.iter().any(|run| run.seed == *seed));

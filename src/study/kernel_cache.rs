@@ -1,16 +1,17 @@
-//! Which kernels were the fastest on this machine's devices: a file that `lerac tune` writes and `--tuned` reads.
+//! The cache of the fastest kernels on this machine's devices: a file that `lerac tune` writes and
+//! `--tuned` reads.
 
 use crate::cache_dir::cache_dir;
 use crate::error::{Error, Result};
-use crate::files::{FileLock, read_if_there, text, write_whole};
+use crate::files::{FileLock, read_if_exists, text, write_whole};
 use crate::gpu::{AdapterInfo, Dialect};
 use crate::ops;
-use crate::tape::{Choices, Tape};
+use crate::tape::{KernelChoices, Tape};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The winners of one device.
+/// The fastest kernels of one device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Device {
@@ -18,12 +19,12 @@ struct Device {
     backend: String,
     driver: String,
     lerac: String,
-    kernels: Choices,
+    kernels: KernelChoices,
 }
 
 impl Device {
-    /// An adapter as it is now.
-    fn new(adapter: &AdapterInfo, kernels: Choices) -> Self {
+    /// The entry of an adapter with its current driver.
+    fn new(adapter: &AdapterInfo, kernels: KernelChoices) -> Self {
         Self {
             adapter: adapter.name.clone(),
             backend: adapter.backend.clone(),
@@ -33,8 +34,8 @@ impl Device {
         }
     }
 
-    /// Whether its winners hold for another: under another driver or other kernels they do not.
-    fn is(&self, other: &Self) -> bool {
+    /// Whether two entries are of the same device, driver and version of the kernels.
+    fn matches(&self, other: &Self) -> bool {
         self.is_same_hardware(other) && self.driver == other.driver && self.lerac == other.lerac
     }
 
@@ -43,7 +44,7 @@ impl Device {
     }
 }
 
-/// The version of the kernels: lerac's own and a checksum of their text.
+/// The version of the kernels: lerac's version and a checksum of the shader sources.
 fn version() -> String {
     let mut hasher = crc32fast::Hasher::new();
     ops::SHADERS.iter().for_each(|shader| hasher.update(shader.source.as_bytes()));
@@ -51,87 +52,90 @@ fn version() -> String {
     format!("{} {:08x}", env!("CARGO_PKG_VERSION"), hasher.finalize())
 }
 
-/// The winners of all devices.
+/// The fastest kernels of all devices.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KernelCache {
     path: PathBuf,
     devices: Vec<Device>,
-    /// What is not in the file yet.
+    /// Entries that are not in the file yet.
     added: Vec<Device>,
 }
 
 impl KernelCache {
-    /// Where it lies: `kernels.json` in [`cache_dir`].
+    /// The path of the file: `kernels.json` in [`cache_dir`].
     ///
     /// # Errors
-    /// [`Error::Option`] where there is no such directory.
+    /// [`Error::Option`] if there is no such directory.
     pub fn path() -> Result<PathBuf> {
         let dir = cache_dir().ok_or_else(|| {
             Error::option(
                 "LERAC_CACHE",
-                "expected a directory for what is measured; it is empty, or there is no home directory",
+                "expected a directory for measured kernels; set it, since it is empty or there is no home directory",
             )
         })?;
         Ok(dir.join("kernels.json"))
     }
 
-    /// The file's content; nothing where there is no file.
+    /// Reads the file; an empty cache if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Io`] and [`Error::Format`] naming the file where it cannot be read.
+    /// [`Error::Io`] and [`Error::Format`] if the file cannot be read.
     pub fn read(path: &Path) -> Result<Self> {
-        let Some(bytes) = read_if_there(path)? else {
+        let Some(bytes) = read_if_exists(path)? else {
             return Ok(Self { path: path.to_owned(), devices: vec![], added: vec![] });
         };
         let devices = serde_json::from_slice(&bytes).map_err(|fault| {
-            let place = text::place_in_json(&bytes, &fault) as u64;
+            let place = text::offset_in_json(&bytes, &fault) as u64;
             Error::format(
                 path,
                 place,
-                format!("expected what `lerac tune` writes ({fault}); remove the file and tune again"),
+                format!("expected a file written by `lerac tune` ({fault}); remove the file and tune again"),
             )
         })?;
         Ok(Self { path: path.to_owned(), devices, added: vec![] })
     }
 
-    /// The kernels that `tape` is to take on an adapter where they are not the usual ones; `None` where none of its tasks was timed.
-    pub fn choices(&self, adapter: &AdapterInfo, tape: &Tape) -> Option<Choices> {
-        let here = Device::new(adapter, Choices::default());
-        let known = &self.devices.iter().find(|device| device.is(&here))?.kernels.0;
-        let tasks = || tape.tasks().map(|(_, task)| task).filter_map(|task| Some((task, *known.get(&task.name)?)));
+    /// The kernels other than the default ones that `tape` should use on an adapter; `None` if none
+    /// of its operations was timed.
+    pub fn choices(&self, adapter: &AdapterInfo, tape: &Tape) -> Option<KernelChoices> {
+        let here = Device::new(adapter, KernelChoices::default());
+        let known = &self.devices.iter().find(|device| device.matches(&here))?.kernels.0;
+        let tasks =
+            || tape.tunable_ops().map(|(_, task)| task).filter_map(|task| Some((task, *known.get(&task.name)?)));
         let differing = tasks().filter(|(task, winner)| task.variants.contains(winner) && *winner != task.usual());
         tasks().next()?;
-        Some(Choices(differing.map(|(task, winner)| (task.name.clone(), winner)).collect()))
+        Some(KernelChoices(differing.map(|(task, winner)| (task.name.clone(), winner)).collect()))
     }
 
-    /// Adds winners of an adapter. What another driver or version of lerac left of it goes.
-    pub fn add(&mut self, adapter: &AdapterInfo, winners: Choices) {
+    /// Adds the fastest kernels of an adapter. Entries of the same hardware with another driver or
+    /// version of lerac are removed.
+    pub fn add(&mut self, adapter: &AdapterInfo, winners: KernelChoices) {
         let new = Device::new(adapter, winners);
-        keep(&mut self.devices, new.clone());
+        merge(&mut self.devices, new.clone());
         self.added.push(new);
     }
 
-    /// Writes the file, whole or not at all. What other processes have added since it was read stays in it: under a lock it is read
-    /// again, and what was added here is added to that.
+    /// Writes the file atomically. Entries that other processes have added in the meantime are
+    /// kept: the file is locked and read again, and the new entries are merged into it.
     ///
     /// # Errors
-    /// [`Error::Io`] where it cannot be written, and those of [`Self::read`].
+    /// [`Error::Io`] if it cannot be written; the errors of [`Self::read`].
     pub fn write(&mut self) -> Result<()> {
         if let Some(dir) = self.path.parent() {
             fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
         }
         let _lock = FileLock::wait(&self.path)?;
         let mut devices = Self::read(&self.path)?.devices;
-        self.added.iter().for_each(|new| keep(&mut devices, new.clone()));
+        self.added.iter().for_each(|new| merge(&mut devices, new.clone()));
         write_whole(&self.path, serde_json::to_string_pretty(&devices).expect("winners are plain data").as_bytes())?;
         (self.devices, self.added) = (devices, vec![]);
         Ok(())
     }
 }
 
-fn keep(devices: &mut Vec<Device>, new: Device) {
-    devices.retain(|device| device.is(&new) || !device.is_same_hardware(&new));
-    match devices.iter_mut().find(|device| device.is(&new)) {
+fn merge(devices: &mut Vec<Device>, new: Device) {
+    devices.retain(|device| device.matches(&new) || !device.is_same_hardware(&new));
+    match devices.iter_mut().find(|device| device.matches(&new)) {
         Some(device) => device.kernels.0.extend(new.kernels.0),
         None => devices.push(new),
     }

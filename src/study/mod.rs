@@ -1,4 +1,4 @@
-//! Floor 9: what is made of finished runs: comparisons of methods, statistics, pictures and the report; and timings of a device.
+//! Floor 9: comparisons of finished runs, statistics, plots and the report; benchmarks of a device.
 
 pub mod bench;
 mod compare;
@@ -9,7 +9,7 @@ mod report;
 mod run_pictures;
 pub mod statistics;
 
-pub use compare::{ArmResult, Comparison, PairResult, Reached, results_csv};
+pub use compare::{ArmResult, Comparison, EpochsToBaseline, PairResult, results_csv};
 pub use kernel_cache::KernelCache;
 pub use pictures::pictures;
 pub use report::{Setting, report, write_report};

@@ -1,4 +1,5 @@
-//! Pictures of a comparison: all methods in one chart, each a mean over seeds in a band from the lowest seed to the highest.
+//! Plots of a comparison: all methods in one chart, as the mean over seeds with a band from the
+//! lowest to the highest seed.
 
 use super::compare::by_arm;
 use super::plots::{self, Panel, Series};
@@ -6,14 +7,15 @@ use crate::error::Result;
 use crate::records::{Curve, Finished, LayerHistory};
 use std::path::Path;
 
-/// Layers with a panel of their own, at most.
-const LAYERS: usize = 4;
+/// The largest number of layers that are plotted.
+const MAX_LAYERS: usize = 4;
 
-/// Draws into `dir`: `compare.png`, loss and score; `layers.png`, how far some layers move; and where it was measured `noise.png`,
-/// their gradients' signal-to-noise ratio.
+/// Draws into `dir`: `compare.png` with loss and score; `layers.png` with the effective rates of
+/// some layers; and, if it was measured, `noise.png` with the signal-to-noise ratios of their
+/// gradients.
 ///
 /// # Errors
-/// [`crate::error::Error::Io`] where a file cannot be written.
+/// [`crate::error::Error::Io`] if a file cannot be written.
 pub fn pictures(runs: &[Finished], dir: &Path) -> Result<()> {
     let Some(first) = runs.first() else { return Ok(()) };
     let score = first.summary.measure().axis();
@@ -30,14 +32,15 @@ pub fn pictures(runs: &[Finished], dir: &Path) -> Result<()> {
     by_layer(runs, &dir.join("noise.png"), "|mean|^2 / variance", |layer| &layer.signal_to_noise)
 }
 
-/// A panel for each of some layers, evenly spaced from the first to the last; nothing where no run has values.
+/// A panel for each of some layers, evenly spaced from the first to the last. Draws nothing if no
+/// run has values.
 fn by_layer(runs: &[Finished], path: &Path, label: &str, curve: fn(&LayerHistory) -> &Curve) -> Result<()> {
     if runs.iter().flat_map(|run| &run.layers).all(|layer| curve(layer).is_empty()) {
         return Ok(());
     }
     let first = &runs[0];
     let layers = first.layers.len();
-    let shown = layers.min(LAYERS);
+    let shown = layers.min(MAX_LAYERS);
     let panels = (0..shown).map(|i| {
         let layer = i * (layers - 1) / (shown - 1).max(1);
         let title = format!("{} (layer {} of {layers})", first.layers[layer].name, layer + 1);
@@ -47,7 +50,7 @@ fn by_layer(runs: &[Finished], path: &Path, label: &str, curve: fn(&LayerHistory
     plots::curves(path, &panels.collect::<Vec<_>>())
 }
 
-/// A curve of all methods over epochs.
+/// A panel with a curve over epochs for each method.
 fn panel<'r>(title: &str, runs: &'r [Finished], curve: impl Fn(&'r Finished) -> Option<&'r Curve>) -> Panel {
     let series = by_arm(runs).into_iter().map(|arm| {
         let curves: Vec<_> = arm.iter().filter_map(|run| curve(run)).collect();
@@ -64,13 +67,14 @@ fn panel<'r>(title: &str, runs: &'r [Finished], curve: impl Fn(&'r Finished) -> 
     }
 }
 
-/// The mean of curves with the same places, and the lowest and highest of them where there are several.
+/// The mean of curves with the same x values, and a band from the lowest to the highest curve if
+/// there are several.
 fn over_seeds(curves: &[&Curve]) -> (Curve, Vec<(f64, f64, f64)>) {
-    let places = curves.iter().map(|curve| curve.len()).min().unwrap_or(0);
+    let points = curves.iter().map(|curve| curve.len()).min().unwrap_or(0);
     let at = |i: usize| curves.iter().map(move |curve: &&Curve| curve[i].1);
     let mean = |i: usize| (curves[0][i].0, at(i).sum::<f64>() / curves.len() as f64);
     let extremes =
         |i: usize| (curves[0][i].0, at(i).fold(f64::INFINITY, f64::min), at(i).fold(f64::NEG_INFINITY, f64::max));
-    let band = if curves.len() > 1 { (0..places).map(extremes).collect() } else { vec![] };
-    ((0..places).map(mean).collect(), band)
+    let band = if curves.len() > 1 { (0..points).map(extremes).collect() } else { vec![] };
+    ((0..points).map(mean).collect(), band)
 }

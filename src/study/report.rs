@@ -1,6 +1,6 @@
-//! `report.html`: one file that holds a whole comparison, without a script and without anything to load.
+//! `report.html`: a comparison in one HTML file, without scripts and without external resources.
 
-use super::compare::{Reached, by_arm};
+use super::compare::{EpochsToBaseline, by_arm};
 use super::{ArmResult, Comparison};
 use crate::error::{Error, Result};
 use crate::files::read_regular;
@@ -14,20 +14,20 @@ use base64::engine::general_purpose::STANDARD;
 use std::fmt::Write;
 use std::path::Path;
 
-/// What a reader must know to judge and to repeat a comparison.
+/// The settings of a comparison that the report shows.
 #[derive(Debug)]
 pub struct Setting<'a> {
-    /// The options that all runs share.
+    /// The options that are the same for all runs.
     pub config: &'a Config,
-    /// The method that the others are held against.
+    /// The method that the others are compared with.
     pub baseline: &'a str,
-    /// The file that makes the same runs.
+    /// A file of options that reproduces the runs.
     pub file: String,
-    /// The command that made it.
+    /// The command line of the comparison.
     pub command: String,
     /// The device.
     pub adapter: &'a AdapterInfo,
-    /// Runs that failed, by title.
+    /// Titles of the runs that failed.
     pub failures: &'a [String],
 }
 
@@ -52,18 +52,18 @@ fn escaped(text: &str) -> String {
 }
 
 impl Measure {
-    /// A score in its unit.
-    fn number(&self, score: f64) -> String {
+    /// A score as text, in its unit.
+    fn format_score(&self, score: f64) -> String {
         format!("{:.2}", self.shown(score))
     }
 
-    /// A difference of scores in its unit, with a sign.
-    fn signed(&self, difference: f64) -> String {
+    /// A difference of scores as text, in its unit and with a sign.
+    fn format_difference(&self, difference: f64) -> String {
         format!("{:+.2}", self.shown(difference))
     }
 }
 
-fn probability(p: f64) -> String {
+fn format_p(p: f64) -> String {
     if p < 1e-4 { "&lt; 0.0001".into() } else { format!("{p:.4}") }
 }
 
@@ -73,11 +73,12 @@ fn p_in_words(p: f64) -> String {
 }
 
 impl Comparison {
-    /// What it comes to; a sentence for each method but the baseline: how far it is from it, and whether that is more than chance.
+    /// The results in words: for each method a sentence with its difference from the baseline, and
+    /// whether it is significant.
     pub fn in_words(&self) -> Vec<String> {
         let mut sentences = vec![];
         if self.arms.iter().all(|arm| arm.arm != self.baseline) {
-            sentences.push(format!("No run of {} has finished: nothing can be held against it.", self.baseline));
+            sentences.push(format!("No run of {} has finished: no method can be compared with it.", self.baseline));
         }
         if self.arms.iter().filter(|arm| arm.corrected_p.is_some()).count() > 1 {
             sentences.push(self.verdict());
@@ -88,10 +89,10 @@ impl Comparison {
         {
             let verdict = match cochran.p < SIGNIFICANT {
                 true => "the methods differ in how often they are right",
-                false => "that the methods are right equally often cannot be excluded",
+                false => "the methods do not differ significantly in how often they are right",
             };
             let caveat = match self.arms.iter().map(|arm| arm.seeds.len()).max() {
-                Some(1) => "of these weights alone: another seed's may not",
+                Some(1) => "for these weights only; with another seed they may not",
                 _ => "seeds share the test examples, which makes p too small, and weights differ by chance as well",
             };
             sentences.push(format!(
@@ -104,12 +105,12 @@ impl Comparison {
         sentences
     }
 
-    /// Which methods are better or worse than the baseline by more than chance.
+    /// A sentence that lists the methods that are significantly better or worse than the baseline.
     fn verdict(&self) -> String {
         let compared = || self.arms.iter().filter(|arm| arm.corrected_p.is_some());
         let differs = |better: bool| {
             let gains =
-                |arm: &ArmResult| arm.against_baseline.as_ref().is_some_and(|d| self.measure.merit(d.mean) > 0.0);
+                |arm: &ArmResult| arm.against_baseline.as_ref().is_some_and(|d| self.measure.to_maximise(d.mean) > 0.0);
             let names =
                 compared().filter(|arm| is_significant(arm) && gains(arm) == better).map(|arm| arm.arm.as_str());
             let names = names.collect::<Vec<_>>().join(", ");
@@ -128,18 +129,22 @@ impl Comparison {
     fn sentence(&self, arm: &ArmResult) -> Option<String> {
         let difference = arm.against_baseline.as_ref()?;
         let side = if difference.mean < 0.0 { "below" } else { "above" };
-        let (far, unit) = (self.measure.number(difference.mean.abs()), &self.measure.unit_of_differences);
-        let hint = if self.measure.merit(1.0) < 0.0 { ", where less is better" } else { "" };
+        let (far, unit) = (self.measure.format_score(difference.mean.abs()), &self.measure.unit_of_differences);
+        let hint = if self.measure.to_maximise(1.0) < 0.0 { ", where lower is better" } else { "" };
         let gap = format!("{} is {far} {unit} {side} {}{hint}", arm.arm, self.baseline);
         Some(match (difference.p, arm.corrected_p) {
             (Some(p), Some(corrected)) => {
-                let verdict = match (is_significant(arm), self.measure.merit(difference.mean) > 0.0) {
+                let verdict = match (is_significant(arm), self.measure.to_maximise(difference.mean) > 0.0) {
                     (true, true) => "significantly better",
                     (true, false) => "significantly worse",
                     (false, _) => "no significant difference",
                 };
                 let interval = difference.interval.map_or(String::new(), |[low, high]| {
-                    format!("95 % interval {} to {}, ", self.measure.signed(low), self.measure.signed(high))
+                    format!(
+                        "95 % interval {} to {}, ",
+                        self.measure.format_difference(low),
+                        self.measure.format_difference(high)
+                    )
                 });
                 let corrected = match corrected > p {
                     true => format!(", corrected {}", p_in_words(corrected)),
@@ -148,8 +153,8 @@ impl Comparison {
                 let (p, pairs) = (p_in_words(p), difference.pairs);
                 format!("{gap} ({interval}paired t-test {p}{corrected}, {pairs} seeds): {verdict}.")
             }
-            _ if difference.pairs > 1 => format!("{gap} with every seed alike."),
-            _ => format!("{gap}; one seed says nothing about chance; five or more would."),
+            _ if difference.pairs > 1 => format!("{gap}, by the same amount with every seed."),
+            _ => format!("{gap}; one seed cannot show whether this is chance; use five or more."),
         })
     }
 }
@@ -158,18 +163,18 @@ fn is_significant(arm: &ArmResult) -> bool {
     arm.corrected_p.is_some_and(|p| p < SIGNIFICANT)
 }
 
-/// The picture at `path` as a data URL.
+/// An image element with the PNG file at `path` as a data URL.
 fn picture(path: &Path, what: &str) -> Result<String> {
     let bytes = read_regular(path)?;
     Ok(format!("<img alt=\"{}\" src=\"data:image/png;base64,{}\">", escaped(what), STANDARD.encode(bytes)))
 }
 
-fn results(html: &mut String, comparison: &Comparison) {
+fn results_table(html: &mut String, comparison: &Comparison) {
     let measure = &comparison.measure;
     let _ = writeln!(
         html,
-        "<div class=wide><table><tr><th>method<th class=n>seeds<th class=n>test {0}, {1}<th class=n>sd<th class=n>against \
-         the baseline, {2}<th class=n>95 % interval<th class=n>p<th class=n>corrected p<th class=n>epochs to the baseline's final validation {0}<th class=n>ms per \
+        "<div class=wide><table><tr><th>method<th class=n>seeds<th class=n>test {0}, {1}<th class=n>sd<th class=n>difference \
+         from the baseline, {2}<th class=n>95 % interval<th class=n>p<th class=n>corrected p<th class=n>epochs to the baseline's final validation {0}<th class=n>ms per \
          step<th class=n>relative</tr>",
         escaped(&measure.name),
         escaped(&measure.unit),
@@ -180,18 +185,18 @@ fn results(html: &mut String, comparison: &Comparison) {
         let against = arm.against_baseline.as_ref();
         let cells = [
             arm.seeds.len().to_string(),
-            measure.number(arm.test_score),
-            arm.test_score_sd.map_or_else(dash, |sd| measure.number(sd)),
-            against.map_or_else(dash, |d| measure.signed(d.mean)),
-            against
-                .and_then(|d| d.interval)
-                .map_or_else(dash, |[l, h]| format!("{} to {}", measure.signed(l), measure.signed(h))),
-            against.and_then(|d| d.p).map_or_else(dash, probability),
-            arm.corrected_p.map_or_else(dash, probability),
+            measure.format_score(arm.test_score),
+            arm.test_score_sd.map_or_else(dash, |sd| measure.format_score(sd)),
+            against.map_or_else(dash, |d| measure.format_difference(d.mean)),
+            against.and_then(|d| d.interval).map_or_else(dash, |[l, h]| {
+                format!("{} to {}", measure.format_difference(l), measure.format_difference(h))
+            }),
+            against.and_then(|d| d.p).map_or_else(dash, format_p),
+            arm.corrected_p.map_or_else(dash, format_p),
             arm.reaches_baseline.map_or_else(dash, |when| match when {
-                Reached { epochs: None, .. } => "never".to_owned(),
-                Reached { epochs: Some(epochs), pairs, reached } if pairs == reached => format!("{epochs}"),
-                Reached { epochs: Some(epochs), pairs, reached } => format!("{epochs} ({reached} of {pairs})"),
+                EpochsToBaseline { epochs: None, .. } => "never".to_owned(),
+                EpochsToBaseline { epochs: Some(epochs), pairs, reached } if pairs == reached => format!("{epochs}"),
+                EpochsToBaseline { epochs: Some(epochs), pairs, reached } => format!("{epochs} ({reached} of {pairs})"),
             }),
             format!("{:.1}", arm.milliseconds_per_step),
             arm.relative_time.map_or_else(dash, |ratio| format!("{ratio:.3}")),
@@ -203,7 +208,7 @@ fn results(html: &mut String, comparison: &Comparison) {
     html.push_str("</table></div>\n");
 }
 
-fn pairs(html: &mut String, comparison: &Comparison) {
+fn pairs_table(html: &mut String, comparison: &Comparison) {
     html.push_str(
         "<div class=wide><table><tr><th>first<th>second<th class=n>only the first right<th class=n>only the second right<th \
          class=n>McNemar's p</tr>\n",
@@ -218,14 +223,14 @@ fn pairs(html: &mut String, comparison: &Comparison) {
             escaped(second),
             m.only_first,
             m.only_second,
-            probability(m.p)
+            format_p(m.p)
         );
     }
     html.push_str("</table></div>\n");
 }
 
-/// Pictures of all methods together in `out`, with what each shows.
-const SHARED_PICTURES: [(&str, &str, &str); 3] = [
+/// Plots of all methods together, with heading and caption.
+const COMPARISON_PLOTS: [(&str, &str, &str); 3] = [
     (
         "compare.png",
         "Training",
@@ -233,29 +238,29 @@ const SHARED_PICTURES: [(&str, &str, &str); 3] = [
     ),
     (
         "layers.png",
-        "How far layers really move",
+        "Effective learning rates",
         "|update| / |weight| of some layers from the first to the last: the mean over seeds, and a band from the lowest to the highest. \
-         It is what a learning rate does, whatever the scale of the weights.",
+         It does not depend on the scale of the weights.",
     ),
     (
         "noise.png",
-        "What layers can learn from",
-        "The gradient's |mean|² / variance over batches, the paper's argument: where it is low, a step follows noise.",
+        "Gradient signal-to-noise ratio",
+        "The gradient's |mean|² / variance over batches, the paper's argument: where it is low, a step mostly follows noise.",
     ),
 ];
 
-/// Pictures in the directory of a run, with their headings.
-const OWN_PICTURES: [(&str, &str); 4] = [
+/// Plots in the directory of a run, with their headings.
+const RUN_PLOTS: [(&str, &str); 4] = [
     ("rates.png", "Learning rates"),
     ("effective.png", "|update| / |weight|, layer by layer"),
     ("noise.png", "Signal-to-noise ratio of the gradient, layer by layer"),
     ("curves.png", "Training and validation"),
 ];
 
-fn shared_pictures(html: &mut String, out: &Path) -> Result<()> {
-    for (file, heading, caption) in SHARED_PICTURES {
+fn comparison_plots(html: &mut String, out: &Path) -> Result<()> {
+    for (file, heading, caption) in COMPARISON_PLOTS {
         let path = out.join(file);
-        // Signal and noise are measured on demand only.
+        // The signal-to-noise ratio is measured only on request.
         if path.exists() {
             let image = picture(&path, heading)?;
             let _ = writeln!(html, "<h2>{heading}</h2>\n{image}\n<p class=faint>{caption}</p>");
@@ -264,10 +269,10 @@ fn shared_pictures(html: &mut String, out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Those of the first run of each method, side by side.
-fn own_pictures(html: &mut String, finished: &[Finished]) -> Result<()> {
+/// The plots of each method's first run, side by side.
+fn run_plots(html: &mut String, finished: &[Finished]) -> Result<()> {
     let arms = by_arm(finished);
-    for (file, heading) in OWN_PICTURES {
+    for (file, heading) in RUN_PLOTS {
         let pictured: Vec<_> = arms.iter().map(|arm| arm[0]).filter(|run| run.dir.join(file).exists()).collect();
         if pictured.is_empty() {
             continue;
@@ -282,10 +287,10 @@ fn own_pictures(html: &mut String, finished: &[Finished]) -> Result<()> {
     Ok(())
 }
 
-/// The whole file; `out` is the comparison's directory, which holds its pictures.
+/// The report as HTML; `out` is the comparison's directory, which contains its plots.
 ///
 /// # Errors
-/// [`Error::Io`] where a picture cannot be read.
+/// [`Error::Io`] if a plot cannot be read.
 pub fn report(setting: &Setting<'_>, comparison: &Comparison, finished: &[Finished], out: &Path) -> Result<String> {
     let config = setting.config;
     let (arms, summary) = (&comparison.arms, finished.first().map(|run| &run.summary));
@@ -303,40 +308,40 @@ pub fn report(setting: &Setting<'_>, comparison: &Comparison, finished: &[Finish
     }
     html.push_str("</ul>\n");
     html.push_str("<h2>Result</h2>\n");
-    results(&mut html, comparison);
+    results_table(&mut html, comparison);
     if let Some(baseline) = summary.and_then(|summary| summary.baseline.as_ref()) {
         let (measure, text) = (&comparison.measure, comparison.measure.text(baseline.value));
         let _ = writeln!(
             html,
-            "<p>To compare: {}, has a {} of {}.</p>",
+            "<p>For comparison: {}, has a {} of {}.</p>",
             escaped(&baseline.name),
             escaped(&measure.name),
             escaped(&text)
         );
     }
     html.push_str(
-        "<p class=faint>The test examples are predicted by the weights of the epoch that is best on the validation examples, of the last epoch where there are none; the test set \
-         is read once. \
-         Every method has the same seeds, and with each of them the same initial weights, split and order of batches. The interval is \
-         that of the mean over 10,000 bootstrap resamples of the paired differences, from five seeds on, and too narrow for fewer than about ten; p is the \
-         paired t-test's, and behind it the same after Holm's correction for the number of methods. Time is that of the \
-         training steps alone; relative to the baseline it is the median over the intervals of all seeds, each against the same \
-         interval of the same seed; other work on the machine shows in it.</p>\n",
+        "<p class=faint>The test set is evaluated once, with the weights of the best epoch on the validation examples, \
+         or of the last epoch without validation examples. All methods use the same seeds. Runs with the same seed have \
+         the same initial weights, split and order of batches. The interval is that of the mean over 10,000 bootstrap \
+         resamples of the paired differences; it needs five seeds, and is too narrow below about ten. The column p is the \
+         p value of the paired t-test, and corrected p the same value after Holm's correction for the number of methods. \
+         Times are those of the training steps, without evaluation. The relative time is the median over the intervals \
+         of all seeds, each compared with the same interval of the same seed; other load on the machine affects it.</p>\n",
     );
     if !setting.failures.is_empty() {
         let _ = writeln!(html, "<p><strong>Failed: {}.</strong></p>", escaped(&setting.failures.join(", ")));
     }
     if !comparison.pairs.is_empty() {
         html.push_str("<details><summary>Test predictions, pair by pair</summary>\n");
-        pairs(&mut html, comparison);
+        pairs_table(&mut html, comparison);
         html.push_str(
             "<p class=faint>Over the test examples of all seeds together. The seeds share the test examples, so these counts are not \
-             independent of each other, and p is smaller than it should be: the paired t-test above is the stricter judge.</p>\n</details>\n",
+             independent of each other, and p is too small. The paired t-test above is more reliable.</p>\n</details>\n",
         );
     }
-    shared_pictures(&mut html, out)?;
-    own_pictures(&mut html, finished)?;
-    html.push_str("<h2>Setting</h2>\n<p>To repeat it:</p>\n");
+    comparison_plots(&mut html, out)?;
+    run_plots(&mut html, finished)?;
+    html.push_str("<h2>Setting</h2>\n<p>Command:</p>\n");
     let _ = writeln!(html, "<pre>{}</pre>", escaped(&setting.command));
     let adapter = setting.adapter;
     let _ = writeln!(
@@ -356,13 +361,14 @@ pub fn report(setting: &Setting<'_>, comparison: &Comparison, finished: &[Finish
     Ok(html)
 }
 
-/// Writes what finished runs come to into `out`: pictures, `compare.json`, `results.csv` and `report.html`.
+/// Writes the comparison of finished runs into `out`: plots, `compare.json`, `results.csv` and
+/// `report.html`.
 ///
 /// # Errors
-/// [`Error::Io`] where a file cannot be written.
+/// [`Error::Io`] if a file cannot be written.
 ///
 /// # Panics
-/// Without a run.
+/// If `finished` is empty.
 pub fn write_report(setting: &Setting<'_>, finished: &[Finished], out: &Path) -> Result<Comparison> {
     std::fs::create_dir_all(out).map_err(Error::io(out, "create"))?;
     let comparison = Comparison::of(finished, setting.baseline);

@@ -1,16 +1,18 @@
-//! Pictures of one run, drawn from its tables.
+//! Plots of one run, drawn from its tables.
 
 use super::plots::{self, HeatMap, Panel, Series};
 use crate::error::Result;
 use crate::files::read_regular;
 use crate::nn::objective::Measure;
-use crate::records::{Curve, LayerRow, MetricsRow, NoiseRow, PartRow, rows, training_curves};
+use crate::records::{Curve, LayerRow, MetricsRow, NoiseRow, SplitScores, rows, training_curves};
 use std::path::Path;
 
-/// Draws `curves.png`, `rates.png`, `effective.png`, and where it was measured `noise.png`, of the run in `dir` by `method`.
+/// Draws `curves.png`, `rates.png`, `effective.png` and, if it was measured, `noise.png` of the run
+/// in `dir`.
 ///
 /// # Errors
-/// [`crate::error::Error::Io`] and [`crate::error::Error::Format`] for tables that cannot be read or files that cannot be written.
+/// [`crate::error::Error::Io`] and [`crate::error::Error::Format`] if a table cannot be read or a
+/// file cannot be written.
 pub fn run_pictures(dir: &Path, method: &str, measures: &[Measure]) -> Result<()> {
     let bytes_of = |name: &str| -> Result<_> {
         let path = dir.join(name);
@@ -22,23 +24,27 @@ pub fn run_pictures(dir: &Path, method: &str, measures: &[Measure]) -> Result<()
     let layers: Vec<LayerRow> = rows(&path, &bytes)?;
     let values =
         |value: fn(&LayerRow) -> f64| layers.iter().map(move |row| (row.layer.as_str(), row.epoch, value(row)));
-    let map = map(format!("Learning rates under {method}"), "learning rate", values(|row| row.learning_rate));
-    plots::heat_map(&dir.join("rates.png"), &map)?;
     let map =
-        self::map(format!("Effective rates under {method}"), "|update| / |weight|", values(|row| row.effective_rate));
+        layer_heat_map(format!("Learning rates under {method}"), "learning rate", values(|row| row.learning_rate));
+    plots::heat_map(&dir.join("rates.png"), &map)?;
+    let map = layer_heat_map(
+        format!("Effective rates under {method}"),
+        "|update| / |weight|",
+        values(|row| row.effective_rate),
+    );
     plots::heat_map(&dir.join("effective.png"), &map)?;
     let path = dir.join("noise.csv");
     if path.exists() {
         let noise: Vec<NoiseRow> = rows(&path, &read_regular(&path)?)?;
         let values = noise.iter().map(|row| (row.layer.as_str(), row.epoch, row.signal_to_noise));
         let title = format!("Gradient signal-to-noise ratio under {method}");
-        plots::heat_map(&dir.join("noise.png"), &self::map(title, "|mean|^2 / variance", values))?;
+        plots::heat_map(&dir.join("noise.png"), &layer_heat_map(title, "|mean|^2 / variance", values))?;
     }
     Ok(())
 }
 
-/// A value of each layer over epochs, from rows (layer, epoch, value) in the order of time.
-fn map<'r>(title: String, label: &str, rows: impl Iterator<Item = (&'r str, f64, f64)>) -> HeatMap {
+/// A heat map with a row per layer, from (layer, epoch, value) in the order of time.
+fn layer_heat_map<'r>(title: String, label: &str, rows: impl Iterator<Item = (&'r str, f64, f64)>) -> HeatMap {
     let mut map = HeatMap { title, x_label: "epoch".into(), value_label: label.into(), ..Default::default() };
     for (layer, epoch, value) in rows {
         let row = map.rows.iter().position(|name| name == layer).unwrap_or_else(|| {
@@ -54,15 +60,15 @@ fn map<'r>(title: String, label: &str, rows: impl Iterator<Item = (&'r str, f64,
     map
 }
 
-/// Loss and score over epochs.
+/// The panels of loss and score over epochs.
 fn panels(rows: &[MetricsRow], measure: &Measure) -> [Panel; 2] {
     let (loss, score) = training_curves(rows);
-    let panel = |title: &str, label: &str, points: Curve, validation: fn(&PartRow) -> f64| {
-        let held_out: Vec<_> =
+    let panel = |title: &str, label: &str, points: Curve, validation: fn(&SplitScores) -> f64| {
+        let validation_points: Vec<_> =
             rows.iter().filter_map(|row| Some((row.epoch, validation(row.validation.as_ref()?)))).collect();
         let mut series = vec![Series { label: "training".into(), points, ..Default::default() }];
-        if !held_out.is_empty() {
-            series.push(Series { label: "validation".into(), points: held_out, ..Default::default() });
+        if !validation_points.is_empty() {
+            series.push(Series { label: "validation".into(), points: validation_points, ..Default::default() });
         }
         let (x_label, y_label) = ("epoch".into(), label.into());
         Panel { title: title.into(), x_label, y_label, series, ..Default::default() }

@@ -1,4 +1,4 @@
-//! What a difference between methods is worth.
+//! Statistical tests of differences between methods.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -6,16 +6,16 @@ use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
 use statrs::distribution::{Binomial, ChiSquared, ContinuousCDF, DiscreteCDF, StudentsT};
 
-/// Resamples of the bootstrap.
+/// Number of bootstrap resamples.
 const RESAMPLES: usize = 10_000;
 
-/// Pairs that the bootstrap asks for.
-const FEWEST_RESAMPLED: usize = 5;
+/// The least number of pairs for a bootstrap interval.
+const MIN_BOOTSTRAP_PAIRS: usize = 5;
 
-/// Discordant pairs below which McNemar's test is exact.
-const FEW: usize = 25;
+/// Below this number of discordant pairs McNemar's test is exact.
+const EXACT_BELOW: usize = 25;
 
-/// Mean, and standard deviation (with n - 1) where there is more than one value.
+/// The mean, and the standard deviation (with n - 1) if there is more than one value.
 pub fn mean_and_deviation(values: &[f64]) -> (f64, Option<f64>) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
@@ -23,7 +23,7 @@ pub fn mean_and_deviation(values: &[f64]) -> (f64, Option<f64>) {
     (mean, (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()))
 }
 
-/// The middle of a sample, or the mean of the two middle ones.
+/// The median of a sample; for an even number of values, the mean of the two middle ones.
 pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -34,30 +34,31 @@ pub fn median(values: &[f64]) -> f64 {
 /// Differences of paired values: b - a.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PairedDifference {
-    /// Pairs.
+    /// Number of pairs.
     pub pairs: usize,
-    /// Its mean.
+    /// Mean difference.
     pub mean: f64,
-    /// 95 % percentile interval of the mean over 10,000 bootstrap resamples of the pairs; absent for fewer than five pairs, which say
-    /// too little of how they scatter.
+    /// 95 % percentile interval of the mean over 10,000 bootstrap resamples of the pairs; `None`
+    /// for fewer than five pairs, which are too few to estimate it.
     pub interval: Option<[f64; 2]>,
-    /// Two-sided p of the paired t-test; absent for one pair, or where all differences are equal.
+    /// Two-sided p of the paired t-test; `None` for one pair, or if all differences are equal.
     pub p: Option<f64>,
 }
 
-/// Compares pairs. The bootstrap draws from a fixed seed, so that the same pairs give the same interval.
+/// Compares pairs of values. The bootstrap uses a fixed seed, so the same pairs give the same
+/// interval.
 pub fn paired_difference(a: &[f64], b: &[f64]) -> PairedDifference {
     let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| b - a).collect();
     let n = differences.len();
     let (mean, deviation) = mean_and_deviation(&differences);
-    // Equal differences of decimal fractions differ in their last bits.
+    // Rounding makes equal differences of decimal fractions differ in their last bits.
     let largest = a.iter().chain(b).fold(0.0f64, |largest, value| largest.max(value.abs()));
     let p = deviation.filter(|&deviation| deviation > 1e-12 * largest).map(|deviation| {
         let t = mean / (deviation / (n as f64).sqrt());
         let distribution = StudentsT::new(0.0, 1.0, n as f64 - 1.0).expect("one degree of freedom or more");
         2.0 * distribution.cdf(-t.abs())
     });
-    let interval = (n >= FEWEST_RESAMPLED).then(|| {
+    let interval = (n >= MIN_BOOTSTRAP_PAIRS).then(|| {
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         let mut resample = || (0..n).map(|_| differences[rng.random_range(0..n)]).sum::<f64>() / n as f64;
         let mut means: Vec<f64> = (0..RESAMPLES).map(|_| resample()).collect();
@@ -68,8 +69,9 @@ pub fn paired_difference(a: &[f64], b: &[f64]) -> PairedDifference {
     PairedDifference { pairs: n, mean, interval, p }
 }
 
-/// p values of several tests, each made larger so that the chance of any false finding among them stays below the level that they
-/// are held against (Holm 1979): the i-th smallest of m times m - i + 1, never below the one before it nor above 1.
+/// Holm's correction (Holm 1979) of the p values of several tests. It keeps the chance of any false
+/// positive among them below the significance level. The i-th smallest of m values is multiplied by
+/// m - i + 1; results are at least the previous one and at most 1.
 pub fn holm(p: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p.len()).collect();
     order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
@@ -82,7 +84,8 @@ pub fn holm(p: &[f64]) -> Vec<f64> {
     adjusted
 }
 
-/// Cochran's Q: whether some of k classifiers are right more often than others on the same examples.
+/// Cochran's Q: whether some of k classifiers are right more often than others on the same
+/// examples.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Cochran {
     /// The statistic.
@@ -93,8 +96,8 @@ pub struct Cochran {
     pub p: f64,
 }
 
-/// The test over `right`: for each classifier, whether it is right on each example. `None` for fewer than two classifiers, or where
-/// they agree on every example.
+/// Cochran's test; `right` holds for each classifier whether it is right on each example. `None`
+/// for fewer than two classifiers, or if they agree on every example.
 pub fn cochran(right: &[Vec<bool>]) -> Option<Cochran> {
     let k = right.len();
     let examples = right.first()?.len();
@@ -130,14 +133,14 @@ pub struct McNemar {
     pub p: f64,
 }
 
-/// The test over whether each of the classifiers is right on each example.
+/// McNemar's test; the slices hold whether each classifier is right on each example.
 pub fn mcnemar(first: &[bool], second: &[bool]) -> McNemar {
     let count = |wanted: (bool, bool)| first.iter().zip(second).filter(|&(&a, &b)| (a, b) == wanted).count();
     let (only_first, only_second) = (count((true, false)), count((false, true)));
     let n = only_first + only_second;
     let p = if n == 0 {
         1.0
-    } else if n < FEW {
+    } else if n < EXACT_BELOW {
         let half = Binomial::new(0.5, n as u64).expect("a fair coin");
         (2.0 * half.cdf(only_first.min(only_second) as u64)).min(1.0)
     } else {

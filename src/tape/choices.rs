@@ -1,31 +1,33 @@
-//! Which of its kernels an operation uses where it has several for the same work.
+//! The choice between several kernels that compute the same operation.
 
 use super::{Dispatch, Mode, Record, Tape, Target};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A way to compute a product. All of an operation's give the same up to rounding, since they add in different orders.
+/// A kernel variant for matrix products and convolutions. The variants of an operation add in
+/// different orders, so their results differ by rounding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Variant {
-    /// 64 to 72 sums an invocation, which reads its operands by itself.
+    /// An invocation holds 64 to 72 sums in registers, and loads its operands itself.
     Registers,
-    /// 128 to 256 sums an invocation, vec4 throughout, and eight neighbours that share what they load, for drivers that compute on the
-    /// processor.
+    /// An invocation holds 128 to 256 sums, as vec4, and eight invocations share loads. For
+    /// software adapters.
     Wide,
-    /// Operands staged in workgroup memory and shared by 128 invocations, for GPUs.
+    /// A workgroup of 128 invocations stages operands in workgroup memory. For GPUs.
     Shared,
-    /// A channel by itself, where groups do not mix channels.
+    /// For depthwise convolutions, in which each channel is a group.
     Depthwise,
 }
 
 impl Variant {
-    /// All of them.
+    /// All variants.
     pub const ALL: [Self; 4] = [Self::Registers, Self::Wide, Self::Shared, Self::Depthwise];
 
-    /// Whether it can be the best on a target: a GPU spills the sums of a wide kernel, and on a processor every barrier costs more than
-    /// what shared tiles save (Mesa 22.3.6 llvmpipe: 5 to 200 times slower).
+    /// Whether this variant can be the fastest on a target. The sums of a wide kernel do not fit a
+    /// GPU's registers. On a processor, a barrier costs more than shared tiles save (5 to 200 times
+    /// slower on Mesa 22.3.6 llvmpipe).
     pub fn suits(self, target: Target) -> bool {
         match target {
             Target::Gpu => self != Self::Wide,
@@ -45,78 +47,84 @@ impl std::fmt::Display for Variant {
     }
 }
 
-/// Variants by the name of their task, as measured on a device; a task that is not there takes what is usual for the target.
+/// The fastest variants on a device, by [`TunableOp::name`]. Operations without an entry use the
+/// target's default variant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Choices(pub BTreeMap<String, Variant>);
+pub struct KernelChoices(pub BTreeMap<String, Variant>);
 
-impl Choices {
-    /// Whether everything is as usual.
+impl KernelChoices {
+    /// Whether all operations use the default variant.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// Work that an operation has several variants for.
+/// An operation for which there are several variants.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Task {
-    /// Operation, part and extents: tasks of one name are the same work.
+pub struct TunableOp {
+    /// Operation, part (`forward`, `dx`, `dw`) and extents. Equal names mean equal work.
     pub name: String,
-    /// Those that apply, the target's usual one first.
+    /// The variants that can compute it, the target's default first.
     pub variants: Vec<Variant>,
-    /// The one in force.
+    /// The variant in use.
     pub chosen: Variant,
 }
 
-impl Task {
-    /// What the target usually takes.
+impl TunableOp {
+    /// The target's default variant.
     pub fn usual(&self) -> Variant {
         self.variants[0]
     }
 }
 
-/// A task on a tape.
+/// Index of a [`TunableOp`] on a tape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct TaskId(usize);
+pub struct TunableOpId(usize);
 
 impl Tape {
-    /// The same, still empty, with these variants wherever they apply.
-    pub fn with_choices(self, choices: Choices) -> Self {
-        assert!(self.records.is_empty(), "what is recorded already was chosen by {:?}", self.choices);
+    /// Sets the kernel variants for the operations to record.
+    ///
+    /// # Panics
+    /// If the tape is not empty.
+    pub fn with_choices(self, choices: KernelChoices) -> Self {
+        assert!(self.records.is_empty(), "kernels can only be chosen for an empty tape");
         Self { choices, ..self }
     }
 
-    /// Notes that an operation has these variants for a task, the usual one first, and says which one is in force.
-    pub fn choose(&mut self, name: String, variants: Vec<Variant>) -> (TaskId, Variant) {
-        let asked = self.choices.0.get(&name).copied();
-        let chosen = asked.filter(|variant| variants.contains(variant)).unwrap_or(variants[0]);
-        self.tasks.push(Task { name, variants, chosen });
-        (TaskId(self.tasks.len() - 1), chosen)
+    /// Adds a tunable operation with the variants that can compute it, the target's default first.
+    /// Returns its id and the variant to use: the chosen one if it is among them, else the default.
+    pub fn choose(&mut self, name: String, variants: Vec<Variant>) -> (TunableOpId, Variant) {
+        let requested = self.choices.0.get(&name).copied();
+        let chosen = requested.filter(|variant| variants.contains(variant)).unwrap_or(variants[0]);
+        self.tunable_ops.push(TunableOp { name, variants, chosen });
+        (TunableOpId(self.tunable_ops.len() - 1), chosen)
     }
 
-    /// All tasks, in order of recording.
-    pub fn tasks(&self) -> impl Iterator<Item = (TaskId, &Task)> {
-        self.tasks.iter().enumerate().map(|(i, task)| (TaskId(i), task))
+    /// All tunable operations, in the order of recording.
+    pub fn tunable_ops(&self) -> impl Iterator<Item = (TunableOpId, &TunableOp)> {
+        self.tunable_ops.iter().enumerate().map(|(i, op)| (TunableOpId(i), op))
     }
 
-    /// Multiply-adds of a task.
-    pub fn multiply_adds(&self, task: TaskId) -> u64 {
+    /// Multiply-adds of a tunable operation.
+    pub fn multiply_adds(&self, op: TunableOpId) -> u64 {
         let dispatches = self.records.iter().flat_map(|record| record.forward.iter().chain(&record.backward));
-        dispatches.filter(|dispatch| dispatch.task == Some(task)).map(|dispatch| dispatch.multiply_adds).sum()
+        dispatches.filter(|dispatch| dispatch.tunable == Some(op)).map(|dispatch| dispatch.multiply_adds).sum()
     }
 
-    /// Whether each choice is one of its task's variants. Choices for tasks that this tape does not have do no harm.
+    /// Checks that each choice is a variant of its operation. Choices for operations that are not
+    /// on this tape are ignored.
     ///
     /// # Errors
-    /// [`Error::Setting`] with what there is.
+    /// [`Error::Setting`] with the operation's variants.
     pub fn check_choices(&self) -> Result<()> {
-        let refused = |task: &&Task| self.choices.0.get(&task.name).is_some_and(|asked| *asked != task.chosen);
-        match self.tasks.iter().find(refused) {
+        let invalid = |op: &&TunableOp| self.choices.0.get(&op.name).is_some_and(|variant| *variant != op.chosen);
+        match self.tunable_ops.iter().find(invalid) {
             None => Ok(()),
-            Some(Task { name, variants, .. }) => {
+            Some(TunableOp { name, variants, .. }) => {
                 let names: Vec<_> = variants.iter().map(Variant::to_string).collect();
                 let message = format!(
-                    "{name:?} has no variant {}, only {}; take the line out, or run `lerac tune` again",
+                    "{name:?} has no variant {}, only {}; remove this line, or run `lerac tune` again",
                     self.choices.0[name],
                     names.join(", ")
                 );
@@ -125,11 +133,12 @@ impl Tape {
         }
     }
 
-    /// The dispatches of a task alone, as a forward pass on the same tensors: to time them.
-    pub fn only(&self, task: TaskId) -> Self {
-        let of_task = |list: &[Dispatch]| list.iter().filter(|d| d.task == Some(task)).cloned().collect::<Vec<_>>();
+    /// A tape of the same tensors whose forward pass has only the dispatches of one tunable
+    /// operation, to time them.
+    pub fn only(&self, op: TunableOpId) -> Self {
+        let of_op = |list: &[Dispatch]| list.iter().filter(|d| d.tunable == Some(op)).cloned().collect::<Vec<_>>();
         let record = |record: &Record| Record {
-            forward: [of_task(&record.forward), of_task(&record.backward)].concat(),
+            forward: [of_op(&record.forward), of_op(&record.backward)].concat(),
             backward: vec![],
             ..record.clone()
         };

@@ -1,43 +1,43 @@
-//! Trained and kept tensors as a model declares them.
+//! Parameters and states (PyTorch's buffers) as a model declares them.
 
 use crate::tensor::Shape;
 
-/// How a tensor is filled before the first step.
+/// How a tensor is initialised.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
     /// All 0.
     Zeros,
     /// All 1.
     Ones,
-    /// Independent normal draws with mean 0 and this standard deviation.
+    /// Normal distribution with mean 0 and this standard deviation.
     Normal(f64),
-    /// Independent uniform draws between minus and plus this bound.
+    /// Uniform distribution between minus and plus this bound.
     Uniform(f64),
 }
 
-/// What a tensor is to its layer. The parameters of one layer and group share a learning rate and a
-/// weight decay.
+/// The role of a tensor in its layer. Parameters of the same layer and group share a learning rate
+/// and a weight decay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Group {
     /// A weight that multiplies activations.
     Weight,
-    /// A bias. It can be spared weight decay.
+    /// A bias. It can be excluded from weight decay.
     Bias,
-    /// Scale, shift or running statistics of a normalisation. They can be spared weight decay.
+    /// Scale, shift or running statistics of a normalisation. It can be excluded from weight decay.
     Norm,
 }
 
-/// A trained or kept tensor as the model declares it.
+/// The declaration of a parameter or state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Declared {
     /// Full name, as in a state dict: `layer1.0.conv1.weight`.
     pub name: String,
-    /// Extents.
+    /// Shape.
     pub shape: Shape,
-    /// How it is filled.
+    /// Initialisation.
     pub init: Init,
-    /// Position of its layer in the model's list of layers.
+    /// Index of its layer in the model's list of layers.
     pub layer: usize,
-    /// What it is to its layer.
+    /// Role in its layer.
     pub group: Group,
 }

@@ -1,8 +1,8 @@
-//! Floor 4: a model recorded once as plain data, replayed every step.
+//! Floor 4: the tape. A model is recorded once, as plain data, and replayed at every step.
 //!
-//! Recording needs no device: operations append [`Record`]s to a [`Tape`], and shapes are checked by name as they do. A
-//! [`Program`] is a tape bound to a device and to the [`Storage`] of its parameters; several programs (training,
-//! evaluation) may share one storage.
+//! Recording needs no device: operations check their shapes and append [`Record`]s to a [`Tape`].
+//! A [`Program`] is a tape compiled for a device and bound to the [`Storage`] of its parameters.
+//! Several programs, such as for training and evaluation, may share one storage.
 
 mod choices;
 mod declared;
@@ -14,7 +14,7 @@ mod record;
 mod storage;
 mod view;
 
-pub use choices::{Choices, Task, TaskId, Variant};
+pub use choices::{KernelChoices, TunableOp, TunableOpId, Variant};
 pub use declared::{Declared, Group, Init};
 pub use placement::Keep;
 pub use plan::Plan;
@@ -27,24 +27,25 @@ use crate::gpu::{AdapterInfo, AdapterKind};
 use crate::tensor::Shape;
 use std::collections::{HashMap, HashSet};
 
-/// An activation on a tape.
+/// Index of an activation on a tape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Var(usize);
 
-/// A trained tensor on a tape.
+/// Index of a parameter on a tape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ParamId(usize);
 
-/// A tensor that is kept between steps but not trained, such as a running mean.
+/// Index of a state on a tape: a tensor that is kept between steps but not trained, such as a
+/// running mean. PyTorch calls it a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StateId(usize);
 
-/// Bytes that one record, or the host, needs beside the activations.
+/// Index of a buffer on a tape: scratch memory of one record, or data that the host writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BufferId(usize);
 
 impl ParamId {
-    /// Position in [`Tape::parameters`].
+    /// Index in [`Tape::parameters`].
     pub fn index(self) -> usize {
         self.0
     }
@@ -59,22 +60,22 @@ pub enum Mode {
     Eval,
 }
 
-/// What kernels are chosen for where an operation has several.
+/// The kind of hardware for which an operation chooses its kernels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Target {
-    /// Many threads with few registers each: small tiles.
+    /// Many threads with few registers each, so tiles are small.
     #[default]
     Gpu,
-    /// A driver that computes on the processor: a load costs tens of multiply-adds, and sums that spill stay in a near cache, so
-    /// tiles are large.
+    /// A software adapter. A load costs tens of multiply-adds, and sums that do not fit the
+    /// registers stay in the nearest cache, so tiles are large.
     Processor,
 }
 
 impl Target {
-    /// Both.
+    /// Both targets.
     pub const ALL: [Self; 2] = [Self::Gpu, Self::Processor];
 
-    /// What suits an adapter.
+    /// The target of an adapter.
     pub fn of(adapter: &AdapterInfo) -> Self {
         match adapter.kind {
             AdapterKind::Software => Self::Processor,
@@ -88,7 +89,7 @@ struct Activation {
     name: String,
     shape: Shape,
     needs_gradient: bool,
-    /// The activation whose memory this is: another one where this is a view.
+    /// The activation that owns the memory: this one, or the base of a view.
     base: Var,
 }
 
@@ -98,39 +99,39 @@ struct Scratch {
     bytes: u64,
 }
 
-/// What kernels may read that changes from step to step, one uniform of 32 bytes.
+/// Values that change at every step or pass, for kernels to read: a uniform of 32 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct Controls {
-    /// Steps done before this one.
+    /// Index of this step, from 0.
     pub step: u32,
     /// Seed of the counter-based generator.
     pub seed: u32,
-    /// Standard deviation of the blur of CBS, in elements of a plane.
+    /// Standard deviation of the CBS blur, in pixels.
     pub sigma: f32,
-    /// Passes of this step done before this one.
+    /// Index of this pass (micro-batch) in its step, from 0.
     pub pass: u32,
-    /// An example's own part in what mixup makes of it.
+    /// Lambda of mixup: the weight of an example itself in its mixture.
     pub mix: f32,
-    /// Examples of this pass; the places of a batch beyond them are empty.
+    /// Number of examples in this pass. The rest of the batch is padding.
     pub filled: u32,
-    /// Examples of the whole step, over which losses are averaged.
+    /// Number of examples in the whole step. Losses are averaged over them.
     pub examples: u32,
-    /// Nothing; fills 32 bytes.
+    /// Padding to 32 bytes.
     pub reserved: u32,
 }
 
 /// The name of the uniform that holds [`Controls`].
 pub const CONTROLS: &str = "controls";
 
-/// A model while it is recorded.
+/// The record of a model's operations.
 #[derive(Clone, Debug)]
 pub struct Tape {
     mode: Mode,
     target: Target,
     passes: usize,
-    choices: Choices,
-    tasks: Vec<Task>,
+    choices: KernelChoices,
+    tunable_ops: Vec<TunableOp>,
     activations: Vec<Activation>,
     buffers: Vec<Scratch>,
     parameters: Vec<Declared>,
@@ -149,8 +150,8 @@ impl Tape {
             mode,
             target: Target::default(),
             passes: 1,
-            choices: Choices::default(),
-            tasks: vec![],
+            choices: KernelChoices::default(),
+            tunable_ops: vec![],
             activations: vec![],
             buffers: vec![],
             parameters: vec![],
@@ -163,39 +164,49 @@ impl Tape {
         }
     }
 
-    /// The same, still empty, with kernels chosen for `target`.
+    /// Sets the target for which kernels are chosen.
+    ///
+    /// # Panics
+    /// If the tape is not empty.
     pub fn with_target(self, target: Target) -> Self {
-        assert!(self.records.is_empty(), "what is recorded already was chosen for {:?}", self.target);
+        assert!(self.records.is_empty(), "the target can only be set on an empty tape");
         Self { target, ..self }
     }
 
-    /// The same, still empty, for steps of so many passes, each over an equal part of the batch: their gradients are added up.
+    /// Sets the number of passes (micro-batches) of a step. Each processes an equal part of the
+    /// batch, and their gradients are added up.
+    ///
+    /// # Panics
+    /// If `passes` is 0 or the tape is not empty.
     pub fn with_passes(self, passes: usize) -> Self {
-        assert!(self.records.is_empty() && passes > 0, "what is recorded already was for {} passes", self.passes);
+        assert!(passes > 0, "a step needs at least one pass");
+        assert!(self.records.is_empty(), "the number of passes can only be set on an empty tape");
         Self { passes, ..self }
     }
 
-    /// How many passes a step has.
+    /// Number of passes (micro-batches) of a step.
     pub fn passes(&self) -> usize {
         self.passes
     }
 
-    /// What kernels are chosen for.
+    /// The target for which kernels are chosen.
     pub fn target(&self) -> Target {
         self.target
     }
 
-    /// What this tape is recorded for.
+    /// Whether this tape is for training or evaluation.
     pub fn mode(&self) -> Mode {
         self.mode
     }
 
-    /// A value that the host writes. With `needs_gradient`, its gradient can be read after a backward pass.
+    /// Adds an activation that the host writes. With `needs_gradient`, its gradient can be read
+    /// after a backward pass.
     pub fn leaf(&mut self, name: &str, shape: impl Into<Shape>, needs_gradient: bool) -> Var {
         self.activation(name, shape.into(), needs_gradient)
     }
 
-    /// The result of an operation on `inputs`, which needs a gradient if one of them does or `trained` says so.
+    /// Adds the result of an operation on `inputs`. It needs a gradient if one of them does, or if
+    /// the operation is `trained`, that is, has parameters.
     pub fn result(&mut self, name: &str, shape: impl Into<Shape>, inputs: &[Var], trained: bool) -> Var {
         let needs_gradient = trained || inputs.iter().any(|&input| self.needs_gradient(input));
         self.activation(name, shape.into(), needs_gradient && self.mode == Mode::Train)
@@ -208,7 +219,7 @@ impl Tape {
         var
     }
 
-    /// Declares a trained tensor.
+    /// Declares a parameter.
     pub fn parameter(&mut self, declared: Declared) -> ParamId {
         let name = &declared.name;
         assert!(self.parameter_names.insert(name.clone()), "{name}: two parameters have this name");
@@ -216,7 +227,7 @@ impl Tape {
         ParamId(self.parameters.len() - 1)
     }
 
-    /// Declares a tensor that is kept but not trained.
+    /// Declares a state, a tensor that is kept but not trained.
     pub fn state(&mut self, declared: Declared) -> StateId {
         let name = &declared.name;
         assert!(self.state_names.insert(name.clone()), "{name}: two states have this name");
@@ -224,7 +235,8 @@ impl Tape {
         StateId(self.states.len() - 1)
     }
 
-    /// Bytes of a record's own, or for the host to write, by a name unique on this tape.
+    /// Adds a buffer: scratch memory of a record, or data that the host writes. The name must be
+    /// unique on this tape.
     pub fn buffer(&mut self, name: &str, bytes: u64) -> BufferId {
         let id = BufferId(self.buffers.len());
         assert!(self.buffer_ids.insert(name.to_owned(), id).is_none(), "{name}: two buffers have this name");
@@ -232,12 +244,13 @@ impl Tape {
         id
     }
 
-    /// The uniform of [`Controls`], made at its first use.
+    /// The uniform of [`Controls`]. It is added at the first call.
     pub fn controls(&mut self) -> BufferId {
         self.buffer_named(CONTROLS).unwrap_or_else(|| self.buffer(CONTROLS, size_of::<Controls>() as u64))
     }
 
-    /// Appends an operation. Where it speaks of views, the tape holds it as speaking of the activations that they are views of.
+    /// Appends an operation. Operands that are views are replaced by the activations that own the
+    /// memory.
     pub fn record(&mut self, mut record: Record) {
         record.result = record.result.map(|result| self.base(result));
         for dispatch in record.forward.iter_mut().chain(&mut record.backward) {
@@ -246,22 +259,23 @@ impl Tape {
         self.records.push(record);
     }
 
-    /// Says that the host writes the gradient of `var` before a backward pass: where backward starts when no loss does.
+    /// Marks that the host writes the gradient of `var` before a backward pass. Needed on a tape
+    /// without a loss, so that backward has a start.
     pub fn seed_gradient(&mut self, var: Var) {
         self.seeded.push(self.base(var));
     }
 
-    /// The extents of an activation.
+    /// The shape of an activation.
     pub fn shape(&self, var: Var) -> &Shape {
         &self.activations[var.0].shape
     }
 
-    /// The activation of this name, if there is one.
+    /// The activation of this name, if any.
     pub fn named(&self, name: &str) -> Option<Var> {
         self.activations.iter().position(|activation| activation.name == name).map(Var)
     }
 
-    /// The scratch or host-written buffer of this name, if there is one.
+    /// The buffer of this name, if any.
     pub fn buffer_named(&self, name: &str) -> Option<BufferId> {
         self.buffer_ids.get(name).copied()
     }
@@ -276,27 +290,27 @@ impl Tape {
         self.activations[var.0].needs_gradient && self.mode == Mode::Train
     }
 
-    /// A parameter's declaration.
+    /// The declaration of a parameter.
     pub fn declared(&self, param: ParamId) -> &Declared {
         &self.parameters[param.0]
     }
 
-    /// All trained tensors, in order of declaration.
+    /// All parameters, in the order of declaration.
     pub fn parameters(&self) -> &[Declared] {
         &self.parameters
     }
 
-    /// All kept tensors, in order of declaration.
+    /// All states, in the order of declaration.
     pub fn states(&self) -> &[Declared] {
         &self.states
     }
 
-    /// All operations, in order.
+    /// All operations, in the order of recording.
     pub fn records(&self) -> &[Record] {
         &self.records
     }
 
-    /// Bytes of an operand.
+    /// Size of an operand in bytes.
     fn bytes(&self, operand: Operand) -> u64 {
         match operand {
             Operand::Value(var) | Operand::Gradient(var) => self.shape(var).bytes(),
@@ -306,7 +320,7 @@ impl Tape {
         }
     }
 
-    /// What a dispatch has to do at least.
+    /// The multiply-adds of a dispatch, and the bytes that it must read and write.
     fn work(&self, dispatch: &Dispatch) -> Work {
         let mut seen: Vec<Operand> = vec![];
         let mut work = Work { multiply_adds: dispatch.multiply_adds, bytes: 0 };
@@ -319,7 +333,7 @@ impl Tape {
         work
     }
 
-    /// A table of the records: operation, shape, bytes, dispatches and their grids.
+    /// A text table of the records: operation, shape, bytes, dispatches and their grids.
     pub fn describe(&self) -> String {
         let mut text =
             format!("{:<28} {:<14} {:<18} {:>12}  {}", "record", "op", "result", "bytes", "grids (forward | backward)");

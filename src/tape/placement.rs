@@ -1,26 +1,27 @@
-//! Which tensors share a buffer: those of which one is done with before the other begins.
+//! Assigns tensors to buffers. Tensors whose lifetimes do not overlap share a buffer.
 
 use super::{BufferId, Dispatch, Operand, Tape, Var};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
 
-/// What must outlive a pass.
+/// The tensors that can be read after a pass, or written before it.
 #[derive(Clone, Copy, Debug)]
 pub enum Keep<'a> {
-    /// Every tensor has a buffer of its own.
+    /// All of them: every tensor has its own buffer.
     Everything,
-    /// These, which the host writes or reads; the rest share buffers.
+    /// Only these, which the host writes or reads. The others share buffers.
     Only(&'a [Operand]),
 }
 
-/// A buffer: its size, and whether the host knows it.
+/// A buffer's size, and whether a kept tensor is in it.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     bytes: u64,
     kept: bool,
 }
 
-/// A buffer for each activation, gradient and scratch buffer of a tape that a launch uses or that is kept. Views have none of their own.
+/// The index of the buffer of each activation, gradient and scratch buffer of a tape. `None` for
+/// views, and for tensors that are neither used by a launch nor kept.
 #[derive(Clone, Debug)]
 pub(super) struct Placement {
     slots: Vec<Slot>,
@@ -29,8 +30,8 @@ pub(super) struct Placement {
     pub(super) buffers: Vec<Option<usize>>,
 }
 
-/// A tensor's first and last launch; a kept one without any counts from the first launch on.
-struct Life {
+/// The lifetime of a tensor: its first and last launch, or 0 and 0 if no launch uses it.
+struct Lifetime {
     operand: Operand,
     bytes: u64,
     used: bool,
@@ -39,12 +40,13 @@ struct Life {
 }
 
 impl Tape {
-    /// Places all tensors, in `given` buffers of these sizes too. The launches run in the order forward, backward.
+    /// Assigns all tensors to buffers. Existing buffers, of sizes `given`, are reused. Launches run
+    /// in the order forward, backward.
     pub(super) fn placement(&self, keep: Keep<'_>, given: &[u64]) -> Placement {
         let (forward, backward) = (self.forward(), self.backward());
         let launches = forward.iter().chain(&backward).map(|(_, dispatch)| dispatch);
-        let mut lives = self.lives(!backward.is_empty(), launches);
-        lives.sort_by_key(|life| (life.first, Reverse(life.bytes)));
+        let mut lifetimes = self.lifetimes(!backward.is_empty(), launches);
+        lifetimes.sort_by_key(|lifetime| (lifetime.first, Reverse(lifetime.bytes)));
         let kept: Option<HashSet<Operand>> = match keep {
             Keep::Everything => None,
             Keep::Only(operands) => Some(operands.iter().map(|&operand| self.resolved(operand)).collect()),
@@ -56,40 +58,40 @@ impl Tape {
             gradients: vec![None; self.activations.len()],
             buffers: vec![None; self.buffers.len()],
         };
-        for life in lives {
-            let kept = kept.as_ref().is_none_or(|kept| kept.contains(&life.operand));
-            let index = match (kept, life.used) {
-                (true, _) => pool.add(life.bytes, true),
-                (false, true) => pool.share(&life),
+        for lifetime in lifetimes {
+            let kept = kept.as_ref().is_none_or(|kept| kept.contains(&lifetime.operand));
+            let index = match (kept, lifetime.used) {
+                (true, _) => pool.add(lifetime.bytes, true),
+                (false, true) => pool.share(&lifetime),
                 (false, false) => continue,
             };
-            match life.operand {
+            match lifetime.operand {
                 Operand::Value(var) => placement.values[var.0] = Some(index),
                 Operand::Gradient(var) => placement.gradients[var.0] = Some(index),
                 Operand::Buffer(buffer) => placement.buffers[buffer.0] = Some(index),
-                other => unreachable!("{other:?} lies in an arena"),
+                other => unreachable!("{other:?} is in an arena"),
             }
         }
         Placement { slots: pool.slots, ..placement }
     }
 
-    /// Every tensor that is no arena's, with the launches that it must last for.
-    fn lives<'d>(&self, has_gradients: bool, launches: impl Iterator<Item = &'d Dispatch>) -> Vec<Life> {
+    /// The lifetimes of all tensors that are not in an arena.
+    fn lifetimes<'d>(&self, has_gradients: bool, launches: impl Iterator<Item = &'d Dispatch>) -> Vec<Lifetime> {
         let uses = uses(launches);
-        let own = || self.activations.iter().enumerate().filter(|(i, activation)| activation.base == Var(*i));
-        let values = own().map(|(i, a)| (Operand::Value(Var(i)), a.shape.bytes()));
-        // A pass of some dispatches alone may use a gradient and have no backward.
-        let gradients = own()
+        let not_views = || self.activations.iter().enumerate().filter(|(i, activation)| activation.base == Var(*i));
+        let values = not_views().map(|(i, a)| (Operand::Value(Var(i)), a.shape.bytes()));
+        // The tape of `Tape::only` may use gradients in its forward pass.
+        let gradients = not_views()
             .map(|(i, a)| (Operand::Gradient(Var(i)), a))
             .filter(|(gradient, a)| a.needs_gradient && has_gradients || uses.contains_key(gradient))
             .map(|(gradient, a)| (gradient, a.shape.bytes()));
         let buffers = self.buffers.iter().enumerate().map(|(i, b)| (Operand::Buffer(BufferId(i)), b.bytes));
-        let life = |(operand, bytes): (Operand, u64)| {
+        let lifetime = |(operand, bytes): (Operand, u64)| {
             let used = uses.get(&operand);
             let (first, last) = used.copied().unwrap_or_default();
-            Life { operand, bytes: bytes.next_multiple_of(16), used: used.is_some(), first, last }
+            Lifetime { operand, bytes: bytes.next_multiple_of(16), used: used.is_some(), first, last }
         };
-        values.chain(gradients).chain(buffers).map(life).collect()
+        values.chain(gradients).chain(buffers).map(lifetime).collect()
     }
 }
 
@@ -104,16 +106,16 @@ fn uses<'d>(launches: impl Iterator<Item = &'d Dispatch>) -> HashMap<Operand, (u
     uses
 }
 
-/// Buffers while tensors are placed, in the order of their first launches.
+/// The buffers, while tensors are assigned to them in the order of their first launches.
 struct Pool {
     slots: Vec<Slot>,
-    /// How many were there before, and cannot grow.
+    /// Number of existing buffers. They come first, and cannot grow.
     given: usize,
-    /// Free buffers by size, then index: those that cannot grow.
+    /// Free existing buffers, as (size, index).
     free_given: BTreeSet<(u64, usize)>,
-    /// Free buffers by size, then index: those that can grow.
+    /// Free new buffers, which can grow, as (size, index).
     free_new: BTreeSet<(u64, usize)>,
-    /// The last launch of each tensor that was placed, and its buffer, until that is free.
+    /// Shared buffers in use, as (last launch of their tensor, index).
     busy: BinaryHeap<Reverse<(usize, usize)>>,
 }
 
@@ -133,15 +135,15 @@ impl Pool {
         self.slots.len() - 1
     }
 
-    /// A free buffer, or a new one, for a tensor that others may follow.
-    fn share(&mut self, life: &Life) -> usize {
-        self.release(life.first);
-        let index = match self.take(life.bytes) {
+    /// Assigns a tensor to a free buffer, or to a new one, which other tensors may use later.
+    fn share(&mut self, lifetime: &Lifetime) -> usize {
+        self.release(lifetime.first);
+        let index = match self.take(lifetime.bytes) {
             Some(index) => index,
-            None => self.add(life.bytes, false),
+            None => self.add(lifetime.bytes, false),
         };
-        self.slots[index].bytes = self.slots[index].bytes.max(life.bytes);
-        self.busy.push(Reverse((life.last, index)));
+        self.slots[index].bytes = self.slots[index].bytes.max(lifetime.bytes);
+        self.busy.push(Reverse((lifetime.last, index)));
         index
     }
 
@@ -156,7 +158,7 @@ impl Pool {
         }
     }
 
-    /// Takes the smallest free buffer that is large enough, or else the largest that can grow.
+    /// Takes the smallest free buffer that is large enough, else the largest one that can grow.
     fn take(&mut self, bytes: u64) -> Option<usize> {
         let fitting = |free: &BTreeSet<(u64, usize)>| free.range((bytes, 0)..).next().copied();
         let fitting = [&self.free_given, &self.free_new].into_iter().filter_map(fitting).min();
@@ -168,12 +170,12 @@ impl Pool {
 }
 
 impl Placement {
-    /// Sizes of the buffers that must be made: all but the `given` ones that came first.
+    /// Sizes of the new buffers: all but the first `given`.
     pub(super) fn sizes(&self, given: usize) -> impl Iterator<Item = u64> {
         self.slots[given..].iter().map(|slot| slot.bytes)
     }
 
-    /// Whether another program, which never runs at the same time, may use a buffer too.
+    /// Whether a buffer may be shared with another program that never runs at the same time.
     pub(super) fn is_shared(&self, index: usize) -> bool {
         !self.slots[index].kept
     }

@@ -1,33 +1,33 @@
-//! The bytes that a tape will need, known before anything is allocated.
+//! The memory that a tape needs, computed before anything is allocated.
 
 use super::{Keep, Tape};
 use crate::error::{Error, Result};
 use crate::gpu::Limits;
 use crate::tensor::Layout;
 
-/// Bytes on the device by role.
+/// Device memory by role, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Plan {
-    /// Trained tensors, in blocks.
+    /// Parameters, padded to blocks.
     pub parameters: u64,
-    /// Gradients of the trained tensors; 0 for evaluation.
+    /// Gradients of the parameters. 0 for evaluation.
     pub parameter_gradients: u64,
-    /// Kept tensors.
+    /// States, padded to blocks.
     pub state: u64,
     /// Activations, their gradients, scratch and host-written buffers.
     pub working: u64,
 }
 
 impl Plan {
-    /// All of it, bytes.
+    /// The sum, in bytes.
     pub fn total(&self) -> u64 {
         self.parameters + self.parameter_gradients + self.state + self.working
     }
 }
 
 impl Tape {
-    /// The bytes that a program of this tape needs, its storage counted in: one that keeps what `keep` says, and may use buffers of
-    /// the `given` sizes that are there already.
+    /// The memory of a program of this tape, with its storage. The program keeps the tensors in
+    /// `keep`, and reuses existing buffers of sizes `given`, which are not counted.
     pub fn plan(&self, keep: Keep<'_>, given: &[u64]) -> Plan {
         let unlimited = u64::MAX;
         let layout = Layout::new(self.parameters.iter().map(|p| &p.shape), unlimited);
@@ -40,16 +40,17 @@ impl Tape {
         }
     }
 
-    /// Sizes of the buffers of such a program that another one, which never runs at the same time, may use too.
+    /// Sizes of the buffers that a program of this tape can share with another program that never
+    /// runs at the same time.
     pub fn shared_sizes(&self, keep: Keep<'_>) -> Vec<u64> {
         let placement = self.placement(keep, &[]);
         placement.sizes(0).enumerate().filter(|&(i, _)| placement.is_shared(i)).map(|(_, bytes)| bytes).collect()
     }
 
-    /// Whether every buffer fits a binding of the device, with the batch size that would fit where one does not.
+    /// Checks that every tensor fits a binding of the device, and every grid its limit.
     ///
     /// # Errors
-    /// [`Error::Capacity`] naming the tensor, its size, the limit and the remedy.
+    /// [`Error::Capacity`] with the tensor, its size, the limit, and a batch size that fits.
     pub fn check(&self, limits: &Limits, batch_size: usize) -> Result<()> {
         let limit = limits.binding_bytes.min(limits.buffer_bytes);
         let large = self.parameters.iter().map(|p| (&p.name, p.shape.bytes().next_multiple_of(1024)));
@@ -57,7 +58,7 @@ impl Tape {
             && bytes > limit
         {
             return Err(Error::Capacity(format!(
-                "{name} needs {}, this device binds {}; a narrower model fits",
+                "{name} needs {}, but the largest binding of this device is {}; try a narrower model",
                 mebibytes(bytes),
                 mebibytes(limit)
             )));
@@ -69,11 +70,11 @@ impl Tape {
         {
             let fitting = (batch_size as u128 * u128::from(limit) / u128::from(bytes)) as usize;
             let remedy = match fitting {
-                0 => "no batch size fits; a smaller model or input does".to_owned(),
-                n => format!("`batch_size` {n} or less fits, in training also as `micro_batch`"),
+                0 => "no batch size fits; try a smaller model or input".to_owned(),
+                n => format!("use `batch_size` {n} or less, or in training `micro_batch` {n} or less"),
             };
             return Err(Error::Capacity(format!(
-                "{name} needs {} at batch size {batch_size}, this device binds {}; {remedy}",
+                "{name} needs {} at batch size {batch_size}, but the largest binding of this device is {}; {remedy}",
                 mebibytes(bytes),
                 mebibytes(limit)
             )));
@@ -85,8 +86,8 @@ impl Tape {
             && dispatch.grid.iter().any(|&groups| groups > limits.grid)
         {
             return Err(Error::Capacity(format!(
-                "{name} needs a grid of {:?} workgroups at batch size {batch_size}, this device launches {} along a dimension; \
-                 a smaller `batch_size` fits",
+                "{name} needs a grid of {:?} workgroups at batch size {batch_size}, but this device allows {} per \
+                 dimension; use a smaller `batch_size`",
                 dispatch.grid, limits.grid
             )));
         }
@@ -94,7 +95,7 @@ impl Tape {
     }
 }
 
-/// Bytes for people.
+/// A number of bytes as text, in MiB.
 pub(crate) fn mebibytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64)
 }

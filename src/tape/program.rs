@@ -1,24 +1,24 @@
-//! A tape bound to a device.
+//! A tape compiled for a device.
 
 use super::placement::{Keep, Placement};
 use super::{BufferId, Dispatch, Operand, Storage, Tape, Var, Work};
 use crate::error::Result;
 use crate::gpu::{Buffer, BufferRange, Call, Gpu};
 
-/// What is known of a launch of a program.
+/// A description of a launch of a program.
 #[derive(Clone, Copy, Debug)]
 pub struct Launch {
-    /// Position of its record in [`Tape::records`].
+    /// Index of its record in [`Tape::records`].
     pub record: usize,
     /// Whether it belongs to the backward pass.
     pub backward: bool,
-    /// The `@compute` function.
+    /// The entry point, a `@compute` function.
     pub entry: &'static str,
-    /// What it has to do at least.
+    /// Its multiply-adds, and the bytes that it must read and write.
     pub work: Work,
 }
 
-/// Compiled, bound, ready to be replayed.
+/// The compiled and bound kernels of a tape, ready to run.
 #[derive(Debug)]
 pub struct Program {
     tape: Tape,
@@ -27,32 +27,35 @@ pub struct Program {
     forward: Vec<Call>,
     backward: Vec<Call>,
     backward_again: Vec<Call>,
-    /// Of each call of `forward`, then of each call of `backward`.
+    /// A description of each call of `forward`, then of each call of `backward`.
     launches: Vec<Launch>,
 }
 
 impl Program {
-    /// Allocates what `tape` needs beside `storage`, a buffer for each tensor, and compiles its kernels.
+    /// Allocates one buffer for each tensor of `tape` that is not in `storage`, and compiles its
+    /// kernels.
     ///
     /// # Errors
-    /// [`crate::error::Error::Capacity`] where the device has no room, [`crate::error::Error::Device`] where it refuses a kernel.
+    /// [`crate::error::Error::Capacity`] if the device is out of memory,
+    /// [`crate::error::Error::Device`] if it rejects a kernel.
     ///
     /// # Panics
-    /// If `storage` was made for another model.
+    /// If `storage` is for another model.
     pub fn new(gpu: &Gpu, tape: Tape, storage: &Storage) -> Result<Self> {
         Self::keeping(gpu, tape, storage, Keep::Everything, &mut vec![])
     }
 
-    /// The same in fewer buffers: only what `keep` says can be read after a pass. Buffers of `pool` are used first, and those that
-    /// may be shared with a program that never runs at the same time are left there.
+    /// Like [`Program::new`], with fewer buffers: only the tensors in `keep` can be read after a
+    /// pass. Buffers in `pool` are reused. Afterwards, `pool` has the buffers that can be shared
+    /// with another program that never runs at the same time.
     ///
     /// # Errors
-    /// As [`Program::new`].
+    /// See [`Program::new`].
     ///
     /// # Panics
-    /// As [`Program::new`].
+    /// See [`Program::new`].
     pub fn keeping(gpu: &Gpu, tape: Tape, storage: &Storage, keep: Keep<'_>, pool: &mut Vec<Buffer>) -> Result<Self> {
-        assert!(storage.fits(&tape), "the tape declares other tensors than the storage holds");
+        assert!(storage.fits(&tape), "the storage was allocated for other tensors than the tape declares");
         let (forward, backward) = (tape.forward(), tape.backward());
         let given: Vec<u64> = pool.iter().map(Buffer::bytes).collect();
         let placement = tape.placement(keep, &given);
@@ -104,7 +107,7 @@ impl Program {
         }
     }
 
-    /// What was recorded.
+    /// The tape.
     pub fn tape(&self) -> &Tape {
         &self.tape
     }
@@ -119,12 +122,12 @@ impl Program {
         &self.backward
     }
 
-    /// The calls of pass `pass` of a step, forward and backward.
+    /// The forward and backward calls of pass `pass` of a step.
     ///
     /// # Panics
-    /// If a step has no such pass.
+    /// If `pass` is not below the tape's number of passes.
     pub fn pass(&self, pass: usize) -> impl Iterator<Item = &Call> {
-        assert!(pass < self.tape.passes(), "a step has {} passes, there is none of index {pass}", self.tape.passes());
+        assert!(pass < self.tape.passes(), "pass {pass} of a step of {} passes", self.tape.passes());
         let backward = if pass == 0 { &self.backward } else { &self.backward_again };
         self.forward.iter().chain(backward)
     }
@@ -134,52 +137,56 @@ impl Program {
         self.slots[slot].range(0, bytes.next_multiple_of(16))
     }
 
-    /// Where an activation lies on the device, padded to 16 bytes. It may be overwritten after its last use unless it is kept.
+    /// The buffer range of an activation, padded to 16 bytes. Unless the activation is kept, later
+    /// kernels may overwrite it.
     ///
     /// # Panics
-    /// If no kernel uses it and it is not kept.
+    /// If no kernel uses the activation and it is not kept.
     pub fn value(&self, var: Var) -> BufferRange {
         self.range(self.placement.values[self.tape.base(var).0], self.tape.name(var), self.tape.shape(var).bytes())
     }
 
-    /// Where an activation's gradient lies on the device, likewise.
+    /// The buffer range of an activation's gradient, padded to 16 bytes. Unless the gradient is
+    /// kept, later kernels may overwrite it.
     ///
     /// # Panics
-    /// If it needs none.
+    /// If the activation has no gradient.
     pub fn gradient(&self, var: Var) -> BufferRange {
         let name = format!("gradient of {}", self.tape.name(var));
         self.range(self.placement.gradients[self.tape.base(var).0], &name, self.tape.shape(var).bytes())
     }
 
-    /// Where a scratch or host-written buffer lies, likewise.
+    /// The range of a scratch or host-written buffer, padded to 16 bytes. Unless the buffer is
+    /// kept, later kernels may overwrite it.
     ///
     /// # Panics
-    /// If no kernel uses it and it is not kept.
+    /// If no kernel uses the buffer and it is not kept.
     pub fn buffer(&self, id: BufferId) -> BufferRange {
         let scratch = &self.tape.buffers[id.0];
         self.range(self.placement.buffers[id.0], &scratch.name, scratch.bytes)
     }
 
-    /// The same by name, if the tape has it.
+    /// The range of the scratch or host-written buffer of this name, if any.
     pub fn buffer_named(&self, name: &str) -> Option<BufferRange> {
         self.tape.buffer_named(name).map(|id| self.buffer(id))
     }
 
-    /// What is known of each call: those of the forward pass, then those of the backward pass.
+    /// A description of each call: those of the forward pass, then those of the backward pass.
     pub fn launches(&self) -> &[Launch] {
         &self.launches
     }
 
-    /// Runs forward and backward and returns the seconds of each launch, or `None` where the adapter has no timestamps.
+    /// Runs forward and backward and returns the seconds of each launch, or `None` if the adapter
+    /// has no timestamps.
     ///
     /// # Errors
-    /// [`crate::error::Error::Device`] where the device fails.
+    /// [`crate::error::Error::Device`] if the device fails.
     pub fn time(&self, gpu: &Gpu) -> Result<Option<Vec<f64>>> {
         let calls: Vec<_> = self.forward.iter().chain(&self.backward).collect();
         gpu.run_timed(&calls)
     }
 
-    /// Every buffer of this program, for tests of what lies behind them.
+    /// Every buffer of this program. For tests.
     pub fn all_buffers(&self) -> impl Iterator<Item = &Buffer> {
         self.slots.iter()
     }

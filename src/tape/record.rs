@@ -1,32 +1,32 @@
-//! Work as data: what a record holds.
+//! The contents of a record: dispatches and their operands, as plain data.
 
-use super::{BufferId, ParamId, StateId, TaskId, Var};
+use super::{BufferId, ParamId, StateId, TunableOpId, Var};
 use crate::gpu::{Access, Constant, Kernel};
 use std::fmt;
 
-/// What a binding refers to; a program turns it into a range of a buffer.
+/// What a binding refers to. A program resolves it to a range of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operand {
     /// An activation.
     Value(Var),
     /// The gradient of the loss with respect to an activation.
     Gradient(Var),
-    /// A trained tensor.
+    /// A parameter.
     Parameter(ParamId),
-    /// Its gradient.
+    /// The gradient of the loss with respect to a parameter.
     ParameterGradient(ParamId),
-    /// A kept tensor.
+    /// A state, such as a running mean.
     State(StateId),
     /// A scratch or host-written buffer.
     Buffer(BufferId),
 }
 
-/// An operand, and how the kernel sees it.
+/// An operand, and how the kernel accesses it.
 #[derive(Clone, Copy, Debug)]
 pub struct Binding<O = Operand> {
-    /// What.
+    /// The operand.
     pub operand: O,
-    /// How.
+    /// The kernel's access.
     pub access: Access,
 }
 
@@ -75,27 +75,27 @@ impl From<BufferId> for Operand {
     }
 }
 
-/// One launch of a kernel, on operands of a tape or of another list of launches.
+/// One dispatch of a kernel. Its operands are those of a tape, or of another list of dispatches.
 #[derive(Clone, Debug)]
 pub struct Dispatch<O = Operand> {
-    /// Which kernel.
+    /// The kernel.
     pub kernel: Kernel,
-    /// Binding 0 first.
+    /// The bindings, in order from binding 0.
     pub bindings: Vec<Binding<O>>,
     /// Workgroups in x, y, z.
     pub grid: [u32; 3],
-    /// Multiply-adds that its result is made of; 0 where bytes are what counts.
+    /// Multiply-adds, or 0 for a kernel that is limited by memory bandwidth.
     pub multiply_adds: u64,
-    /// What it is a part of, where that has variants.
-    pub task: Option<TaskId>,
+    /// The tunable operation that it is a part of, if any.
+    pub tunable: Option<TunableOpId>,
 }
 
-/// What a launch has to do at least.
+/// The work of a launch: a lower bound of its arithmetic and its memory traffic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Work {
     /// Multiply-adds.
     pub multiply_adds: u64,
-    /// Bytes of its operands, each counted once.
+    /// Bytes of the operands, each counted once.
     pub bytes: u64,
 }
 
@@ -107,24 +107,24 @@ impl std::ops::AddAssign for Work {
 }
 
 impl<O> Dispatch<O> {
-    /// What its pipeline is made from: the kernel, and how it sees each binding.
+    /// The kernel, and its access to each binding: together they determine the pipeline.
     pub fn pipeline(&self) -> (&Kernel, Vec<Access>) {
         (&self.kernel, self.bindings.iter().map(|binding| binding.access).collect())
     }
 }
 
 impl Dispatch {
-    /// The same, known to make so many multiply-adds.
+    /// Sets the number of multiply-adds.
     pub fn with_work(self, multiply_adds: usize) -> Self {
         Self { multiply_adds: multiply_adds as u64, ..self }
     }
 
-    /// The same, part of this task.
-    pub fn of_task(self, task: TaskId) -> Self {
-        Self { task: Some(task), ..self }
+    /// Marks this dispatch as a part of the tunable operation `op`.
+    pub fn of_tunable(self, op: TunableOpId) -> Self {
+        Self { tunable: Some(op), ..self }
     }
 
-    /// Every kernel is told by the constant `ACCUMULATE` whether to add to the gradient that is there.
+    /// Adds the constant `ACCUMULATE`: whether the kernel adds to its output instead of storing it.
     pub(super) fn with_accumulation(&self, accumulate: bool) -> Self {
         let mut dispatch = self.clone();
         dispatch.kernel.constants.push(("ACCUMULATE", Constant::Bool(accumulate)));
@@ -139,23 +139,24 @@ impl<O> fmt::Display for Dispatch<O> {
     }
 }
 
-/// An operation: its launches forward and backward.
+/// A recorded operation: its forward and backward dispatches.
 #[derive(Clone, Debug)]
 pub struct Record {
     /// The name that the model gave it.
     pub name: String,
-    /// The operation's own name.
+    /// The name of the operation.
     pub op: &'static str,
-    /// The activation it makes, if it makes one. Without one (a loss), backward always runs.
+    /// The activation that it writes. `None` for a loss, whose backward always runs.
     pub result: Option<Var>,
-    /// In order.
+    /// The dispatches of the forward pass, in order.
     pub forward: Vec<Dispatch>,
-    /// In order.
+    /// The dispatches of the backward pass, in order.
     pub backward: Vec<Dispatch>,
 }
 
-/// A grid of workgroups of `lanes` invocations over `count` elements: the kernel's index is
-/// `id.x + id.y * groups.x * lanes`, since a dimension holds 65,535 groups at most.
+/// The grid of a kernel with `lanes` invocations per workgroup, over `count` elements. It has two
+/// dimensions, since one is limited to 65,535 workgroups. The index of an invocation is
+/// `id.x + id.y * groups.x * lanes`.
 pub fn linear_grid(count: usize, lanes: usize) -> [u32; 3] {
     const WIDEST: usize = 32_768;
     let groups = count.div_ceil(lanes);

@@ -1,4 +1,4 @@
-//! Parameters, their gradients and kept tensors: what programs of one model share.
+//! Parameters, their gradients, and states. The programs of one model share them.
 
 use super::{Declared, Tape};
 use crate::error::Result;
@@ -8,33 +8,33 @@ use crate::tensor::{Arena, Layout, Span};
 /// The arenas of a model.
 #[derive(Debug)]
 pub struct Storage {
-    /// Where each parameter lies, in [`Storage::params`] and [`Storage::grads`] alike.
+    /// The layout of both [`Storage::params`] and [`Storage::grads`].
     pub layout: Layout,
-    /// Trained tensors.
+    /// Parameters.
     pub params: Arena,
-    /// Gradients of the trained tensors.
+    /// Gradients of the parameters.
     pub grads: Arena,
-    /// Where each kept tensor lies.
+    /// The layout of [`Storage::state`].
     pub state_layout: Layout,
-    /// Tensors that are kept but not trained.
+    /// States: tensors that are kept but not trained.
     pub state: Arena,
     parameters: Vec<Declared>,
     states: Vec<Declared>,
 }
 
 impl Storage {
-    /// Arenas for what `tape` declares, all zero.
+    /// Allocates arenas for the tensors that `tape` declares. They are all zero.
     ///
     /// # Errors
-    /// [`crate::error::Error::Capacity`] where the device has no room.
+    /// [`crate::error::Error::Capacity`] if the device is out of memory.
     pub fn new(gpu: &Gpu, tape: &Tape) -> Result<Self> {
         Self::with_windows(gpu, tape, gpu.limits().binding_bytes)
     }
 
-    /// The same in windows of at most `window` bytes each.
+    /// Like [`Storage::new`], with windows of at most `window` bytes each.
     ///
     /// # Errors
-    /// As [`Storage::new`].
+    /// See [`Storage::new`].
     pub fn with_windows(gpu: &Gpu, tape: &Tape, window: u64) -> Result<Self> {
         let layout = Layout::new(tape.parameters().iter().map(|p| &p.shape), window);
         let state_layout = Layout::new(tape.states().iter().map(|s| &s.shape), window);
@@ -49,24 +49,24 @@ impl Storage {
         })
     }
 
-    /// The trained tensors in the order of the layout.
+    /// The parameters, in the order of the layout.
     pub fn parameters(&self) -> &[Declared] {
         &self.parameters
     }
 
-    /// The kept tensors in the order of their layout.
+    /// The states, in the order of their layout.
     pub fn states(&self) -> &[Declared] {
         &self.states
     }
 
-    /// Every trained and kept tensor with its place, parameters first.
+    /// Every parameter, then every state, with its arena and span.
     pub fn tensors(&self) -> impl Iterator<Item = (&Declared, &Arena, &Span)> {
         let params = self.parameters.iter().zip(self.layout.spans()).map(|(d, s)| (d, &self.params, s));
         let states = self.states.iter().zip(self.state_layout.spans()).map(|(d, s)| (d, &self.state, s));
         params.chain(states)
     }
 
-    /// Whether a tape declares the same tensors and so can run on these arenas.
+    /// Whether a tape declares the tensors of these arenas, so that it can run on them.
     pub(super) fn fits(&self, tape: &Tape) -> bool {
         self.parameters == tape.parameters() && self.states == tape.states()
     }

@@ -1,35 +1,36 @@
-//! Views: another shape for the memory of an activation.
+//! Views: activations that share memory under different shapes.
 
 use super::{Activation, Operand, Tape, Var};
 use crate::tensor::Shape;
 
 impl Tape {
-    /// `x` in another shape of as many elements, read in the same order. The view is the same memory as `x`, value and gradient, and
-    /// costs neither bytes nor a launch: what reads the one may read the other, and gradients through both add up.
+    /// A view of `x` in another shape, like PyTorch's `Tensor.view` on a contiguous tensor. The
+    /// view shares the memory of `x`, both value and gradient, so it needs no launch. Gradients of
+    /// both add up.
     ///
     /// # Panics
-    /// Naming `x`, if the shapes differ in their number of elements.
+    /// If the shapes differ in their number of elements. The message names `x`.
     pub fn view(&mut self, x: Var, shape: impl Into<Shape>) -> Var {
         let shape = shape.into();
-        let viewed = &self.activations[x.0];
-        let (had, has) = (viewed.shape.count(), shape.count());
+        let base = &self.activations[x.0];
+        let (expected, found) = (base.shape.count(), shape.count());
         assert!(
-            had == has,
-            "{}: a view {shape} has {has} elements, but {} has {had}; a view keeps their number",
-            viewed.name,
-            viewed.shape
+            expected == found,
+            "{}: a view {shape} has {found} elements, but {} has {expected}; their number must be equal",
+            base.name,
+            base.shape
         );
-        let view = Activation { shape, ..viewed.clone() };
+        let view = Activation { shape, ..base.clone() };
         self.activations.push(view);
         Var(self.activations.len() - 1)
     }
 
-    /// The activation whose memory `var` is: itself, unless it is a view.
+    /// The activation that owns the memory of `var`: `var` itself, or the base of a view.
     pub(super) fn base(&self, var: Var) -> Var {
         self.activations[var.0].base
     }
 
-    /// An operand, where it is of a view that of its base.
+    /// The operand, with a view replaced by its base.
     pub(super) fn resolved(&self, operand: Operand) -> Operand {
         match operand {
             Operand::Value(var) => Operand::Value(self.base(var)),

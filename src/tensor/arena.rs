@@ -1,20 +1,20 @@
-//! All tensors of one role (parameters, gradients, a moment) in one buffer per window.
+//! All tensors of one role (parameters, gradients, a moment) in a few large buffers, the windows.
 
 use super::{BLOCK, Layout, Span};
 use crate::error::Result;
 use crate::gpu::{Buffer, BufferRange, Gpu, block_on};
 
-/// One role's storage. Arenas of the same layout have the same tensor at the same place.
+/// The tensors of one role. In arenas of the same layout, a tensor has the same offset.
 #[derive(Debug)]
 pub struct Arena {
     windows: Vec<Buffer>,
 }
 
 impl Arena {
-    /// Storage for `layout`, all zero, padding included.
+    /// Allocates an arena for `layout`. Tensors and padding are all zero.
     ///
     /// # Errors
-    /// [`crate::error::Error::Capacity`] where the device has no room.
+    /// [`crate::error::Error::Capacity`] if the device is out of memory.
     pub fn new(gpu: &Gpu, role: &str, layout: &Layout) -> Result<Self> {
         let windows = layout
             .windows()
@@ -28,7 +28,7 @@ impl Arena {
         Ok(Self { windows })
     }
 
-    /// The buffers, a window each.
+    /// The buffers, one per window.
     pub fn windows(&self) -> &[Buffer] {
         &self.windows
     }
@@ -41,7 +41,7 @@ impl Arena {
     /// Overwrites one tensor.
     ///
     /// # Panics
-    /// If `values` has another length than the span.
+    /// If the length of `values` is not that of the span.
     pub fn write(&self, gpu: &Gpu, span: &Span, values: &[f32]) {
         assert_eq!(values.len(), span.count, "values for a span");
         gpu.write(&self.windows[span.window], span.offset(), values);
@@ -50,15 +50,15 @@ impl Arena {
     /// Reads one tensor.
     ///
     /// # Errors
-    /// [`crate::error::Error::Device`] where the device fails.
+    /// [`crate::error::Error::Device`] if the device fails.
     pub fn read(&self, gpu: &Gpu, span: &Span) -> Result<Vec<f32>> {
         gpu.read(&self.range(span))
     }
 
-    /// Reads every tensor of `layout`, a transfer per window.
+    /// Reads every tensor of `layout`, in one transfer per window.
     ///
     /// # Errors
-    /// [`crate::error::Error::Device`] where the device fails.
+    /// [`crate::error::Error::Device`] if the device fails.
     pub async fn read_all_async(&self, gpu: &Gpu, layout: &Layout) -> Result<Vec<Vec<f32>>> {
         let mut windows: Vec<Vec<f32>> = vec![];
         for window in &self.windows {
@@ -67,10 +67,10 @@ impl Arena {
         Ok(layout.spans().iter().map(|span| windows[span.window][span.floats()].to_vec()).collect())
     }
 
-    /// [`Arena::read_all_async`], waiting.
+    /// Blocking form of [`Arena::read_all_async`].
     ///
     /// # Errors
-    /// [`crate::error::Error::Device`] where the device fails.
+    /// [`crate::error::Error::Device`] if the device fails.
     pub fn read_all(&self, gpu: &Gpu, layout: &Layout) -> Result<Vec<Vec<f32>>> {
         block_on(self.read_all_async(gpu, layout))
     }

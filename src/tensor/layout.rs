@@ -1,46 +1,47 @@
-//! Where each tensor of an arena lies.
+//! The offset of each tensor in an arena.
 
 use super::Shape;
 use std::ops::Range;
 
-/// Floats in a block, the unit of layout: 1,024 bytes, so that every tensor can be bound as a range (256-byte offsets) and a
-/// workgroup of 64 lanes of `vec4` covers one block of one layer.
+/// Floats in a block, to which tensors are padded. A block is 1,024 bytes. So every tensor can be
+/// bound as a range (WebGPU offsets are multiples of 256 bytes), and 64 invocations with one `vec4`
+/// each cover a block of one layer.
 pub const BLOCK: usize = 256;
 
-/// A tensor's place in an arena.
+/// A tensor's location in an arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// Which window.
+    /// Index of the window.
     pub window: usize,
-    /// First block in that window.
+    /// First block in the window.
     pub block: usize,
-    /// Floats, padding not counted.
+    /// Number of floats, without padding.
     pub count: usize,
 }
 
 impl Span {
-    /// Blocks that the tensor fills, the last one perhaps in part.
+    /// Number of blocks, the last of which may be partly padding.
     pub fn blocks(&self) -> usize {
         self.count.div_ceil(BLOCK)
     }
 
-    /// Offset in the window, bytes.
+    /// Offset in the window, in bytes.
     pub fn offset(&self) -> u64 {
         (self.block * BLOCK * 4) as u64
     }
 
-    /// Size without padding, bytes.
+    /// Size without padding, in bytes.
     pub fn bytes(&self) -> u64 {
         self.count as u64 * 4
     }
 
-    /// The floats of the window that belong to this tensor.
+    /// Index range of the tensor's floats in the window.
     pub fn floats(&self) -> Range<usize> {
         self.block * BLOCK..self.block * BLOCK + self.count
     }
 }
 
-/// Spans of many tensors, one after the other, cut into windows that a kernel can bind whole.
+/// Spans of many tensors, one after another, in windows that are small enough to bind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
     spans: Vec<Span>,
@@ -48,10 +49,10 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Lays tensors out in order. A window holds at most `window_bytes`, cut at tensor boundaries.
+    /// Lays tensors out in order. A window holds whole tensors, of at most `window_bytes` in all.
     ///
     /// # Panics
-    /// If one tensor alone is larger than a window; plans are checked before they are laid out.
+    /// If one tensor is larger than a window. [`crate::tape::Tape::check`] finds such tensors.
     pub fn new<'a>(shapes: impl IntoIterator<Item = &'a Shape>, window_bytes: u64) -> Self {
         let capacity = (window_bytes / (BLOCK as u64 * 4)) as usize;
         let mut layout = Self::default();
@@ -68,17 +69,17 @@ impl Layout {
         layout
     }
 
-    /// The tensors' places, in the order in which they were laid out.
+    /// The tensors' spans, in the order of their layout.
     pub fn spans(&self) -> &[Span] {
         &self.spans
     }
 
-    /// Blocks of each window.
+    /// Number of blocks of each window.
     pub fn windows(&self) -> &[usize] {
         &self.window_blocks
     }
 
-    /// Size of all windows, padding included, bytes.
+    /// Size of all windows with padding, in bytes.
     pub fn bytes(&self) -> u64 {
         self.window_blocks.iter().map(|&blocks| (blocks * BLOCK * 4) as u64).sum()
     }

@@ -1,4 +1,4 @@
-//! Floor 3: shapes, the layout of arenas, and arenas themselves.
+//! Floor 3: shapes, arenas of tensors on the device, and their layout.
 
 mod arena;
 mod layout;

@@ -1,8 +1,8 @@
-//! The extents of a tensor.
+//! The shape of a tensor.
 
 use std::fmt;
 
-/// Extents, outermost first.
+/// The extents of a tensor, outermost first.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Shape(Vec<usize>);
 
@@ -12,12 +12,12 @@ impl Shape {
         &self.0
     }
 
-    /// Number of elements; 1 for a scalar.
+    /// Number of elements. 1 for a scalar.
     pub fn count(&self) -> usize {
         self.0.iter().product()
     }
 
-    /// Size as f32, in bytes.
+    /// Size of an f32 tensor of this shape, in bytes.
     pub fn bytes(&self) -> u64 {
         4 * self.count() as u64
     }
@@ -25,24 +25,25 @@ impl Shape {
     /// The four extents N, C, H, W.
     ///
     /// # Panics
-    /// Naming `user`, if there are not four dimensions.
+    /// If there are not four dimensions. The message names `user`.
     pub fn nchw(&self, user: &str) -> [usize; 4] {
         self.0.as_slice().try_into().unwrap_or_else(|_| panic!("{user}: expected x [N,C,H,W], found {self}"))
     }
 
-    /// Rows along the last axis: the product of all dimensions but the last, and the last. A scalar is one row of one element.
+    /// The shape as `[rows, last]`: the product of all extents but the last, and the last extent.
+    /// A scalar is `[1, 1]`.
     pub fn last_axis(&self) -> [usize; 2] {
         let last = self.0.last().copied().unwrap_or(1);
         [self.count() / last.max(1), last]
     }
 
-    /// Flattened examples: the first dimension, N, and the product of all others.
+    /// The shape as `[N, rest]`: the first extent, and the product of all others.
     pub fn flat(&self) -> [usize; 2] {
         let n = self.0.first().copied().unwrap_or(1);
         [n, self.count() / n.max(1)]
     }
 
-    /// These extents, but `extent` along the last axis.
+    /// This shape with the last extent replaced by `extent`.
     pub fn with_last(&self, extent: usize) -> Self {
         let outer = self.0.split_last().map_or(&[][..], |(_, outer)| outer);
         Self([outer, &[extent]].concat())

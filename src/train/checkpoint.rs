@@ -1,4 +1,4 @@
-//! All of a run after some step, as one file: what the rest of the run depends on, and a checksum over it.
+//! A checkpoint: the state of a run after a step, in one safetensors file with a checksum.
 
 use super::weights::safetensors;
 use super::{Config, Tensor};
@@ -11,38 +11,38 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The keys of the file's metadata.
+/// Keys of the file's metadata.
 const STATE: &str = "lerac_checkpoint";
 const CHECKSUM: &str = "crc32";
 
-/// What helps where a checkpoint does not fit the model.
-pub(super) const OTHER_OPTIONS: &str = "give back the options that it was made with, or train anew elsewhere";
+/// Advice for a checkpoint that does not fit the model.
+pub(super) const OPTIONS_HINT: &str = "use the options that it was made with, or start a new run in another directory";
 
-/// Before the names of the best epoch's tensors.
+/// Prefix of the names of the best epoch's tensors.
 const BEST: &str = "best.";
 
-/// The epoch that is best on the validation examples so far.
+/// The best epoch so far, by the validation examples.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BestEpoch {
-    /// Which, from 1.
+    /// The epoch, counted from 1.
     pub epoch: u64,
-    /// Steps done when it ended.
+    /// Steps done at its end.
     pub step: u64,
-    /// The first measure over the validation examples.
+    /// Its score on the validation examples, by the first measure.
     pub score: f64,
 }
 
-/// Sums over the intervals of an epoch that were read already.
+/// Sums over the intervals of the current epoch that were already read.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochTotals {
-    /// Examples.
+    /// Number of examples.
     pub examples: u64,
-    /// The objective's sums; empty before the first reading.
+    /// The objective's sums; empty until the first reading.
     pub sums: Vec<f64>,
 }
 
 impl EpochTotals {
-    /// Adds a reading.
+    /// Adds the sums of an interval.
     pub fn add(&mut self, totals: &Totals) {
         let values = totals.values();
         self.sums.resize(values.len(), 0.0);
@@ -51,19 +51,19 @@ impl EpochTotals {
     }
 }
 
-/// A table's bytes at a checkpoint: how many, and the CRC-32 over them.
+/// Length and checksum of a CSV table at a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Written {
-    /// How many.
+pub struct TableChecksum {
+    /// Length in bytes.
     pub bytes: u64,
-    /// CRC-32.
+    /// CRC-32 of these bytes.
     pub crc32: u32,
 }
 
 /// The state of a run, without its tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunState {
-    /// Form of the file.
+    /// Version of the file format.
     pub format: u32,
     /// Version of lerac.
     pub version: String,
@@ -71,15 +71,15 @@ pub struct RunState {
     pub adapter: String,
     /// The run's options.
     pub config: Config,
-    /// CRC-32 of all examples, those of the test set too; of image files the names and sizes stand for what is in them.
+    /// CRC-32 of all training and test examples. For image folders: of file names and sizes.
     pub data: u32,
     /// Steps done.
     pub step: u64,
-    /// Whether they end an epoch whose validation is still to come.
+    /// Whether an epoch's steps are done, and its validation is not.
     pub epoch_open: bool,
-    /// The best epoch, if one has ended.
+    /// The best epoch so far; `None` before the first validation.
     pub best: Option<BestEpoch>,
-    /// What a plateau schedule has seen.
+    /// State of the plateau schedule, if the run has one.
     pub plateau: Option<PlateauState>,
     /// The current epoch's sums.
     pub totals: EpochTotals,
@@ -89,16 +89,17 @@ pub struct RunState {
     pub seconds: f64,
     /// Seconds of training steps in the current interval.
     pub interval_seconds: f64,
-    /// The run's tables as they held all rows up to here.
-    pub tables: BTreeMap<String, Written>,
+    /// Length and checksum of each table of the run, by file name.
+    pub tables: BTreeMap<String, TableChecksum>,
 }
 
 /// The state of a run, with its tensors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
-    /// All but the tensors.
+    /// Everything except the tensors.
     pub state: RunState,
-    /// Those of [`super::Session::state`], and those of the best epoch with `best.` before their names.
+    /// The tensors of [`super::Session::state`], and the best epoch's tensors, whose names start
+    /// with `best.`.
     pub tensors: Vec<Tensor>,
 }
 
@@ -113,15 +114,15 @@ fn checksum<'t>(state: &str, tensors: impl Iterator<Item = (&'t str, &'t [u8])>)
 }
 
 impl Checkpoint {
-    /// The form of the file; others are refused.
+    /// Version of the file format. Files of other versions are refused.
     pub const FORMAT: u32 = 5;
 
-    /// Names a tensor as one of the best epoch.
+    /// The name that a tensor of the best epoch has in the file.
     pub fn of_best(name: &str) -> String {
         format!("{BEST}{name}")
     }
 
-    /// The file.
+    /// The bytes of the file.
     pub fn to_bytes(&self) -> Vec<u8> {
         let state = serde_json::to_string(&self.state).expect("a state is plain data");
         let mut by_name: Vec<_> =
@@ -132,14 +133,16 @@ impl Checkpoint {
         safetensors(&self.tensors, BTreeMap::from(metadata))
     }
 
-    /// Reads the file's bytes; `path` is for messages. It takes memory for the tensors once, and 64 times that of the header; what
-    /// the header claims is held against the bytes that are there before anything is made of it.
+    /// Reads the bytes of a file; `path` is for error messages.
+    /// The sizes in the header are compared with the length of the file before memory is allocated.
+    /// The tensors are held in memory once; the header takes up to 64 times its size.
     ///
     /// # Errors
-    /// [`Error::Format`] for a file that is cut off or changed; [`Error::Setting`] for a whole one of another form.
+    /// [`Error::Format`] for a truncated or modified file; [`Error::Option`] for another format
+    /// version.
     pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self> {
         let broken =
-            |offset: usize, what: String| Error::format(path, offset as u64, format!("not a whole checkpoint: {what}"));
+            |offset: usize, what: String| Error::format(path, offset as u64, format!("not a valid checkpoint: {what}"));
         let Some((length, rest)) = bytes.split_first_chunk() else {
             return Err(broken(
                 bytes.len(),
@@ -152,7 +155,7 @@ impl Checkpoint {
         };
         let begin = bytes.len() - rest.len();
         let metadata: Metadata = serde_json::from_slice(header)
-            .map_err(|fault| broken(begin + text::place_in_json(header, &fault), fault.to_string()))?;
+            .map_err(|fault| broken(begin + text::offset_in_json(header, &fault), fault.to_string()))?;
         if metadata.data_len() != data.len() {
             let (expected, found) = (metadata.data_len(), data.len());
             let message = format!("expected {expected} bytes of tensors after the header, found {found}");
@@ -161,7 +164,7 @@ impl Checkpoint {
         let entries = metadata.metadata().as_ref();
         let key = |key: &str| {
             let value = entries.and_then(|entries| entries.get(key));
-            value.ok_or_else(|| broken(begin, format!("expected {key} in its metadata, found none")))
+            value.ok_or_else(|| broken(begin, format!("expected {key} in the metadata, which does not contain it")))
         };
         let (state, expected) = (key(STATE)?, key(CHECKSUM)?);
         let names = metadata.offset_keys();
@@ -174,7 +177,7 @@ impl Checkpoint {
         tensors.sort_unstable_by_key(|(name, ..)| *name);
         let found = format!("{:08x}", checksum(state, tensors.iter().map(|(name, _, data)| (name.as_str(), *data))));
         if found != *expected {
-            return Err(broken(begin, format!("its checksum is {found}, it should be {expected}")));
+            return Err(broken(begin, format!("expected the checksum {expected}, found {found}")));
         }
         #[derive(Deserialize)]
         struct Format {
@@ -187,7 +190,7 @@ impl Checkpoint {
         if format != Self::FORMAT {
             let own = Self::FORMAT;
             let message = format!(
-                "is of form {format}, written by lerac {version}; this version reads form {own}. Continue with that one, or remove \
+                "has format {format}, written by lerac {version}; this version reads format {own}. Continue with that version, or remove \
                  the run's directory to run it again"
             );
             return Err(Error::option(path.display().to_string(), message));
@@ -206,10 +209,10 @@ impl Checkpoint {
         Ok(Self { state, tensors: tensors.into_iter().map(tensor).collect::<Result<_>>()? })
     }
 
-    /// The values of the tensor called `name`, which must be `count`.
+    /// The values of the tensor `name`, which must have `count` elements.
     ///
     /// # Errors
-    /// [`Error::Setting`] where there is none of this size: the model has become another.
+    /// [`Error::Setting`] if the tensor is missing or has another size.
     pub fn values(&self, name: &str, count: usize) -> Result<Vec<f32>> {
         match self.tensors.iter().find(|tensor| tensor.name == name) {
             Some(tensor) if tensor.values.len() == count => Ok(tensor.values.clone()),
@@ -217,10 +220,10 @@ impl Checkpoint {
                 let found = tensor.values.len();
                 Err(Error::setting(
                     "resume",
-                    format!("{name} has {found} numbers in the checkpoint, {count} in the model; {OTHER_OPTIONS}"),
+                    format!("{name} has {found} values in the checkpoint, {count} in the model; {OPTIONS_HINT}"),
                 ))
             }
-            None => Err(Error::setting("resume", format!("the checkpoint has no {name}; {OTHER_OPTIONS}"))),
+            None => Err(Error::setting("resume", format!("the checkpoint has no {name}; {OPTIONS_HINT}"))),
         }
     }
 }

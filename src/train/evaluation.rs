@@ -1,6 +1,6 @@
-//! Weights out of a file, and what a model makes of whole sets of examples.
+//! Loading weights from a file, and evaluation over whole data sets.
 
-use super::session::CALMER;
+use super::session::STABILITY_HINT;
 use super::weights::read_safetensors;
 use super::{Config, Observer, Session, Task};
 use crate::curriculum::Time;
@@ -13,43 +13,46 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Keys of a file of weights that say when they were saved.
+/// Metadata keys of a file of weights: the step at which it was saved, and the steps per epoch.
 pub(crate) const STEP: &str = "step";
 pub(crate) const STEPS_PER_EPOCH: &str = "steps_per_epoch";
 
-/// Loads the weights of `--init`, if there are any; the tensors that the file does not have.
+/// Loads the weights of `--init`, if that option is given. Returns the names of the tensors that
+/// the file does not have.
 pub(crate) fn load_weights(session: &mut Session, config: &Config) -> Result<Vec<String>> {
     config.model.init.as_deref().map_or(Ok(vec![]), |path| Ok(load(session, config, path)?.0))
 }
 
-/// Loads the weights of a file; the tensors that it does not have, and its metadata.
+/// Loads the weights of a file. Returns the names of the tensors that it does not have, and its
+/// metadata.
 fn load(session: &mut Session, config: &Config, path: &Path) -> Result<(Vec<String>, HashMap<String, String>)> {
     let (tensors, metadata) = read_safetensors(path)?;
     let skipped = session.load(&tensors, config.model.init_partial).map_err(|fault| {
-        let remedy = if config.model.init_partial { "" } else { "; `init_partial` takes what fits" };
+        let remedy = if config.model.init_partial { "" } else { "; `init_partial` loads the tensors that fit" };
         Error::format(path, 0, format!("{fault} ({}){remedy}", config.model.name))
     })?;
     Ok((skipped, metadata))
 }
 
-/// The model of a task with the weights of `--init`, as it was when they were saved.
+/// The model of a task with the weights of `--init`, at the step at which they were saved.
 ///
 /// # Errors
-/// [`Error::Setting`], [`Error::Capacity`], and those of the file.
+/// [`Error::Setting`], [`Error::Capacity`], and the errors of reading the file.
 pub fn trained(gpu: &Gpu, task: &Task) -> Result<Session> {
     let config = &task.config;
     let Some(path) = &config.model.init else {
-        return Err(Error::setting("init", "expected the file of weights, such as model.safetensors of a run"));
+        return Err(Error::setting("init", "expected a file of weights, such as the model.safetensors of a run"));
     };
     let mut session = task.session(gpu, 1)?;
     let (skipped, metadata) = load(&mut session, config, path)?;
     if let Some(name) = skipped.first() {
-        let message = format!("the file has no {name} of this shape, and random values predict nothing");
+        let message =
+            format!("the file has no {name} of this shape; a prediction needs all weights, not random values");
         return Err(Error::setting("init_partial", message));
     }
     let number = |key: &str| metadata.get(key).and_then(|number| number.parse::<u64>().ok());
-    // Where the file does not say, an epoch had the steps that the options make, and the run was over: a blur has faded as far as it
-    // does.
+    // A file without this metadata counts as saved at the end of the run that the options describe.
+    // The step determines the blur of Curriculum by Smoothing.
     let steps_per_epoch = match number(STEPS_PER_EPOCH) {
         Some(steps) => steps,
         None => {
@@ -63,14 +66,14 @@ pub fn trained(gpu: &Gpu, task: &Task) -> Result<Session> {
     Ok(session)
 }
 
-/// What is true of each test example, and what the model says of it.
+/// The target and the prediction of each test example.
 pub type Answers = Vec<(Answer, Answer)>;
 
-/// The sums, and the answers, over all of the test set.
+/// Evaluates the test set: the sums, and the target and prediction of each example.
 ///
 /// # Errors
-/// [`Error::NonFinite`] and [`Error::Device`]; [`Error::Interrupted`], which says how many were read, where the observer
-/// wants to stop before all are seen.
+/// [`Error::NonFinite`] and [`Error::Device`]; [`Error::Interrupted`], with the number of examples
+/// read, if the observer stops the evaluation.
 pub(crate) async fn read_test_set(
     session: &Session,
     test: Arc<dyn Examples>,
@@ -81,25 +84,26 @@ pub(crate) async fn read_test_set(
     let everything: Arc<[u32]> = (0..expected as u32).collect();
     let mut answers = Vec::with_capacity(expected);
     let objective = session.objective();
-    let see = |batch: &Batch, place: usize, outputs: &[&[f32]]| {
+    let on_example = |batch: &Batch, place: usize, outputs: &[&[f32]]| {
         answers.push((truth(&**objective, batch, inputs, place), objective.answer(outputs)));
     };
-    let batches = told(part, (test, everything), batch_size, observer);
-    let totals = session.predict_async(batches, see).await?;
+    let batches = observed_batches(part, (test, everything), batch_size, observer);
+    let totals = session.predict_async(batches, on_example).await?;
     check(session, part, &totals, expected)?;
     match totals.is_full() {
         true => Err(Error::NonFinite(format!(
-            "the errors over the test examples are beyond all bounds: no epoch has learnt anything. Try {CALMER}"
+            "the errors over the test examples overflow: no epoch has learnt anything. Try {STABILITY_HINT}"
         ))),
         false => Ok((totals, answers)),
     }
 }
 
-/// The sums over the examples `indices` of the set called `part`, every one of which must have been seen and have a finite loss.
+/// The sums over the examples `indices` of the set called `part`. Every example must have been read
+/// and have a finite loss.
 ///
 /// # Errors
-/// [`Error::NonFinite`] and [`Error::Device`]; [`Error::Interrupted`], which says how many were read, where the observer
-/// wants to stop before all are seen.
+/// [`Error::NonFinite`] and [`Error::Device`]; [`Error::Interrupted`], with the number of examples
+/// read, if the observer stops the evaluation.
 pub(super) async fn evaluate(
     session: &Session,
     part: &str,
@@ -108,12 +112,13 @@ pub(super) async fn evaluate(
     observer: &mut dyn Observer,
 ) -> Result<Totals> {
     let expected = indices.len();
-    let totals = session.evaluate_async(told(part, (data, indices), batch_size, observer)).await?;
+    let totals = session.evaluate_async(observed_batches(part, (data, indices), batch_size, observer)).await?;
     check(session, part, &totals, expected).map(|()| totals)
 }
 
-/// The batches of the examples `indices`. The observer is told of each, and may stop before it.
-fn told<'o>(
+/// The batches of the examples `indices`. The observer is notified before each batch and may stop
+/// the evaluation there.
+fn observed_batches<'o>(
     part: &'o str,
     (data, indices): (Arc<dyn Examples>, Arc<[u32]>),
     batch_size: usize,
@@ -130,11 +135,11 @@ fn told<'o>(
     })
 }
 
-/// Whether all examples of a part were seen, each with a finite loss.
+/// Checks that all examples of a part were evaluated, each with a finite loss.
 fn check(session: &Session, part: &str, totals: &Totals, expected: usize) -> Result<()> {
     if totals.halted != 0 {
         return Err(Error::NonFinite(format!(
-            "the loss over the {part} examples is not finite after step {}: the weights are out of bounds. In training try {CALMER}",
+            "the loss over the {part} examples is not finite after step {}: the weights have diverged. When training, try {STABILITY_HINT}",
             session.time().step
         )));
     }
@@ -145,7 +150,7 @@ fn check(session: &Session, part: &str, totals: &Totals, expected: usize) -> Res
     Ok(())
 }
 
-/// What is true of the example at `place`, whose targets come after so many inputs.
+/// The target of the example at `place`. The target columns follow the `inputs` input columns.
 fn truth(objective: &dyn Objective, batch: &Batch, inputs: usize, place: usize) -> Answer {
     let targets: Vec<&[u32]> = (inputs..batch.columns.len()).map(|column| batch.places(column, place, 1)).collect();
     objective.truth(&targets)

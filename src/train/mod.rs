@@ -1,5 +1,8 @@
-//! Floor 7: training. A [`Config`] says what to train, a [`Task`] holds what it names; a [`Session`] holds the device's side of it;
-//! [`run`] is the loop.
+//! Floor 7: training.
+//! - [`Config`] holds the options of a run.
+//! - [`Task`] holds the model, data, objective and curriculum that the options name.
+//! - [`Session`] holds the model and the optimiser on the device.
+//! - [`run`] is the training loop.
 
 mod checkpoint;
 mod config;
@@ -11,7 +14,7 @@ mod session;
 mod task;
 mod weights;
 
-pub use checkpoint::{BestEpoch, Checkpoint, EpochTotals, RunState, Written};
+pub use checkpoint::{BestEpoch, Checkpoint, EpochTotals, RunState, TableChecksum};
 pub use config::{
     Config, CurriculumOptions, DataOptions, Method, ModelOptions, OptimizerOptions, Preset, ScheduleKind,
     TrainingOptions,
@@ -25,12 +28,12 @@ pub use task::{Task, session};
 pub use weights::{Tensor, read_safetensors, write_safetensors};
 #[cfg(feature = "records")]
 pub(crate) use {
-    config::option_of,
+    config::option_name,
     evaluation::{STEP, STEPS_PER_EPOCH, load_weights},
     run::begin,
 };
 #[cfg(feature = "cli")]
 pub(crate) use {
-    config::{OptionsFile, whole},
+    config::{OptionsFile, whole_number},
     evaluation::read_test_set,
 };

@@ -1,12 +1,13 @@
-//! Who observes a run.
+//! The observer of a run: progress, records, checkpoints.
 
 use super::{Checkpoint, EpochRecord, IntervalRecord, NoiseRecord, SessionPlan};
 use crate::curriculum::Layer;
 use crate::error::Result;
 
-/// Observes a run. Each method has a default that does nothing; a pair of observers is an observer.
+/// Observes a run. Each method has a default that does nothing. A pair or a list of observers is an
+/// observer.
 pub trait Observer {
-    /// Something that the user should know before the run begins. Fields of the options are in backquotes.
+    /// A note for the user. Names of option fields are in backquotes.
     fn note(&mut self, _text: &str) {}
 
     /// The run is about to begin.
@@ -14,10 +15,10 @@ pub trait Observer {
         Ok(())
     }
 
-    /// A step was submitted; `step` are done.
+    /// A step was submitted; `step` steps are done.
     fn step(&mut self, _step: u64) {}
 
-    /// The sums were read.
+    /// The sums of an interval were read.
     fn interval(&mut self, _record: &IntervalRecord) -> Result<()> {
         Ok(())
     }
@@ -27,60 +28,61 @@ pub trait Observer {
         Ok(())
     }
 
-    /// Of the `examples` of the validation or test set (`part`) `done` have been read.
+    /// `done` of the `examples` of the `part` (`validation` or `test`) were read.
     fn reading(&mut self, _part: &str, _done: usize, _examples: usize) {}
 
-    /// An epoch is over.
+    /// An epoch has ended.
     fn epoch(&mut self, _record: &EpochRecord) -> Result<()> {
         Ok(())
     }
 
-    /// Whether a checkpoint is to be taken now that `step` steps are done, and the epoch's end, if they end one.
+    /// Whether to take a checkpoint after `step` steps. At the end of an epoch this is called after
+    /// its validation.
     fn wants_checkpoint(&self, _step: u64) -> bool {
         false
     }
 
-    /// A checkpoint was taken. An observer that saves it may note in it what belongs to it.
+    /// A checkpoint was taken. An observer that saves it may add to its state.
     fn checkpoint(&mut self, _checkpoint: &mut Checkpoint) -> Result<()> {
         Ok(())
     }
 
-    /// Whether to take a checkpoint and end the run here, with [`crate::error::Error::Interrupted`]: asked after each step, and before
-    /// each batch of validation and test examples.
+    /// Whether to take a checkpoint and end the run with [`crate::error::Error::Interrupted`].
+    /// Called after call step, and before call batch of validation and test examples.
     fn wants_to_stop(&self) -> bool {
         false
     }
 }
 
-/// The methods of an [`Observer`] that passes all on to others: `every` calls each of them, `any` asks whether one says yes.
-macro_rules! pass_on {
+/// The methods of an [`Observer`] that forwards every call to an [`ObserverGroup`].
+macro_rules! forward_to_group {
     () => {
         fn note(&mut self, text: &str) {
-            let _ = self.every(&mut |observer| Ok(observer.note(text)));
+            let _ = self.for_each(&mut |observer| Ok(observer.note(text)));
         }
 
         fn begin(&mut self, plan: &SessionPlan, layers: &[Layer], steps: u64) -> Result<()> {
-            self.every(&mut |observer| observer.begin(plan, layers, steps))
+            self.for_each(&mut |observer| observer.begin(plan, layers, steps))
         }
 
         fn step(&mut self, step: u64) {
-            let _ = self.every(&mut |observer| Ok(observer.step(step)));
+            let _ = self.for_each(&mut |observer| Ok(observer.step(step)));
         }
 
         fn interval(&mut self, record: &IntervalRecord) -> Result<()> {
-            self.every(&mut |observer| observer.interval(record))
+            self.for_each(&mut |observer| observer.interval(record))
         }
 
         fn noise(&mut self, record: &NoiseRecord) -> Result<()> {
-            self.every(&mut |observer| observer.noise(record))
+            self.for_each(&mut |observer| observer.noise(record))
         }
 
         fn reading(&mut self, part: &str, done: usize, examples: usize) {
-            let _ = self.every(&mut |observer| Ok(observer.reading(part, done, examples)));
+            let _ = self.for_each(&mut |observer| Ok(observer.reading(part, done, examples)));
         }
 
         fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
-            self.every(&mut |observer| observer.epoch(record))
+            self.for_each(&mut |observer| observer.epoch(record))
         }
 
         fn wants_checkpoint(&self, step: u64) -> bool {
@@ -88,7 +90,7 @@ macro_rules! pass_on {
         }
 
         fn checkpoint(&mut self, checkpoint: &mut Checkpoint) -> Result<()> {
-            self.every(&mut |observer| observer.checkpoint(checkpoint))
+            self.for_each(&mut |observer| observer.checkpoint(checkpoint))
         }
 
         fn wants_to_stop(&self) -> bool {
@@ -97,56 +99,56 @@ macro_rules! pass_on {
     };
 }
 
-/// What is done with each observer.
-type Each<'e> = &'e mut dyn FnMut(&mut dyn Observer) -> Result<()>;
+/// A call that is made on call observer of a group.
+type ObserverCall<'e> = &'e mut dyn FnMut(&mut dyn Observer) -> Result<()>;
 
-/// Observers that all observe.
-trait Several {
-    fn every(&mut self, each: Each<'_>) -> Result<()>;
-    fn any(&self, says_yes: &dyn Fn(&dyn Observer) -> bool) -> bool;
+/// A group of observers.
+trait ObserverGroup {
+    fn for_each(&mut self, call: ObserverCall<'_>) -> Result<()>;
+    fn any(&self, predicate: &dyn Fn(&dyn Observer) -> bool) -> bool;
 }
 
-impl<A: Observer, B: Observer> Several for (A, B) {
-    fn every(&mut self, each: Each<'_>) -> Result<()> {
-        each(&mut self.0)?;
-        each(&mut self.1)
+impl<A: Observer, B: Observer> ObserverGroup for (A, B) {
+    fn for_each(&mut self, call: ObserverCall<'_>) -> Result<()> {
+        call(&mut self.0)?;
+        call(&mut self.1)
     }
 
-    fn any(&self, says_yes: &dyn Fn(&dyn Observer) -> bool) -> bool {
-        says_yes(&self.0) || says_yes(&self.1)
-    }
-}
-
-impl Several for Vec<Box<dyn Observer + '_>> {
-    fn every(&mut self, each: Each<'_>) -> Result<()> {
-        self.iter_mut().try_for_each(|observer| each(&mut **observer))
-    }
-
-    fn any(&self, says_yes: &dyn Fn(&dyn Observer) -> bool) -> bool {
-        self.iter().any(|observer| says_yes(&**observer))
+    fn any(&self, predicate: &dyn Fn(&dyn Observer) -> bool) -> bool {
+        predicate(&self.0) || predicate(&self.1)
     }
 }
 
-impl<O: Observer> Several for &mut O {
-    fn every(&mut self, each: Each<'_>) -> Result<()> {
-        each(&mut **self)
+impl ObserverGroup for Vec<Box<dyn Observer + '_>> {
+    fn for_each(&mut self, call: ObserverCall<'_>) -> Result<()> {
+        self.iter_mut().try_for_each(|observer| call(&mut **observer))
     }
 
-    fn any(&self, says_yes: &dyn Fn(&dyn Observer) -> bool) -> bool {
-        says_yes(&**self)
+    fn any(&self, predicate: &dyn Fn(&dyn Observer) -> bool) -> bool {
+        self.iter().any(|observer| predicate(&**observer))
     }
 }
 
-/// Both observe; a checkpoint is taken, and the run stopped, where one of them wants it.
+impl<O: Observer> ObserverGroup for &mut O {
+    fn for_each(&mut self, call: ObserverCall<'_>) -> Result<()> {
+        call(&mut **self)
+    }
+
+    fn any(&self, predicate: &dyn Fn(&dyn Observer) -> bool) -> bool {
+        predicate(&**self)
+    }
+}
+
+/// Calls both observers. A checkpoint is taken, or the run stopped, if either requests it.
 impl<A: Observer, B: Observer> Observer for (A, B) {
-    pass_on!();
+    forward_to_group!();
 }
 
-/// All observe; a checkpoint is taken, and the run stopped, where one of them wants it.
+/// Calls all observers. A checkpoint is taken, or the run stopped, if any requests it.
 impl Observer for Vec<Box<dyn Observer + '_>> {
-    pass_on!();
+    forward_to_group!();
 }
 
 impl<O: Observer> Observer for &mut O {
-    pass_on!();
+    forward_to_group!();
 }

@@ -1,4 +1,4 @@
-//! What a run reports while it trains and at its end.
+//! The records that a run reports while it trains, and its summary.
 
 use super::Session;
 use crate::nn::objective::{Answer, Baseline, Measure, Scores};
@@ -6,20 +6,20 @@ use crate::optim::LayerNorms;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// One reading of the running sums.
+/// The scores and rates of one interval of steps.
 #[derive(Clone, Debug)]
 pub struct IntervalRecord {
     /// Steps done.
     pub step: u64,
     /// Fractional epochs done.
     pub epoch: f64,
-    /// Over the interval's training examples.
+    /// Scores over the interval's training examples.
     pub training: Scores,
     /// Training examples per second over the interval.
     pub examples_per_second: f64,
     /// The learning rate of each layer at the interval's last step.
     pub rates: Vec<f64>,
-    /// What that step did to each layer.
+    /// Norms of each layer's gradient, update and weights at that step.
     pub norms: Vec<LayerNorms>,
 }
 
@@ -41,43 +41,46 @@ pub struct EpochRecord {
     pub epoch: u64,
     /// Steps done.
     pub step: u64,
-    /// Over the epoch's training examples, as they were seen.
+    /// Scores over the epoch's training examples, each computed before the step that used it.
     pub training: Scores,
-    /// Over the validation examples, if there are any.
+    /// Scores over the validation examples; `None` without validation examples.
     pub validation: Option<Scores>,
 }
 
-/// The end of a run. Names in files: `test_accuracy`, `validation_accuracy` and so on, by the measures' keys.
+/// The result of a run. In files, scores have names such as `test_accuracy` and
+/// `validation_accuracy`: the split and the key of the measure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Stored")]
+#[serde(try_from = "SummaryFile")]
 pub struct Summary {
-    /// What was measured; the first chose the epoch.
+    /// The measures. The first one selects the best epoch.
     pub measures: Vec<Measure>,
-    /// Scores by name: `test_` and `validation_` before a measure's key, and a baseline's.
+    /// Scores by name: `test_` or `validation_` and the key of a measure; also the baseline's
+    /// score.
     #[serde(flatten)]
     pub scores: BTreeMap<String, f64>,
-    /// What a model that sees no input would come to, if it is known.
+    /// Score of a constant prediction, if the objective defines one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Baseline>,
     /// Mean loss over the test examples.
     pub test_loss: f64,
-    /// Test examples.
+    /// Number of test examples.
     pub test_examples: u64,
-    /// The epoch that the weights are from: the best on validation, or the last.
+    /// The epoch of the saved weights: the best on validation, or the last.
     pub best_epoch: u64,
-    /// Training steps.
+    /// Number of training steps.
     pub steps: u64,
-    /// Examples trained on in each epoch.
+    /// Training examples per epoch.
     pub examples_per_epoch: u64,
-    /// Seconds of training steps, evaluation not counted.
+    /// Seconds spent in training steps, without evaluation.
     pub seconds: f64,
     /// Training examples per second.
     pub examples_per_second: f64,
     /// Milliseconds per training step.
     pub milliseconds_per_step: f64,
-    /// Bytes on the device.
+    /// Bytes of device memory.
     pub device_bytes: u64,
-    /// CRC-32 of all examples, of image files by their names and sizes; absent in summaries of before it was kept.
+    /// CRC-32 of all examples; for image folders, of file names and sizes. `None` in summaries of
+    /// versions that did not store it.
     pub data_crc32: Option<u32>,
     /// The adapter's name.
     pub adapter: String,
@@ -85,9 +88,9 @@ pub struct Summary {
     pub version: String,
 }
 
-/// What a file may hold of a [`Summary`]: also one of before measures were data.
+/// A [`Summary`] as files store it, including files of the first version, which have no `measures`.
 #[derive(Deserialize)]
-struct Stored {
+struct SummaryFile {
     measures: Option<Vec<Measure>>,
     baseline: Option<Baseline>,
     test_loss: f64,
@@ -109,17 +112,17 @@ struct Stored {
     scores: BTreeMap<String, f64>,
 }
 
-impl TryFrom<Stored> for Summary {
+impl TryFrom<SummaryFile> for Summary {
     type Error = &'static str;
 
-    fn try_from(stored: Stored) -> std::result::Result<Self, &'static str> {
-        let of_before = || match stored.scores.contains_key("test_mae") {
+    fn try_from(stored: SummaryFile) -> std::result::Result<Self, &'static str> {
+        let default_measures = || match stored.scores.contains_key("test_mae") {
             true => vec![Measure::mean_absolute_error("years")],
             false => vec![Measure::accuracy(), Measure::top5()],
         };
         let median = stored.scores.get("median_mae").filter(|_| stored.measures.is_none());
         let baseline = stored.baseline.clone().or(median.copied().map(Baseline::median));
-        let measures = stored.measures.clone().unwrap_or_else(of_before);
+        let measures = stored.measures.clone().unwrap_or_else(default_measures);
         let has = |measure: &Measure| stored.scores.contains_key(&format!("test_{}", measure.key));
         if measures.is_empty() || !measures.iter().all(has) {
             return Err("expected a score over the test examples for each measure, such as test_accuracy or test_mae");
@@ -150,17 +153,17 @@ impl Summary {
         &self.measures[0]
     }
 
-    /// Its value over the test examples.
+    /// The first measure over the test examples.
     pub fn test(&self) -> f64 {
         self.scores[&format!("test_{}", self.measure().key)]
     }
 
-    /// Its value over the validation examples, in the best epoch.
+    /// The first measure over the validation examples, in the best epoch.
     pub fn validation(&self) -> Option<f64> {
         self.scores.get(&format!("validation_{}", self.measure().key)).copied()
     }
 
-    /// Whether every score, the baseline's too, is one that its measure allows.
+    /// Whether every score, including the baseline's, is in the range of its measure.
     pub fn is_sound(&self) -> bool {
         let sound = |measure: &Measure| {
             let of = |part: &str| self.scores.get(&format!("{part}_{}", measure.key)).copied();
@@ -173,7 +176,7 @@ impl Summary {
         self.measures.iter().all(sound) && self.baseline.iter().all(of_baseline)
     }
 
-    /// `test accuracy 81.20 %`, and what the baseline comes to.
+    /// The test score as text, such as `test accuracy 81.20 %`, with the baseline's score.
     pub fn in_words(&self) -> String {
         let measure = self.measure();
         let in_words = |baseline: &Baseline| format!(" ({})", baseline.in_words(measure));
@@ -182,12 +185,12 @@ impl Summary {
     }
 }
 
-/// A finished run: its summary, and what to write of its model.
+/// A finished run: its summary, its session, and its predictions.
 pub struct Outcome {
-    /// The numbers.
+    /// Scores, timings and sizes.
     pub summary: Summary,
-    /// The session, holding the best epoch's weights.
+    /// The session, with the best epoch's weights.
     pub session: Session,
-    /// Of each test example what is true, and what the model says.
+    /// The target and the prediction of each test example.
     pub answers: Vec<(Answer, Answer)>,
 }

@@ -1,42 +1,44 @@
-//! What is trained on what: a run's options with the objects that they name.
+//! A task: the options of a run with the model, data and objective that they name.
 
 use super::session::{MakeCurriculum, SessionOptions};
 use super::{Config, Session};
 use crate::curriculum::{Curriculum, Layer};
-use crate::data::{Form, Splits, split};
+use crate::data::{Form, Splits, train_validation_split};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::nn::objective::Objective;
 use crate::nn::{self, Model};
 use std::sync::Arc;
 
-/// Everything that a run depends on beside the device. [`Task::of`] makes it from options alone; a model, data, an objective or a
-/// curriculum of one's own takes the place of the named one.
+/// Everything that a run depends on, except the device.
+///
+/// [`Task::of`] makes it from the options. A model, data set, objective or curriculum of another
+/// crate can replace the named one.
 #[derive(Clone)]
 pub struct Task {
-    /// The options. Those that name a model or data say what they are called, whether or not the crate knows them.
+    /// The options. `model.name` and `data.name` may be names that this crate does not know.
     pub config: Config,
     /// The network.
     pub model: Arc<dyn Model>,
     /// The examples.
     pub data: Splits,
-    /// What the model is trained for.
+    /// The objective: loss and measures.
     pub objective: Arc<dyn Objective>,
-    /// Makes the curriculum from the model's layers; the options' where there is none.
+    /// Makes the curriculum from the model's layers. `None`: the curriculum of the options.
     pub curriculum: Option<Arc<MakeCurriculum<'static>>>,
 }
 
-/// Which examples a run trains and validates on.
-pub(super) struct Division {
+/// The indices of the examples that a run trains and validates on.
+pub(super) struct TrainValidation {
     pub(super) train: Arc<[u32]>,
     pub(super) validation: Arc<[u32]>,
 }
 
 impl Task {
-    /// The task that the options name, on data that are open.
+    /// The task that the options describe, on an open data set.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a model that is not known, or that does not take these data.
+    /// [`Error::Setting`] for an unknown model, or one that does not accept the data.
     pub fn of(config: &Config, data: &Splits) -> Result<Self> {
         config.check()?;
         let form = data.train.form();
@@ -46,16 +48,18 @@ impl Task {
         Ok(Self { config: config.clone(), model, data: data.clone(), objective, curriculum: None })
     }
 
-    /// Divides the training examples.
+    /// Splits the training examples into training and validation examples.
     ///
     /// # Errors
-    /// [`Error::Setting`] where there are not as many as asked for, or not enough for a batch.
-    pub(super) fn divide(&self) -> Result<Division> {
+    /// [`Error::Setting`] if the options request more examples than the data set has, or if fewer
+    /// than a batch are left.
+    pub(super) fn train_validation_split(&self) -> Result<TrainValidation> {
         let config = &self.config;
-        let (mut train, validation) = split(self.data.train.len(), config.data.validation, config.training.seed)?;
+        let (mut train, validation) =
+            train_validation_split(self.data.train.len(), config.data.validation, config.training.seed)?;
         if let Some(wanted) = config.data.train_examples {
             if wanted > train.len() {
-                let message = format!("{wanted} examples were asked for, {} are left after validation", train.len());
+                let message = format!("{wanted} examples were requested, {} are left after validation", train.len());
                 return Err(Error::setting("train_examples", message));
             }
             train.truncate(wanted);
@@ -64,7 +68,7 @@ impl Task {
             let message = format!("{} does not fit into {} training examples", config.training.batch_size, train.len());
             return Err(Error::setting("batch_size", message));
         }
-        Ok(Division { train: train.into(), validation: validation.into() })
+        Ok(TrainValidation { train: train.into(), validation: validation.into() })
     }
 
     /// The curriculum of a model with these layers.
@@ -75,7 +79,7 @@ impl Task {
         }
     }
 
-    /// The session of a run with so many steps an epoch.
+    /// The session of a run with `steps_per_epoch` steps per epoch.
     ///
     /// # Errors
     /// [`Error::Setting`] and [`Error::Capacity`].
@@ -85,7 +89,7 @@ impl Task {
     }
 }
 
-/// The session of `config` for a model, data of a form, and an objective.
+/// The session of `config` for a model, the columns of its data, and an objective.
 ///
 /// # Errors
 /// [`Error::Setting`] and [`Error::Capacity`].

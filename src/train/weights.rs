@@ -1,4 +1,4 @@
-//! Tensors as safetensors, with names and shapes as in a PyTorch state dict.
+//! Reading and writing safetensors files, with names and shapes as in a PyTorch state dict.
 
 use crate::error::{Error, Result};
 use crate::files::{read_regular, write_whole};
@@ -8,26 +8,28 @@ use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-/// A tensor by name.
+/// A named tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
-    /// As in a state dict.
+    /// Name, as in a state dict.
     pub name: String,
-    /// Extents.
+    /// Size of each dimension.
     pub shape: Vec<usize>,
-    /// All elements, in order.
+    /// The elements, in row-major order.
     pub values: Vec<f32>,
 }
 
-/// The bytes of a safetensors file. The crate's own writer puts metadata in an order that differs from run to run.
+/// The bytes of a safetensors file.
+/// The `safetensors` crate writes metadata in an order that differs from run to run; this function
+/// does not.
 ///
 /// # Panics
-/// If two tensors have one name, or a shape has another number of elements than there are values.
+/// If two tensors have the same name, or a shape does not match its number of values.
 pub(crate) fn safetensors(tensors: &[Tensor], metadata: BTreeMap<&str, String>) -> Vec<u8> {
     let mut header = BTreeMap::from([("__metadata__", json!(metadata))]);
     let mut end = 0;
     for Tensor { name, shape, values } in tensors {
-        assert_eq!(shape.iter().product::<usize>(), values.len(), "{name}: elements of its shape, and values");
+        assert_eq!(shape.iter().product::<usize>(), values.len(), "{name}: shape and number of values differ");
         let begin = end;
         end += size_of_val(values.as_slice());
         let entry = json!({"dtype": "F32", "shape": shape, "data_offsets": [begin, end]});
@@ -42,13 +44,15 @@ pub(crate) fn safetensors(tensors: &[Tensor], metadata: BTreeMap<&str, String>) 
     bytes
 }
 
-/// Reads a safetensors file's tensors and metadata. PyTorch's counters `num_batches_tracked`, which nothing here needs, are left out.
+/// Reads the tensors and the metadata of a safetensors file. PyTorch's `num_batches_tracked`
+/// counters are skipped, since nothing here uses them.
 ///
 /// # Errors
-/// [`Error::Io`], or [`Error::Format`] for a file that is not whole, holds another type than F32, or numbers that are not finite.
+/// [`Error::Io`]; [`Error::Format`] for a truncated file, a data type other than F32, or values
+/// that are not finite.
 pub fn read_safetensors(path: &Path) -> Result<(Vec<Tensor>, HashMap<String, String>)> {
     let bytes = read_regular(path)?;
-    let bad = |what: &dyn std::fmt::Display| Error::format(path, 0, format!("not a whole safetensors file: {what}"));
+    let bad = |what: &dyn std::fmt::Display| Error::format(path, 0, format!("not a valid safetensors file: {what}"));
     let file = SafeTensors::deserialize(&bytes).map_err(|error| bad(&error))?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| bad(&error))?;
     let mut tensors = vec![];
@@ -62,13 +66,13 @@ pub fn read_safetensors(path: &Path) -> Result<(Vec<Tensor>, HashMap<String, Str
         }
         let values: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
         if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-            let message = format!("{name} holds {} at element {at}; weights must be finite", values[at]);
+            let message = format!("{name} contains {} at element {at}; weights must be finite", values[at]);
             return Err(Error::format(path, 0, message));
         }
         if name.ends_with("running_var")
             && let Some(at) = values.iter().position(|&value| value < 0.0)
         {
-            let message = format!("{name} holds {} at element {at}; no variance is below 0", values[at]);
+            let message = format!("{name} contains {} at element {at}; no variance is below 0", values[at]);
             return Err(Error::format(path, 0, message));
         }
         tensors.push(Tensor { name, shape: view.shape().to_vec(), values });
@@ -76,10 +80,10 @@ pub fn read_safetensors(path: &Path) -> Result<(Vec<Tensor>, HashMap<String, Str
     Ok((tensors, header.metadata().clone().unwrap_or_default()))
 }
 
-/// Writes tensors with `metadata`; PyTorch's loaders ask for `format = pt` there.
+/// Writes tensors with `metadata`. PyTorch's loaders expect the entry `format = pt`.
 ///
 /// # Errors
-/// [`Error::Io`] where the file cannot be written.
+/// [`Error::Io`] if the file cannot be written.
 pub fn write_safetensors(path: &Path, tensors: &[Tensor], metadata: BTreeMap<&str, String>) -> Result<()> {
     write_whole(path, &safetensors(tensors, metadata))
 }

@@ -1,4 +1,4 @@
-//! What happens in a run, as one type.
+//! The events of a run, as one type.
 
 use crate::curriculum::Layer;
 use crate::error::Result;
@@ -6,10 +6,10 @@ use crate::tape::mebibytes;
 use crate::train::{EpochRecord, IntervalRecord, NoiseRecord, Observer, SessionPlan};
 use std::fmt;
 
-/// Something that happened in a run. Its text is a line for people.
+/// An event of a run. `Display` formats it as one line.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'e> {
-    /// Something that the user should know.
+    /// A note for the user.
     Note(&'e str),
     /// Training begins.
     Begin {
@@ -20,20 +20,20 @@ pub enum Event<'e> {
         /// Steps of the run.
         steps: u64,
     },
-    /// The running sums were read.
+    /// The sums of an interval were read.
     Interval(&'e IntervalRecord),
     /// The gradients' signal-to-noise ratio was measured.
     Noise(&'e NoiseRecord),
-    /// Of the validation or test examples so many have been read.
+    /// Progress in reading the validation or test examples.
     Reading {
         /// `validation` or `test`.
         part: &'e str,
-        /// So many.
+        /// Examples read.
         done: usize,
-        /// All.
+        /// Number of examples.
         examples: usize,
     },
-    /// An epoch is over.
+    /// An epoch has ended.
     Epoch(&'e EpochRecord),
 }
 
@@ -64,10 +64,10 @@ impl fmt::Display for Event<'_> {
     }
 }
 
-/// A closure that is told of each event.
-pub(super) struct Told<F>(pub(super) F);
+/// An observer that calls a closure for each event.
+pub(super) struct EventObserver<F>(pub(super) F);
 
-impl<F: FnMut(Event<'_>)> Observer for Told<F> {
+impl<F: FnMut(Event<'_>)> Observer for EventObserver<F> {
     fn note(&mut self, text: &str) {
         (self.0)(Event::Note(text));
     }

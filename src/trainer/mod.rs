@@ -1,4 +1,4 @@
-//! Floor 10: training in a few lines, with all that the floors below have.
+//! Floor 10: training in a few lines, with checkpoints and records.
 
 mod event;
 #[cfg(feature = "records")]
@@ -16,7 +16,7 @@ use crate::nn::Model;
 use crate::nn::objective::Objective;
 use crate::optim::Rule;
 use crate::train::{Config, Method, Observer, Outcome, Task, run_async};
-use event::Told;
+use event::EventObserver;
 use std::sync::Arc;
 
 /// Trains a model on data.
@@ -49,8 +49,9 @@ use std::sync::Arc;
 /// # Ok::<(), lerac::error::Error>(())
 /// ```
 ///
-/// With `out` (feature `records`) the run has a directory: options, tables, checkpoints, and at the end weights and summary. A run that
-/// ended early continues from its latest checkpoint to the same bytes.
+/// With `out` (feature `records`) the run is saved in a directory: options, tables, checkpoints,
+/// and at the end weights and summary. A run that ended early continues from its latest checkpoint,
+/// to the same bytes.
 pub struct Trainer<'o> {
     gpu: Gpu,
     config: Config,
@@ -61,12 +62,13 @@ pub struct Trainer<'o> {
     title: Option<String>,
     observers: Vec<Box<dyn Observer + 'o>>,
     #[cfg(feature = "records")]
-    saved: Option<saved::Saved>,
+    output: Option<saved::Output>,
 }
 
 impl<'o> Trainer<'o> {
-    /// Trains `model` on `data` with the default options: SGD with momentum 0.9 at a rate of 0.1, 5 epochs, batches of 64, without a
-    /// curriculum; a tenth of the training examples, 1,000 at most, validate.
+    /// Trains `model` on `data` with the default options: SGD with momentum 0.9, learning rate 0.1,
+    /// 5 epochs, batch size 64, no curriculum. A tenth of the training examples, at most 1,000, are
+    /// held out for validation.
     pub fn new(gpu: &Gpu, model: impl Model + 'static, data: impl Into<Splits>) -> Self {
         let data = data.into();
         let validation = (data.train.len() / 10).min(1000);
@@ -79,7 +81,7 @@ impl<'o> Trainer<'o> {
         Self::with(gpu, config, model, data, objective, curriculum)
     }
 
-    /// Trains what a task says.
+    /// Trains a task.
     pub fn of(gpu: &Gpu, task: Task) -> Self {
         let Task { config, model, data, objective, curriculum } = task;
         Self::with(gpu, config, model, data, Some(objective), curriculum)
@@ -103,7 +105,7 @@ impl<'o> Trainer<'o> {
             title: None,
             observers: vec![],
             #[cfg(feature = "records")]
-            saved: None,
+            output: None,
         }
     }
 
@@ -113,12 +115,12 @@ impl<'o> Trainer<'o> {
         self
     }
 
-    /// What the model is called in files.
+    /// The name of the model in files.
     pub fn model_name(self, name: &str) -> Self {
         self.options(|config| config.model.name = name.to_owned())
     }
 
-    /// What the training method is called in pictures and reports.
+    /// The name of the training method in plots and reports.
     pub fn title(mut self, title: &str) -> Self {
         self.title = Some(title.to_owned());
         self
@@ -139,7 +141,8 @@ impl<'o> Trainer<'o> {
         self.options(|config| config.optimizer.weight_decay = decay)
     }
 
-    /// Learning Rate Curriculum: initial rates from the first layer's to the last one's, and the epochs until all are the common rate.
+    /// Learning Rate Curriculum: initial rates from the first to the last layer, and the number of
+    /// epochs until all layers have the common rate.
     pub fn lerac(self, range: Range, k: f64) -> Self {
         self.options(|config| {
             config.curriculum.method = Method::Lerac;
@@ -147,19 +150,19 @@ impl<'o> Trainer<'o> {
         })
     }
 
-    /// A curriculum of one's own, made from the model's layers.
+    /// Another curriculum, made from the model's layers.
     pub fn curriculum<C: Curriculum + 'static>(mut self, make: impl Fn(&[Layer]) -> C + Send + Sync + 'static) -> Self {
         self.curriculum = Some(Arc::new(move |layers| Ok(Box::new(make(layers)) as Box<dyn Curriculum>)));
         self
     }
 
-    /// What the model is trained for; otherwise what the first target asks for.
+    /// The objective. The default is chosen by the first target of the data.
     pub fn objective(mut self, objective: impl Objective + 'static) -> Self {
         self.objective = Some(Arc::new(objective));
         self
     }
 
-    /// Epochs.
+    /// Number of epochs.
     pub fn epochs(self, epochs: u64) -> Self {
         self.options(|config| config.training.epochs = epochs)
     }
@@ -169,31 +172,33 @@ impl<'o> Trainer<'o> {
         self.options(|config| config.training.batch_size = examples)
     }
 
-    /// Examples held out of the training set to choose the best epoch; 0 keeps the last one.
+    /// Training examples held out for validation, which selects the best epoch; 0 keeps the last
+    /// epoch.
     pub fn validation(self, examples: usize) -> Self {
         self.options(|config| config.data.validation = examples)
     }
 
-    /// Seed of initial weights, split, order, augmentation and dropout.
+    /// Seed of initial weights, split, batch order, augmentation and dropout.
     pub fn seed(self, seed: u64) -> Self {
         self.options(|config| config.training.seed = seed)
     }
 
-    /// Calls `see` with everything that happens.
-    pub fn observe(self, see: impl FnMut(Event<'_>) + 'o) -> Self {
-        self.observer(Told(see))
+    /// Calls `on_event` for each event of the run.
+    pub fn observe(self, on_event: impl FnMut(Event<'_>) + 'o) -> Self {
+        self.observer(EventObserver(on_event))
     }
 
-    /// An observer more.
+    /// Adds an observer.
     pub fn observer(mut self, observer: impl Observer + 'o) -> Self {
         self.observers.push(Box::new(observer));
         self
     }
 
-    /// The task that it trains.
+    /// The task that this trainer runs.
     ///
     /// # Errors
-    /// [`crate::error::Error::Setting`] for options that cannot be, or a model that does not take the data.
+    /// [`crate::error::Error::Setting`] for invalid options, or a model that does not accept the
+    /// data.
     pub fn task(&self) -> Result<Task> {
         self.config.check_values()?;
         let form = self.data.train.form();
@@ -206,24 +211,24 @@ impl<'o> Trainer<'o> {
         Ok(Task { config, model: self.model.clone(), data, objective, curriculum: self.curriculum.clone() })
     }
 
-    /// Trains, and reads the test set once.
+    /// Trains the model and evaluates the test set once.
     ///
     /// # Errors
-    /// As [`crate::train::run`]; those of the directory, where there is one.
+    /// The errors of [`crate::train::run`]; the errors of writing the output directory.
     pub async fn run_async(mut self) -> Result<Outcome> {
         let task = self.task()?;
         #[cfg(feature = "records")]
-        if let Some(saved) = self.saved.take() {
+        if let Some(output) = self.output.take() {
             let title = self.title.unwrap_or_else(|| task.config.curriculum.method.to_string());
-            return saved.run(&self.gpu, &task, &title, self.observers).await;
+            return output.run(&self.gpu, &task, &title, self.observers).await;
         }
         run_async(&self.gpu, &task, &mut self.observers).await
     }
 
-    /// [`Trainer::run_async`], waiting.
+    /// Blocking form of [`Trainer::run_async`].
     ///
     /// # Errors
-    /// As there.
+    /// The errors of [`Trainer::run_async`].
     pub fn run(self) -> Result<Outcome> {
         block_on(self.run_async())
     }

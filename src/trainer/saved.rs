@@ -1,4 +1,4 @@
-//! Runs that have a directory.
+//! Runs that are saved in a directory.
 
 use super::Trainer;
 use crate::error::Result;
@@ -7,40 +7,41 @@ use crate::records::{RunDir, Saving};
 use crate::train::{Checkpoint, Observer, Outcome, Task, resume_async, run_async};
 use std::path::{Path, PathBuf};
 
-/// What is done where the directory holds a run that ended early.
+/// What to do if the directory holds a run that ended early.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Start {
-    /// It continues from its latest checkpoint; where there is none, the run begins anew.
+    /// Continue it from its latest checkpoint, or start again if it has none.
     #[default]
     Continue,
-    /// It continues, even if its options were others.
+    /// Continue it, even if it had other options.
     ContinueAnyway,
-    /// That is an error.
+    /// Return an error.
     New,
 }
 
-/// Where a run is kept.
-pub(super) struct Saved {
+/// The output directory of a run.
+pub(super) struct Output {
     dir: PathBuf,
     saving: Saving,
     start: Start,
 }
 
 impl Trainer<'_> {
-    /// Keeps the run in `dir`: options, tables, checkpoints, and at the end weights, predictions, pictures (feature `report`) and
-    /// summary. A run that ended early there continues to the same bytes.
+    /// Saves the run in `dir`: options, tables, checkpoints, and at the end weights, predictions,
+    /// plots (feature `report`) and summary. A run there that ended early continues, to the same
+    /// bytes.
     pub fn out(self, dir: impl Into<PathBuf>) -> Self {
         self.kept(dir, Saving::default(), Start::default())
     }
 
-    /// As [`Trainer::out`], with checkpoints as `saving` says.
+    /// Like [`Trainer::out`], with options for checkpoints and for an existing run.
     pub fn kept(mut self, dir: impl Into<PathBuf>, saving: Saving, start: Start) -> Self {
-        self.saved = Some(Saved { dir: dir.into(), saving, start });
+        self.output = Some(Output { dir: dir.into(), saving, start });
         self
     }
 }
 
-impl Saved {
+impl Output {
     fn open(&self, task: &Task) -> Result<(RunDir, Option<Checkpoint>)> {
         let (dir, config, saving) = (&self.dir, &task.config, self.saving.clone());
         match self.start {
@@ -61,7 +62,7 @@ impl Saved {
         let outcome = match &checkpoint {
             None => run_async(gpu, task, &mut (&mut observers, &mut dir)).await?,
             Some(checkpoint) => {
-                differences(gpu, checkpoint).iter().for_each(|note| observers.note(note));
+                resume_notes(gpu, checkpoint).iter().for_each(|note| observers.note(note));
                 resume_async(gpu, task, checkpoint, &mut (&mut observers, &mut dir)).await?
             }
         };
@@ -71,8 +72,8 @@ impl Saved {
     }
 }
 
-/// Where a run continues, and what has changed since its checkpoint.
-fn differences(gpu: &Gpu, checkpoint: &Checkpoint) -> Vec<String> {
+/// Notes about the step at which a run continues, and about changes since its checkpoint.
+fn resume_notes(gpu: &Gpu, checkpoint: &Checkpoint) -> Vec<String> {
     let (state, here, version) = (&checkpoint.state, &gpu.info().name, env!("CARGO_PKG_VERSION"));
     let mut notes = vec![format!("continues after step {}", state.step)];
     if state.adapter != *here {
@@ -81,7 +82,7 @@ fn differences(gpu: &Gpu, checkpoint: &Checkpoint) -> Vec<String> {
     }
     if state.version != version {
         notes.push(format!(
-            "the checkpoint was made by lerac {}; what {version} does from here on may differ by rounding",
+            "the checkpoint was made by lerac {}; results of {version} may differ by rounding",
             state.version
         ));
     }

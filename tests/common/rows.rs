@@ -1,11 +1,12 @@
-//! The op table: one row per operation and shape. The kernels are held against the references by it, the references against
-//! finite differences, and the benches time it.
+//! The op table: one row per operation and shape. Kernels are checked against the references with
+//! it, references against finite differences, and the benches time its large rows.
 
 #[path = "sequence_rows.rs"]
 pub mod sequence_rows;
 
 use lerac::checks::{CONTROLS, Row};
 use lerac::ops::batch_norm::{Activation, After, MOMENTUM, Norm};
+use lerac::ops::conv2d::Conv2dOptions;
 use lerac::ops::{self, conv2d, max_pool::Window};
 use lerac::tape::{Declared, Group, Init};
 use lerac::tensor::Shape;
@@ -23,7 +24,7 @@ fn relu(shape: Shape) -> Row {
     }
 }
 
-/// Values between -1.53 and 1.47 times `gain`.
+/// GELU of values from -1.53 to 1.47 times `gain`.
 fn gelu(shape: Shape, gain: f64) -> Row {
     // The only value of a single element is negative.
     let activates = shape.count() > 1;
@@ -132,7 +133,7 @@ fn linear(n: usize, c: usize, o: usize) -> Row {
     }
 }
 
-/// A linear layer along the last axis of x `[n,t,c]`.
+/// A linear layer over the last axis of x `[n,t,c]`.
 fn linear_of_tokens([n, t, c]: [usize; 3], o: usize) -> Row {
     Row { name: format!("linear [{n},{t},{c}] -> {o}"), inputs: vec![[n, t, c].into()], ..linear(n * t, c, o) }
 }
@@ -162,13 +163,13 @@ fn product(equation: &'static str, a: &[usize], b: &[usize]) -> Row {
     }
 }
 
-/// The normalisation of the first `c` channels alone, with an activation, or with a residual before it.
+/// Batch norm of the first `c` channels, with an activation, or with a residual added before it.
 fn batch_norm_of_first(c: usize, shape: [usize; 4], activation: Activation, residual: bool) -> Row {
     let [n, channels, h, w] = shape;
     let extent = [n, c, h * w];
     let rows = [c * h * w, (channels - c) * h * w];
     let epsilon = f64::from(ops::batch_norm::EPSILON);
-    // Operands: x, the residual where there is one, gamma, beta.
+    // Operands: x, the residual if there is one, gamma, beta.
     let first = usize::from(residual) + 1;
     let read = move |x: &[f64]| ops::concat::reference::backward(x, rows).0;
     let before = move |v: &[Vec<f64>]| {
@@ -199,7 +200,7 @@ fn batch_norm_of_first(c: usize, shape: [usize; 4], activation: Activation, resi
         forward: Box::new(forward),
         backward: Box::new(backward),
         activates: activation != Activation::Identity,
-        // Large enough to pass 6.
+        // Large enough to exceed 6, the upper bound of ReLU6.
         gain: if activation == Activation::Relu6 { 6.0 } else { 1.0 },
         ..Row::new(
             format!("batch_norm {shape:?}{of}{after}, {activation:?}"),
@@ -209,25 +210,26 @@ fn batch_norm_of_first(c: usize, shape: [usize; 4], activation: Activation, resi
     }
 }
 
-/// The normalisation of all channels.
+/// Batch norm of all channels.
 fn batch_norm(shape: [usize; 4], activation: Activation, residual: bool) -> Row {
     batch_norm_of_first(shape[1], shape, activation, residual)
 }
 
-/// Channels whose mean is thousands of deviations: sums that are not taken about it lose what there is to see.
+/// Channels whose mean is thousands of standard deviations. The variance is lost unless the sums
+/// are taken about a pivot.
 fn batch_norm_far_from_0(shape: [usize; 4]) -> Row {
     let row = batch_norm(shape, Activation::Identity, false);
     Row { name: format!("{} far from 0", row.name), offset: 5000.0, ..row }
 }
 
-/// Two parts, one after the other.
+/// Concatenation of two parts.
 fn concat([n, c, h, w]: [usize; 4], more: usize) -> Row {
     let extents = [c * h * w, more * h * w];
     Row {
         record: Box::new(move |tape, name, x, _| {
-            let whole = ops::concat::room(tape, name, [n, c + more, h, w]);
-            ops::concat::put(tape, "first", whole, 0, x[0]);
-            ops::concat::put(tape, "second", whole, c, x[1]);
+            let whole = ops::concat::allocate(tape, name, [n, c + more, h, w]);
+            ops::concat::write_channels(tape, "first", whole, 0, x[0]);
+            ops::concat::write_channels(tape, "second", whole, c, x[1]);
             whole
         }),
         forward: Box::new(move |v| ops::concat::reference::forward(&v[0], &v[1], extents)),
@@ -245,12 +247,12 @@ fn concat([n, c, h, w]: [usize; 4], more: usize) -> Row {
 
 /// Input, (output channels, extent of the square kernel), (stride, padding, groups), bias.
 fn conv(x: [usize; 4], (o, k): (usize, usize), (stride, padding, groups): (usize, usize, usize), bias: bool) -> Row {
-    convolution(x, (o, [k, k]), conv2d::Options { groups, ..conv2d::Options::square(stride, padding) }, bias)
+    convolution(x, (o, [k, k]), Conv2dOptions { groups, ..Conv2dOptions::square(stride, padding) }, bias)
 }
 
 /// Input, (output channels, kernel), options, bias.
-fn convolution(x: [usize; 4], (o, [kh, kw]): (usize, [usize; 2]), options: conv2d::Options, bias: bool) -> Row {
-    let conv2d::Options { stride, padding, groups } = options;
+fn convolution(x: [usize; 4], (o, [kh, kw]): (usize, [usize; 2]), options: Conv2dOptions, bias: bool) -> Row {
+    let Conv2dOptions { stride, padding, groups } = options;
     let w = [o, x[1] / groups, kh, kw];
     let geometry = conv2d::Geometry::new("row", x, w, options);
     let mut params: Vec<Shape> = vec![w.into()];
@@ -281,11 +283,11 @@ fn convolution(x: [usize; 4], (o, [kh, kw]): (usize, [usize; 2]), options: conv2
     }
 }
 
-/// All rows: small, odd and awkward.
+/// All rows: small and odd shapes.
 pub fn rows() -> Vec<Row> {
     use Activation::{Identity, Relu, Relu6};
     let window = |kernel, stride, padding| Window { kernel, stride, padding };
-    let oblong = |stride, padding, groups| conv2d::Options { stride, padding, groups };
+    let oblong = |stride, padding, groups| Conv2dOptions { stride, padding, groups };
     vec![
         relu([1].into()),
         relu([7].into()),
@@ -331,10 +333,10 @@ pub fn rows() -> Vec<Row> {
         linear(9, 65, 10),
         linear(64, 64, 10),
         linear(3, 130, 17),
-        // For processors, with tiles that are cut off.
+        // For processors; partial tiles.
         linear(3, 1024, 2736),
         linear(130, 260, 256),
-        // Several shared tiles along each side, cut off.
+        // Several shared tiles along each side; partial tiles.
         linear(70, 37, 300),
         linear_of_tokens([2, 3, 5], 7),
         linear_of_tokens([3, 11, 16], 12),
@@ -345,16 +347,17 @@ pub fn rows() -> Vec<Row> {
         product("bmk,bkn->bmn", &[1, 3, 7], &[1, 7, 2]),
         product("bmk,bkn->bmn", &[6, 5, 1], &[6, 1, 3]),
         product("bhmk,bhkn->bhmn", &[2, 3, 1, 5], &[2, 3, 5, 9]),
-        // Each operand transposed, and the result, whose last axis is one of a.
+        // Each operand transposed, and the result. The last axis of the result is an axis of a.
         product("bkm,bnk->bmn", &[3, 5, 9], &[3, 10, 5]),
         product("bmk,bnk->nbm", &[2, 9, 3], &[2, 11, 3]),
-        // Axes that are missing: matrix by vector, vector by matrix, dot and outer product.
+        // Missing axes: matrix-vector, vector-matrix, dot and outer product.
         product("bmk,bk->bm", &[3, 5, 7], &[3, 7]),
         product("bk,bkn->bn", &[3, 8], &[3, 8, 12]),
         product("bk,bk->b", &[5, 6], &[5, 6]),
         product("bm,bn->bmn", &[3, 5], &[3, 7]),
         product("m,n->mn", &[12], &[8]),
-        // The scores of attention and what they weigh: odd, in whole vec4, with several tiles that are cut off, and shared ones.
+        // Attention scores and their product with the values: odd extents, multiples of four,
+        // several partial tiles, and shared tiles.
         product("bthd,bshd->bhts", &[2, 5, 3, 7], &[2, 9, 3, 7]),
         product("bhts,bshd->bthd", &[2, 3, 5, 9], &[2, 9, 3, 7]),
         product("bthd,bshd->bhts", &[2, 12, 3, 8], &[2, 8, 3, 8]),
@@ -374,7 +377,7 @@ pub fn rows() -> Vec<Row> {
         batch_norm([2, 3, 3, 4], Identity, true),
         batch_norm([2, 5, 4, 2], Relu6, false),
         batch_norm([3, 4, 3, 3], Relu6, true),
-        // 16 elements a channel: their mean is exact.
+        // 16 elements per channel: their mean is exact.
         batch_norm_far_from_0([2, 3, 4, 2]),
         batch_norm_far_from_0([8, 3, 2, 1]),
         batch_norm_of_first(3, [2, 5, 4, 4], Identity, false),
@@ -401,7 +404,8 @@ pub fn rows() -> Vec<Row> {
         conv([2, 4, 5, 5], (4, 2), (1, 0, 2), false),
         conv([1, 4, 17, 3], (9, 3), (1, 1, 1), false),
         conv([3, 20, 10, 9], (24, 3), (1, 1, 1), false),
-        // For processors: rows of 1 to 4 groups of columns and several of these, rows and positions left over, groups of channels.
+        // For processors: rows of 1 to 4 groups of columns, and of several times that; left-over
+        // rows and columns; groups of channels.
         conv([1, 3, 5, 4], (9, 3), (1, 1, 1), true),
         conv([3, 5, 9, 8], (7, 3), (1, 1, 1), false),
         conv([2, 4, 3, 12], (8, 3), (1, 1, 2), true),
@@ -419,12 +423,13 @@ pub fn rows() -> Vec<Row> {
         conv([1, 9, 2, 64], (3, 3), (2, 1, 1), false),
         conv([2, 3, 1, 40], (20, 3), (2, 1, 1), false),
         conv([2, 3, 6, 10], (4, 3), (2, 1, 1), false),
-        // More of these, at stride 2 of 4 groups in a row of x and of y.
+        // At stride 2: 4 groups of columns in a row of x and of y.
         conv([2, 3, 5, 16], (9, 3), (1, 1, 1), false),
         conv([2, 3, 3, 24], (9, 3), (1, 1, 1), true),
         conv([2, 3, 6, 32], (9, 3), (2, 1, 1), false),
         conv([2, 3, 8, 4], (4, 3), (2, 1, 1), false),
-        // Several tiles of output channels, the last one partial, in both directions; in groups; many positions.
+        // Several tiles of output channels, the last one partial, in forward and backward; in
+        // groups; with many positions.
         conv([1, 60, 2, 4], (40, 3), (1, 1, 1), false),
         conv([1, 60, 2, 8], (40, 3), (2, 1, 1), false),
         conv([1, 40, 3, 8], (36, 3), (2, 1, 2), true),
@@ -434,7 +439,8 @@ pub fn rows() -> Vec<Row> {
         conv([1, 3, 5, 40], (5, 3), (1, 1, 1), false),
         conv([1, 3, 3, 48], (4, 3), (2, 1, 1), false),
         conv([131, 2, 1, 8], (3, 3), (2, 1, 1), false),
-        // For channels by themselves: rows cut off and whole, strips, strides, slices of several columns in the weight gradient.
+        // Depthwise: partial and whole rows, strips, strides, and slices of several columns in the
+        // weight gradient.
         conv([2, 5, 9, 11], (5, 3), (1, 1, 5), true),
         conv([2, 3, 17, 8], (3, 3), (1, 1, 3), false),
         conv([1, 4, 10, 12], (4, 3), (2, 1, 4), true),
@@ -444,10 +450,11 @@ pub fn rows() -> Vec<Row> {
         conv([1, 3, 7, 24], (3, 3), (2, 1, 3), false),
         conv([65, 140, 2, 2], (140, 3), (1, 1, 140), false),
         conv([2, 5, 1, 1], (5, 3), (2, 1, 5), false),
-        // For shared tiles: several tiles of rows, of columns and of terms, the last one partial.
+        // Shared tiles: several tiles of rows, of columns and of terms, the last one partial.
         conv([3, 15, 8, 9], (70, 3), (1, 1, 1), true),
         conv([2, 70, 6, 5], (66, 1), (1, 0, 2), false),
-        // Kernels, strides and paddings that differ along the axes: odd rows, whole vec4, groups, several tiles of channels and columns.
+        // Kernels, strides and paddings that differ between the axes: odd rows, rows of whole vec4,
+        // groups, several tiles of channels and columns.
         convolution([2, 3, 7, 5], (5, [3, 1]), oblong([1, 1], [1, 0], 1), true),
         convolution([1, 4, 6, 9], (6, [1, 5]), oblong([1, 1], [0, 2], 2), false),
         convolution([2, 4, 13, 11], (6, [7, 3]), oblong([2, 1], [3, 0], 2), true),
@@ -468,7 +475,8 @@ pub fn rows() -> Vec<Row> {
     .collect()
 }
 
-/// Shapes as small networks have them at batch 64, for benches: too large for the f64 references to be quick.
+/// Shapes of small networks at batch size 64, for benches. The f64 references are too slow for
+/// them.
 pub fn large_rows() -> Vec<Row> {
     use Activation::{Identity, Relu};
     vec![

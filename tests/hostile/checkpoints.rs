@@ -1,19 +1,21 @@
 //! Checkpoints.
 
+use crate::common::errors::{Fault, assert_error};
 use crate::harness::{FILE, JUST_OVER, Limit, SMALL, Subject, measured, run, tokens};
 use lerac::curriculum::{DuringCurriculum, PlateauState};
-use lerac::error::{Error, Result};
+use lerac::error::Result;
 use lerac::ops::sums::Totals;
-use lerac::tape::{Choices, Variant};
-use lerac::train::{BestEpoch, Checkpoint, Config, EpochTotals, Method, RunState, Tensor, Written};
+use lerac::tape::{KernelChoices, Variant};
+use lerac::train::{BestEpoch, Checkpoint, Config, EpochTotals, Method, RunState, TableChecksum, Tensor};
 use safetensors::tensor::Metadata;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Checkpoints and weights: numbers of a shape take two bytes there and many more as JSON that is being sorted out.
+/// Checkpoints and weights. A number of a shape takes two bytes in the file, and many more as a
+/// JSON value.
 pub const CHECKPOINT: Limit = Limit { multiple: 64, constant: SMALL };
 
-/// Every option set to something else than nothing.
+/// Every option with a value.
 pub fn full_config() -> Config {
     Config::default().with(|c| {
         c.data.data_dir = Some("data/sets".into());
@@ -37,7 +39,7 @@ pub fn full_config() -> Config {
         c.training.early_stopping = Some(3);
         c.curriculum.stop_lr = Some(0.11);
         c.curriculum.stop_update_epoch = Some(20);
-        c.kernels = Choices([("linear forward [1,1] x [1,1]".to_owned(), Variant::Registers)].into());
+        c.kernels = KernelChoices([("linear forward [1,1] x [1,1]".to_owned(), Variant::Registers)].into());
     })
 }
 
@@ -72,8 +74,8 @@ pub fn checkpoint(best: bool) -> Checkpoint {
         seconds: 1.25,
         interval_seconds: 1e-3,
         tables: BTreeMap::from([
-            ("metrics.csv".into(), Written { bytes: 100, crc32: 7 }),
-            ("layers.csv".into(), Written { bytes: 200, crc32: u32::MAX }),
+            ("metrics.csv".into(), TableChecksum { bytes: 100, crc32: 7 }),
+            ("layers.csv".into(), TableChecksum { bytes: 200, crc32: u32::MAX }),
         ]),
     };
     Checkpoint { state, tensors }
@@ -83,7 +85,8 @@ fn read_checkpoint(bytes: &[u8]) -> Result<Checkpoint> {
     Checkpoint::from_bytes(Path::new(FILE), bytes)
 }
 
-/// It is written and read to the same; numbers by their bits, since a weight need not be equal to itself.
+/// Writing and reading gives the same checkpoint. Weights are compared by their bits, since NaN is
+/// not equal to itself.
 fn check_checkpoint(checkpoint: Checkpoint) {
     let again = read_checkpoint(&checkpoint.to_bytes()).expect("what was read can be written and read");
     assert_eq!(again.state, checkpoint.state);
@@ -142,7 +145,7 @@ fn checkpoints() {
     run(subject, read_checkpoint, check_checkpoint);
 }
 
-/// A file of these parts, with its length and checksum right where the header can be read at all.
+/// A file of these parts, with a valid length, and a valid checksum if the header can be read.
 fn sealed(state: &str, tensors: &str, data: &[u8]) -> Vec<u8> {
     let file = |checksum: u32| {
         let state = serde_json::to_string(state).unwrap();
@@ -167,7 +170,8 @@ fn sealed(state: &str, tensors: &str, data: &[u8]) -> Vec<u8> {
     file(hasher.finalize())
 }
 
-/// State, tensors' JSON and data between zero bytes, sealed after their mutation.
+/// The input is state, tensors' JSON and data, separated by zero bytes. They are sealed after
+/// mutation.
 fn sealed_input(input: &[u8]) -> Vec<u8> {
     let mut parts = input.splitn(3, |&byte| byte == 0);
     let mut part = || parts.next().unwrap_or_default();
@@ -196,25 +200,24 @@ fn checkpoint_headers() {
 }
 
 #[test]
-fn a_checkpoints_header_is_not_believed() {
-    let refuse = |bytes: &[u8], offset: u64, part: &str| {
+fn lengths_in_a_checkpoint_header_are_checked() {
+    let refuse = |bytes: &[u8], offset: u64, name: &str| {
         let (outcome, peak) = measured(|| read_checkpoint(bytes));
-        let text = outcome.expect_err("this is no checkpoint").to_string();
-        assert!(text.starts_with(&format!("{FILE}, byte {offset}: ")) && text.contains(part), "{text}");
+        assert_error(outcome, Fault::Format(FILE, Some(offset)), &[name]);
         CHECKPOINT.assert("checkpoint", bytes.len(), peak);
     };
-    refuse(b"1234567", 7, "expected 8 bytes");
+    refuse(b"1234567", 7, "8 bytes");
     for length in [1, 99_999_999, 100_000_001, u64::MAX - 7, u64::MAX] {
-        refuse(&length.to_le_bytes(), 0, &format!("expected a header of {length} bytes, the file has 0 more"));
+        refuse(&length.to_le_bytes(), 0, &length.to_string());
     }
     let header = |header: &str, data: &[u8]| [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data].concat();
     refuse(&header("{\n \"a\": 1}", &[]), 17, "line 2 column 8");
     let claim = r#"{"a":{"dtype":"F32","shape":[2305843009213693951],"data_offsets":[0,9223372036854775804]}}"#;
     refuse(&header(claim, &[]), 8, "overflow");
     let claim = r#"{"a":{"dtype":"F32","shape":[268435456],"data_offsets":[0,1073741824]}}"#;
-    refuse(&header(claim, &[0; 10]), 8 + claim.len() as u64 + 10, "expected 1073741824 bytes of tensors");
-    refuse(&header("{}", &[0; 10]), 10, "expected 0 bytes of tensors");
-    refuse(&header("{}", &[]), 8, "expected lerac_checkpoint in its metadata");
+    refuse(&header(claim, &[0; 10]), 8 + claim.len() as u64 + 10, "1073741824");
+    refuse(&header("{}", &[0; 10]), 10, "0 bytes");
+    refuse(&header("{}", &[]), 8, "lerac_checkpoint");
 }
 
 #[test]
@@ -223,14 +226,11 @@ fn a_checkpoint_of_another_form_is_refused_by_its_version() {
         let mut other = checkpoint(false);
         other.state.format = format;
         other.state.version = "0.9.7".into();
-        let Err(Error::Option { option, message }) = read_checkpoint(&other.to_bytes()) else {
-            panic!("form {format} is read")
-        };
-        assert!(option == FILE && message.contains(&format!("form {format}, written by lerac 0.9.7")), "{message}");
+        assert_error(read_checkpoint(&other.to_bytes()), Fault::Option(FILE), &[&format!(" {format}, "), "0.9.7"]);
     }
 }
 
-/// JSON's decimals are read to the number that was written, in its last bit as well.
+/// Decimal numbers in JSON are read back exactly.
 #[test]
 fn a_checkpoint_keeps_its_numbers() {
     let mut written = checkpoint(false);

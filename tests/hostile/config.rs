@@ -1,13 +1,14 @@
-//! Files of options, with and without a comparison.
+//! Configuration files, with and without a `[grid]`.
 
 use crate::checkpoints::{checkpoint, full_config};
+use crate::common::errors::{Fault, assert_error};
+use crate::common::program::assert_refused;
 use crate::harness::{FILE, JUST_OVER, Limit, SMALL, Subject, measured, run, tokens};
 use lerac::records::{RunDir, Saving};
 use lerac::train::Config;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-/// TOML: its keys are short and its trees are not.
+/// TOML: keys are short, and their trees take much more memory.
 const CONFIG: Limit = Limit { multiple: 256, constant: SMALL };
 
 fn recipes() -> Vec<Vec<u8>> {
@@ -121,42 +122,36 @@ fn the_densest_configs_are_read_in_bounds() {
     }
 }
 
-/// Neither would be equal to itself when it is read again, or could be written.
+/// NaN is not equal to itself when it is read again, and numbers beyond 64 bits cannot be written.
 #[test]
-fn numbers_that_cannot_be_kept_are_refused() {
-    let refusal = |text: &str| Config::from_toml(Path::new(FILE), text.as_bytes()).unwrap_err().to_string();
-    let text = refusal("eta = 0.1\nmin-lr = nan\n");
-    assert!(text.starts_with("dir/file, byte 19: line 2: min-lr: expected a finite number, found nan"), "{text}");
-    let text = refusal("milestones = [1.0, inf]\n");
-    assert!(text.contains("byte 13: line 1: milestones: expected a finite number"), "{text}");
-    let text = refusal("validation = 18446744073709551615\n");
-    assert!(text.contains("byte 13: line 1: "), "{text}");
+fn unstorable_numbers_are_errors() {
+    for (text, offset, name) in [
+        ("eta = 0.1\nmin-lr = nan\n", 19, "line 2: min-lr: "),
+        ("milestones = [1.0, inf]\n", 13, "line 1: milestones: "),
+        ("validation = 18446744073709551615\n", 13, "line 1: "),
+    ] {
+        let read = Config::from_toml(Path::new(FILE), text.as_bytes());
+        assert_error(read, Fault::Format(FILE, Some(offset)), &[name]);
+    }
 }
 
 #[test]
-fn such_numbers_are_refused_on_the_command_line_too() {
-    let refusal = |option: &str, value: &str, code: i32| {
-        let program = Command::new(env!("CARGO_BIN_EXE_lerac")).args(["schedule", option, value]).output().unwrap();
-        assert_eq!(program.status.code(), Some(code));
-        String::from_utf8(program.stderr).unwrap()
-    };
-    assert_eq!(refusal("--min-lr", "nan", 1), "error: --min-lr: expected a finite number, found nan\n");
-    let expected = format!("expected a whole number from 0 to {}", i64::MAX);
-    let found = refusal("--validation", &u64::MAX.to_string(), 2);
-    assert!(found.contains("--validation") && found.contains(&expected), "{found}");
+fn unstorable_numbers_are_errors_on_the_command_line() {
+    assert_refused(&["schedule", "--min-lr", "nan"], "--min-lr", &["nan"]);
+    let most = i64::MAX.to_string();
+    assert_refused(&["schedule", "--validation", &u64::MAX.to_string()], "--validation", &[&most]);
 }
 
-/// A checkpoint may hold such numbers, and be held against other options.
+/// A checkpoint may contain numbers that TOML cannot store. They are compared with other options.
 #[test]
-fn options_beyond_toml_are_told_apart() {
+fn options_beyond_toml_are_compared() {
     let mut changed = checkpoint(false);
     changed.state.config.data.validation = usize::MAX;
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("checkpoints");
     std::fs::create_dir(&folder).unwrap();
     std::fs::write(folder.join("step-0000000040.safetensors"), changed.to_bytes()).unwrap();
-    let Err(error) = RunDir::open(dir.path(), &Config::default(), Saving::default(), false) else {
-        panic!("these are other options");
-    };
-    assert!(error.to_string().contains("(validation: 18446744073709551615 there, 1000 here)"), "{error}");
+    let opened = RunDir::open(dir.path(), &Config::default(), Saving::default(), false);
+    let names = ["validation: 18446744073709551615 ", "1000"];
+    assert_error(opened, Fault::Option(dir.path().to_str().unwrap()), &names);
 }

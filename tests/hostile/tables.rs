@@ -1,6 +1,7 @@
 //! The directory of a finished run: its summary and its tables.
 
 use crate::checkpoints::{JSON, full_config};
+use crate::common::errors::{Fault, assert_error};
 use crate::config::toml_of;
 use crate::harness::{JUST_OVER, Limit, SMALL, Subject, measured, run, tokens};
 use lerac::error::Result;
@@ -13,7 +14,7 @@ use std::io::{Error as IoError, ErrorKind};
 use std::path::Path;
 use std::time::Instant;
 
-/// Tables: a field takes a byte or two there.
+/// Tables: a field takes one or two bytes in the file.
 const TABLES: Limit = Limit { multiple: 64, constant: SMALL };
 
 const METRICS: &str = "kind,step,epoch,train_loss,train_accuracy,train_top5,validation_loss,validation_accuracy,validation_top5\n\
@@ -27,7 +28,7 @@ const NOISE: &str = "step,epoch,depth,layer,signal_to_noise\n5,0.5,0,conv1,0.75\
 const NAMES: [&str; 7] =
     ["summary.json", "config.toml", "metrics.csv", "speed.csv", "predictions.csv", "layers.csv", "noise.csv"];
 
-/// What earlier versions wrote, of which examples were images and measures known without a list.
+/// Files of earlier versions: examples were called images, and measures were not listed.
 const EARLIER_SUMMARY: &str = r#"{"test_accuracy":0.6666666666666666,"test_top5":1.0,"validation_accuracy":0.3,"test_loss":1.5,
     "test_images":3,"best_epoch":1,"steps":10,"images_per_epoch":320,"seconds":1.0,"images_per_second":320.0,
     "milliseconds_per_step":100.0,"device_bytes":1,"data_crc32":null,"adapter":"adapter","version":"0.1.0"}"#;
@@ -36,7 +37,7 @@ const EARLIER_METRICS: &str = "kind,step,epoch,train_loss,train_accuracy,validat
 const EARLIER_SPEED: &str = "step,images_per_second\n5,100.5\n10,1e3\n";
 const EARLIER_PREDICTIONS: &str = "image,label,prediction\n0,1,1\n1,2,3\n2,4,4\n";
 
-/// Those files, each with its place.
+/// The files of earlier versions, each with its index in `NAMES`.
 fn earlier() -> [(usize, &'static str); 4] {
     [(0, EARLIER_SUMMARY), (2, EARLIER_METRICS), (3, EARLIER_SPEED), (4, EARLIER_PREDICTIONS)]
 }
@@ -75,7 +76,7 @@ fn run_files() -> [Vec<u8>; 7] {
     [&summary, &config, METRICS, SPEED, PREDICTIONS, LAYERS, NOISE].map(|text| text.as_bytes().to_vec())
 }
 
-/// What is made of a run's directory of which file `changed` holds `bytes`.
+/// Loads a run's directory in which file `changed` contains `bytes`.
 fn load(files: &[Vec<u8>; 7], changed: usize, bytes: &[u8]) -> Result<Finished> {
     let config = config_of_run();
     let read = |path: &Path| {
@@ -87,7 +88,7 @@ fn load(files: &[Vec<u8>; 7], changed: usize, bytes: &[u8]) -> Result<Finished> 
 }
 
 fn check_run(run: Finished) {
-    // Other measures tell no right from wrong.
+    // Only accuracy has right and wrong answers.
     let compared = if run.summary.measure().key == "accuracy" { run.summary.test_examples } else { 0 };
     assert_eq!(run.right.len() as u64, compared);
     assert_eq!(run.train_loss.len(), run.train_score.len());
@@ -97,7 +98,7 @@ fn check_run(run: Finished) {
     assert_eq!(Comparison::of(&[run], "arm").arms.len(), 1);
 }
 
-/// The first byte says which file the others are.
+/// The first byte selects the file that is replaced.
 #[test]
 fn tables_of_runs() {
     let files = run_files();
@@ -116,7 +117,7 @@ fn tables_of_runs() {
     run(subject, parse, check_run);
 }
 
-/// Tables of so many rows, columns or signs, each with its name and the place of its file.
+/// Tables with `count` rows, columns or characters, each with its name and the index of its file.
 fn dense_tables(count: usize) -> [(&'static str, usize, String); 12] {
     let row = |header: &str, row: &str| format!("{}\n{}", header.lines().next().unwrap(), row.repeat(count));
     let layers: String = (0..count).map(|i| format!("0,0,0,{i},0,0,0,0,0\n")).collect();
@@ -145,13 +146,14 @@ fn the_densest_tables_are_read_in_bounds() {
     }
 }
 
-/// None takes many times as long as a usual table of as many rows; what holds every row against all others would.
+/// No table takes many times as long as a normal table with as many rows. Comparing every row with
+/// all others would.
 #[test]
 fn dense_tables_take_the_time_of_usual_ones() {
     let files = run_files();
     let tables = dense_tables(JUST_OVER);
     let mut least = [f64::INFINITY; 12];
-    // In turn, and the least of three: whatever else the machine does makes times longer only.
+    // Interleaved, and the minimum of three: other work on the machine only makes times longer.
     for _ in 0..3 {
         for ((_, file, text), least) in tables.iter().zip(&mut least) {
             let start = Instant::now();
@@ -166,17 +168,12 @@ fn dense_tables_take_the_time_of_usual_ones() {
 
 #[test]
 fn predictions_must_be_of_all_examples() {
-    let refusal = |text: &str| load(&run_files(), 4, text.as_bytes()).unwrap_err().to_string();
     for text in ["example,label,prediction\n0,1,1\n1,2,3\n", "example,label,prediction\n0,1,1\n2,2,3\n1,4,4\n"] {
-        let message = refusal(text);
-        assert!(
-            message.starts_with("dir/predictions.csv, byte ") && message.contains("each of 3 examples"),
-            "{message}"
-        );
+        assert_error(load(&run_files(), 4, text.as_bytes()), Fault::Format("predictions.csv", None), &["3 examples"]);
     }
 }
 
-/// Loss and accuracy over few examples would stick out of a curve.
+/// Loss and accuracy over few examples would be outliers in a curve.
 #[test]
 fn an_interval_that_was_cut_short_joins_the_one_before_it() {
     let mut files = run_files();
@@ -188,66 +185,60 @@ fn an_interval_that_was_cut_short_joins_the_one_before_it() {
     assert!(epoch == 1.0 && (loss - 2.26).abs() < 1e-12, "{loss} at {epoch}");
 }
 
-/// Refuses each text as the file at its place, with the name of the file and a part of the message.
+/// Asserts that a run is rejected if a file contains the text. The error names the file and one
+/// more name.
 fn assert_refused(files: &[Vec<u8>; 7], cases: &[(usize, String, &str)]) {
-    for (file, text, part) in cases {
-        let message = load(files, *file, text.as_bytes()).unwrap_err().to_string();
-        let place = format!("dir/{}, byte ", NAMES[*file]);
-        assert!(message.starts_with(&place) && message.contains(part), "{message:?} lacks {part:?}: {text}");
-        assert!(message.contains("remove the run's directory"), "{message}");
+    for (file, text, name) in cases {
+        assert_error(load(files, *file, text.as_bytes()), Fault::Format(NAMES[*file], None), &[name]);
     }
 }
 
-/// What a finished run cannot have left.
+/// Tables that a finished run cannot have.
 #[test]
 fn tables_must_be_of_a_finished_run() {
     let files = run_files();
     load(&files, 2, METRICS.as_bytes()).unwrap();
     let header = |text: &str| format!("{}\n", text.lines().next().unwrap());
-    let (row, end, columns) =
-        ("holds a number that no run writes", "rows up to step 10", "expected the columns kind, ");
+    let (row, end, columns) = ("row ", "step 10", "kind, step, epoch, train_loss, train_accuracy");
     assert_refused(
         &files,
         &[
             (2, header(METRICS), end),
             (2, METRICS.replace("epoch,10", "epoch,5"), end),
             (2, METRICS.replace("interval,10,1.0,2.1,0.25,0.8,,,\n", ""), end),
-            (2, METRICS.replace("2.1,", "NaN,"), "row 2 holds"),
+            (2, METRICS.replace("2.1,", "NaN,"), "row 2"),
             (2, METRICS.replace("0.25", "1.5"), row),
             (2, METRICS.replace("0.8", "1.5"), row),
-            (2, METRICS.replace("2.0,0.3", "inf,0.3"), "row 3 holds"),
-            (2, METRICS.replace("2.0,0.3", "2.0,0.4"), "what summary.json says of the validation examples"),
-            (2, METRICS.replace("0.3,0.9", "0.3,"), "expected numbers in this row"),
-            // No other column takes the place of a loss or of the first measure.
+            (2, METRICS.replace("2.0,0.3", "inf,0.3"), "row 3"),
+            (2, METRICS.replace("2.0,0.3", "2.0,0.4"), "summary.json"),
+            (2, METRICS.replace("0.3,0.9", "0.3,"), "row"),
+            // No other column is used as the loss or the first measure.
             (2, METRICS.replace("train_loss", "loss"), columns),
             (2, METRICS.replace("train_accuracy", "accuracy"), columns),
             (2, METRICS.replace("validation_loss", "loss"), columns),
             (2, METRICS.replace("validation_accuracy", "accuracy"), columns),
-            (3, header(SPEED), "a row for each interval"),
-            (3, SPEED.replace("\n5,", "\n6,"), "a row for each interval"),
-            (3, SPEED.replace("100.5", "0"), "row 1 holds"),
+            (3, header(SPEED), "interval"),
+            (3, SPEED.replace("\n5,", "\n6,"), "interval"),
+            (3, SPEED.replace("100.5", "0"), "row 1"),
             (3, SPEED.replace("100.5", "NaN"), row),
-            (4, PREDICTIONS.replace("0,1,1", "0,1,1.0"), "expected a class as each prediction"),
-            (
-                4,
-                PREDICTIONS.replace("0,1,1", "0,1,2"),
-                "the accuracy of the 3 examples is 0.3333333333333333 here, 0.6666",
-            ),
-            (5, header(LAYERS), "a row of each layer"),
-            (5, LAYERS.replacen("9,0.9,0,conv1,0.1,1.0,0.5,2.0,0.25\n", "", 1), "a row of each layer"),
-            (5, LAYERS.replacen("1.0,0.5", "NaN,0.5", 1), "row 1 holds"),
+            (4, PREDICTIONS.replace("0,1,1", "0,1,1.0"), "prediction"),
+            (4, PREDICTIONS.replace("0,1,1", "0,1,2"), "0.3333333333333333"),
+            (5, header(LAYERS), "layer"),
+            (5, LAYERS.replacen("9,0.9,0,conv1,0.1,1.0,0.5,2.0,0.25\n", "", 1), "layer"),
+            (5, LAYERS.replacen("1.0,0.5", "NaN,0.5", 1), "row 1"),
             (5, LAYERS.replacen("2.0,0.25", "2.0,NaN", 1), row),
-            (6, header(NOISE), "as many rows of each layer"),
-            (6, NOISE.replace("5,0.5,0,conv1,0.75\n", ""), "as many rows of each layer"),
+            (6, header(NOISE), "layer"),
+            (6, NOISE.replace("5,0.5,0,conv1,0.75\n", ""), "layer"),
             (6, NOISE.replace("0.75", "NaN"), row),
         ],
     );
-    // Norms beyond f32 are infinite, and their quotient no number: a run may end like this.
+    // Norms that overflow f32 are infinite, and their quotient is NaN. A valid run may end like
+    // this.
     let beyond = LAYERS.replacen("1.0,0.5,2.0,0.25", "inf,inf,inf,NaN", 1);
     load(&files, 5, beyond.as_bytes()).unwrap();
 }
 
-/// The first occurrence of `key` in a summary, changed.
+/// A summary with the first occurrence of `key` replaced.
 fn changed(summary: &[u8], key: &str, value: &str) -> String {
     let text = std::str::from_utf8(summary).unwrap();
     let changed = text.replacen(key, value, 1);
@@ -257,7 +248,7 @@ fn changed(summary: &[u8], key: &str, value: &str) -> String {
 
 const AGES: &str = "example,label,prediction\n0,1,2.0\n1,2,1.5\n2,4,6.25\n";
 
-/// The columns of accuracies, of errors.
+/// Renames the columns of accuracies to columns of errors.
 fn of_errors(text: &str) -> String {
     text.replace("train_accuracy", "train_mae").replace("validation_accuracy", "validation_mae")
 }
@@ -285,26 +276,23 @@ fn tables_of_numbers_must_be_of_a_finished_run() {
     assert_refused(
         &files,
         &[
-            (0, of_summary("\"median_mae\":9.0", "\"median_mae\":-7"), "holds a score that no run comes to"),
-            (0, of_summary("\"value\":9.0", "\"value\":-7"), "holds a score that no run comes to"),
-            (0, of_summary("\"validation_mae\":4.0", "\"validation_mae\":-4"), "holds a score that no run comes to"),
-            (0, of_summary("\"test_mae\":1.25,", ""), "expected a score over the test examples for each measure"),
-            (0, of_summary("\"test_mae\"", "\"test_accuracy\""), "expected a score over the test examples"),
-            (2, of_errors(EARLIER_METRICS), "what summary.json says of the validation examples"),
-            (2, of_errors(EARLIER_METRICS).replace("2.1,", "2.1,-"), "row 2 holds"),
-            (2, EARLIER_METRICS.to_owned(), "expected the columns kind, step, epoch, train_loss, train_mae"),
-            (
-                4,
-                AGES.replace("6.25", "6.5"),
-                "the mean absolute error of the 3 examples is 1.3333333333333333 here, 1.25",
-            ),
-            (4, AGES.replace("6.25", "6"), "expected a number with a point as each prediction"),
-            (4, AGES.replace("6.25", "NaN"), "is NaN here, 1.25"),
+            (0, of_summary("\"median_mae\":9.0", "\"median_mae\":-7"), "score"),
+            (0, of_summary("\"value\":9.0", "\"value\":-7"), "score"),
+            (0, of_summary("\"validation_mae\":4.0", "\"validation_mae\":-4"), "score"),
+            (0, of_summary("\"test_mae\":1.25,", ""), "score"),
+            (0, of_summary("\"test_mae\"", "\"test_accuracy\""), "score"),
+            (2, of_errors(EARLIER_METRICS), "summary.json"),
+            (2, of_errors(EARLIER_METRICS).replace("2.1,", "2.1,-"), "row 2"),
+            (2, EARLIER_METRICS.to_owned(), "kind, step, epoch, train_loss, train_mae"),
+            (4, AGES.replace("6.25", "6.5"), "1.3333333333333333"),
+            (4, AGES.replace("6.25", "6"), "prediction"),
+            (4, AGES.replace("6.25", "NaN"), "NaN"),
         ],
     );
 }
 
-/// What an objective of one's own predicts may be neither a class nor a number, and what it measures is known by its key alone.
+/// The predictions of a custom objective may be neither classes nor numbers, and its measure is
+/// known only by its key.
 #[test]
 fn tables_of_other_measures_are_read() {
     let mut files = run_files();
@@ -327,7 +315,7 @@ fn tables_of_earlier_versions_are_read() {
     let read = |files: &[Vec<u8>; 7]| load(files, 2, &files[2]).unwrap();
     let now = read(&run_files());
     let mut files = run_files();
-    // Each file alone, since a run may go on under a newer version, and all together.
+    // Each file separately, since a run may be continued by a newer version, and all together.
     for (file, text) in earlier() {
         load(&run_files(), file, text.as_bytes()).unwrap();
         files[file] = text.into();
@@ -337,10 +325,7 @@ fn tables_of_earlier_versions_are_read() {
     assert_eq!((&run.train_loss, &run.train_score), (&now.train_loss, &now.train_score));
     assert_eq!((&run.validation_loss, &run.validation_score), (&now.validation_loss, &now.validation_score));
     assert_eq!((&run.examples_per_second, &run.right), (&now.examples_per_second, &now.right));
-    assert_refused(
-        &files,
-        &[(0, changed(&files[0], "\"test_top5\":1.0", "\"test_top5\":1.1"), "holds a score that no run comes to")],
-    );
+    assert_refused(&files, &[(0, changed(&files[0], "\"test_top5\":1.0", "\"test_top5\":1.1"), "score")]);
 
     let now = read(&run_of_ages());
     let mut files = run_of_ages();
@@ -352,8 +337,5 @@ fn tables_of_earlier_versions_are_read() {
     .into_bytes();
     files[4] = AGES.replace("example,", "image,").into_bytes();
     assert_eq!(read(&files).summary, now.summary);
-    assert_refused(
-        &files,
-        &[(0, changed(&files[0], "\"median_mae\":9.0", "\"median_mae\":-7"), "holds a score that no run comes to")],
-    );
+    assert_refused(&files, &[(0, changed(&files[0], "\"median_mae\":9.0", "\"median_mae\":-7"), "score")]);
 }

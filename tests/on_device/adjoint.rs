@@ -1,9 +1,9 @@
-//! For linear operations, <f(x), y> = <x, f*(y)>: the kernels' backward is the adjoint of the kernels' forward, whatever the
-//! references say.
+//! For linear operations, <f(x), y> = <x, f*(y)>: the backward kernel is the adjoint of the forward
+//! kernel. Independent of the references.
 
 use crate::common::rows::rows;
 use crate::common::{Test, test};
-use lerac::checks::{CONTROLS, Row, narrow, spread};
+use lerac::checks::{CONTROLS, Row, narrow, test_values};
 use lerac::gpu::{BufferRange, Gpu};
 use lerac::tape::{Program, Storage, Tape, Var};
 use std::sync::Arc;
@@ -12,15 +12,16 @@ fn check(gpu: &Gpu, row: &Row, tape: &Tape) {
     let (tape, inputs, y) = row.on(tape.clone());
     let count = |var: Var| tape.shape(var).count();
     let counts: Vec<usize> = inputs.iter().map(|&input| count(input)).collect();
-    let dy = narrow(&spread(count(y), 22));
-    let values: Vec<Vec<f32>> = counts.iter().zip(100..).map(|(&count, seed)| narrow(&spread(count, seed))).collect();
+    let dy = narrow(&test_values(count(y), 22));
+    let values: Vec<Vec<f32>> =
+        counts.iter().zip(100..).map(|(&count, seed)| narrow(&test_values(count, seed))).collect();
     let storage = Storage::new(gpu, &tape).unwrap();
     let program = Program::new(gpu, tape, &storage).unwrap();
     for (&input, values) in inputs.iter().zip(&values) {
         gpu.write(program.value(input), 0, values);
     }
     for (span, seed) in storage.layout.spans().iter().zip(23..) {
-        storage.params.write(gpu, span, &narrow(&spread(span.count, seed)));
+        storage.params.write(gpu, span, &narrow(&test_values(span.count, seed)));
     }
     if let Some(controls) = program.buffer_named(lerac::tape::CONTROLS) {
         gpu.write(controls, 0, &[CONTROLS]);
@@ -44,12 +45,12 @@ fn check(gpu: &Gpu, row: &Row, tape: &Tape) {
     }
 }
 
-/// A test per linear row and way to compute it.
+/// A test per linear row and dialect.
 pub fn tests() -> Vec<Test> {
     let mut tests = vec![];
     for row in rows().into_iter().filter(|row| row.linear) {
         let row = Arc::new(row);
-        for (tape, which) in row.ways() {
+        for (tape, which) in row.tapes() {
             let row = row.clone();
             tests.push(test(format!("adjoint {}{which}", row.name), move |gpu| check(gpu, &row, &tape)));
         }

@@ -1,4 +1,5 @@
-//! Every test that needs a device: ignored without an adapter, failed with `REQUIRE_GPU=1` and no adapter.
+//! Every test that needs a device. Without an adapter the tests are ignored; with `REQUIRE_GPU=1`
+//! they fail.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -9,6 +10,8 @@ mod ages;
 #[cfg(feature = "cli")]
 mod commands;
 mod device;
+#[cfg(feature = "cli")]
+mod docs;
 mod golden;
 mod limits;
 mod long_runs;
@@ -49,6 +52,8 @@ fn main() {
         views::tests(),
         #[cfg(feature = "cli")]
         commands::tests(),
+        #[cfg(feature = "cli")]
+        docs::tests(),
         #[cfg(feature = "cli")]
         ages::tests(),
         #[cfg(feature = "cli")]

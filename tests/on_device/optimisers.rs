@@ -1,19 +1,20 @@
 //! The fused update: against its f64 reference, against a dispatch per tensor, and in windows.
 
 use crate::common::{Test, in_two_dialects};
-use lerac::checks::{assert_close, narrow, spread};
+use lerac::checks::{assert_close, narrow, test_values};
 use lerac::gpu::{Buffer, Gpu};
 use lerac::ops::sums::Totals;
-use lerac::optim::{LayerNorms, Optimizer, Row, Rule, Settings, Update, reference};
+use lerac::optim::{LayerNorms, Optimizer, RateRow, Rule, Settings, Update, reference};
 use lerac::tape::{Declared, Group, Init, Mode, Storage, Tape};
 use lerac::tensor::Shape;
 
-/// Each so high that an element left out is noticed; that of the largest tensor, which alone takes several workgroups, highest.
+/// Gradients so large that a missing element is noticed. The largest tensor, the only one with
+/// several workgroups, has the largest.
 const RATES: [f64; 3] = [0.01, 1e-3, 0.05];
 const STEPS: i32 = 5;
 
 /// (shape, layer, group) of each tensor: odd sizes, one element, several blocks, several workgroups
-/// of the norm. In the second layer the order of the tensors is not that of the rows.
+/// of the norm. In the second layer the order of the tensors differs from that of the rows.
 fn tensors() -> Vec<(Shape, usize, Group)> {
     vec![
         ([7, 3, 3, 3].into(), 0, Group::Weight),
@@ -33,8 +34,8 @@ fn tape_of(tensors: &[(Shape, usize, Group)]) -> Tape {
     tape
 }
 
-/// The rate of a row where all rows of a layer have one rate.
-fn rate_of_layer(row: &Row) -> f64 {
+/// The rate of a row if all rows of a layer have one rate.
+fn rate_of_layer(row: &RateRow) -> f64 {
     RATES[row.layer]
 }
 
@@ -47,12 +48,12 @@ fn scale_of_group(group: Group) -> f64 {
 }
 
 /// A rate for each row: less for biases and norms.
-fn rate_of_row(row: &Row) -> f64 {
+fn rate_of_row(row: &RateRow) -> f64 {
     scale_of_group(row.group) * rate_of_layer(row)
 }
 
 fn gradient(tensor: usize, step: i32, count: usize) -> Vec<f64> {
-    spread(count, 1000 * tensor as u64 + step as u64)
+    test_values(count, 1000 * tensor as u64 + step as u64)
 }
 
 /// An optimiser of `storage`, and the sums that it reads.
@@ -63,18 +64,18 @@ fn optimizer(gpu: &Gpu, storage: &Storage, settings: Settings) -> (Optimizer, Bu
     (Optimizer::new(gpu, storage, &sums.whole(), update).unwrap(), sums)
 }
 
-/// Five steps of `optimizer` on `storage`, whose tensors are those numbered `which`; the parameters
-/// after them. `before` is called before each step, which is counted from 1.
+/// The parameters after five steps of `optimizer` on `storage`, which contains the tensors `which`.
+/// `before` is called at the start of each step, counted from 1.
 fn steps(
     gpu: &Gpu,
     storage: &Storage,
     which: &[usize],
     optimizer: &mut Optimizer,
-    rate: impl Fn(&Row) -> f64,
+    rate: impl Fn(&RateRow) -> f64,
     mut before: impl FnMut(&mut Optimizer, i32),
 ) -> Vec<Vec<f32>> {
     for (span, &tensor) in storage.layout.spans().iter().zip(which) {
-        storage.params.write(gpu, span, &narrow(&spread(span.count, tensor as u64)));
+        storage.params.write(gpu, span, &narrow(&test_values(span.count, tensor as u64)));
     }
     for step in 1..=STEPS {
         before(optimizer, step);
@@ -87,7 +88,7 @@ fn steps(
     storage.params.read_all(gpu, &storage.layout).unwrap()
 }
 
-/// Five steps at one rate per layer. A loss is not finite after `halt_after` of them.
+/// Five steps at one rate per layer. After `halt_after` steps a loss is not finite.
 fn train(gpu: &Gpu, storage: &Storage, which: &[usize], settings: Settings, halt_after: Option<i32>) -> Vec<Vec<f32>> {
     let (mut optimizer, sums) = optimizer(gpu, storage, settings);
     steps(gpu, storage, which, &mut optimizer, rate_of_layer, |_, step| {
@@ -110,19 +111,19 @@ fn rules() -> Vec<Rule> {
 
 /// The parameters after five steps of the reference. `rate` gives the rate of a row in a step, or
 /// none where it is frozen.
-fn expected(settings: &Settings, rate: impl Fn(&Row, i32) -> Option<f64>) -> Vec<Vec<f64>> {
+fn expected(settings: &Settings, rate: impl Fn(&RateRow, i32) -> Option<f64>) -> Vec<Vec<f64>> {
     let tensors = tensors();
     let mut states: Vec<_> = tensors
         .iter()
         .enumerate()
-        .map(|(i, (shape, ..))| reference::State::new(spread(shape.count(), i as u64)))
+        .map(|(i, (shape, ..))| reference::State::new(test_values(shape.count(), i as u64)))
         .collect();
     for step in 1..=STEPS {
         let trained: Vec<_> = tensors
             .iter()
             .enumerate()
             .filter_map(|(i, (shape, layer, group))| {
-                let rate = rate(&Row { layer: *layer, group: *group }, step)?;
+                let rate = rate(&RateRow { layer: *layer, group: *group }, step)?;
                 Some((i, rate, gradient(i, step, shape.count())))
             })
             .collect();
@@ -188,15 +189,15 @@ fn equals_windows(gpu: &Gpu) {
         if clip_norm.is_none() {
             assert_eq!(bits(&whole), bits(&cut));
         }
-        // The norm's sums are grouped by window, and may round differently.
+        // The norm's sums are grouped by window, so rounding may differ.
         for (whole, cut) in whole.iter().zip(&cut) {
             assert_close("windows", cut, &whole.iter().map(|&v| f64::from(v)).collect::<Vec<_>>(), 1e-6);
         }
     }
 }
 
-/// The layers' norms after one step from known weights, with the rates of the rows scaled by
-/// `scale`; and those weights and gradients.
+/// The layers' norms after one step from known weights, with the rows' rates scaled by `scale`; and
+/// the weights and gradients.
 fn norms_of_a_step(
     gpu: &Gpu,
     storage: &Storage,
@@ -206,7 +207,7 @@ fn norms_of_a_step(
     let (mut optimizer, _sums) = optimizer(gpu, storage, settings);
     (0..optimizer.rows().len()).for_each(|row| optimizer.set_scale(gpu, row, scale(row)));
     let spans = || storage.layout.spans().iter().enumerate();
-    let before: Vec<_> = spans().map(|(i, span)| spread(span.count, i as u64)).collect();
+    let before: Vec<_> = spans().map(|(i, span)| test_values(span.count, i as u64)).collect();
     let gradients: Vec<_> = spans().map(|(i, span)| gradient(i, 1, span.count)).collect();
     for (i, span) in spans() {
         storage.params.write(gpu, span, &narrow(&before[i]));
@@ -217,7 +218,8 @@ fn norms_of_a_step(
     (optimizer.layer_norms(gpu).unwrap(), [before, gradients])
 }
 
-/// Arenas in one window, and in three, of which the largest tensor fills one alone: 18,753 floats take 74 blocks.
+/// Arenas in one window, and in three. The largest tensor fills its own: 18,753 floats take 74
+/// blocks.
 fn in_one_and_three_windows(gpu: &Gpu) -> [Storage; 2] {
     let tape = tape_of(&tensors());
     let storages = [Storage::new(gpu, &tape).unwrap(), Storage::with_windows(gpu, &tape, 74 * 1024).unwrap()];
@@ -278,7 +280,7 @@ fn norms_are_the_same_over_windows(gpu: &Gpu) {
     }
 }
 
-fn stands_still_once_halted(gpu: &Gpu) {
+fn parameters_do_not_change_after_a_halt(gpu: &Gpu) {
     let tensors = tensors();
     let all: Vec<_> = (0..tensors.len()).collect();
     for rule in rules() {
@@ -287,7 +289,7 @@ fn stands_still_once_halted(gpu: &Gpu) {
             train(gpu, &storage, &all, settings(rule), halt_after)
         };
         let start: Vec<Vec<f32>> =
-            tensors.iter().enumerate().map(|(i, (shape, ..))| narrow(&spread(shape.count(), i as u64))).collect();
+            tensors.iter().enumerate().map(|(i, (shape, ..))| narrow(&test_values(shape.count(), i as u64))).collect();
         assert_eq!(bits(&run(Some(0))), bits(&start), "{rule:?}");
         assert_ne!(bits(&run(Some(1))), bits(&start), "{rule:?}");
         assert_ne!(bits(&run(Some(1))), bits(&run(None)), "{rule:?}");
@@ -321,15 +323,15 @@ fn bits_of_others(gpu: &Gpu, storage: &Storage, optimizer: &Optimizer, tensor: u
     bits(&values.concat())
 }
 
-/// All rows but one are trained in the first two steps and in the last one, and frozen in between.
+/// All rows but one are trained in the first two steps and the last, and frozen in between.
 fn frozen_rows_do_not_change(gpu: &Gpu) {
     let tensors = tensors();
     let all: Vec<_> = (0..tensors.len()).collect();
     for rule in rules() {
         for (clip_norm, tensor) in [(None, 0), (Some(0.5), 2), (None, 4), (Some(0.5), 4), (None, 5)] {
             let settings = Settings { clip_norm, ..settings(rule) };
-            let trained = Row { layer: tensors[tensor].1, group: tensors[tensor].2 };
-            let frozen = |row: &Row, step| *row != trained && (3..STEPS).contains(&step);
+            let trained = RateRow { layer: tensors[tensor].1, group: tensors[tensor].2 };
+            let frozen = |row: &RateRow, step| *row != trained && (3..STEPS).contains(&step);
             for storage in in_one_and_three_windows(gpu) {
                 let mut at_steps = vec![];
                 let mut optimizer = optimizer(gpu, &storage, settings).0;
@@ -342,7 +344,7 @@ fn frozen_rows_do_not_change(gpu: &Gpu) {
                 assert_eq!(at_steps[2], at_steps[4], "{rule:?}: frozen rows, all but that of p{tensor}");
                 assert_ne!(at_steps[0], at_steps[2], "{rule:?}");
                 assert_ne!(at_steps[4], bits_of_others(gpu, &storage, &optimizer, tensor), "{rule:?}");
-                let rate = |row: &Row, step| (!frozen(row, step)).then(|| rate_of_layer(row));
+                let rate = |row: &RateRow, step| (!frozen(row, step)).then(|| rate_of_layer(row));
                 assert_all_close(rule, &found, &expected(&settings, rate));
             }
         }
@@ -362,7 +364,6 @@ fn frozen_rows_count_in_no_norm(gpu: &Gpu) {
     assert!(found[2].update > 0.0);
 }
 
-/// The tests of this file.
 pub fn tests() -> Vec<Test> {
     let tests = [
         in_two_dialects("optimisers match their references", matches_reference),
@@ -373,7 +374,7 @@ pub fn tests() -> Vec<Test> {
         in_two_dialects("optimisers: rows have rates of their own", rows_have_rates_of_their_own),
         in_two_dialects("optimisers: frozen rows do not change", frozen_rows_do_not_change),
         in_two_dialects("optimisers: frozen rows count in no norm", frozen_rows_count_in_no_norm),
-        in_two_dialects("optimisers stand still once a loss was not finite", stands_still_once_halted),
+        in_two_dialects("optimisers stand still once a loss was not finite", parameters_do_not_change_after_a_halt),
     ];
     tests.into_iter().flatten().collect()
 }

@@ -2,7 +2,7 @@
 
 use crate::common::rows::sequence_rows;
 use crate::common::{Test, in_two_dialects, test};
-use lerac::checks::{CONTROLS, Row, assert_close, declare, narrow, spread};
+use lerac::checks::{CONTROLS, Row, assert_close, declare, narrow, test_values};
 use lerac::gpu::{BufferRange, Gpu};
 use lerac::ops::attention::{self, AttentionOptions};
 use lerac::ops::embedding::embedding;
@@ -23,7 +23,7 @@ fn padding_is_not_trained_and_no_row_is_nan(gpu: &Gpu) {
         tape.seed_gradient(y);
         let storage = Storage::new(gpu, &tape).unwrap();
         let program = Program::new(gpu, tape, &storage).unwrap();
-        let (table, dy) = (narrow(&spread(4 * d, 1)), narrow(&spread(5 * d, 2)));
+        let (table, dy) = (narrow(&test_values(4 * d, 1)), narrow(&test_values(5 * d, 2)));
         storage.params.write(gpu, &storage.layout.spans()[0], &table);
         gpu.write(program.buffer(ids), 0, &[1u32, 3, 0, 1, 4]);
         gpu.write(program.gradient(y), 0, &dy);
@@ -51,7 +51,7 @@ fn attend(gpu: &Gpu, target: Target, pass: u32, fused: bool) -> Vec<Vec<f32>> {
     tape.seed_gradient(y);
     let storage = Storage::new(gpu, &tape).unwrap();
     let program = Program::new(gpu, tape, &storage).unwrap();
-    let values = |seed| narrow(&spread(3 * 65 * 32, seed));
+    let values = |seed| narrow(&test_values(3 * 65 * 32, seed));
     qkv.iter().zip(1..).for_each(|(&var, seed)| gpu.write(program.value(var), 0, &values(seed)));
     gpu.write(program.buffer(lengths), 0, &[65u32, 40, 1]);
     gpu.write(program.buffer_named(lerac::tape::CONTROLS).unwrap(), 0, &[Controls { pass, ..CONTROLS }]);
@@ -117,7 +117,7 @@ fn linear_parts_have_their_adjoints(gpu: &Gpu) {
             _ => continue,
         };
         checked += 1;
-        row.ways().iter().for_each(|(tape, _)| adjoint(gpu, &row, tape, inputs, params));
+        row.tapes().iter().for_each(|(tape, _)| adjoint(gpu, &row, tape, inputs, params));
     }
     assert!(checked > 15, "{checked} rows");
 }

@@ -1,11 +1,11 @@
-//! What the text files of image folders say, and what file names do. Every fault is told with its line.
+//! Reads the text files and file names of image data sets. Errors give the line.
 
 use crate::error::{Error, Result};
 use crate::files::text;
 use std::collections::HashSet;
 use std::path::Path;
 
-/// The lines of a text that are not empty, each with its number from 1 and its offset.
+/// The lines of a text that are not empty.
 fn lines<'b>(path: &Path, bytes: &'b [u8]) -> Result<impl Iterator<Item = Line<'b>>> {
     let mut offset = 0;
     let lines = text::utf8(path, bytes)?.split_inclusive('\n').enumerate().map(move |(i, whole)| {
@@ -18,7 +18,9 @@ fn lines<'b>(path: &Path, bytes: &'b [u8]) -> Result<impl Iterator<Item = Line<'
 
 /// A line of a file.
 struct Line<'b> {
+    /// From 1.
     number: usize,
+    /// In bytes.
     offset: u64,
     text: &'b str,
 }
@@ -29,12 +31,12 @@ impl Line<'_> {
     }
 }
 
-/// Whether a name leads to a file of the folder it is looked up in, and to no other.
+/// Whether `name` is a plain file name, which cannot lead out of its folder.
 fn is_plain(name: &str) -> bool {
     !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\\', '\0', ':'])
 }
 
-/// Names of directories, one a line, none twice, in the file's order.
+/// Names of directories, one in each line, in the order of the file.
 ///
 /// # Errors
 /// [`Error::Format`] with the line.
@@ -46,7 +48,7 @@ pub fn names_in(path: &Path, bytes: &[u8]) -> Result<Vec<String>> {
             return Err(line.fault(path, &format!("expected the name of a directory, found {name:?}")));
         }
         if !seen.insert(name) {
-            return Err(line.fault(path, &format!("{name:?} is there twice; once will do")));
+            return Err(line.fault(path, &format!("{name:?} occurs twice; remove one of the lines")));
         }
         names.push(name.to_owned());
     }
@@ -56,8 +58,9 @@ pub fn names_in(path: &Path, bytes: &[u8]) -> Result<Vec<String>> {
     }
 }
 
-/// Image and class of each line of Tiny ImageNet's `val_annotations.txt`: both, then a box that is not read, between tabs. No image
-/// is named twice.
+/// Image and class of each line of Tiny ImageNet's `val_annotations.txt`. Fields are separated by
+/// tabs: image, class, and a bounding box, which is ignored. An image that occurs twice is an
+/// error.
 ///
 /// # Errors
 /// [`Error::Format`] with the line.
@@ -67,17 +70,18 @@ pub fn validation_annotations_in(path: &Path, bytes: &[u8]) -> Result<Vec<(Strin
         let mut fields = line.text.split('\t').map(str::trim);
         let pair = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
         if !is_plain(pair.0) || !is_plain(pair.1) {
-            return Err(line.fault(path, &format!("expected an image, a tab and its class, found {:?}", line.text)));
+            return Err(line.fault(path, &format!("expected IMAGE, a tab and CLASS, found {:?}", line.text)));
         }
         if !seen.insert(pair.0) {
-            return Err(line.fault(path, &format!("{:?} is there twice", pair.0)));
+            return Err(line.fault(path, &format!("{:?} occurs twice", pair.0)));
         }
         pairs.push((pair.0.to_owned(), pair.1.to_owned()));
     }
     Ok(pairs)
 }
 
-/// Class and image, without its extension, of each line `CLASS/IMAGE` of Food-101's `train.txt` and `test.txt`.
+/// Class and image of each line `CLASS/IMAGE` of Food-101's `train.txt` and `test.txt`. Images have
+/// no extension there.
 ///
 /// # Errors
 /// [`Error::Format`] with the line.
@@ -90,26 +94,28 @@ pub fn image_list_in(path: &Path, bytes: &[u8]) -> Result<Vec<(String, String)>>
             return Err(line.fault(path, &format!("expected CLASS/IMAGE, found {text:?}")));
         };
         if !seen.insert(text) {
-            return Err(line.fault(path, &format!("{text:?} is there twice")));
+            return Err(line.fault(path, &format!("{text:?} occurs twice")));
         }
         pairs.push((class.to_owned(), image.to_owned()));
     }
     Ok(pairs)
 }
 
-/// The descriptions of ImageNet's classes in `words.txt`: a class, a tab and its words in each line.
+/// The descriptions of ImageNet's classes in `words.txt`. Each line has a class, a tab and a
+/// description.
 ///
 /// # Errors
 /// [`Error::Format`] with the line.
 pub fn words_in<'b>(path: &Path, bytes: &'b [u8]) -> Result<Vec<(&'b str, &'b str)>> {
     let pair = |line: Line<'b>| {
-        let expected = || line.fault(path, &format!("expected a class, a tab and its words, found {:?}", line.text));
+        let expected =
+            || line.fault(path, &format!("expected CLASS, a tab and its description, found {:?}", line.text));
         line.text.split_once('\t').map(|(class, words)| (class.trim(), words.trim())).ok_or_else(expected)
     };
     lines(path, bytes)?.map(pair).collect()
 }
 
-/// What the name of a file of UTKFace says.
+/// The labels in the name of a file of UTKFace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Face {
     /// Years, 0 to 116.
@@ -118,10 +124,11 @@ pub struct Face {
     pub gender: u8,
 }
 
-/// Reads `[age]_[gender]_[race]_[date].jpg` or `.jpg.chip.jpg`. (A few files of the set have no race; it is not needed.)
+/// Reads the labels in `[age]_[gender]_[race]_[date].jpg` or `.jpg.chip.jpg`. The race is not read:
+/// a few files of the set have none.
 ///
 /// # Errors
-/// [`Error::Format`] for a name of another form; `path` is the file.
+/// [`Error::Format`] for any other name. `path` is the file, for the message.
 pub fn face_in(path: &Path, name: &str) -> Result<Face> {
     let mut fields = name.split('_');
     let mut number = |most: u8| {
@@ -131,8 +138,7 @@ pub fn face_in(path: &Path, name: &str) -> Result<Face> {
     match (number(116), number(1)) {
         (Some(age), Some(gender)) if name.matches('_').count() >= 2 => Ok(Face { age, gender }),
         _ => {
-            let message =
-                "expected a name as AGE_GENDER_RACE_DATE.jpg with an age to 116 and gender 0 or 1; rename or remove it";
+            let message = "expected a name AGE_GENDER_RACE_DATE.jpg with age 0 to 116 and gender 0 or 1; rename or remove the file";
             Err(Error::format(path, 0, message))
         }
     }

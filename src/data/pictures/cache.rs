@@ -1,8 +1,13 @@
-//! A file that holds the images of a data set decoded, a byte per value, so that they are decoded once and read as often as wanted.
+//! The cache of a data set: a file with its decoded images, a byte per value.
 //!
-//! It begins with [`MAGIC`]; then come the good images one after the other, each with its CRC-32 behind it, the indices of the bad ones
-//! (all u32, little-endian), and a [`Footer`] that says what it was made from. Images are read by seeking and not mapped into memory: what another program does to the file is then an error here and no
-//! signal.
+//! The file has four parts. All numbers are u32, little-endian.
+//! 1. [`MAGIC`].
+//! 2. The good images, each followed by its CRC-32.
+//! 3. The indices of the bad image files.
+//! 4. A [`Footer`], which identifies the image files.
+//!
+//! Images are read by seeking. The file is not mapped into memory: there, a change by another
+//! program could end this one with a signal.
 
 use super::folder::Files;
 use crate::cores::in_parallel;
@@ -13,48 +18,48 @@ use std::io::{BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-/// What is told while a set is opened.
+/// An event while a data set is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News<'n> {
+pub enum OpenEvent<'n> {
     /// Something that the user should know.
     Note(&'n str),
-    /// So many images of all have been decoded, to be checked or kept.
+    /// Progress of decoding all images.
     Decoded {
-        /// So many.
+        /// Images decoded so far.
         done: usize,
-        /// All.
+        /// Number of images.
         all: usize,
     },
 }
 
-/// How a cache begins, with the version of its form.
+/// The first bytes of a cache. They contain the version of the format.
 const MAGIC: &[u8; 16] = b"lerac images 2\r\n";
 
-/// How a cache of any version begins.
+/// The first bytes of a cache of any version.
 const ANY_VERSION: &[u8] = b"lerac images ";
 
-/// Bytes of the checksum behind an image.
+/// Bytes of the checksum after an image.
 const CHECKSUM: usize = size_of::<u32>();
 
-/// Images that are decoded between two writings, and two words of progress.
+/// Images that are decoded before they are written and progress is reported.
 const CHUNK: usize = 256;
 
-/// Bad images that are named; the others are counted.
-const NAMED: usize = 3;
+/// Bad images that are named in a note. Further ones are only counted.
+const MOST_NAMED: usize = 3;
 
-/// What ends a cache.
+/// The last bytes of a cache.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 struct Footer {
-    /// CRC-32 of names, sizes, times and form of all files.
+    /// CRC-32 of the names, sizes and times of all image files, and of the size of decoded images.
     files: u32,
-    /// Bytes of an image.
+    /// Bytes of a decoded image.
     image_bytes: u32,
-    /// Images in it.
+    /// Number of images in the cache.
     good: u32,
-    /// Files that hold none.
+    /// Number of bad image files.
     bad: u32,
-    /// CRC-32 of the indices of the bad ones and the four words before.
+    /// CRC-32 of the other words of the footer and the indices of the bad files.
     checksum: u32,
 }
 
@@ -92,13 +97,14 @@ impl Footer {
     }
 }
 
-/// Images in a cache, from some image on.
+/// Consecutive images in a cache.
 #[derive(Clone, Debug)]
 pub struct Cached {
-    /// What they were decoded from.
+    /// The image files.
     pub(super) files: Files,
     path: Arc<Path>,
     file: Arc<Mutex<File>>,
+    /// Position of the first image in the cache.
     first: usize,
 }
 
@@ -109,10 +115,10 @@ impl PartialEq for Cached {
 }
 
 impl Cached {
-    /// Puts the bytes of one image in its place.
+    /// Reads the bytes of the image `index` into `place`.
     ///
     /// # Errors
-    /// [`Error::Io`], and [`Error::Format`] where they are not those that were written.
+    /// [`Error::Io`]; [`Error::Format`] if the checksum is wrong.
     pub(super) fn read(&self, index: usize, place: &mut [u8]) -> Result<()> {
         let offset = MAGIC.len() as u64 + ((self.first + index) * (place.len() + CHECKSUM)) as u64;
         let mut checksum = [0; CHECKSUM];
@@ -125,62 +131,63 @@ impl Cached {
             return Ok(());
         }
         let message = format!(
-            "the image of {} is not as it was written; delete this cache, and the next run makes it again",
+            "the image of {} is damaged; delete this cache, the next run creates it again",
             self.files.path(index).display()
         );
         Err(Error::format(&self.path, offset, message))
     }
 
-    /// The images of `files`, which are those of the cache from the `first` good one on.
+    /// The images of `files`, which start at position `first` of the cache.
     pub(super) fn part(&self, files: Files, first: usize) -> Self {
         Self { files, first, ..self.clone() }
     }
 }
 
-/// What a pass over all files has found: where their images are now, and which are bad.
+/// The result of [`check`].
 pub(super) struct Checked {
-    /// The cache, if there is one.
+    /// The cache, if one was requested.
     pub cache: Option<Cached>,
-    /// Indices of bad files.
+    /// The indices of bad files.
     pub bad: Vec<u32>,
 }
 
-/// Decodes every file, and keeps the images in `cache` if that is named; one that was made from the same files is used as it is.
+/// Decodes every file, and writes the images to `cache` if it is given. An existing cache of the
+/// same files is used instead.
 ///
 /// # Errors
-/// The first bad image unless `skip_bad`; [`Error::Io`] where the cache cannot be written; [`Error::Setting`] where its name is that
-/// of another file, or another process writes it.
+/// The error of the first bad image unless `skip_bad`; [`Error::Io`] if the cache cannot be
+/// written; [`Error::Setting`] if `cache` is another file, or another process is writing it.
 pub(super) fn check(
     files: &Files,
     cache: Option<&Path>,
     skip_bad: bool,
-    news: &mut dyn FnMut(News<'_>),
+    report: &mut dyn FnMut(OpenEvent<'_>),
 ) -> Result<Checked> {
     let Some(path) = cache else {
-        let bad = decode_all(files, skip_bad, news, |_| Ok(()))?;
+        let bad = decode_all(files, skip_bad, report, |_| Ok(()))?;
         return Ok(Checked { cache: None, bad });
     };
-    let mut found = existing(files, path)?;
+    let mut found = open_existing(files, path)?;
     let mut lock = None;
-    if !found.serves(skip_bad) {
-        lock = Some(lock_of(path)?);
-        // Another process may have made it before the lock was had.
-        found = existing(files, path)?;
+    if !found.is_usable(skip_bad) {
+        lock = Some(lock_cache(path)?);
+        // Another process may have written it before the lock was acquired.
+        found = open_existing(files, path)?;
     }
     let (file, bad) = match found {
         Existing::Good(file, bad) if bad.is_empty() => (file, bad),
         Existing::Good(file, bad) if skip_bad => {
-            news(News::Note(&format!("{} leaves {} bad images out", path.display(), bad.len())));
+            report(OpenEvent::Note(&format!("{} leaves out {} bad images", path.display(), bad.len())));
             (file, bad)
         }
         Existing::Good(..) => {
-            news(News::Note(&format!("{} was made with `skip_bad`; it is made again", path.display())));
-            write(files, path, skip_bad, news)?
+            report(OpenEvent::Note(&format!("{} was created with `skip_bad`; it is created again", path.display())));
+            write(files, path, skip_bad, report)?
         }
-        Existing::Absent => write(files, path, skip_bad, news)?,
-        Existing::Other(why) => {
-            news(News::Note(&format!("{} {why}; it is made again", path.display())));
-            write(files, path, skip_bad, news)?
+        Existing::Absent => write(files, path, skip_bad, report)?,
+        Existing::Unusable(why) => {
+            report(OpenEvent::Note(&format!("{} {why}; it is created again", path.display())));
+            write(files, path, skip_bad, report)?
         }
     };
     drop(lock);
@@ -188,23 +195,23 @@ pub(super) fn check(
     Ok(Checked { cache: Some(cached), bad })
 }
 
-/// What lies at the cache's path.
+/// The file at the path of the cache.
 enum Existing {
-    /// The cache of these files, but for these of them.
+    /// The cache of the same files, and the indices of the bad files.
     Good(File, Vec<u32>),
     Absent,
-    /// A cache that cannot be used, and why.
-    Other(&'static str),
+    /// A cache that cannot be used, and the reason.
+    Unusable(&'static str),
 }
 
 impl Existing {
-    /// Whether it is used as it is.
-    fn serves(&self, skip_bad: bool) -> bool {
+    /// Whether the file can be used, and is not written again.
+    fn is_usable(&self, skip_bad: bool) -> bool {
         matches!(self, Self::Good(_, bad) if bad.is_empty() || skip_bad)
     }
 }
 
-fn existing(files: &Files, path: &Path) -> Result<Existing> {
+fn open_existing(files: &Files, path: &Path) -> Result<Existing> {
     if fs::metadata(path).is_err_and(|fault| fault.kind() == ErrorKind::NotFound) {
         return Ok(Existing::Absent);
     }
@@ -214,12 +221,12 @@ fn existing(files: &Files, path: &Path) -> Result<Existing> {
     Read::take(&mut file, MAGIC.len() as u64).read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
     if length > 0 && bytes != MAGIC {
         if bytes.starts_with(ANY_VERSION) {
-            return Ok(Existing::Other("is of another version of lerac"));
+            return Ok(Existing::Unusable("is from another version of lerac"));
         }
-        let message = format!("{} is there already and is no cache; choose another name", path.display());
+        let message = format!("{} exists and is not a cache; choose another name", path.display());
         return Err(Error::setting("cache", message));
     }
-    // From the end: the footer, then the indices before it.
+    // Reads backwards from the end: the footer, then the indices of bad files.
     let mut from_end = |count: usize| -> Result<Option<Vec<u32>>> {
         let Some(start) = length.checked_sub(4 * count as u64) else { return Ok(None) };
         let mut bytes = vec![0; 4 * count];
@@ -228,60 +235,67 @@ fn existing(files: &Files, path: &Path) -> Result<Existing> {
         length = start;
         Ok(Some(bytes.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect()))
     };
-    let torn = Existing::Other("is not whole");
-    let Some(words) = from_end(5)? else { return Ok(torn) };
+    let incomplete = Existing::Unusable("is incomplete");
+    let Some(words) = from_end(5)? else { return Ok(incomplete) };
     let found = Footer { files: words[0], image_bytes: words[1], good: words[2], bad: words[3], checksum: words[4] };
     if found.bad as usize > files.len() {
-        return Ok(torn);
+        return Ok(incomplete);
     }
-    let Some(bad) = from_end(found.bad as usize)? else { return Ok(torn) };
+    let Some(bad) = from_end(found.bad as usize)? else { return Ok(incomplete) };
     let whole = length + 4 * bad.len() as u64 + size_of::<Footer>() as u64 == found.total();
     let whole = whole && bad.is_sorted_by(|a, b| a < b) && bad.last().is_none_or(|&last| (last as usize) < files.len());
     Ok(match whole && found.checksum == found.checksum_with(&bad) {
-        false => torn,
+        false => incomplete,
         true if found == Footer::new(files, &bad) => Existing::Good(file, bad),
-        true => Existing::Other("was made from other files, or in another size"),
+        true => Existing::Unusable("was created from other files, or with another image size"),
     })
 }
 
-/// Keeps every other process from making the cache at `path` while what it gives lives.
-fn lock_of(path: &Path) -> Result<FileLock> {
-    let taken = || Error::setting("cache", format!("another process writes {}; wait for it", path.display()));
+/// Locks the cache at `path` against other processes.
+fn lock_cache(path: &Path) -> Result<FileLock> {
+    let taken =
+        || Error::setting("cache", format!("another process is writing {}; wait until it ends", path.display()));
     FileLock::try_take(path)?.ok_or_else(taken)
 }
 
-/// Makes the cache, whose lock the caller holds, and returns it with which files are bad.
-fn write(files: &Files, path: &Path, skip_bad: bool, news: &mut dyn FnMut(News<'_>)) -> Result<(File, Vec<u32>)> {
+/// Writes the cache, whose lock the caller holds. Returns it with the indices of bad files.
+fn write(
+    files: &Files,
+    path: &Path,
+    skip_bad: bool,
+    report: &mut dyn FnMut(OpenEvent<'_>),
+) -> Result<(File, Vec<u32>)> {
     let bad = write_whole_by(path, |file| {
         let mut writer = BufWriter::new(file);
-        let mut put = |bytes: &[u8]| writer.write_all(bytes).map_err(Error::io(path, "write"));
-        put(MAGIC)?;
-        let bad = decode_all(files, skip_bad, news, |image| {
-            put(image)?;
-            put(&crc32fast::hash(image).to_le_bytes())
+        let mut append = |bytes: &[u8]| writer.write_all(bytes).map_err(Error::io(path, "write"));
+        append(MAGIC)?;
+        let bad = decode_all(files, skip_bad, report, |image| {
+            append(image)?;
+            append(&crc32fast::hash(image).to_le_bytes())
         })?;
         let footer = Footer::new(files, &bad);
-        bad.iter().chain(&footer.words()).try_for_each(|word| put(&word.to_le_bytes()))?;
+        bad.iter().chain(&footer.words()).try_for_each(|word| append(&word.to_le_bytes()))?;
         writer.flush().map_err(Error::io(path, "write"))?;
         Ok(bad)
     })?;
     Ok((open_regular(path)?, bad))
 }
 
-/// Decodes every file in turn, shows `see` the good images, and returns which files hold none.
+/// Decodes all files, calls `visit` with each good image in order, and returns the indices of bad
+/// files.
 fn decode_all(
     files: &Files,
     skip_bad: bool,
-    news: &mut dyn FnMut(News<'_>),
-    mut see: impl FnMut(&[u8]) -> Result<()>,
+    report: &mut dyn FnMut(OpenEvent<'_>),
+    mut visit: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<Vec<u32>> {
     let (all, bytes) = (files.len(), files.image_bytes());
     let mut faults: Vec<(u32, Error)> = vec![];
     let mut pixels = vec![0; CHUNK.min(all) * bytes];
     for start in (0..all).step_by(CHUNK) {
-        let here = start..all.min(start + CHUNK);
+        let chunk = start..all.min(start + CHUNK);
         let found = Mutex::new(vec![]);
-        in_parallel(here.clone().zip(pixels.chunks_exact_mut(bytes)), |(i, place)| {
+        in_parallel(chunk.clone().zip(pixels.chunks_exact_mut(bytes)), |(i, place)| {
             match files.read(i) {
                 Ok(image) => place.copy_from_slice(&files.frame.fit(&image)),
                 Err(error) if skip_bad => found.lock().expect("keeping a fault does not panic").push((i as u32, error)),
@@ -291,18 +305,22 @@ fn decode_all(
         })?;
         let mut found = found.into_inner().expect("keeping a fault does not panic");
         found.sort_by_key(|(i, _)| *i);
-        for (i, place) in here.clone().zip(pixels.chunks_exact(bytes)) {
+        for (i, place) in chunk.clone().zip(pixels.chunks_exact(bytes)) {
             if !found.iter().any(|(bad, _)| *bad as usize == i) {
-                see(place)?;
+                visit(place)?;
             }
         }
         faults.extend(found);
-        news(News::Decoded { done: here.end, all });
+        report(OpenEvent::Decoded { done: chunk.end, all });
     }
     if !faults.is_empty() {
-        let named: Vec<String> = faults.iter().take(NAMED).map(|(_, error)| error.to_string()).collect();
-        let more = if faults.len() > NAMED { "; ..." } else { "" };
-        news(News::Note(&format!("{} of {all} images are bad and left out: {}{more}", faults.len(), named.join("; "))));
+        let named: Vec<String> = faults.iter().take(MOST_NAMED).map(|(_, error)| error.to_string()).collect();
+        let more = if faults.len() > MOST_NAMED { "; ..." } else { "" };
+        report(OpenEvent::Note(&format!(
+            "{} of {all} images are bad and left out: {}{more}",
+            faults.len(),
+            named.join("; ")
+        )));
     }
     Ok(faults.into_iter().map(|(i, _)| i).collect())
 }

@@ -1,5 +1,5 @@
-//! CIFAR-10 and CIFAR-100 in their binary layout: records of one label byte (CIFAR-100: coarse, then fine) and 3,072 bytes, planes
-//! R, G, B of 32x32.
+//! CIFAR-10 and CIFAR-100 in their binary format. A record has a label byte (in CIFAR-100 two:
+//! coarse, then fine) and 3,072 bytes of pixels: 32x32 red, then green, then blue.
 
 use super::{PictureSplits, Pictures};
 use crate::error::{Error, Result};
@@ -9,16 +9,17 @@ use std::path::{Path, PathBuf};
 const IMAGE: [usize; 3] = [3, 32, 32];
 const PIXELS: usize = 3072;
 
-/// Twice the largest file of either set: what is longer is something else.
+/// Most records that are read from a file: twice those of the largest file of either set.
 const MOST_RECORDS: usize = 100_000;
 
-/// Longer than any list of 100 names.
+/// Most bytes that are read from a list of class names.
 const MOST_NAME_BYTES: u64 = 1 << 16;
 
 /// Reads `cifar-10-batches-bin`.
 ///
 /// # Errors
-/// [`Error::Io`] for a missing file, [`Error::Format`] for a torn record or a label out of range.
+/// [`Error::Io`] for a missing file, [`Error::Format`] for an incomplete record or a label out of
+/// range.
 pub fn read_cifar10(dir: &Path) -> Result<PictureSplits> {
     let classes = class_names(&dir.join("batches.meta.txt"), 10)?;
     let training: Vec<_> = (1..=5).map(|i| format!("data_batch_{i}.bin")).collect();
@@ -27,10 +28,10 @@ pub fn read_cifar10(dir: &Path) -> Result<PictureSplits> {
     Ok(PictureSplits { train: read(&training)?, test: read(&["test_batch.bin"])? })
 }
 
-/// Reads `cifar-100-binary`, with the fine labels.
+/// Reads `cifar-100-binary`, with the fine labels: 100 classes.
 ///
 /// # Errors
-/// As [`read_cifar10`].
+/// Those of [`read_cifar10`].
 pub fn read_cifar100(dir: &Path) -> Result<PictureSplits> {
     let classes = class_names(&dir.join("fine_label_names.txt"), 100)?;
     let read = |files: &[&str]| read_files("cifar100", dir, files, FINE, &classes);
@@ -40,14 +41,14 @@ pub fn read_cifar100(dir: &Path) -> Result<PictureSplits> {
 /// Reads `cifar-100-binary`, with the coarse labels: 20 classes.
 ///
 /// # Errors
-/// As [`read_cifar10`].
+/// Those of [`read_cifar10`].
 pub fn read_cifar100_coarse(dir: &Path) -> Result<PictureSplits> {
     let classes = class_names(&dir.join("coarse_label_names.txt"), 20)?;
     let read = |files: &[&str]| read_files("cifar100-coarse", dir, files, COARSE, &classes);
     Ok(PictureSplits { train: read(&["train.bin"])?, test: read(&["test.bin"])? })
 }
 
-/// The names in a file; where it is absent, numbers.
+/// The class names in a file. If it is absent, classes are named by their index.
 fn class_names(path: &Path, count: usize) -> Result<Vec<String>> {
     match path.exists() {
         true => class_names_in(path, &read_at_most(path, MOST_NAME_BYTES)?, count),
@@ -55,7 +56,7 @@ fn class_names(path: &Path, count: usize) -> Result<Vec<String>> {
     }
 }
 
-/// A name per line.
+/// The class names in the bytes of a file, one per line.
 fn class_names_in(path: &Path, bytes: &[u8], count: usize) -> Result<Vec<String>> {
     let lines = text::utf8(path, bytes)?.lines();
     let names: Vec<String> = lines.map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
@@ -66,10 +67,12 @@ fn class_names_in(path: &Path, bytes: &[u8], count: usize) -> Result<Vec<String>
     Ok(names)
 }
 
-/// The label bytes of a record, and which of them counts.
+/// The labels of a record.
 #[derive(Clone, Copy)]
 struct Labels {
+    /// Label bytes of a record.
     bytes: usize,
+    /// Index of the label byte that is used.
     place: usize,
 }
 
@@ -87,7 +90,7 @@ fn read_files(name: &str, dir: &Path, files: &[&str], labels: Labels, classes: &
     dataset_in(name, contents, labels, classes)
 }
 
-/// The images in the contents of several files, one after the other; their paths are for messages.
+/// The images in the contents of several files, one after the other. Paths are for messages.
 fn dataset_in(
     name: &str,
     contents: impl Iterator<Item = Result<(PathBuf, Vec<u8>)>>,
@@ -110,12 +113,13 @@ struct Records {
 }
 
 impl Records {
-    /// Appends those of a file, which must be whole and every label in range.
+    /// Appends the records of a file. Records must be complete, and labels in range.
     fn append(&mut self, path: &Path, bytes: &[u8], kind: Labels, classes: usize) -> Result<()> {
         let record = kind.bytes + PIXELS;
         let rest = bytes.len() % record;
         if bytes.is_empty() || rest != 0 {
-            let message = format!("expected records of {record} bytes, found {rest} at the end; fetch it again");
+            let message =
+                format!("expected records of {record} bytes, found {rest} bytes at the end; download the file again");
             return Err(Error::format(path, (bytes.len() - rest) as u64, message));
         }
         self.images.reserve_exact(bytes.len() / record * PIXELS);
@@ -123,7 +127,7 @@ impl Records {
         for (i, record) in bytes.chunks_exact(record).enumerate() {
             let label = record[kind.place];
             if usize::from(label) >= classes {
-                let message = format!("expected a label below {classes}, found {label}; fetch it again");
+                let message = format!("expected a label below {classes}, found {label}; download the file again");
                 return Err(Error::format(path, (i * record.len() + kind.place) as u64, message));
             }
             self.labels.push(label);
@@ -133,18 +137,20 @@ impl Records {
     }
 }
 
-/// Images and labels in the bytes of a file of CIFAR-10, in as much memory as those bytes take; `path` is for messages.
+/// Images and labels in the bytes of a file of CIFAR-10. `path` is for messages. Allocates as much
+/// memory as `bytes` has.
 ///
 /// # Errors
-/// [`Error::Format`] for a torn record or a label out of range.
+/// [`Error::Format`] for an incomplete record or a label out of range.
 pub fn cifar10_records(path: &Path, bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {
     records(path, bytes, CIFAR10, 10)
 }
 
-/// Images and fine labels in the bytes of a file of CIFAR-100, in as much memory as those bytes take; `path` is for messages.
+/// Images and fine labels in the bytes of a file of CIFAR-100. `path` is for messages. Allocates as
+/// much memory as `bytes` has.
 ///
 /// # Errors
-/// As [`cifar10_records`].
+/// Those of [`cifar10_records`].
 pub fn cifar100_records(path: &Path, bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {
     records(path, bytes, FINE, 100)
 }

@@ -1,8 +1,8 @@
-//! Image files in folders, and how the folders of known sets are laid out.
+//! Image files in folders, and the folder layouts of the built-in sets.
 
 use super::annotations::{Face, face_in, image_list_in, names_in, validation_annotations_in, words_in};
 use super::folders::AGE;
-use super::image_file::{Frame, read_image};
+use super::image_file::{ResizeCrop, read_image};
 use crate::data::Meaning;
 use crate::data::random::{Stream, generator};
 use crate::error::{Error, Result};
@@ -15,35 +15,37 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-/// What is read.
+/// Extensions of images that are read.
 const EXTENSIONS: [&str; 3] = ["jpg", "jpeg", "png"];
 
-/// What is an image too, but not read here; other files are no images and passed over.
-const FOREIGN: [&str; 12] = ["avif", "bmp", "gif", "heic", "jp2", "jxl", "pgm", "ppm", "tif", "tiff", "tga", "webp"];
+/// Extensions of images that are an error. Files with other extensions are ignored.
+const UNSUPPORTED: [&str; 12] =
+    ["avif", "bmp", "gif", "heic", "jp2", "jxl", "pgm", "ppm", "tif", "tiff", "tga", "webp"];
 
-/// Longer than any list of these sets.
+/// Most bytes that are read from a text file.
 const MOST_TEXT_BYTES: u64 = 64 << 20;
 
-/// A file as it lay there when the folder was listed.
+/// An image file when its folder was listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::data) struct Entry {
-    /// Below the root, with `/` between folders.
+    /// Path relative to the root, with `/` between folders.
     name: String,
+    /// Length of the file.
     bytes: u64,
-    /// Nanoseconds since 1970, as far as the system knows.
+    /// Time of modification in nanoseconds since 1970; 0 if the system does not know it.
     modified: u64,
 }
 
-/// Image files below one folder, and the form that they are brought to.
+/// Image files in one folder and its subfolders, and the size that images are brought to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
     root: Arc<Path>,
     entries: Arc<[Entry]>,
-    pub(super) frame: Frame,
+    pub(super) frame: ResizeCrop,
 }
 
 impl Files {
-    pub(super) fn new(root: &Path, entries: Vec<Entry>, frame: Frame) -> Self {
+    pub(super) fn new(root: &Path, entries: Vec<Entry>, frame: ResizeCrop) -> Self {
         Self { root: root.into(), entries: entries.into(), frame }
     }
 
@@ -51,12 +53,12 @@ impl Files {
         self.entries.len()
     }
 
-    /// C*H*W.
+    /// Bytes of a decoded image: C*H*W.
     pub(super) fn image_bytes(&self) -> usize {
         self.frame.image.iter().product()
     }
 
-    /// An image as it is in its file.
+    /// The decoded image `index` in its original size.
     pub(super) fn read(&self, index: usize) -> Result<RgbImage> {
         read_image(&self.path(index))
     }
@@ -65,7 +67,8 @@ impl Files {
         self.root.join(&self.entries[index].name)
     }
 
-    /// Gives `add` names, sizes and form; with `times` the times of modification, too.
+    /// Passes the image size and the names and lengths of all files to `add`, with `times` also the
+    /// times of modification.
     pub(super) fn fingerprint(&self, add: &mut dyn FnMut(&[u8]), times: bool) {
         let extents = self.frame.image.into_iter().chain([self.frame.shorter]);
         extents.for_each(|extent| add(&(extent as u64).to_le_bytes()));
@@ -80,14 +83,14 @@ impl Files {
     }
 }
 
-/// Labelled files of a part of a set.
+/// The training or test files of a set, with their labels.
 #[derive(Default)]
 pub(in crate::data) struct Part {
     pub entries: Vec<Entry>,
     pub labels: Vec<u16>,
 }
 
-/// A set as its folders say: its root, what its labels say, and the files of both parts.
+/// The files of a set, and the meaning of their labels.
 pub(in crate::data) struct Layout {
     pub root: PathBuf,
     pub meaning: Meaning,
@@ -95,8 +98,8 @@ pub(in crate::data) struct Layout {
     pub test: Part,
 }
 
-/// The entries of a directory in the order of their names, those that begin with a dot left out.
-fn listed(dir: &Path) -> Result<Vec<(String, fs::Metadata)>> {
+/// The entries of a directory, sorted by name, without those that begin with a dot.
+fn list_directory(dir: &Path) -> Result<Vec<(String, fs::Metadata)>> {
     let mut found = vec![];
     for entry in fs::read_dir(dir).map_err(Error::io(dir, "list"))? {
         let entry = entry.map_err(Error::io(dir, "list"))?;
@@ -113,14 +116,14 @@ fn listed(dir: &Path) -> Result<Vec<(String, fs::Metadata)>> {
     Ok(found)
 }
 
-/// The entry of a file that is an image by its name; none where it is no image at all.
+/// The entry of an image file; `None` if the extension is not that of an image.
 ///
 /// # Errors
-/// [`Error::Format`] for an image of a format that is not read.
+/// [`Error::Format`] for an image of an unsupported format.
 fn image_entry(root: &Path, name: String, metadata: &fs::Metadata) -> Result<Option<Entry>> {
     let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).unwrap_or_default();
-    if FOREIGN.contains(&extension.as_str()) {
-        let message = format!("{extension} images are not read; convert it to PNG or JPEG, or remove it");
+    if UNSUPPORTED.contains(&extension.as_str()) {
+        let message = format!("expected PNG or JPEG, found {extension}; convert or remove the file");
         return Err(Error::format(&root.join(name), 0, message));
     }
     let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
@@ -128,11 +131,11 @@ fn image_entry(root: &Path, name: String, metadata: &fs::Metadata) -> Result<Opt
     Ok(EXTENSIONS.contains(&extension.as_str()).then_some(Entry { name, bytes: metadata.len(), modified }))
 }
 
-/// The images of the folder `below` of `root` and of those in it, in the order of their names.
-fn images_below(root: &Path, below: &str) -> Result<Vec<Entry>> {
+/// The images in the folder `folder` of `root` and its subfolders, sorted by name.
+fn images_below(root: &Path, folder: &str) -> Result<Vec<Entry>> {
     let mut found = vec![];
-    for (name, metadata) in listed(&root.join(below))? {
-        let name = if below.is_empty() { name } else { format!("{below}/{name}") };
+    for (name, metadata) in list_directory(&root.join(folder))? {
+        let name = if folder.is_empty() { name } else { format!("{folder}/{name}") };
         match metadata.is_dir() {
             true => found.extend(images_below(root, &name)?),
             false => found.extend(image_entry(root, name, &metadata)?),
@@ -141,34 +144,39 @@ fn images_below(root: &Path, below: &str) -> Result<Vec<Entry>> {
     Ok(found)
 }
 
-/// The file `name` below `root`, which the file `list` names.
+/// The image `name` in `root`, which is listed in the file `list`.
 fn named_image(root: &Path, name: String, list: &Path) -> Result<Entry> {
     let path = root.join(&name);
     let metadata = fs::metadata(&path).map_err(|fault| {
-        Error::format(list, 0, format!("it names {}, which cannot be read: {fault}", path.display()))
+        Error::format(list, 0, format!("cannot read {}, which is listed here: {fault}", path.display()))
     })?;
-    let unread = || Error::format(list, 0, format!("it names {name}, which is no PNG or JPEG by its name"));
-    image_entry(root, name.clone(), &metadata)?.ok_or_else(unread)
+    let not_an_image = || Error::format(list, 0, format!("expected names of PNG or JPEG files, found {name}"));
+    image_entry(root, name.clone(), &metadata)?.ok_or_else(not_an_image)
 }
 
-/// The directories in `dir`, in the order of their names, as torchvision's `ImageFolder` numbers classes.
+/// The directories in `dir`, sorted by name, which is the order of classes in torchvision's
+/// `ImageFolder`.
 fn class_folders(dir: &Path) -> Result<Vec<String>> {
-    Ok(listed(dir)?.into_iter().filter(|(_, metadata)| metadata.is_dir()).map(|(name, _)| name).collect())
+    Ok(list_directory(dir)?.into_iter().filter(|(_, metadata)| metadata.is_dir()).map(|(name, _)| name).collect())
 }
 
-/// The images of every class, each of which must have some, in the folders of their names in `part`.
+/// The images of all classes, in the folders `part/CLASS`. A class without images is an error.
 fn by_class(root: &Path, part: &str, classes: &[String]) -> Result<Part> {
     let mut found = Part::default();
     for (label, class) in classes.iter().enumerate() {
-        let below = format!("{part}/{class}");
-        if !root.join(&below).is_dir() {
-            let message = format!("there is no {}, which the class {class:?} needs", root.join(below).display());
+        let folder = format!("{part}/{class}");
+        if !root.join(&folder).is_dir() {
+            let path = root.join(folder);
+            let message = format!("expected a directory {} for the class {class:?}; create it", path.display());
             return Err(Error::setting("data_dir", message));
         }
-        let images = images_below(root, &below)?;
+        let images = images_below(root, &folder)?;
         if images.is_empty() {
-            let place = root.join(below);
-            let message = format!("{} holds no PNG or JPEG image; fill it, or remove it in all parts", place.display());
+            let path = root.join(folder);
+            let message = format!(
+                "expected PNG or JPEG images in {}, found none; add images, or remove the class",
+                path.display()
+            );
             return Err(Error::setting("data_dir", message));
         }
         found.labels.resize(found.labels.len() + images.len(), label as u16);
@@ -181,52 +189,59 @@ fn read_text(path: &Path) -> Result<Vec<u8>> {
     read_at_most(path, MOST_TEXT_BYTES)
 }
 
-/// Which of `classes` a class of `list` is.
-fn numbered<'c>(classes: &'c [String], list: &'c Path) -> impl Fn(&str) -> Result<u16> + use<'c> {
+/// A function from the name of a class in `list` to its index in `classes`.
+fn class_index<'c>(classes: &'c [String], list: &'c Path) -> impl Fn(&str) -> Result<u16> + use<'c> {
     let numbers: HashMap<&str, u16> = classes.iter().enumerate().map(|(i, name)| (name.as_str(), i as u16)).collect();
     move |class| {
-        let unknown = || Error::format(list, 0, format!("it names the class {class:?}, which is none of the set's"));
+        let unknown = || Error::format(list, 0, format!("the class {class:?} is not one of the set's classes"));
         numbers.get(class).copied().ok_or_else(unknown)
     }
 }
 
-/// `DIR/train/CLASS/...` and `DIR/test/CLASS/...` or, where that has no class folders, `DIR/val/CLASS/...`. With `list`, a file with
-/// the name of a class in each line, those classes alone.
+/// The files `DIR/train/CLASS/...` and `DIR/test/CLASS/...`, or `DIR/val/CLASS/...` if `test` has
+/// no class folders.
+///
+/// `list` is a file with the name of a class in each line. If it is given, only these classes are
+/// used.
 pub(in crate::data) fn imagefolder(root: &Path, list: Option<&Path>) -> Result<Layout> {
     let train = root.join("train");
     if !train.is_dir() {
-        let message = format!("imagefolder: there is no {}; name the directory that has train/CLASS/", train.display());
+        let message = format!("expected a directory {}; name the directory of train/CLASS/", train.display());
         return Err(Error::setting("data_dir", message));
     }
     let mut classes = class_folders(&train)?;
     if let Some(list) = list {
-        let wanted = names_in(list, &read_text(list)?)?;
-        let there = classes.iter().collect::<HashSet<_>>();
-        if let Some(absent) = wanted.iter().find(|name| !there.contains(name)) {
-            let message = format!("it names the class {absent:?}, and there is no {}", train.join(absent).display());
+        let selected = names_in(list, &read_text(list)?)?;
+        let existing = classes.iter().collect::<HashSet<_>>();
+        if let Some(absent) = selected.iter().find(|name| !existing.contains(name)) {
+            let path = train.join(absent);
+            let message = format!("expected a directory {} for the class {absent:?}", path.display());
             return Err(Error::format(list, 0, message));
         }
-        classes = wanted;
+        classes = selected;
         classes.sort();
     }
     let holds_classes = |part: &&str| class_folders(&root.join(part)).is_ok_and(|folders| !folders.is_empty());
     let Some(test) = ["test", "val"].into_iter().find(holds_classes) else {
-        let message = format!("neither {0}/test nor {0}/val holds folders of classes, one is needed", root.display());
+        let message = format!("expected class folders in {0}/test or {0}/val, found none", root.display());
         return Err(Error::setting("data_dir", message));
     };
     if list.is_none()
         && let Some(extra) = class_folders(&root.join(test))?.iter().find(|name| !classes.contains(name))
     {
-        let place = root.join(test).join(extra);
-        let message = format!("{} is no class of {}; remove it or add it there", place.display(), train.display());
+        let path = root.join(test).join(extra);
+        let message = format!("{} is not a class in {}; remove it or add it there", path.display(), train.display());
         return Err(Error::setting("data_dir", message));
     }
     let (train, test) = (by_class(root, "train", &classes)?, by_class(root, test, &classes)?);
     Ok(Layout { root: root.to_owned(), meaning: Meaning::Classes(classes.into()), train, test })
 }
 
-/// `tiny-imagenet-200` as it is unpacked; its validation images are the test set, since those of its own have no labels. Classes are
-/// in the order of their identifiers, as torchvision numbers them, and named by `words.txt` where it is there.
+/// The files of the unpacked archive `tiny-imagenet-200`. Its validation images are used as test
+/// set, since its test images have no labels.
+///
+/// Classes are sorted by identifier, as in torchvision. Their names have the descriptions of
+/// `words.txt`, if that file exists.
 pub(in crate::data) fn tiny_imagenet(root: &Path) -> Result<Layout> {
     let list = root.join("wnids.txt");
     let mut classes = names_in(&list, &read_text(&list)?)?;
@@ -235,46 +250,46 @@ pub(in crate::data) fn tiny_imagenet(root: &Path) -> Result<Layout> {
     let list = root.join("val/val_annotations.txt");
     let mut annotated = validation_annotations_in(&list, &read_text(&list)?)?;
     annotated.sort();
-    let number = numbered(&classes, &list);
+    let index = class_index(&classes, &list);
     let mut test = Part::default();
     for (image, class) in &annotated {
         test.entries.push(named_image(root, format!("val/images/{image}"), &list)?);
-        test.labels.push(number(class)?);
+        test.labels.push(index(class)?);
     }
-    let named: HashSet<&str> = test.entries.iter().map(|entry| entry.name.as_str()).collect();
-    let there = images_below(root, "val/images")?;
-    if let Some(extra) = there.iter().find(|entry| !named.contains(entry.name.as_str())) {
-        return Err(Error::format(&list, 0, format!("it says nothing of {}; unpack the archive again", extra.name)));
+    let listed: HashSet<&str> = test.entries.iter().map(|entry| entry.name.as_str()).collect();
+    let existing = images_below(root, "val/images")?;
+    if let Some(extra) = existing.iter().find(|entry| !listed.contains(entry.name.as_str())) {
+        return Err(Error::format(&list, 0, format!("{} is not listed; unpack the archive again", extra.name)));
     }
-    let meaning = Meaning::Classes(in_words(&root.join("words.txt"), &classes)?.into());
+    let meaning = Meaning::Classes(with_descriptions(&root.join("words.txt"), &classes)?.into());
     Ok(Layout { root: root.to_owned(), meaning, train, test })
 }
 
-/// Identifiers of classes with their words behind them, as far as the file is there and has them.
-fn in_words(path: &Path, classes: &[String]) -> Result<Vec<String>> {
+/// Class identifiers, each followed by its description in the file at `path`, if it has one.
+fn with_descriptions(path: &Path, classes: &[String]) -> Result<Vec<String>> {
     if !path.exists() {
         return Ok(classes.to_vec());
     }
     let bytes = read_text(path)?;
-    let words: HashMap<&str, &str> = words_in(path, &bytes)?.into_iter().collect();
-    let named = |class: &String| match words.get(class.as_str()) {
-        Some(words) => format!("{class} {words}"),
+    let descriptions: HashMap<&str, &str> = words_in(path, &bytes)?.into_iter().collect();
+    let name = |class: &String| match descriptions.get(class.as_str()) {
+        Some(description) => format!("{class} {description}"),
         None => class.clone(),
     };
-    Ok(classes.iter().map(named).collect())
+    Ok(classes.iter().map(name).collect())
 }
 
-/// `food-101` as it is unpacked.
+/// The files of the unpacked archive `food-101`.
 pub(in crate::data) fn food101(root: &Path) -> Result<Layout> {
     let list = root.join("meta/classes.txt");
     let mut classes = names_in(&list, &read_text(&list)?)?;
     classes.sort();
     let part = |list: &str| -> Result<Part> {
         let list = root.join(list);
-        let number = numbered(&classes, &list);
+        let index = class_index(&classes, &list);
         let mut part = Part::default();
         for (class, image) in image_list_in(&list, &read_text(&list)?)? {
-            part.labels.push(number(&class)?);
+            part.labels.push(index(&class)?);
             part.entries.push(named_image(root, format!("images/{class}/{image}.jpg"), &list)?);
         }
         Ok(part)
@@ -283,32 +298,39 @@ pub(in crate::data) fn food101(root: &Path) -> Result<Layout> {
     Ok(Layout { root: root.to_owned(), meaning: Meaning::Classes(classes.into()), train, test })
 }
 
-/// Of how many faces one is for the test.
+/// One of this many faces is for the test.
 const FACES_PER_TEST: usize = 5;
 
-/// What becomes of a file whose name says nothing: it is left out, or an error.
-pub(in crate::data) type Misnamed<'m> = dyn FnMut(Error) -> Result<()> + 'm;
+/// Called for a file with an invalid name. It returns an error, or the file is left out.
+pub(in crate::data) type OnInvalidName<'m> = dyn FnMut(Error) -> Result<()> + 'm;
 
-/// Faces of UTKFace with their gender.
-pub(in crate::data) fn utkface_gender(root: &Path, misnamed: &mut Misnamed<'_>) -> Result<Layout> {
-    utkface(root, misnamed, Meaning::Classes(["male", "female"].map(str::to_owned).into()), |face| face.gender)
+/// The faces of UTKFace, labelled by gender.
+pub(in crate::data) fn utkface_gender(root: &Path, on_invalid_name: &mut OnInvalidName<'_>) -> Result<Layout> {
+    utkface(root, on_invalid_name, Meaning::Classes(["male", "female"].map(str::to_owned).into()), |face| face.gender)
 }
 
-/// Faces of UTKFace with their age.
-pub(in crate::data) fn utkface_age(root: &Path, misnamed: &mut Misnamed<'_>) -> Result<Layout> {
+/// The faces of UTKFace, labelled by age.
+pub(in crate::data) fn utkface_age(root: &Path, on_invalid_name: &mut OnInvalidName<'_>) -> Result<Layout> {
     let [mean, std] = AGE;
-    utkface(root, misnamed, Meaning::Number { unit: "years".to_owned(), mean, std }, |face| face.age)
+    utkface(root, on_invalid_name, Meaning::Number { unit: "years".to_owned(), mean, std }, |face| face.age)
 }
 
-/// Faces of UTKFace, labelled by what their names say. The set has no division of its own: in the order of their names, shuffled once
-/// and for all, every fifth is for the test.
-fn utkface(root: &Path, misnamed: &mut Misnamed<'_>, meaning: Meaning, label: fn(&Face) -> u8) -> Result<Layout> {
+/// The faces of UTKFace, with labels from their file names.
+///
+/// UTKFace has no published test set. The faces are sorted by name and shuffled with a fixed seed;
+/// then every fifth is for the test.
+fn utkface(
+    root: &Path,
+    on_invalid_name: &mut OnInvalidName<'_>,
+    meaning: Meaning,
+    label: fn(&Face) -> u8,
+) -> Result<Layout> {
     let mut faces = vec![];
     for entry in images_below(root, "")? {
         let name = entry.name.rsplit('/').next().unwrap_or_default();
         match face_in(&root.join(&entry.name), name) {
             Ok(face) => faces.push((name.to_owned(), entry, face)),
-            Err(fault) => misnamed(fault)?,
+            Err(fault) => on_invalid_name(fault)?,
         }
     }
     faces.sort_by(|(a, ..), (b, ..)| a.cmp(b));

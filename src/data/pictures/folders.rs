@@ -1,29 +1,30 @@
-//! Data sets of image files, opened.
+//! Opens data sets of image files.
 
-use super::cache::{Cached, News, check};
-use super::folder::{Files, Layout, Misnamed, Part};
-use super::image_file::Frame;
+use super::cache::{Cached, OpenEvent, check};
+use super::folder::{Files, Layout, OnInvalidName, Part};
+use super::image_file::ResizeCrop;
 use super::{Images, PictureSplits, Pictures};
 use crate::data::{Meaning, Source};
 use crate::error::{Error, Result};
 use std::path::PathBuf;
 
-/// Sides of the images of folders, unless said otherwise: Tiny ImageNet's own, and what the published code makes of Food-101.
+/// Default image size, in pixels: that of Tiny ImageNet, and of Food-101 in the published code.
 const SIDE: usize = 64;
 
-/// The largest side that images are brought to.
+/// The largest image size, in pixels.
 const LARGEST_SIDE: usize = 1024;
 
-/// As many classes as labels can tell apart.
+/// The largest number of classes: labels are u16.
 const MOST_CLASSES: usize = 1 << 16;
 
-/// About the mean and the deviation of the ages of UTKFace, years: the same for all parts of it, so that weights mean the same.
+/// Approximate mean and standard deviation of the ages in UTKFace, in years. They are constants, so
+/// that weights are valid for any part of the set.
 pub(in crate::data) const AGE: [f32; 2] = [33.0, 20.0];
 
-/// Whether images may have this height and width, --image-size.
+/// Checks an image size, the height and width of `--image-size`.
 ///
 /// # Errors
-/// [`Error::Setting`] where they may not.
+/// [`Error::Setting`] unless it is from 1 to 1024 pixels.
 pub fn check_side(side: usize) -> Result<()> {
     match (1..=LARGEST_SIDE).contains(&side) {
         true => Ok(()),
@@ -32,11 +33,11 @@ pub fn check_side(side: usize) -> Result<()> {
 }
 
 impl Source<'_> {
-    /// The form that images of files are brought to.
+    /// The size that image files are brought to.
     ///
     /// # Errors
-    /// [`Error::Setting`] for sides that are not possible.
-    pub(in crate::data) fn frame(&self) -> Result<Frame> {
+    /// [`Error::Setting`] if `image_size` or `resize` is out of range.
+    pub(in crate::data) fn frame(&self) -> Result<ResizeCrop> {
         let side = self.image_size.unwrap_or(SIDE);
         let shorter = self.resize.unwrap_or(side);
         check_side(side)?;
@@ -44,46 +45,52 @@ impl Source<'_> {
             let message = format!("expected {side} (`image_size`) to {} pixels, found {shorter}", 2 * LARGEST_SIDE);
             return Err(Error::setting("resize", message));
         }
-        Ok(Frame { image: [3, side, side], shorter })
+        Ok(ResizeCrop { image: [3, side, side], shorter })
     }
 
-    /// The directory that --data-dir names, of a set that lies nowhere by itself.
+    /// The directory of `--data-dir`, for a set that has no usual directory.
     ///
     /// # Errors
-    /// [`Error::Setting`] where there is none.
+    /// [`Error::Setting`] if it is not given or does not exist.
     pub(in crate::data) fn named_dir(&self) -> Result<PathBuf> {
         let Some(dir) = self.dir else {
-            return Err(Error::setting("data_dir", format!("{} needs the directory of its images", self.name)));
+            return Err(Error::setting("data_dir", format!("expected the directory of the images of {}", self.name)));
         };
         match dir.is_dir() {
             true => Ok(dir.to_owned()),
-            false => Err(Error::setting("data_dir", format!("there is no directory {}", dir.display()))),
+            false => Err(Error::setting("data_dir", format!("the directory {} does not exist", dir.display()))),
         }
     }
 
-    /// Faces: with --skip-bad, files whose names say nothing are noted; else they are errors.
+    /// The pictures of UTKFace. A file with an invalid name is left out with `skip_bad`, otherwise
+    /// it is an error.
     pub(in crate::data) fn faces(
         &self,
-        layout: fn(&std::path::Path, &mut Misnamed<'_>) -> Result<Layout>,
-        news: &mut dyn FnMut(News<'_>),
+        layout: fn(&std::path::Path, &mut OnInvalidName<'_>) -> Result<Layout>,
+        report: &mut dyn FnMut(OpenEvent<'_>),
     ) -> Result<PictureSplits> {
         let layout = layout(&self.named_dir()?, &mut |fault| match self.skip_bad {
             true => {
-                news(News::Note(&format!("left out: {fault}")));
+                report(OpenEvent::Note(&format!("left out: {fault}")));
                 Ok(())
             }
             false => Err(fault),
         })?;
-        self.folder(layout, news)
+        self.folder(layout, report)
     }
 
     /// The pictures of these files.
     ///
     /// # Errors
-    /// [`Error::Setting`] where a part has no image; those of the files, where they are looked at.
-    pub(in crate::data) fn folder(&self, layout: Layout, news: &mut dyn FnMut(News<'_>)) -> Result<PictureSplits> {
+    /// [`Error::Setting`] if a part has no images; with a cache or `skip_bad`, the errors of the
+    /// files.
+    pub(in crate::data) fn folder(
+        &self,
+        layout: Layout,
+        report: &mut dyn FnMut(OpenEvent<'_>),
+    ) -> Result<PictureSplits> {
         if self.class_list.is_some() && self.name != "imagefolder" {
-            return Err(Error::setting("class_list", "is for imagefolder; leave it out"));
+            return Err(Error::setting("class_list", "only applies to imagefolder; remove it"));
         }
         let frame = self.frame()?;
         let Layout { root, meaning, mut train, mut test } = layout;
@@ -96,7 +103,7 @@ impl Source<'_> {
         let mut parts = [None, None];
         if self.cache.is_some() || self.skip_bad {
             let everything = [train.entries.clone(), test.entries.clone()].concat();
-            let checked = check(&Files::new(&root, everything, frame), self.cache, self.skip_bad, news)?;
+            let checked = check(&Files::new(&root, everything, frame), self.cache, self.skip_bad, report)?;
             let (of_train, all) = (train.entries.len(), train.entries.len() + test.entries.len());
             let mut good = vec![true; all];
             checked.bad.iter().for_each(|&bad| good[bad as usize] = false);
@@ -109,7 +116,7 @@ impl Source<'_> {
         let [of_train, of_test] = parts;
         let pictures = |part: Part, cache: Option<(Cached, usize)>| {
             if part.entries.is_empty() {
-                let message = format!("{} has no image to train on or to test with", root.display());
+                let message = format!("expected training and test images in {}, found none of one", root.display());
                 return Err(Error::setting("data_dir", message));
             }
             let files = Files::new(&root, part.entries, frame);
@@ -123,7 +130,7 @@ impl Source<'_> {
     }
 }
 
-/// Leaves the files out that are not good.
+/// Removes the files that are not good.
 fn keep(part: &mut Part, good: &[bool]) {
     let mut of_entry = good.iter();
     part.entries.retain(|_| *of_entry.next().expect("one for each"));

@@ -1,4 +1,5 @@
-//! Image files: decoded, turned as the camera was held, scaled, and cropped at the centre to C planes of HxW bytes.
+//! Reads image files: decodes and rotates them upright, resizes them, and crops the centre to C
+//! planes of HxW bytes.
 
 use crate::error::{Error, Result};
 use crate::files::read_at_most;
@@ -7,45 +8,45 @@ use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 use std::io::Cursor;
 use std::path::Path;
 
-/// No photograph is larger: what a file may unfold to, 89 million pixels of three bytes, and how long it may be itself.
+/// Most bytes of an image file, and of its pixels: 89 million pixels of three bytes.
 const MOST_BYTES: u64 = 256 << 20;
 
-/// Most pixels of a side.
+/// Largest width and height of an image file, in pixels.
 const LONGEST_SIDE: u32 = 1 << 15;
 
-/// An image that is so many times longer than wide loses its ends before it is scaled; the crop shows none of them, and a line of
-/// pixels would be scaled to a wall.
-const LONGEST_STRIP: u32 = 4;
+/// Images with a larger aspect ratio than this are cropped to it before resizing. The centre crop
+/// would remove the ends anyway, and a line of single pixels would become very long.
+const MOST_ASPECT_RATIO: u32 = 4;
 
-/// The form that images of any size are brought to: scaled until they just cover a box of HxW, enlarged until its shorter side is
-/// `shorter`, and cropped at the centre, as torchvision's `Resize(shorter)` and `CenterCrop` do.
+/// Resizes images of any size, and crops the centre, as torchvision's `Resize(shorter)` and
+/// `CenterCrop` do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Frame {
-    /// C, H, W; C is 1 (grey) or 3.
+pub struct ResizeCrop {
+    /// The result's C, H, W; C is 1 (grey) or 3.
     pub image: [usize; 3],
-    /// Pixels of the shorter side before the crop, at least the smaller of H and W.
+    /// Pixels of the shorter side after resizing, at least the smaller of H and W.
     pub shorter: usize,
 }
 
-/// A side after scaling: as torchvision, rounded down, but never less than the box.
+/// side * to / from, rounded down as in torchvision, but at least `least`.
 fn scaled(side: u32, from: u32, to: u32, least: u32) -> u32 {
     ((u64::from(side) * u64::from(to) / u64::from(from)) as u32).max(least)
 }
 
-/// What is left on one side of a centred crop; halves go to the even number, as in Python.
+/// Pixels on one side of a centred crop. Halves are rounded to even, as in Python.
 fn margin(whole: u32, part: u32) -> u32 {
     (f64::from(whole - part) / 2.0).round_ties_even() as u32
 }
 
-impl Frame {
-    /// An image of any size in this form.
+impl ResizeCrop {
+    /// Resizes and crops an image. Returns its planes.
     pub fn fit(self, image: &RgbImage) -> Vec<u8> {
         let [_, h, w] = self.image.map(|extent| extent as u32);
         let shorter = self.shorter as u32;
         let [box_h, box_w] = [h, w].map(|side| scaled(side, h.min(w), shorter, side));
         let (width, height) = image.dimensions();
         let (strip_w, strip_h) =
-            (width.min(height.saturating_mul(LONGEST_STRIP)), height.min(width.saturating_mul(LONGEST_STRIP)));
+            (width.min(height.saturating_mul(MOST_ASPECT_RATIO)), height.min(width.saturating_mul(MOST_ASPECT_RATIO)));
         let strip =
             imageops::crop_imm(image, margin(width, strip_w), margin(height, strip_h), strip_w, strip_h).to_image();
         let is_tall = u64::from(strip_w) * u64::from(box_h) <= u64::from(strip_h) * u64::from(box_w);
@@ -59,7 +60,8 @@ impl Frame {
     }
 }
 
-/// The image with these sides, smoothed where it shrinks; as it was where it has them already.
+/// Resizes an image with an anti-aliased linear filter. An image of this size is returned
+/// unchanged.
 pub(super) fn resized(image: &RgbImage, width: u32, height: u32) -> RgbImage {
     match image.dimensions() == (width, height) {
         true => image.clone(),
@@ -67,7 +69,7 @@ pub(super) fn resized(image: &RgbImage, width: u32, height: u32) -> RgbImage {
     }
 }
 
-/// Planes of one byte a pixel: R, G and B, or grey.
+/// The planes of an image, a byte per pixel: red, green and blue, or grey.
 pub(super) fn planes(image: &RgbImage, channels: usize) -> Vec<u8> {
     match channels {
         1 => imageops::grayscale(image).into_raw(),
@@ -75,29 +77,27 @@ pub(super) fn planes(image: &RgbImage, channels: usize) -> Vec<u8> {
     }
 }
 
-/// The file decoded: three bytes a pixel whatever it held, upright.
+/// Decodes an image file to RGB, rotated upright.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Format`] as [`decode_image`].
+/// [`Error::Io`]; those of [`decode_image`].
 pub fn read_image(path: &Path) -> Result<RgbImage> {
     decode_image(path, &read_at_most(path, MOST_BYTES)?)
 }
 
-/// The same from the bytes of a PNG or JPEG file; `path` is for messages. What the header claims is held against a limit of 256 MiB
-/// before memory is asked for; of what is below it, decoding may take five times as much.
+/// [`read_image`] from the bytes of a PNG or JPEG file. `path` is for messages.
+///
+/// The size in the header is checked before memory is allocated: pixels may have 256 MiB. Decoding
+/// may need five times their bytes.
 ///
 /// # Errors
-/// [`Error::Format`] for bytes of another format, or that are cut off or damaged, or that unfold to more than the limit.
+/// [`Error::Format`] for another format, truncated or damaged data, and larger images.
 pub fn decode_image(path: &Path, bytes: &[u8]) -> Result<RgbImage> {
     let bad = |fault: &dyn std::fmt::Display| {
-        Error::format(
-            path,
-            0,
-            format!("not an image that can be read (PNG or JPEG): {fault}; fetch or convert it again"),
-        )
+        Error::format(path, 0, format!("expected a PNG or JPEG image: {fault}; download or convert it again"))
     };
     if bytes.starts_with(&[0xff, 0xd8]) && !ends_as_jpeg(bytes) {
-        let message = "the JPEG file is cut off: the marker that ends it is missing; fetch it again";
+        let message = "the JPEG file is truncated: its end marker is missing; download it again";
         return Err(Error::format(path, bytes.len() as u64, message));
     }
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(Error::io(path, "read"))?;
@@ -107,13 +107,13 @@ pub fn decode_image(path: &Path, bytes: &[u8]) -> Result<RgbImage> {
     reader.limits(limits.clone());
     let mut decoder = reader.into_decoder().map_err(|fault| bad(&fault))?;
     let (width, height) = decoder.dimensions();
-    let unfolded = decoder.total_bytes().max(3 * u64::from(width) * u64::from(height));
-    limits.reserve(unfolded).map_err(|_| {
-        let message = format!("{width}x{height} pixels, more than {MOST_BYTES} bytes, are no image to train on");
+    let decoded = decoder.total_bytes().max(3 * u64::from(width) * u64::from(height));
+    limits.reserve(decoded).map_err(|_| {
+        let message = format!("expected an image of at most {MOST_BYTES} bytes, found {width}x{height} pixels");
         Error::format(path, 0, message)
     })?;
     if width == 0 || height == 0 {
-        return Err(bad(&"it has no pixels"));
+        return Err(bad(&"found no pixels"));
     }
     let orientation = decoder.orientation().map_err(|fault| bad(&fault))?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(|fault| bad(&fault))?;
@@ -121,12 +121,14 @@ pub fn decode_image(path: &Path, bytes: &[u8]) -> Result<RgbImage> {
     Ok(image.into_rgb8())
 }
 
-/// Whether the marker that ends the image comes after its segments and scans, as it does unless the file was cut off. (The decoder
-/// paints grey what is missing.) Thumbnails lie inside segments and are passed over.
+/// Whether the end marker follows the segments and scans of a JPEG file. It is missing in a
+/// truncated file, for which the decoder would return grey pixels. Markers of thumbnails are inside
+/// segments, and are skipped.
 fn ends_as_jpeg(bytes: &[u8]) -> bool {
     let at = |i: usize| bytes.get(i).copied();
     let mut i = 2;
-    // Between segments, and within a scan, the next 0xff that is neither filling, nor stuffed, nor a restart begins a marker.
+    // Between segments and within scans, a 0xff begins a marker, unless it is a fill byte, a
+    // stuffed byte or a restart marker.
     while let (Some(lead), Some(marker)) = (at(i), at(i + 1)) {
         match (lead, marker) {
             (0xff, 0xd9) => return true,

@@ -1,19 +1,19 @@
-//! Where the bytes of a data set's images are: in memory, in image files that are decoded when they are asked for, or in a file
-//! that holds them decoded.
+//! The images of a data set: in memory, in image files that are decoded when they are read, or in a
+//! cache of decoded images.
 
 use super::cache::Cached;
 use super::folder::Files;
 use crate::error::Result;
 use std::sync::Arc;
 
-/// N images of one form.
+/// N images of one shape.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Images {
-    /// Each C planes of H rows of W bytes.
+    /// Bytes `[N,C,H,W]`.
     Memory(Arc<Vec<u8>>),
-    /// A file each.
+    /// A file for each image.
     Files(Files),
-    /// Those of files, decoded once.
+    /// Images of files in a cache.
     Cached(Cached),
 }
 
@@ -24,7 +24,7 @@ impl From<Vec<u8>> for Images {
 }
 
 impl Images {
-    /// The bytes of all of them, where they are in memory.
+    /// The bytes of all images, if they are in memory.
     pub fn bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Memory(bytes) => Some(bytes),
@@ -32,10 +32,10 @@ impl Images {
         }
     }
 
-    /// Puts the bytes of one image in its place.
+    /// Reads the bytes of the image `index` into `place`.
     ///
     /// # Errors
-    /// Those of its file.
+    /// [`crate::error::Error::Io`] and [`crate::error::Error::Format`], for images in files.
     pub(super) fn read(&self, index: usize, place: &mut [u8]) -> Result<()> {
         match self {
             Self::Memory(bytes) => place.copy_from_slice(&bytes[index * place.len()..][..place.len()]),
@@ -45,8 +45,8 @@ impl Images {
         Ok(())
     }
 
-    /// Gives `add` what tells these images from others: their bytes; of files the names, the sizes and the form that they are brought
-    /// to.
+    /// Passes data that identify the images to `add`: their bytes, or for files the names and
+    /// lengths and the image size.
     pub(super) fn fingerprint(&self, add: &mut dyn FnMut(&[u8])) {
         match self {
             Self::Memory(bytes) => add(bytes),

@@ -1,4 +1,5 @@
-//! Pictures: images of one form with a class or a number each, in memory, in image files, or decoded in a cache.
+//! Image data sets: images of one shape, each labelled with a class or a number. Images are in
+//! memory, in image files, or in a cache of decoded images.
 
 mod annotations;
 mod augmentation;
@@ -14,11 +15,11 @@ mod vary;
 
 pub use annotations::{Face, face_in, image_list_in, names_in, validation_annotations_in, words_in};
 pub use augmentation::Augmentation;
-pub use cache::News;
+pub use cache::OpenEvent;
 pub use cifar::{cifar10_records, cifar100_records, read_cifar10, read_cifar100, read_cifar100_coarse};
 pub use folders::check_side;
 pub use idx::{images_in, labels_in, read_images, read_labels};
-pub use image_file::{Frame, decode_image, read_image};
+pub use image_file::{ResizeCrop, decode_image, read_image};
 pub use images::Images;
 pub use shapes::shapes;
 pub use vary::{Crop, Jitter, Variation};
@@ -35,54 +36,55 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Labelled images of one form. A clone shares the images.
+/// Labelled images of one shape. Clones share the images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pictures {
     /// The name of the set.
     pub name: String,
     /// C, H, W of every image.
     pub image: [usize; 3],
-    /// What labels say.
+    /// The meaning of labels.
     pub meaning: Meaning,
-    /// N images, each C planes of H rows of W bytes.
+    /// N images.
     pub images: Images,
-    /// N labels: classes, or whole numbers.
+    /// N labels: classes, or integers.
     pub labels: Vec<u16>,
-    /// Mean of each channel for normalisation, where a byte of 255 is 1.
+    /// Mean of each channel for normalisation, on the scale `[0, 1]`.
     pub mean: Vec<f32>,
-    /// Standard deviation of each channel, in the same unit.
+    /// Standard deviation of each channel for normalisation, on the scale `[0, 1]`.
     pub std: Vec<f32>,
-    /// Pixels of the shorter side of an image of another size, scaled and not yet cropped.
+    /// [`ResizeCrop::shorter`] for image files of other sizes.
     pub shorter: usize,
-    /// How images are varied in training.
+    /// Augmentation in training.
     pub augmentation: Augmentation,
 }
 
-/// How images are normalised: x -> (x - mean) / deviation by channel, where a byte of 255 is 1.
+/// Mean and standard deviation of the normalisation x -> (x - mean) / std by channel, with x = byte
+/// / 255.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Normalise {
-    /// Both 0.5, so that x is from -1 to 1: what LeRaC's published code does.
+    /// Both are 0.5, as in LeRaC's published code: x is from -1 to 1.
     #[default]
     Half,
-    /// Those of ImageNet, as torchvision's weights want it.
+    /// Those of ImageNet, as for torchvision's weights.
     Imagenet,
-    /// Those of the set's own training images.
+    /// Those of the training images of the set.
     Data,
 }
 
-/// Mean and deviation of [`Normalise::Half`].
-const CENTRE: f32 = 0.5;
+/// Mean and standard deviation of [`Normalise::Half`].
+const HALF: f32 = 0.5;
 
-/// Those of [`Normalise::Imagenet`], from torchvision's documentation.
+/// Means and standard deviations of [`Normalise::Imagenet`], from torchvision's documentation.
 const IMAGENET: [[f32; 3]; 2] = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]];
 
-/// Images that are read at once where all are looked at.
+/// Images that are read at once to compute mean and standard deviation.
 const CHUNK: usize = 256;
 
 impl Pictures {
-    /// A set in memory, with labels that fit its classes.
+    /// A set in memory. Labels are indices into `classes`.
     pub fn new(
         name: &str,
         image: [usize; 3],
@@ -90,47 +92,48 @@ impl Pictures {
         images: Vec<u8>,
         labels: impl IntoIterator<Item = u8>,
     ) -> Self {
-        let frame = Frame { image, shorter: image[1].min(image[2]) };
+        let frame = ResizeCrop { image, shorter: image[1].min(image[2]) };
         let labels = labels.into_iter().map(u16::from).collect();
         Self::framed(name, frame, Meaning::Classes(classes.into()), images.into(), labels)
     }
 
-    fn framed(name: &str, frame: Frame, meaning: Meaning, images: Images, labels: Vec<u16>) -> Self {
-        let [mean, std] = [vec![CENTRE; frame.image[0]], vec![CENTRE; frame.image[0]]];
+    fn framed(name: &str, frame: ResizeCrop, meaning: Meaning, images: Images, labels: Vec<u16>) -> Self {
+        let [mean, std] = [vec![HALF; frame.image[0]], vec![HALF; frame.image[0]]];
         let (name, image, shorter) = (name.to_owned(), frame.image, frame.shorter);
         Self { name, image, meaning, images, labels, mean, std, shorter, augmentation: Augmentation::default() }
     }
 
-    /// N.
+    /// Number of images.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether there is no image.
+    /// Whether the set has no images.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
-    /// C*H*W.
+    /// Bytes of an image: C*H*W.
     pub fn image_bytes(&self) -> usize {
         self.image.iter().product()
     }
 
-    /// The form that an image of any size is brought to.
-    pub fn frame(&self) -> Frame {
-        Frame { image: self.image, shorter: self.shorter }
+    /// Resizing and cropping of images of other sizes.
+    pub fn frame(&self) -> ResizeCrop {
+        ResizeCrop { image: self.image, shorter: self.shorter }
     }
 
-    /// The bytes of one image.
+    /// The bytes of the image `index`.
     ///
     /// # Errors
-    /// Those of its file.
+    /// [`Error::Io`] and [`Error::Format`], for images in files.
     pub fn image(&self, index: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; self.image_bytes()];
         self.images.read(index, &mut bytes).map(|()| bytes)
     }
 
-    /// Mean and deviation of each channel over all images, in parts of 255; no deviation is below a 255th.
+    /// Mean and standard deviation of each channel over all images, on the scale `[0, 1]`. A
+    /// standard deviation is at least 1/255.
     fn statistics(&self) -> Result<[Vec<f32>; 2]> {
         let (bytes, [c, h, w]) = (self.image_bytes(), self.image);
         let (mut sums, mut squares) = (vec![0u64; c], vec![0u64; c]);
@@ -152,7 +155,8 @@ impl Pictures {
     }
 }
 
-/// The columns of pictures of this form: `image` and how the device moves it, `movement`; `label` where it is a class, else `number`.
+/// The columns of images of shape `image`: the inputs `image` and `movement`, which is the flip and
+/// shift, and the target `label` for a class or `number` for a number.
 pub(super) fn form(image: [usize; 3], mean: &[f32], std: &[f32], meaning: &Meaning) -> Form {
     let pixels = Meaning::Pixels { mean: mean.to_vec(), std: std.to_vec() };
     let target = match meaning {
@@ -168,9 +172,9 @@ pub(super) fn form(image: [usize; 3], mean: &[f32], std: &[f32], meaning: &Meani
     }
 }
 
-/// The form of images normalised by 0.5 and 0.5.
+/// The form of images with [`Normalise::Half`].
 pub fn plain_form(image: [usize; 3], meaning: &Meaning) -> Form {
-    let half = vec![CENTRE; image[0]];
+    let half = vec![HALF; image[0]];
     form(image, &half, &half, meaning)
 }
 
@@ -188,7 +192,7 @@ impl Examples for Pictures {
     }
 
     fn read(&self, index: usize, draw: Option<Draw>, into: &mut [&mut [u32]]) -> Result<()> {
-        let [image, movement, target] = into else { panic!("{}: places for three columns", self.name) };
+        let [image, movement, target] = into else { panic!("{}: expected three columns", self.name) };
         let place = &mut bytes_of(image)[..self.image_bytes()];
         match draw.and_then(|draw| self.augmentation.variation(draw)) {
             Some(variation) => variation.read(self, index as u32, place)?,
@@ -210,8 +214,8 @@ impl Examples for Pictures {
         matches!(self.images, Images::Files(_)) || draw.is_some_and(|draw| self.augmentation.variation(draw).is_some())
     }
 
-    /// All images and labels; of images in files their names, sizes, and the form that they are brought to. A file that was changed and
-    /// is as long as before is not noticed.
+    /// All images and labels; for image files their names and lengths, and the image size. A
+    /// changed file of the same length is not detected.
     fn fingerprint(&self, add: &mut dyn FnMut(&[u8])) {
         self.images.fingerprint(add);
         self.labels.iter().for_each(|label| add(&label.to_le_bytes()));
@@ -224,26 +228,27 @@ impl Examples for Pictures {
     }
 }
 
-/// Pictures as their authors divided them.
+/// An image data set with its published training and test parts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PictureSplits {
     /// For training and validation.
     pub train: Pictures,
-    /// Read once, at the end.
+    /// For the test, once at the end of a run.
     pub test: Pictures,
 }
 
 impl PictureSplits {
-    /// Sets both parts' mean and deviation.
+    /// Sets mean and standard deviation of both parts.
     ///
     /// # Errors
-    /// [`Error::Setting`] for ImageNet's of images that are not red, green and blue; those of image files.
+    /// [`Error::Setting`] for [`Normalise::Imagenet`] and grey images; for [`Normalise::Data`]
+    /// those of [`Pictures::image`].
     pub fn normalise(&mut self, by: Normalise) -> Result<()> {
         let [mean, std] = match by {
             Normalise::Half => return Ok(()),
             Normalise::Imagenet if self.train.image[0] == 3 => IMAGENET.map(|values| values.to_vec()),
             Normalise::Imagenet => {
-                let message = format!("imagenet is for images in colour, {}'s are grey", self.train.name);
+                let message = format!("imagenet needs colour images, those of {} are grey", self.train.name);
                 return Err(Error::setting("normalise", message));
             }
             Normalise::Data => self.train.statistics()?,
@@ -254,15 +259,15 @@ impl PictureSplits {
         Ok(())
     }
 
-    /// Sets how training images are varied.
+    /// Sets the augmentation of training images.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a hole larger than an image.
+    /// [`Error::Setting`] for a cutout larger than an image.
     pub fn augment(&mut self, augmentation: Augmentation) -> Result<()> {
         let [_, h, w] = self.train.image;
         if usize::from(augmentation.cutout) > h.min(w) {
             let message =
-                format!("{} pixels are more than images of {h}x{w} have; {} do", augmentation.cutout, h.min(w));
+                format!("expected at most {} pixels for images of {h}x{w}, found {}", h.min(w), augmentation.cutout);
             return Err(Error::setting("cutout", message));
         }
         self.train.augmentation = augmentation;

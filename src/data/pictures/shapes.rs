@@ -1,4 +1,5 @@
-//! A data set that needs no file: shapes in random colour, place and size on noise, drawn in integers and so the same everywhere.
+//! A generated data set: shapes with random colour, position and size on noise. It is drawn in
+//! integers, and so the same on all platforms.
 
 use super::{PictureSplits, Pictures};
 use crate::data::random::{Stream, generator};
@@ -25,7 +26,8 @@ const CLASSES: [(&str, Inside); 10] = [
     ("checks", |x, y, r| x.abs().max(y.abs()) <= r && ((x + r) / 3 + (y + r) / 3) % 2 == 0),
 ];
 
-/// Draws `train` and `test` images of 3x32x32, the classes as often as each other, up to one image.
+/// Draws `train` and `test` images of 3x32x32. The classes have equal numbers of images, up to one
+/// image.
 pub fn shapes(train: usize, test: usize, seed: u64) -> PictureSplits {
     PictureSplits {
         train: draw(train, generator(seed, Stream::TrainShapes)),

@@ -1,5 +1,5 @@
-//! Changes of training images that the host makes, each a pure function of (seed, epoch, image): a random part scaled to the whole,
-//! jittered colours, a square cut out. Flips and shifts are the device's.
+//! Augmentation on the host: random resized crop, colour jitter and cutout. Each is a pure function
+//! of (seed, epoch, image). Flips and shifts are done on the device.
 
 use super::image_file::{planes, resized};
 use super::{Augmentation, Images, Pictures};
@@ -10,18 +10,20 @@ use image::{Rgb, RgbImage, imageops};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-/// Words of the generator's stream that belong to one image, and where in them each change begins; none comes near the next.
+/// Words of the random stream that are reserved for one image.
 const WORDS_PER_IMAGE: u128 = 128;
+
+// The first word of each kind of augmentation. None uses the words of the next.
 const CROP: u128 = 0;
 const JITTER: u128 = 96;
 const CUTOUT: u128 = 112;
 
-/// A part of an image, pixels.
+/// A rectangle in an image, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crop {
-    /// From the left.
+    /// Distance from the left.
     pub x: u32,
-    /// From the top.
+    /// Distance from the top.
     pub y: u32,
     /// At least 1.
     pub width: u32,
@@ -29,16 +31,16 @@ pub struct Crop {
     pub height: u32,
 }
 
-/// Factors of brightness, contrast and saturation, and in which of their six orders they are applied.
+/// Colour jitter of an image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Jitter {
-    /// In that order; 1 changes nothing.
+    /// Factors of brightness, contrast and saturation; 1 changes nothing.
     pub factors: [f32; 3],
-    /// Which comes first, second and third.
+    /// The order in which they are applied, as indices into `factors`.
     pub order: [usize; 3],
 }
 
-/// What the host changes in an epoch.
+/// The augmentation on the host in an epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Variation {
     augmentation: Augmentation,
@@ -46,7 +48,7 @@ pub struct Variation {
 }
 
 impl Augmentation {
-    /// What the host changes in an epoch, if it changes anything.
+    /// The augmentation on the host in an epoch; `None` if the host changes nothing.
     pub fn variation(self, draw: Draw) -> Option<Variation> {
         let changes = self.random_resized_crop.is_some() || self.jitter != [0.0; 3] || self.cutout > 0;
         changes.then_some(Variation { augmentation: self, draw })
@@ -60,8 +62,12 @@ impl Variation {
         rng
     }
 
-    /// The part of an image of this size that is scaled to the whole, as torchvision's `RandomResizedCrop` draws it: from the least to
-    /// all of its area, its sides as 3:4 to 4:3; where ten draws do not fit, the largest centred part that has such sides.
+    /// The random resized crop of an image of this size, as torchvision's `RandomResizedCrop` draws
+    /// it.
+    ///
+    /// The area is between the least fraction and the whole image, the aspect ratio between 3:4 and
+    /// 4:3. If ten draws do not fit, it is the largest centred crop with an aspect ratio in this
+    /// range.
     pub fn crop(&self, image: u32, width: u32, height: u32) -> Option<Crop> {
         let least = self.augmentation.random_resized_crop?;
         let mut rng = self.generator(image, CROP);
@@ -82,7 +88,8 @@ impl Variation {
         Some(Crop { x: (width - part_w) / 2, y: (height - part_h) / 2, width: part_w, height: part_h })
     }
 
-    /// The factors of an image: each within the option's distance of 1, and not below 0.
+    /// The colour jitter of an image. Factors are within the distance [`Augmentation::jitter`] of
+    /// 1, and at least 0.
     pub fn jitter(&self, image: u32) -> Option<Jitter> {
         let strengths = self.augmentation.jitter;
         if strengths == [0.0; 3] {
@@ -94,7 +101,7 @@ impl Variation {
         Some(Jitter { factors, order: orders[rng.random_range(0..orders.len())] })
     }
 
-    /// The square of an image of this size that is cut out, as far as it lies within: its centre is anywhere in the image.
+    /// The cutout of an image of this size: a square with a random centre, clipped to the image.
     pub fn cutout(&self, image: u32, width: u32, height: u32) -> Option<Crop> {
         let side = u32::from(self.augmentation.cutout);
         if side == 0 {
@@ -110,7 +117,7 @@ impl Variation {
         Some(Crop { x, y, width, height })
     }
 
-    /// Puts an image, changed, in its place.
+    /// Reads the augmented image `index` into `place`.
     pub(super) fn read(&self, data: &Pictures, index: u32, place: &mut [u8]) -> Result<()> {
         let [c, h, w] = data.image;
         let (width, height) = (w as u32, h as u32);
@@ -122,7 +129,7 @@ impl Variation {
                     interleaved(place, data.image)
                 }
             };
-            let crop = self.crop(index, whole.width(), whole.height()).expect("parts are asked for");
+            let crop = self.crop(index, whole.width(), whole.height()).expect("random_resized_crop is set");
             let part = imageops::crop_imm(&whole, crop.x, crop.y, crop.width, crop.height).to_image();
             place.copy_from_slice(&planes(&resized(&part, width, height), c));
         } else {
@@ -143,7 +150,7 @@ impl Variation {
     }
 }
 
-/// Planes as pixels; grey ones have it three times.
+/// Planes as RGB pixels. Grey is repeated for the three channels.
 fn interleaved(planes: &[u8], [c, h, w]: [usize; 3]) -> RgbImage {
     RgbImage::from_fn(w as u32, h as u32, |x, y| {
         let at = y as usize * w + x as usize;
@@ -151,14 +158,15 @@ fn interleaved(planes: &[u8], [c, h, w]: [usize; 3]) -> RgbImage {
     })
 }
 
-/// ITU-R 601, as Pillow's mode L.
+/// Grey of a pixel by ITU-R 601, as Pillow's mode L.
 fn grey([r, g, b]: [u8; 3]) -> f32 {
     (0.299 * f32::from(r) + 0.587 * f32::from(g) + 0.114 * f32::from(b)).round()
 }
 
 impl Jitter {
-    /// Changes the planes of an image, each factor's result rounded to bytes, as torchvision's `ColorJitter` does: brightness blends
-    /// with black, contrast with the mean grey, saturation with each pixel's grey.
+    /// Applies the factors to the planes of an image, as torchvision's `ColorJitter` does:
+    /// brightness blends with black, contrast with the mean grey, saturation with the grey of each
+    /// pixel. The result of each factor is rounded to bytes.
     pub fn apply(&self, image: &mut [u8], channels: usize) {
         let pixels = image.len() / channels;
         let blend = |byte: u8, with: f32, factor: f32| (with + (f32::from(byte) - with) * factor).round() as u8;

@@ -1,20 +1,20 @@
 //! Densely connected networks (Huang et al. 2017) with torchvision's names.
 
-use super::OfImages;
+use super::ImageModel;
 use crate::nn::{Conv, Net};
-use crate::ops::{conv2d, max_pool::Window};
+use crate::ops::{conv2d::Conv2dOptions, max_pool::Window};
 use crate::tape::Var;
 
-/// Channels that a layer adds.
+/// Channels that a layer adds (the growth rate).
 const GROWTH: usize = 32;
 
 /// Channels between the two convolutions of a layer.
 const BOTTLENECK: usize = 4 * GROWTH;
 
-/// Channels before the first block.
+/// Channels of the input of the first block.
 const STEM: usize = 64;
 
-/// What stands before the first block.
+/// The layers before the first block.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Stem {
     /// A 3x3 convolution that keeps the image's size.
@@ -23,9 +23,9 @@ pub(super) enum Stem {
     Large,
 }
 
-/// Dense blocks of so many layers, with a transition that halves channels and image between two. The last norm is part of the last
-/// convolution's layer.
-pub(super) fn densenet(stem: Stem, blocks: [usize; 4]) -> OfImages {
+/// A DenseNet with `blocks` layers in its dense blocks. A transition between two blocks halves
+/// channels, height and width. The last norm belongs to the layer of the last convolution.
+pub(super) fn densenet(stem: Stem, blocks: [usize; 4]) -> ImageModel {
     Box::new(move |net, x, classes| {
         let mut x = net.scope("features", |net| self::stem(net, stem, x));
         for (index, layers) in blocks.into_iter().enumerate() {
@@ -47,7 +47,7 @@ fn stem(net: &mut Net, stem: Stem, x: Var) -> Var {
             net.batch_norm_relu("norm0", x)
         }
         Stem::Large => {
-            let options = conv2d::Options::square(2, 3);
+            let options = Conv2dOptions::square(2, 3);
             let x = net.conv2d("conv0", x, Conv { channels: STEM, kernel: [7, 7], options, bias: false });
             let x = net.batch_norm_relu("norm0", x);
             net.max_pool("pool0", x, Window { kernel: 3, stride: 2, padding: 1 })
@@ -55,17 +55,17 @@ fn stem(net: &mut Net, stem: Stem, x: Var) -> Var {
     }
 }
 
-/// x and what each layer makes of all before it, side by side.
+/// The concatenation of x and the output of each layer. A layer reads all channels before its own.
 fn dense_block(net: &mut Net, x: Var, layers: usize) -> Var {
     let [n, c, h, w] = net.shape(x).nchw("dense block");
-    let features = net.room("features", [n, c + layers * GROWTH, h, w]);
-    net.put("input", features, 0, x);
+    let features = net.allocate("features", [n, c + layers * GROWTH, h, w]);
+    net.write_channels("input", features, 0, x);
     for index in 0..layers {
         let channels = c + index * GROWTH;
         net.scope(&format!("denselayer{}", index + 1), |net| {
             let y = net.norm_relu_conv_of_first(channels, "norm1", "conv1", features, Conv::pointwise(BOTTLENECK, 1));
             let y = net.norm_relu_conv("norm2", "conv2", y, Conv::same3x3(GROWTH, 1));
-            net.put("output", features, channels, y);
+            net.write_channels("output", features, channels, y);
         });
     }
     features

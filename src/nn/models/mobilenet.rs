@@ -1,6 +1,6 @@
 //! MobileNetV2 (Sandler et al. 2018) with torchvision's names.
 
-use super::OfImages;
+use super::ImageModel;
 use crate::nn::{Conv, Net};
 use crate::ops::batch_norm::{Activation, After};
 use crate::tape::Var;
@@ -12,9 +12,9 @@ const STAGES: [[usize; 4]; 7] =
 /// Channels of the stem and of the last convolution.
 const ENDS: [usize; 2] = [32, 1280];
 
-/// torchvision's network where the first convolution and the second stage have `stride` 2; with 1 it suits images of 32 pixels, and has
-/// the same parameters.
-pub(super) fn mobilenet_v2(stride: usize) -> OfImages {
+/// MobileNetV2. The first convolution and the second stage have stride `stride`: 2 in torchvision,
+/// 1 for images of 32x32. The parameters are the same.
+pub(super) fn mobilenet_v2(stride: usize) -> ImageModel {
     Box::new(move |net, x, classes| {
         let mut x = net.scope("features.0", |net| conv_bn_relu6(net, ["0", "1"], x, Conv::same3x3(ENDS[0], stride)));
         let mut index = 0;
@@ -43,19 +43,20 @@ fn conv_bn_relu6(net: &mut Net, [conv, norm]: [&str; 2], x: Var, options: Conv) 
     net.batch_norm_then(norm, x, After { activation: Activation::Relu6, residual: None })
 }
 
-/// x, widened by a 1x1 convolution, through a depthwise 3x3 one, narrowed by a 1x1 one without activation; plus x where shapes allow.
+/// A 1x1 convolution that expands the channels, a depthwise 3x3 convolution, and a 1x1 convolution
+/// without activation; plus x where input and output have the same shape.
 fn inverted_residual(net: &mut Net, x: Var, expansion: usize, channels: usize, stride: usize) -> Var {
     let [_, c, _, _] = net.shape(x).nchw("inverted residual");
-    let wide = expansion * c;
-    let (mut y, mut at) = (x, 0);
+    let hidden = expansion * c;
+    let (mut y, mut index) = (x, 0);
     if expansion > 1 {
-        y = net.scope("0", |net| conv_bn_relu6(net, ["0", "1"], y, Conv::pointwise(wide, 1)));
-        at = 1;
+        y = net.scope("0", |net| conv_bn_relu6(net, ["0", "1"], y, Conv::pointwise(hidden, 1)));
+        index = 1;
     }
-    let mut depthwise = Conv::same3x3(wide, stride);
-    depthwise.options.groups = wide;
-    y = net.scope(&at.to_string(), |net| conv_bn_relu6(net, ["0", "1"], y, depthwise));
-    let y = net.conv2d(&(at + 1).to_string(), y, Conv::pointwise(channels, 1));
+    let mut depthwise = Conv::same3x3(hidden, stride);
+    depthwise.options.groups = hidden;
+    y = net.scope(&index.to_string(), |net| conv_bn_relu6(net, ["0", "1"], y, depthwise));
+    let y = net.conv2d(&(index + 1).to_string(), y, Conv::pointwise(channels, 1));
     let residual = (stride == 1 && c == channels).then_some(x);
-    net.batch_norm_then(&(at + 2).to_string(), y, After { activation: Activation::Identity, residual })
+    net.batch_norm_then(&(index + 2).to_string(), y, After { activation: Activation::Identity, residual })
 }

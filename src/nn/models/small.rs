@@ -2,10 +2,11 @@
 
 use super::conv_bn_relu;
 use crate::nn::{Conv, Net};
-use crate::ops::{conv2d, max_pool::Window};
+use crate::ops::{conv2d::Conv2dOptions, max_pool::Window};
 use crate::tape::Var;
 
-/// Three convolutions of 16, 32 and 64 channels and a linear classifier: 24,346 parameters for 3x32x32 and 10 classes.
+/// Three convolutions of 16, 32 and 64 channels and a linear classifier: 24,346 parameters for
+/// 3x32x32 and 10 classes.
 pub(super) fn cnn(net: &mut Net, x: Var, classes: usize) -> Var {
     let x = conv_bn_relu(net, "1", x, Conv::same3x3(16, 1));
     let x = net.max_pool("pool1", x, Window::square(2));
@@ -16,11 +17,12 @@ pub(super) fn cnn(net: &mut Net, x: Var, classes: usize) -> Var {
     net.linear("linear", x, classes)
 }
 
-/// LeNet-5 (LeCun et al. 1998) with ReLU and max pooling; smaller planes are padded to 32x32, the size it was made for.
+/// LeNet-5 (LeCun et al. 1998) with ReLU and max-pooling. It was designed for 32x32; smaller images
+/// are padded towards that size.
 pub(super) fn lenet(net: &mut Net, x: Var, classes: usize) -> Var {
     let [_, _, h, w] = net.shape(x).nchw("lenet");
     let conv =
-        |channels, padding| Conv { channels, kernel: [5, 5], options: conv2d::Options::square(1, padding), bias: true };
+        |channels, padding| Conv { channels, kernel: [5, 5], options: Conv2dOptions::square(1, padding), bias: true };
     let x = net.conv2d("conv1", x, conv(6, 32usize.saturating_sub(h.min(w)).div_ceil(2).min(4)));
     let x = net.relu("relu1", x);
     let x = net.max_pool("pool1", x, Window::square(2));

@@ -1,20 +1,21 @@
-//! Wide residual networks for small images (Zagoruyko & Komodakis 2016) in the pre-activation form of the published LeRaC code:
-//! convolutions with bias, and dropout between the two of a block.
+//! Wide residual networks for small images (Zagoruyko & Komodakis 2016) in the pre-activation form
+//! of the published LeRaC code: convolutions with bias, and dropout between the two of a block.
 
-use super::OfImages;
+use super::ImageModel;
 use crate::nn::{Conv, Net};
 use crate::ops::batch_norm::{Activation, After, Norm};
 use crate::tape::Var;
 
-/// The published code's weight of a batch in the last norm's running statistics.
+/// Momentum of the last batch norm in the published code (as in PyTorch, the weight of the batch in
+/// the running statistics).
 const LAST_MOMENTUM: f32 = 0.9;
 
-/// 6 n + 4 layers, `widen` times as wide as the residual networks that they are made of. The last norm is part of the last
-/// convolution's layer.
+/// A Wide ResNet of 6 n + 4 layers with `widen` times 16, 32 and 64 channels. The last norm belongs
+/// to the layer of the last convolution.
 ///
 /// # Panics
 /// If `depth` is not 6 n + 4.
-pub(super) fn wide_resnet(depth: usize, widen: usize, dropout: f64) -> OfImages {
+pub(super) fn wide_resnet(depth: usize, widen: usize, dropout: f64) -> ImageModel {
     assert!(depth > 4 && (depth - 4).is_multiple_of(6), "a wide residual network has 6 n + 4 layers, not {depth}");
     Box::new(move |net, x, classes| {
         let mut x = net.conv2d("conv1_initial", x, Conv { bias: true, ..Conv::same3x3(16, 1) });
@@ -32,7 +33,7 @@ pub(super) fn wide_resnet(depth: usize, widen: usize, dropout: f64) -> OfImages 
     })
 }
 
-/// conv2(relu(bn2(dropout(conv1(relu(bn1(x))))))) + shortcut(x), of which conv2 strides.
+/// conv2(relu(bn2(dropout(conv1(relu(bn1(x))))))) + shortcut(x). conv2 has the stride.
 fn block(net: &mut Net, x: Var, channels: usize, stride: usize, dropout: f64) -> Var {
     let [_, c, _, _] = net.shape(x).nchw("block");
     let y = net.norm_relu_conv("bn1", "conv1", x, Conv { bias: true, ..Conv::same3x3(channels, 1) });

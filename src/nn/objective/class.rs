@@ -1,22 +1,23 @@
-//! One class of several, under the cross-entropy.
+//! Classification with the cross-entropy.
 
 use super::{Answer, CROSS_ENTROPY_SUMS, Losses, Measure, Objective, Output, Prediction};
 use crate::tape::Var;
 use serde_json::json;
 use std::sync::Arc;
 
-/// One of K classes: logits `[N,K]`, softmax cross-entropy, accuracy and accuracy within the first five.
+/// Classification into K classes: logits `[N,K]`, softmax cross-entropy, top-1 and top-5 accuracy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Class {
     /// The target column.
     pub target: String,
     /// The name of each class.
     pub classes: Arc<[String]>,
-    /// The part of 1 that all classes share in the loss.
+    /// Probability that is divided equally among all classes in the loss, as in PyTorch's
+    /// `CrossEntropyLoss`.
     pub label_smoothing: f64,
 }
 
-/// The position of the largest logit, of the first where several are equal.
+/// The index of the largest logit; of several equal ones the first.
 pub(super) fn argmax(logits: &[f32]) -> u32 {
     let mut best = 0;
     for (i, logit) in logits.iter().enumerate() {

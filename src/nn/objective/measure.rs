@@ -1,41 +1,42 @@
-//! How well a model does, as data.
+//! Metrics, with their names and units, and their values.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// Which way a measure is better.
+/// Whether larger or smaller values of a metric are better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Better {
-    /// The larger, the better.
+    /// Larger is better.
     More,
-    /// The smaller, the better.
+    /// Smaller is better.
     Less,
 }
 
-/// What is measured. Tables and files name columns by its key: `train_accuracy`, `validation_accuracy`, `test_accuracy`.
+/// A metric. Columns of tables and files are named by its key: `train_accuracy`,
+/// `validation_accuracy`, `test_accuracy`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measure {
-    /// Part of the names of columns.
+    /// Key in column names, such as `accuracy`.
     pub key: String,
-    /// What it is called in a sentence.
+    /// Name in sentences.
     pub name: String,
-    /// Unit that values are shown in.
+    /// Unit of displayed values.
     pub unit: String,
-    /// Unit that differences of values are shown in.
+    /// Unit of displayed differences of values.
     pub unit_of_differences: String,
-    /// A value times this is shown.
+    /// Displayed values are values times this, such as 100 for percent.
     pub factor: f64,
-    /// Which way is better.
+    /// Whether larger or smaller values are better.
     pub better: Better,
-    /// The largest value, if there is one; the smallest is 0.
+    /// The largest possible value, if the metric has one; the smallest is 0.
     pub most: Option<f64>,
 }
 
 impl Measure {
-    /// Part of the examples for which something is right, 0 to 1, shown in percent.
+    /// A fraction of the examples, 0 to 1, displayed in percent; larger is better.
     pub fn share(key: &str, name: &str) -> Self {
         Self {
             key: key.to_owned(),
@@ -48,17 +49,17 @@ impl Measure {
         }
     }
 
-    /// Part of the examples whose class is predicted right.
+    /// Fraction of the examples whose class is predicted correctly.
     pub fn accuracy() -> Self {
         Self::share("accuracy", "accuracy")
     }
 
-    /// Part of the examples whose class is among the five that a model finds most probable.
+    /// Fraction of the examples whose class is among the five most probable predictions.
     pub fn top5() -> Self {
         Self::share("top5", "accuracy within the first five")
     }
 
-    /// An error in a unit, 0 or more; less is better.
+    /// An error in `unit`, 0 or more; smaller is better.
     pub fn error(key: &str, name: &str, unit: &str) -> Self {
         let (key, name, unit) = (key.to_owned(), name.to_owned(), unit.to_owned());
         let unit_of_differences = unit.clone();
@@ -70,76 +71,77 @@ impl Measure {
         Self::error("mae", "mean absolute error", unit)
     }
 
-    /// The name as a heading.
+    /// The name with a capital letter, for headings.
     pub fn title(&self) -> String {
         let mut letters = self.name.chars();
         letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
     }
 
-    /// What an axis along which values run is called; their factor is left out there.
+    /// The label of an axis of values: name and unit. Where `factor` is not 1, only the name, since
+    /// an axis does not scale values.
     pub fn axis(&self) -> String {
         if self.factor == 1.0 { format!("{}, {}", self.name, self.unit) } else { self.name.clone() }
     }
 
-    /// A value, or the difference of two, in the unit that it is shown in.
+    /// A value, or a difference of two values, as it is displayed.
     pub fn shown(&self, value: f64) -> f64 {
         self.factor * value
     }
 
-    /// The larger this is, the better: the value, or its negative.
-    pub fn merit(&self, value: f64) -> f64 {
+    /// The value where larger is better, otherwise its negative.
+    pub fn to_maximise(&self, value: f64) -> f64 {
         match self.better {
             Better::More => value,
             Better::Less => -value,
         }
     }
 
-    /// Whether a model may have this value.
+    /// Whether a value is possible: finite, and from 0 to `most`.
     pub fn allows(&self, value: f64) -> bool {
         value >= 0.0 && value.is_finite() && self.most.is_none_or(|most| value <= most)
     }
 
-    /// A value with its unit.
+    /// A displayed value with its unit.
     pub fn text(&self, value: f64) -> String {
         format!("{:.2} {}", self.shown(value), self.unit)
     }
 }
 
-/// The mean loss over examples, and the value of each measure.
+/// The mean loss over examples, and the value of each metric.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scores {
     /// Mean loss.
     pub loss: f64,
-    /// What the values are of; the first chooses the best epoch.
+    /// The metrics; the first one selects the best epoch.
     pub measures: Arc<[Measure]>,
-    /// A value each.
+    /// The value of each metric.
     pub values: Vec<f64>,
 }
 
 impl Scores {
-    /// The first measure.
+    /// The first metric.
     pub fn measure(&self) -> &Measure {
         &self.measures[0]
     }
 
-    /// Its value.
+    /// The value of the first metric.
     pub fn value(&self) -> f64 {
         self.values[0]
     }
 
-    /// Its value, larger where better.
-    pub fn merit(&self) -> f64 {
-        self.measure().merit(self.value())
+    /// The value of the first metric where larger is better, otherwise its negative.
+    pub fn to_maximise(&self) -> f64 {
+        self.measure().to_maximise(self.value())
     }
 
-    /// The values by the names that they have in files: `test_accuracy` where `part` is `test`.
+    /// The values by their column names: `test_accuracy` where `part` is `test`.
     pub fn named(&self, part: &str) -> BTreeMap<String, f64> {
         self.measures.iter().map(|measure| format!("{part}_{}", measure.key)).zip(self.values.iter().copied()).collect()
     }
 }
 
 impl fmt::Display for Scores {
-    /// The first measure's value with its unit.
+    /// The displayed value of the first metric with its unit.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.measure().text(self.value()))
     }

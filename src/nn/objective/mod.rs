@@ -1,4 +1,4 @@
-//! What a model is trained for: its outputs, its losses, and what is measured.
+//! Objectives: the outputs that a model must have, the losses on them, and the metrics.
 
 mod class;
 mod measure;
@@ -21,97 +21,98 @@ use std::sync::Arc;
 /// An output that a model must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
-    /// Its name, such as `logits`.
+    /// Name, such as `logits`.
     pub name: String,
     /// Elements in one example.
     pub width: usize,
 }
 
 impl Output {
-    /// An output of `width` elements an example.
+    /// An output with `width` elements in an example.
     pub fn new(name: &str, width: usize) -> Self {
         Self { name: name.to_owned(), width }
     }
 }
 
-/// What a model says of an example, or what is true of it, as a cell of a table.
+/// The prediction or the target of an example, as a cell of `predictions.csv`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Answer {
-    /// A class, or another whole number.
+    /// The index of a class, or another integer.
     Whole(u32),
     /// A number.
     Number(f32),
-    /// What is neither.
+    /// Anything else.
     Text(String),
 }
 
-/// A prediction for people.
+/// A prediction as it is displayed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Prediction {
     /// Classes with their probabilities, the most probable first.
     Classes(Vec<(String, f64)>),
     /// A number and its unit.
     Number(f64, String),
-    /// What is neither.
+    /// Anything else.
     Text(String),
 }
 
-/// A model that knows the training targets and sees no input: what a trained one must beat.
+/// A prediction that is made from the training targets without any input. A trained model should be
+/// better than this.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
-    /// Its name in files, such as `median`: its value is called `median_mae`.
+    /// Key in files, such as `median` in `median_mae`.
     pub key: String,
-    /// What it does, such as "the median age, always predicted".
+    /// Description, such as "the median age, always predicted".
     pub name: String,
-    /// The first measure over the test examples.
+    /// Its value of the first metric over the test examples.
     pub value: f64,
 }
 
 impl Baseline {
-    /// The median of the training targets, with its error over the test examples.
+    /// The median of the training targets. `value` is its error over the test examples.
     pub fn median(value: f64) -> Self {
         Self { key: "median".into(), name: "the median, always predicted".into(), value }
     }
 
-    /// The name of its value in files, such as `median_mae`.
+    /// The name of the value in files, such as `median_mae`.
     pub fn score_name(&self, measure: &Measure) -> String {
         format!("{}_{}", self.key, measure.key)
     }
 
-    /// `the median, always predicted: 12.30 years`.
+    /// Description and value, such as `the median, always predicted: 12.30 years`.
     pub fn in_words(&self, measure: &Measure) -> String {
         format!("{}: {}", self.name, measure.text(self.value))
     }
 }
 
-/// What a model is trained for.
+/// What a model is trained for: its outputs, its losses and its metrics.
 pub trait Objective: Send + Sync {
-    /// The outputs that it needs of a model.
+    /// The outputs that a model must have.
     fn outputs(&self) -> Vec<Output>;
 
-    /// How many sums its losses leave.
+    /// Number of sums that the losses accumulate.
     fn sums(&self) -> usize;
 
     /// Records the losses of `outputs`, which are in the order of [`Objective::outputs`].
     fn record(&self, losses: &mut Losses<'_>, outputs: &[Var]);
 
-    /// What it measures; the first chooses the best epoch.
+    /// The metrics; the first one selects the best epoch.
     fn measures(&self) -> Vec<Measure>;
 
-    /// Mean loss, and the value of each measure, from the sums over so many examples.
+    /// The mean loss and the value of each metric, from the sums over `examples` examples.
     fn evaluate(&self, examples: f64, sums: &[f64]) -> (f64, Vec<f64>);
 
-    /// What the outputs for an example say, for a table.
+    /// The prediction from the outputs of an example, for `predictions.csv`.
     fn answer(&self, outputs: &[&[f32]]) -> Answer;
 
-    /// What is true of an example, from its targets' words, for a table.
+    /// The target of an example, from the words of its target columns, for `predictions.csv`.
     fn truth(&self, targets: &[&[u32]]) -> Answer;
 
-    /// What the outputs for an example say, for people.
+    /// The prediction from the outputs of an example, to display.
     fn predict(&self, outputs: &[&[f32]]) -> Prediction;
 
-    /// What must be beaten, if anything is known of it.
+    /// A baseline that a trained model should beat, if the objective has one.
     ///
     /// # Errors
     /// Those of the examples' files.
@@ -119,23 +120,23 @@ pub trait Objective: Send + Sync {
         Ok(None)
     }
 
-    /// What another program must know of it to check a trace.
+    /// Settings that another program needs to check a trace.
     fn describe(&self) -> serde_json::Value;
 }
 
-/// The options of the objectives that the crate knows.
+/// Options of the built-in objectives.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ObjectiveOptions {
-    /// Of classes: the part of 1 that all classes share.
+    /// Classification: [`Class::label_smoothing`].
     pub label_smoothing: f64,
-    /// Of numbers: the loss; L1 where it is absent.
+    /// Regression: the loss, by default L1.
     pub loss: Option<Loss>,
 }
 
-/// The objective that the first target of `form` asks for.
+/// The built-in objective for the first target of `form`: [`Class`] or [`Number`].
 ///
 /// # Errors
-/// [`Error::Setting`] where it is neither a class nor a number.
+/// [`Error::Setting`] if the first target is neither a class nor a number.
 pub fn objective_for(form: &Form, options: ObjectiveOptions) -> Result<Arc<dyn Objective>> {
     let target = form.targets.first().map(|column| (&column.name, &column.meaning));
     match target {
@@ -150,13 +151,13 @@ pub fn objective_for(form: &Form, options: ObjectiveOptions) -> Result<Arc<dyn O
             Ok(Arc::new(Number { target: name.clone(), unit: unit.clone(), regression }))
         }
         _ => {
-            let message = "expected a class or a number as the first target; bring an objective of your own for others";
+            let message = "expected a class or a number as the first target; implement `Objective` for other targets";
             Err(Error::setting("objective", message))
         }
     }
 }
 
-/// A tape on which losses are recorded, with the targets by name.
+/// Records losses on a tape, with access to the targets by name.
 pub struct Losses<'a> {
     pub(super) tape: &'a mut Tape,
     pub(super) columns: &'a mut Columns,
@@ -165,12 +166,12 @@ pub struct Losses<'a> {
 }
 
 impl Losses<'_> {
-    /// The tape, for losses of one's own. They add what they leave to [`Losses::sums`].
+    /// The tape, for your own losses. They add their results to [`Losses::sums`].
     pub fn tape(&mut self) -> &mut Tape {
         self.tape
     }
 
-    /// The words of a target column, as a kernel binds them.
+    /// The buffer with the words of a target column.
     ///
     /// # Panics
     /// If the data have no target of this name.
@@ -178,7 +179,7 @@ impl Losses<'_> {
         self.columns.target(self.tape, name)
     }
 
-    /// Whether the examples are mixed in pairs, so that targets must be mixed alike.
+    /// Whether mixup mixes the examples in pairs. The loss must then mix the targets, too.
     pub fn mixed(&self) -> bool {
         self.mixed
     }
@@ -188,7 +189,8 @@ impl Losses<'_> {
         (self.tape, &mut self.sums)
     }
 
-    /// Softmax cross-entropy of logits `[N,K]` under the classes in `target`: three sums.
+    /// Softmax cross-entropy of logits `[N,K]` and the classes in the column `target`. Adds three
+    /// sums: the loss, the correct examples, and those correct within the top 5.
     pub fn cross_entropy(&mut self, name: &str, logits: Var, target: &str, smoothing: f64, weight: f64) {
         let [rows, _] = self.tape.shape(logits).last_axis();
         assert!(rows == self.columns.examples(), "{name}: expected logits [N,K], found {}", self.tape.shape(logits));
@@ -197,10 +199,11 @@ impl Losses<'_> {
         cross_entropy(self.tape, name, logits, labels, &mut self.sums, targets);
     }
 
-    /// L1 or squared error of outputs `[N,1]` under the numbers in `target`: two sums.
+    /// L1 or squared error of outputs `[N,1]` and the numbers in the column `target`. Adds two
+    /// sums: the loss and the absolute error.
     ///
     /// # Panics
-    /// If examples are mixed: this loss does not mix numbers.
+    /// With mixup: this loss does not mix numbers.
     pub fn regression(&mut self, name: &str, z: Var, target: &str, regression: Regression, weight: f64) {
         assert!(!self.mixed, "{name}: mixup mixes classes, not numbers");
         let targets = self.target(target);
@@ -208,13 +211,13 @@ impl Losses<'_> {
     }
 }
 
-/// The sums that [`Losses::cross_entropy`] leaves.
+/// Number of sums of [`Losses::cross_entropy`].
 pub const CROSS_ENTROPY_SUMS: usize = cross_entropy::COLUMNS;
 
-/// The sums that [`Losses::regression`] leaves.
+/// Number of sums of [`Losses::regression`].
 pub const REGRESSION_SUMS: usize = regression::COLUMNS;
 
-/// The scores that sums over `examples` come to.
+/// The scores from the sums over `examples` examples.
 pub fn scores(objective: &dyn Objective, measures: &Arc<[Measure]>, examples: f64, sums: &[f64]) -> Scores {
     let (loss, values) = objective.evaluate(examples, sums);
     Scores { loss, measures: measures.clone(), values }

@@ -1,4 +1,4 @@
-//! A number, under the L1 or the squared error.
+//! Regression of one number with the L1 or the squared error.
 
 use super::{Answer, Baseline, Losses, Measure, Objective, Output, Prediction, REGRESSION_SUMS};
 use crate::data::Examples;
@@ -6,14 +6,15 @@ use crate::error::Result;
 use crate::ops::regression::Regression;
 use crate::tape::Var;
 
-/// One number: an output `[N,1]` that stands for mean + std z, and the mean absolute error.
+/// Regression of one number. An output z `[N,1]` of the model predicts mean + std z; the metric is
+/// the mean absolute error.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Number {
     /// The target column.
     pub target: String,
-    /// Its unit.
+    /// The target's unit.
     pub unit: String,
-    /// The loss, and what an output stands for.
+    /// The loss, and the mean and std that outputs are scaled by.
     pub regression: Regression,
 }
 
@@ -65,7 +66,7 @@ impl Objective for Number {
         Prediction::Number(self.regression.number(outputs[0][0]).into(), self.unit.clone())
     }
 
-    /// The median of the training targets: no other constant has a lower error there.
+    /// The median of the training targets: the constant with the least mean absolute error on them.
     fn baseline(&self, train: &dyn Examples, test: &dyn Examples) -> Result<Option<Baseline>> {
         let (mut sorted, test) = (numbers(train)?, numbers(test)?);
         let middle = sorted.len() / 2;

@@ -1,11 +1,11 @@
-//! The same in f64.
+//! Reference implementation in f64.
 
-use super::{Geometry, Options};
+use super::{Conv2dOptions, Geometry};
 
-/// Calls `visit(y, x, w)` with the places of each product that the convolution sums.
+/// Calls `visit(i, j, k)` for each term `x[j] w[k]` of `y[i]`.
 fn products(g: &Geometry, mut visit: impl FnMut(usize, usize, usize)) {
     let ([c, h, w], [o, oh, ow], [kh, kw]) = (g.input, g.output, g.kernel);
-    let Options { stride: [sh, sw], padding: [ph, pw], groups } = g.options;
+    let Conv2dOptions { stride: [sh, sw], padding: [ph, pw], groups } = g.options;
     let (c_group, o_group) = (c / groups, o / groups);
     for y in 0..g.n * o * oh * ow {
         let (image, out, row, column) = (y / (o * oh * ow), y / (oh * ow) % o, y / ow % oh, y % ow);
@@ -24,8 +24,8 @@ fn products(g: &Geometry, mut visit: impl FnMut(usize, usize, usize)) {
 /// y.
 pub fn forward(x: &[f64], w: &[f64], bias: Option<&[f64]>, g: &Geometry) -> Vec<f64> {
     let [o, oh, ow] = g.output;
-    let of_bias = |y: usize| bias.map_or(0.0, |bias| bias[y / (oh * ow) % o]);
-    let mut result: Vec<f64> = (0..g.n * o * oh * ow).map(of_bias).collect();
+    let bias_at = |y: usize| bias.map_or(0.0, |bias| bias[y / (oh * ow) % o]);
+    let mut result: Vec<f64> = (0..g.n * o * oh * ow).map(bias_at).collect();
     products(g, |y, at, k| result[y] += x[at] * w[k]);
     result
 }

@@ -131,7 +131,7 @@ impl Direction<'_> {
             launches.push(self.kernels.dispatch("backward", bindings, linear_grid(n * h, LANES)));
         }
         launches.push(self.weight_gradient(tape, before[0]));
-        launches.extend(linear::of_bias(
+        launches.extend(linear::bias_gradient(
             tape,
             &format!("{}.hidden_bias", self.name),
             [n * t, 4 * h],

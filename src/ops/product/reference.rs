@@ -1,21 +1,22 @@
-//! Products in f64.
+//! Reference implementation in f64.
 
-/// Calls `visit(a, b, c)` with the places of each term: a[..] b[..] is a part of c[..]. `a` and `b` are the extents of the operands.
+/// Calls `visit(i, j, k)` for each term `a[i] b[j]` of `c[k]`. `a` and `b` are the operands'
+/// shapes.
 fn terms(equation: &str, [a, b]: [&[usize]; 2], mut visit: impl FnMut(usize, usize, usize)) {
     let operands: Vec<&str> = equation.split([',', '-', '>']).filter(|axes| !axes.is_empty()).collect();
-    let of_inputs = operands[0].chars().zip(a).chain(operands[1].chars().zip(b));
-    let mut axes: Vec<(char, usize)> = of_inputs.map(|(axis, &extent)| (axis, extent)).collect();
+    let input_axes = operands[0].chars().zip(a).chain(operands[1].chars().zip(b));
+    let mut axes: Vec<(char, usize)> = input_axes.map(|(axis, &extent)| (axis, extent)).collect();
     axes.sort_unstable();
     axes.dedup();
     let mut at = vec![0; axes.len()];
     for _ in 0..axes.iter().map(|(_, extent)| extent).product() {
-        let place = |operand: &str| {
-            operand.chars().fold(0, |place, axis| {
+        let index = |operand: &str| {
+            operand.chars().fold(0, |index, axis| {
                 let i = axes.iter().position(|(other, _)| *other == axis).expect("an axis of c is one of a or b");
-                place * axes[i].1 + at[i]
+                index * axes[i].1 + at[i]
             })
         };
-        visit(place(operands[0]), place(operands[1]), operands.get(2).map_or(0, |c| place(c)));
+        visit(index(operands[0]), index(operands[1]), operands.get(2).map_or(0, |c| index(c)));
         for (index, (_, extent)) in at.iter_mut().zip(&axes) {
             *index = (*index + 1) % extent;
             if *index > 0 {

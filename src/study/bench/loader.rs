@@ -1,18 +1,18 @@
-//! The loader alone: whether it or the device is the limit.
+//! The data loader without training: whether it or the device limits the speed.
 
 use super::{Cell, Report, Seconds};
 use crate::data::{Augmentation, Examples, Images, Loader, Pictures};
 use crate::error::{Error, Result};
 use std::sync::Arc;
 
-/// Batches of a run; fewer where each image is decoded.
+/// Batches of a run; fewer if each image is decoded from a file.
 const BATCHES: usize = 64;
 const BATCHES_OF_FILES: usize = 4;
 
-/// A row without and with augmentation: images per second of the thread that gathers batches.
+/// A row for each kind of augmentation: images per second of the loader's thread.
 ///
 /// # Errors
-/// [`Error::Setting`] where the set does not fill a batch.
+/// [`Error::Setting`] if the data set is smaller than a batch.
 pub fn loader(data: &Pictures, batch_size: usize, runs: usize) -> Result<Report> {
     if data.len() < batch_size {
         let message = format!("{batch_size} does not fit into {} training images", data.len());

@@ -1,4 +1,4 @@
-//! Timings on the user's own device, beside what the device can do at most, measured in the same run.
+//! Benchmarks on the user's device, next to its peak performance, measured in the same run.
 
 mod layers;
 mod loader;
@@ -16,16 +16,16 @@ pub use peaks::{Peaks, SHADER};
 pub use report::{Cell, Report};
 pub use steps::{session, steps, task};
 pub use updates::updates;
-pub use variants::{Effort, Measured, Subject, variants, winners};
+pub use variants::{TuningModel, TuningOptions, VariantTimes, variants, winners};
 
 use crate::clock::Instant;
 use crate::error::Result;
 use crate::gpu::{Call, Gpu};
 
-/// Seconds of repeated work.
+/// Seconds of a repeated call: median, least and most.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Seconds {
-    /// The middle run.
+    /// The median run.
     pub median: f64,
     /// The fastest run.
     pub least: f64,
@@ -34,25 +34,25 @@ pub struct Seconds {
 }
 
 impl Seconds {
-    /// Runs `work` once to warm up, then `runs` times.
+    /// Calls `run` once to warm up, then `runs` times.
     ///
     /// # Errors
-    /// Those of `work`.
-    pub fn of(runs: usize, mut work: impl FnMut() -> Result<()>) -> Result<Self> {
-        work()?;
+    /// The errors of `run`.
+    pub fn of(runs: usize, mut run: impl FnMut() -> Result<()>) -> Result<Self> {
+        run()?;
         let mut seconds = Vec::with_capacity(runs);
         for _ in 0..runs.max(1) {
             let start = Instant::now();
-            work()?;
+            run()?;
             seconds.push(start.elapsed().as_secs_f64());
         }
         Ok(Self::of_sample(seconds))
     }
 
-    /// Submits `calls` and waits for them, again and again.
+    /// Submits `calls` and waits for them, once to warm up and then `runs` times.
     ///
     /// # Errors
-    /// [`crate::error::Error::Device`] where the device fails.
+    /// [`crate::error::Error::Device`] if the device fails.
     pub fn of_calls(gpu: &Gpu, runs: usize, calls: &[&Call]) -> Result<Self> {
         Self::of(runs, || gpu.run(calls.iter().copied()).and_then(|()| gpu.wait()))
     }

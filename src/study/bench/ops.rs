@@ -1,11 +1,11 @@
-//! The kernels of a model's training step, one by one.
+//! Times of the kernels of a model's training step.
 
 use super::{Cell, Peaks, Report, Seconds};
 use crate::error::{Error, Result};
 use crate::gpu::{Call, Gpu};
 use crate::tape::{Program, Work};
 
-/// Time, multiply-adds and bytes of a record's launches in one direction.
+/// Time, multiply-adds and bytes of the launches of a recorded operation in one direction.
 struct Direction {
     record: usize,
     backward: bool,
@@ -14,8 +14,9 @@ struct Direction {
     work: Work,
 }
 
-/// Times every launch of a step `runs` times, and sums up the medians by record and direction. Where the adapter has no timestamps
-/// each record is submitted and waited for alone, which adds the time of a submission.
+/// Times every launch of a step `runs` times, and adds up the medians by operation and direction.
+/// On adapters without timestamps each launch is submitted and waited for separately, which adds
+/// the time of a submission.
 fn directions(gpu: &Gpu, program: &Program, runs: usize) -> Result<Vec<Direction>> {
     let mut launches: Vec<(_, f64)> = program.launches().iter().zip(std::iter::repeat(0.0)).collect();
     let samples = (0..runs.max(1)).map(|_| program.time(gpu)).collect::<Result<Option<Vec<_>>>>()?;
@@ -53,11 +54,11 @@ fn directions(gpu: &Gpu, program: &Program, runs: usize) -> Result<Vec<Direction
 const COLUMNS: [&str; 9] =
     ["record", "op", "direction", "kernels", "ms", "GFLOP/s", "GB/s", "% of FMA peak", "% of copy"];
 
-/// A row per record and direction of a recorded step, in the order of execution, and one for all of it. Bytes are those of the
-/// operands, each counted once.
+/// A row per operation and direction of a recorded step, in the order of execution, and a row for
+/// the whole step. Bytes are those of the operands, each counted once.
 ///
 /// # Errors
-/// [`crate::error::Error::Device`] where the device fails.
+/// [`crate::error::Error::Device`] if the device fails.
 pub fn ops(gpu: &Gpu, program: &Program, runs: usize, peaks: &Peaks) -> Result<Report> {
     let mut report = Report::new(&COLUMNS);
     let row = |name: &str, op: &str, direction: &str, kernels: String, seconds: f64, work: Work| {
@@ -88,20 +89,21 @@ pub fn ops(gpu: &Gpu, program: &Program, runs: usize, peaks: &Peaks) -> Result<R
     Ok(report)
 }
 
-/// Whether the adapter can time kernels inside a step, as [`profile`] does.
+/// Checks that the adapter can time kernels within a step, as [`profile`] does.
 ///
 /// # Errors
-/// [`Error::Setting`] naming what can be done instead, if it cannot.
+/// [`Error::Setting`] with an alternative, if it cannot.
 pub fn can_profile(gpu: &Gpu) -> Result<()> {
-    let message = || format!("{} has no timestamps; `lerac bench ops` times each kernel alone", gpu.info().name);
+    let message = || format!("{} has no timestamps; `lerac bench ops` times each kernel separately", gpu.info().name);
     gpu.info().timestamps.then_some(()).ok_or_else(|| Error::setting("profile", message()))
 }
 
-/// Milliseconds of a step for each record, forward and backward in all its passes, and for the update, with their parts of the whole, the largest first: medians of
-/// `runs` steps by the device's own clock. The update changes the weights.
+/// Milliseconds of a step for each operation, forward and backward, and for the update, with their
+/// shares of the total, the largest first. These are medians of `runs` steps by the device's clock,
+/// over all passes of a step. The update changes the weights.
 ///
 /// # Errors
-/// That of [`can_profile`]; [`Error::Device`] where the device fails.
+/// The error of [`can_profile`]; [`Error::Device`] if the device fails.
 pub fn profile(gpu: &Gpu, program: &Program, update: &[Call], runs: usize) -> Result<Report> {
     can_profile(gpu)?;
     let mut directions = directions(gpu, program, runs)?;

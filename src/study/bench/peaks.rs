@@ -1,4 +1,4 @@
-//! What a device can do at most.
+//! Peak arithmetic and memory throughput of a device.
 
 use super::Seconds;
 use crate::clock::Instant;
@@ -13,16 +13,16 @@ pub static SHADER: Shader = Shader::built_in("peak", include_str!("../../../shad
 /// Multiply-adds of one invocation of `multiply_add`.
 const MULTIPLY_ADDS: usize = 512 * 60;
 
-/// Bytes that an invocation of `copy` moves.
-const MOVED: usize = 16 * 16;
+/// Bytes that one invocation of `copy` copies.
+const COPY_BYTES_PER_INVOCATION: usize = 16 * 16;
 
-/// Bytes that most invocations of `multiply_add` write, a vec4 each.
-const WRITTEN: u64 = 32 << 20;
+/// Size of the output of `multiply_add` at the largest number of invocations, a vec4 each.
+const OUTPUT_BYTES: u64 = 32 << 20;
 
-/// Bytes that `copy` reads, and again those that it writes: more than the caches of most devices.
-const COPIED: u64 = 64 << 20;
+/// Bytes that `copy` reads, and that it writes: more than the caches of most devices hold.
+const COPY_BYTES: u64 = 64 << 20;
 
-/// The device's limits, measured.
+/// The measured peak performance of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Peaks {
     /// Floating-point operations per second (a multiply-add is two), in units of 10^9.
@@ -31,23 +31,26 @@ pub struct Peaks {
     pub gbytes: f64,
 }
 
-/// A copy, ready to be timed again and again.
-pub(super) struct Copying {
+/// A copy that can be timed repeatedly.
+pub(super) struct CopyBenchmark {
     call: Call,
     bytes: u64,
 }
 
-impl Copying {
-    /// Of as much as a binding has room for, up to 64 MiB.
+impl CopyBenchmark {
+    /// A copy of 64 MiB, or of the largest binding if that is less.
     pub(super) fn new(gpu: &Gpu) -> Result<Self> {
-        let bytes = COPIED.min(gpu.limits().binding_bytes);
+        let bytes = COPY_BYTES.min(gpu.limits().binding_bytes);
         let (source, copied) = (gpu.buffer("source", bytes)?, gpu.buffer("copied", bytes)?);
         let ranges = [(source.whole(), Access::Read), (copied.whole(), Access::Write)];
         let kernel = Kernel { shader: &SHADER, entry: "copy", constants: vec![] };
-        Ok(Self { call: gpu.call(&kernel, &ranges, linear_grid(bytes as usize / MOVED, 256))?, bytes })
+        Ok(Self {
+            call: gpu.call(&kernel, &ranges, linear_grid(bytes as usize / COPY_BYTES_PER_INVOCATION, 256))?,
+            bytes,
+        })
     }
 
-    /// How long one takes now.
+    /// Runs the copy and returns its time.
     pub(super) fn seconds(&self, gpu: &Gpu) -> Result<f64> {
         let start = Instant::now();
         gpu.run([&self.call])?;
@@ -55,21 +58,24 @@ impl Copying {
         Ok(start.elapsed().as_secs_f64())
     }
 
-    /// Bytes read and written per second, in units of 10^9, where one takes so long.
+    /// Bytes read and written per second, in units of 10^9, for a copy that takes `seconds`.
     pub(super) fn gbytes(&self, seconds: f64) -> f64 {
         2e-9 * self.bytes as f64 / seconds
     }
 }
 
 impl Peaks {
-    /// Times both kernels, the fastest of `runs`.
+    /// Times both kernels; the fastest of `runs` runs counts.
     ///
     /// # Errors
-    /// [`crate::error::Error::Capacity`] or [`crate::error::Error::Device`] where the device has no room or fails.
+    /// [`crate::error::Error::Capacity`] if the device does not have enough memory;
+    /// [`crate::error::Error::Device`] if it fails.
     pub fn measure(gpu: &Gpu, runs: usize) -> Result<Self> {
-        let (kernel, written) =
-            (Kernel { shader: &SHADER, entry: "multiply_add", constants: vec![] }, gpu.buffer("written", WRITTEN)?);
-        // A processor needs few invocations to be busy, a GPU many.
+        let (kernel, written) = (
+            Kernel { shader: &SHADER, entry: "multiply_add", constants: vec![] },
+            gpu.buffer("written", OUTPUT_BYTES)?,
+        );
+        // A processor is busy with few invocations; a GPU needs many.
         let mut workgroups = 64;
         let gflops = loop {
             let call = gpu.call(&kernel, &[(written.whole(), Access::Write)], [workgroups, 1, 1])?;
@@ -79,7 +85,7 @@ impl Peaks {
             }
             workgroups = (workgroups * 4).min(32_768);
         };
-        let copy = Copying::new(gpu)?;
+        let copy = CopyBenchmark::new(gpu)?;
         let seconds = (0..=runs).map(|_| copy.seconds(gpu)).collect::<Result<Vec<_>>>()?;
         Ok(Self { gflops, gbytes: copy.gbytes(Seconds::of_sample(seconds).least) })
     }

@@ -1,22 +1,22 @@
-//! A table that can be printed, written as CSV and as JSON.
+//! A table that can be printed and written as CSV or JSON.
 
 use serde_json::{Map, Value, json};
 
-/// A value of a table.
+/// A cell of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {
-    /// Words.
+    /// Text.
     Text(String),
     /// A whole number.
     Count(u64),
-    /// A number, printed with so many decimals.
+    /// A number, and the decimals to print.
     Number(f64, usize),
     /// Not applicable.
     Nothing,
 }
 
 impl Cell {
-    /// `value` where there is one.
+    /// A number, or [`Cell::Nothing`] for `None`.
     pub fn number(value: Option<f64>, decimals: usize) -> Self {
         value.map_or(Self::Nothing, |value| Self::Number(value, decimals))
     }
@@ -48,7 +48,7 @@ impl From<usize> for Cell {
 /// Rows under named columns.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
-    /// The names, with units.
+    /// The names of the columns, with units.
     pub columns: Vec<&'static str>,
     /// A cell for each column.
     pub rows: Vec<Vec<Cell>>,
@@ -63,13 +63,13 @@ impl Report {
     /// Appends a row.
     ///
     /// # Panics
-    /// If it has not one cell per column.
+    /// If the row does not have one cell per column.
     pub fn push(&mut self, row: Vec<Cell>) {
         assert_eq!(row.len(), self.columns.len(), "a cell for each of {:?}", self.columns);
         self.rows.push(row);
     }
 
-    /// The rows as objects, numbers unrounded.
+    /// The rows as JSON objects, with unrounded numbers.
     pub fn json(&self) -> Value {
         let value = |cell: &Cell| match cell {
             Cell::Text(text) => json!(text),

@@ -1,4 +1,4 @@
-//! Whole training steps.
+//! Times of whole training steps.
 
 use super::{Cell, Report, Seconds};
 use crate::clock::Instant;
@@ -20,44 +20,44 @@ const COLUMNS: [&str; 10] = [
     "peak MiB of the process",
 ];
 
-/// What models are timed on: drawn images of 3x32x32, ten classes.
+/// The task that models are timed on: generated images of 3x32x32, ten classes.
 ///
 /// # Errors
-/// As [`Task::of`].
+/// The errors of [`Task::of`].
 pub fn task(config: &Config) -> Result<Task> {
     Task::of(config, &Splits::from(shapes(1, 1, 0)))
 }
 
-/// A session of `config`'s model on drawn images of 3x32x32, and a batch for it.
+/// A session of `config`'s model on generated images of 3x32x32, and a batch for it.
 ///
 /// # Errors
-/// As [`Session::new`].
+/// The errors of [`Session::new`].
 pub fn session(gpu: &Gpu, config: &Config) -> Result<(Session, Batch)> {
-    // First what refuses a batch that does not fit the device.
+    // Make the session first: it refuses a batch that does not fit the device.
     let session = task(config)?.session(gpu, 10)?;
     let indices: Vec<u32> = (0..config.training.batch_size as u32).collect();
     let images: &dyn Examples = &shapes(config.training.batch_size, 1, 0).train;
     Ok((session, Batch::gather(images, &indices, config.training.batch_size, None)?))
 }
 
-/// The most memory that this process has held since [`forget_peak`], MiB; on a software adapter the device's is part of it. Only Linux
-/// says it.
-fn peak() -> Option<f64> {
+/// The peak memory of this process since [`reset_peak_memory`], in MiB. On a software adapter this
+/// includes the device memory. Only Linux provides it.
+fn peak_memory() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix(" kB")?.parse().ok().map(|kibibytes: f64| kibibytes / 1024.0)
 }
 
-/// Counts from now on; where the system does not let it, from the start of the process.
-fn forget_peak() {
+/// Resets the peak memory, if the system allows it.
+fn reset_peak_memory() {
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 
-/// A row per model and method: the first step with all that comes before it, then `runs` steps, each waited for. The host's time is
-/// what it takes to write the tables and to submit.
+/// A row per model and method: the first step, including all preparation, then `runs` steps, each
+/// waited for. The host's time is the time for writing the tables and submitting.
 ///
 /// # Errors
-/// As [`Session::new`], and [`crate::error::Error::Device`] where the device fails.
+/// The errors of [`Session::new`]; [`crate::error::Error::Device`] if the device fails.
 pub fn steps(gpu: &Gpu, models: &[String], config: &Config, runs: usize) -> Result<Report> {
     let mut report = Report::new(&COLUMNS);
     for model in models {
@@ -66,7 +66,7 @@ pub fn steps(gpu: &Gpu, models: &[String], config: &Config, runs: usize) -> Resu
                 c.model.name = model.clone();
                 c.curriculum.method = method;
             });
-            forget_peak();
+            reset_peak_memory();
             let start = Instant::now();
             let (mut session, batch) = session(gpu, &config)?;
             session.step(&batch)?;
@@ -89,7 +89,7 @@ pub fn steps(gpu: &Gpu, models: &[String], config: &Config, runs: usize) -> Resu
                 Cell::Number(config.training.batch_size as f64 / step.median, 0),
                 Cell::Number(1e6 * Seconds::of_sample(host).median, 0),
                 Cell::Number(session.plan().total() as f64 / f64::from(1 << 20), 1),
-                Cell::number(peak(), 0),
+                Cell::number(peak_memory(), 0),
             ]);
         }
     }

@@ -1,4 +1,4 @@
-//! The kernels that a model's convolutions and linear layers can choose from, against each other.
+//! Times of the kernel variants of a model's convolutions and matrix products.
 
 use super::{Cell, Peaks, Report};
 use crate::clock::Instant;
@@ -6,75 +6,77 @@ use crate::data::Form;
 use crate::error::Result;
 use crate::gpu::{Call, Gpu};
 use crate::nn::{self, Model, NetOptions, Objective};
-use crate::tape::{Choices, Keep, Mode, Program, Storage, Tape, Target, TaskId, Variant};
+use crate::tape::{Keep, KernelChoices, Mode, Program, Storage, Tape, Target, TunableOpId, Variant};
 use crate::train::Config;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Runs of each variant of a task, taken in turn, of which the fastest counts.
+/// Runs of each variant of an operation, alternately; the fastest counts.
 const RUNS: usize = 5;
 
-/// A variant that takes so many times the time of the best one is not run again.
-const HOPELESS: f64 = 2.0;
+/// A variant that takes this many times as long as the best one is not run again.
+const GIVE_UP_RATIO: f64 = 2.0;
 
-/// What another variant must save before it is preferred to the usual one: less is noise.
-const MARGIN: f64 = 0.03;
+/// The fraction of time that a variant must save to replace the default one. Less is noise.
+const NOISE_MARGIN: f64 = 0.03;
 
-/// A task of a model and how long its variants take.
+/// An operation of a model, and the times of its kernel variants.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Measured {
-    /// Its name.
+pub struct VariantTimes {
+    /// The operation and its shapes.
     pub task: String,
-    /// How many of this name the model has.
+    /// How often the model has it.
     pub count: usize,
-    /// Multiply-adds of one.
+    /// Multiply-adds of one such operation.
     pub multiply_adds: u64,
-    /// What the device usually takes.
+    /// The default variant on this device.
     pub usual: Variant,
-    /// Seconds of each variant that was timed, the usual one first; none where time was over before.
+    /// Seconds of each variant that was timed, the default one first. Empty if the time limit was
+    /// reached before.
     pub seconds: Vec<(Variant, f64)>,
 }
 
-impl Measured {
-    /// Seconds of a variant that was timed.
+impl VariantTimes {
+    /// Seconds of a variant; `None` if it was not timed.
     pub fn of(&self, variant: Variant) -> Option<f64> {
         self.seconds.iter().find(|(timed, _)| *timed == variant).map(|(_, seconds)| *seconds)
     }
 
-    /// The fastest variant, or the usual one where that is as fast but for noise; `None` where nothing was timed.
+    /// The fastest variant, or the default one if it is equally fast up to noise; `None` if nothing
+    /// was timed.
     pub fn winner(&self) -> Option<Variant> {
         let usual = self.of(self.usual)?;
         let (best, seconds) = self.seconds.iter().min_by(|a, b| a.1.total_cmp(&b.1))?;
-        Some(if *seconds < (1.0 - MARGIN) * usual { *best } else { self.usual })
+        Some(if *seconds < (1.0 - NOISE_MARGIN) * usual { *best } else { self.usual })
     }
 }
 
-/// What is timed: a model as it trains.
-pub struct Subject {
+/// The model whose kernel variants are timed.
+pub struct TuningModel {
     /// The network.
     pub model: Arc<dyn Model>,
     /// The columns of its data.
     pub form: Form,
-    /// What it is trained for.
+    /// The objective: loss and measures.
     pub objective: Arc<dyn Objective>,
     /// Examples per pass.
     pub batch_size: usize,
 }
 
-/// Which variants are timed, and for how long.
+/// The variants to time, and the time limit.
 #[derive(Clone, Copy, Debug)]
-pub struct Effort {
-    /// Those too that cannot be the best on this kind of device.
+pub struct TuningOptions {
+    /// Also time variants that cannot be the best on this kind of device.
     pub all: bool,
-    /// No task but the first is begun after this time. Compilation counts.
+    /// Time limit, compilation included. After it only the first operation is still timed.
     pub time: Duration,
 }
 
-impl Subject {
-    /// What `config` trains on data of a form.
+impl TuningModel {
+    /// The model and the objective of `config`, for data with these columns.
     ///
     /// # Errors
-    /// [`crate::error::Error::Setting`] for a model that is not known, or that does not take such data.
+    /// [`crate::error::Error::Setting`] for an unknown model, or one that does not accept the data.
     pub fn of(config: &Config, form: Form) -> Result<Self> {
         let model = Arc::new(nn::named(&config.model.name)?);
         model.accepts(&form)?;
@@ -82,35 +84,37 @@ impl Subject {
         Ok(Self { model, form, objective, batch_size: config.training.micro_batch_size() })
     }
 
-    /// The model on a tape with these kernels.
-    pub fn tape(&self, gpu: &Gpu, choices: Choices) -> Tape {
+    /// Records the model with these kernels.
+    pub fn tape(&self, gpu: &Gpu, choices: KernelChoices) -> Tape {
         let tape = Tape::new(Mode::Train).with_target(Target::of(gpu.info())).with_choices(choices);
         nn::record(&*self.model, &self.form, &*self.objective, self.batch_size, tape, NetOptions::default()).tape
     }
 
-    /// Times the variants of all tasks, those with most work first, and reports in order of recording. `observe` is told of each task
-    /// how many are done, how many there are, and its name.
+    /// Times the variants of all operations, those with most work first, and returns them in the
+    /// order of recording. `observe` is called for each operation with the number done, the total,
+    /// and its name.
     ///
     /// # Errors
-    /// [`crate::error::Error::Capacity`] or [`crate::error::Error::Device`] where the device has no room or fails.
+    /// [`crate::error::Error::Capacity`] if the device does not have enough memory;
+    /// [`crate::error::Error::Device`] if it fails.
     pub fn measure(
         &self,
         gpu: &Gpu,
-        effort: Effort,
+        effort: TuningOptions,
         mut observe: impl FnMut(usize, usize, &str),
-    ) -> Result<Vec<Measured>> {
+    ) -> Result<Vec<VariantTimes>> {
         let start = Instant::now();
-        let tape = self.tape(gpu, Choices::default());
+        let tape = self.tape(gpu, KernelChoices::default());
         tape.check(&gpu.limits(), self.batch_size)?;
         let storage = Storage::new(gpu, &tape)?;
-        let mut found: Vec<(TaskId, Measured)> = vec![];
-        for (id, task) in tape.tasks() {
+        let mut found: Vec<(TunableOpId, VariantTimes)> = vec![];
+        for (id, task) in tape.tunable_ops() {
             match found.iter_mut().find(|(_, measured)| measured.task == task.name) {
                 Some((_, measured)) => measured.count += 1,
                 None => {
                     let (multiply_adds, usual) = (tape.multiply_adds(id), task.usual());
                     let measured =
-                        Measured { task: task.name.clone(), count: 1, multiply_adds, usual, seconds: vec![] };
+                        VariantTimes { task: task.name.clone(), count: 1, multiply_adds, usual, seconds: vec![] };
                     found.push((id, measured));
                 }
             }
@@ -124,12 +128,12 @@ impl Subject {
             if done > 0 && start.elapsed() >= effort.time {
                 break;
             }
-            let variants = tape.tasks().find(|(other, _)| other == id).map(|(_, task)| task.variants.clone());
+            let variants = tape.tunable_ops().find(|(other, _)| other == id).map(|(_, task)| task.variants.clone());
             let mut variants = variants.expect("an id of this tape");
             variants.retain(|v| effort.all || v.suits(tape.target()));
             let mut programs = vec![];
             for variant in variants {
-                let only = self.tape(gpu, Choices([(measured.task.clone(), variant)].into())).only(*id);
+                let only = self.tape(gpu, KernelChoices([(measured.task.clone(), variant)].into())).only(*id);
                 let program = Program::keeping(gpu, only, &storage, Keep::Only(&[]), &mut pool)?;
                 programs.push((variant, program));
             }
@@ -140,13 +144,14 @@ impl Subject {
     }
 }
 
-/// The fastest of several runs of each program, in turn, after one of each to warm up.
+/// The fastest of several runs of each program. Programs run alternately, after one run of each to
+/// warm up.
 fn fastest(gpu: &Gpu, programs: &[(Variant, Program)]) -> Result<Vec<(Variant, f64)>> {
     let mut best: Vec<(Variant, f64)> = programs.iter().map(|(variant, _)| (*variant, f64::INFINITY)).collect();
     let mut least = f64::INFINITY;
     for run in 0..=RUNS {
         for ((_, program), (_, seconds)) in programs.iter().zip(&mut best) {
-            if run > 1 && *seconds > HOPELESS * least {
+            if run > 1 && *seconds > GIVE_UP_RATIO * least {
                 continue;
             }
             let calls: Vec<&Call> = program.forward().iter().collect();
@@ -167,8 +172,8 @@ fn fastest(gpu: &Gpu, programs: &[(Variant, Program)]) -> Result<Vec<(Variant, f
     Ok(best)
 }
 
-/// A row per task: what is usual, what won, and how many times as fast that is.
-pub fn winners(measured: &[Measured]) -> Report {
+/// A row per operation: the default variant, the fastest one, and their ratio.
+pub fn winners(measured: &[VariantTimes]) -> Report {
     let mut report = Report::new(&["task", "count", "usual", "ms", "winner", "ms", "ratio"]);
     for m in measured {
         let usual = m.of(m.usual);
@@ -186,8 +191,8 @@ pub fn winners(measured: &[Measured]) -> Report {
     report
 }
 
-/// A row per task and variant, the usual one first.
-pub fn variants(measured: &[Measured], peaks: &Peaks) -> Report {
+/// A row per operation and variant, the default one first.
+pub fn variants(measured: &[VariantTimes], peaks: &Peaks) -> Report {
     let mut report = Report::new(&["task", "variant", "ms", "GFLOP/s", "% of FMA peak"]);
     for m in measured {
         for &(variant, seconds) in &m.seconds {

@@ -1,11 +1,11 @@
-//! Where values lie along an axis, and where its ticks stand.
+//! The axis of a plot: the position of values and ticks.
 
-/// Whether a value can be placed: finite, and so far from the largest number that differences stay finite too.
-pub(super) fn placeable(v: f64) -> bool {
+/// Whether a value can be drawn: finite, and small enough that differences stay finite.
+pub(super) fn is_drawable(v: f64) -> bool {
     v.abs() < 1e300
 }
 
-/// An axis; a logarithmic one holds the logarithms to base ten.
+/// A linear or logarithmic axis. A logarithmic one stores logarithms to base 10.
 pub(super) struct Axis {
     pub(super) low: f64,
     pub(super) high: f64,
@@ -13,19 +13,19 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// Over the span of `values`, with about `most` ticks.
-    pub(super) fn linear(values: impl Iterator<Item = f64>, most: i32) -> Self {
-        let (low, high) = span(values, |v| if v.abs() < 1e-280 { 0.5 } else { v.abs() / 2.0 });
-        Self { low, high, ticks: linear_ticks(low, high, most) }
+    /// A linear axis over the range of `values`, with about `max_ticks` ticks.
+    pub(super) fn linear(values: impl Iterator<Item = f64>, max_ticks: i32) -> Self {
+        let (low, high) = value_range(values, |v| if v.abs() < 1e-280 { 0.5 } else { v.abs() / 2.0 });
+        Self { low, high, ticks: linear_ticks(low, high, max_ticks) }
     }
 
-    /// Over the span of `values`' logarithms, with about `most` ticks.
-    pub(super) fn logarithmic(values: impl Iterator<Item = f64>, most: i32) -> Self {
-        let (low, high) = span(values.map(f64::log10), |_| 0.5);
-        Self { low, high, ticks: logarithmic_ticks(low, high, most) }
+    /// A logarithmic axis over the range of `values`, with about `max_ticks` ticks.
+    pub(super) fn logarithmic(values: impl Iterator<Item = f64>, max_ticks: i32) -> Self {
+        let (low, high) = value_range(values.map(f64::log10), |_| 0.5);
+        Self { low, high, ticks: logarithmic_ticks(low, high, max_ticks) }
     }
 
-    /// Where `v` lies between the pixels `from` (the lowest value) and `to` (the highest).
+    /// The position of `v` between the pixels `from` (the lowest value) and `to` (the highest).
     pub(super) fn place(&self, v: f64, from: i32, to: i32) -> i32 {
         from + (self.fraction(v) * f64::from(to - from)).round() as i32
     }
@@ -35,26 +35,28 @@ impl Axis {
     }
 }
 
-/// The least and the greatest value; where they are as good as equal, `half` their size more to both sides; 0 to 1 of none.
-fn span(values: impl Iterator<Item = f64>, half: impl Fn(f64) -> f64) -> (f64, f64) {
+/// The smallest and the largest value. Almost equal values are widened by `margin` on both sides;
+/// without values the range is 0 to 1.
+fn value_range(values: impl Iterator<Item = f64>, margin: impl Fn(f64) -> f64) -> (f64, f64) {
     let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
     if low > high {
         (0.0, 1.0)
     } else if high - low <= (1e-9 * low.abs().max(high.abs())).max(1e-290) {
-        (low - half(low), high + half(high))
+        (low - margin(low), high + margin(high))
     } else {
         (low, high)
     }
 }
 
-/// `mantissa` times 10^exponent, written as options and tables write it: 2e-3. The font has no raised minus.
+/// `mantissa` times 10^exponent as text, in the notation of options and tables: 2e-3.
 fn power_of_ten(mantissa: &str, exponent: i32) -> String {
     format!("{mantissa}e{exponent}")
 }
 
-/// Multiples of 1, 2 or 5 times a power of ten, with labels as long as the step between them asks for.
-fn linear_ticks(low: f64, high: f64, most: i32) -> Vec<(f64, String)> {
-    let least = (high - low) / f64::from(most.max(1));
+/// Ticks at multiples of 1, 2 or 5 times a power of ten. Labels have as many digits as the step
+/// requires.
+fn linear_ticks(low: f64, high: f64, max_ticks: i32) -> Vec<(f64, String)> {
+    let least = (high - low) / f64::from(max_ticks.max(1));
     let power = least.log10().floor();
     let multiple = [1.0, 2.0, 5.0].into_iter().find(|m| m * 10f64.powf(power) >= least).unwrap_or(10.0);
     let step = multiple * 10f64.powf(power);
@@ -75,11 +77,12 @@ fn linear_ticks(low: f64, high: f64, most: i32) -> Vec<(f64, String)> {
     (0..=(last - first).max(0.0) as u32).map(|i| (first + f64::from(i)) * step).map(|v| (v, label(v))).collect()
 }
 
-/// Powers of ten from 10^low to 10^high; less than a decade falls back on 1, 2, 5 and at last on even steps of the value.
-fn logarithmic_ticks(low: f64, high: f64, most: i32) -> Vec<(f64, String)> {
+/// Ticks at powers of ten from 10^low to 10^high. Below one decade: at 1, 2 and 5 times a power of
+/// ten, or else at even steps of the value.
+fn logarithmic_ticks(low: f64, high: f64, max_ticks: i32) -> Vec<(f64, String)> {
     let (first, last) = ((low - 1e-9).ceil() as i32, (high + 1e-9).floor() as i32);
     if last > first {
-        let every = ((last - first) / most.max(1) + 1).max(1);
+        let every = ((last - first) / max_ticks.max(1) + 1).max(1);
         return (first..=last)
             .filter(|exponent| exponent.rem_euclid(every) == 0)
             .map(|exponent| (f64::from(exponent), power_of_ten("1", exponent)))
@@ -96,5 +99,8 @@ fn logarithmic_ticks(low: f64, high: f64, most: i32) -> Vec<(f64, String)> {
     if ticks.len() > 1 {
         return ticks;
     }
-    linear_ticks(10f64.powf(low), 10f64.powf(high), most).into_iter().map(|(v, label)| (v.log10(), label)).collect()
+    linear_ticks(10f64.powf(low), 10f64.powf(high), max_ticks)
+        .into_iter()
+        .map(|(v, label)| (v.log10(), label))
+        .collect()
 }

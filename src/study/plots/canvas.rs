@@ -1,4 +1,4 @@
-//! What all pictures share: the canvas with its encoding, text, and the frame of a chart.
+//! The parts that all plots share: the canvas and its PNG encoding, text, and the frame of a chart.
 
 use super::axis::Axis;
 use crate::error::{Error, Result};
@@ -14,19 +14,20 @@ pub(super) const FONT: &str = "sans-serif";
 pub(super) const GREY: RGBColor = RGBColor(90, 90, 90);
 pub(super) const PALE: RGBColor = RGBColor(225, 225, 225);
 
-// Pixels. The font is light and its spacing is rounded to whole pixels: below 24 it reads badly.
-pub(super) const TITLE: i32 = 38;
-pub(super) const TEXT: i32 = 28;
+// Sizes in pixels. The font is light and its spacing is rounded to whole pixels: below 24 it is
+// hard to read.
+pub(super) const TITLE_SIZE: i32 = 38;
+pub(super) const TEXT_SIZE: i32 = 28;
 pub(super) const MARGIN: i32 = 24;
-pub(super) const LINE: i32 = 40;
-/// Tick labels and an axis label below a chart, with the margin.
-pub(super) const BELOW: i32 = 84;
+pub(super) const LINE_HEIGHT: i32 = 40;
+/// Space below a chart for tick labels, an axis label and the margin.
+pub(super) const BOTTOM_SPACE: i32 = 84;
 
 pub(super) type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
-pub(super) type Fallible<T> = std::result::Result<T, Box<dyn std::error::Error>>;
-pub(super) type Drawn = Fallible<()>;
+pub(super) type PlotResult<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+pub(super) type Drawing = PlotResult<()>;
 
-pub(super) fn picture(path: &Path, (width, height): (i32, i32), draw: impl FnOnce(&Area<'_>) -> Drawn) -> Result<()> {
+pub(super) fn picture(path: &Path, (width, height): (i32, i32), draw: impl FnOnce(&Area<'_>) -> Drawing) -> Result<()> {
     static FONTS: Once = Once::new();
     FONTS.call_once(|| {
         let registered = plotters::style::register_font(FONT, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT);
@@ -46,29 +47,31 @@ pub(super) fn picture(path: &Path, (width, height): (i32, i32), draw: impl FnOnc
     write_whole(path, &png)
 }
 
-/// Text with its anchor at a pixel.
+/// Draws text with its anchor at the pixel `at`. `upright` is false for text rotated by 270
+/// degrees.
 pub(super) fn text(
     area: &Area<'_>,
-    words: &str,
+    label: &str,
     at: (i32, i32),
     size: i32,
     (h, v): (HPos, VPos),
     upright: bool,
-) -> Drawn {
+) -> Drawing {
     let font = (FONT, size).into_font();
     let font = if upright { font } else { font.transform(FontTransform::Rotate270) };
-    area.draw(&Text::new(words, at, font.color(&BLACK).pos(Pos::new(h, v))))?;
+    area.draw(&Text::new(label, at, font.color(&BLACK).pos(Pos::new(h, v))))?;
     Ok(())
 }
 
-pub(super) fn text_width(words: &str, size: i32) -> Fallible<i32> {
-    Ok((FONT, size).into_font().box_size(words)?.0 as i32)
+pub(super) fn text_width(label: &str, size: i32) -> PlotResult<i32> {
+    Ok((FONT, size).into_font().box_size(label)?.0 as i32)
 }
 
-/// `words`, with their middle left out until they are at most `width` pixels wide: layers differ at the end of their names.
-pub(super) fn fitted(words: &str, size: i32, width: i32) -> Fallible<String> {
-    let chars: Vec<char> = words.chars().collect();
-    let mut shown = words.to_owned();
+/// `label`, shortened in the middle to at most `width` pixels. The names of layers differ at their
+/// ends.
+pub(super) fn shortened(label: &str, size: i32, width: i32) -> PlotResult<String> {
+    let chars: Vec<char> = label.chars().collect();
+    let mut shown = label.to_owned();
     let mut kept = chars.len();
     while kept > 1 && text_width(&shown, size)? > width {
         kept -= 1;
@@ -78,32 +81,39 @@ pub(super) fn fitted(words: &str, size: i32, width: i32) -> Fallible<String> {
     Ok(shown)
 }
 
-/// The pixels of a chart's frame.
+/// The frame of a chart, in pixels.
 #[derive(Clone, Copy)]
-pub(super) struct Frame {
+pub(super) struct PlotArea {
     pub(super) left: i32,
     pub(super) right: i32,
     pub(super) top: i32,
     pub(super) bottom: i32,
 }
 
-impl Frame {
-    /// Ticks and label of the x axis, and the frame itself.
-    pub(super) fn draw_around(self, area: &Area<'_>, x: &Axis, x_label: &str) -> Drawn {
+impl PlotArea {
+    /// Draws the ticks and the label of the x axis, and the frame.
+    pub(super) fn draw_around(self, area: &Area<'_>, x: &Axis, x_label: &str) -> Drawing {
         let Self { left, right, top, bottom } = self;
         for (v, label) in &x.ticks {
             let at = x.place(*v, left, right);
             area.draw(&PathElement::new(vec![(at, bottom), (at, bottom + 8)], GREY.stroke_width(2)))?;
-            text(area, label, (at, bottom + 12), TEXT - 2, (HPos::Center, VPos::Top), true)?;
+            text(area, label, (at, bottom + 12), TEXT_SIZE - 2, (HPos::Center, VPos::Top), true)?;
         }
-        text(area, x_label, ((left + right) / 2, bottom + BELOW - 10), TEXT, (HPos::Center, VPos::Bottom), true)?;
+        text(
+            area,
+            x_label,
+            ((left + right) / 2, bottom + BOTTOM_SPACE - 10),
+            TEXT_SIZE,
+            (HPos::Center, VPos::Bottom),
+            true,
+        )?;
         let corners = vec![(left, top), (right, top), (right, bottom), (left, bottom), (left, top)];
         area.draw(&PathElement::new(corners, GREY.stroke_width(2)))?;
         Ok(())
     }
 
-    pub(super) fn say_empty(self, area: &Area<'_>) -> Drawn {
+    pub(super) fn draw_no_values(self, area: &Area<'_>) -> Drawing {
         let middle = ((self.left + self.right) / 2, (self.top + self.bottom) / 2);
-        text(area, "no values", middle, TEXT, (HPos::Center, VPos::Center), true)
+        text(area, "no values", middle, TEXT_SIZE, (HPos::Center, VPos::Center), true)
     }
 }

@@ -1,13 +1,14 @@
-//! Values over rows and time, in colour.
+//! Heat maps: values over rows and time.
 
-use super::axis::{Axis, placeable};
+use super::axis::{Axis, is_drawable};
 use super::canvas::*;
 use crate::error::Result;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 use std::path::Path;
 
-/// Points of viridis (van der Walt & Smith, matplotlib 2015), evenly spaced; between them colours are mixed.
+/// Evenly spaced colours of viridis (van der Walt & Smith, matplotlib 2015). Colours between them
+/// are interpolated.
 const VIRIDIS: [(u8, u8, u8); 9] = [
     (68, 1, 84),
     (71, 44, 122),
@@ -22,37 +23,38 @@ const VIRIDIS: [(u8, u8, u8); 9] = [
 
 const WIDTH: i32 = 1600;
 
-/// Values over rows and time in colour, on a logarithmic scale.
+/// Values over rows and time, as colours on a logarithmic scale.
 #[derive(Clone, Debug, Default)]
 pub struct HeatMap {
-    /// Above it.
+    /// Title above the chart.
     pub title: String,
     /// The name of each row, the first at the top.
     pub rows: Vec<String>,
-    /// With unit.
+    /// Label of the x axis, with unit.
     pub x_label: String,
-    /// The place of each column, which reaches halfway to its neighbours.
+    /// The x position of each column. A column extends halfway to its neighbours.
     pub x: Vec<f64>,
-    /// For each row, a value per column; values up to 0 and missing ones are left pale grey.
+    /// For each row, a value per column. Missing values and values up to 0 are pale grey.
     pub values: Vec<Vec<f64>>,
-    /// What the colours mean, with unit.
+    /// Label of the colour bar, with unit.
     pub value_label: String,
 }
 
-/// Draws a heat map into `path`, 1600 pixels wide; its height follows from the rows.
+/// Draws a heat map into `path`. It is 1600 pixels wide; its height depends on the number of rows.
 ///
 /// # Errors
-/// [`crate::error::Error::Io`] where the file cannot be written.
+/// [`crate::error::Error::Io`] if the file cannot be written.
 pub fn heat_map(path: &Path, map: &HeatMap) -> Result<()> {
     let rows = map.rows.len().max(1) as i32;
-    // Few rows are tall enough for the colour bar beside them, many still for their names.
+    // Few rows are tall, to leave room for the colour bar; many rows are still tall enough for
+    // their names.
     let row_height = (880 / rows).clamp(26, 80).max(240 / rows);
-    let top = 2 * MARGIN + TITLE;
-    let size = (WIDTH, top + rows * row_height + BELOW);
+    let top = 2 * MARGIN + TITLE_SIZE;
+    let size = (WIDTH, top + rows * row_height + BOTTOM_SPACE);
     picture(path, size, |area| draw_heat_map(map, area, top, row_height))
 }
 
-/// The colour of a place between 0 and 1.
+/// The colour of a value between 0 and 1.
 fn viridis(place: f64) -> RGBColor {
     let scaled = place.clamp(0.0, 1.0) * (VIRIDIS.len() - 1) as f64;
     let low = (scaled as usize).min(VIRIDIS.len() - 2);
@@ -62,21 +64,21 @@ fn viridis(place: f64) -> RGBColor {
     RGBColor(mix(r0, r1), mix(g0, g1), mix(b0, b1))
 }
 
-fn draw_heat_map(map: &HeatMap, area: &Area<'_>, top: i32, row_height: i32) -> Drawn {
-    let size = (row_height - 4).min(TEXT - 2);
-    let names: Vec<_> = map.rows.iter().map(|name| fitted(name, size, 420)).collect::<Fallible<_>>()?;
-    let widths: Vec<_> = names.iter().map(|name| text_width(name, size)).collect::<Fallible<_>>()?;
+fn draw_heat_map(map: &HeatMap, area: &Area<'_>, top: i32, row_height: i32) -> Drawing {
+    let size = (row_height - 4).min(TEXT_SIZE - 2);
+    let names: Vec<_> = map.rows.iter().map(|name| shortened(name, size, 420)).collect::<PlotResult<_>>()?;
+    let widths: Vec<_> = names.iter().map(|name| text_width(name, size)).collect::<PlotResult<_>>()?;
     let left = MARGIN + widths.into_iter().max().unwrap_or(0) + 18;
-    let frame = Frame { left, right: WIDTH - 250, top, bottom: top + map.rows.len().max(1) as i32 * row_height };
+    let frame = PlotArea { left, right: WIDTH - 250, top, bottom: top + map.rows.len().max(1) as i32 * row_height };
 
-    let visible = |v: &&f64| **v > 0.0 && placeable(**v);
-    let mut columns: Vec<usize> = (0..map.x.len()).filter(|&j| placeable(map.x[j])).collect();
+    let visible = |v: &&f64| **v > 0.0 && is_drawable(**v);
+    let mut columns: Vec<usize> = (0..map.x.len()).filter(|&j| is_drawable(map.x[j])).collect();
     columns.sort_by(|&a, &b| map.x[a].total_cmp(&map.x[b]));
     let x = Axis::linear(columns.iter().map(|&j| map.x[j]), 10);
     let scale = Axis::logarithmic(map.values.iter().flatten().filter(visible).copied(), (frame.bottom - top) / 45);
 
-    let title = fitted(&map.title, TITLE, WIDTH - 2 * MARGIN)?;
-    text(area, &title, (WIDTH / 2, MARGIN), TITLE, (HPos::Center, VPos::Top), true)?;
+    let title = shortened(&map.title, TITLE_SIZE, WIDTH - 2 * MARGIN)?;
+    text(area, &title, (WIDTH / 2, MARGIN), TITLE_SIZE, (HPos::Center, VPos::Top), true)?;
     let middle_of = |a: usize, b: usize| (map.x[columns[a]] + map.x[columns[b]]) / 2.0;
     for (i, name) in names.iter().enumerate() {
         let y = top + i as i32 * row_height;
@@ -94,15 +96,15 @@ fn draw_heat_map(map: &HeatMap, area: &Area<'_>, top: i32, row_height: i32) -> D
     }
     frame.draw_around(area, &x, &map.x_label)?;
     if !map.values.iter().flatten().any(|v| visible(&v)) {
-        return frame.say_empty(area);
+        return frame.draw_no_values(area);
     }
     draw_colour_bar(area, frame, &scale, &map.value_label)
 }
 
-/// The colours from the lowest value at the bottom to the highest, right of `beside`.
-fn draw_colour_bar(area: &Area<'_>, beside: Frame, scale: &Axis, label: &str) -> Drawn {
-    let Frame { top, bottom, .. } = beside;
-    let (left, right) = (beside.right + 40, beside.right + 80);
+/// Draws the colour bar to the right of `plot`, with the lowest value at the bottom.
+fn draw_colour_bar(area: &Area<'_>, plot: PlotArea, scale: &Axis, label: &str) -> Drawing {
+    let PlotArea { top, bottom, .. } = plot;
+    let (left, right) = (plot.right + 40, plot.right + 80);
     for y in top..bottom {
         let colour = viridis(f64::from(bottom - y) / f64::from(bottom - top));
         area.draw(&PathElement::new(vec![(left, y), (right, y)], colour.stroke_width(1)))?;
@@ -110,8 +112,8 @@ fn draw_colour_bar(area: &Area<'_>, beside: Frame, scale: &Axis, label: &str) ->
     for (v, label) in &scale.ticks {
         let at = scale.place(*v, bottom, top);
         area.draw(&PathElement::new(vec![(right, at), (right + 8, at)], GREY.stroke_width(2)))?;
-        text(area, label, (right + 14, at), TEXT - 2, (HPos::Left, VPos::Center), true)?;
+        text(area, label, (right + 14, at), TEXT_SIZE - 2, (HPos::Left, VPos::Center), true)?;
     }
-    let middle = (WIDTH - MARGIN - TEXT / 2, (top + bottom) / 2);
-    text(area, label, middle, TEXT, (HPos::Center, VPos::Center), false)
+    let middle = (WIDTH - MARGIN - TEXT_SIZE / 2, (top + bottom) / 2);
+    text(area, label, middle, TEXT_SIZE, (HPos::Center, VPos::Center), false)
 }

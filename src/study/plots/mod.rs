@@ -1,5 +1,5 @@
-//! Pictures as PNG: curves and heat maps, large enough for print. Each is drawn in memory and written whole, so that a picture is
-//! never half there. What cannot be placed (not finite, or not positive on a logarithmic scale) is left out.
+//! Plots as PNG files: curves and heat maps. Each is drawn in memory and written atomically. Values
+//! that cannot be drawn (not finite, or not positive on a logarithmic scale) are left out.
 
 mod axis;
 mod canvas;

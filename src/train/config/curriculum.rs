@@ -1,13 +1,13 @@
-//! Which training method, and what LeRaC and Curriculum by Smoothing are told.
+//! The training method, and the options of LeRaC and Curriculum by Smoothing.
 
 #[cfg(feature = "cli")]
-use super::whole;
-use super::{check_whole, require};
+use super::whole_number;
+use super::{check_integers, require};
 use crate::curriculum::{Cbs, DuringCurriculum, Granularity, Ladder, Pace, Range};
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
 
-/// Training methods, and the controls that LeRaC is held against.
+/// Training methods, and the control methods that LeRaC is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
@@ -16,17 +16,18 @@ pub enum Method {
     Conventional,
     /// Learning Rate Curriculum (Croitoru et al., IJCV 2024).
     Lerac,
-    /// The same with --preset reference, whatever that option says: to compare both.
+    /// LeRaC with --preset reference, even if that option has another value: to compare both
+    /// presets.
     LeracReference,
     /// Curriculum by Smoothing (Sinha et al., NeurIPS 2020).
     Cbs,
-    /// Both at once.
+    /// LeRaC and Curriculum by Smoothing together.
     LeracCbs,
-    /// Control: LeRaC with the deepest layer ahead.
+    /// Control: LeRaC with the highest initial rate at the deepest layer.
     Reversed,
-    /// Control: LeRaC with its initial rates dealt to the depths by the seed.
+    /// Control: LeRaC with the initial rates assigned to the layers at random, by the seed.
     Shuffled,
-    /// Control: every layer follows LeRaC's mean ramp, a warm-up.
+    /// Control: every layer follows the mean of LeRaC's rates, which is a warm-up.
     Uniform,
     /// Control: LeRaC with linear growth.
     Linear,
@@ -35,7 +36,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// All of them.
+    /// All methods.
     pub const ALL: [Self; 10] = [
         Self::Conventional,
         Self::Lerac,
@@ -49,12 +50,12 @@ impl Method {
         Self::Logarithmic,
     ];
 
-    /// Whether --k and --range say how rates grow.
+    /// Whether --k and --range apply.
     pub fn has_ramp(self) -> bool {
         !matches!(self, Self::Conventional | Self::LeracReference | Self::Cbs)
     }
 
-    /// Whether rates grow. Other methods have their schedule from the start.
+    /// Whether rates grow during a curriculum. Other methods follow their schedule from the start.
     pub fn grows_rates(self) -> bool {
         !matches!(self, Self::Conventional | Self::Cbs)
     }
@@ -82,14 +83,15 @@ impl std::fmt::Display for Method {
     }
 }
 
-/// Which LeRaC.
+/// Versions of LeRaC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Preset {
     /// The paper's Eq. 9: log-spaced initial rates, exponential growth until epoch k.
     Paper,
-    /// What the published code does: a decade per block, multiplied by ten at intervals.
+    /// The published code: each block starts a factor of ten lower; rates are multiplied by ten at
+    /// intervals.
     Reference,
 }
 
@@ -112,11 +114,12 @@ pub struct CurriculumOptions {
     #[cfg_attr(feature = "cli", arg(long, help_heading = "LeRaC"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub k: Option<f64>,
-    /// What schedule and warm-up do while rates grow [default: off, with the published code's preset multiply]
+    /// Effect of schedule and warm-up while rates grow [default: off; multiply with --preset
+    /// reference]
     #[cfg_attr(feature = "cli", arg(long, value_enum, help_heading = "LeRaC"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule_during_curriculum: Option<DuringCurriculum>,
-    /// What has a rate of its own
+    /// Parts of the model that have their own rate
     #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "module", help_heading = "LeRaC"))]
     pub granularity: Granularity,
     /// When rates change
@@ -125,31 +128,31 @@ pub struct CurriculumOptions {
     /// reference: where blocks start
     #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "resnet", help_heading = "LeRaC"))]
     pub ladder: Ladder,
-    /// reference: no block starts far below this rate
+    /// reference: no block starts much below this rate
     #[cfg_attr(feature = "cli", arg(long, default_value_t = CurriculumOptions::default().min_lr, help_heading = "LeRaC"))]
     pub min_lr: f64,
     /// reference: the classifier starts at eta times this
     #[cfg_attr(feature = "cli", arg(long, default_value_t = CurriculumOptions::default().clf, help_heading = "LeRaC"))]
     pub clf: f64,
-    /// reference: a rate is multiplied by ten while the result stays below this [default: 1.1 eta]
+    /// reference: a rate is multiplied by ten if the result is below this [default: 1.1 eta]
     #[cfg_attr(feature = "cli", arg(long, help_heading = "LeRaC"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_lr: Option<f64>,
     /// reference: multiplications per epoch
-    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = 1, help_heading = "LeRaC"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole_number::<u64>, default_value_t = 1, help_heading = "LeRaC"))]
     pub updates_per_epoch: u64,
     /// reference: rates grow until the epoch before this one, counted from 1 [default: to the end]
-    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, help_heading = "LeRaC"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole_number::<u64>, help_heading = "LeRaC"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_update_epoch: Option<u64>,
     /// Standard deviation of the blur at the start, pixels
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 1.0, help_heading = "CBS"))]
     pub sigma: f64,
-    /// Factor of sigma
+    /// Factor by which sigma is multiplied
     #[cfg_attr(feature = "cli", arg(long, default_value_t = CurriculumOptions::default().sigma_decay, help_heading = "CBS"))]
     pub sigma_decay: f64,
     /// Epochs between multiplications of sigma
-    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = CurriculumOptions::default().sigma_every, help_heading = "CBS"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole_number::<u64>, default_value_t = CurriculumOptions::default().sigma_every, help_heading = "CBS"))]
     pub sigma_every: u64,
 }
 
@@ -177,10 +180,11 @@ impl Default for CurriculumOptions {
 }
 
 impl CurriculumOptions {
-    /// Checks the options that stand alone; those of rates also depend on eta and the epochs, which [`super::Config::check`] knows.
+    /// Checks the options that do not depend on other sections. [`super::Config::check`] checks
+    /// those that depend on eta and the number of epochs.
     ///
     /// # Errors
-    /// [`crate::error::Error::Setting`] naming the option, what was expected and what was found.
+    /// [`crate::error::Error::Setting`] with the option, the expected and the found value.
     pub fn check(&self) -> Result<()> {
         self.check_storable()?;
         let epoch = self.stop_update_epoch.unwrap_or(1);
@@ -189,20 +193,20 @@ impl CurriculumOptions {
     }
 
     pub(super) fn check_storable(&self) -> Result<()> {
-        check_whole(&[
+        check_integers(&[
             ("updates_per_epoch", self.updates_per_epoch),
             ("stop_update_epoch", self.stop_update_epoch.unwrap_or(0)),
             ("sigma_every", self.sigma_every),
         ])
     }
 
-    /// Whether the method is LeRaC with `preset` deciding which: not one of its controls.
+    /// Whether the method is LeRaC with the version given by `preset`. False for the controls.
     pub(super) fn is_lerac(&self) -> bool {
         matches!(self.method, Method::Lerac | Method::LeracCbs)
     }
 
-    /// What schedule and warm-up do while rates grow: what was asked for; or nothing, as in the paper; or what
-    /// they do in the published code, where that is followed.
+    /// The effect of schedule and warm-up while rates grow. If the option is not set: off as in the
+    /// paper, or multiply where the published code is followed.
     pub fn during_curriculum(&self) -> DuringCurriculum {
         let published = self.preset == Preset::Reference || self.method == Method::LeracReference;
         let usual = if published { DuringCurriculum::Multiply } else { DuringCurriculum::Off };

@@ -1,8 +1,8 @@
-//! Which data, and how training examples are varied.
+//! The data set, its split, and the augmentation of training examples.
 
 #[cfg(feature = "cli")]
-use super::whole;
-use super::{check_paths, check_whole, require};
+use super::whole_number;
+use super::{check_integers, check_paths, require};
 use crate::data::{Augmentation, Normalise, Source};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -13,45 +13,48 @@ use std::path::PathBuf;
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DataOptions {
-    /// Data set: shapes, fashion-mnist, mnist, cifar10, cifar100, cifar100-coarse, imagefolder, tiny-imagenet, food-101,
-    /// utkface-gender or utkface-age
+    /// Data set: shapes, fashion-mnist, mnist, cifar10, cifar100, cifar100-coarse, imagefolder,
+    /// tiny-imagenet, food-101, utkface-gender or utkface-age
     #[cfg_attr(
         feature = "cli",
         arg(id = "data", long = "data", value_name = "DATA", default_value = "shapes", help_heading = "Data")
     )]
     pub name: String,
-    /// Directory that holds its files [default: LERAC_DATA, then the usual places]
+    /// Directory of the data set's files [default: LERAC_DATA, then the usual places]
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
-    /// Image folders: side of the square that images are brought to [default: 64]
-    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<usize>, help_heading = "Data"))]
+    /// Image folders: side of the square that images are resized to [default: 64]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole_number::<usize>, help_heading = "Data"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_size: Option<usize>,
-    /// Image folders: shorter side of an image before it is cropped to that square [default: the same]
-    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<usize>, help_heading = "Data"))]
+    /// Image folders: shorter side of an image before the square is cropped [default: the image
+    /// size]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole_number::<usize>, help_heading = "Data"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resize: Option<usize>,
-    /// imagefolder: use the classes alone that this file names, one directory a line
+    /// imagefolder: use only the classes listed in this file, one directory per line
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class_list: Option<PathBuf>,
-    /// Image folders: decode every image once, into this file, and read it from then on
+    /// Image folders: decode every image once and store it in this file
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<PathBuf>,
-    /// Image folders: look at every image first, and leave bad ones out with a warning
+    /// Image folders: check every image first, and leave bad ones out with a warning
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
     pub skip_bad: bool,
-    /// Mean and deviation that images are normalised by: 0.5 both, ImageNet's, or those of the training images
+    /// Mean and standard deviation for normalisation: 0.5 for both, ImageNet's, or those of the
+    /// training images
     #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "half", help_heading = "Data"))]
     pub normalise: Normalise,
     /// Train on this many examples only, chosen by the seed [default: all]
-    #[cfg_attr(feature = "cli", arg(long, alias = "train-images", value_parser = whole::<usize>, help_heading = "Data"))]
+    #[cfg_attr(feature = "cli", arg(long, alias = "train-images", value_parser = whole_number::<usize>, help_heading = "Data"))]
     #[serde(alias = "train-images", skip_serializing_if = "Option::is_none")]
     pub train_examples: Option<usize>,
-    /// Examples held out of the training set to choose the epoch; 0 keeps the last epoch
-    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<usize>, default_value_t = DataOptions::default().validation, help_heading = "Data"))]
+    /// Training examples held out for validation, which selects the best epoch; 0 keeps the last
+    /// epoch
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole_number::<usize>, default_value_t = DataOptions::default().validation, help_heading = "Data"))]
     pub validation: usize,
     /// Flip half of the training images left to right
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
@@ -59,14 +62,16 @@ pub struct DataOptions {
     /// Shift training images by up to this many pixels each way
     #[cfg_attr(feature = "cli", arg(long, value_parser = clap::value_parser!(u8).range(..=127), default_value_t = 0, help_heading = "Data"))]
     pub shift: u8,
-    /// Scale a random part of each training image to the whole, of this part of its area at least; 0.08 is usual
+    /// Crop a random part of each training image and resize it; its least area as a fraction,
+    /// usually 0.08
     #[cfg_attr(feature = "cli", arg(long, allow_negative_numbers = true, help_heading = "Data"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub random_resized_crop: Option<f64>,
-    /// Change brightness, contrast and saturation of training images by factors up to so far from 1: three numbers
+    /// Largest random change of brightness, contrast and saturation of training images: three
+    /// numbers
     #[cfg_attr(feature = "cli", arg(long, value_delimiter = ',', allow_hyphen_values = true, help_heading = "Data"))]
     pub jitter: Vec<f64>,
-    /// Cut a square of so many pixels out of training images
+    /// Side of a square that is cut out of training images, pixels
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, help_heading = "Data"))]
     pub cutout: u16,
 }
@@ -97,7 +102,7 @@ impl DataOptions {
     /// Checks every option that can be checked without the data.
     ///
     /// # Errors
-    /// [`Error::Setting`] naming the option, what was expected and what was found.
+    /// [`Error::Setting`] with the option, the expected and the found value.
     pub fn check(&self) -> Result<()> {
         self.check_storable()?;
         let examples = self.train_examples.unwrap_or(1);
@@ -116,7 +121,7 @@ impl DataOptions {
     }
 
     pub(super) fn check_storable(&self) -> Result<()> {
-        check_whole(&[
+        check_integers(&[
             ("validation", self.validation as u64),
             ("train_examples", self.train_examples.unwrap_or(0) as u64),
             ("image_size", self.image_size.unwrap_or(0) as u64),
@@ -125,7 +130,7 @@ impl DataOptions {
         check_paths(&[("data_dir", &self.data_dir), ("class_list", &self.class_list), ("cache", &self.cache)])
     }
 
-    /// Which data set, and how its files are read.
+    /// The data set, and how its files are read.
     pub fn source(&self) -> Source<'_> {
         Source {
             name: &self.name,
@@ -140,7 +145,7 @@ impl DataOptions {
         }
     }
 
-    /// How training images are varied.
+    /// The augmentation of training images.
     pub fn augmentation(&self) -> Augmentation {
         Augmentation {
             flip: self.flip,

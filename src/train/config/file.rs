@@ -1,5 +1,5 @@
-//! Options in TOML: a table for each section, or all of them at the top of the file, as the first
-//! version wrote them.
+//! Options in TOML files: a table for each section. Files of the first version have no sections:
+//! all options are top-level keys.
 
 use super::{Config, CurriculumOptions, DataOptions, ModelOptions, OptimizerOptions, TrainingOptions};
 use crate::error::{Error, Result};
@@ -14,17 +14,18 @@ use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
 /// The sections of [`Config`], by the names of their tables.
 pub(crate) const SECTIONS: [&str; 5] = ["data", "model", "training", "optimizer", "curriculum"];
 
-/// The table for `lerac compare`.
+/// The table with the options of `lerac compare`.
 const GRID: &str = "grid";
 
-/// What files without sections do not know.
-const SCHEDULE: &str = "schedule-during-curriculum";
+/// The option that files without sections do not have.
+const DURING_CURRICULUM: &str = "schedule-during-curriculum";
 
-/// Names closer than this are taken for a slip of the pen.
-const ALIKE: f64 = 0.8;
+/// Names with a higher similarity than this count as a typing error.
+const SIMILARITY: f64 = 0.8;
 
-/// The option that sets `key` of `section`; the key `name` is set by the option with the section's name.
-pub(crate) fn option_of<'n>(section: &'n str, key: &'n str) -> &'n str {
+/// The command-line option that sets `key` of `section`. The option of the key `name` has the name
+/// of its section.
+pub(crate) fn option_name<'n>(section: &'n str, key: &'n str) -> &'n str {
     if key == "name" { section } else { key }
 }
 
@@ -34,19 +35,19 @@ struct Key {
     name: &'static str,
 }
 
-/// Other names of keys, which older files have.
+/// Keys of older files, and their names today.
 const ALIASES: [(&str, &str); 1] = [("train-images", "train-examples")];
 
 impl Key {
-    /// What the command line, and a file without sections, call it.
+    /// The name of the key on the command line and in a file without sections.
     fn option(&self) -> &'static str {
-        option_of(self.section, self.name)
+        option_name(self.section, self.name)
     }
 }
 
-/// The name of a key that may have been given by another one.
-fn usual(name: &str) -> &str {
-    ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, usual)| usual)
+/// The current name of a key that may be given by an older one.
+fn canonical(name: &str) -> &str {
+    ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, canonical)| canonical)
 }
 
 /// All keys of all sections.
@@ -59,23 +60,23 @@ fn keys() -> Vec<Key> {
         fields_of::<CurriculumOptions>(),
     ];
     let keys = |(section, names): (&'static str, &'static [&'static str])| {
-        names.iter().filter(|name| usual(name) == **name).map(move |name| Key { section, name })
+        names.iter().filter(|name| canonical(name) == **name).map(move |name| Key { section, name })
     };
     SECTIONS.into_iter().zip(fields).flat_map(keys).collect()
 }
 
-/// The names under which serde knows the fields of a struct.
+/// The names of a struct's fields in serde.
 fn fields_of<'d, T: Deserialize<'d>>() -> &'static [&'static str] {
     let mut found: &[&str] = &[];
-    // It fails once the names are known.
-    let _ = T::deserialize(Fields(&mut found));
+    // This always fails, after the names were recorded.
+    let _ = T::deserialize(FieldNames(&mut found));
     found
 }
 
-/// A deserializer that takes the names of the fields that it is asked for, and gives nothing.
-struct Fields<'f>(&'f mut &'static [&'static str]);
+/// A deserializer that records the field names of a struct and then fails.
+struct FieldNames<'f>(&'f mut &'static [&'static str]);
 
-impl<'d> Deserializer<'d> for Fields<'_> {
+impl<'d> Deserializer<'d> for FieldNames<'_> {
     type Error = serde::de::value::Error;
 
     fn deserialize_any<V: Visitor<'d>>(self, _: V) -> Result<V::Value, Self::Error> {
@@ -99,14 +100,14 @@ impl<'d> Deserializer<'d> for Fields<'_> {
     }
 }
 
-/// A file of options that has been parsed: those of a run, sorted into sections, and those of a comparison.
+/// A parsed file of options: those of a run by section, and those of a comparison.
 pub(crate) struct OptionsFile<'t> {
     source: Source<'t>,
     options: Spanned<DeValue<'t>>,
     grid: Option<Spanned<DeValue<'t>>>,
 }
 
-/// A file's text, for messages with the place of a fault.
+/// A file's text, for error messages with a position.
 #[derive(Clone, Copy)]
 struct Source<'t> {
     path: &'t Path,
@@ -114,38 +115,38 @@ struct Source<'t> {
 }
 
 impl<'t> OptionsFile<'t> {
-    /// Sorts the keys of a file's text; `path` is for messages.
+    /// Parses a file's text and sorts its keys into sections; `path` is for error messages.
     ///
     /// # Errors
-    /// [`Error::Format`] with the place of what is no TOML, or no option.
+    /// [`Error::Format`] with the position of invalid TOML or of an unknown option.
     pub(crate) fn parse(path: &'t Path, text: &'t str) -> Result<Self> {
         let source = Source { path, text };
-        let parsed = DeTable::parse(text).map_err(|fault| source.refused(&fault))?;
+        let parsed = DeTable::parse(text).map_err(|error| source.parse_error(&error))?;
         let span = parsed.span();
         let mut top = parsed.into_inner();
         let grid = top.remove(GRID);
-        let options = Spanned::new(span, DeValue::Table(source.sorted(top)?));
+        let options = Spanned::new(span, DeValue::Table(source.by_section(top)?));
         Ok(Self { source, options, grid })
     }
 
-    /// The options of a run that the file gives, by section, checked to be those of [`Config`].
+    /// The options of a run in this file, by section, checked to be options of [`Config`].
     pub(crate) fn options(&self) -> Result<toml::Table> {
         self.table_of::<Config>(&self.options)
     }
 
-    /// The options of a comparison that the file gives, checked to be those of `G`.
+    /// The options of a comparison in this file, checked to be options of `G`.
     #[cfg(feature = "cli")]
     pub(crate) fn grid<G: DeserializeOwned>(&self) -> Result<toml::Table> {
         self.grid.as_ref().map_or_else(|| Ok(toml::Table::new()), |grid| self.table_of::<G>(grid))
     }
 
-    /// `value` as a table, whose keys must be those of `T`, and whose numbers finite: what is not equals
-    /// nothing, not even itself when it is read again.
+    /// `value` as a table. Its keys must be those of `T`, and its numbers finite: options are
+    /// compared for equality, and NaN is not equal to itself.
     fn table_of<T: DeserializeOwned>(&self, value: &Spanned<DeValue<'t>>) -> Result<toml::Table> {
         let read = || ValueDeserializer::from(value.clone());
-        T::deserialize(read()).map_err(|fault| self.source.refused(&fault))?;
+        T::deserialize(read()).map_err(|error| self.source.parse_error(&error))?;
         self.check_finite("", value)?;
-        toml::Table::deserialize(read()).map_err(|fault| self.source.refused(&fault))
+        toml::Table::deserialize(read()).map_err(|error| self.source.parse_error(&error))
     }
 
     fn check_finite(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Result<()> {
@@ -154,24 +155,26 @@ impl<'t> OptionsFile<'t> {
             other if is_finite(other) => Ok(()),
             _ => {
                 let found = &self.source.text[value.span()];
-                Err(self.source.fault(value.span().start, &format!("{key}: expected a finite number, found {found}")))
+                Err(self
+                    .source
+                    .error_at(value.span().start, &format!("{key}: expected a finite number, found {found}")))
             }
         }
     }
 }
 
 impl<'t> Source<'t> {
-    fn fault(&self, offset: usize, message: &str) -> Error {
+    fn error_at(&self, offset: usize, message: &str) -> Error {
         let line = 1 + self.text[..offset].matches('\n').count();
         Error::format(self.path, offset as u64, format!("line {line}: {message}"))
     }
 
-    fn refused(&self, fault: &toml::de::Error) -> Error {
-        self.fault(fault.span().map_or(0, |span| span.start), fault.message())
+    fn parse_error(&self, error: &toml::de::Error) -> Error {
+        self.error_at(error.span().map_or(0, |span| span.start), error.message())
     }
 
-    /// The entries of a file, each in the table of its section.
-    fn sorted(&self, top: DeTable<'t>) -> Result<DeTable<'t>> {
+    /// The entries of a file, by section.
+    fn by_section(&self, top: DeTable<'t>) -> Result<DeTable<'t>> {
         let is_table =
             |key: &str, value: &DeValue<'_>| value.is_table() && (SECTIONS.contains(&key) || key == "kernels");
         let has_sections =
@@ -183,49 +186,47 @@ impl<'t> Source<'t> {
             if !is_table(name, value.get_ref()) {
                 let found = self.flat_key(&keys, &key, value.get_ref())?;
                 if has_sections {
-                    let message = format!(
-                        "{name} is outside of a section, and the file has sections; it belongs to [{}], as {}",
-                        found.section, found.name
-                    );
-                    return Err(self.fault(key.span().start, &message));
+                    let message =
+                        format!("{name} is outside of a section; move it to [{}], as {}", found.section, found.name);
+                    return Err(self.error_at(key.span().start, &message));
                 }
-                self.put(&mut sections, found, &key, value)?;
+                self.insert_option(&mut sections, found, &key, value)?;
             } else if name == "kernels" {
                 sections.insert(key, value);
             } else if let DeValue::Table(table) = value.into_inner() {
                 for (inner, value) in table {
                     let found = self.section_key(&keys, key.get_ref(), &inner)?;
-                    self.put(&mut sections, found, &inner, value)?;
+                    self.insert_option(&mut sections, found, &inner, value)?;
                 }
             }
         }
         if !has_sections {
-            keep_schedule(&mut sections);
+            add_legacy_schedule(&mut sections);
         }
         Ok(sections)
     }
 
-    /// What `given` is called in a file without sections.
+    /// The key that `given` names in a file without sections.
     fn flat_key<'k>(&self, keys: &'k [Key], given: &Spanned<DeString<'_>>, value: &DeValue<'_>) -> Result<&'k Key> {
         let name = given.get_ref().as_ref();
-        if let Some(key) = keys.iter().find(|key| key.option() == usual(name)) {
+        if let Some(key) = keys.iter().find(|key| key.option() == canonical(name)) {
             return Ok(key);
         }
         let message = match value {
             DeValue::Table(_) => {
                 let known = SECTIONS.into_iter().chain(["kernels", GRID]);
                 let hint = hint(name, known.clone());
-                format!("unknown table {name}; there are {}{hint}", known.collect::<Vec<_>>().join(", "))
+                format!("unknown table {name}; expected one of {}{hint}", known.collect::<Vec<_>>().join(", "))
             }
             _ => format!("unknown option {name}{}", hint(name, keys.iter().map(Key::option))),
         };
-        Err(self.fault(given.span().start, &message))
+        Err(self.error_at(given.span().start, &message))
     }
 
-    /// What `given` is called in the table of `section`.
+    /// The key that `given` names in the table of `section`.
     fn section_key<'k>(&self, keys: &'k [Key], section: &str, given: &Spanned<DeString<'_>>) -> Result<&'k Key> {
         let name = given.get_ref().as_ref();
-        let is = |key: &&Key| key.name == usual(name);
+        let is = |key: &&Key| key.name == canonical(name);
         let here = || keys.iter().filter(|key| key.section == section);
         if let Some(key) = here().find(is) {
             return Ok(key);
@@ -234,11 +235,11 @@ impl<'t> Source<'t> {
             Some(other) if name != "name" => format!("{name} belongs to [{}], not to [{section}]", other.section),
             _ => format!("unknown option {name} in [{section}]{}", hint(name, here().map(|key| key.name))),
         };
-        Err(self.fault(given.span().start, &message))
+        Err(self.error_at(given.span().start, &message))
     }
 
-    /// Puts a value in its section, under its own name where an alias was given.
-    fn put(
+    /// Inserts a value into its section, under the current name of its key.
+    fn insert_option(
         &self,
         sections: &mut DeTable<'t>,
         key: &Key,
@@ -253,14 +254,15 @@ impl<'t> Source<'t> {
         match section.insert(named(key.name), value) {
             None => Ok(()),
             Some(_) => {
-                Err(self.fault(place.start, &format!("{} is given twice, also as {}", key.name, given.get_ref())))
+                Err(self.error_at(place.start, &format!("{} is given twice, also as {}", key.name, given.get_ref())))
             }
         }
     }
 }
 
-/// Files without sections are older than `schedule-during-curriculum`: what multiplied then still does.
-fn keep_schedule(sections: &mut DeTable<'_>) {
+/// Files without sections were written before `schedule-during-curriculum` existed, when a schedule
+/// multiplied the growing rates. This sets the option to keep that behaviour.
+fn add_legacy_schedule(sections: &mut DeTable<'_>) {
     let value = |section: &str, key: &str| Some(sections.get(section)?.get_ref().get(key)?.get_ref());
     let is = |value: Option<&DeValue<'_>>, names: &[&str]| {
         value.and_then(DeValue::as_str).is_some_and(|name| names.contains(&name))
@@ -272,17 +274,17 @@ fn keep_schedule(sections: &mut DeTable<'_>) {
         other => other.is_some(),
     };
     let grows = !is(value("curriculum", "method"), &["conventional", "cbs"]);
-    if grows && (changes || warms) && value("curriculum", SCHEDULE).is_none() {
+    if grows && (changes || warms) && value("curriculum", DURING_CURRICULUM).is_none() {
         let new = |text: &'static str| Spanned::new(0..0, DeString::from(text));
         let none = || Spanned::new(0..0, DeValue::Table(DeTable::new()));
         let section = sections.entry(new("curriculum")).or_insert_with(none).get_mut();
         if let DeValue::Table(section) = section {
-            section.insert(new(SCHEDULE), Spanned::new(0..0, DeValue::String("multiply".into())));
+            section.insert(new(DURING_CURRICULUM), Spanned::new(0..0, DeValue::String("multiply".into())));
         }
     }
 }
 
-/// Whether a value is no number, or one that is finite, with all numbers in it.
+/// Whether all numbers in a value are finite.
 fn is_finite(value: &DeValue<'_>) -> bool {
     match value {
         DeValue::Float(number) => number.as_str().parse().is_ok_and(f64::is_finite),
@@ -291,32 +293,35 @@ fn is_finite(value: &DeValue<'_>) -> bool {
     }
 }
 
-/// The one of `known` that was probably meant.
+/// The most similar of the `known` names, as a question; empty if none is similar.
 fn hint<'k>(given: &str, known: impl Iterator<Item = &'k str>) -> String {
-    let alike = known.map(|name| (strsim::jaro_winkler(given, name), name)).filter(|(likeness, _)| *likeness > ALIKE);
+    let alike =
+        known.map(|name| (strsim::jaro_winkler(given, name), name)).filter(|(likeness, _)| *likeness > SIMILARITY);
     let nearest = alike.max_by(|a, b| a.0.total_cmp(&b.0));
     nearest.map_or(String::new(), |(_, name)| format!("; did you mean {name}?"))
 }
 
 impl Config {
-    /// The options in a file such as `config.toml`.
+    /// Reads the options in a file such as `config.toml`.
     ///
     /// # Errors
-    /// [`Error::Io`], and as [`Config::from_toml`].
+    /// [`Error::Io`], and the errors of [`Config::from_toml`].
     pub fn read(path: &Path) -> Result<Self> {
         Self::from_toml(path, &fs::read(path).map_err(Error::io(path, "read"))?)
     }
 
-    /// The options in the bytes of a TOML file such as `config.toml`; `path` is for messages. Beyond
-    /// 128 KiB it takes up to 256 times their memory.
+    /// Reads the options in the bytes of a TOML file; `path` is for error messages.
+    /// Files above 128 KiB take up to 256 times their size in memory.
     ///
     /// # Errors
-    /// [`Error::Format`] with the place of what is no option, or no value of one.
+    /// [`Error::Format`] with the position of an unknown option or an invalid value.
     pub fn from_toml(path: &Path, bytes: &[u8]) -> Result<Self> {
         let file = OptionsFile::parse(path, text::utf8(path, bytes)?)?;
         if let Some(grid) = &file.grid {
-            return Err(file.source.fault(grid.span().start, "[grid] is for lerac compare; a run has none"));
+            return Err(file
+                .source
+                .error_at(grid.span().start, "[grid] is for lerac compare; remove it for a single run"));
         }
-        Ok(file.options()?.try_into().expect("the table has just been read as such"))
+        Ok(file.options()?.try_into().expect("the table was checked above"))
     }
 }

@@ -1,4 +1,4 @@
-//! All options of a run, as the command line, a TOML file and `DIR/config.toml` hold them.
+//! All options of a run, as on the command line, in a TOML file and in a run's `config.toml`.
 
 mod curriculum;
 mod data;
@@ -13,7 +13,7 @@ pub use data::DataOptions;
 #[cfg(feature = "cli")]
 pub(crate) use file::OptionsFile;
 #[cfg(feature = "records")]
-pub(crate) use file::option_of;
+pub(crate) use file::option_name;
 pub use model::ModelOptions;
 pub use optimizer::{OptimizerOptions, ScheduleKind};
 pub use training::TrainingOptions;
@@ -26,7 +26,7 @@ use crate::data::{DataSet, Form, Meaning};
 use crate::error::{Error, Result};
 use crate::nn::objective::{Objective, objective_for};
 use crate::nn::{self, NetOptions};
-use crate::tape::Choices;
+use crate::tape::KernelChoices;
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -55,7 +55,7 @@ pub struct Config {
     /// The model and its initial weights.
     #[cfg_attr(feature = "cli", command(flatten))]
     pub model: ModelOptions,
-    /// Epochs, steps, seed, readings and the loss.
+    /// Epochs, batch size, seed, logging and the loss.
     #[cfg_attr(feature = "cli", command(flatten))]
     pub training: TrainingOptions,
     /// The optimiser, the common learning rate and its schedule.
@@ -64,20 +64,22 @@ pub struct Config {
     /// The training method, LeRaC and Curriculum by Smoothing.
     #[cfg_attr(feature = "cli", command(flatten))]
     pub curriculum: CurriculumOptions,
-    /// Kernels other than the usual ones, as `lerac tune` found them; a part of the options, since they add in another order.
+    /// Kernels that `lerac tune` chose instead of the default ones. They are options because
+    /// another kernel sums in another order, which changes the rounding.
     #[cfg_attr(feature = "cli", arg(skip))]
-    #[serde(skip_serializing_if = "Choices::is_empty")]
-    pub kernels: Choices,
+    #[serde(skip_serializing_if = "KernelChoices::is_empty")]
+    pub kernels: KernelChoices,
 }
 
-/// A whole number of the command line; the fault says what is expected, also of a negative number or one of too many digits.
+/// Parses a whole number of the command line. The error message gives the range, also for negative
+/// numbers and for numbers of too many digits.
 #[cfg(feature = "cli")]
-pub(crate) fn whole<T: TryFrom<i64>>(text: &str) -> Result<T, String> {
+pub(crate) fn whole_number<T: TryFrom<i64>>(text: &str) -> Result<T, String> {
     let number = text.parse().ok().filter(|number: &i64| *number >= 0).and_then(|number| T::try_from(number).ok());
     number.ok_or_else(|| format!("expected a whole number from 0 to {}", i64::MAX))
 }
 
-/// Whether `value` is one that the option `field` can have.
+/// An error for the option `field` unless `within` is true.
 fn require(field: &'static str, value: impl Display, within: bool, expected: &str) -> Result<()> {
     match within {
         true => Ok(()),
@@ -85,13 +87,13 @@ fn require(field: &'static str, value: impl Display, within: bool, expected: &st
     }
 }
 
-/// Whether TOML, whose whole numbers are signed, can hold these.
-fn check_whole(numbers: &[(&'static str, u64)]) -> Result<()> {
+/// Checks that TOML can store these numbers: it has signed 64-bit integers only.
+fn check_integers(numbers: &[(&'static str, u64)]) -> Result<()> {
     let fits = |value: u64| i64::try_from(value).is_ok();
     numbers.iter().try_for_each(|&(field, value)| require(field, value, fits(value), &format!("at most {}", i64::MAX)))
 }
 
-/// Whether TOML, whose text is UTF-8, can hold these.
+/// Checks that TOML can store these paths: its text is UTF-8.
 fn check_paths(paths: &[(&'static str, &Option<PathBuf>)]) -> Result<()> {
     let holds = |path: &Option<PathBuf>| path.as_ref().is_none_or(|path| path.to_str().is_some());
     match paths.iter().find(|(_, path)| !holds(path)) {
@@ -101,26 +103,28 @@ fn check_paths(paths: &[(&'static str, &Option<PathBuf>)]) -> Result<()> {
 }
 
 impl Config {
-    /// These options with a change, to be written as one expression.
+    /// These options after `change`, for use in an expression.
     pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
         self
     }
 
-    /// Checks every option that can be checked without data and device, also those that the method does not use.
+    /// Checks every option that can be checked without data and device, including options that the
+    /// method does not use.
     ///
     /// # Errors
-    /// [`Error::Setting`] naming the option, what was expected and what was found.
+    /// [`Error::Setting`] with the option, the expected and the found value.
     pub fn check(&self) -> Result<()> {
         DataSet::named(&self.data.name)?;
         nn::named(&self.model.name)?;
         self.check_values()
     }
 
-    /// Checks every option but the names of data and model, which may be those of one's own.
+    /// Checks every option except the names of data and model, which may be names that this crate
+    /// does not know.
     ///
     /// # Errors
-    /// As [`Config::check`].
+    /// The errors of [`Config::check`].
     pub fn check_values(&self) -> Result<()> {
         self.data.check()?;
         self.model.check()?;
@@ -128,42 +132,43 @@ impl Config {
         self.optimizer.check()?;
         self.curriculum.check()?;
         if let Ok(set) = DataSet::named(&self.data.name) {
-            self.check_goal(set.of_numbers())?;
+            self.check_objective_options(set.of_numbers())?;
         }
-        // Without layers, curricula check their options alone.
+        // Without layers, the constructors only check the options.
         self.paper(&[])?;
         self.reference(&[])?;
         self.check_k()?;
         self.check_validation()
     }
 
-    /// Whether there are the validation examples that options need.
+    /// Checks that options that need validation examples have them.
     fn check_validation(&self) -> Result<()> {
         let follows = [
-            ("schedule", "plateau", self.optimizer.schedule == ScheduleKind::Plateau),
-            ("early_stopping", "it", self.training.early_stopping.is_some()),
+            ("schedule", "the plateau schedule", self.optimizer.schedule == ScheduleKind::Plateau),
+            ("early_stopping", "early stopping", self.training.early_stopping.is_some()),
         ];
         match follows.into_iter().find(|(.., follows)| *follows && self.data.validation == 0) {
             Some((field, what, _)) => {
-                let message = format!("{what} follows the validation examples, which `validation` 0 does without");
+                let message = format!("{what} needs validation examples, found `validation` 0");
                 Err(Error::setting(field, message))
             }
             None => Ok(()),
         }
     }
 
-    /// What the options train for on data of this form.
+    /// The objective for data with these columns.
     ///
     /// # Errors
-    /// [`Error::Setting`] where the first target is neither a class nor a number, or has no use for an option.
+    /// [`Error::Setting`] if the first target is neither a class nor a number, or if an option does
+    /// not apply to it.
     pub fn objective(&self, form: &Form) -> Result<Arc<dyn Objective>> {
         let objective = objective_for(form, self.training.objective())?;
         let meaning = form.targets.first().map(|target| &target.meaning);
-        self.check_goal(matches!(meaning, Some(Meaning::Number { .. }))).map(|()| objective)
+        self.check_objective_options(matches!(meaning, Some(Meaning::Number { .. }))).map(|()| objective)
     }
 
-    /// Classes and numbers have options of their own.
-    fn check_goal(&self, of_numbers: bool) -> Result<()> {
+    /// Refuses options of classification for a number to predict, and the reverse.
+    fn check_objective_options(&self, of_numbers: bool) -> Result<()> {
         let (data, training) = (&self.data.name, &self.training);
         let of_ages = [("loss", training.loss.is_some())];
         let of_classes = [("label_smoothing", training.label_smoothing != 0.0), ("mixup", training.mixup.is_some())];
@@ -179,7 +184,7 @@ impl Config {
         }
     }
 
-    /// Whether the curriculum ends within the run.
+    /// Checks that the curriculum ends within the run.
     fn check_k(&self) -> Result<()> {
         let of_paper = self.curriculum.preset == Preset::Paper || !self.curriculum.is_lerac();
         let (k, epochs) = (self.k(), self.training.epochs as f64);
@@ -190,10 +195,11 @@ impl Config {
         Ok(())
     }
 
-    /// Whether the options can be written as TOML, whose whole numbers are signed and whose text is UTF-8.
+    /// Checks that TOML can store the options: its integers are signed 64-bit numbers and its text
+    /// is UTF-8.
     ///
     /// # Errors
-    /// [`Error::Setting`] naming one that cannot.
+    /// [`Error::Setting`] with the first option that it cannot store.
     pub fn check_storable(&self) -> Result<()> {
         self.data.check_storable()?;
         self.model.check_storable()?;
@@ -202,12 +208,13 @@ impl Config {
         self.curriculum.check_storable()
     }
 
-    /// Epochs of curriculum: the option, or a fifth of all epochs.
+    /// Epochs of curriculum: the option `k`, or a fifth of all epochs.
     pub fn k(&self) -> f64 {
         self.curriculum.k.unwrap_or(self.training.epochs as f64 / 5.0)
     }
 
-    /// What options that were given do not do beside the others, as sentences; fields are in backquotes.
+    /// Sentences about options that were given and have no effect. Names of fields are in
+    /// backquotes.
     pub fn without_effect(&self) -> Vec<String> {
         let (curriculum, optimizer) = (&self.curriculum, &self.optimizer);
         let grows = curriculum.method.grows_rates();
@@ -227,10 +234,10 @@ impl Config {
         idle
     }
 
-    /// The common rate over time.
+    /// The schedule of the common learning rate.
     ///
     /// # Errors
-    /// [`Error::Setting`] for impossible milestones, factors or rates.
+    /// [`Error::Setting`] for invalid milestones, factors or rates.
     pub fn common_rate(&self) -> Result<Schedule> {
         self.optimizer.schedule(self.training.epochs, self.curriculum.during_curriculum())
     }
@@ -238,7 +245,7 @@ impl Config {
     /// The curriculum of a model with these layers.
     ///
     /// # Errors
-    /// [`Error::Setting`] for rates that are not positive or a range the wrong way round.
+    /// [`Error::Setting`] for rates that are not positive, or an ascending range.
     pub fn curriculum(&self, layers: &[Layer]) -> Result<Box<dyn Curriculum>> {
         let options = &self.curriculum;
         let control = |control| Ok::<_, Error>(Box::new(self.paper(layers)?.control(control)));
@@ -284,12 +291,13 @@ impl Config {
         Paper::new(eta, range, self.k(), &depths(layers, options.granularity), options.pace)
     }
 
-    /// What method and mixup ask of the model.
+    /// The changes to the model that the method and mixup require.
     pub fn net_options(&self) -> NetOptions {
         NetOptions { blur: self.curriculum.method.has_blur(), mixup: self.training.mixup.is_some() }
     }
 
-    /// Whether all epochs have one blur, since they are over before it would fade.
+    /// Whether the blur stays the same in all epochs, because training ends before it first
+    /// changes.
     pub fn blur_stays(&self) -> bool {
         self.curriculum.method.has_blur() && self.curriculum.sigma_every >= self.training.epochs
     }

@@ -1,4 +1,4 @@
-//! Which model, and the weights that it starts from.
+//! The model and its initial weights.
 
 use super::check_paths;
 use crate::error::{Error, Result};
@@ -10,18 +10,21 @@ use std::path::PathBuf;
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ModelOptions {
-    /// Model: cnn, lenet, resnet8, resnet20, resnet18, resnet18-imagenet, resnet34, resnet50, wide_resnet50_2, wide_resnet52-2,
-    /// wide_resnet28-10, densenet121, vgg11_bn or mobilenet_v2; the last three with -imagenet after them for large images
+    /// Model: cnn, lenet, resnet8, resnet20, resnet18, resnet18-imagenet, resnet34, resnet50,
+    /// wide_resnet50_2, wide_resnet52-2, wide_resnet28-10, densenet121, vgg11_bn or mobilenet_v2;
+    /// the last three with -imagenet after them for large images
     #[cfg_attr(
         feature = "cli",
         arg(id = "model", long = "model", value_name = "MODEL", default_value = "cnn", help_heading = "Training")
     )]
     pub name: String,
-    /// Start from these weights (safetensors, names as in a PyTorch state dict) instead of random ones
+    /// Start from these weights (safetensors, names as in a PyTorch state dict) instead of random
+    /// ones
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Training"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<PathBuf>,
-    /// Take from --init what fits by name and shape, and say what does not: to train another head
+    /// Load only the tensors of --init that match by name and shape, and list the others: to train
+    /// a new head
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Training"))]
     pub init_partial: bool,
 }
@@ -36,7 +39,7 @@ impl ModelOptions {
     /// Checks that the options fit together.
     ///
     /// # Errors
-    /// [`Error::Setting`] naming the option, what was expected and what was found.
+    /// [`Error::Setting`] with the option, the expected and the found value.
     pub fn check(&self) -> Result<()> {
         self.check_storable()?;
         match self.init_partial && self.init.is_none() {

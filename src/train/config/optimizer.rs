@@ -1,25 +1,26 @@
 //! The optimiser, and the schedule of the common learning rate.
 
 #[cfg(feature = "cli")]
-use super::whole;
-use super::{check_whole, require};
-use crate::curriculum::{self, DuringCurriculum, Plateau, Schedule, Shape};
+use super::whole_number;
+use super::{check_integers, require};
+use crate::curriculum::{self, DuringCurriculum, Plateau, Schedule, ScheduleShape};
 use crate::error::{Error, Result};
 use crate::optim::{Rule, Settings};
 use serde::{Deserialize, Serialize};
 
-/// Shapes of the common rate over time.
+/// Schedules of the common learning rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum ScheduleKind {
-    /// eta throughout.
+    /// Always eta.
     Constant,
-    /// Times gamma at each milestone.
+    /// Multiply by gamma at each milestone.
     Step,
     /// Half a cosine from eta to the final rate.
     Cosine,
-    /// Times gamma whenever no epoch was better on the validation examples for more than --patience epochs.
+    /// Multiply by gamma after more than --patience epochs without a better score on the validation
+    /// examples.
     Plateau,
 }
 
@@ -52,7 +53,7 @@ pub struct OptimizerOptions {
     /// Decay of the mean gradient of adam, adamw and adamax
     #[cfg_attr(feature = "cli", arg(long, default_value_t = OptimizerOptions::default().beta1, help_heading = "Optimiser"))]
     pub beta1: f64,
-    /// Decay of the mean squared gradient of adam and adamw, and of the largest one of adamax
+    /// Decay of the mean squared gradient of adam and adamw, and of the largest gradient of adamax
     #[cfg_attr(feature = "cli", arg(long, default_value_t = OptimizerOptions::default().beta2, help_heading = "Optimiser"))]
     pub beta2: f64,
     /// Added to the denominator of adam, adamw and adamax
@@ -61,14 +62,14 @@ pub struct OptimizerOptions {
     /// Weight decay
     #[cfg_attr(feature = "cli", arg(long, default_value_t = OptimizerOptions::default().weight_decay, help_heading = "Optimiser"))]
     pub weight_decay: f64,
-    /// No weight decay on biases and on the parameters of norms
+    /// No weight decay on biases and on the parameters of normalisation layers
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Optimiser"))]
     pub spare_norm_and_bias: bool,
-    /// Scale gradients down to this global norm [default: never]
+    /// Clip gradients to this global norm [default: never]
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Optimiser"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
-    /// Shape of the common rate
+    /// Schedule of the common rate
     #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "constant", help_heading = "Optimiser"))]
     pub schedule: ScheduleKind,
     /// Epochs at which the step schedule multiplies by gamma
@@ -80,13 +81,13 @@ pub struct OptimizerOptions {
     /// Factor of the step and plateau schedules
     #[cfg_attr(feature = "cli", arg(long, default_value_t = OptimizerOptions::default().gamma, help_heading = "Optimiser"))]
     pub gamma: f64,
-    /// Epochs without a better one on the validation examples that the plateau schedule waits
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = OptimizerOptions::default().patience, value_parser = whole::<u64>, help_heading = "Optimiser"))]
+    /// Epochs without a better validation score that the plateau schedule waits for
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = OptimizerOptions::default().patience, value_parser = whole_number::<u64>, help_heading = "Optimiser"))]
     pub patience: u64,
-    /// Where the cosine schedule ends, and how low a plateau goes
+    /// Final rate of the cosine schedule, and least rate of the plateau schedule
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, help_heading = "Optimiser"))]
     pub final_rate: f64,
-    /// Epochs over which the common rate first grows from 0
+    /// Epochs of linear warm-up of the common rate from 0
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, help_heading = "Optimiser"))]
     pub warmup_epochs: f64,
 }
@@ -115,10 +116,10 @@ impl Default for OptimizerOptions {
 }
 
 impl OptimizerOptions {
-    /// Checks every option, also those that the optimiser and the schedule do not use.
+    /// Checks every option, including those that the optimiser and the schedule do not use.
     ///
     /// # Errors
-    /// [`Error::Setting`] naming the option, what was expected and what was found.
+    /// [`Error::Setting`] with the option, the expected and the found value.
     pub fn check(&self) -> Result<()> {
         self.check_storable()?;
         self.settings()?;
@@ -130,10 +131,15 @@ impl OptimizerOptions {
         require("beta1", self.beta1, is_decay(self.beta1), "0 <= beta1 < 1")?;
         require("beta2", self.beta2, is_decay(self.beta2), "0 <= beta2 < 1")?;
         let divides = self.epsilon > 0.0 && (self.epsilon as f32).is_normal();
-        require("epsilon", self.epsilon, divides, "a positive number that f32 holds")?;
+        require("epsilon", format_args!("{:e}", self.epsilon), divides, "a positive number in the range of f32")?;
         let clip = self.clip_norm.unwrap_or(1.0);
         let held = curriculum::RATES.contains(&clip);
-        require("clip_norm", clip, held, "a positive norm that f32 holds (1.2e-38 to 3.4e38)")?;
+        require(
+            "clip_norm",
+            format_args!("{clip:e}"),
+            held,
+            "a positive norm in the range of f32 (1.2e-38 to 3.4e38)",
+        )?;
         let last = self.final_rate;
         let within = last == 0.0 || (curriculum::RATES.contains(&last) && last <= self.eta);
         require("final_rate", last, within, "0, or a learning rate up to eta")?;
@@ -165,10 +171,10 @@ impl OptimizerOptions {
     }
 
     pub(super) fn check_storable(&self) -> Result<()> {
-        check_whole(&[("patience", self.patience)])
+        check_integers(&[("patience", self.patience)])
     }
 
-    /// Whether the common rate is not the same throughout.
+    /// Whether the common rate changes over time.
     pub(super) fn changes_rate(&self) -> bool {
         self.schedule != ScheduleKind::Constant || self.warmup_epochs > 0.0
     }
@@ -184,7 +190,7 @@ impl OptimizerOptions {
         })
     }
 
-    /// Takes a rule with its hyperparameters.
+    /// Sets the update rule and its hyperparameters.
     pub fn set_rule(&mut self, rule: Rule) {
         self.name = rule.name().to_owned();
         match rule {
@@ -211,17 +217,17 @@ impl OptimizerOptions {
         })
     }
 
-    /// The common rate over a run of so many epochs, and what it does while rates grow.
+    /// The schedule of the common rate for a run of `epochs` epochs.
     ///
     /// # Errors
-    /// [`Error::Setting`] for impossible milestones, factors or rates.
+    /// [`Error::Setting`] for invalid milestones, factors or rates.
     pub fn schedule(&self, epochs: u64, during_curriculum: DuringCurriculum) -> Result<Schedule> {
         self.check()?;
         let shape = match self.schedule {
-            ScheduleKind::Constant => Shape::Constant,
-            ScheduleKind::Step => Shape::Step { milestones: self.milestones.clone(), gamma: self.gamma },
-            ScheduleKind::Cosine => Shape::Cosine { epochs: epochs as f64, floor: self.final_rate / self.eta },
-            ScheduleKind::Plateau => Shape::Plateau(Plateau::new(self.gamma, self.patience, self.final_rate)),
+            ScheduleKind::Constant => ScheduleShape::Constant,
+            ScheduleKind::Step => ScheduleShape::Step { milestones: self.milestones.clone(), gamma: self.gamma },
+            ScheduleKind::Cosine => ScheduleShape::Cosine { epochs: epochs as f64, floor: self.final_rate / self.eta },
+            ScheduleKind::Plateau => ScheduleShape::Plateau(Plateau::new(self.gamma, self.patience, self.final_rate)),
         };
         Ok(Schedule { eta: self.eta, shape, warmup_epochs: self.warmup_epochs, during_curriculum })
     }

@@ -1,44 +1,45 @@
-//! How long training takes, in what steps, and what is minimised.
+//! Epochs, batch size, seed, logging and the loss.
 
 #[cfg(feature = "cli")]
-use super::whole;
-use super::{check_whole, require};
+use super::whole_number;
+use super::{check_integers, require};
 use crate::error::Result;
 use crate::nn::objective::ObjectiveOptions;
 use crate::ops::regression::Loss;
 use serde::{Deserialize, Serialize};
 
-/// Epochs, steps, seed, readings and the loss.
+/// Epochs, batch size, seed, logging and the loss.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TrainingOptions {
     /// Epochs to train
-    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = TrainingOptions::default().epochs, help_heading = "Training"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole_number::<u64>, default_value_t = TrainingOptions::default().epochs, help_heading = "Training"))]
     pub epochs: u64,
     /// Examples per step
-    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<usize>, default_value_t = TrainingOptions::default().batch_size, help_heading = "Training"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole_number::<usize>, default_value_t = TrainingOptions::default().batch_size, help_heading = "Training"))]
     pub batch_size: usize,
-    /// Examples computed at a time, for devices with little memory; divides the batch. Their gradients are added up, so that a step is the
-    /// same but for batch norm, which sees these examples alone [default: the batch]
-    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<usize>, help_heading = "Training"))]
+    /// Examples per pass, for devices with little memory; must divide the batch size. Gradients are
+    /// accumulated over the passes of a step. Only batch norm differs: it normalises over one pass
+    /// [default: the batch size]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole_number::<usize>, help_heading = "Training"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub micro_batch: Option<usize>,
-    /// End training after so many epochs without a better one on the validation examples [default: never]
-    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, help_heading = "Training"))]
+    /// Stop after this many epochs without a better validation score [default: never]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole_number::<u64>, help_heading = "Training"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<u64>,
     /// Seed of initial weights, split, batch order, augmentation and dropout
-    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = 0, help_heading = "Training"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole_number::<u64>, default_value_t = 0, help_heading = "Training"))]
     pub seed: u64,
-    /// Steps between readings of the loss and of how well training examples are predicted
-    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = TrainingOptions::default().log_every, help_heading = "Training"))]
+    /// Steps between log entries of training loss and scores
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole_number::<u64>, default_value_t = TrainingOptions::default().log_every, help_heading = "Training"))]
     pub log_every: u64,
     /// Steps between measurements of each layer's gradient signal-to-noise ratio; 0 for none
-    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = 0, help_heading = "Training"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole_number::<u64>, default_value_t = 0, help_heading = "Training"))]
     pub snr_every: u64,
-    /// Batches that such a measurement takes
-    #[cfg_attr(feature = "cli", arg(long, value_parser = whole::<u64>, default_value_t = TrainingOptions::default().snr_batches, help_heading = "Training"))]
+    /// Batches per measurement of the signal-to-noise ratio
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole_number::<u64>, default_value_t = TrainingOptions::default().snr_batches, help_heading = "Training"))]
     pub snr_batches: u64,
     /// utkface-age: loss of the predicted age [default: l1]
     #[cfg_attr(feature = "cli", arg(long, value_enum, help_heading = "Optimiser"))]
@@ -47,7 +48,7 @@ pub struct TrainingOptions {
     /// Label smoothing of the loss
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, help_heading = "Optimiser"))]
     pub label_smoothing: f64,
-    /// Mix inputs and targets in pairs (mixup), in parts from Beta(MIXUP, MIXUP); 0.2 to 1 are usual
+    /// Mixup of pairs of examples, with weights from Beta(MIXUP, MIXUP); usually 0.2 to 1
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Training"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mixup: Option<f64>,
@@ -75,7 +76,7 @@ impl TrainingOptions {
     /// Checks every option.
     ///
     /// # Errors
-    /// [`crate::error::Error::Setting`] naming the option, what was expected and what was found.
+    /// [`crate::error::Error::Setting`] with the option, the expected and the found value.
     pub fn check(&self) -> Result<()> {
         self.check_storable()?;
         require("epochs", self.epochs, self.epochs > 0, "at least 1")?;
@@ -100,7 +101,7 @@ impl TrainingOptions {
     }
 
     pub(super) fn check_storable(&self) -> Result<()> {
-        check_whole(&[
+        check_integers(&[
             ("seed", self.seed),
             ("batch_size", self.batch_size as u64),
             ("snr_batches", self.snr_batches),
@@ -116,13 +117,13 @@ impl TrainingOptions {
         ObjectiveOptions { label_smoothing: self.label_smoothing, loss: self.loss }
     }
 
-    /// Whether training ends after `epoch`, where the best on the validation examples so far is `best`; both
-    /// count from 1. An epoch as good as the best is no better.
+    /// Whether early stopping ends training after `epoch`. `best` is the best epoch so far; both
+    /// count from 1. An epoch with the same score as the best is not better.
     pub fn stops_after(&self, epoch: u64, best: u64) -> bool {
         self.early_stopping.is_some_and(|patience| epoch.saturating_sub(best) >= patience)
     }
 
-    /// Examples computed at a time: `micro_batch`, or the batch.
+    /// Examples per pass: `micro_batch`, or the batch size.
     pub fn micro_batch_size(&self) -> usize {
         self.micro_batch.unwrap_or(self.batch_size)
     }

@@ -1,4 +1,4 @@
-//! The loop: epochs, validation, the best epoch, and one reading of the test set.
+//! The training loop: epochs, validation, the best epoch, and one evaluation on the test set.
 
 mod saved;
 
@@ -10,19 +10,19 @@ use crate::gpu::{Gpu, block_on};
 use crate::nn::objective::Scores;
 use crate::ops::sums::Totals;
 use crate::train::evaluation::{Answers, evaluate, load_weights, read_test_set};
-use crate::train::task::{Division, Task};
+use crate::train::task::{Task, TrainValidation};
 use crate::train::{
     BestEpoch, Checkpoint, EpochRecord, EpochTotals, IntervalRecord, NoiseRecord, Observer, Outcome, Session, Snapshot,
     Summary,
 };
 
-/// A run between two steps.
+/// The state of a run between two steps.
 pub(crate) struct Training<'t> {
     pub(crate) session: Session,
     pub(crate) loader: Loader,
     task: &'t Task,
-    division: Division,
-    /// In all epochs.
+    split: TrainValidation,
+    /// Steps of the whole run.
     pub(crate) steps: u64,
     /// Whether an epoch's steps are done and its validation is not.
     epoch_open: bool,
@@ -33,14 +33,15 @@ pub(crate) struct Training<'t> {
     fingerprint: u32,
 }
 
-/// Seconds of training since the latest reading of the sums.
+/// Seconds of training since the sums were last read. A checkpoint stores them; `before` are the
+/// seconds up to the last one.
 struct Clock {
     before: f64,
     since: Instant,
 }
 
 impl Clock {
-    /// Continues from `before` seconds.
+    /// Starts at `before` seconds.
     fn from(before: f64) -> Self {
         Self { before, since: Instant::now() }
     }
@@ -50,15 +51,15 @@ impl Clock {
     }
 }
 
-/// Divides the examples and makes the session and the loader of a task.
+/// Splits the examples and makes the session and the loader of a task.
 ///
 /// # Errors
 /// [`Error::Setting`] and [`Error::Capacity`].
 pub(crate) fn begin<'t>(gpu: &Gpu, task: &'t Task) -> Result<Training<'t>> {
     let config = &task.config;
     let fingerprint = task.data.fingerprint();
-    let division = task.divide()?;
-    let steps_per_epoch = (division.train.len() / config.training.batch_size) as u64;
+    let split = task.train_validation_split()?;
+    let steps_per_epoch = (split.train.len() / config.training.batch_size) as u64;
     if steps_per_epoch.saturating_mul(config.training.epochs) > i32::MAX as u64 {
         let message =
             format!("{} epochs of {steps_per_epoch} steps are more than 2147483647 steps", config.training.epochs);
@@ -67,9 +68,9 @@ pub(crate) fn begin<'t>(gpu: &Gpu, task: &'t Task) -> Result<Training<'t>> {
     let session = task.session(gpu, steps_per_epoch)?;
     Ok(Training {
         session,
-        loader: loader(task, &division, 0),
+        loader: loader(task, &split, 0),
         task,
-        division,
+        split,
         steps: steps_per_epoch * config.training.epochs,
         epoch_open: false,
         best: None,
@@ -80,30 +81,30 @@ pub(crate) fn begin<'t>(gpu: &Gpu, task: &'t Task) -> Result<Training<'t>> {
     })
 }
 
-/// The training batches from the one after the first `step` on.
-fn loader(task: &Task, division: &Division, step: u64) -> Loader {
+/// The loader of the training batches after the first `step` steps.
+fn loader(task: &Task, split: &TrainValidation, step: u64) -> Loader {
     let (data, config) = (task.data.train.clone(), &task.config);
-    Loader::training(data, division.train.clone(), config.training.batch_size, config.training.seed, step)
+    Loader::training(data, split.train.clone(), config.training.batch_size, config.training.seed, step)
 }
 
-/// Trains as a task says and reads the test set once.
+/// Trains a task and evaluates the test set once.
 ///
 /// # Errors
-/// [`Error::Setting`] and [`Error::Capacity`] before the first step; [`Error::NonFinite`], [`Error::Device`] and
-/// [`Error::Interrupted`] during training; those of the observer.
+/// [`Error::Setting`] and [`Error::Capacity`] before the first step; [`Error::NonFinite`],
+/// [`Error::Device`] and [`Error::Interrupted`] during training; the errors of the observer.
 pub async fn run_async(gpu: &Gpu, task: &Task, observer: &mut dyn Observer) -> Result<Outcome> {
     let mut training = begin(gpu, task)?;
     let skipped = load_weights(&mut training.session, &task.config)?;
     if !skipped.is_empty() {
-        observer.note(&format!("not in the file of `init`, and so at random values: {}", skipped.join(", ")));
+        observer.note(&format!("not in the file of `init`, so they start at random values: {}", skipped.join(", ")));
     }
     training.complete(observer).await
 }
 
-/// Continues after a checkpoint, to the same results as [`run`] without a break.
+/// Continues a run after a checkpoint. The result is the same as that of an uninterrupted run.
 ///
 /// # Errors
-/// Those of [`run`]; [`Error::Setting`] where the checkpoint fits neither the model nor the data.
+/// The errors of [`run`]; [`Error::Setting`] if the checkpoint does not fit the model or the data.
 pub async fn resume_async(
     gpu: &Gpu,
     task: &Task,
@@ -111,22 +112,22 @@ pub async fn resume_async(
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
     let mut training = begin(gpu, task)?;
-    training.put_back(checkpoint)?;
+    training.restore(checkpoint)?;
     training.complete(observer).await
 }
 
-/// [`run_async`], waiting.
+/// Blocking form of [`run_async`].
 ///
 /// # Errors
-/// As there.
+/// The errors of the asynchronous form.
 pub fn run(gpu: &Gpu, task: &Task, observer: &mut dyn Observer) -> Result<Outcome> {
     block_on(run_async(gpu, task, observer))
 }
 
-/// [`resume_async`], waiting.
+/// Blocking form of [`resume_async`].
 ///
 /// # Errors
-/// As there.
+/// The errors of the asynchronous form.
 pub fn resume(gpu: &Gpu, task: &Task, checkpoint: &Checkpoint, observer: &mut dyn Observer) -> Result<Outcome> {
     block_on(resume_async(gpu, task, checkpoint, observer))
 }
@@ -138,7 +139,7 @@ impl Training<'_> {
         let finished = self.finish(observer).await;
         if let Err(Error::Interrupted(place)) = finished {
             let (step, steps) = (self.session.time().step, self.steps);
-            // The run ends as it was asked to, even where it cannot be saved.
+            // The run ends on request, even if it cannot be saved.
             let unsaved = self.save(observer).await.err();
             let unsaved = unsaved.map_or(String::new(), |fault| format!(", which could not be saved: {fault}"));
             return Err(Error::Interrupted(format!("interrupted after step {step} of {steps}{place}{unsaved}")));
@@ -152,7 +153,8 @@ impl Training<'_> {
         self.read_test_set(observer).await
     }
 
-    /// All steps that are left, and the ends of their epochs. [`Error::Interrupted`] says here what was under way after a step.
+    /// Runs the remaining steps, and the validation after each epoch. The message of
+    /// [`Error::Interrupted`] is what was in progress after the last step.
     async fn train(&mut self, observer: &mut dyn Observer) -> Result<()> {
         while self.epoch_open || self.session.time().step < self.steps {
             if !self.epoch_open {
@@ -175,7 +177,7 @@ impl Training<'_> {
         Ok(())
     }
 
-    /// Makes the epoch that has just ended the last one, where early stopping asks for it.
+    /// Ends the run after the current epoch if early stopping requires it.
     fn stop_early(&mut self) {
         let Time { step, steps_per_epoch } = self.session.time();
         if let Some((best, _)) = &self.best
@@ -187,7 +189,7 @@ impl Training<'_> {
 
     /// Takes a checkpoint.
     async fn save(&mut self, observer: &mut dyn Observer) -> Result<()> {
-        // The steps under way count as training.
+        // Wait for the submitted steps, whose time counts as training.
         self.session.gpu().wait_async().await?;
         let seconds = self.clock.seconds();
         observer.checkpoint(&mut self.checkpoint(seconds).await?)?;
@@ -195,7 +197,8 @@ impl Training<'_> {
         Ok(())
     }
 
-    /// One step; before it the signal-to-noise ratio where that is due, after it a reading of the sums.
+    /// One step. Measures the signal-to-noise ratio before it, and reads the sums after it, if they
+    /// are due.
     async fn step(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let (config, before) = (&self.task.config, self.session.time());
         if config.training.snr_every > 0 && before.step % config.training.snr_every == 0 {
@@ -213,22 +216,24 @@ impl Training<'_> {
         }
     }
 
-    /// The signal-to-noise ratio over batches that training does not see in this order: those of an epoch beyond the last.
+    /// Measures the signal-to-noise ratio. The batches come from an epoch after the last one, so
+    /// training does not see them in this order.
     async fn measure_noise(&mut self, observer: &mut dyn Observer) -> Result<()> {
-        // The sums so far are kept: measuring clears the device's. Reading them waits for the steps before.
+        // Measuring clears the sums on the device, so they are read here and written back after it.
+        // Reading also waits for the steps that were submitted.
         let sums = self.take_totals().await?;
         let seconds = self.clock.seconds();
         let (config, Time { step, .. }) = (&self.task.config, self.session.time());
         let batches: Vec<_> =
             self.batches_of_epoch(config.training.epochs + step).take(config.training.snr_batches as usize).collect();
         if batches.len() < 2 {
-            let (examples, size) = (self.division.train.len(), config.training.batch_size);
-            let message = format!("{examples} training examples make no two batches of {size}");
+            let (examples, size) = (self.split.train.len(), config.training.batch_size);
+            let message = format!("expected two batches of {size} or more, found {examples} training examples");
             return Err(Error::setting("snr_every", message));
         }
         let signal_to_noise = self.session.signal_to_noise_async(batches.into_iter()).await?;
         observer.noise(&NoiseRecord { step, epoch: self.session.time().epochs(), signal_to_noise })?;
-        self.session.put_training_totals(&sums);
+        self.session.write_training_totals(&sums);
         self.clock = Clock::from(seconds);
         Ok(())
     }
@@ -250,7 +255,7 @@ impl Training<'_> {
         Ok(())
     }
 
-    /// The scores over the training examples of the epoch so far; they are counted anew from here on.
+    /// Returns the scores over the epoch's training examples, and resets their sums.
     fn take_epoch_scores(&mut self) -> Scores {
         let EpochTotals { examples, sums } = std::mem::take(&mut self.totals);
         self.session.scores_of(examples as f64, &sums)
@@ -259,10 +264,10 @@ impl Training<'_> {
     async fn end_epoch(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let Time { step, steps_per_epoch } = self.session.time();
         let epoch = step / steps_per_epoch;
-        let validation = match self.division.validation.is_empty() {
+        let validation = match self.split.validation.is_empty() {
             true => None,
             false => {
-                let part = (self.task.data.train.clone(), self.division.validation.clone());
+                let part = (self.task.data.train.clone(), self.split.validation.clone());
                 let batch_size = self.task.config.training.batch_size;
                 let totals = evaluate(&self.session, "validation", part, batch_size, observer).await?;
                 Some(self.session.scores(&totals))
@@ -271,9 +276,9 @@ impl Training<'_> {
         let record = EpochRecord { epoch, step, training: self.take_epoch_scores(), validation };
         observer.epoch(&record)?;
         if let Some(found) = record.validation {
-            self.session.observe_epoch(found.merit());
-            let best = self.best.as_ref().map(|(best, _)| found.measure().merit(best.score));
-            if best.is_none_or(|best| found.merit() > best) {
+            self.session.observe_epoch(found.to_maximise());
+            let best = self.best.as_ref().map(|(best, _)| found.measure().to_maximise(best.score));
+            if best.is_none_or(|best| found.to_maximise() > best) {
                 let best = BestEpoch { epoch, step, score: found.value() };
                 self.best = Some((best, self.session.snapshot_async().await?));
             }
@@ -282,7 +287,8 @@ impl Training<'_> {
         Ok(())
     }
 
-    /// Reads the test set with the best epoch's weights; where that is interrupted, the last step's are put back.
+    /// Evaluates the test set with the best epoch's weights. If that fails or is interrupted, the
+    /// weights of the last step are restored, so that a checkpoint contains them.
     async fn read_test_set(&mut self, observer: &mut dyn Observer) -> Result<(Totals, Answers)> {
         let mut last = None;
         if let Some((_, snapshot)) = &self.best {
@@ -297,7 +303,7 @@ impl Training<'_> {
         read
     }
 
-    /// What the run came to.
+    /// The summary of the finished run.
     fn outcome(self, test: &Totals, answers: Answers) -> Result<Outcome> {
         let (config, steps, seconds) = (&self.task.config, self.steps, self.seconds);
         let best = self.best.as_ref().map(|(best, _)| *best);
@@ -334,10 +340,11 @@ impl Training<'_> {
     fn batches_of_epoch(&self, epoch: u64) -> impl Iterator<Item = Result<Batch>> + use<'_> {
         let config = &self.task.config;
         let draw = Draw { seed: config.training.seed, epoch };
-        Batch::of_epoch(&*self.task.data.train, &self.division.train, config.training.batch_size, draw)
+        Batch::of_epoch(&*self.task.data.train, &self.split.train, config.training.batch_size, draw)
     }
 
-    /// The sums of an interval, or what broke, found by replaying the step whose loss was not finite.
+    /// Reads and clears the sums of an interval. If a loss was not finite, replays that step and
+    /// returns an error that locates the fault.
     async fn take_totals(&mut self) -> Result<Totals> {
         let totals = self.session.training_totals_async().await?;
         if totals.halted == 0 {

@@ -1,17 +1,18 @@
-//! A run into a checkpoint, and back.
+//! Making a checkpoint of a run, and restoring a run from one.
 
 use super::{Clock, Training, loader};
 use crate::error::{Error, Result};
-use crate::train::checkpoint::OTHER_OPTIONS;
+use crate::train::checkpoint::OPTIONS_HINT;
 use crate::train::{Checkpoint, RunState};
 
 impl Training<'_> {
-    /// All of the run after the latest step, of whose interval `interval_seconds` have passed.
+    /// A checkpoint after the latest step. `interval_seconds` have passed in the current interval.
     ///
     /// # Errors
-    /// As [`Self::take_totals`] where a loss was not finite: no checkpoint of such a run is worth keeping.
+    /// The errors of [`Self::take_totals`] if a loss was not finite: a checkpoint of diverged
+    /// weights is not saved.
     pub(super) async fn checkpoint(&mut self, interval_seconds: f64) -> Result<Checkpoint> {
-        let sums = self.session.peek_totals().await?;
+        let sums = self.session.read_training_totals().await?;
         if sums.halted != 0 {
             self.take_totals().await?;
         }
@@ -38,18 +39,18 @@ impl Training<'_> {
         Ok(Checkpoint { state, tensors })
     }
 
-    pub(super) fn put_back(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+    pub(super) fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         let state = &checkpoint.state;
         if state.data != self.fingerprint {
             let message = format!(
-                "the examples of {} are not those that the checkpoint was made with; name the directory of those",
+                "the examples of {} differ from those of the checkpoint; give the directory of the original ones",
                 self.task.data.train.name()
             );
             return Err(Error::setting("data_dir", message));
         }
         if state.step > self.steps {
             let message = format!(
-                "the checkpoint is of step {}, and {} epochs have {}; {OTHER_OPTIONS}",
+                "the checkpoint was taken at step {}, but {} epochs have only {} steps; {OPTIONS_HINT}",
                 state.step, self.task.config.training.epochs, self.steps
             );
             return Err(Error::setting("resume", message));
@@ -62,12 +63,12 @@ impl Training<'_> {
         if let Some(plateau) = state.plateau {
             self.session.set_plateau(plateau);
         }
-        self.session.put_training_totals(&state.sums);
+        self.session.write_training_totals(&state.sums);
         self.epoch_open = state.epoch_open;
         self.totals = state.totals.clone();
         self.seconds = state.seconds;
         self.clock = Clock::from(state.interval_seconds);
-        self.loader = loader(self.task, &self.division, state.step);
+        self.loader = loader(self.task, &self.split, state.step);
         if !self.epoch_open && state.step.is_multiple_of(self.session.time().steps_per_epoch) {
             self.stop_early();
         }

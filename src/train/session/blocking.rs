@@ -1,4 +1,4 @@
-//! The forms that wait, for native programs: each is its async form, waited for.
+//! Blocking forms of the asynchronous methods, for native programs.
 
 use super::{Session, Snapshot};
 use crate::data::Batch;
@@ -10,78 +10,78 @@ use crate::optim::LayerNorms;
 use crate::train::Tensor;
 
 impl Session {
-    /// [`Session::training_totals_async`], waiting.
+    /// Blocking form of [`Session::training_totals_async`].
     ///
     /// # Errors
-    /// [`Error::Device`] where the device fails.
+    /// [`Error::Device`] if the device fails.
     pub fn training_totals(&mut self) -> Result<Totals> {
         block_on(self.training_totals_async())
     }
 
-    /// [`Session::layer_norms_async`], waiting.
+    /// Blocking form of [`Session::layer_norms_async`].
     ///
     /// # Errors
-    /// [`Error::Device`] where the device fails.
+    /// [`Error::Device`] if the device fails.
     pub fn layer_norms(&self) -> Result<Vec<LayerNorms>> {
         block_on(self.layer_norms_async())
     }
 
-    /// [`Session::signal_to_noise_async`], waiting.
+    /// Blocking form of [`Session::signal_to_noise_async`].
     ///
     /// # Errors
-    /// As there.
+    /// The errors of the asynchronous form.
     pub fn signal_to_noise(&mut self, batches: impl Iterator<Item = Result<Batch>>) -> Result<Vec<f64>> {
         block_on(self.signal_to_noise_async(batches))
     }
 
-    /// [`Session::explain_async`], waiting.
+    /// Blocking form of [`Session::explain_async`].
     ///
     /// # Errors
-    /// [`Error::Device`] where the device fails.
+    /// [`Error::Device`] if the device fails.
     pub fn explain(&mut self, step: u64, batch: &Batch) -> Result<Error> {
         block_on(self.explain_async(step, batch))
     }
 
-    /// [`Session::evaluate_async`], waiting.
+    /// Blocking form of [`Session::evaluate_async`].
     ///
     /// # Errors
-    /// As there.
+    /// The errors of the asynchronous form.
     pub fn evaluate(&self, batches: impl Iterator<Item = Result<Batch>>) -> Result<Totals> {
         block_on(self.evaluate_async(batches))
     }
 
-    /// Sums over all of `batches`, and what the model says of each example.
+    /// Evaluates `batches`: the sums, and the prediction for each example.
     ///
     /// # Errors
-    /// As [`Session::predict_async`].
+    /// The errors of [`Session::predict_async`].
     pub fn predict(&self, batches: impl Iterator<Item = Result<Batch>>) -> Result<(Totals, Vec<Answer>)> {
         let mut answers = vec![];
-        let see = |_: &Batch, _, outputs: &[&[f32]]| answers.push(self.objective.answer(outputs));
-        let totals = block_on(self.predict_async(batches, see))?;
+        let on_example = |_: &Batch, _, outputs: &[&[f32]]| answers.push(self.objective.answer(outputs));
+        let totals = block_on(self.predict_async(batches, on_example))?;
         Ok((totals, answers))
     }
 
-    /// The first output for each example.
+    /// The values of the first output, for each example.
     ///
     /// # Errors
-    /// As [`Session::predict_async`].
+    /// The errors of [`Session::predict_async`].
     pub fn outputs(&self, batches: impl Iterator<Item = Result<Batch>>) -> Result<Vec<Vec<f32>>> {
         let mut all = vec![];
         block_on(self.predict_async(batches, |_, _, outputs| all.push(outputs[0].to_vec()))).map(|_| all)
     }
 
-    /// [`Session::snapshot_async`], waiting.
+    /// Blocking form of [`Session::snapshot_async`].
     ///
     /// # Errors
-    /// [`Error::Device`] where the device fails.
+    /// [`Error::Device`] if the device fails.
     pub fn snapshot(&self) -> Result<Snapshot> {
         block_on(self.snapshot_async())
     }
 
-    /// [`Session::state_async`], waiting.
+    /// Blocking form of [`Session::state_async`].
     ///
     /// # Errors
-    /// [`Error::Device`] where the device fails.
+    /// [`Error::Device`] if the device fails.
     pub fn state(&self) -> Result<Vec<Tensor>> {
         block_on(self.state_async())
     }

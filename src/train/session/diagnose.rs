@@ -1,6 +1,7 @@
-//! What gradients say: their noise, and where a loss that is not finite comes from.
+//! Diagnosis of gradients: their signal-to-noise ratio, and the origin of a loss that is not
+//! finite.
 
-use super::{CALMER, Session};
+use super::{STABILITY_HINT, Session};
 use crate::curriculum::Layer;
 use crate::data::Batch;
 use crate::error::{Error, Result};
@@ -8,20 +9,21 @@ use crate::ops::sums::Totals;
 use crate::optim::LayerNorms;
 
 impl Session {
-    /// What the latest step did to each layer.
+    /// Norms of each layer's gradient, update and weights at the latest step.
     ///
     /// # Errors
-    /// [`Error::Device`] where the device fails.
+    /// [`Error::Device`] if the device fails.
     pub async fn layer_norms_async(&self) -> Result<Vec<LayerNorms>> {
         self.optimizer.layer_norms_async(&self.gpu).await
     }
 
-    /// Each layer's gradient signal-to-noise ratio: |mean|^2 / variance over the gradients of `batches`, two at least, at the weights of
-    /// now, with the layer's parameters taken together. Neither weights nor running statistics nor sums change. All batches have the
-    /// dropout masks of the next step: the noise is that of the examples alone.
+    /// Each layer's gradient signal-to-noise ratio, over all parameters of the layer: |mean|^2 /
+    /// variance over the gradients of `batches` (at least two) at the current weights.
+    /// Weights and running statistics do not change; the sums of the interval are cleared. All
+    /// batches use the dropout masks of the next step, so the noise comes only from the examples.
     ///
     /// # Errors
-    /// [`Error::Device`] where the device fails; [`Error::NonFinite`] where a gradient is not finite.
+    /// [`Error::Device`] if the device fails; [`Error::NonFinite`] if a gradient is not finite.
     pub async fn signal_to_noise_async(&mut self, batches: impl Iterator<Item = Result<Batch>>) -> Result<Vec<f64>> {
         let (storage, gpu) = (&self.storage, &self.gpu);
         let kept = storage.state.read_all_async(gpu, &storage.state_layout).await?;
@@ -42,19 +44,19 @@ impl Session {
         for (span, values) in storage.state_layout.spans().iter().zip(&kept) {
             storage.state.write(gpu, span, values);
         }
-        self.put_training_totals(&Totals::zero(self.sums));
+        self.write_training_totals(&Totals::zero(self.sums));
         let mut signals = vec![0.0; self.layers.len()];
         for (sum, declared) in sums.iter().zip(storage.parameters()) {
             signals[declared.layer] += sum.iter().map(|sum| (sum / count).powi(2)).sum::<f64>();
         }
-        // The variance with n - 1, summed over the parameters.
+        // The unbiased variance (n - 1), summed over the parameters.
         let ratio = |((signal, squares), layer): ((&f64, &f64), &Layer)| {
             let variance = (squares - count * signal) / (count - 1.0);
             match variance.is_finite() {
                 true if variance > 0.0 => Ok(signal / variance),
                 true => Ok(0.0),
                 false => Err(Error::NonFinite(format!(
-                    "{}: a gradient after step {} is not finite, and so has no signal-to-noise ratio. Try {CALMER}",
+                    "{}: a gradient after step {} is not finite, so it has no signal-to-noise ratio. Try {STABILITY_HINT}",
                     layer.name, self.time.step
                 ))),
             }
@@ -62,11 +64,11 @@ impl Session {
         signals.iter().zip(&squares).zip(&self.layers).map(ratio).collect()
     }
 
-    /// Explains a loss that was not finite: goes back to the step and replays it on `batch` with the parameters, which have not changed
-    /// since.
+    /// Explains a loss that was not finite. Replays step `step` on `batch`; no parameter has
+    /// changed since that step.
     ///
     /// # Errors
-    /// [`Error::Device`] where the device fails.
+    /// [`Error::Device`] if the device fails.
     pub async fn explain_async(&mut self, step: u64, batch: &Batch) -> Result<Error> {
         self.time.step = step;
         self.differentiate(batch, [])?;
@@ -81,11 +83,11 @@ impl Session {
                     declared.name, layer.name, rates[declared.layer]
                 )
             }
-            None => "all gradients are finite, so the logits overflow in the loss alone".to_owned(),
+            None => "all gradients are finite, so only the loss overflows".to_owned(),
         };
         Ok(Error::NonFinite(format!(
             "the loss is not finite at step {step}: {place}. Training has stopped before this step's update; \
-             try {CALMER}"
+             try {STABILITY_HINT}"
         )))
     }
 }

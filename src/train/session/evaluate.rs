@@ -1,4 +1,4 @@
-//! What the model makes of examples, with running statistics and without dropout.
+//! Evaluation and prediction: with running statistics and without dropout.
 
 use super::Session;
 use crate::curriculum::Time;
@@ -7,41 +7,42 @@ use crate::error::Result;
 use crate::ops::sums::Totals;
 use crate::tape::Var;
 
-/// Batches under way at most: each takes memory.
-const AHEAD: usize = 8;
+/// Batches that are submitted before waiting; each takes memory.
+const MAX_BATCHES_IN_FLIGHT: usize = 8;
 
 impl Session {
-    /// Sums over all of `batches`, under the blur of the last step done: the one that the weights are from.
+    /// Sums over all of `batches`. A blur is that of the last training step.
     ///
     /// # Errors
-    /// [`crate::error::Error::Device`] where the device fails; those of `batches`.
+    /// [`crate::error::Error::Device`] if the device fails; the errors of `batches`.
     pub async fn evaluate_async(&self, batches: impl Iterator<Item = Result<Batch>>) -> Result<Totals> {
-        let (time, eval) = (self.before_now(), &self.eval);
-        self.put_totals(eval, &Totals::zero(self.sums));
+        let (time, eval) = (self.time_of_weights(), &self.eval);
+        self.write_totals(eval, &Totals::zero(self.sums));
         for (i, batch) in batches.enumerate() {
             let batch = batch?;
             for (pass, _) in self.filled_passes(&batch) {
                 self.write_inputs(eval, &batch, time, pass, false);
                 self.gpu.run(eval.program.forward())?;
             }
-            if i % AHEAD == AHEAD - 1 {
+            if i % MAX_BATCHES_IN_FLIGHT == MAX_BATCHES_IN_FLIGHT - 1 {
                 self.gpu.wait_async().await?;
             }
         }
         self.take_totals(eval).await
     }
 
-    /// Sums over all of `batches`, and `see` is shown each example: the batch, its place there, and what each output says of it.
+    /// Sums over all of `batches`. Calls `on_example` for each example with its batch, its index in
+    /// the batch, and the values of each output.
     ///
     /// # Errors
-    /// As [`Session::evaluate_async`].
+    /// The errors of [`Session::evaluate_async`].
     pub async fn predict_async(
         &self,
         batches: impl Iterator<Item = Result<Batch>>,
-        mut see: impl FnMut(&Batch, usize, &[&[f32]]),
+        mut on_example: impl FnMut(&Batch, usize, &[&[f32]]),
     ) -> Result<Totals> {
-        let (time, eval) = (self.before_now(), &self.eval);
-        self.put_totals(eval, &Totals::zero(self.sums));
+        let (time, eval) = (self.time_of_weights(), &self.eval);
+        self.write_totals(eval, &Totals::zero(self.sums));
         for batch in batches {
             let batch = batch?;
             for (pass, filled) in self.filled_passes(&batch) {
@@ -55,25 +56,25 @@ impl Session {
                 for i in 0..filled {
                     let of_example: Vec<&[f32]> =
                         outputs.iter().map(|(width, values)| &values[i * width..(i + 1) * width]).collect();
-                    see(&batch, first + i, &of_example);
+                    on_example(&batch, first + i, &of_example);
                 }
             }
         }
         self.take_totals(eval).await
     }
 
-    /// The blur is that of the step that the weights are from.
-    fn before_now(&self) -> Time {
+    /// The time of the step that made the current weights. It determines the blur.
+    fn time_of_weights(&self) -> Time {
         Time { step: self.time.step.saturating_sub(1), ..self.time }
     }
 
-    /// The passes of a batch that hold examples, and how many.
+    /// The passes of a batch that contain examples, and the number of examples in each.
     fn filled_passes(&self, batch: &Batch) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let (count, places) = (batch.count, self.batch_size / self.passes());
-        (0..count.div_ceil(places)).map(move |pass| (pass, (count - pass * places).min(places)))
+        let (count, pass_size) = (batch.count, self.batch_size / self.passes());
+        (0..count.div_ceil(pass_size)).map(move |pass| (pass, (count - pass * pass_size).min(pass_size)))
     }
 
-    /// An output of the latest pass: its width, and its values.
+    /// The width and the values of an output of the latest pass.
     async fn read_output(&self, output: Var) -> Result<(usize, Vec<f32>)> {
         let [n, width] = self.eval.program.tape().shape(output).flat();
         let range = self.eval.program.value(output).part(0, 4 * (n * width) as u64);

@@ -1,4 +1,4 @@
-//! A model on a device, ready to be trained and evaluated.
+//! A model on a device, ready for training and evaluation.
 
 #[cfg(not(target_arch = "wasm32"))]
 mod blocking;
@@ -18,29 +18,30 @@ use crate::nn::{self, Model, NetOptions, Objective, Recorded};
 use crate::ops::sums::{SUMS, Totals};
 use crate::optim::{Optimizer, Settings, Update};
 use crate::tape::{
-    CONTROLS, Choices, Controls, Dispatch, Keep, Mode, Operand, Plan, Program, Storage, Tape, Target, Var,
+    CONTROLS, Controls, Dispatch, Keep, KernelChoices, Mode, Operand, Plan, Program, Storage, Tape, Target, Var,
 };
 use std::sync::Arc;
 
-/// The bytes that a session takes on the device, but for the tables and sums of its update, which are about a fifteenth of the parameters.
+/// The device memory of a session, in bytes. The tables and sums of the optimiser are not included;
+/// they take about a fifteenth of the parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct SessionPlan {
-    /// Training, parameters and gradients counted in.
+    /// Memory of training, with parameters and gradients.
     pub training: Plan,
-    /// What evaluation adds.
+    /// Additional memory of evaluation.
     pub evaluation: u64,
-    /// The optimiser's moments.
+    /// Memory of the optimiser's moments.
     pub moments: u64,
 }
 
 impl SessionPlan {
-    /// All of it, bytes.
+    /// The total, in bytes.
     pub fn total(&self) -> u64 {
         self.training.total() + self.evaluation + self.moments
     }
 }
 
-/// A recorded model bound to the device, and where the columns of a batch are written.
+/// A recorded model bound to the device, with the destination of each column of a batch.
 struct Bound {
     program: Program,
     columns: Vec<Option<Operand>>,
@@ -68,50 +69,51 @@ pub struct Session {
     mixup: Option<f64>,
 }
 
-/// What helps where numbers leave all bounds.
-pub(super) const CALMER: &str = "a lower `eta`, `range` or `weight_decay`, `clip_norm` 1, or a longer `warmup_epochs`";
+/// Advice for a run that diverges.
+pub(super) const STABILITY_HINT: &str =
+    "a lower `eta`, `range` or `weight_decay`, `clip_norm` 1, or a longer `warmup_epochs`";
 
-/// Makes the curriculum of a model from its layers, which are known once it is recorded.
+/// Makes the curriculum of a model from its layers.
 pub type MakeCurriculum<'a> = dyn Fn(&[Layer]) -> Result<Box<dyn Curriculum>> + 'a;
 
-/// What a session is made of.
+/// Options of [`Session::new`].
 pub struct SessionOptions<'a> {
     /// The network.
     pub model: &'a dyn Model,
-    /// The columns of its data.
+    /// The columns of the data.
     pub form: &'a Form,
-    /// What it is trained for.
+    /// The objective: loss and measures.
     pub objective: Arc<dyn Objective>,
     /// Examples per step.
     pub batch_size: usize,
-    /// Examples per pass, of which a step has as many as it takes; divides the batch size. Batch norm sees the examples of a pass
-    /// alone, and its running statistics take each pass for a batch.
+    /// Examples per pass; must divide the batch size. Batch norm normalises over one pass, and
+    /// updates its running statistics once per pass.
     pub micro_batch_size: usize,
-    /// What the method asks of the network.
+    /// Changes to the network that the training method requires.
     pub net: NetOptions,
     /// The optimiser.
     pub settings: Settings,
-    /// The common rate.
+    /// The schedule of the common learning rate.
     pub schedule: Schedule,
-    /// Makes the layers' factors.
+    /// Makes the curriculum.
     pub curriculum: &'a MakeCurriculum<'a>,
-    /// Steps in an epoch.
+    /// Steps per epoch.
     pub steps_per_epoch: u64,
     /// Seed of initial weights, dropout and mixup.
     pub seed: u64,
-    /// alpha of mixup, where the net mixes.
+    /// alpha of mixup; `None` without mixup.
     pub mixup: Option<f64>,
-    /// Kernels other than the usual ones.
-    pub kernels: &'a Choices,
+    /// Kernels to use instead of the default ones.
+    pub kernels: &'a KernelChoices,
 }
 
 impl SessionOptions<'_> {
     fn passes(&self) -> usize {
         let divides = self.micro_batch_size > 0 && self.batch_size.is_multiple_of(self.micro_batch_size);
-        assert!(divides, "a batch of {} is not cut in passes of {}", self.batch_size, self.micro_batch_size);
+        assert!(divides, "a batch of {} cannot be divided into passes of {}", self.batch_size, self.micro_batch_size);
         let passes = self.batch_size / self.micro_batch_size;
         let pairs = self.mixup.is_none() || passes == 1 || self.micro_batch_size.is_multiple_of(2);
-        assert!(pairs, "mixup pairs examples, and passes of {} hold no whole pairs", self.micro_batch_size);
+        assert!(pairs, "mixup needs an even number of examples per pass, found {}", self.micro_batch_size);
         passes
     }
 
@@ -122,8 +124,9 @@ impl SessionOptions<'_> {
     }
 }
 
-/// What the host writes, what it reads, and what lasts from step to step.
-fn kept(recorded: &Recorded) -> Vec<Operand> {
+/// The operands whose memory must not be reused within a step: those that the host writes or reads,
+/// and those that last from step to step.
+fn persistent_operands(recorded: &Recorded) -> Vec<Operand> {
     let named = |name| recorded.tape.buffer_named(name).map(Operand::Buffer);
     let inputs = recorded.inputs.iter().map(|(_, var)| Operand::Value(*var));
     let outputs = recorded.outputs.iter().copied().map(Operand::Value);
@@ -132,13 +135,16 @@ fn kept(recorded: &Recorded) -> Vec<Operand> {
 }
 
 impl Session {
-    /// Records the model for training and evaluation, checks that it fits the device, compiles it and draws its weights.
+    /// Records the model for training and evaluation, checks that it fits the device, compiles the
+    /// kernels and initialises the weights.
     ///
     /// # Errors
-    /// [`crate::error::Error::Capacity`] where it does not fit, [`crate::error::Error::Setting`] for a model, a curriculum, or a kernel that cannot be.
+    /// [`crate::error::Error::Capacity`] if it does not fit the device;
+    /// [`crate::error::Error::Setting`] for an invalid model, curriculum or kernel choice.
     ///
     /// # Panics
-    /// If the examples of a pass do not divide the batch, or under mixup are no whole pairs.
+    /// If the micro-batch size does not divide the batch size, or is odd under mixup with several
+    /// passes.
     pub fn new(gpu: &Gpu, options: &SessionOptions<'_>) -> Result<Self> {
         options.model.accepts(options.form)?;
         let train = options.record(gpu, Mode::Train);
@@ -146,7 +152,7 @@ impl Session {
         train.tape.check_choices()?;
         train.tape.check(&gpu.limits(), options.micro_batch_size)?;
         let eval = options.record(gpu, Mode::Eval);
-        let (train_kept, eval_kept) = (kept(&train), kept(&eval));
+        let (train_kept, eval_kept) = (persistent_operands(&train), persistent_operands(&eval));
         let (train_keep, eval_keep) = (Keep::Only(&train_kept), Keep::Only(&eval_kept));
         let training = train.tape.plan(train_keep, &[]);
         let plan = SessionPlan {
@@ -156,10 +162,11 @@ impl Session {
         };
         let storage = Storage::new(gpu, &train.tape)?;
         let update = Update::new(train.tape.parameters(), &storage.layout, train.layers.len(), options.settings);
-        // All kernels at once, so that no core is idle while the last kernel of one program is compiled.
+        // All kernels are compiled together, so that no core is idle during the last ones of a
+        // program.
         let dispatches = [train.tape.dispatches(), eval.tape.dispatches()].concat();
         gpu.compile(dispatches.iter().map(Dispatch::pipeline).chain(update.launches().map(Dispatch::pipeline)))?;
-        // Training and evaluation never run at the same time.
+        // Training and evaluation never run at the same time, so they share their working memory.
         let mut pool = vec![];
         let (layers, sums, inputs) = (train.layers, train.sums, train.inputs);
         let program = Program::keeping(gpu, train.tape, &storage, train_keep, &mut pool)?;
@@ -188,8 +195,8 @@ impl Session {
             plan,
             storage,
         };
-        session.put_totals(&session.train, &Totals::zero(sums));
-        session.put_totals(&session.eval, &Totals::zero(sums));
+        session.write_totals(&session.train, &Totals::zero(sums));
+        session.write_totals(&session.eval, &Totals::zero(sums));
         Ok(session)
     }
 
@@ -198,22 +205,22 @@ impl Session {
         &self.gpu
     }
 
-    /// What the model is trained for.
+    /// The objective.
     pub fn objective(&self) -> &Arc<dyn Objective> {
         &self.objective
     }
 
-    /// The scores that sums come to.
+    /// The scores computed from sums.
     pub fn scores(&self, totals: &Totals) -> Scores {
         self.scores_of(totals.examples.into(), &totals.values())
     }
 
-    /// The scores that sums over so many examples come to.
+    /// The scores computed from sums over `examples` examples.
     pub(in crate::train) fn scores_of(&self, examples: f64, sums: &[f64]) -> Scores {
         scores(&*self.objective, &self.measures, examples, sums)
     }
 
-    /// The bytes that it takes.
+    /// The device memory that the session takes.
     pub fn plan(&self) -> SessionPlan {
         self.plan
     }
@@ -223,7 +230,7 @@ impl Session {
         &self.layers
     }
 
-    /// The inputs of a training step as the model sees them, by the names of their columns.
+    /// The inputs of a training step as the model receives them, by the names of their columns.
     pub fn inputs(&self) -> &[(String, Var)] {
         &self.inputs
     }
@@ -243,12 +250,12 @@ impl Session {
         &self.optimizer
     }
 
-    /// The steps done.
+    /// Steps done, and steps per epoch.
     pub fn time(&self) -> Time {
         self.time
     }
 
-    /// Says when evaluation is: a blur depends on it.
+    /// Sets the time, which determines the blur in evaluation.
     pub(in crate::train) fn set_time(&mut self, time: Time) {
         self.time = time;
     }
@@ -258,27 +265,29 @@ impl Session {
         curriculum::rates(self.curriculum.as_ref(), &self.schedule, self.time, self.layers.len())
     }
 
-    /// An epoch has ended with this merit on the validation examples, on which the rates of a plateau depend.
-    pub(in crate::train) fn observe_epoch(&mut self, merit: f64) {
-        self.schedule.observe_epoch(self.time, self.curriculum.grows_until(), merit);
+    /// Passes a validation score to the plateau schedule at the end of an epoch.
+    pub(in crate::train) fn observe_epoch(&mut self, score: f64) {
+        self.schedule.observe_epoch(self.time, self.curriculum.grows_until(), score);
     }
 
-    /// What a plateau has seen so far.
+    /// The state of the plateau schedule.
     pub(in crate::train) fn plateau(&self) -> Option<PlateauState> {
         self.schedule.plateau()
     }
 
-    /// Continues from what a plateau had seen.
+    /// Restores the state of the plateau schedule.
     pub(in crate::train) fn set_plateau(&mut self, state: PlateauState) {
         self.schedule.set_plateau(state);
     }
 
-    /// Standard deviation of the blur of the next step, pixels, where the method blurs.
+    /// Standard deviation of the blur in the next step, in pixels; `None` if the method does not
+    /// blur.
     pub fn sigma(&self) -> Option<f64> {
         self.curriculum.sigma(self.time)
     }
 
-    /// An example's own part in what mixup makes of it, of the next step, where examples are mixed.
+    /// The weight of each example in its mixture with another one, in the next step; `None` without
+    /// mixup.
     pub fn mixing_part(&self) -> Option<f64> {
         self.mixing_part_of(self.time.step)
     }
@@ -287,10 +296,10 @@ impl Session {
         self.mixup.map(|alpha| mixing_part(alpha, self.seed, step))
     }
 
-    /// One training step: one submission for each pass, not waited for.
+    /// One training step: one submission per pass. Does not wait for the device.
     ///
     /// # Errors
-    /// [`crate::error::Error::Device`] where the device fails.
+    /// [`crate::error::Error::Device`] if the device fails.
     pub fn step(&mut self, batch: &Batch) -> Result<()> {
         let rate = curriculum::rate_of(self.curriculum.as_ref(), &self.schedule, self.time);
         self.optimizer.prepare(&self.gpu, |row| rate(row.layer));
@@ -303,7 +312,7 @@ impl Session {
         self.train.program.tape().passes()
     }
 
-    /// The gradients of `batch`, and after the last pass `then`.
+    /// Computes the gradients of `batch`, and runs the calls `then` after the last pass.
     fn differentiate<'c>(&'c self, batch: &Batch, then: impl IntoIterator<Item = &'c Call>) -> Result<()> {
         let passes = self.passes();
         let mut then = Some(then);
@@ -315,25 +324,27 @@ impl Session {
         Ok(())
     }
 
-    /// Writes a pass of a batch. Examples that are mixed lie as far from the batch's ends as each other, and so do those of a pass:
-    /// where they are `paired`, a pass takes half of its examples from either end.
+    /// Writes the inputs of one pass of a batch.
+    /// Mixup pairs the example at index i with the one at index i from the end, and this holds for
+    /// a pass too. With `paired` a pass therefore takes half of its examples from each end of the
+    /// batch.
     fn write_inputs(&self, to: &Bound, batch: &Batch, time: Time, pass: usize, paired: bool) {
         assert!(
             batch.capacity == self.batch_size && batch.columns.len() == to.columns.len(),
-            "a batch of {} places and {} columns for a session of {} and {}",
+            "a batch with room for {} examples and {} columns, in a session of {} and {}",
             batch.capacity,
             batch.columns.len(),
             self.batch_size,
             to.columns.len()
         );
-        let places = self.batch_size / self.passes();
+        let pass_size = self.batch_size / self.passes();
         for (column, operand) in to.columns.iter().enumerate() {
             let Some(operand) = *operand else { continue };
             let range = to.range(operand);
             match paired && self.passes() > 1 {
-                false => self.gpu.write(&range, 0, batch.places(column, pass * places, places)),
+                false => self.gpu.write(&range, 0, batch.places(column, pass * pass_size, pass_size)),
                 true => {
-                    let half = places / 2;
+                    let half = pass_size / 2;
                     let first = batch.places(column, pass * half, half);
                     self.gpu.write(&range, 0, first);
                     let last = batch.places(column, self.batch_size - (pass + 1) * half, half);
@@ -347,7 +358,7 @@ impl Session {
             sigma: self.curriculum.sigma(time).unwrap_or(1.0) as f32,
             pass: pass as u32,
             mix: self.mixing_part_of(time.step).unwrap_or(1.0) as f32,
-            filled: batch.count.saturating_sub(pass * places).min(places) as u32,
+            filled: batch.count.saturating_sub(pass * pass_size).min(pass_size) as u32,
             examples: batch.count as u32,
             reserved: 0,
         };
@@ -360,7 +371,7 @@ impl Bound {
         match operand {
             Operand::Value(var) => self.program.value(var),
             Operand::Buffer(buffer) => self.program.buffer(buffer),
-            other => unreachable!("{other:?} is no column"),
+            other => unreachable!("{other:?} is not a column"),
         }
     }
 }

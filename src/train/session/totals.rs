@@ -1,4 +1,4 @@
-//! The sums of loss and measures, which lie on the device between two readings.
+//! The sums of loss and measures, which stay on the device between two readings.
 
 use super::{Bound, Session};
 use crate::error::Result;
@@ -10,13 +10,13 @@ impl Session {
         of.program.buffer_named(SUMS).expect("every objective leaves sums")
     }
 
-    pub(super) fn put_totals(&self, to: &Bound, totals: &Totals) {
+    pub(super) fn write_totals(&self, to: &Bound, totals: &Totals) {
         self.gpu.write(self.totals_range(to), 0, &totals.words());
     }
 
-    /// Puts sums back that were read, so that the next reading counts them too.
-    pub(in crate::train) fn put_training_totals(&self, totals: &Totals) {
-        self.put_totals(&self.train, totals);
+    /// Writes back sums that were read, so that the next reading includes them.
+    pub(in crate::train) fn write_training_totals(&self, totals: &Totals) {
+        self.write_totals(&self.train, totals);
     }
 
     async fn read_totals(&self, of: &Bound) -> Result<Totals> {
@@ -26,19 +26,20 @@ impl Session {
 
     pub(super) async fn take_totals(&self, of: &Bound) -> Result<Totals> {
         let totals = self.read_totals(of).await?;
-        self.put_totals(of, &Totals::zero(self.sums));
+        self.write_totals(of, &Totals::zero(self.sums));
         Ok(totals)
     }
 
-    /// The sums since they were last taken, which stay.
-    pub(in crate::train) async fn peek_totals(&self) -> Result<Totals> {
+    /// Reads the training sums without clearing them.
+    pub(in crate::train) async fn read_training_totals(&self) -> Result<Totals> {
         self.read_totals(&self.train).await
     }
 
-    /// Sums over the steps since the last call. Where `halted` is not 0, no parameter has changed since that step.
+    /// Reads and clears the sums over the steps since the last call. If `halted` is not 0, no
+    /// parameter has changed since that step.
     ///
     /// # Errors
-    /// [`crate::error::Error::Device`] where the device fails.
+    /// [`crate::error::Error::Device`] if the device fails.
     pub async fn training_totals_async(&mut self) -> Result<Totals> {
         self.take_totals(&self.train).await
     }

@@ -1,4 +1,4 @@
-//! The weights of a session: read, named, and put back.
+//! Reading, naming and restoring the weights of a session.
 
 use super::Session;
 use crate::error::Result;
@@ -9,7 +9,7 @@ use crate::train::Tensor;
 /// Weights and running statistics after a step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
-    /// In the order of [`crate::tape::Storage::tensors`].
+    /// The values of each tensor, in the order of [`crate::tape::Storage::tensors`].
     pub tensors: Vec<Vec<f32>>,
     /// Steps done.
     pub step: u64,
@@ -19,21 +19,22 @@ pub struct Snapshot {
 const MOMENTS: [&str; 2] = ["first_moment", "second_moment"];
 
 impl Session {
-    /// Every trained and kept tensor, read back, with the steps done.
+    /// Reads parameters and running statistics back, with the number of steps done.
     ///
     /// # Errors
-    /// [`crate::error::Error::Device`] where the device fails.
+    /// [`crate::error::Error::Device`] if the device fails.
     pub async fn snapshot_async(&self) -> Result<Snapshot> {
         let mut tensors = self.storage.params.read_all_async(&self.gpu, &self.storage.layout).await?;
         tensors.extend(self.storage.state.read_all_async(&self.gpu, &self.storage.state_layout).await?);
         Ok(Snapshot { tensors, step: self.time.step })
     }
 
-    /// Everything that the next step depends on, by name: the tensors of [`crate::tape::Storage::tensors`] as they are called, and the optimiser's
-    /// moments with `first_moment.` or `second_moment.` before the parameter's name.
+    /// Every tensor that the next step depends on: the tensors of [`crate::tape::Storage::tensors`]
+    /// under their own names, and the optimiser's moments as `first_moment.NAME` and
+    /// `second_moment.NAME`.
     ///
     /// # Errors
-    /// [`crate::error::Error::Device`] where the device fails.
+    /// [`crate::error::Error::Device`] if the device fails.
     pub async fn state_async(&self) -> Result<Vec<Tensor>> {
         let mut tensors = self.named(&self.snapshot_async().await?, "");
         for (moment, arena) in MOMENTS.iter().zip(self.optimizer.moments()) {
@@ -46,7 +47,7 @@ impl Session {
         Ok(tensors)
     }
 
-    /// A snapshot's tensors with `prefix` before their names.
+    /// A snapshot's tensors, with `prefix` in front of their names.
     pub fn named(&self, snapshot: &Snapshot, prefix: &str) -> Vec<Tensor> {
         let tensor = |((declared, _, _), values): ((&Declared, &Arena, &Span), &Vec<f32>)| Tensor {
             name: format!("{prefix}{}", declared.name),
@@ -56,10 +57,11 @@ impl Session {
         self.storage.tensors().zip(&snapshot.tensors).map(tensor).collect()
     }
 
-    /// Puts back what [`Session::state_async`] returned after step `step`; `tensor` finds a tensor by its name and number of elements.
+    /// Restores the tensors that [`Session::state_async`] returned after step `step`. `tensor`
+    /// returns the values of a tensor, given its name and number of elements.
     ///
     /// # Errors
-    /// Those of `tensor`.
+    /// The errors of `tensor`.
     pub fn set_state(&mut self, step: u64, tensor: impl Fn(&str, usize) -> Result<Vec<f32>>) -> Result<()> {
         for (declared, arena, span) in self.storage.tensors() {
             arena.write(&self.gpu, span, &tensor(&declared.name, span.count)?);
@@ -74,11 +76,12 @@ impl Session {
         Ok(())
     }
 
-    /// Overwrites weights and running statistics by the tensors of their names and returns the names of those that stay as they were.
-    /// Unless `partial`, all must be there, and no other.
+    /// Overwrites weights and running statistics with the tensors of the same names. Returns the
+    /// names of the tensors that were not overwritten. Unless `partial` is true, all tensors must
+    /// be given, and no others.
     ///
     /// # Errors
-    /// The first tensor that is missing, of another shape, or too many.
+    /// A message about the first tensor that is missing, unknown or of another shape.
     pub fn load(&mut self, tensors: &[Tensor], partial: bool) -> std::result::Result<Vec<String>, String> {
         let mut kept = vec![];
         let declared: Vec<_> =
@@ -99,15 +102,16 @@ impl Session {
             }
         }
         match kept.len() == declared.len() {
-            true => Err("nothing in the file fits".to_owned()),
+            true => Err("no tensor of the file fits the model".to_owned()),
             false => Ok(kept),
         }
     }
 
-    /// A snapshot of step `step`, its tensors found as in [`Session::set_state`].
+    /// A snapshot of step `step`. `tensor` returns the values of a tensor, given its name and
+    /// number of elements.
     ///
     /// # Errors
-    /// Those of `tensor`.
+    /// The errors of `tensor`.
     pub(in crate::train) fn snapshot_of(
         &self,
         step: u64,
@@ -117,7 +121,7 @@ impl Session {
         Ok(Snapshot { tensors: tensors.collect::<Result<_>>()?, step })
     }
 
-    /// Puts a snapshot back, for evaluation; the optimiser's moments stay as they are.
+    /// Restores the weights of a snapshot, for evaluation. The optimiser's moments do not change.
     pub fn restore(&mut self, snapshot: &Snapshot) {
         for ((_, arena, span), values) in self.storage.tensors().zip(&snapshot.tensors) {
             arena.write(&self.gpu, span, values);

@@ -1,4 +1,4 @@
-//! The rows of benches/README.md in burn, on the adapter that wgpu offers first.
+//! The rows of benches/README.md in burn, on wgpu's default adapter.
 
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -16,7 +16,7 @@ use std::time::Instant;
 const RUNS: usize = 7;
 const BATCH: usize = 64;
 
-/// The median of [`RUNS`] runs after one to warm up.
+/// The median of [`RUNS`] runs, after one warm-up run.
 fn milliseconds(device: &Device, mut work: impl FnMut()) -> f64 {
     let mut once = || {
         let start = Instant::now();
@@ -55,7 +55,7 @@ impl ConvNorm {
     }
 }
 
-/// The mean over each plane, and the classes.
+/// Global average pooling and the classifier.
 fn head(linear: &Linear, x: Tensor<4>) -> Tensor<2> {
     let [n, c, _, _] = x.dims();
     linear.forward(x.mean_dim(3).mean_dim(2).reshape([n, c]))
@@ -65,7 +65,7 @@ trait Net: Module {
     fn forward(&self, x: Tensor<4>) -> Tensor<2>;
 }
 
-/// 24,346 parameters, and 224 running statistics, which burn counts too.
+/// 24,346 parameters and 224 running statistics, which burn counts as parameters.
 #[derive(Module, Debug)]
 struct Cnn {
     convs: Vec<ConvNorm>,
@@ -146,7 +146,7 @@ impl Net for Resnet20 {
     }
 }
 
-/// A training step with SGD and momentum on fixed images.
+/// Times a training step of SGD with momentum, on fixed images.
 fn step<M: Net>(device: &Device, make: fn(&Device) -> M, parameters: usize) -> f64 {
     let device = device.clone().autodiff();
     let mut model = Some(make(&device));
@@ -158,7 +158,7 @@ fn step<M: Net>(device: &Device, make: fn(&Device) -> M, parameters: usize) -> f
     let labels: Vec<i32> = (0..BATCH as i32).map(|i| i % 10).collect();
     let labels = Tensor::<1, Int>::from_ints(labels.as_slice(), &device);
     milliseconds(&device, || {
-        let before = model.take().expect("put back behind each step");
+        let before = model.take().expect("restored after each step");
         let gradients = loss.forward(before.forward(x.clone()), labels.clone()).backward();
         let gradients = GradientsParams::from_grads(gradients, &before);
         model = Some(optimizer.step(0.1, before, gradients));
@@ -182,7 +182,7 @@ fn convolution(device: &Device, gradients: bool) -> f64 {
     milliseconds(&device, || {
         let y = conv2d(x.clone(), w.clone(), None, options.clone());
         if gradients {
-            // Its gradient with respect to y is dy.
+            // The gradient of this sum with respect to y is dy.
             let gradients = (y * dy.clone()).sum().backward();
             drop((x.grad(&gradients), w.grad(&gradients)));
         }
@@ -194,7 +194,7 @@ struct Tensors {
     all: Vec<Param<Tensor<1>>>,
 }
 
-/// burn's optimiser launches kernels tensor by tensor.
+/// Times an Adam step. burn's optimiser launches separate kernels for each tensor.
 fn adam(device: &Device, tensors: usize, floats: usize) -> f64 {
     let training = device.clone().autodiff();
     let all = (0..tensors).map(|_| Param::from_tensor(Tensor::zeros([floats], &training)));
@@ -202,7 +202,7 @@ fn adam(device: &Device, tensors: usize, floats: usize) -> f64 {
     let gradients: Vec<Tensor<1>> = (0..tensors).map(|_| normal([floats], device)).collect();
     let mut optimizer = AdamConfig::new().init();
     milliseconds(device, || {
-        let before = module.take().expect("put back behind each step");
+        let before = module.take().expect("restored after each step");
         let mut given = GradientsParams::new();
         before.all.iter().zip(&gradients).for_each(|(param, gradient)| given.register(param.id, gradient.clone()));
         module = Some(optimizer.step(1e-3, before, given));
@@ -211,7 +211,7 @@ fn adam(device: &Device, tensors: usize, floats: usize) -> f64 {
 
 fn main() {
     let device = Device::wgpu(DeviceKind::DefaultDevice);
-    let wanted = std::env::args().nth(1).unwrap_or_default();
+    let selected = std::env::args().nth(1).unwrap_or_default();
     let rows: [(&str, &dyn Fn() -> f64); 7] = [
         ("matmul 512^3", &|| matmul(&device)),
         ("conv 3x3 16->32, forward", &|| convolution(&device, false)),
@@ -222,7 +222,7 @@ fn main() {
         ("Adam, 62 tensors of 180,224", &|| adam(&device, 62, 180_224)),
     ];
     println!("| work, burn 0.22.1 | ms, median of {RUNS} |\n|---|---|");
-    for (name, time) in rows.iter().filter(|(name, _)| name.contains(&wanted)) {
+    for (name, time) in rows.iter().filter(|(name, _)| name.contains(&selected)) {
         println!("| {name} | {:.2} |", time());
     }
 }

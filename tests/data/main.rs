@@ -1,0 +1,12 @@
+//! Data sets, without a device: files, image folders, caches, batches and their variations.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod batches;
+mod caches;
+mod examples;
+mod files;
+mod folders;
+mod image_files;
+mod variations;

@@ -1,0 +1,21 @@
+//! Options of a run, without a device: the library's configuration, its files, curricula and
+//! schedules, and the command line.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod adapters;
+#[cfg(feature = "cli")]
+mod command_line;
+#[cfg(feature = "cli")]
+mod comparison;
+mod config;
+#[cfg(feature = "cli")]
+mod config_file;
+mod curriculum;
+#[cfg(feature = "cli")]
+mod recipes;
+#[cfg(feature = "cli")]
+mod refusals;
+#[cfg(feature = "cli")]
+mod wording;

@@ -1,0 +1,193 @@
+//! Every recipe against the table of the published experiments; loading by name.
+
+use crate::common::program::stdout;
+use lerac::curriculum::{DuringCurriculum, Ladder};
+use lerac::train::{Config, Method, ScheduleKind};
+
+/// Settings of the published code: its optimiser, and the ladder.
+struct Published {
+    recipe: &'static str,
+    data: &'static str,
+    model: &'static str,
+    ladder: Ladder,
+    eta: f64,
+    batch_size: usize,
+    epochs: u64,
+    min_lr: f64,
+    clf: f64,
+    updates_per_epoch: u64,
+    stop_lr: f64,
+    /// The epochs, counted from 1, from which the rate is a tenth.
+    tenth_at: [u64; 3],
+}
+
+/// The settings that the rows share. All use SGD with momentum 0.9 and weight decay 1e-4.
+const RESNET18_CIFAR10: Published = Published {
+    recipe: "resnet18-cifar10",
+    data: "cifar10",
+    model: "resnet18",
+    ladder: Ladder::Resnet,
+    eta: 0.1,
+    batch_size: 64,
+    epochs: 200,
+    min_lr: 1e-5,
+    clf: 1e-3,
+    updates_per_epoch: 1,
+    stop_lr: 0.11,
+    tenth_at: [35, 65, 95],
+};
+
+const WIDE_RESNET_CIFAR10: Published = Published {
+    recipe: "wide_resnet-cifar10",
+    model: "wide_resnet52-2",
+    ladder: Ladder::WideResnet,
+    min_lr: 1e-7,
+    clf: 1e-5,
+    tenth_at: [38, 68, 98],
+    ..RESNET18_CIFAR10
+};
+
+const WIDE_RESNET_TINY_IMAGENET: Published = Published {
+    recipe: "wide_resnet-tiny_imagenet",
+    data: "tiny-imagenet",
+    epochs: 100,
+    min_lr: 1e-5,
+    updates_per_epoch: 4,
+    tenth_at: [32, 62, 92],
+    ..WIDE_RESNET_CIFAR10
+};
+
+const PUBLISHED: [Published; 9] = [
+    RESNET18_CIFAR10,
+    Published {
+        recipe: "resnet18-cifar100",
+        data: "cifar100",
+        min_lr: 1e-6,
+        clf: 1e-5,
+        tenth_at: [36, 66, 96],
+        ..RESNET18_CIFAR10
+    },
+    WIDE_RESNET_CIFAR10,
+    Published { recipe: "wide_resnet-cifar100", data: "cifar100", ..WIDE_RESNET_CIFAR10 },
+    Published {
+        recipe: "resnet18-tiny_imagenet",
+        data: "tiny-imagenet",
+        epochs: 100,
+        min_lr: 1e-7,
+        clf: 1e-7,
+        updates_per_epoch: 4,
+        tenth_at: [33, 63, 93],
+        ..RESNET18_CIFAR10
+    },
+    Published {
+        recipe: "resnet18-imagenet_200",
+        data: "imagefolder",
+        model: "resnet18-imagenet",
+        batch_size: 256,
+        epochs: 100,
+        min_lr: 1e-7,
+        clf: 1e-7,
+        updates_per_epoch: 4,
+        tenth_at: [33, 63, 93],
+        ..RESNET18_CIFAR10
+    },
+    Published {
+        recipe: "resnet18-food_101",
+        data: "food-101",
+        min_lr: 1e-6,
+        clf: 1e-5,
+        tenth_at: [36, 66, 96],
+        ..RESNET18_CIFAR10
+    },
+    WIDE_RESNET_TINY_IMAGENET,
+    Published { recipe: "wide_resnet-food_101", data: "food-101", epochs: 150, ..WIDE_RESNET_TINY_IMAGENET },
+];
+
+/// Recipes that are not part of the published code.
+const OWN: [&str; 1] = ["shapes"];
+
+fn recipe(name: &str) -> Config {
+    let path = format!("{}/recipes/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+    let mut table: toml::Table = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+    assert!(table.remove("grid").is_some(), "{name} says what to compare");
+    table.try_into().unwrap()
+}
+
+#[test]
+fn recipes_are_the_published_settings() {
+    for row in PUBLISHED {
+        let found = recipe(row.recipe);
+        let expected = Config::default().with(|c| {
+            c.data.name = row.data.into();
+            c.model.name = row.model.into();
+            c.curriculum.method = Method::LeracReference;
+            c.optimizer.name = "sgd".into();
+            c.optimizer.eta = row.eta;
+            c.optimizer.momentum = 0.9;
+            c.optimizer.weight_decay = 1e-4;
+            c.training.batch_size = row.batch_size;
+            c.training.epochs = row.epochs;
+            c.curriculum.ladder = row.ladder;
+            c.curriculum.min_lr = row.min_lr;
+            c.curriculum.clf = row.clf;
+            c.curriculum.updates_per_epoch = row.updates_per_epoch;
+            c.curriculum.stop_lr = Some(row.stop_lr);
+            c.curriculum.stop_update_epoch = Some(20);
+            c.curriculum.schedule_during_curriculum = Some(DuringCurriculum::Multiply);
+            c.optimizer.schedule = ScheduleKind::Step;
+            c.optimizer.gamma = 0.1;
+            c.optimizer.milestones = row.tenth_at.map(|epoch| (epoch - 1) as f64).to_vec();
+            // The table contains neither the image size nor the paper's variant.
+            c.data.image_size = found.data.image_size;
+            c.data.resize = found.data.resize;
+            c.curriculum.k = found.curriculum.k;
+            c.curriculum.range = found.curriculum.range;
+        });
+        assert_eq!(found, expected, "{}", row.recipe);
+    }
+}
+
+#[test]
+fn every_recipe_is_loaded_by_its_name_under_every_method() {
+    let mut files: Vec<String> = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/recipes"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    let mut known: Vec<String> = PUBLISHED.iter().map(|row| row.recipe).chain(OWN).map(str::to_owned).collect();
+    files.sort();
+    known.sort();
+    assert_eq!(files, known, "a recipe without a row here, or a row without its recipe");
+    for name in files {
+        for method in [Method::Conventional, Method::LeracReference, Method::Lerac] {
+            let method = method.to_string();
+            let options = ["schedule", "--recipe", &name, "--method", &method, "--steps-per-epoch", "10"];
+            let table = stdout(&options);
+            let layers = match recipe(&name).model.name.as_str() {
+                "resnet18" | "resnet18-imagenet" => 21,
+                "wide_resnet52-2" => 1 + 48 + 3 + 1,
+                _ => 5,
+            };
+            assert_eq!(table.lines().count(), 2 + layers, "{table}");
+        }
+    }
+}
+
+#[test]
+fn options_override_a_file_and_a_file_overrides_a_recipe() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("mine.toml");
+    std::fs::write(&file, "eta = 0.02\nk = 2.0\n[grid] # ignored here\nseeds = 3\n").unwrap();
+    let (csv, file) = (dir.path().join("rates.csv"), file.to_str().unwrap().to_owned());
+    let layers = ["schedule", "--recipe", "shapes", "--config", &file, "--k", "1", "--csv", csv.to_str().unwrap()];
+    stdout(&layers);
+    let rows: Vec<(u64, f64, usize, String, f64)> =
+        csv::Reader::from_path(&csv).unwrap().deserialize().map(Result::unwrap).collect();
+    let rate = |step, layer: &str| rows.iter().find(|row| row.0 == step && row.3 == layer).unwrap().4;
+    // Three epochs of 100 steps from the recipe, eta from the file. The ramp of one epoch is from
+    // the command line; it goes from the recipe's first rate to eta.
+    assert_eq!(rows.last().unwrap().0, 300);
+    approx::assert_relative_eq!(rate(0, "conv1"), 0.05, max_relative = 1e-12);
+    let cosine = |step: f64| (1.0 + (std::f64::consts::PI * step / 300.0).cos()) / 2.0;
+    approx::assert_relative_eq!(rate(100, "fc3"), 0.02 * cosine(100.0), max_relative = 1e-12);
+    assert!(rate(99, "fc3") < 0.99 * 0.02 * cosine(99.0));
+}
