@@ -78,6 +78,11 @@ impl ConfigArgs {
         Ok(merged(given, files))
     }
 
+    /// The file of `--config`, as an input of the command.
+    pub(super) fn file(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        self.config.as_deref().into_iter().map(|path| ("config", path))
+    }
+
     /// The options of the grid: `options` from the command line, merged with `[grid]` of the other
     /// sources.
     ///
