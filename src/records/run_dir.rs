@@ -7,7 +7,7 @@ use crate::curriculum::Layer;
 use crate::error::{Error, Result};
 use crate::files::{DirectoryLock, Overwrite, read_regular, write_whole};
 use crate::train::{
-    Checkpoint, Config, EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, STEP, STEPS_PER_EPOCH,
+    Checkpoint, Config, EpochRecord, IntervalRecord, ModelCard, NoiseRecord, Observer, Outcome, STEP, STEPS_PER_EPOCH,
     SessionPlan, Summary, write_safetensors,
 };
 use std::collections::BTreeMap;
@@ -246,8 +246,12 @@ impl RunDir {
         let session = &outcome.session;
         let snapshot = session.snapshot()?;
         let steps_per_epoch = session.time().steps_per_epoch.to_string();
-        let metadata =
-            [("format", "pt".to_owned()), (STEP, snapshot.step.to_string()), (STEPS_PER_EPOCH, steps_per_epoch)];
+        let metadata = [
+            ("format", "pt".to_owned()),
+            (ModelCard::KEY, outcome.card.to_json()),
+            (STEP, snapshot.step.to_string()),
+            (STEPS_PER_EPOCH, steps_per_epoch),
+        ];
         let tensors = session.named(&snapshot, "");
         write_safetensors(&self.dir.join(MODEL), &tensors, BTreeMap::from(metadata))?;
         let answers = outcome.answers.iter().cloned().enumerate();

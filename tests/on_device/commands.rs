@@ -266,7 +266,7 @@ fn weights_are_read_again() {
 }
 
 /// Two classes of PNG images of several sizes, light above or below, as folders.
-fn folder() -> tempfile::TempDir {
+pub fn folder() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (part, count) in [("train", 24), ("val", 6)] {
         for (class, light) in [("above", 0), ("below", 1)] {
