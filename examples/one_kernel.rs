@@ -1,4 +1,5 @@
-//! One kernel by hand: a shader, two buffers, a call. Run it with `cargo run --release --example one_kernel`.
+//! Runs one kernel without a tape: a shader, two buffers, a call.
+//! Run it with `cargo run --release --example one_kernel`.
 
 use lerac::error::Result;
 use lerac::gpu::{Access, Gpu, GpuOptions, Kernel, Shader};

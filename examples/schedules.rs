@@ -1,4 +1,5 @@
-//! Learning rates are pure functions: the paper's curriculum for four layers over five epochs, without a device.
+//! Learning rates are pure functions of time: the paper's curriculum for four layers over five
+//! epochs. Needs no device.
 //! Run it with `cargo run --release --example schedules`.
 
 use lerac::curriculum::{DuringCurriculum, Pace, Paper, Range, Schedule, ScheduleShape, Time, rates};

@@ -25,7 +25,8 @@ impl Shader {
     /// static DOUBLE: Shader = Shader::new(
     ///     "double",
     ///     "@group(0) @binding(0) var<storage, read_write> x: array<f32>;
-    ///     @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) { x[id.x] *= 2.0; }",
+    ///     @compute @workgroup_size(64)
+    ///     fn main(@builtin(global_invocation_id) id: vec3<u32>) { x[id.x] *= 2.0; }",
     /// );
     /// ```
     pub const fn new(name: &'static str, source: &'static str) -> Self {

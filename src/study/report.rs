@@ -154,7 +154,7 @@ impl Comparison {
                 format!("{gap} ({interval}paired t-test {p}{corrected}, {pairs} seeds): {verdict}.")
             }
             _ if difference.pairs > 1 => format!("{gap}, by the same amount with every seed."),
-            _ => format!("{gap}; a single seed cannot show whether this is chance; use five or more."),
+            _ => format!("{gap}; one seed cannot show whether this is chance; use five or more."),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Which kernels are measured, what is kept of it, and what a run makes of that.
+//! Tuning: the kernels that are measured, the cache of results, and runs that use it.
 
 use crate::common::errors::{Fault, assert_contains, assert_error};
 use crate::common::program::{assert_blames, stderr};
@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-/// Two convolutions of one shape, a depthwise one, and a linear layer.
+/// A convolution, two equal ones, a depthwise one, and a linear layer.
 fn model() -> Arc<dyn Model> {
     Arc::new(|net: &mut Net, x, classes| {
         let mut x = net.conv2d("conv1", x, Conv::same3x3(8, 1));
@@ -29,7 +29,7 @@ fn model() -> Arc<dyn Model> {
     })
 }
 
-/// A model as it is tuned, for images of such a side.
+/// A model to tune, for square images.
 fn subject_of(model: Arc<dyn Model>, side: usize, batch_size: usize) -> TuningModel {
     let form = ten_classes([3, side, side]);
     let objective = objective_for(&form, ObjectiveOptions::default()).unwrap();
@@ -43,9 +43,9 @@ fn subject() -> TuningModel {
 const ALL: TuningOptions = TuningOptions { all: false, time: Duration::MAX };
 
 fn tasks_are_measured(gpu: &Gpu) {
-    let mut told = vec![];
-    let measured = subject().measure(gpu, ALL, |done, all, name| told.push((done, all, name.to_owned()))).unwrap();
-    // Forward and dw of four shapes, dx of all but the first, which needs none.
+    let mut progress = vec![];
+    let measured = subject().measure(gpu, ALL, |done, all, name| progress.push((done, all, name.to_owned()))).unwrap();
+    // Forward and dw of four operations, and dx of all but the first, which has no input gradient.
     assert_eq!(measured.len(), 3 * 4 - 1, "{measured:#?}");
     let of = |name: &str| measured.iter().find(|m| m.task == name).unwrap_or_else(|| panic!("{measured:#?}"));
     let twice = of("conv2d dw [2,8,8,8] -> [8,8,8], 3x3/1, padding 1, groups 1");
@@ -57,9 +57,9 @@ fn tasks_are_measured(gpu: &Gpu) {
         assert!(m.seconds[0].0 == m.usual && (m.seconds.len() > 1 || m.task.starts_with("linear")), "{m:?}");
         assert!(m.seconds.iter().all(|(variant, s)| variant.suits(target) && *s > 0.0 && s.is_finite()), "{m:?}");
     }
-    // The most work first: that of the pair, twice.
-    assert!(told[0].2.contains("[2,8,8,8] -> [8,8,8], 3x3/1") && told[0].1 == 11, "{told:?}");
-    assert_eq!(told.last().unwrap(), &(11, 11, String::new()));
+    // The operation with the most work is first: the pair, counted twice.
+    assert!(progress[0].2.contains("[2,8,8,8] -> [8,8,8], 3x3/1") && progress[0].1 == 11, "{progress:?}");
+    assert_eq!(progress.last().unwrap(), &(11, 11, String::new()));
 }
 
 fn time_is_kept(gpu: &Gpu) {
@@ -70,7 +70,7 @@ fn time_is_kept(gpu: &Gpu) {
     assert!(measured.iter().all(|m| m.winner().is_some() != m.seconds.is_empty()));
 }
 
-fn noise_is_no_winner(_: &Gpu) {
+fn noise_does_not_make_a_winner(_: &Gpu) {
     let measured = |other| VariantTimes {
         task: String::new(),
         count: 1,
@@ -85,7 +85,7 @@ fn noise_is_no_winner(_: &Gpu) {
 const DX: &str = "conv2d dx [2,8,4,4] -> [8,8,8], 3x3/2, padding 1, groups 8";
 const LINEAR: &str = "linear forward [2,128] x [128,10]";
 
-/// A cache file in `dir` that holds two winners, of which one is the usual kernel.
+/// A cache file in `dir` with two winners. One is the default kernel.
 fn kept(gpu: &Gpu, dir: &Path) -> KernelCache {
     let mut cache = KernelCache::read(&dir.join("new/kernels.json")).unwrap();
     let winners = [(DX.to_owned(), Variant::Registers), (LINEAR.to_owned(), Variant::Registers)];
@@ -104,7 +104,7 @@ fn the_cache_keeps_winners(gpu: &Gpu) {
         std::fs::read_dir(dir.path().join("new")).unwrap().map(|e| e.unwrap().file_name()).collect();
     files.sort();
     assert_eq!(files, ["kernels.json", "kernels.json.lock"]);
-    // What has no such variant, or is not there, is not taken.
+    // Choices without such a variant or operation are ignored.
     let more = [(LINEAR.to_owned(), Variant::Depthwise), ("linear forward [1,1] x [1,1]".to_owned(), Variant::Shared)];
     cache.add(gpu.info(), KernelChoices(more.into()));
     assert_eq!(cache.choices(gpu.info(), &tape), Some(expected));
@@ -145,7 +145,7 @@ fn stale_winners_are_not_taken(gpu: &Gpu) {
         std::fs::write(&path, text.replace(from, to)).unwrap();
         let mut cache = KernelCache::read(&path).unwrap();
         assert_eq!(cache.choices(gpu.info(), &tape), None, "{to}");
-        // New winners replace those of the same hardware, and are added to others.
+        // New winners replace those of the same hardware. Those of other hardware stay.
         cache.add(gpu.info(), KernelChoices::default());
         cache.write().unwrap();
         let devices: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
@@ -183,7 +183,7 @@ fn choices_are_in_force(gpu: &Gpu) {
         let tape = with(variant);
         let id = tape.tunable_ops().find(|(_, task)| task.name == DX).unwrap().0;
         let refusal = tape.check_choices();
-        // Rows of four have no wide kernel of stride 2 here.
+        // With rows of four there is no wide kernel of stride 2.
         let applies = tape.tunable_ops().any(|(_, task)| task.name == DX && task.variants.contains(&variant));
         assert_eq!(refusal.is_ok(), applies, "{variant}");
         if applies {
@@ -211,8 +211,8 @@ fn lerac(dir: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// What a call prints, or says where it fails.
-fn said(dir: &Path, arguments: &[&str], code: i32) -> String {
+/// The standard output of a call, or its standard error if it fails.
+fn output_of(dir: &Path, arguments: &[&str], code: i32) -> String {
     let output = lerac(dir, arguments).output().unwrap();
     let errors = stderr(&output);
     assert!(output.status.code() == Some(code) && !errors.contains("panicked"), "{arguments:?}: {errors}");
@@ -237,20 +237,21 @@ fn a_tuned_run_repeats_without_the_cache(_: &Gpu) {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
-    let train =
-        |more: &[&str], out: &str, code| said(dir, &[&["train"], SHORT, more, &["--out", &path(out)]].concat(), code);
+    let train = |more: &[&str], out: &str, code| {
+        output_of(dir, &[&["train"], SHORT, more, &["--out", &path(out)]].concat(), code)
+    };
 
     let refusal = train(&["--tuned"], "none", 1);
     assert_blames(&refusal, "--tuned", &["`lerac tune`"]);
     assert!(!dir.join("none").exists(), "nothing is written");
-    let tuned = said(dir, &["tune", "--batch-size", "8", "--seconds", "600", "--json"], 0);
+    let tuned = output_of(dir, &["tune", "--batch-size", "8", "--seconds", "600", "--json"], 0);
     let tuned: serde_json::Value = serde_json::from_str(&tuned).unwrap();
     let rows = tuned["rows"].as_array().unwrap();
     assert!(rows.len() == 11 && rows.iter().all(|row| row["ratio"].as_f64().unwrap() >= 1.0), "{tuned}");
     let cache = dir.join("cache/kernels.json");
     assert_eq!(tuned["cache"].as_str(), cache.to_str());
 
-    // As if others had won.
+    // Change the winners.
     let mut devices: serde_json::Value = serde_json::from_slice(&std::fs::read(&cache).unwrap()).unwrap();
     for row in rows {
         let other = if row["usual"] == "registers" { "shared" } else { "registers" };
@@ -275,12 +276,12 @@ fn a_tuned_run_repeats_without_the_cache(_: &Gpu) {
 
     std::fs::write(&cache, "torn").unwrap();
     for arguments in [&["train", "--tuned", "--out", &path("torn")][..], &["tune"]] {
-        let refusal = said(dir, arguments, 1);
+        let refusal = output_of(dir, arguments, 1);
         assert_blames(&refusal, "kernels.json", &[", byte "]);
     }
     let bytes = |run: &str| std::fs::read(dir.join(run).join("model.safetensors")).unwrap();
-    said(dir, &["resume", &path("killed"), "--quiet"], 0);
-    said(dir, &["train", "--quiet", "--config", &path("tuned/config.toml"), "--out", &path("again")], 0);
+    output_of(dir, &["resume", &path("killed"), "--quiet"], 0);
+    output_of(dir, &["train", "--quiet", "--config", &path("tuned/config.toml"), "--out", &path("again")], 0);
     train(&[], "usual", 0);
     assert!(
         bytes("tuned") == bytes("again") && bytes("tuned") == bytes("killed"),
@@ -289,29 +290,28 @@ fn a_tuned_run_repeats_without_the_cache(_: &Gpu) {
     assert!(bytes("tuned") != bytes("usual"), "other kernels add in another order");
     let broken = config.replacen("= \"registers\"", "= \"depthwise\"", 1);
     std::fs::write(dir.join("broken.toml"), broken).unwrap();
-    let refusal = said(dir, &["train", "--config", &path("broken.toml"), "--out", &path("broken")], 1);
+    let refusal = output_of(dir, &["train", "--config", &path("broken.toml"), "--out", &path("broken")], 1);
     assert_blames(&refusal, "kernels", &["depthwise"]);
 }
 
-fn a_short_tuning_says_what_is_left(_: &Gpu) {
+fn a_short_tuning_reports_what_is_left(_: &Gpu) {
     let dir = tempfile::tempdir().unwrap();
-    let table = said(dir.path(), &["tune", "--model", "lenet", "--batch-size", "2", "--seconds", "0"], 0);
-    // The first is measured in any case.
+    let table = output_of(dir.path(), &["tune", "--model", "lenet", "--batch-size", "2", "--seconds", "0"], 0);
+    // The first operation is always measured.
     assert_contains(&table, &["13 of 14", "--seconds", "kernels.json"]);
 }
 
-/// The tests of this file.
 pub fn tests() -> Vec<Test> {
     vec![
         test("tuning measures every task once", tasks_are_measured),
-        test("tuning keeps its time", time_is_kept),
-        test("tuning takes noise for no winner", noise_is_no_winner),
+        test("tuning respects its time", time_is_kept),
+        test("tuning: noise does not make a winner", noise_does_not_make_a_winner),
         test("tuning keeps winners in a file", the_cache_keeps_winners),
-        test("tuning keeps the winners of many at once", winners_of_many_are_kept),
+        test("tuning keeps the winners of several processes", winners_of_many_are_kept),
         test("tuning takes no stale winners", stale_winners_are_not_taken),
         test("tuning names a corrupt file", a_corrupt_cache_is_named),
         test("tuning decides what runs", choices_are_in_force),
         test("tuning leaves runs that repeat", a_tuned_run_repeats_without_the_cache),
-        test("tuning says what it left", a_short_tuning_says_what_is_left),
+        test("tuning reports what is left", a_short_tuning_reports_what_is_left),
     ]
 }

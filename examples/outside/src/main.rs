@@ -1,9 +1,9 @@
-//! Trains a model of its own on data of its own, with and without a curriculum of its own, and writes a report.
+//! Trains this crate's model on its data, with and without its curriculum, and writes a report.
 //!
-//!     cargo run --release -- OUT            trains both, each into a directory of OUT, and writes OUT/report.html
-//!     cargo run --release -- OUT --check    also holds the operation against its reference, on this device
+//!     cargo run --release -- OUT            trains both runs; writes OUT/report.html
+//!     cargo run --release -- OUT --check    also compares the operation with its reference
 //!
-//! A run that ended early, however it ended, continues to the same bytes when the command is given again.
+//! A run that ended early continues to the same bytes when the command is run again.
 
 mod model;
 mod objective;
@@ -25,7 +25,7 @@ use objective::BothLosses;
 use std::path::{Path, PathBuf};
 use walks::Walks;
 
-/// The two outputs learn at a tenth of the common rate in the first two epochs.
+/// The two output layers have a tenth of the learning rate in the first two epochs.
 struct LateOutputs {
     layers: usize,
 }
@@ -36,7 +36,7 @@ impl Curriculum for LateOutputs {
     }
 }
 
-/// What is trained, with the curriculum or without.
+/// The training settings, with the curriculum if `late`.
 fn trainer<'t>(gpu: &Gpu, late: bool) -> Trainer<'t> {
     let trainer = Trainer::new(gpu, WalkNet { hidden: 32 }, Walks::splits())
         .model_name("walk net")
@@ -52,7 +52,7 @@ fn trainer<'t>(gpu: &Gpu, late: bool) -> Trainer<'t> {
     }
 }
 
-/// Trains into a directory, or continues there, and reads the run back.
+/// Trains or resumes the run in a directory of `out`, and loads its results.
 fn train(gpu: &Gpu, out: &Path, late: bool) -> Result<Finished> {
     let trainer = trainer(gpu, late);
     let task = trainer.task()?;
@@ -68,7 +68,7 @@ fn train(gpu: &Gpu, out: &Path, late: bool) -> Result<Finished> {
     Ok(Finished::load(&dir, name, &task.config, None)?.expect("the run has finished"))
 }
 
-/// The operation's row: kernels against the reference, and the reference against finite differences.
+/// Compares the kernels with the reference, and the reference with finite differences.
 fn check(gpu: &Gpu) {
     let (n, l, count) = (5, 7, 4);
     let row = Row::new("softsign [5,7]", [[n, l].into()], [])

@@ -1,5 +1,5 @@
-//! A data set: walks of up to 12 steps of different lengths, each in a unit of its own. What is asked is whether a walk ends above its
-//! start, and how far from it.
+//! A data set of walks. A walk has up to 12 steps, and a unit by which its steps are multiplied.
+//! The targets are whether a walk ends above its start, and how far from it.
 
 use lerac::data::{Column, Draw, Element, Examples, Form, Splits, floats_of};
 use lerac::error::Result;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// Steps of a walk, at most.
 pub const LONGEST: usize = 12;
 
-/// Walks that are drawn from their index alone.
+/// Walks. Each depends only on its index.
 pub struct Walks {
     first: usize,
     count: usize,
@@ -56,7 +56,7 @@ impl Examples for Walks {
         let mut rng = numbers(self.first + index);
         let length = rng.random_range(1..=LONGEST);
         let scale: f32 = rng.random_range(0.5..=1.5);
-        // In training every step is a little different in every epoch.
+        // Augmentation: in training, each step gets a little noise in each epoch.
         let mut noise = draw.map(|draw| draw.generator(index));
         let mut sum = 0.0;
         for step in &mut floats_of(steps)[..length] {

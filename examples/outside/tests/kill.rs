@@ -29,7 +29,7 @@ fn a_killed_run_continues_to_the_same_bytes() {
     let mut kills = 0;
     for checkpoints in ["plain/checkpoints", "late-outputs/checkpoints"].map(|dir| killed.join(dir)) {
         let mut child = outside(&killed).spawn().unwrap();
-        // Once a checkpoint is there and training goes on, the run is killed, without a chance to save anything.
+        // Kills the run after its first checkpoint, without a chance to save anything.
         while child.try_wait().unwrap().is_none() {
             if fs::read_dir(&checkpoints).is_ok_and(|entries| entries.count() > 1) {
                 child.kill().unwrap();

@@ -149,7 +149,7 @@ impl Config {
         ];
         match follows.into_iter().find(|(.., follows)| *follows && self.data.validation == 0) {
             Some((field, what, _)) => {
-                let message = format!("{what} needs validation examples; set `validation` above 0");
+                let message = format!("{what} needs validation examples, found `validation` 0");
                 Err(Error::setting(field, message))
             }
             None => Ok(()),

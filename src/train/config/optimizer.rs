@@ -131,10 +131,15 @@ impl OptimizerOptions {
         require("beta1", self.beta1, is_decay(self.beta1), "0 <= beta1 < 1")?;
         require("beta2", self.beta2, is_decay(self.beta2), "0 <= beta2 < 1")?;
         let divides = self.epsilon > 0.0 && (self.epsilon as f32).is_normal();
-        require("epsilon", self.epsilon, divides, "a positive number in the range of f32")?;
+        require("epsilon", format_args!("{:e}", self.epsilon), divides, "a positive number in the range of f32")?;
         let clip = self.clip_norm.unwrap_or(1.0);
         let held = curriculum::RATES.contains(&clip);
-        require("clip_norm", clip, held, "a positive norm in the range of f32 (1.2e-38 to 3.4e38)")?;
+        require(
+            "clip_norm",
+            format_args!("{clip:e}"),
+            held,
+            "a positive norm in the range of f32 (1.2e-38 to 3.4e38)",
+        )?;
         let last = self.final_rate;
         let within = last == 0.0 || (curriculum::RATES.contains(&last) && last <= self.eta);
         require("final_rate", last, within, "0, or a learning rate up to eta")?;
