@@ -7,6 +7,7 @@
 mod checkpoint;
 mod config;
 mod evaluation;
+mod model_card;
 mod observer;
 mod records;
 mod run;
@@ -20,6 +21,7 @@ pub use config::{
     TrainingOptions,
 };
 pub use evaluation::{Answers, trained};
+pub use model_card::{CardTarget, ImageInput, ModelCard};
 pub use observer::Observer;
 pub use records::{EpochRecord, IntervalRecord, NoiseRecord, Outcome, Summary};
 pub use run::{resume, resume_async, run, run_async};

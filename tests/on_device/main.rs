@@ -12,6 +12,8 @@ mod commands;
 mod device;
 #[cfg(feature = "cli")]
 mod docs;
+#[cfg(feature = "cli")]
+mod elsewhere;
 mod golden;
 mod limits;
 mod long_runs;
@@ -54,6 +56,8 @@ fn main() {
         commands::tests(),
         #[cfg(feature = "cli")]
         docs::tests(),
+        #[cfg(feature = "cli")]
+        elsewhere::tests(),
         #[cfg(feature = "cli")]
         ages::tests(),
         #[cfg(feature = "cli")]
