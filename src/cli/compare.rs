@@ -75,7 +75,7 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
             format!("{} contains a run (config.toml); choose another directory", args.out.display()),
         ));
     }
-    note_unused_options(runs.iter().map(|run| &run.config));
+    note_unused_options(runs.iter().map(|run| &run.config), matches);
     let splits = open_data(&config.data.source(), args.quiet)?;
     let gpu = args.device.open()?;
     create_dir(&args.out)?;

@@ -1,7 +1,7 @@
 //! `lerac eval`.
 
 use super::progress::{EvaluationProgress, open_data};
-use super::{ConfigArgs, DeviceArgs, print};
+use super::{ConfigArgs, DeviceArgs, OF_TRAINED, note_options_without_use, print, print_note};
 use crate::error::Result;
 use crate::gpu::block_on;
 use crate::train::{Task, read_test_set, trained};
@@ -35,10 +35,11 @@ struct Evaluated {
 pub(super) fn run(args: &EvalArgs, matches: &ArgMatches) -> Result<()> {
     let config = args.config.resolve(matches)?;
     config.check()?;
+    note_options_without_use("eval", matches, &OF_TRAINED);
     let splits = open_data(&config.data.source(), false)?;
     let task = Task::of(&config, &splits)?;
     let gpu = args.device.open()?;
-    let session = trained(&gpu, &task)?;
+    let session = trained(&gpu, &task, &mut print_note).map_err(|error| args.config.explain(error))?;
     let mut progress = EvaluationProgress::new();
     let (totals, _) =
         block_on(read_test_set(&session, splits.test.clone(), config.training.batch_size, &mut progress))?;

@@ -1,6 +1,6 @@
 //! `lerac predict`.
 
-use super::{ConfigArgs, DeviceArgs, print};
+use super::{ConfigArgs, DeviceArgs, OF_TRAINED, note_options_without_use, print, print_note};
 use crate::data::{Batch, Source};
 use crate::error::{Error, Result};
 use crate::nn::objective::Prediction;
@@ -32,6 +32,7 @@ pub(super) struct PredictArgs {
 pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
     let config = args.config.resolve(matches)?;
     config.check()?;
+    note_options_without_use("predict", matches, &OF_TRAINED);
     // The data set only provides classes and image size; none of its examples is read.
     let splits = Source { cache: None, skip_bad: false, ..config.data.source() }.open(&mut |_| ())?;
     let task = Task::of(&config, &splits)?;
@@ -43,7 +44,7 @@ pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
     }
     let images = splits.test.of_files(&args.images)?;
     let gpu = args.device.open()?;
-    let session = trained(&gpu, &task)?;
+    let session = trained(&gpu, &task, &mut print_note).map_err(|error| args.config.explain(error))?;
     let indices: Vec<u32> = (0..images.len() as u32).collect();
     let batches = indices
         .chunks(config.training.batch_size)

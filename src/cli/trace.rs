@@ -1,7 +1,7 @@
 //! `lerac trace`.
 
 use super::progress::open_data;
-use super::{ConfigArgs, DeviceArgs, print};
+use super::{ConfigArgs, DeviceArgs, print, print_note};
 use crate::error::Result;
 use crate::records;
 use crate::train::{Task, whole_number};
@@ -29,7 +29,7 @@ pub(super) fn run(args: &TraceArgs, matches: &ArgMatches) -> Result<()> {
     config.check()?;
     let splits = open_data(&config.data.source(), false)?;
     let gpu = args.device.open()?;
-    records::trace(&gpu, &Task::of(&config, &splits)?, args.steps, &args.out)?;
+    records::trace(&gpu, &Task::of(&config, &splits)?, args.steps, &args.out, &mut print_note)?;
     let out = args.out.display();
     print(&format!(
         "{} steps of {} in {out}; check them: python3 examples/check_with_torch.py {out}",

@@ -63,7 +63,7 @@ pub(super) fn run(args: &TrainArgs, matches: &ArgMatches) -> Result<()> {
             format!("{} contains a comparison (compare.toml); choose another directory", args.out.display()),
         ));
     }
-    note_unused_options([&config]);
+    note_unused_options([&config], matches);
     let splits = open_data(&config.data.source(), args.shown.quiet)?;
     let gpu = args.device.open()?;
     if args.tune || args.tuned {

@@ -18,9 +18,11 @@ use std::path::Path;
 /// - `trace.json`: the options, the layers, and for each step the loss and each layer's learning
 ///   rate.
 ///
+/// `note` receives notes for the user.
+///
 /// # Errors
 /// [`Error::Setting`] for more steps than the run has; the errors of [`crate::train::run`].
-pub fn trace(gpu: &Gpu, task: &Task, steps: u64, dir: &Path) -> Result<()> {
+pub fn trace(gpu: &Gpu, task: &Task, steps: u64, dir: &Path, note: &mut dyn FnMut(&str)) -> Result<()> {
     let (config, form) = (&task.config, task.data.train.form());
     let mut training = begin(gpu, task)?;
     let all = training.steps;
@@ -37,7 +39,7 @@ pub fn trace(gpu: &Gpu, task: &Task, steps: u64, dir: &Path) -> Result<()> {
         );
         return Err(Error::setting("steps", message));
     }
-    load_weights(&mut training.session, config)?;
+    load_weights(&mut training.session, config)?.iter().for_each(|text| note(text));
     std::fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
     let session = &mut training.session;
     let write = |name: &str, tensors: &[Tensor]| write_safetensors(&dir.join(name), tensors, Default::default());

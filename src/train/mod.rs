@@ -7,6 +7,8 @@
 mod checkpoint;
 mod config;
 mod evaluation;
+mod fit;
+mod foreign;
 mod observer;
 mod records;
 mod run;
@@ -20,6 +22,7 @@ pub use config::{
     TrainingOptions,
 };
 pub use evaluation::{Answers, trained};
+pub use fit::Fit;
 pub use observer::Observer;
 pub use records::{EpochRecord, IntervalRecord, NoiseRecord, Outcome, Summary};
 pub use run::{resume, resume_async, run, run_async};
