@@ -4,10 +4,10 @@ CARGO ?= cargo
 LERAC := $(CARGO) run --release --quiet --
 OUT := out/demo
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
-# A crate of its own, which shares what is built.
+# A separate crate that shares the build directory.
 OUTSIDE = cd examples/outside && $(CARGO)
 
-# Mesa's device-selection layer complains on machines without a desktop, and there is nothing for it to select.
+# Mesa's device-selection layer prints an error on machines without a desktop. It is not needed.
 export NODEVICE_SELECT := 1
 
 .DEFAULT_GOAL := help
@@ -24,12 +24,12 @@ demo: ## Train a small CNN on Fashion-MNIST three ways (conventional, LeRaC, CBS
 	$(LERAC) compare --data fashion-mnist --model lenet --methods conventional,lerac,cbs --epochs 3 --train-examples 28000 \
 		--eta 0.05 --nesterov --schedule cosine --range 5e-2..5e-4 --sigma-every 1 --out $(OUT)
 
-test: ## Run every test; a missing adapter is a failure, missing data sets are said
+test: ## Run every test; a missing adapter is a failure, missing data sets are reported
 	@sh scripts/ensure-adapter.sh
 	@sh scripts/ensure-data.sh || true
 	REQUIRE_GPU=1 $(CARGO) test --release
 
-test-library: ## The tests that need no command line, without its feature; op table and adjoints are left out: no feature changes them
+test-library: ## Run the tests of the library without the command line; op table and adjoints do not depend on features and are skipped
 	@sh scripts/ensure-adapter.sh
 	REQUIRE_GPU=1 $(CARGO) test --release --no-default-features --features report --tests -- --skip op_table --skip adjoint
 
@@ -40,16 +40,16 @@ examples: ## Run every example; build, train, kill and continue the crate in exa
 	rm -rf out/outside
 	$(OUTSIDE) run --release --quiet -- $(CURDIR)/out/outside --check
 
-bits: ## Train every method and nearly every model for a few steps and compare the bits with tests/golden/bits.json
+bits: ## Train every method and nearly every model for a few steps and compare the results bit for bit with tests/golden/bits.json
 	@sh scripts/ensure-adapter.sh
 	$(CARGO) build --release
 	python3 tests/golden/bits.py $(CARGO_TARGET_DIR)/release/lerac
 
-check-all: ## Everything: .ci/run, and the bits
+check-all: ## Run everything: .ci/run and make bits
 	.ci/run
 	$(MAKE) bits
 
-check: ## Formatting, lints and documentation, with warnings denied
+check: ## Check formatting, lints and documentation, with warnings denied
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --all-features -- -D warnings
 	$(CARGO) clippy --all-targets --no-default-features -- -D warnings
@@ -63,6 +63,6 @@ bench: ## Time the op table, whole steps and the fused update
 	$(LERAC) bench step
 	$(LERAC) bench update
 
-clean: ## Remove what was built and what the demo left
+clean: ## Remove the build and the results of the demo
 	$(CARGO) clean
 	rm -rf out/demo out/outside

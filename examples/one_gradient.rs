@@ -1,4 +1,5 @@
-//! Record once, replay often: fits the line y = 3 x - 1 by gradient descent and prints the tape.
+//! Records a linear function once, runs it many times: fits y = 3 x - 1 by gradient descent, and
+//! prints the tape.
 //! Run it with `cargo run --release --example one_gradient`.
 
 use lerac::error::Result;

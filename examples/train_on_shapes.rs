@@ -1,4 +1,4 @@
-//! A whole run from the library: shapes, drawn on the spot, under LeRaC, in seconds.
+//! Trains a CNN with LeRaC on generated images of shapes. Takes seconds.
 //! Run it with `cargo run --release --example train_on_shapes`.
 
 use lerac::Trainer;

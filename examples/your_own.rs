@@ -1,5 +1,5 @@
-//! A model and a curriculum of your own: a two-layer network whose last layer trains from the
-//! second epoch.
+//! A model and a curriculum of your own: a two-layer network whose last layer has a tenth of the
+//! learning rate in the first epoch.
 //! Run it with `cargo run --release --example your_own`.
 
 use lerac::Trainer;
@@ -13,7 +13,7 @@ use lerac::optim::Rule;
 use lerac::tape::Var;
 use lerac::trainer::Event;
 
-/// The deepest layer learns at a tenth of the common rate in the first epoch.
+/// The last layer has a tenth of the common learning rate in the first epoch.
 struct LateClassifier {
     last: usize,
 }

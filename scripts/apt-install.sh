@@ -1,5 +1,5 @@
 #!/bin/sh
-# apt-install.sh PACKAGE...: installs Debian or Ubuntu packages without a question, and quietly unless it fails.
+# apt-install.sh PACKAGE...: installs Debian or Ubuntu packages without prompts. Prints only errors.
 set -eu
 
 if ! command -v apt-get >/dev/null 2>&1; then

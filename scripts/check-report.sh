@@ -1,6 +1,7 @@
 #!/bin/sh
-# Opens a report in headless Chromium at the widths of a desk and of a telephone, and fails where the browser complains on its
-# console or shows nothing. Leaves the pictures report-WIDTH.png beside the report. Installs Chromium on Debian where there is none.
+# Opens a report in headless Chromium at the widths of a desktop and of a phone. Fails if the browser
+# prints to its console or shows an empty page. Writes screenshots report-WIDTH.png next to the report.
+# Installs Chromium on Debian if it is missing.
 #
 #     sh scripts/check-report.sh out/compare/report.html
 set -eu
@@ -26,7 +27,7 @@ chromium=$(browser) || { sh "$(dirname "$0")/apt-install.sh" chromium && chromiu
 profile=$(mktemp -d)
 trap 'rm -rf "$profile"' EXIT
 
-# opens FILE WIDTH: takes a picture, and prints what the browser says on its console.
+# opens FILE WIDTH: takes a screenshot, and prints the console output of the browser.
 opens() {
     "$chromium" --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --disable-background-networking \
         --disable-component-update --disable-sync --user-data-dir="$profile" --enable-logging=stderr \
@@ -35,10 +36,10 @@ opens() {
     grep -E 'CONSOLE|net::ERR' "$profile/log" || true
 }
 
-# A page with a fault must be noticed, or silence means nothing.
+# Control: a page with an error must produce console output.
 echo '<!doctype html><script>missing()</script>' >"$profile/broken.html"
 if [ -z "$(opens "$profile/broken.html" 800)" ]; then
-    echo "check-report: $chromium keeps a page's errors to itself" >&2
+    echo "check-report: $chromium does not report the errors of a page" >&2
     exit 1
 fi
 for width in 1280 390; do

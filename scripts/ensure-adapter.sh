@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes sure that there is a Vulkan driver for lerac to run on. Does nothing where there is one, or on macOS and Windows, whose
-# Metal and DX12 need none. On Debian and Ubuntu installs Mesa's drivers, which include one that computes on the processor.
+# Makes sure that there is a Vulkan driver. Does nothing if there is one, or on macOS and Windows, which
+# have Metal and DX12. On Debian and Ubuntu it installs Mesa's drivers, one of which runs on the processor.
 set -eu
 
 packages="mesa-vulkan-drivers libvulkan1"
@@ -20,7 +20,7 @@ TEXT
 manifest() {
     chosen=${VK_DRIVER_FILES:-${VK_ICD_FILENAMES:-}}
     if [ -n "$chosen" ]; then
-        # A list of files, or of folders; the loader then looks nowhere else.
+        # A list of files, or of directories; the loader then reads nothing else.
         places=$chosen
     else
         places=/etc/vulkan/icd.d:/usr/local/etc/vulkan/icd.d:/run/opengl-driver/share/vulkan/icd.d
@@ -46,7 +46,7 @@ loader() {
     if ldconfig -p 2>/dev/null | grep -q 'libvulkan\.so\.1'; then
         return 0
     fi
-    # Where the loader lies outside of ldconfig's cache, or there is no cache.
+    # If the loader is not in ldconfig's cache, or there is no cache.
     for file in /usr/lib/libvulkan.so.1 /usr/lib64/libvulkan.so.1 /usr/lib/*/libvulkan.so.1 /run/opengl-driver/lib/libvulkan.so.1; do
         if [ -e "$file" ]; then
             return 0

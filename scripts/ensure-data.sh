@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes sure that Fashion-MNIST is where lerac looks for it: LERAC_DATA, data/, /usr/share/datasets, or their folder fashion-mnist.
-# Does nothing where it is; on Debian and Ubuntu installs the package that brings it.
+# Makes sure that Fashion-MNIST is in a directory that lerac searches: LERAC_DATA, data/,
+# /usr/share/datasets, or fashion-mnist/ in one of them. On Debian and Ubuntu it installs the package.
 set -eu
 
 package=dataset-fashion-mnist

@@ -1,5 +1,6 @@
-//! After the first steps a step takes no memory of ours: it allocates exactly as often as the same
-//! writes and the same submission do without a session, and no more often after a thousand steps.
+//! After the first steps, a training step allocates no memory in this crate. It allocates exactly
+//! as often as the same writes and the same submission without a session, also after a thousand
+//! steps.
 
 mod common;
 
@@ -15,10 +16,10 @@ thread_local! {
     static COUNT: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The system's allocator, which counts how often each thread asks it for memory.
+/// The system's allocator, which counts the allocations of each thread.
 struct Counting;
 
-// SAFETY: every call goes to the system's allocator as it came; the counter needs no memory.
+// SAFETY: every call is passed on to the system's allocator; the counter does not allocate.
 #[allow(unsafe_code, reason = "an allocator cannot be had without")]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -44,12 +45,12 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// How often wgpu may ask for memory in a step, per dispatch, its encoder and its submission
-/// counted in; with wgpu 30 it is 2.4 times.
+/// The maximum number of allocations of wgpu per dispatch, including its encoder and its
+/// submission. wgpu 30 needs 2.4.
 const PER_DISPATCH: usize = 3;
 
-/// How often `work` asks for memory, the device's part of it done in between: the smallest and the
-/// middle of eleven times. Tables of wgpu's that grow make single times larger.
+/// The number of allocations in `work`, as the minimum and the median of eleven runs. The device
+/// finishes between runs. Single runs allocate more when one of wgpu's tables grows.
 fn counts(gpu: &Gpu, mut work: impl FnMut()) -> [usize; 2] {
     let mut counts = [0; 11].map(|_| {
         let before = COUNT.get();
@@ -71,7 +72,7 @@ fn steps_take_no_memory(gpu: &Gpu) {
     let (mut session, batch) = bench::session(gpu, &config).unwrap();
     counts(gpu, || session.step(&batch).unwrap());
     let early = counts(gpu, || session.step(&batch).unwrap());
-    // The same bytes to the same places, and the same calls.
+    // The same bytes to the same buffers, and the same calls.
     let program = session.program();
     let [controls, images, movements, labels] =
         [CONTROLS, "input.image", "input.movement", "target.label"].map(|name| program.buffer_named(name).unwrap());

@@ -1,10 +1,10 @@
-//! Modules lie on floors, and a file imports only from floors below its own. This reads every file
-//! of `src/` and holds its paths (`crate::X`, and `super::` chains that reach the crate's root)
-//! against the table.
+//! Modules are on floors, and a file imports only from floors below its own. The test reads every
+//! file of `src/` and checks its paths (`crate::X`, and `super::` chains that reach the crate's
+//! root) against the table.
 
 use std::path::{Path, PathBuf};
 
-/// Each module with its floor. `lib.rs` is above all of them and may name everything.
+/// Each module with its floor. `lib.rs` is above all of them and may import everything.
 const FLOORS: [(&str, u32); 18] = [
     ("error", 1),
     ("files", 1),
@@ -26,13 +26,13 @@ const FLOORS: [(&str, u32); 18] = [
     ("main", 11),
 ];
 
-/// Modules that know no device. They have no floor: they import only `DEVICELESS_MAY`, and only
+/// Modules that use no device. They have no floor: they import only `DEVICELESS_MAY`, and only
 /// floors from `DEVICELESS_FROM` up import them.
 const DEVICELESS: [&str; 2] = ["curriculum", "data"];
 const DEVICELESS_FROM: u32 = 6;
 const DEVICELESS_MAY: [&str; 3] = ["error", "cores", "files"];
 
-/// What only one module does: the last two parts of a path, and that module.
+/// Calls that only one module may make: the last two parts of a path, and that module.
 const ONLY_IN: [(&str, &str, &str); 6] = [
     ("thread", "spawn", "cores"),
     ("thread", "scope", "cores"),
@@ -147,7 +147,7 @@ fn tokens(source: &str) -> Vec<(usize, Token)> {
     found
 }
 
-/// The place after the string that opens at `i`.
+/// The index after the string that opens at `i`.
 fn after_string(chars: &[char], mut i: usize) -> usize {
     i += 1;
     while i < chars.len() && chars[i] != '"' {
@@ -156,7 +156,7 @@ fn after_string(chars: &[char], mut i: usize) -> usize {
     i + 1
 }
 
-/// The place after the raw string whose quote is at `i`, closed by a quote and `hashes` hashes.
+/// The index after the raw string whose quote is at `i`, closed by a quote and `hashes` hashes.
 fn after_raw_string(chars: &[char], mut i: usize, hashes: usize) -> usize {
     i += 1;
     let closes = |i: usize| chars[i] == '"' && (1..=hashes).all(|j| chars.get(i + j) == Some(&'#'));
@@ -166,8 +166,7 @@ fn after_raw_string(chars: &[char], mut i: usize, hashes: usize) -> usize {
     i + 1 + hashes
 }
 
-/// All paths written from `tokens[*i]` on, groups in braces multiplied out; `*i` is moved past
-/// them.
+/// All paths from `tokens[*i]` on, with groups in braces expanded. `*i` moves past them.
 fn paths(tokens: &[(usize, Token)], i: &mut usize) -> Vec<Vec<(usize, String)>> {
     let token = |i: usize| tokens.get(i).map(|(_, token)| token);
     let mut path = vec![];
@@ -193,7 +192,7 @@ fn paths(tokens: &[(usize, Token)], i: &mut usize) -> Vec<Vec<(usize, String)>> 
                         }
                         _ => *i += 1,
                     }
-                    // What an `as` brings is no path.
+                    // The name after `as` is not part of a path.
                     if token(*i) == Some(&Token::Name("as".into())) {
                         *i += 2;
                     }
@@ -252,8 +251,8 @@ fn imports(module: &[String], tokens: &[(usize, Token)]) -> Vec<(usize, String)>
     found
 }
 
-/// What the module called `home` does that only another may, each with its line; its tests, which
-/// end a file, may do all of it.
+/// The calls in module `home` that only another module may make, with their lines. The tests at the
+/// end of a file are exempt.
 fn trespasses(home: &str, tokens: &[(usize, Token)]) -> Vec<(usize, String)> {
     let cfg_test = [Token::Name("cfg".into()), Token::Other('('), Token::Name("test".into())];
     let is_tests = |three: &[(usize, Token)]| three.iter().map(|(_, token)| token).eq(&cfg_test);
@@ -266,12 +265,12 @@ fn trespasses(home: &str, tokens: &[(usize, Token)]) -> Vec<(usize, String)> {
         Some((path[0].0, format!("only src/{only} may name {a}::{b}")))
     };
     let mut found: Vec<_> = written.filter_map(trespass).collect();
-    // A group in braces is met once from its outside and once for each path in it.
+    // A group in braces is found once from its outside and once for each path in it.
     found.dedup();
     found
 }
 
-/// Everything that the file at `file`, relative to `src/`, imports against the floors.
+/// Every import of `file`, relative to `src/`, that violates the floors.
 fn offences(file: &Path, source: &str) -> Vec<String> {
     let mut module: Vec<String> = file.with_extension("").iter().map(|part| part.to_string_lossy().into()).collect();
     module.pop_if(|last| last == "mod");

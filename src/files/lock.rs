@@ -52,7 +52,7 @@ impl FileLock {
     /// Locks the file at `path`, and waits while another process has locked it.
     ///
     /// # Errors
-    /// As [`FileLock::try_take`].
+    /// Those of [`FileLock::try_take`].
     #[cfg(feature = "report")]
     pub(crate) fn wait(path: &Path) -> Result<Self> {
         let path = with_suffix(path, ".lock");

@@ -91,7 +91,7 @@ pub mod reference {
                 for k in 0..kernel * kernel {
                     let row = (o / ow * stride + k / kernel).wrapping_sub(padding);
                     let column = (o % ow * stride + k % kernel).wrapping_sub(padding);
-                    let at = (plane * h + row.min(h)) * w + column;
+                    let at = ((plane * h + row.min(h)) * w).wrapping_add(column);
                     let is_larger = |b: usize| x[at] > x[b] || (x[at].is_nan() && !x[b].is_nan());
                     if row < h && column < w && best.is_none_or(is_larger) {
                         best = Some(at);

@@ -438,8 +438,8 @@ pub fn run<T>(subject: Subject<'_>, parse: impl Fn(&[u8]) -> Result<T>, check: i
 pub fn read_at<T>(path: &Path, bytes: &[u8], read: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
     fs::write(path, bytes).unwrap();
     read(path).map_err(|error| match error {
-        Error::Format { path: told, offset, message } => {
-            assert_eq!(told, path, "{message}: another file is told");
+        Error::Format { path: found, offset, message } => {
+            assert_eq!(found, path, "{message}: another file is named");
             Error::format(Path::new(FILE), offset, message)
         }
         other => other,

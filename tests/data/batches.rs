@@ -116,7 +116,7 @@ proptest! {
 // ---- movements ----
 
 #[test]
-fn a_movement_belongs_to_its_image() {
+fn flip_and_shift_depend_only_on_the_image() {
     let augmentation = Augmentation { flip: true, shift: 4, ..Augmentation::default() };
     let of_epoch = |seed, epoch| move |image| augmentation.movement(Draw { seed, epoch }, image);
     let drawn: Vec<u32> = (0..1000).map(of_epoch(3, 5)).collect();
@@ -151,7 +151,7 @@ fn more_examples_than_places_are_refused() {
 }
 
 #[test]
-fn a_filled_batch_keeps_nothing_of_the_one_before() {
+fn a_reused_batch_keeps_no_old_examples() {
     let data = numbered(9);
     let mut batch = Batch::gather(&data, &[8, 7, 6, 5], 4, Some(DRAW)).unwrap();
     let epoch_later = Some(Draw { epoch: DRAW.epoch + 1, ..DRAW });
@@ -232,7 +232,7 @@ fn the_evaluation_loader_gives_everything_once_in_order() {
 }
 
 #[test]
-fn spent_batches_are_filled_again() {
+fn used_batches_are_refilled() {
     let data = Arc::new(numbered(40));
     let indices: Arc<[u32]> = all(&data).into();
     let loader = || Loader::training(data.clone(), indices.clone(), 8, 0, 0);
@@ -270,7 +270,7 @@ fn dropping_a_loader_ends_its_thread() {
 }
 
 #[test]
-fn a_spent_loader_stays_spent() {
+fn an_exhausted_loader_stays_exhausted() {
     in_time(|| {
         let data = Arc::new(numbered(3));
         let mut loader = Loader::evaluation(data.clone(), all(&data).into(), 2);

@@ -54,7 +54,7 @@ fn bad_images_are_errors_or_are_counted() {
 }
 
 #[test]
-fn a_cache_gives_the_same_images_and_is_made_once() {
+fn a_cache_gives_the_same_images_and_is_built_once() {
     let dir = folder();
     let cache = dir.path().join("cache");
     let plain = named("imagefolder", &dir);
@@ -76,7 +76,7 @@ fn a_cache_gives_the_same_images_and_is_made_once() {
 }
 
 #[test]
-fn a_byte_that_has_changed_in_a_cache_is_an_error() {
+fn a_changed_byte_in_a_cache_is_an_error() {
     let dir = folder();
     let cache = dir.path().join("cache");
     let source = Source { cache: Some(&cache), ..named("imagefolder", &dir) };
@@ -103,7 +103,7 @@ fn a_byte_that_has_changed_in_a_cache_is_an_error() {
 }
 
 #[test]
-fn a_cache_that_is_not_whole_or_of_other_files_is_made_again() {
+fn an_incomplete_or_outdated_cache_is_rebuilt() {
     let dir = folder();
     let cache = dir.path().join("cache");
     let source = Source { cache: Some(&cache), ..named("imagefolder", &dir) };
@@ -161,12 +161,12 @@ fn one_process_writes_a_cache() {
     refused(&source, Fault::Setting("cache"), &[]);
     assert_eq!(fs::read(&part).unwrap(), vec![1; 10_000]);
     drop(other);
-    let mut told = 0;
+    let mut calls = 0;
     let opened = source.open_pictures(&mut |_| {
-        told += 1;
+        calls += 1;
         refused(&source, Fault::Setting("cache"), &[]);
     });
-    assert_eq!((told, pixels(&opened.unwrap().train)), (1, pixels(&open(&source).train)));
+    assert_eq!((calls, pixels(&opened.unwrap().train)), (1, pixels(&open(&source).train)));
     assert_eq!(fs::metadata(&cache).unwrap().len(), 16 + 7 * (192 + 4) + 20);
     // A complete cache is read without the lock.
     let other = fs::File::create(dir.path().join("cache.lock")).unwrap();
@@ -177,7 +177,7 @@ fn one_process_writes_a_cache() {
 /// Several threads open one cache. Each gets all images, or the error that another process writes
 /// it. The cache is complete in the end.
 #[test]
-fn a_cache_that_many_want_at_once_is_whole() {
+fn a_cache_opened_by_many_threads_is_complete() {
     let dir = folder();
     let cache = dir.path().join("cache");
     let plain = named("imagefolder", &dir);
@@ -200,7 +200,7 @@ fn a_cache_that_many_want_at_once_is_whole() {
 }
 
 #[test]
-fn fingerprints_tell_sets_apart() {
+fn fingerprints_of_different_sets_differ() {
     let dir = folder();
     let source = named("imagefolder", &dir);
     let print = |source: &Source<'_>| fingerprint(&open(source));

@@ -92,7 +92,7 @@ fn a_batch_holds_every_column_of_its_examples() {
 }
 
 #[test]
-fn a_shorter_list_leaves_nothing_of_a_longer_one() {
+fn a_shorter_list_overwrites_a_longer_one() {
     let data = sentences(20);
     let mut batch = Batch::gather(&data, &[5, 11, 17], 3, None).unwrap();
     assert!(batch.columns[0].iter().all(|&token| token > 0));
@@ -160,7 +160,7 @@ fn an_example_that_cannot_be_read_ends_the_batches() {
 }
 
 #[test]
-fn a_set_that_reads_no_single_files_says_so() {
+fn a_set_without_single_files_returns_an_error() {
     let Err(Error::Setting { field: "files", message }) = sentences(1).of_files(&["a.txt".into()]) else {
         panic!("it reads files")
     };

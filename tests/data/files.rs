@@ -363,11 +363,11 @@ fn forms_equal_those_of_the_files() {
     for (name, dir, classes) in
         [("shapes", None, 10), ("mnist", Some(of_idx.path()), 10), ("cifar100", Some(of_cifar.path()), 100)]
     {
-        let said = Source { name, ..Source::default() }.form().unwrap();
+        let known = Source { name, ..Source::default() }.form().unwrap();
         let found = data::open(name, dir).unwrap().test.form();
-        assert_eq!((said.classes().len(), found.classes().len()), (classes, classes));
+        assert_eq!((known.classes().len(), found.classes().len()), (classes, classes));
         // This test's files for MNIST contain images of another size.
-        let image = if name == "mnist" { [1, 2, 3] } else { said.pixels().unwrap().image };
+        let image = if name == "mnist" { [1, 2, 3] } else { known.pixels().unwrap().image };
         assert_eq!(found, plain_form(image, &found.targets[0].meaning));
     }
 }
@@ -405,8 +405,8 @@ fn the_environment_names_a_directory() {
     let mut child = Command::new(std::env::current_exe().unwrap());
     child.args(["--exact", "files::the_environment_names_a_directory"]).env(CHILD, "1").env("LERAC_DATA", dir.path());
     let output = child.output().unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && told.contains("1 passed"), "{told}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && printed.contains("1 passed"), "{printed}");
 }
 
 // Hostile files. Names begin with `hostile`, so that these tests can be run again in little memory.
@@ -468,8 +468,12 @@ fn little_memory_is_enough() {
         child.output().unwrap()
     };
     let output = run("hostile_");
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && told.contains("5 passed"), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && printed.contains("5 passed"),
+        "{printed}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(!run("control_takes_300_mebibytes").status.success(), "the limit does not limit");
 }
 

@@ -40,7 +40,7 @@ fn classes_are_folders_in_the_order_of_their_names() {
 }
 
 #[test]
-fn a_list_says_which_classes_are_used() {
+fn a_class_list_selects_classes() {
     let dir = folder();
     let list = dir.path().join("classes.txt");
     let source = Source { class_list: Some(&list), ..named("imagefolder", &dir) };
@@ -62,7 +62,7 @@ fn a_list_says_which_classes_are_used() {
 }
 
 #[test]
-fn folders_that_cannot_be_used_are_told_apart() {
+fn unusable_folders_are_errors() {
     let dir = folder();
     let source = named("imagefolder", &dir);
     let empty = TempDir::new().unwrap();
@@ -177,7 +177,7 @@ fn food_101_is_read_as_it_is_unpacked() {
 }
 
 #[test]
-fn faces_tell_their_gender_by_name() {
+fn labels_of_faces_are_in_their_names() {
     let dir = TempDir::new().unwrap();
     let name = |i: usize| format!("{}_{}_{}_2017010{i:02}.jpg.chip.jpg", i, i % 2, i % 5);
     (0..40).for_each(|i| add(&dir, &name(i), &encoded(&flat([i as u8; 3]).into(), ImageFormat::Jpeg)));
@@ -233,7 +233,7 @@ fn batches_of_files_hold_their_images() {
 }
 
 #[test]
-fn labels_go_beyond_a_byte() {
+fn labels_may_exceed_a_byte() {
     let dir = TempDir::new().unwrap();
     let image = png(&RgbImage::new(1, 1));
     let classes: Vec<String> = (0..300).map(|i| format!("{i:03}")).collect();
@@ -248,7 +248,7 @@ fn labels_go_beyond_a_byte() {
 
 /// A user's pictures are converted to the form of the data set, without a label.
 #[test]
-fn single_files_are_read_as_the_sets_own() {
+fn single_files_have_the_form_of_the_set() {
     let dir = folder();
     add(&dir, "elsewhere/wide.png", &png(&pattern(40, 20)));
     let data = open(&named("imagefolder", &dir)).train;

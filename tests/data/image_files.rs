@@ -102,7 +102,7 @@ fn turned(orientation: u8) -> Vec<u8> {
 }
 
 #[test]
-fn cameras_that_were_turned_are_heeded() {
+fn exif_orientation_is_applied() {
     let bright = |orientation: u8| {
         let image = decode(&turned(orientation)).unwrap();
         let (w, h) = image.dimensions();
@@ -115,7 +115,7 @@ fn cameras_that_were_turned_are_heeded() {
 }
 
 #[test]
-fn the_end_of_a_thumbnail_is_not_the_end() {
+fn an_end_marker_in_a_thumbnail_is_ignored() {
     let [whole, thumbnail] = [40, 8].map(|width| encoded(&pattern(width, 24).into(), ImageFormat::Jpeg));
     let length = ((thumbnail.len() + 2) as u16).to_be_bytes();
     // After the SOI marker, where cameras put it.
@@ -127,7 +127,7 @@ fn the_end_of_a_thumbnail_is_not_the_end() {
 }
 
 #[test]
-fn images_that_are_cut_off_or_no_images_are_refused() {
+fn truncated_files_and_other_formats_are_errors() {
     let refuse = |bytes: &[u8], names: &[&str]| assert_error(decode(bytes), Fault::Format(NAME, None), names);
     // The thumbnail in a segment contains end markers too.
     for whole in [encoded(&pattern(40, 30).into(), ImageFormat::Jpeg), turned(6), png(&pattern(40, 30))] {
@@ -153,7 +153,7 @@ fn bomb(width: u32, height: u32) -> Vec<u8> {
 }
 
 #[test]
-fn images_that_unfold_too_far_are_refused() {
+fn images_that_are_too_large_are_errors() {
     let refuse = |width, height, names: &[&str]| {
         assert_error(decode(&bomb(width, height)), Fault::Format(NAME, None), names);
     };

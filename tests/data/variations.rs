@@ -16,7 +16,7 @@ fn draw(seed: u64, epoch: u64) -> Draw {
     Draw { seed, epoch }
 }
 
-/// Augmentation on the host, and normalisation.
+/// The augmentation of one epoch on the host.
 fn variation(augmentation: Augmentation, seed: u64, epoch: u64) -> Variation {
     augmentation.variation(draw(seed, epoch)).unwrap()
 }
@@ -41,7 +41,7 @@ fn epoch(data: &Pictures, size: usize, augmentation: Augmentation, draw: Draw) -
 }
 
 #[test]
-fn a_change_belongs_to_its_image() {
+fn augmentation_depends_only_on_the_image() {
     let data = data::shapes(48, 1, 0).train;
     let first = epoch(&data, 4, all_changes(), draw(3, 5));
     assert_eq!(first.len(), 48);
@@ -66,7 +66,7 @@ fn a_change_belongs_to_its_image() {
 
 /// Evaluation and the test split are not augmented.
 #[test]
-fn training_alone_is_varied() {
+fn only_training_is_augmented() {
     let source = Source { name: "shapes", augmentation: all_changes(), ..Source::default() };
     let opened = source.open_pictures(&mut |_| ()).unwrap();
     assert_eq!((opened.train.augmentation, opened.test.augmentation), (all_changes(), Augmentation::default()));
@@ -116,7 +116,7 @@ fn settings_that_change_nothing_change_no_bit() {
 }
 
 #[test]
-fn parts_are_drawn_as_by_torchvision() {
+fn crops_are_drawn_as_by_torchvision() {
     let least = 0.3;
     let variation = variation(Augmentation { random_resized_crop: Some(least), ..Augmentation::default() }, 0, 0);
     let parts: Vec<Crop> = (0..4000).map(|i| variation.crop(i, 400, 300).unwrap()).collect();
@@ -206,7 +206,7 @@ fn squares_are_cut_out() {
 }
 
 #[test]
-fn a_part_of_a_file_is_taken_from_all_of_it() {
+fn crops_are_taken_from_the_whole_file() {
     let dir = tempfile::tempdir().unwrap();
     let picture = RgbImage::from_fn(90, 60, |x, y| Rgb([(x * 2) as u8, (y * 4) as u8, (x + y) as u8]));
     for part in ["train/a", "val/a"] {
@@ -231,7 +231,7 @@ fn a_part_of_a_file_is_taken_from_all_of_it() {
 }
 
 #[test]
-fn images_are_normalised_by_what_was_asked_for() {
+fn images_are_normalised_as_requested() {
     let open = |name, normalise| Source { name, normalise, ..Source::default() }.open_pictures(&mut |_| ());
     let half = open("shapes", Normalise::Half).unwrap();
     assert_eq!((&half.train.mean, &half.test.std), (&vec![0.5; 3], &vec![0.5; 3]));
@@ -257,7 +257,7 @@ fn images_are_normalised_by_what_was_asked_for() {
 }
 
 #[test]
-fn mixing_parts_are_functions_of_seed_and_step() {
+fn mixup_weights_are_functions_of_seed_and_step() {
     use lerac::data::mixing_part;
     let parts = |alpha: f64, seed: u64| -> Vec<f64> { (0..2000).map(|step| mixing_part(alpha, seed, step)).collect() };
     let mean = |parts: &[f64]| parts.iter().sum::<f64>() / parts.len() as f64;

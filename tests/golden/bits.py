@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Trains every model but vgg11_bn-imagenet, and every method, for a few steps and holds the bits of the results against bits.json.
+"""Trains every model but vgg11_bn-imagenet, and every method, for a few steps and compares the bits of the results with bits.json.
 
-    python3 tests/golden/bits.py target/release/lerac            compares; exits with 1 where a bit differs
-    python3 tests/golden/bits.py target/release/lerac --write    writes bits.json anew
+    python3 tests/golden/bits.py target/release/lerac            compares; exits with 1 if a bit differs
+    python3 tests/golden/bits.py target/release/lerac --write    rewrites bits.json
     python3 tests/golden/bits.py target/release/lerac --only REGEX
 
-Bits are those of one driver on one kind of processor: bits.json names both, and the comparison is skipped, with a message, on others.
-A run is described by digests: of each kind of tensor, and of each column of its tables. Columns that bits.json does not know are
-not compared.
+The bits depend on the driver and the kind of processor. bits.json names both; on others the comparison is skipped, with a message.
+A run is described by digests of each kind of tensor and of each column of its tables. Columns that are not in bits.json are not
+compared.
 """
 
 import argparse
@@ -27,11 +27,11 @@ FIXTURE = pathlib.Path(__file__).with_name("bits.json")
 MODELS = [
     "cnn", "lenet", "resnet8", "resnet20", "resnet18", "resnet18-imagenet", "resnet34", "resnet50", "wide_resnet50_2",
     "wide_resnet52-2", "wide_resnet28-10", "densenet121", "densenet121-imagenet", "vgg11_bn", "mobilenet_v2", "mobilenet_v2-imagenet",
-]  # vgg11_bn-imagenet is not here: its first linear layer needs 392 MiB, and llvmpipe binds 128.
+]  # vgg11_bn-imagenet is excluded: its first linear layer needs 392 MiB, and llvmpipe binds 128.
 METHODS = [
     "conventional", "lerac", "lerac-reference", "cbs", "lerac-cbs", "reversed", "shuffled", "uniform", "linear", "logarithmic",
 ]
-# Columns that no second run repeats.
+# Columns that differ between runs.
 TIMES = {"images_per_second", "examples_per_second"}
 FASHION = pathlib.Path("/usr/share/datasets/fashion-mnist")
 
@@ -86,7 +86,7 @@ def png(path, width, height, pixel):
 
 
 def make_folders(root):
-    """Image folders that are the same on every machine."""
+    """Writes image folders that are equal on every machine."""
     for part, count in [("train", 12), ("test", 5)]:
         for label, name in enumerate(["circles", "stripes"]):
             for i in range(count):
@@ -116,7 +116,7 @@ def tensors(path):
 
 
 def of_tensors(path):
-    """A digest for each kind of tensor: gradient., after., what the step was given, and weights."""
+    """A digest for each kind of tensor: gradient., after., inputs of the step, and weights."""
     kinds = {}
     for name, data in tensors(path):
         kind = name.split(".")[0] if name.startswith(("gradient.", "after.", "input.", "target.")) else "weights"
@@ -152,7 +152,7 @@ def run(binary, command, options, out):
 
 
 def platform(binary):
-    """What the bits depend on beside the program: the driver, and which instructions it compiles for."""
+    """The driver, and the instruction set that it compiles for."""
     info = json.loads(subprocess.run([binary, "info", "--json"], capture_output=True, text=True, check=True).stdout)
     adapter = info["adapters"][info["chosen"]]
     flags = set()

@@ -1,9 +1,9 @@
-"""Recomputes in JAX the training steps that `lerac trace` wrote with SGD, and prints the largest relative difference: what
-examples/check_with_torch.py does in PyTorch, for machines where that is too large to install.
+"""Recomputes in JAX the training steps that `lerac trace` wrote with SGD, and prints the largest relative difference.
+examples/check_with_torch.py does the same in PyTorch, which is a larger installation.
 
     python3 tests/golden/check_trace.py DIR
 
-Needs jax, numpy and safetensors; ends with 1 beyond the tolerance."""
+Needs jax, numpy and safetensors; exits with 1 if the tolerance is exceeded."""
 
 import json
 import sys
@@ -33,7 +33,7 @@ def blur(y, sigma):
 
 
 class Net:
-    """A pass over parameters by name, which keeps the running statistics that batch norm makes."""
+    """A forward pass over parameters by name. Collects the running statistics of batch norm."""
 
     def __init__(self, tensors, sigma):
         self.tensors, self.sigma, self.kept = tensors, sigma, {}
@@ -121,7 +121,7 @@ def main(directory):
         worst = max(worst, (difference, what))
 
     def compare_change(what, before, found, expected):
-        # A change is known as exactly as the two weights that it lies between.
+        # The change of a weight is as precise as the two weights.
         compare(f"{what}: change", found - before, expected - before, rounding=1e-7 * norm(before))
 
     for record in trace["steps"]:

@@ -11,7 +11,7 @@ The optimisers are optax's, since each that is used here computes what PyTorch's
 PyTorch 2): `trace` is PyTorch's momentum buffer with dampening 0 and the same Nesterov form; `scale_by_adam` adds epsilon
 outside the root; `scale_by_adamax` takes max(beta2 u, |g| + epsilon) and corrects m alone; `adamw` adds wd p to the update,
 which is p *= 1 - lr wd followed by Adam's step, since the step does not depend on p. Coupled weight decay (all but AdamW) is
-`add_decayed_weights` in front. `check()` holds all of this against the equations written out.
+`add_decayed_weights` first. `check()` compares all of this with the equations.
 
 A step is only a fair test where rounding cannot decide it. So the seed of each run is the first at which, over all ten steps,
 no input of a ReLU lies within GAP of 0, no maximum within GAP of its runner-up, and the same run in f32 ends within
@@ -71,7 +71,7 @@ def rates_of(rule):
     return {layer: rate if rule["name"] == "sgd" else rate / 10 for layer, rate in RATES.items()}
 
 
-# ---- the net
+# ---- the network
 
 
 def conv(x, w, stride):
@@ -98,7 +98,7 @@ def pool_windows(x):
 
 
 def loss_of(params, state, images, labels, smoothing):
-    """The loss, with the running statistics after it and the smallest distance from a kink."""
+    """The loss, the running statistics after it, and the smallest distance from a kink."""
     h1, kept1 = batch_norm(conv(images, params["conv1.weight"], 1), "bn1", params, state)
     windows = pool_windows(jax.nn.relu(h1))
     h2, kept2 = batch_norm(conv(windows.max(-1), params["conv2.weight"], 2), "bn2", params, state)
@@ -178,7 +178,7 @@ gradient = jax.jit(jax.value_and_grad(loss_of, has_aux=True), static_argnums=4)
 
 
 def train(rule, smoothing, params, state, images, labels, dtype):
-    """Everything of interest about ten steps computed in `dtype`."""
+    """All results of ten steps computed in `dtype`."""
     optimizer = optimizer_of(rule)
     update = jax.jit(optimizer.update)
     cast = lambda tree: jax.tree.map(lambda v: jnp.asarray(v, dtype), tree)

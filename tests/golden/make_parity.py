@@ -1,4 +1,4 @@
-"""Parity with PyTorch: what each architecture computes from weights and images that both sides make up alike.
+"""Parity with PyTorch: the results of each architecture for weights and images that both sides generate.
 
     pip install torch torchvision safetensors numpy
     python tests/golden/make_parity.py [MODEL...]
@@ -9,8 +9,8 @@ steps made, the norm, its products with eight vectors of random signs, and how f
 differences of such products is the squared norm of the difference that is to be measured, whatever it is, so the whole tensor is
 compared by nine numbers; the tenth says what f32 can know of a tensor that is nearly 0, or that hangs on close calls.
 
-Rounding decides on which side of a ReLU's kink a sum near 0 falls. So the shifts of the norms are large beside their scales: in
-training a channel lies wholly above 0, wholly below it or, for ReLU6, wholly above 6. What follows a sum of residuals lies above. The
+Rounding decides on which side of a ReLU's kink a sum near 0 falls. So the shifts of the norms are large compared with their scales: in
+training a channel lies wholly above 0, wholly below it or, for ReLU6, wholly above 6. Norms after a sum of residuals have positive outputs. The
 seed of a model is the first at which PyTorch's own f32 ends within F32_DRIFT of its f64, so that a comparison measures the engine.
 
 Rounding also decides which of two nearly equal numbers wins a max pool, and no seed is without such windows: in VGG-11, 42 of the 12,608
@@ -35,7 +35,7 @@ from check_with_torch import MODELS, Dropout, hash32  # noqa: E402
 F32_DRIFT, STEPS, STEPS_DRIFT = 1e-4, 20, 1e-4
 ROUNDED, ROUNDING = 8, 1e-6
 CLASSES = 10
-# Of what is 0 but for rounding, as the gradient of a bias before a norm, f32 knows nothing: it does not count for a seed's choice.
+# A tensor that is 0 except for rounding, such as the gradient of a bias before a norm, is ignored in the choice of a seed.
 LEAST = 1e-2
 
 # Side of the images and their number. The last maps have 2x2 elements: a norm over fewer magnifies rounding.
@@ -72,7 +72,7 @@ def uniform(name, seed, count):
 
 
 def shift(name, u):
-    """The shift of a norm: 3, and of a half of the channels -3 or 9, unless residuals are added to it."""
+    """The bias of a norm: 3, and for half of the channels -3 or 9, unless a residual is added to it."""
     summed = any(part in name for part in (".bn2.", ".bn3.", "shortcut", "downsample"))
     mixed = np.where(u < -0.5, -3.0, np.where(u > 0.5, 9.0, 3.0))
     return (3.0 if summed else mixed) + 0.3 * u
@@ -132,7 +132,7 @@ def has_max_pool(model):
 
 
 def round_otherwise(model, draw):
-    """Has convolutions end as if they had been rounded in another way, the one of this draw."""
+    """Adds random rounding noise to the results of convolutions."""
     generator = torch.Generator().manual_seed(draw)
     for module in model.modules():
         if isinstance(module, torch.nn.Conv2d):
@@ -142,7 +142,7 @@ def round_otherwise(model, draw):
 
 
 def both_modes(name, seed, dtype, draw=None):
-    """Everything that is compared, by what it is."""
+    """All compared tensors, by kind."""
     side, n = SIZES[name]
     model = build(name, side, seed, dtype)
     if draw is not None:
@@ -163,7 +163,7 @@ def both_modes(name, seed, dtype, draw=None):
 
 
 def layer_of(name):
-    """The layer that a parameter belongs to, called by its convolution or linear layer."""
+    """The layer of a parameter, named by its convolution or linear layer."""
     module = name.rpartition(".")[0]
     if module.endswith("norm5"):
         return "features.denseblock4.denselayer16.conv2"
@@ -173,12 +173,12 @@ def layer_of(name):
 
 
 def rate(layer, seed):
-    """A learning rate of the layer's own, from 3e-5 to 3e-2."""
+    """The layer's learning rate, from 3e-5 to 3e-2."""
     return 3e-2 * 10.0 ** (1.5 * (float(uniform(layer, seed, 1)[0]) - 1.0))
 
 
 def train(name, seed, dtype):
-    """The losses of STEPS steps, and what they changed."""
+    """The losses of STEPS steps, and the changes of the weights."""
     side, n = SIZES[name]
     model = build(name, side, seed, dtype).train()
     before = {k: v.clone() for k, v in state_of(model).items()}
@@ -196,7 +196,7 @@ def train(name, seed, dtype):
 
 
 def drift(exact, single):
-    """The largest relative difference, and where."""
+    """The largest relative difference, and its tensor."""
     largest = {kind: max((v.norm().item() for k, v in exact.items() if k.startswith(kind)), default=0.0) for kind in ("gradient", "change")}
     worst = (0.0, "")
     for k, v in exact.items():
@@ -215,7 +215,7 @@ def first_seed(make, name, allowed):
 
 
 def write(name, seed, made, others, whole):
-    """`whole` tensors as they are, the others as sketches, in the order of their names; `others` are the same, rounded otherwise."""
+    """`whole` tensors unchanged, the others as sketches, sorted by name; `others` has the same tensors with other rounding."""
     kinds = {}
     for key in sorted(made):
         if key not in whole:

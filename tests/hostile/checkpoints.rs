@@ -11,11 +11,11 @@ use safetensors::tensor::Metadata;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Checkpoints and weights: numbers of a shape take two bytes there and many more as JSON that is
-/// being sorted out.
+/// Checkpoints and weights. A number of a shape takes two bytes in the file, and many more as a
+/// JSON value.
 pub const CHECKPOINT: Limit = Limit { multiple: 64, constant: SMALL };
 
-/// Every option set to something else than nothing.
+/// Every option with a value.
 pub fn full_config() -> Config {
     Config::default().with(|c| {
         c.data.data_dir = Some("data/sets".into());
@@ -85,8 +85,8 @@ fn read_checkpoint(bytes: &[u8]) -> Result<Checkpoint> {
     Checkpoint::from_bytes(Path::new(FILE), bytes)
 }
 
-/// It is written and read to the same; numbers by their bits, since a weight need not be equal to
-/// itself.
+/// Writing and reading gives the same checkpoint. Weights are compared by their bits, since NaN is
+/// not equal to itself.
 fn check_checkpoint(checkpoint: Checkpoint) {
     let again = read_checkpoint(&checkpoint.to_bytes()).expect("what was read can be written and read");
     assert_eq!(again.state, checkpoint.state);
@@ -145,7 +145,7 @@ fn checkpoints() {
     run(subject, read_checkpoint, check_checkpoint);
 }
 
-/// A file of these parts, with its length and checksum right where the header can be read at all.
+/// A file of these parts, with a valid length, and a valid checksum if the header can be read.
 fn sealed(state: &str, tensors: &str, data: &[u8]) -> Vec<u8> {
     let file = |checksum: u32| {
         let state = serde_json::to_string(state).unwrap();
@@ -170,7 +170,8 @@ fn sealed(state: &str, tensors: &str, data: &[u8]) -> Vec<u8> {
     file(hasher.finalize())
 }
 
-/// State, tensors' JSON and data between zero bytes, sealed after their mutation.
+/// The input is state, tensors' JSON and data, separated by zero bytes. They are sealed after
+/// mutation.
 fn sealed_input(input: &[u8]) -> Vec<u8> {
     let mut parts = input.splitn(3, |&byte| byte == 0);
     let mut part = || parts.next().unwrap_or_default();
@@ -199,7 +200,7 @@ fn checkpoint_headers() {
 }
 
 #[test]
-fn a_checkpoints_header_is_not_believed() {
+fn lengths_in_a_checkpoint_header_are_checked() {
     let refuse = |bytes: &[u8], offset: u64, name: &str| {
         let (outcome, peak) = measured(|| read_checkpoint(bytes));
         assert_error(outcome, Fault::Format(FILE, Some(offset)), &[name]);
@@ -229,7 +230,7 @@ fn a_checkpoint_of_another_form_is_refused_by_its_version() {
     }
 }
 
-/// JSON's decimals are read to the number that was written, in its last bit as well.
+/// Decimal numbers in JSON are read back exactly.
 #[test]
 fn a_checkpoint_keeps_its_numbers() {
     let mut written = checkpoint(false);

@@ -4,11 +4,11 @@ use crate::harness::{FILE, Limit, SMALL, Subject, run};
 use lerac::data;
 use std::path::Path;
 
-/// CIFAR: the images and labels.
+/// CIFAR: images and labels.
 const CIFAR: Limit = Limit { multiple: 1, constant: SMALL };
 
-/// Records of the labels in the input's first bytes, up to a 255, and then the rest as it is. A
-/// record takes `label_bytes` of them.
+/// Records with the labels in the input's first bytes, up to a byte of 255; then the rest
+/// unchanged. A record has `label_bytes` label bytes.
 fn cifar_input(input: &[u8], label_bytes: usize) -> Vec<u8> {
     let (labels, rest) = input.split_at(input.iter().position(|&byte| byte == 255).unwrap_or(input.len()));
     let records = labels.chunks(label_bytes).take(4).flat_map(|labels| [labels, &[labels[0]; 3072]].concat());

@@ -1,4 +1,4 @@
-//! Files of options, with and without a comparison.
+//! Configuration files, with and without a `[grid]`.
 
 use crate::checkpoints::{checkpoint, full_config};
 use crate::common::errors::{Fault, assert_error};
@@ -8,7 +8,7 @@ use lerac::records::{RunDir, Saving};
 use lerac::train::Config;
 use std::path::{Path, PathBuf};
 
-/// TOML: its keys are short and its trees are not.
+/// TOML: keys are short, and their trees take much more memory.
 const CONFIG: Limit = Limit { multiple: 256, constant: SMALL };
 
 fn recipes() -> Vec<Vec<u8>> {
@@ -122,9 +122,9 @@ fn the_densest_configs_are_read_in_bounds() {
     }
 }
 
-/// Neither would be equal to itself when it is read again, or could be written.
+/// NaN is not equal to itself when it is read again, and numbers beyond 64 bits cannot be written.
 #[test]
-fn numbers_that_cannot_be_kept_are_refused() {
+fn unstorable_numbers_are_errors() {
     for (text, offset, name) in [
         ("eta = 0.1\nmin-lr = nan\n", 19, "line 2: min-lr: "),
         ("milestones = [1.0, inf]\n", 13, "line 1: milestones: "),
@@ -136,15 +136,15 @@ fn numbers_that_cannot_be_kept_are_refused() {
 }
 
 #[test]
-fn such_numbers_are_refused_on_the_command_line_too() {
+fn unstorable_numbers_are_errors_on_the_command_line() {
     assert_refused(&["schedule", "--min-lr", "nan"], "--min-lr", &["nan"]);
     let most = i64::MAX.to_string();
     assert_refused(&["schedule", "--validation", &u64::MAX.to_string()], "--validation", &[&most]);
 }
 
-/// A checkpoint may hold such numbers, and be held against other options.
+/// A checkpoint may contain numbers that TOML cannot store. They are compared with other options.
 #[test]
-fn options_beyond_toml_are_told_apart() {
+fn options_beyond_toml_are_compared() {
     let mut changed = checkpoint(false);
     changed.state.config.data.validation = usize::MAX;
     let dir = tempfile::tempdir().unwrap();

@@ -6,16 +6,16 @@ use lerac::error::{Error, Result};
 use std::fs;
 use std::path::Path;
 
-/// Lists of image folders: a name of a byte is a string and a place in a set.
+/// Lists of image folders. A name of one byte becomes a string and an entry of a set.
 const LISTS: Limit = Limit { multiple: 128, constant: SMALL };
-/// Image files: whatever a header may claim below the decoder's limit, as coefficients, as pixels,
-/// as RGB, and turned.
+/// Image files: any size below the decoder's limit, as coefficients, as pixels, as RGB, and
+/// rotated.
 const PICTURE: Limit = Limit { multiple: 16, constant: 5 * 256 * MIB };
-/// Caches of images: one image at a time and the indices of the bad ones, and buffers of what is
-/// made again.
+/// Caches of images: one image at a time, the indices of the bad ones, and buffers for decoding
+/// again.
 const CACHE: Limit = Limit { multiple: 2, constant: SMALL };
 
-/// The first byte says which list the rest is.
+/// The first byte selects the kind of list.
 #[test]
 fn lists_of_image_folders() {
     let lists: [&[u8]; 5] = [
@@ -83,7 +83,7 @@ fn image_files() {
     });
 }
 
-/// The cache as it is, or, after a 1, its last part with the checksum that it should have.
+/// The cache unchanged, or, after a byte of 1, with a valid checksum of its last part.
 fn cache_input(input: &[u8]) -> Vec<u8> {
     let (form, cache) = input.split_first().unwrap_or((&0, &[]));
     let mut cache = cache.to_vec();
@@ -99,8 +99,8 @@ fn cache_input(input: &[u8]) -> Vec<u8> {
     cache
 }
 
-/// A cache gives the images of its files, whatever is in it: those that it holds, or they are
-/// decoded again.
+/// Whatever a cache contains, the images are those of the files: they are read from it or decoded
+/// again.
 #[test]
 fn caches_of_images() {
     let dir = tempfile::tempdir().unwrap();
@@ -125,12 +125,12 @@ fn caches_of_images() {
     let seeds = [0, 1].map(|form| [&[form], whole.as_slice()].concat()).into();
     let subject = Subject { name: "caches of images", seeds, tokens: vec![], limit: CACHE, file: cache_input };
     let parse = |bytes: &[u8]| match read_at(&cache, bytes, read) {
-        // Another file is not written over.
+        // A file that is not a cache is not overwritten.
         Err(Error::Setting { field: "cache", message }) => {
             assert!(fs::read(&cache).unwrap() == bytes, "{message}: the file is another");
             Err(Error::format(Path::new(FILE), 0, message))
         }
-        // A forged list may call all images of a part bad.
+        // A forged list may mark all images of a split as bad.
         Err(Error::Setting { field: "data_dir", message }) => Err(Error::format(Path::new(FILE), 0, message)),
         read => read,
     };

@@ -13,10 +13,10 @@ use std::path::Path;
 
 /// Plain IDX: the bytes themselves.
 const IDX: Limit = Limit { multiple: 1, constant: SMALL };
-/// Gzip: three times what a file may unfold to, since a vector that grows is held twice.
+/// Gzip: three times the maximum uncompressed size, since a growing vector is held twice.
 const GZIP: Limit = Limit { multiple: 3 * 64, constant: 3 * 16 * MIB + SMALL };
 
-/// A gzip member that holds the bytes as they are.
+/// A gzip member with an uncompressed block.
 fn stored(bytes: &[u8]) -> Vec<u8> {
     let mut file = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
     let length = bytes.len() as u16;
@@ -54,7 +54,7 @@ fn check_labels(labels: Vec<u8>) {
     assert!(!labels.is_empty() && labels.iter().all(|&label| label < 10));
 }
 
-/// A file whose header says what follows, where the first byte is 1; else the rest as it is.
+/// After a byte of 1: a file whose header matches its content. Else the rest unchanged.
 fn idx_input(input: &[u8]) -> Vec<u8> {
     let mut file = input.get(1..).unwrap_or_default().to_vec();
     let header = if file.get(3) == Some(&3) { 16 } else { 8 };
@@ -66,7 +66,7 @@ fn idx_input(input: &[u8]) -> Vec<u8> {
     file
 }
 
-/// Each as it is and with its header to be made right.
+/// Each file unchanged, and with its header corrected after mutation.
 fn idx_seeds(files: &[Vec<u8>]) -> Vec<Vec<u8>> {
     files.iter().flat_map(|file| [0, 1].map(|form| [&[form], file.as_slice()].concat())).collect()
 }
@@ -83,8 +83,8 @@ fn idx_labels() {
     run(Subject { name: "idx labels", seeds, tokens: vec![], limit: IDX, file: idx_input }, read_labels, check_labels);
 }
 
-/// Files, and contents that are packed after their mutation, so that not only the checksum is
-/// tested: the first byte says which.
+/// The first byte selects the form: a gzip file, or content that is compressed after mutation, so
+/// that more than the checksum is tested.
 #[test]
 fn gzip_files() {
     let packed = [images(), labels()].map(|content| [gzip(&content, Compression::best()), stored(&content)]);
@@ -95,7 +95,7 @@ fn gzip_files() {
     let file = |input: &[u8]| match input.split_first() {
         Some((1, content)) => stored(content),
         Some((2, content)) => content.chunks(9).flat_map(stored).collect(),
-        // Slower than the others by far.
+        // Compression is much slower than the other forms.
         Some((3, content)) if content.len() < 64 => gzip(content, Compression::fast()),
         Some((_, file)) => file.to_vec(),
         None => vec![],
@@ -112,42 +112,41 @@ fn gzip_files() {
 }
 
 #[test]
-fn gzip_that_unfolds_too_far_is_refused_by_its_header() {
+fn gzip_that_is_too_large_is_rejected_by_its_header() {
     let refuse = |file: &[u8], offset: u64, names: &[&str]| {
         let (outcome, peak) = measured(|| read_images(file));
         assert_error(outcome, Fault::Format(FILE, Some(offset)), names);
         assert!(peak < MIB, "{peak} bytes for {}", file.len());
     };
-    // The header alone, and one with what it says.
+    // Only the header, and a header with its content.
     let claim = idx(&[0x803, 65_536, 256, 256], &[]);
     refuse(&gzip(&claim, Compression::best()), 4, &["[65536, 256, 256]", "gunzip"]);
     let bomb = gzip(&idx(&[0x803, 64, 1024, 1024], &vec![0; 64 * MIB]), Compression::best());
     assert!(bomb.len() < 70 * KIB, "{} bytes", bomb.len());
     refuse(&bomb, 4, &["[64, 1024, 1024]", "gunzip"]);
-    // What follows the last image is not unfolded.
+    // Data after the last image are not decompressed.
     let tail = gzip(&idx(&[0x803, 1, 1, 1], &vec![0; 64 * MIB]), Compression::best());
     refuse(&tail, 17, &["1 byte"]);
-    // A member's name is not collected without end.
+    // The name of a gzip member is not read without a limit.
     let mut name = vec![0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 255];
     name.extend(vec![b'x'; 8 * MIB]);
     refuse(&name, 0, &["gzip"]);
 }
 
 #[test]
-fn gzip_that_unfolds_far_but_no_further_is_read_in_bounds() {
+fn gzip_at_the_limit_is_read_in_bounds() {
     let file = gzip(&idx(&[0x803, 15, 1024, 1024], &vec![0; 15 * MIB]), Compression::best());
     let (outcome, peak) = measured(|| read_images(&file));
     assert_eq!(outcome.unwrap().1.len(), 15 * MIB);
     GZIP.assert("gzip", file.len(), peak);
-    // Bytes of noise that take as many, and nothing that takes none: over the constant, under the
-    // multiple.
+    // Random bytes, then zeros: more than the constant of the limit, and less than the multiple.
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let noise: Vec<u8> = (0..256 * KIB).map(|_| rng.random()).collect();
     let file = gzip(&[idx(&[0x803, 97, 512, 512], &noise), vec![0; 24 * MIB]].concat(), Compression::fast());
     let (outcome, peak) = measured(|| read_images(&file));
     assert_eq!(outcome.unwrap().0, [97, 512, 512]);
     GZIP.assert("gzip", file.len(), peak);
-    // Many empty members before the first byte.
+    // Many empty members precede the first byte.
     let file = [stored(&[]).repeat(20_000), stored(&images())].concat();
     let (outcome, peak) = measured(|| read_images(&file));
     assert_eq!(outcome.unwrap().1.len(), 18);
@@ -155,7 +154,7 @@ fn gzip_that_unfolds_far_but_no_further_is_read_in_bounds() {
 }
 
 #[test]
-fn a_plain_header_is_not_believed() {
+fn lengths_in_a_plain_header_are_checked() {
     let file = idx(&[0x803, 65_536, 256, 256], &[1; 1000]);
     let (outcome, peak) = measured(|| read_images(&file));
     assert_error(outcome, Fault::Format(FILE, Some(1016)), &["4294967296"]);

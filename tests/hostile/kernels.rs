@@ -4,7 +4,8 @@ use crate::checkpoints::JSON;
 use crate::harness::{Limit, SMALL, Subject, read_at, run, tokens};
 use lerac::study::KernelCache;
 
-/// Tuned kernels: a task of a short name takes a few bytes there, and a place in a tree.
+/// Tuned kernels: an operation with a short name takes a few bytes in the file, and a node of a
+/// tree.
 const KERNELS: Limit = Limit { multiple: 64, constant: SMALL };
 
 #[test]

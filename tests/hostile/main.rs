@@ -1,5 +1,5 @@
-//! Every parser of the crate under files that are made to do harm, a module per format;
-//! `common/hostile.rs` says what they may do.
+//! Every parser of the crate on malformed files, a module per format. `common/hostile.rs` describes
+//! the method.
 
 #[path = "../common/mod.rs"]
 mod common;

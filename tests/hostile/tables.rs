@@ -14,7 +14,7 @@ use std::io::{Error as IoError, ErrorKind};
 use std::path::Path;
 use std::time::Instant;
 
-/// Tables: a field takes a byte or two there.
+/// Tables: a field takes one or two bytes in the file.
 const TABLES: Limit = Limit { multiple: 64, constant: SMALL };
 
 const METRICS: &str = "kind,step,epoch,train_loss,train_accuracy,train_top5,validation_loss,validation_accuracy,validation_top5\n\
@@ -28,7 +28,7 @@ const NOISE: &str = "step,epoch,depth,layer,signal_to_noise\n5,0.5,0,conv1,0.75\
 const NAMES: [&str; 7] =
     ["summary.json", "config.toml", "metrics.csv", "speed.csv", "predictions.csv", "layers.csv", "noise.csv"];
 
-/// What earlier versions wrote, of which examples were images and measures known without a list.
+/// Files of earlier versions: examples were called images, and measures were not listed.
 const EARLIER_SUMMARY: &str = r#"{"test_accuracy":0.6666666666666666,"test_top5":1.0,"validation_accuracy":0.3,"test_loss":1.5,
     "test_images":3,"best_epoch":1,"steps":10,"images_per_epoch":320,"seconds":1.0,"images_per_second":320.0,
     "milliseconds_per_step":100.0,"device_bytes":1,"data_crc32":null,"adapter":"adapter","version":"0.1.0"}"#;
@@ -37,7 +37,7 @@ const EARLIER_METRICS: &str = "kind,step,epoch,train_loss,train_accuracy,validat
 const EARLIER_SPEED: &str = "step,images_per_second\n5,100.5\n10,1e3\n";
 const EARLIER_PREDICTIONS: &str = "image,label,prediction\n0,1,1\n1,2,3\n2,4,4\n";
 
-/// Those files, each with its place.
+/// The files of earlier versions, each with its index in `NAMES`.
 fn earlier() -> [(usize, &'static str); 4] {
     [(0, EARLIER_SUMMARY), (2, EARLIER_METRICS), (3, EARLIER_SPEED), (4, EARLIER_PREDICTIONS)]
 }
@@ -76,7 +76,7 @@ fn run_files() -> [Vec<u8>; 7] {
     [&summary, &config, METRICS, SPEED, PREDICTIONS, LAYERS, NOISE].map(|text| text.as_bytes().to_vec())
 }
 
-/// What is made of a run's directory of which file `changed` holds `bytes`.
+/// Loads a run's directory in which file `changed` contains `bytes`.
 fn load(files: &[Vec<u8>; 7], changed: usize, bytes: &[u8]) -> Result<Finished> {
     let config = config_of_run();
     let read = |path: &Path| {
@@ -88,7 +88,7 @@ fn load(files: &[Vec<u8>; 7], changed: usize, bytes: &[u8]) -> Result<Finished> 
 }
 
 fn check_run(run: Finished) {
-    // Other measures tell no right from wrong.
+    // Only accuracy has right and wrong answers.
     let compared = if run.summary.measure().key == "accuracy" { run.summary.test_examples } else { 0 };
     assert_eq!(run.right.len() as u64, compared);
     assert_eq!(run.train_loss.len(), run.train_score.len());
@@ -98,7 +98,7 @@ fn check_run(run: Finished) {
     assert_eq!(Comparison::of(&[run], "arm").arms.len(), 1);
 }
 
-/// The first byte says which file the others are.
+/// The first byte selects the file that is replaced.
 #[test]
 fn tables_of_runs() {
     let files = run_files();
@@ -117,7 +117,7 @@ fn tables_of_runs() {
     run(subject, parse, check_run);
 }
 
-/// Tables of so many rows, columns or signs, each with its name and the place of its file.
+/// Tables with `count` rows, columns or characters, each with its name and the index of its file.
 fn dense_tables(count: usize) -> [(&'static str, usize, String); 12] {
     let row = |header: &str, row: &str| format!("{}\n{}", header.lines().next().unwrap(), row.repeat(count));
     let layers: String = (0..count).map(|i| format!("0,0,0,{i},0,0,0,0,0\n")).collect();
@@ -146,14 +146,14 @@ fn the_densest_tables_are_read_in_bounds() {
     }
 }
 
-/// None takes many times as long as a usual table of as many rows; what holds every row against all
-/// others would.
+/// No table takes many times as long as a normal table with as many rows. Comparing every row with
+/// all others would.
 #[test]
 fn dense_tables_take_the_time_of_usual_ones() {
     let files = run_files();
     let tables = dense_tables(JUST_OVER);
     let mut least = [f64::INFINITY; 12];
-    // In turn, and the least of three: whatever else the machine does makes times longer only.
+    // Interleaved, and the minimum of three: other work on the machine only makes times longer.
     for _ in 0..3 {
         for ((_, file, text), least) in tables.iter().zip(&mut least) {
             let start = Instant::now();
@@ -173,7 +173,7 @@ fn predictions_must_be_of_all_examples() {
     }
 }
 
-/// Loss and accuracy over few examples would stick out of a curve.
+/// Loss and accuracy over few examples would be outliers in a curve.
 #[test]
 fn an_interval_that_was_cut_short_joins_the_one_before_it() {
     let mut files = run_files();
@@ -185,15 +185,15 @@ fn an_interval_that_was_cut_short_joins_the_one_before_it() {
     assert!(epoch == 1.0 && (loss - 2.26).abs() < 1e-12, "{loss} at {epoch}");
 }
 
-/// Asserts that a run is refused for each of the texts in place of a file, by the file's name and
-/// one more name.
+/// Asserts that a run is rejected if a file contains the text. The error names the file and one
+/// more name.
 fn assert_refused(files: &[Vec<u8>; 7], cases: &[(usize, String, &str)]) {
     for (file, text, name) in cases {
         assert_error(load(files, *file, text.as_bytes()), Fault::Format(NAMES[*file], None), &[name]);
     }
 }
 
-/// What a finished run cannot have left.
+/// Tables that a finished run cannot have.
 #[test]
 fn tables_must_be_of_a_finished_run() {
     let files = run_files();
@@ -212,7 +212,7 @@ fn tables_must_be_of_a_finished_run() {
             (2, METRICS.replace("2.0,0.3", "inf,0.3"), "row 3"),
             (2, METRICS.replace("2.0,0.3", "2.0,0.4"), "summary.json"),
             (2, METRICS.replace("0.3,0.9", "0.3,"), "row"),
-            // No other column takes the place of a loss or of the first measure.
+            // No other column is used as the loss or the first measure.
             (2, METRICS.replace("train_loss", "loss"), columns),
             (2, METRICS.replace("train_accuracy", "accuracy"), columns),
             (2, METRICS.replace("validation_loss", "loss"), columns),
@@ -232,12 +232,13 @@ fn tables_must_be_of_a_finished_run() {
             (6, NOISE.replace("0.75", "NaN"), row),
         ],
     );
-    // Norms beyond f32 are infinite, and their quotient no number: a run may end like this.
+    // Norms that overflow f32 are infinite, and their quotient is NaN. A valid run may end like
+    // this.
     let beyond = LAYERS.replacen("1.0,0.5,2.0,0.25", "inf,inf,inf,NaN", 1);
     load(&files, 5, beyond.as_bytes()).unwrap();
 }
 
-/// The first occurrence of `key` in a summary, changed.
+/// A summary with the first occurrence of `key` replaced.
 fn changed(summary: &[u8], key: &str, value: &str) -> String {
     let text = std::str::from_utf8(summary).unwrap();
     let changed = text.replacen(key, value, 1);
@@ -247,7 +248,7 @@ fn changed(summary: &[u8], key: &str, value: &str) -> String {
 
 const AGES: &str = "example,label,prediction\n0,1,2.0\n1,2,1.5\n2,4,6.25\n";
 
-/// The columns of accuracies, of errors.
+/// Renames the columns of accuracies to columns of errors.
 fn of_errors(text: &str) -> String {
     text.replace("train_accuracy", "train_mae").replace("validation_accuracy", "validation_mae")
 }
@@ -290,8 +291,8 @@ fn tables_of_numbers_must_be_of_a_finished_run() {
     );
 }
 
-/// What an objective of one's own predicts may be neither a class nor a number, and what it
-/// measures is known by its key alone.
+/// The predictions of a custom objective may be neither classes nor numbers, and its measure is
+/// known only by its key.
 #[test]
 fn tables_of_other_measures_are_read() {
     let mut files = run_files();
@@ -314,7 +315,7 @@ fn tables_of_earlier_versions_are_read() {
     let read = |files: &[Vec<u8>; 7]| load(files, 2, &files[2]).unwrap();
     let now = read(&run_files());
     let mut files = run_files();
-    // Each file alone, since a run may go on under a newer version, and all together.
+    // Each file separately, since a run may be continued by a newer version, and all together.
     for (file, text) in earlier() {
         load(&run_files(), file, text.as_bytes()).unwrap();
         files[file] = text.into();

@@ -6,8 +6,8 @@ use lerac::train::{Tensor, read_safetensors, write_safetensors};
 use std::collections::BTreeMap;
 use std::fs;
 
-/// A file as it is, or, after a 1, a header up to a zero byte and the data, with the header's
-/// length before them.
+/// A file unchanged, or, after a byte of 1, a header up to a zero byte and the data, with the
+/// header's length in front.
 fn weights_input(input: &[u8]) -> Vec<u8> {
     let (form, file) = input.split_first().unwrap_or((&0, &[]));
     let (header, data) = file.split_at(file.iter().position(|&byte| byte == 0).unwrap_or(file.len()));
@@ -30,12 +30,12 @@ fn weights() {
         tensor("conv.weight", &[2, 1, 2], &[0.5, -1.0, 3e-39, 1e38]),
         tensor("bias", &[], &[2.0]),
         tensor("empty", &[0, 7], &[]),
-        // A bit away from what is not finite.
+        // One bit away from infinity or NaN.
         tensor("large", &[256], &[2f32.powi(127); 256]),
     ];
     let metadata = BTreeMap::from([("format", "pt".to_owned()), ("sigma", "0.5".to_owned())]);
     write_safetensors(&path, &tensors, metadata).unwrap();
-    // As PyTorch leaves them.
+    // As PyTorch writes them.
     let torch = concat!(
         r#"{"n.num_batches_tracked":{"dtype":"I64","shape":[],"data_offsets":[0,8]},"#,
         r#""w":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}}"#,

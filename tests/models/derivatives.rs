@@ -1,5 +1,5 @@
 //! Every reference backward against central differences of its reference forward, in f64 and
-//! without a device. The loss is a sum weighted by fixed numbers, so that no error cancels.
+//! without a device. The loss is a sum with fixed weights, so that errors do not cancel.
 
 use crate::common::rows::rows;
 use lerac::checks::{derivatives, difference, sample, test_values, worst_error};
@@ -41,7 +41,7 @@ fn samples_reach_every_tap() {
 }
 
 #[test]
-fn one_nan_is_noticed_wherever_it_stands() {
+fn one_nan_is_noticed_anywhere() {
     for at in 0..7 {
         let mut row = rows().into_iter().find(|row| row.name == "relu [7]").expect("a row of this name");
         let right = std::mem::replace(&mut row.backward, Box::new(|_, _| vec![]));
@@ -54,7 +54,7 @@ fn one_nan_is_noticed_wherever_it_stands() {
     }
 }
 
-/// Holds dz of the mean loss of rows against differences of the rows' losses.
+/// Checks dz of the mean loss of rows against differences of the rows' losses.
 fn assert_derivative(case: &str, mut z: Vec<f64>, rows: usize, dz: &[f64], losses: impl Fn(&[f64]) -> Vec<f64>) {
     for (i, gradient) in dz.iter().enumerate() {
         let at = z[i];

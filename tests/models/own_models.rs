@@ -1,4 +1,4 @@
-//! Models, objectives and operations of one's own, as they are recorded, without a device.
+//! Custom models, objectives and operations, recorded without a device.
 
 use crate::common::errors::{Fault, assert_contains, assert_error, assert_panics, panic_of};
 use lerac::data::{Column, Element, Form, Meaning, plain_form};
@@ -43,8 +43,7 @@ static SCALE: Shader = Shader::new(
     }",
 );
 
-/// An operation that the crate does not know: each column of x `[N,K]`, which has no gradient,
-/// times its scale.
+/// A custom operation: each column of x `[N,K]`, which has no gradient, times its scale.
 fn scale(tape: &mut Tape, name: &str, x: Var, scale: ParamId) -> Var {
     let [n, k] = tape.shape(x).flat();
     let y = tape.result(name, [n, k], &[x], true);
@@ -82,7 +81,7 @@ impl Model for Ears {
     }
 }
 
-/// A class and a number at once.
+/// An objective with a class and a number.
 struct Both {
     pitch: Class,
     loudness: Number,
@@ -144,7 +143,7 @@ fn record(model: &dyn Model, form: &Form, objective: &dyn Objective, mode: Mode)
 }
 
 #[test]
-fn a_model_reads_columns_by_name_and_gives_the_outputs_that_are_wanted() {
+fn a_model_reads_columns_by_name_and_gives_the_requested_outputs() {
     Ears.accepts(&form()).unwrap();
     for mode in [Mode::Train, Mode::Eval] {
         let recorded = record(&Ears, &form(), &both(), mode);
@@ -153,7 +152,7 @@ fn a_model_reads_columns_by_name_and_gives_the_outputs_that_are_wanted() {
             recorded.outputs.iter().map(|&output| (tape.name(output), tape.shape(output).to_string())).collect();
         assert_eq!(outputs, [("pitch", "[2,3]".to_owned()), ("loudness", "[2,1]".to_owned())]);
         assert_eq!(recorded.sums, 5);
-        // Inputs, then targets: nothing reads the lengths.
+        // Inputs, then targets. The lengths are not read.
         let [spectrogram, words, length, pitch, loudness] = recorded.columns[..] else { panic!("five columns") };
         let [(name, input)] = &recorded.inputs[..] else { panic!("one input of numbers") };
         assert_eq!((name.as_str(), spectrogram), ("spectrogram", Some(Operand::Value(*input))));
@@ -166,7 +165,7 @@ fn a_model_reads_columns_by_name_and_gives_the_outputs_that_are_wanted() {
 }
 
 #[test]
-fn an_operation_of_ones_own_is_in_a_layer_of_its_own() {
+fn a_custom_operation_may_have_its_own_layer() {
     let Recorded { tape, layers, .. } = record(&Ears, &form(), &both(), Mode::Train);
     let layers: Vec<_> = layers.iter().map(|layer| (layer.name.as_str(), layer.depth, layer.block)).collect();
     assert_eq!(layers, [("trunk.loudness", 1, 1), ("pitch", 2, 2), ("loudness", 3, 3)]);
@@ -179,7 +178,7 @@ fn an_operation_of_ones_own_is_in_a_layer_of_its_own() {
         ("loudness.bias", 2, Group::Bias),
     ];
     assert_eq!(parameters, expected);
-    // Its gradient comes last of all, from what both heads have left.
+    // Its gradient is computed last, from the gradients of both heads.
     let (record, last) = tape.backward().pop().unwrap();
     assert_eq!((tape.records()[record].name.as_str(), last.kernel.entry), ("trunk.scaled", "backward"));
 }
@@ -217,7 +216,7 @@ impl<F: Fn(&mut Net, &[Output]) -> Vec<Var> + Send + Sync> Model for By<F> {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_by_name() {
+fn invalid_models_panic_with_their_name() {
     let record_it = |model: &dyn Model| record(model, &form(), &both(), Mode::Train);
     let heads = |net: &mut Net, widths: [usize; 2]| {
         let x = net.values("spectrogram");
@@ -252,7 +251,7 @@ fn what_does_not_fit_is_refused_by_name() {
     assert_contains(&refused, &["target \"timbre\"", "pitch, loudness"]);
 }
 
-/// An objective that says less of itself than it records.
+/// An objective that declares fewer sums than it records.
 struct Understated(Class);
 
 impl Objective for Understated {
@@ -294,14 +293,14 @@ impl Objective for Understated {
 }
 
 #[test]
-fn sums_have_the_room_that_the_objective_says() {
+fn more_sums_than_declared_panic() {
     let refused = panic_of(|| record(&Ears, &form(), &Understated(both().pitch), Mode::Eval));
     assert_contains(&refused, &["3 sums", "2"]);
 }
 
-/// An input that is read twice is one input, and mixup mixes it in training alone.
+/// An input that is read twice is recorded once. Mixup mixes it only in training.
 #[test]
-fn an_input_is_noted_once() {
+fn an_input_is_recorded_once() {
     let twice = By(|net: &mut Net, wanted: &[Output]| {
         let (x, again) = (net.pixels(), net.pixels());
         let x = net.add("sum", x, again);

@@ -1,4 +1,4 @@
-//! What a product refuses while it is recorded, and where its result lies. Without a device.
+//! Products: invalid equations, and the placement of the result. Without a device.
 
 use crate::common::errors::assert_panics;
 use lerac::ops::product::product;
@@ -15,9 +15,9 @@ fn recorded(equation: &str, a: &[usize], b: &[usize]) -> (Tape, String) {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_by_name() {
+fn invalid_products_panic_with_their_name() {
     for (equation, a, b, names) in [
-        // Not an equation of two operands and a result; then axes that do not fit.
+        // Invalid equations, then extents that do not fit.
         ("bmk", &[1, 2][..], &[1, 2][..], &["bmk,bkn->bmn", "found bmk"][..]),
         ("m1,1n->mn", &[2, 2], &[2, 2], &["bmk,bkn->bmn", "found m1,1n->mn"]),
         ("mm,mn->mn", &[2, 2], &[2, 2], &["mm,mn->mn", "axis m"]),

@@ -1,6 +1,6 @@
-//! The shaders against the Rust that calls them, by naga's reflection and without a device: every
-//! kernel that a model, a row of the op table, an optimiser or a bench launches parses and
-//! validates under its constants, and binds what the launch binds.
+//! The shaders against the Rust code that calls them, by naga's reflection and without a device.
+//! Every kernel that a model, a row of the op table, an optimiser or a bench launches parses and
+//! validates under its constants, and declares the bindings that the launch provides.
 
 use crate::common::rows::rows;
 use lerac::data::{Augmentation, Meaning, plain_form};
@@ -33,14 +33,14 @@ fn parse(kernel: &Kernel, dialect: Dialect) -> (naga::Module, naga::valid::Modul
     (module, info)
 }
 
-/// A kernel, how it sees each binding, and its grid.
+/// A kernel, the access of each binding, and its grid.
 struct Launch<'k> {
     kernel: &'k Kernel,
     access: Vec<Access>,
     grid: [u32; 3],
 }
 
-/// What an entry point reads and writes, by binding.
+/// The access of each binding of an entry point.
 fn check(launch: &Launch<'_>, dialect: Dialect) {
     let (module, info) = parse(launch.kernel, dialect);
     let what = format!("{}.{}, {dialect:?}", launch.kernel.shader.name, launch.kernel.entry);
@@ -77,7 +77,7 @@ fn check(launch: &Launch<'_>, dialect: Dialect) {
     assert!(shared <= 16 << 10, "{what}: {shared} bytes of workgroup memory");
 }
 
-/// Kernels that were checked, by their text, and the entry points among them by file.
+/// The source texts of checked kernels, and the checked entry points of each file.
 #[derive(Default)]
 struct Checked {
     kernels: HashSet<(String, &'static str)>,
@@ -163,7 +163,7 @@ fn every_kernel_of_every_operation_binds_what_its_shader_declares() {
     for row in rows() {
         row.tapes().into_iter().for_each(|(tape, _)| checked.add_tape(&row.on(tape).0));
     }
-    // Images whose rows are no whole vec4, which no model above has.
+    // Images whose rows are not a multiple of four; no model above has them.
     for moved in [false, true] {
         let mut tape = Tape::new(Mode::Train);
         let (bytes, movements) = (tape.buffer("image", 12).into(), tape.buffer("movement", 4).into());
@@ -184,8 +184,7 @@ fn every_kernel_of_every_operation_binds_what_its_shader_declares() {
     }
 }
 
-/// Loops of built-in shaders are compiled without a counter that ends them, which no other shader
-/// may ask for.
+/// Only built-in shaders are compiled without the counter that bounds loops.
 #[test]
 fn only_this_crates_shaders_are_built_in() {
     for shader in lerac::ops::SHADERS.iter().chain(lerac::optim::SHADERS) {
@@ -213,7 +212,7 @@ fn every_kernel_of_every_optimiser_binds_what_its_shader_declares() {
     }
 }
 
-/// The launches that are not recorded as data, with what Rust binds in `study/bench/peaks.rs`.
+/// Launches that are not recorded as data, with the bindings in `study/bench/peaks.rs`.
 #[cfg(feature = "cli")]
 #[test]
 fn kernels_of_benches_bind_what_their_shader_declares() {
@@ -229,14 +228,14 @@ fn kernels_of_benches_bind_what_their_shader_declares() {
     }
 }
 
-/// What is in `text` between `before` and the next `end`.
+/// The text between `before` and the next `end`.
 fn between<'t>(text: &'t str, before: &str, end: char) -> Option<&'t str> {
     text.split_once(before).and_then(|(_, rest)| rest.split(end).next())
 }
 
 /// Whether an entry point's index continues through all rows of a linear grid (`linear_grid`), each
-/// of 32,768 workgroups; `None` where it does not ask how many there are. Small shapes have one
-/// row, in which every index is right.
+/// of 32,768 workgroups. `None` if it does not use the number of workgroups. Small shapes have one
+/// row, in which every index is correct.
 fn index_goes_on(entry: &str) -> Option<bool> {
     let groups = between(entry, "@builtin(num_workgroups) ", ':')?;
     let size = between(entry, "@workgroup_size(", ')').expect("an entry has a size");
@@ -254,7 +253,7 @@ fn index_goes_on(entry: &str) -> Option<bool> {
 }
 
 #[test]
-fn indices_go_on_in_the_next_row_of_a_grid() {
+fn indices_continue_in_the_next_row_of_a_grid() {
     let shaders = lerac::ops::SHADERS.iter().chain(lerac::optim::SHADERS).copied();
     #[cfg(feature = "cli")]
     let shaders = shaders.chain([&lerac::study::bench::SHADER]);
@@ -268,7 +267,7 @@ fn indices_go_on_in_the_next_row_of_a_grid() {
         }
     }
     others.retain(|entry| *entry != ("peak", "multiply_add"));
-    // These have one row, or a meaning of their own for y.
+    // These have one row, or use y for something else.
     let of_channels = ["partial", "partial_serial", "finish", "prepare"].map(|entry| ("batch_norm", entry));
     let backward =
         ["backward_partial", "backward_partial_serial", "backward_finish"].map(|entry| ("batch_norm", entry));
@@ -307,8 +306,8 @@ fn definition(shader: &Shader, name: &str) -> Option<&'static str> {
     shader.source[start..].split_inclusive('}').next()
 }
 
-/// The fields of the struct called `name` in a text of structs alone, which parses without the
-/// constants of its file: (name, offset).
+/// The fields of the struct called `name`: (name, offset). `text` contains only structs, so it
+/// parses without the constants of its file.
 fn fields(text: &str, name: &str) -> Vec<(String, usize)> {
     let module = naga::front::wgsl::parse_str(text).unwrap();
     let found = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some(name)).expect("the struct is there");
@@ -320,13 +319,13 @@ fn shaders() -> impl Iterator<Item = &'static Shader> {
     lerac::ops::SHADERS.iter().chain(lerac::optim::SHADERS).copied()
 }
 
-/// Words one after the other, without gaps.
+/// Consecutive words, without gaps.
 fn words(names: &[&str]) -> Vec<(String, usize)> {
     names.iter().enumerate().map(|(i, name)| ((*name).to_owned(), 4 * i)).collect()
 }
 
 #[test]
-fn controls_lie_as_in_rust() {
+fn controls_have_the_layout_of_rust() {
     use lerac::tape::Controls;
     use std::mem::offset_of;
     let controls = [
@@ -343,7 +342,7 @@ fn controls_lie_as_in_rust() {
     for shader in shaders() {
         let Some(text) = definition(shader, "Controls") else { continue };
         let found = fields(text, "Controls");
-        // What comes last may be left out where it is not read.
+        // The last fields may be omitted if they are not read.
         assert_eq!(found, controls[..found.len()], "{}.wgsl", shader.name);
         let losses = ["cross_entropy", "regression", "sums"].contains(&shader.name);
         assert!(found.len() >= if losses { 7 } else { 5 }, "{}.wgsl", shader.name);
@@ -353,7 +352,7 @@ fn controls_lie_as_in_rust() {
 }
 
 #[test]
-fn sums_lie_as_in_rust() {
+fn sums_have_the_layout_of_rust() {
     let shader = &lerac::ops::sums::SHADER;
     let [part, sums] = ["Part", "Sums"].map(|name| definition(shader, name).unwrap());
     assert_eq!(fields(part, "Part"), words(&["fraction", "whole"]));
@@ -361,18 +360,18 @@ fn sums_lie_as_in_rust() {
     let totals = Totals { examples: 1, halted: 2, parts: vec![[3, 4], [5, 6]] };
     assert_eq!(totals.words(), [1, 2, 3, 4, 5, 6]);
     assert_eq!((Totals::of_words(&totals.words(), 2), totals.values()[0]), (totals, 4.0 + 3.0 / 4_294_967_296.0));
-    // The update reads how they begin.
+    // The update reads the first fields.
     let update = shaders().find(|shader| shader.name == "update").unwrap();
     assert_eq!(fields(definition(update, "Losses").unwrap(), "Losses"), words(&["examples", "halted"]));
-    // What a sum holds at most.
+    // The maximum of a sum.
     let full = |whole: u32| Totals { parts: vec![[0, 0], [0, whole]], ..Totals::default() }.is_full();
     assert!(shader.source.contains("min(v, 4294967040.0)") && full(4_294_967_040) && !full(4_294_967_039));
 }
 
 #[test]
-fn tables_of_an_update_lie_as_in_rust() {
-    // These are private: what their definitions in optim/table.rs and optim/update.rs say, four
-    // bytes each without gaps.
+fn tables_of_an_update_have_the_layout_of_rust() {
+    // These are private. Their definitions are in optim/table.rs and optim/update.rs, four bytes
+    // each without gaps.
     let step = words(&["beta1", "beta2", "rest1", "rest2", "epsilon", "correction1", "correction2_sqrt", "max_norm"]);
     let hyper = words(&["learning_rate", "weight_decay", "trained"]);
     let run = words(&["first_block", "blocks", "row"]);

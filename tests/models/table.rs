@@ -1,5 +1,5 @@
-//! Models as they are recorded, without a device: the blur of CBS, depths, initial values, and what
-//! a device has no room for.
+//! Models of the table, recorded without a device: the blur of CBS, depths, initial values, and
+//! models that exceed a device's limits.
 
 use crate::common::errors::{Fault, assert_contains, assert_error, error_of};
 use lerac::data::{Form, Meaning, plain_form};
@@ -43,10 +43,10 @@ fn ops(records: &[&Record]) -> Vec<&'static str> {
 }
 
 #[test]
-fn a_blur_stands_between_each_convolution_but_1x1_and_its_norm() {
+fn a_blur_is_between_each_convolution_but_1x1_and_its_norm() {
     for model in MODELS.iter().map(|entry| entry.name) {
-        // Of the pre-activation form a block's last convolution is read by a sum, its first by a
-        // dropout.
+        // In the pre-activation form, a block's last convolution is read by a sum, and its first by
+        // a dropout.
         let next = match model {
             "lenet" => &["relu"][..],
             "densenet121" | "densenet121-imagenet" => &["concat", "batch_norm", "mean_pool"],
@@ -71,8 +71,8 @@ fn a_blur_stands_between_each_convolution_but_1x1_and_its_norm() {
                     assert!(follows(ops(&after)), "{what}");
                 }
             }
-            // The residual networks have a 1x1 shortcut in each stage but the first, in that too
-            // where it widens; bottlenecks two more in each of their 16 blocks.
+            // Residual networks have a 1x1 shortcut in each stage but the first, and in the first
+            // if it widens. Bottlenecks have two more in each of their 16 blocks.
             let pointwise = match model {
                 "cnn" | "lenet" | "vgg11_bn" | "vgg11_bn-imagenet" => 0,
                 // One in each of 58 layers and 3 transitions; two in each of 17 blocks but the
@@ -91,7 +91,8 @@ fn a_blur_stands_between_each_convolution_but_1x1_and_its_norm() {
 
 #[test]
 fn parameters_are_as_many_as_elsewhere() {
-    // torchvision 0.20, and the published LeRaC code for small images, built in PyTorch.
+    // Numbers of torchvision 0.20, and of the published LeRaC code for small images, built in
+    // PyTorch.
     for (model, size, classes, expected) in [
         ("cnn", 32, 10, 24_346),
         ("resnet18", 32, 10, 11_173_962),
@@ -126,7 +127,7 @@ fn every_name_of_the_table_is_a_model_of_its_own() {
 }
 
 #[test]
-fn a_model_says_what_images_it_needs() {
+fn images_of_a_wrong_size_are_errors() {
     let accepts = |name: &str, extent| nn::named(name).unwrap().accepts(&form(extent, 10));
     for (name, fitting, others) in [
         ("cnn", vec![[4, 4], [4, 9]], vec![[3, 9], [9, 3]]),
@@ -222,7 +223,7 @@ fn check(tape: &Tape, binding_bytes: u64, grid: u32) -> Result<(), Error> {
 }
 
 #[test]
-fn what_a_device_has_no_room_for_is_refused_by_name() {
+fn models_beyond_the_limits_are_errors() {
     // 4 x 1,000 floats in and out.
     let mut tape = Tape::new(Mode::Train);
     let x = tape.leaf("x", [4, 1000], true);
@@ -245,8 +246,8 @@ fn what_a_device_has_no_room_for_is_refused_by_name() {
     let parameter = error_of(check(&tape, 255_999, 65_535)).to_string();
     assert_contains(&parameter, &["wide.weight", "0.2 MiB"]);
     assert!(!parameter.contains("`batch_size`"), "no batch size fits: {parameter}");
-    // The gradient of the bias takes a lane an output, 16 workgroups; that of the weights 1,000
-    // tiles, 16 workgroups too.
+    // The gradient of the bias takes one invocation per output, 16 workgroups; that of the weights
+    // takes 1,000 tiles, also 16 workgroups.
     check(&tape, 256_000, 16).unwrap();
     assert_error(check(&tape, 256_000, 15), Fault::Capacity, &["wide", "[16, 1, 1]", " 15 ", "`batch_size`"]);
 }
@@ -256,8 +257,7 @@ fn the_bits_of_every_model_are_kept() {
     let script = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/bits.py")).unwrap();
     let list = script.split_once("MODELS = [").unwrap().1.split_once(']').unwrap().0;
     let listed: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
-    // The first linear layer of that one does not fit the bindings of the driver that the bits are
-    // of.
+    // Excluded: its first linear layer exceeds the binding size of the driver that made the bits.
     let known = MODELS.iter().map(|entry| entry.name).filter(|&name| name != "vgg11_bn-imagenet");
     assert_eq!(listed.iter().collect::<BTreeSet<_>>(), known.collect::<Vec<_>>().iter().collect::<BTreeSet<_>>());
 }

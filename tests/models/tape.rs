@@ -1,5 +1,5 @@
-//! What a tape plans, without a device: which tensors share a buffer, held against a plain search,
-//! and what views change in it.
+//! Plans of a tape, without a device: buffer sharing against a plain search, and the effect of
+//! views.
 
 use lerac::gpu::Kernel;
 use lerac::ops::{add::add, relu::relu};
@@ -8,24 +8,24 @@ use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-/// A launch of no kernel in particular.
+/// A launch of a dummy kernel.
 fn launch(bindings: Vec<Binding>) -> Dispatch {
     let kernel = Kernel { shader: &lerac::ops::relu::SHADER, entry: "forward", constants: vec![] };
     Dispatch { kernel, bindings, grid: [1, 1, 1], multiply_adds: 0, tunable: None }
 }
 
-/// A tape, and all of its operands with their bytes: values, gradients, buffers.
+/// A tape, and the bytes of all its operands: values, gradients, buffers.
 struct Drawn {
     tape: Tape,
     operands: Vec<(Operand, u64)>,
 }
 
-/// Records that read one to three of the latest tensors, some of them through views, and some
-/// scratch memory for both passes.
+/// Appends random records that read one to three of the latest tensors, some through views, and
+/// some scratch memory for both passes.
 fn draw(records: usize, rng: &mut impl Rng) -> Drawn {
     let mut tape = Tape::new(Mode::Train);
     let (mut vars, mut buffers) = (vec![tape.leaf("x", [64], true)], vec![]);
-    // What a record may read: tensors, and views of them.
+    // The possible inputs of a record: tensors, and views of them.
     let mut readable = vars.clone();
     for i in 0..records {
         let name = format!("record{i}");
@@ -64,7 +64,7 @@ fn draw(records: usize, rng: &mut impl Rng) -> Drawn {
     Drawn { tape, operands }
 }
 
-/// A buffer as the plain search knows it.
+/// A buffer of the plain search.
 struct Slot {
     bytes: u64,
     kept: bool,
@@ -72,9 +72,9 @@ struct Slot {
     last: Option<usize>,
 }
 
-/// The buffers other than the `given` ones, each with whether others may use it, by a search
-/// through all launches and all buffers for each operand in the order of first launches, larger
-/// ones first: the smallest free buffer that fits is taken, or else the largest that can grow.
+/// The buffers other than the `given` ones, and whether each may be shared. A search through all
+/// launches and all buffers for each operand, in the order of first launches, larger operands
+/// first. It takes the smallest free buffer that fits, or else the largest that can grow.
 fn placed(drawn: &Drawn, kept: Option<&[Operand]>, given: &[u64]) -> Vec<(u64, bool)> {
     let launches: Vec<Dispatch> =
         drawn.tape.forward().into_iter().chain(drawn.tape.backward()).map(|(_, dispatch)| dispatch).collect();
@@ -161,7 +161,7 @@ fn diamond(views: bool) -> (Tape, [Var; 3]) {
     (tape, [x, viewed, y])
 }
 
-/// What each launch binds, and whether it adds to a gradient that is there.
+/// The bindings of each launch, and whether it adds to an existing gradient.
 fn launches(tape: &Tape) -> Vec<String> {
     let launches = tape.forward().into_iter().chain(tape.backward());
     launches.map(|(i, dispatch)| format!("{i} {:?} {:?}", dispatch.bindings, dispatch.kernel.constants)).collect()
@@ -173,8 +173,8 @@ fn a_view_is_its_base_to_launches_gradients_and_buffers() {
     let named = |tape: &Tape, var: Var| (tape.name(var).to_owned(), tape.shape(var).to_string());
     assert_eq!(named(&viewed, view), ("before".into(), "[2,6]".into()));
     assert_eq!(viewed.named("before"), Some(x));
-    // Vars are numbered, and two of the viewed tape are views: the launches speak of others, but of
-    // as many, in the same pattern.
+    // Two vars of the tape with views are views, so the numbers in the launches differ. Their
+    // number and pattern are equal.
     let renumbered = |lines: Vec<String>| {
         let replaced =
             |line: String| line.replace("Var(4)", "Var(2)").replace("Var(5)", "Var(3)").replace("Var(6)", "Var(4)");
@@ -192,8 +192,8 @@ fn a_view_is_its_base_to_launches_gradients_and_buffers() {
 
 #[test]
 fn a_base_lives_until_the_last_use_of_its_views() {
-    // Evaluation: x, then a of it, b of a, c of b and a view of a. With a's buffer free after b, c
-    // would overwrite what it reads.
+    // In evaluation: a from x, b from a, c from b and a view of a. If a's buffer were free after b,
+    // c would overwrite its input.
     let mut tape = Tape::new(Mode::Eval);
     let x = tape.leaf("x", [8], false);
     let a = relu(&mut tape, "a", x);

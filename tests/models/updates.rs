@@ -1,12 +1,12 @@
-//! Updates as they are recorded, without a device: the rows of the layer table, the launches, and
-//! what is said of them.
+//! Updates, recorded without a device: the rows of the layer table, the launches, and the
+//! description.
 
 use crate::common::errors::assert_panics;
 use lerac::optim::{RateRow, Rule, Settings, Update, UpdateOperand};
 use lerac::tape::{Declared, Group, Init};
 use lerac::tensor::Layout;
 
-/// A norm before its weight, as pre-activation blocks have it, and a weight of 20 blocks with a
+/// A norm that precedes its weight, as in pre-activation blocks, and a weight of 20 blocks with a
 /// bias.
 fn parameters() -> Vec<Declared> {
     let tensors = [
@@ -45,7 +45,7 @@ fn rows_are_the_layers_and_groups_that_occur() {
 }
 
 #[test]
-fn weights_alone_decay_where_norm_and_bias_are_spared() {
+fn only_weights_decay_if_norm_and_bias_are_spared() {
     let groups = [Group::Weight, Group::Bias, Group::Norm];
     assert_eq!(groups.map(|group| adam().decay_of(group)), [0.1, 0.0, 0.0]);
     let none_is_spared = Settings { spare_norm_and_bias: false, ..adam() };
@@ -58,7 +58,7 @@ fn a_step_is_a_launch_per_window() {
     assert_eq!((plain.step().len(), plain.norms().is_some()), (1, false));
     let all = update(Settings { clip_norm: Some(1.0), layer_norms: true, ..adam() }, 20);
     let entries: Vec<_> = all.launches().map(|launch| launch.kernel.entry).collect();
-    // Three windows: the largest tensor fills one alone.
+    // Three windows. The largest tensor has its own.
     assert_eq!(entries, ["squares", "squares", "squares", "finish", "adam", "adam", "adam", "layer_norms"]);
 }
 
@@ -69,7 +69,7 @@ fn a_description_names_kernels_bytes_and_operands() {
     assert_eq!(lines.len(), 1 + 3, "{text}");
     assert!(lines[1].contains("squares") && lines[1].ends_with("gradients 0, clip sums, trained blocks 0"), "{text}");
     // 24 blocks in 6 runs of 12 bytes, 4 rows of 12 bytes; a parameter, a gradient and two moments
-    // a weight.
+    // per weight.
     let bytes = 32 + 4 * 24 * 1024 + 6 * 12 + 4 * 12 + 16 + 16;
     assert!(lines[3].contains("adam") && lines[3].contains(&format!(" {bytes} ")), "{bytes} bytes: {text}");
     let operands =
@@ -85,7 +85,7 @@ fn operands_of_layer_norms_grow_with_the_runs() {
 }
 
 #[test]
-fn a_layer_that_is_not_there_is_refused() {
+fn a_missing_layer_panics() {
     let parameters = parameters();
     let layout = Layout::new(parameters.iter().map(|p| &p.shape), 1 << 20);
     assert_panics(|| Update::new(&parameters, &layout, 2, adam()), "p3", &["layer 2", "2 layers"]);

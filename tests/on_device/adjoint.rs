@@ -1,5 +1,5 @@
-//! For linear operations, <f(x), y> = <x, f*(y)>: the kernels' backward is the adjoint of the
-//! kernels' forward, whatever the references say.
+//! For linear operations, <f(x), y> = <x, f*(y)>: the backward kernel is the adjoint of the forward
+//! kernel. Independent of the references.
 
 use crate::common::rows::rows;
 use crate::common::{Test, test};
@@ -45,7 +45,7 @@ fn check(gpu: &Gpu, row: &Row, tape: &Tape) {
     }
 }
 
-/// A test per linear row and way to compute it.
+/// A test per linear row and dialect.
 pub fn tests() -> Vec<Test> {
     let mut tests = vec![];
     for row in rows().into_iter().filter(|row| row.linear) {

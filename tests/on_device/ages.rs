@@ -1,4 +1,4 @@
-//! Ages as numbers, from faces to the report.
+//! Ages as numbers, from image files to the report.
 
 use crate::common::errors::{Fault, assert_contains, assert_fault};
 use crate::common::program::{assert_refused, json, stdout};
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 const AGES: &str = "utkface-age";
 
-/// Faces, as it were, named as UTKFace's are: the older, the brighter.
+/// Images named like UTKFace's: the older, the brighter.
 fn faces() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     for i in 0..200u32 {
@@ -30,8 +30,8 @@ fn opened(dir: &TempDir) -> PictureSplits {
     source.open_pictures(&mut |_| ()).unwrap()
 }
 
-/// No batch norm, so that a batch may be cut in passes; the rate falls where an epoch is not much
-/// better.
+/// No batch norm, so that a batch may be split into passes. The rate falls after an epoch that is
+/// not much better.
 fn config(loss: Loss) -> Config {
     Config::default().with(|c| {
         c.data.name = AGES.into();
@@ -61,7 +61,7 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// Under both losses, and from any checkpoint to the same result.
+/// Under both losses. A run that is resumed from any checkpoint gives the same result.
 fn ages_are_learnt(gpu: &Gpu) {
     let dir = faces();
     let data = opened(&dir);
@@ -74,13 +74,13 @@ fn ages_are_learnt(gpu: &Gpu) {
         assert_eq!((outcome.summary.scores.len(), outcome.summary.test()), (3, test_mae));
         assert_eq!(outcome.summary.baseline.as_ref().map(|baseline| baseline.value), Some(median_mae));
         approx::assert_relative_eq!(test_mae, mean(&errors(&outcome)), max_relative = 1e-5);
-        // 160 ages to train on: the middle one, and how far the 40 others are from it.
+        // 160 training ages: their median, and its distance from the 40 test ages.
         let mut ages = data.train.labels.clone();
         ages.sort_unstable();
         let off: Vec<f64> = data.test.labels.iter().map(|&age| (f64::from(age) - f64::from(ages[80])).abs()).collect();
         assert_eq!(median_mae, mean(&off));
         assert!(test_mae < 0.5 * median_mae, "{loss:?}: {test_mae} years off, the median {median_mae}");
-        // The least error of an epoch is the best, and the first of equals.
+        // The best epoch is the first one with the lowest error.
         let validation: Vec<f64> = kept.epochs.iter().map(|epoch| epoch.validation.as_ref().unwrap().value()).collect();
         let least = validation.iter().copied().fold(f64::INFINITY, f64::min);
         assert_eq!((validation_mae, outcome.summary.validation()), (least, Some(least)));
@@ -99,12 +99,12 @@ fn ages_are_learnt(gpu: &Gpu) {
         }
         found.push(outcome.summary.test_loss / test_mae);
     }
-    // |d| and d^2 in 20 years: the L1 loss is the error itself.
+    // |d| and d^2 in units of 20 years: the L1 loss is the error itself.
     approx::assert_relative_eq!(found[0], 1.0 / 20.0, max_relative = 1e-5);
     assert!((found[1] * 20.0 - 1.0).abs() > 0.1, "{found:?}: both losses are one");
 }
 
-/// A batch cut in passes comes to the same.
+/// A batch that is split into passes gives the same result.
 fn passes_predict_the_same(gpu: &Gpu) {
     let dir = faces();
     let data = opened(&dir);
@@ -122,7 +122,7 @@ fn passes_predict_the_same(gpu: &Gpu) {
     }
 }
 
-/// Sums end at 2^32: what is beyond is no result.
+/// Sums saturate at 2^32; a saturated sum is an error.
 fn errors_beyond_all_bounds_are_no_result(gpu: &Gpu) {
     let dir = faces();
     let config = config(Loss::L1).with(|c| {
@@ -137,7 +137,7 @@ fn errors_beyond_all_bounds_are_no_result(gpu: &Gpu) {
     assert_fault(&error, Fault::NonFinite, &[]);
 }
 
-/// What no real set is, but a user's may be.
+/// No real data set has equal ages, but a user's may.
 fn equal_ages_are_defined(gpu: &Gpu) {
     let dir = faces();
     let mut data = opened(&dir);
@@ -176,7 +176,7 @@ fn commands_take_ages() {
     }
     assert_contains(&stdout(&[&["eval"], &from[..]].concat()), &["median", " years", "40 examples"]);
 
-    // The youngest and the oldest as `predict` sees them: the older, the higher.
+    // `predict` gives a higher age for the oldest face than for the youngest.
     let face = |age: u32| {
         let mut names = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
         let of_age =
@@ -202,7 +202,7 @@ fn commands_take_ages() {
     assert!(!report.contains("accuracy"), "the report speaks of accuracy");
     let results = std::fs::read_to_string(Path::new(&compared).join("results.csv")).unwrap();
     assert!(results.starts_with("method,seed,test_mae,test_loss,validation_mae,best_epoch,"), "{results}");
-    // Finished runs are read back, not run again.
+    // Finished runs are not run again.
     assert_eq!(stdout(&[&["compare", "--quiet", "--out", &compared], &grid[..], &options].concat()), table);
 }
 

@@ -1,4 +1,4 @@
-//! The command line as a user runs it, where it trains.
+//! The command line, where it trains.
 
 use crate::common::errors::assert_contains;
 use crate::common::program::{assert_blames, assert_refused, command, json, lerac, refusal, stderr, stdout};
@@ -23,14 +23,14 @@ fn training_leaves_its_files() {
         assert!(summary[key].as_f64().unwrap() > 0.0, "{key}");
     }
     let rows = |name: &str| std::fs::read_to_string(out.join(name)).unwrap().lines().count();
-    // Steps 4, 8, 10 of the first epoch and 12, 16, 20 of the second; an epoch's row each; four
+    // Steps 4, 8, 10 of the first epoch and 12, 16, 20 of the second; one row per epoch; four
     // layers.
     assert_eq!((rows("metrics.csv"), rows("layers.csv")), (1 + 6 + 2, 1 + 6 * 4));
     let mut metrics = csv::Reader::from_path(out.join("metrics.csv")).unwrap();
     let metrics: Vec<HashMap<String, String>> = metrics.deserialize().map(Result::unwrap).collect();
     let number = |row: &HashMap<String, String>, key: &str| row[key].parse::<f64>().unwrap();
-    // Three intervals make an epoch's row, weighted by their steps: 4, 4 and 2 of the first epoch,
-    // 2, 4 and 4 of the second.
+    // An epoch's row is the mean of three intervals, weighted by their steps: 4, 4 and 2 in the
+    // first epoch, 2, 4 and 4 in the second.
     for (rows, parts) in metrics.chunks_exact(4).zip([[0.4, 0.4, 0.2], [0.2, 0.4, 0.4]]) {
         let (whole, intervals) = rows.split_last().unwrap();
         assert_eq!(whole["kind"], "epoch");
@@ -99,7 +99,7 @@ fn results_and_profiles_are_printed() {
     let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let written: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("summary.json")).unwrap()).unwrap();
     assert_eq!((printed["steps"].as_u64(), &printed), (Some(3), &written));
-    // A row for each of lenet's records in each direction.
+    // A row for each record of lenet in each direction.
     for part in ["| conv1 ", "| pool2 ", "| fc3 ", "forward", "backward", "cross_entropy", "| all parameters "] {
         assert!(errors.contains(part), "the profile lacks {part:?}: {errors}");
     }
@@ -116,7 +116,7 @@ fn noise_is_written_and_drawn() {
     let rows: Vec<(u64, f64, usize, String, f64)> = reader.deserialize().map(Result::unwrap).collect();
     let layers = ["conv1", "conv2", "conv3", "linear"];
     assert_eq!(rows.len(), 4 * layers.len());
-    // Before steps 0, 6, 12 and 18 of 20, ten an epoch.
+    // Measured at steps 0, 6, 12 and 18 of 20; ten steps an epoch.
     for (i, (step, epoch, depth, layer, ratio)) in rows.into_iter().enumerate() {
         assert_eq!((step, depth, layer.as_str()), (6 * (i / 4) as u64, i % 4 + 1, layers[i % 4]));
         approx::assert_relative_eq!(epoch, step as f64 / 10.0);
@@ -125,8 +125,7 @@ fn noise_is_written_and_drawn() {
     assert!(image::open(out.join("noise.png")).unwrap().width() >= 1000);
 }
 
-/// Where the driver finds nothing that it compiled before, kernels are compiled on several devices;
-/// the run is the same.
+/// With an empty driver cache, kernels are compiled on several devices. The run is the same.
 fn a_first_run_is_like_any_other() {
     let dir = tempfile::tempdir().unwrap();
     let run = |name: &str, cache: &Path| {
@@ -143,12 +142,12 @@ fn a_first_run_is_like_any_other() {
     assert!(first == run("elsewhere", &dir.path().join("other")), "a fresh cache changes the run");
 }
 
-/// Weights go out and come back: the test set reads the same, an image is named as before, and what
-/// does not fit is refused.
+/// Saved weights are loaded again: the test set gives the same result, an image is classified as
+/// before, and weights that do not fit are rejected.
 fn weights_are_read_again() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
-    // A blur that fades shows whether the step is known again.
+    // A blur that fades depends on the step, so this tests that the step is restored.
     let method = ["--method", "lerac-cbs", "--sigma-every", "1", "--sigma-decay", "0.5"];
     stdout(&[&["train", "--quiet", "--out", out.to_str().unwrap()], &method[..], SHORT].concat());
     let (config, weights) = (out.join("config.toml"), out.join("model.safetensors"));
@@ -159,8 +158,7 @@ fn weights_are_read_again() {
     for key in ["test_accuracy", "test_top5", "test_loss", "test_examples"] {
         assert_eq!(found[key], summary[key], "{key}");
     }
-    // A batch may be larger than the training set was; the blur is that of the weights' step all
-    // the same.
+    // The batch size may exceed the training set. The blur is that of the weights' step.
     let batches = json(&[&["eval", "--json", "--batch-size", "500"], &from[..]].concat());
     let loss = |value: &serde_json::Value| value["test_loss"].as_f64().unwrap();
     approx::assert_relative_eq!(loss(&batches), loss(&summary), max_relative = 1e-5);
@@ -220,11 +218,11 @@ fn weights_are_read_again() {
     let end = nan.len();
     nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
     refused("nan.safetensors", &nan, &["NaN", "finite"]);
-    // The last tensor by name is a variance of the last norm.
+    // The last tensor by name is the running variance of the last norm.
     let mut negative = bytes.clone();
     negative[end - 4..].copy_from_slice(&(-1f32).to_le_bytes());
     refused("negative.safetensors", &negative, &["running_var", "-1"]);
-    // Finite weights may still make numbers that are not.
+    // Finite weights may give logits that are not finite.
     let huge = dir.path().join("huge.safetensors");
     let mut model = safetensors::SafeTensors::deserialize(&bytes).unwrap().tensors();
     let beyond = [0xff, 0xff, 0x7f, 0x7f].repeat(640);
@@ -255,7 +253,7 @@ fn weights_are_read_again() {
     assert_refused(&[&["predict", weights], &from[..]].concat(), "model.safetensors", &["image"]);
 }
 
-/// Two classes of PNG images of several sizes, light above or below, as folders.
+/// Folders of images of several sizes, in two classes: bright above or below.
 fn folder() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (part, count) in [("train", 24), ("val", 6)] {
@@ -276,8 +274,7 @@ fn folder() -> tempfile::TempDir {
     dir
 }
 
-/// Every command that takes images takes those of folders: with a cache and without to the same
-/// bytes.
+/// Every command works with image folders. Results with and without a cache are identical.
 fn folders_are_trained_on() {
     let dir = folder();
     let root = dir.path().to_str().unwrap();
@@ -297,7 +294,7 @@ fn folders_are_trained_on() {
     let found = json(&[&["eval", "--json"], &from[..]].concat());
     assert_eq!(found["test_examples"].as_u64(), Some(12));
     let predictions = String::from_utf8(read(&out, "predictions.csv")).unwrap();
-    // The first image of the test set, as the set itself reads it and as `predict` does.
+    // The first image of the test set, classified by the run and by `predict`.
     let picture = format!("{root}/val/above/0.png");
     let line = json(&[&["predict", picture.as_str(), "--json"], &from[..]].concat());
     let class = ["above", "below"][predictions.lines().nth(1).unwrap().ends_with(",1") as usize];
@@ -356,7 +353,7 @@ fn comparing_pairs_its_seeds() {
     }
     assert!(!report.contains("http://") && !report.contains("https://") && !report.contains("<script"));
 
-    // What is finished is not run again, and says the same; what is missing is.
+    // Finished runs are not run again; a missing run is, with the same result.
     let read = |name: &str| std::fs::read(dir.path().join(name)).unwrap();
     let (before, weights) = (read("compare.json"), read("lerac-seed1/model.safetensors"));
     std::fs::remove_dir_all(dir.path().join("lerac-seed1")).unwrap();
@@ -376,7 +373,7 @@ fn comparing_pairs_its_seeds() {
     assert_refused(&[&arguments[..], SHORT].concat(), "cbs-seed0/layers.csv", &[", byte 0: "]);
 }
 
-fn what_cannot_be_trained_is_refused() {
+fn invalid_training_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
     let to = ["--out", out.to_str().unwrap()];
@@ -409,7 +406,7 @@ fn what_cannot_be_trained_is_refused() {
     assert!(!Path::new(&out).join("summary.json").exists());
 }
 
-fn grids_go_on_after_a_failure() {
+fn grids_continue_after_a_failure() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().to_str().unwrap();
     let grid = ["compare", "--methods", "conventional,lerac", "--ks", "0.5,1", "--ranges", "1e-1..1e-2,1e29..1e28"];
@@ -496,7 +493,7 @@ fn benches_report() {
     assert!(stdout(&["bench", "loader", "--runs", "1"]).contains("images/s"));
     assert_refused(&["bench", "step", "--plot", "x.png"], "--plot", &[]);
     assert_refused(&["bench", "ops", "--models", "none"], "--models", &[]);
-    // Counts beyond 32 bits.
+    // Sizes that exceed 32 bits.
     let too_large = ["bench", "ops", "--models", "vgg11_bn", "--batch-size", "16777215"];
     assert_refused(&too_large, "", &["MiB", "--batch-size "]);
     for runs in ["0", "100001"] {
@@ -508,7 +505,7 @@ fn updates_are_timed() {
     let number = |row: &serde_json::Value, key: &str| row[key].as_f64().unwrap_or_else(|| panic!("{key} of {row}"));
     let report = json(&["bench", "update", "--runs", "1", "--json"]);
     let rows = report["rows"].as_array().unwrap();
-    // Four rules, each alone, clipped and with norms, at five sizes.
+    // Four rules, each plain, with clipping and with norms, at five sizes.
     assert_eq!(rows.len(), 4 * 3 * 5);
     for row in rows {
         let alone = !row["optimizer"].as_str().unwrap().contains(',');
@@ -529,13 +526,12 @@ fn updates_are_timed() {
     let expected = ["sgd", "adam"].map(|name| [1, 10, 100, 1000].map(|layers| (name, layers)));
     assert_eq!(found, expected.concat());
     for row in rows {
-        // The ratio of the only pair.
+        // There is only one pair of times.
         let ratio = number(row, "a rate per layer ms") / number(row, "one rate ms");
         approx::assert_relative_eq!(number(row, "ratio"), ratio, max_relative = 1e-9);
     }
 }
 
-/// The tests of this file.
 pub fn tests() -> Vec<Test> {
     vec![
         test("commands: training leaves its files and repeats", |_| training_leaves_its_files()),
@@ -543,13 +539,13 @@ pub fn tests() -> Vec<Test> {
         test("commands: weights are read again", |_| weights_are_read_again()),
         test("commands: folders are trained on", |_| folders_are_trained_on()),
         test("commands: comparing pairs its seeds", |_| comparing_pairs_its_seeds()),
-        test("commands: grids go on after a failure", |_| grids_go_on_after_a_failure()),
+        test("commands: grids continue after a failure", |_| grids_continue_after_a_failure()),
         test("commands: traces hold every tensor", |_| traces_hold_every_tensor()),
         test("commands: benches report", |_| benches_report()),
         test("commands: updates are timed", |_| updates_are_timed()),
         test("commands: adapters are listed", |_| adapters_are_listed()),
         test("commands: results and profiles are printed", |_| results_and_profiles_are_printed()),
         test("commands: noise is written and drawn", |_| noise_is_written_and_drawn()),
-        test("commands: what cannot be trained is refused", |_| what_cannot_be_trained_is_refused()),
+        test("commands: invalid training is an error", |_| invalid_training_is_an_error()),
     ]
 }

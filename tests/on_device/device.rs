@@ -1,4 +1,4 @@
-//! Handles of a device: clones, asynchronous opening and reading, shaders of other crates.
+//! Handles of a device: clones, asynchronous opening and reading, and custom shaders.
 
 use crate::common::errors::{Fault, assert_error, assert_fault};
 use crate::common::{Test, open_device, test};
@@ -7,7 +7,7 @@ use lerac::gpu::{
 };
 use std::thread;
 
-/// How many steps the Collatz sequence takes from each x to 1.
+/// The number of steps of the Collatz sequence from each x to 1.
 static COLLATZ: Shader = Shader::new(
     "collatz",
     "@group(0) @binding(0) var<storage, read_write> x: array<u32>;
@@ -36,7 +36,7 @@ fn compiled_for(gpu: &Gpu, constants: Vec<(&'static str, Constant)>) -> (Buffer,
     (x, call)
 }
 
-/// What a call says of its pipeline, the device's number of it among that.
+/// The pipeline in the debug output of a call, with its id.
 fn pipeline(call: &Call) -> String {
     let text = format!("{call:?}");
     let (pipeline, _) = text.split_once("bind_group:").expect("a call says its pipeline, then its bind group");
@@ -58,7 +58,7 @@ fn clones_are_one_device(_: &Gpu) {
     assert_error(gpu.run([&call]).and_then(|()| gpu.wait()), Fault::Device, &["lost"]);
 }
 
-fn nothing_must_block(_: &Gpu) {
+fn asynchronous_calls_do_not_block(_: &Gpu) {
     let options = GpuOptions { adapter: AdapterChoice::from_option(None), ..GpuOptions::default() };
     let trained = async move {
         let listed = adapters_async().await;
@@ -68,7 +68,7 @@ fn nothing_must_block(_: &Gpu) {
         assert_eq!(timings.map(|timings| timings.len()), gpu.info().timestamps.then_some(1));
         gpu.wait_async().await?;
         let read = gpu.read_async::<u32>(&x.whole());
-        // A future of what was read holds the device itself.
+        // A future of a read keeps the device alive.
         drop(gpu);
         read.await.map(|read| (listed.len(), read))
     };
@@ -76,7 +76,7 @@ fn nothing_must_block(_: &Gpu) {
     assert_eq!((listed, &read[..]), (adapters().len(), &STEPS[..]));
 }
 
-fn futures_of_a_lost_device_say_so(_: &Gpu) {
+fn futures_of_a_lost_device_are_errors(_: &Gpu) {
     let gpu = open_device();
     let (x, call) = collatz(&gpu);
     gpu.run([&call]).unwrap();
@@ -88,11 +88,10 @@ fn futures_of_a_lost_device_say_so(_: &Gpu) {
     assert_error(pollster::block_on(gpu.read_async::<u32>(&x.whole())), Fault::Device, &["lost"]);
 }
 
-/// The tests of this file.
 pub fn tests() -> Vec<Test> {
     vec![
         test("device: clones are one device", clones_are_one_device),
-        test("device: nothing must block", nothing_must_block),
-        test("device: futures of a lost device say so", futures_of_a_lost_device_say_so),
+        test("device: asynchronous calls do not block", asynchronous_calls_do_not_block),
+        test("device: futures of a lost device are errors", futures_of_a_lost_device_are_errors),
     ]
 }

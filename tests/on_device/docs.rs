@@ -38,7 +38,6 @@ fn run_first_example(page: &Path) {
     assert!(output.status.success(), "{commands}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The tests of this file.
 pub fn tests() -> Vec<Test> {
     let pages = pages();
     assert!(!pages.is_empty(), "docs/ has no pages");

@@ -1,4 +1,4 @@
-//! Ten training steps, each layer at a rate of its own, against numbers made by JAX and optax
+//! Ten training steps with a rate per layer, against JAX and optax
 //! (`tests/golden/make_fixtures.py`).
 
 use crate::common::{Test, test};
@@ -14,7 +14,7 @@ use lerac::optim::{Optimizer, Rule, Settings, Update};
 use lerac::tape::{Controls, Mode, Program, Storage, Tape, Target, Var};
 use safetensors::SafeTensors;
 
-/// Single precision through ten steps.
+/// The tolerance: single precision over ten steps.
 const TOLERANCE: f64 = 1e-4;
 
 fn floats(file: &SafeTensors<'_>, name: &str) -> Vec<f32> {

@@ -1,4 +1,5 @@
-//! What does not fit is refused before anything is allocated, with a size that does.
+//! Models that exceed the device's limits are rejected before anything is allocated. The error
+//! suggests a batch size that fits.
 
 use crate::common::errors::{Fault, assert_error};
 use crate::common::{Test, test};
@@ -11,7 +12,7 @@ use lerac::nn::objective::{ObjectiveOptions, objective_for};
 use lerac::nn::{self, Net, NetOptions, Recorded};
 use lerac::tape::{Keep, Mode, Program, Storage, Tape, Target, Var};
 
-/// A model of the table on an empty tape, for ten classes of square images.
+/// Records a model of the table for ten classes of square images.
 fn record(model: &str, side: usize, batch_size: usize, tape: Tape) -> Recorded {
     let (model, form) = (nn::named(model).unwrap(), ten_classes([3, side, side]));
     let objective = objective_for(&form, ObjectiveOptions::default()).unwrap();
@@ -45,7 +46,7 @@ fn plans_are_what_is_allocated(gpu: &Gpu) {
         assert_eq!((plan.working, plan.total()), (allocated, allocated + stored));
         let shared: Vec<u64> = pool.iter().map(|buffer| buffer.bytes()).collect();
         assert_eq!(recorded.tape.shared_sizes(keep), shared);
-        // Evaluation fits into what training shares.
+        // Evaluation fits into the shared buffers of training.
         let eval = record("resnet8", 32, 4, Tape::new(Mode::Eval));
         let added = eval.tape.plan(Keep::Only(&[]), &shared).working;
         let eval = Program::keeping(gpu, eval.tape, &storage, Keep::Only(&[]), &mut pool).unwrap();
@@ -82,8 +83,8 @@ fn kernel(shader: &'static Shader) -> Kernel {
     Kernel { shader, entry: shader.name, constants: vec![] }
 }
 
-/// What a driver would refuse names the kernel, and leaves the device usable.
-fn faults_name_their_place(gpu: &Gpu) {
+/// An invalid kernel or launch is an error that names the kernel. The device stays usable.
+fn errors_name_the_kernel(gpu: &Gpu) {
     let x = gpu.buffer("x", 256).unwrap();
     let bound = |bytes| vec![(x.range(0, bytes), Access::Write)];
     let broken = gpu.call(&kernel(&BROKEN), &bound(256), [1, 1, 1]);
@@ -99,16 +100,16 @@ fn faults_name_their_place(gpu: &Gpu) {
     assert_eq!(gpu.read::<f32>(&x.whole()).unwrap(), [6.0; 64]);
 }
 
-/// Drivers that compile at the first launch are given one without work, whatever the kernel's
-/// bindings must hold.
-fn large_bindings_are_no_fault(gpu: &Gpu) {
+/// For drivers that compile at the first launch, an empty launch is submitted first, with bindings
+/// of any size.
+fn large_bindings_are_allowed(gpu: &Gpu) {
     let x = gpu.buffer("x", 4 << 16).unwrap();
     let call = gpu.call(&kernel(&LARGE), &[(x.whole(), Access::Write)], [1, 1, 1]).unwrap();
     gpu.run([&call]).unwrap();
     assert_eq!(gpu.read::<f32>(&x.range(4 * 65535, 4)).unwrap(), [1.0]);
 }
 
-fn a_lost_device_says_so(_: &Gpu) {
+fn a_lost_device_is_an_error(_: &Gpu) {
     let gpu = Gpu::open(&GpuOptions { adapter: AdapterChoice::from_option(None), ..GpuOptions::default() }).unwrap();
     let x = gpu.buffer("x", 256).unwrap();
     let call = gpu.call(&kernel(&DOUBLE), &[(x.whole(), Access::Write)], [1, 1, 1]).unwrap();
@@ -118,8 +119,8 @@ fn a_lost_device_says_so(_: &Gpu) {
     assert_error(gpu.run([&call]), Fault::Device, &["lost"]);
 }
 
-/// Under WebGPU's default limits a model runs or is refused before its first step, with what to do;
-/// which then helps.
+/// Under WebGPU's default limits every model runs, or is rejected before its first step with a
+/// batch size that fits.
 fn every_model_fits_or_is_refused(gpu: &Gpu) {
     for name in nn::MODELS.iter().map(|entry| entry.name) {
         let side = nn::usual_side(name);
@@ -131,7 +132,7 @@ fn every_model_fits_or_is_refused(gpu: &Gpu) {
             for (batch_size, fits) in [(64, true), (1 << 14, false)] {
                 let case = format!("{name} at {batch_size}, {target:?}");
                 match check(batch_size) {
-                    // Its first linear layer alone has 103 million weights.
+                    // Its first linear layer has 103 million weights.
                     refusal if name == "vgg11_bn-imagenet" => {
                         assert_error(refusal, Fault::Capacity, &["classifier.0.weight", "392.0 MiB", "128.0 MiB"]);
                     }
@@ -153,7 +154,7 @@ fn every_model_fits_or_is_refused(gpu: &Gpu) {
     }
 }
 
-/// What a kernel makes of 1 on a device that keeps what it compiles in `dir`.
+/// Doubles 1 on a device with the pipeline cache in `dir`.
 fn doubled(dir: &std::path::Path) -> Vec<f32> {
     let gpu = Gpu::open(&GpuOptions {
         adapter: AdapterChoice::from_option(None),
@@ -167,11 +168,11 @@ fn doubled(dir: &std::path::Path) -> Vec<f32> {
     gpu.read(&x.whole()).unwrap()
 }
 
-fn a_broken_cache_harms_nobody(gpu: &Gpu) {
+fn a_broken_cache_is_replaced(gpu: &Gpu) {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path().join("made when needed");
     assert_eq!(doubled(&dir), [2.0; 4]);
-    // Only Vulkan drivers give out what they compile.
+    // Only Vulkan drivers expose compiled pipelines.
     if gpu.info().backend != "Vulkan" {
         return;
     }
@@ -185,13 +186,12 @@ fn a_broken_cache_harms_nobody(gpu: &Gpu) {
         assert_eq!(doubled(&dir), [2.0; 4]);
         assert_eq!(std::fs::read(file).unwrap().len(), sound.len(), "a broken cache is replaced");
     }
-    // Where nothing can be kept, work goes on.
+    // Without a writable cache, kernels still run.
     std::fs::remove_dir_all(&dir).unwrap();
     std::fs::write(&dir, "a file in its place").unwrap();
     assert_eq!(doubled(&dir), [2.0; 4]);
 }
 
-/// The tests of this file.
 fn one_value_per_channel_is_refused_before_the_first_step(gpu: &Gpu) {
     let model = |net: &mut Net, x: Var, classes: usize| {
         let x = net.mean_pool("pool", x, 32, 32);
@@ -220,9 +220,9 @@ pub fn tests() -> Vec<Test> {
         test("limits: plans are what is allocated", plans_are_what_is_allocated),
         test("limits: an empty tape runs", an_empty_tape_runs),
         test("limits: every model fits or is refused", every_model_fits_or_is_refused),
-        test("limits: faults name their place", faults_name_their_place),
-        test("limits: large bindings are no fault", large_bindings_are_no_fault),
-        test("limits: a lost device says so", a_lost_device_says_so),
-        test("limits: a broken cache harms nobody", a_broken_cache_harms_nobody),
+        test("limits: errors name the kernel", errors_name_the_kernel),
+        test("limits: large bindings are allowed", large_bindings_are_allowed),
+        test("limits: a lost device is an error", a_lost_device_is_an_error),
+        test("limits: a broken cache is replaced", a_broken_cache_is_replaced),
     ]
 }

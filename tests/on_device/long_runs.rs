@@ -1,5 +1,5 @@
-//! A run of many steps takes no more memory than one of few. `LERAC_STEPS=20000` makes it long; how
-//! fast it was is said, not judged.
+//! A run of many steps uses no more memory than one of few. `LERAC_STEPS=20000` makes it long. Its
+//! speed is printed, not asserted.
 
 use crate::common::{Test, test};
 use lerac::data::shapes;
@@ -9,12 +9,12 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
-/// From here on memory must stay as it is.
+/// From this step on, memory must not grow.
 const WARM: u64 = 100;
 
-/// The system's allocator, counting the bytes of this program that are in use, and in how many
-/// pieces. What the driver allocates it does not see, and what was freed before hides a leak from
-/// the size of the process for long: hence both.
+/// The system's allocator, which counts the bytes in use and their number of blocks. It does not
+/// see the driver's allocations; the process's size sees those, but freed memory hides leaks from
+/// it for a long time. So both are measured.
 struct Counting;
 
 #[global_allocator]
@@ -22,7 +22,7 @@ static ALLOCATOR: Counting = Counting;
 static IN_USE: AtomicI64 = AtomicI64::new(0);
 static PIECES: AtomicI64 = AtomicI64::new(0);
 
-// SAFETY: every call goes to the system's allocator as it came.
+// SAFETY: every call is passed on to the system's allocator.
 #[allow(unsafe_code)]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -38,7 +38,8 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Memory of this process that is in use, bytes; on a software adapter the device's is part of it.
+/// The memory in use by this process, in bytes. On a software adapter it includes the device's
+/// memory.
 fn resident() -> Option<f64> {
     let pages: f64 = std::fs::read_to_string("/proc/self/statm").ok()?.split(' ').nth(1)?.parse().ok()?;
     Some(pages * 4096.0)
@@ -46,8 +47,8 @@ fn resident() -> Option<f64> {
 
 #[derive(Default)]
 struct Watch {
-    /// (step, seconds, bytes of the process where they are known, bytes that this program
-    /// allocated, their pieces).
+    /// (step, seconds, bytes of the process if known, bytes allocated by this program, number of
+    /// blocks).
     seen: Vec<(u64, f64, Option<f64>, i64, i64)>,
     start: Option<Instant>,
 }
@@ -78,12 +79,12 @@ fn memory_stays_flat(gpu: &Gpu) {
     let &(last, end, bytes, ..) = watch.seen.last().unwrap();
     let at = |wanted: u64| *watch.seen.iter().find(|(step, ..)| *step >= wanted).unwrap();
     let warm = at(WARM).2;
-    // Batches are on their way now and then, and never in the least that is in use over many steps.
+    // Batches in flight are counted at times. They do not affect the minimum over many steps.
     let least = |steps: std::ops::Range<u64>| {
         let seen = || watch.seen.iter().filter(|(step, ..)| steps.contains(step));
         [seen().map(|seen| seen.3).min().unwrap(), seen().map(|seen| seen.4).min().unwrap()]
     };
-    // Both halves begin after the first evaluation.
+    // Both halves start after the first evaluation.
     let middle = (2 * WARM + last) / 2;
     let (before, after) = (least(2 * WARM..middle), least(middle..last + 1));
     let [grown, pieces] = [0, 1].map(|which| after[which] - before[which]);
@@ -100,12 +101,11 @@ fn memory_stays_flat(gpu: &Gpu) {
     } else {
         eprintln!("the memory of the process is not known on this system");
     }
-    // Two batches, and a piece every third step.
+    // The tolerance: two batches, and a block every third step.
     assert!(grown <= 32 << 10, "{grown} bytes more are allocated than before step {middle}");
     assert!(pieces <= 64, "{pieces} pieces more are allocated than before step {middle}");
 }
 
-/// The tests of this file.
 pub fn tests() -> Vec<Test> {
     vec![test("long runs: memory stays flat", memory_stays_flat)]
 }

@@ -1,5 +1,5 @@
-//! Every test that needs a device: ignored without an adapter, failed with `REQUIRE_GPU=1` and no
-//! adapter.
+//! Every test that needs a device. Without an adapter the tests are ignored; with `REQUIRE_GPU=1`
+//! they fail.
 
 #[path = "../common/mod.rs"]
 mod common;

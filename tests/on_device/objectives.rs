@@ -1,4 +1,4 @@
-//! Data, a model and an objective of one's own: two outputs, two losses, and what is made of them.
+//! Custom data, model and objective: two outputs, two losses, and results.
 
 use crate::common::{Test, test};
 use crate::observers::same_end;
@@ -18,8 +18,8 @@ use std::sync::Arc;
 const CLASSES: usize = 3;
 const SIDE: usize = 5;
 
-/// Grey images of 25 bytes beside two numbers; one half of an image is bright, and the brightness
-/// is what is to be predicted, too.
+/// Grey images of 25 bytes and two numbers. One half of an image is bright. The targets are the
+/// half and its brightness.
 struct Halves {
     count: usize,
     first: usize,
@@ -48,7 +48,7 @@ impl Examples for Halves {
         let [picture, hints, half, brightness] = into else { panic!("four columns") };
         let seen = self.first + index;
         let (class, bright) = (seen % CLASSES, 80 + seen * 29 % 140);
-        // In training every example is varied by what is drawn for it.
+        // In training every example is augmented with random numbers.
         let shade = draw.map_or(0, |draw| rand::RngExt::random_range(&mut draw.generator(index), 0..20u8));
         for (i, byte) in bytes_of(picture)[..SIDE * SIDE].iter_mut().enumerate() {
             let inside = [i / SIDE < 2, i / SIDE > 2, i % SIDE > 2][class];
@@ -69,7 +69,7 @@ fn data() -> Splits {
     Splits { train: Arc::new(Halves { count: 120, first: 0 }), test: Arc::new(Halves { count: 37, first: 500 }) }
 }
 
-/// A convolution over the picture for both outputs; the number is also made of the hints.
+/// A convolution over the image for both outputs. The number also depends on the hints.
 struct TwoHeads;
 
 impl Model for TwoHeads {
@@ -91,7 +91,8 @@ impl Model for TwoHeads {
     }
 }
 
-/// Halves and brightness at once, each loss with a weight; the first measure is of both.
+/// An objective for half and brightness, with a weight for each loss. The first measure combines
+/// both.
 struct Both {
     of_class: f64,
     of_number: f64,
@@ -163,7 +164,7 @@ fn session_for(gpu: &Gpu, config: &Config, objective: Both) -> Session {
     session(gpu, config, &TwoHeads, (&form, Arc::new(objective)), &|layers| config.curriculum(layers), 4).unwrap()
 }
 
-/// The gradients of a batch, by the names of the parameters.
+/// The gradients of a batch by parameter name.
 fn gradients(gpu: &Gpu, objective: Both, micro_batch: usize) -> Vec<(String, Vec<f32>)> {
     let config = own_config().with(|c| c.training.micro_batch = Some(micro_batch));
     let mut session = session_for(gpu, &config, objective);
@@ -175,7 +176,8 @@ fn gradients(gpu: &Gpu, objective: Both, micro_batch: usize) -> Vec<(String, Vec
     storage.parameters().iter().map(|declared| declared.name.clone()).zip(values).collect()
 }
 
-/// The gradient of both losses is the sum of theirs, each times its weight; so it is in passes.
+/// The gradient of both losses is the weighted sum of their gradients, also when the batch is split
+/// into passes.
 fn losses_add_up(gpu: &Gpu) {
     let both = gradients(gpu, BOTH, 16);
     let of_class = gradients(gpu, Both { of_class: 1.0, of_number: 0.0 }, 16);
@@ -194,9 +196,9 @@ fn losses_add_up(gpu: &Gpu) {
     }
 }
 
-/// A run of one's own has records, a best epoch, answers and checkpoints as a named one has, and
-/// learns.
-fn runs_are_whole(gpu: &Gpu) {
+/// A run with custom parts has records, a best epoch, answers and checkpoints like a built-in one,
+/// and learns.
+fn custom_runs_are_complete(gpu: &Gpu) {
     let (task, mut kept) = (own_task(own_config()), Kept::default());
     let outcome = run(gpu, &task, &mut kept).unwrap();
     let summary = &outcome.summary;
@@ -205,7 +207,7 @@ fn runs_are_whole(gpu: &Gpu) {
     assert_eq!((summary.measure().key.as_str(), summary.test_examples), ("distance", 37));
     assert!(summary.scores["test_accuracy"] > 0.9 && summary.test() < 25.0, "{summary:?}");
 
-    // The scores are those of the answers.
+    // The scores match the answers.
     let parts = |answer: &Answer| match answer {
         Answer::Text(text) => {
             let (class, number) = text.split_once(" at ").unwrap();
@@ -223,7 +225,7 @@ fn runs_are_whole(gpu: &Gpu) {
     approx::assert_relative_eq!(summary.scores["test_accuracy"], hits / 37.0, max_relative = 1e-9);
     approx::assert_relative_eq!(summary.test(), distance / 37.0, epsilon = 0.05, max_relative = 0.0);
 
-    // Less is better of the first measure.
+    // The first measure is better when lower.
     let validation: Vec<f64> = kept.epochs.iter().map(|epoch| epoch.validation.as_ref().unwrap().value()).collect();
     let least = validation.iter().copied().fold(f64::INFINITY, f64::min);
     assert_eq!(summary.validation(), Some(least));
@@ -235,8 +237,7 @@ fn runs_are_whole(gpu: &Gpu) {
     }
 }
 
-/// What each output says of an example, in the order that the objective wants, whichever passes
-/// there are.
+/// The outputs of each example, in the objective's order, for any number of passes.
 fn outputs_are_in_order(gpu: &Gpu) {
     let of = |micro_batch: usize| {
         let config = own_config().with(|c| c.training.micro_batch = Some(micro_batch));
@@ -256,8 +257,8 @@ fn outputs_are_in_order(gpu: &Gpu) {
     assert_eq!(of(4), whole);
 }
 
-/// Parameters of an operation of one's own belong to the layer that it begins.
-fn layers_of_ones_own(gpu: &Gpu) {
+/// Parameters of a custom operation belong to the layer that it begins.
+fn custom_operations_have_layers(gpu: &Gpu) {
     let model = |net: &mut Net, x: Var, classes: usize| {
         let x = net.flatten(x);
         let x = net.linear("first", x, 6);
@@ -288,12 +289,11 @@ fn layers_of_ones_own(gpu: &Gpu) {
     assert!(losses[3] < losses[0], "{losses:?}");
 }
 
-/// The tests of this file.
 pub fn tests() -> Vec<Test> {
     vec![
         test("objectives: two losses add up", losses_add_up),
-        test("objectives: runs of one's own are whole", runs_are_whole),
+        test("objectives: custom runs are complete", custom_runs_are_complete),
         test("objectives: outputs are in order", outputs_are_in_order),
-        test("objectives: layers of one's own", layers_of_ones_own),
+        test("objectives: custom operations have layers", custom_operations_have_layers),
     ]
 }

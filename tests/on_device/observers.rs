@@ -1,4 +1,4 @@
-//! Who observes a run: pairs, and what they ask for.
+//! Observers of a run: pairs, and their requests.
 
 use crate::common::{Test, test};
 use crate::training::{Silent, config, data, run};
@@ -11,7 +11,7 @@ use lerac::train::{
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// Whether two runs came to the same weights, scores and answers, but for the time that they took.
+/// Whether two runs have equal weights, scores and answers. Times are ignored.
 pub fn same_end(found: &Outcome, expected: &Outcome) {
     assert!(found.session.snapshot().unwrap() == expected.session.snapshot().unwrap(), "other weights");
     let numbers = |outcome: &Outcome| {
@@ -22,10 +22,10 @@ pub fn same_end(found: &Outcome, expected: &Outcome) {
     assert_eq!(found.answers, expected.answers);
 }
 
-/// Who was told what.
+/// The observer's name and the event.
 type Notes = Rc<RefCell<Vec<(&'static str, String)>>>;
 
-/// Notes all that it is told, under its name, in a list that others write too.
+/// Appends every event, with its own name, to a shared list.
 struct Noting {
     name: &'static str,
     notes: Notes,
@@ -33,7 +33,7 @@ struct Noting {
     stop_after: u64,
     fail_at: u64,
     step: u64,
-    /// What the latest checkpoint said of tables when it came here.
+    /// The tables in the latest checkpoint when it arrived here.
     noted_before: Vec<String>,
 }
 
@@ -96,7 +96,7 @@ impl Observer for Noting {
     }
 }
 
-/// A pair of them that writes to one list.
+/// A pair that writes to one list.
 fn pair() -> ((Noting, Noting), Notes) {
     let notes = Rc::default();
     let noting = |name, checkpoint_at| Noting {
@@ -111,15 +111,15 @@ fn pair() -> ((Noting, Noting), Notes) {
     ((noting("first", 4), noting("second", 7)), notes)
 }
 
-/// Both are told everything, the first one first, and each gets the checkpoints of both, with what
-/// those before it have noted there.
-fn pairs_are_told_everything(gpu: &Gpu) {
+/// Both get every event, the first one first. Each gets the checkpoints of both, with the entries
+/// that earlier observers added.
+fn pairs_get_every_event(gpu: &Gpu) {
     let config = config().with(|c| {
         c.training.snr_every = 5;
         c.training.snr_batches = 2;
     });
     let ((mut first, mut second), notes) = pair();
-    // By reference or not, in pairs of pairs, and in a list.
+    // By reference or by value, in nested pairs, and in a list.
     let outcome = run(gpu, &config, &data(), &mut ((&mut first, &mut second), Silent)).unwrap();
     same_end(&outcome, &run(gpu, &config, &data(), &mut Silent).unwrap());
     assert_eq!((first.noted_before.len(), &second.noted_before[..]), (0, &["first".to_owned()][..]));
@@ -178,7 +178,7 @@ fn pairs_are_told_everything(gpu: &Gpu) {
     }
 }
 
-/// Either stops the run, after a checkpoint for both.
+/// Either can stop the run. Both get a checkpoint first.
 fn either_of_a_pair_stops(gpu: &Gpu) {
     for (which, step) in [(0, 5), (1, 8)] {
         let ((mut first, mut second), notes) = pair();
@@ -195,8 +195,8 @@ fn either_of_a_pair_stops(gpu: &Gpu) {
     }
 }
 
-/// A fault of either ends the run; the second one is not told any more of what the first one has
-/// failed at.
+/// An error of either ends the run. The second observer does not get the event on which the first
+/// one failed.
 fn either_of_a_pair_fails(gpu: &Gpu) {
     for which in [0, 1] {
         let ((mut first, mut second), notes) = pair();
@@ -209,10 +209,9 @@ fn either_of_a_pair_fails(gpu: &Gpu) {
     }
 }
 
-/// The tests of this file.
 pub fn tests() -> Vec<Test> {
     vec![
-        test("observers: pairs are told everything", pairs_are_told_everything),
+        test("observers: pairs get every event", pairs_get_every_event),
         test("observers: either of a pair stops", either_of_a_pair_stops),
         test("observers: either of a pair fails", either_of_a_pair_fails),
     ]

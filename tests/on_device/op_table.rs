@@ -1,5 +1,5 @@
-//! Every kernel against its f64 reference, forward and backward, at every row of the op table, on a
-//! device with exactly WebGPU's default limits whose fresh buffers hold NaN.
+//! Every kernel against its f64 reference, forward and backward, at every row of the op table, with
+//! WebGPU's default limits and new buffers filled with NaN.
 
 use crate::common::rows::rows;
 use crate::common::{Test, in_every_dialect, in_two_dialects};
@@ -8,15 +8,14 @@ use lerac::gpu::Gpu;
 use lerac::tape::Tape;
 use std::sync::Arc;
 
-/// Whether neighbours share what they load in some kernel of a tape with this row.
+/// Whether some kernel of this row's tape shares loads within subgroups.
 fn shares_loads(row: &Row, tape: &Tape) -> bool {
     let tape = row.on(tape.clone()).0;
     let dispatches = tape.forward().into_iter().chain(tape.backward());
     dispatches.into_iter().any(|(_, dispatch)| dispatch.kernel.shader.shares_loads())
 }
 
-/// A test per row, way to compute it, and dialect; one for all dialects where neighbours share what
-/// they load.
+/// A test per row, target and dialect; one for all dialects if loads are shared within subgroups.
 pub fn tests() -> Vec<Test> {
     let mut tests = vec![];
     for row in rows() {

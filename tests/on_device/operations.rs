@@ -1,4 +1,4 @@
-//! What the op table cannot say in one row: loading, the losses, evaluation, NaN.
+//! Tests of operations that are not a row of the op table: loading, losses, evaluation, NaN.
 
 use crate::common::{Test, in_two_dialects, test};
 use crate::recorded::{OfNumbers, of_numbers, prepare, ten_classes, totals};
@@ -35,8 +35,8 @@ static QUADS: Shader = Shader::new(
         }",
 );
 
-/// What no arithmetic touches keeps its bits: NaN with payloads of either sign, zeros, subnormals,
-/// infinities, and all between.
+/// Values that are only copied keep their bits: NaN with payloads of either sign, zeros,
+/// subnormals, infinities, and numbers.
 fn quads_pass_bit_for_bit(gpu: &Gpu) {
     let bits: Vec<u32> = (0..4096u32)
         .map(|i| match i {
@@ -53,9 +53,9 @@ fn quads_pass_bit_for_bit(gpu: &Gpu) {
     assert!(gpu.read::<u32>(&z.whole()).unwrap() == bits, "floats by themselves");
 }
 
-/// Mesa's llvmpipe, the adapter of CI, has what its dialect needs: else the forms for processors
-/// would go untested unnoticed.
-fn llvmpipe_speaks_its_dialect(gpu: &Gpu) {
+/// Mesa's llvmpipe, the adapter of CI, must support the dialect of processors. Otherwise its
+/// kernels would not be tested.
+fn llvmpipe_supports_its_dialect(gpu: &Gpu) {
     if gpu.info().name.contains("llvmpipe") {
         let Dialect { packed_load, subgroup_share } = gpu.dialect();
         assert!(
@@ -65,7 +65,7 @@ fn llvmpipe_speaks_its_dialect(gpu: &Gpu) {
     }
 }
 
-/// Bytes as the words of a column of images, each padded to whole words.
+/// Bytes as words of a column of images, each padded to whole words.
 fn words_of(images: &[u8], bytes_per_image: usize) -> Vec<u32> {
     let mut words = vec![];
     for image in images.chunks_exact(bytes_per_image) {
@@ -103,7 +103,7 @@ fn pixels_are_loaded(gpu: &Gpu) {
     }
 }
 
-/// The controls of a pass of which so many examples count.
+/// The controls of a pass with this number of valid examples.
 fn counting(examples: usize) -> Controls {
     Controls { filled: examples as u32, examples: examples as u32, ..Controls::default() }
 }
@@ -119,8 +119,8 @@ fn loss_against(gpu: &Gpu, z: &[f64], labels: &[u32], targets: Targets, controls
     })
 }
 
-/// The loss that `record` appends, over z [n,k]: after a run of forward and backward on `targets`
-/// its sums, dz, and what it leaves of each row.
+/// Runs forward and backward of the loss that `record` appends, over z [n,k] on `targets`. Returns
+/// its sums, dz, and its output for each row.
 fn recorded_loss(
     gpu: &Gpu,
     z: &[f64],
@@ -147,7 +147,7 @@ fn recorded_loss(
     (totals(gpu, &program, count), [dz, rows])
 }
 
-/// `values`, and 0 for the rows up to `count` that do not count.
+/// `values`, padded with 0 to `count` rows.
 fn padded(mut values: Vec<f64>, count: usize) -> Vec<f64> {
     values.resize(count, 0.0);
     values
@@ -157,14 +157,14 @@ fn cross_entropy_rows(gpu: &Gpu) {
     for (n, k, smoothing) in [(1, 2, 0.0), (7, 5, 0.1), (64, 10, 0.0), (65, 101, 0.2), (3, 1, 0.0)] {
         let z: Vec<f64> = test_values(n * k, 3).into_iter().map(|v| f64::from(v as f32 * 4.0)).collect();
         let mut labels: Vec<u32> = (0..n).map(|i| (i * 7 % k) as u32).collect();
-        // What the last places hold of a batch that is not full does not matter.
+        // The content of empty rows has no effect.
         let filled = if n > 5 { n - 2 } else { n };
         labels[filled..].fill(u32::MAX);
         let (found, [dz, _]) = loss(gpu, &z, &labels, smoothing, counting(filled));
         let (z, labels) = (&z[..filled * k], &labels[..filled]);
         let losses = cross_entropy::reference::losses(z, labels, smoothing);
-        // 1 + the other classes' share is rounded to f32, which costs every row up to half a unit
-        // in its last place.
+        // 1 + the other classes' share is rounded to f32, so every row may be off by half a unit in
+        // the last place.
         let (expected, rounding) = (losses.iter().sum::<f64>(), 6e-8 * n as f64);
         let [sum, top1, top5] = found.values()[..] else { panic!("three sums") };
         assert!((sum - expected).abs() <= 1e-6 * expected + rounding, "{sum} for {expected}");
@@ -196,27 +196,27 @@ fn cross_entropy_of_mixed_labels(gpu: &Gpu) {
 }
 
 fn cross_entropy_extremes(gpu: &Gpu) {
-    // Equal logits come in class order: label 0 is first, label 5 comes after five others.
+    // Equal logits are ranked in class order: label 0 is first, label 5 sixth.
     let (ties, _) = loss(gpu, &[0.5; 12], &[0, 5], 0.0, counting(2));
     assert_eq!(ties.values()[1..], [1.0, 1.0]);
-    // Far apart logits neither overflow nor vanish.
+    // Logits far apart neither overflow nor underflow.
     let (far, _) = loss(gpu, &[1e4, -1e4, -1e4, 1e4], &[1, 1], 0.0, counting(2));
     assert_close("loss", &[far.values()[0] as f32], &[2e4], 1e-6);
-    // NaN halts at its step, and nothing is added.
+    // NaN halts training at its step, and nothing is added to the sums.
     let at = |step| Controls { step, ..counting(2) };
     let (nan, [_, rows]) = loss(gpu, &[f64::NAN, 0.0, 1.0, 0.0], &[1, 0], 0.0, at(41));
     assert_eq!((nan.halted, nan.examples, nan.values()), (42, 2, vec![0.0; 3]));
-    // Nor is it a hit, whatever it is the logit of.
+    // It is not a hit for any label.
     assert_eq!([rows[1], rows[4]], [0.0, 1.0]);
     let (_, [_, own]) = loss(gpu, &[f64::NAN, 0.0], &[0], 0.0, at(41));
     assert_eq!(own[1..], [0.0, 0.0]);
-    // In an empty place it does nothing.
+    // In an empty row it has no effect.
     let (empty, [dz, _]) = loss(gpu, &[1.0, 0.0, f64::NAN, 0.0], &[0, 1], 0.0, counting(1));
     assert_eq!((empty.halted, empty.examples, &empty.values()[1..]), (0, 1, &[1.0, 1.0][..]));
     assert!(dz[0] < 0.0 && dz[1] > 0.0 && dz[2..] == [0.0; 2], "{dz:?}");
 }
 
-/// The loss of numbers z [n,1] at step 41, of which the first `count` rows count: its sums, and dz.
+/// The regression loss of z [n,1] at step 41, with `count` valid rows: its sums, and dz.
 fn distance(gpu: &Gpu, z: &[f64], targets: &[f64], count: usize, regression: Regression) -> (Totals, Vec<f32>) {
     let controls = Controls { step: 41, ..counting(count) };
     let words: Vec<u32> = targets.iter().map(|&target| (target as f32).to_bits()).collect();
@@ -232,7 +232,7 @@ fn regression_rows(gpu: &Gpu) {
         for (n, mean, std) in [(1, 0.0, 1.0), (7, 33.0, 20.0), (64, -2.5, 0.5), (65, 40.0, 3.0), (200, 33.0, 20.0)] {
             let regression = Regression { loss, mean, std };
             let z = test_values(n, 5);
-            // Targets may lie between whole numbers, and below 0.
+            // Targets may be fractions or negative.
             let mut targets: Vec<f64> = (0..n).map(|i| (i * 29 % 117) as f64 - 0.25 * (i % 3) as f64).collect();
             let filled = if n > 5 { n - 3 } else { n };
             targets[filled..].fill(f64::NAN);
@@ -251,13 +251,13 @@ fn regression_rows(gpu: &Gpu) {
 
 fn regression_at_its_extremes(gpu: &Gpu) {
     let of = |loss| Regression { loss, mean: 33.0, std: 20.0 };
-    // As PyTorch, whose sign of 0 is 0; the other row is 1 above its target.
+    // As in PyTorch, the sign of 0 is 0. The other row is 1 above its target.
     let (found, slope) = distance(gpu, &[0.5, 1.5], &[43.0, 43.0], 2, of(Loss::L1));
     assert_eq!((found.values(), slope.as_slice()), (vec![1.0, 20.0], [0.0, 0.5].as_slice()));
     let (found, slope) = distance(gpu, &[0.5, 1.5], &[43.0, 43.0], 2, of(Loss::Mse));
     assert_eq!((found.values(), slope.as_slice()), (vec![1.0, 20.0], [0.0, 1.0].as_slice()));
-    // Whatever is no finite number halts at its step, leaves the sums alone, and its gradient tells
-    // of it.
+    // A value that is not finite halts training at its step and does not change the sums. Its
+    // gradient is not finite.
     for loss in [Loss::L1, Loss::Mse] {
         for broken in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             let (halted, slope) = distance(gpu, &[0.0, broken], &[33.0, 33.0], 2, of(loss));
@@ -265,7 +265,7 @@ fn regression_at_its_extremes(gpu: &Gpu) {
             assert!(slope[0].is_finite() && !slope[1].is_finite(), "{loss:?} of {broken}: {slope:?}");
         }
     }
-    // The loss is finite, the error is not, and the other way round.
+    // A finite loss with an infinite error, and an infinite loss with a finite error.
     assert_eq!(distance(gpu, &[1e38], &[33.0], 1, of(Loss::L1)).0.halted, 42);
     assert_eq!(distance(gpu, &[1e30], &[33.0], 1, of(Loss::Mse)).0.halted, 42);
 }
@@ -296,7 +296,7 @@ fn the_first_of_equals_wins(gpu: &Gpu) {
     assert_eq!(dx, [3.0, 0.0, 0.0, 0.0]);
 }
 
-/// Bits, those of every NaN alike.
+/// Bits, with all NaN mapped to one value.
 fn comparable(values: impl IntoIterator<Item = f32>) -> Vec<u32> {
     values.into_iter().map(|v| if v.is_nan() { f32::NAN.to_bits() } else { v.to_bits() }).collect()
 }
@@ -310,8 +310,8 @@ fn ties_and_nan_in_whole_planes(gpu: &Gpu) {
     tape.seed_gradient(y);
     assert_eq!(tape.records()[0].forward[0].kernel.entry, "forward_2x2");
     let program = program(gpu, &tape);
-    // Three values, so that most windows have several winners, and a seventh of NaN, so that some
-    // have several of these too.
+    // Three values, so that most windows have several maxima; a seventh is NaN, so that some
+    // windows have several NaN.
     let order = test_values(shape.iter().product(), 31).into_iter().zip(test_values(shape.iter().product(), 32));
     let values: Vec<f64> = order.map(|(v, n)| if n < -1.1 { f64::NAN } else { v.round() }).collect();
     let dy = test_values(values.len() / 4, 33);
@@ -325,7 +325,7 @@ fn ties_and_nan_in_whole_planes(gpu: &Gpu) {
     assert_eq!(comparable(dx), comparable(narrow(&max_pool::reference::backward(&values, &dy, 32, 32, window))));
 }
 
-/// Makes the running statistics those of the batch, exactly: a step from 0 leaves a tenth of them,
+/// Makes the running statistics equal to the batch statistics. A step from 0 keeps a tenth of them,
 /// and the variance is unbiased.
 fn batch_statistics(gpu: &Gpu, storage: &Storage, train: &Tape) {
     for (declared, span) in storage.states().iter().zip(storage.state_layout.spans()) {
@@ -338,7 +338,7 @@ fn batch_statistics(gpu: &Gpu, storage: &Storage, train: &Tape) {
     }
 }
 
-/// Images of 3x16x16 and ten classes, normalised by one mean and one deviation.
+/// Images of 3x16x16 and ten classes, normalised by one mean and one standard deviation.
 fn images_of(mean: f32, std: f32) -> Form {
     let mut form = ten_classes([3, 16, 16]);
     form.inputs[0].meaning = Meaning::Pixels { mean: vec![mean; 3], std: vec![std; 3] };
@@ -382,7 +382,7 @@ fn evaluation_is_training_under_the_same_statistics(gpu: &Gpu) {
 }
 
 fn batch_norm_statistics(gpu: &Gpu) {
-    // Planes that vec4 cross and planes of whole ones; channels for two workgroups; a single
+    // Channels that are not and that are a multiple of four; channels for two workgroups; one
     // element per channel.
     for shape in [[4, 3, 5, 2], [4, 3, 4, 2], [3, 70, 3, 1], [2, 130, 2, 2], [1, 5, 1, 1]] {
         Target::ALL.into_iter().for_each(|target| statistics_of(gpu, shape, target));
@@ -420,7 +420,7 @@ fn statistics_of(gpu: &Gpu, shape: [usize; 4], target: Target) {
     storage.state.write(gpu, &states[0], &vec![0.0; c]);
     storage.state.write(gpu, &states[1], &vec![1.0; c]);
 
-    // A mean a thousand times the deviation: the sums are taken about a pivot.
+    // The mean is a thousand times the standard deviation: sums are taken about a pivot.
     let values: Vec<f64> = test_values(n * c * h * w, 9).iter().map(|v| f64::from((v * 0.5 + 500.0) as f32)).collect();
     gpu.write(train.value(x), 0, &narrow(&values));
     gpu.run(train.forward()).unwrap();
@@ -467,7 +467,8 @@ fn dropout_masks(gpu: &Gpu) {
     assert_eq!(first, mask(1, 0), "the same seed and step give the same mask");
     for other in [mask(2, 0), mask(1, 1)] {
         let same = first.iter().zip(&other).filter(|(a, b)| a == b).count();
-        // Independent masks agree at .7 * .7 + .3 * .3 = .58 of the places; 5 deviations are .025.
+        // Independent masks agree in .7 * .7 + .3 * .3 = .58 of the elements; 5 standard deviations
+        // are .025.
         assert!((0.555..0.605).contains(&(same as f64 / 1e4)), "{same} places agree");
     }
     let kept = first.iter().filter(|&&v| v != 0.0).count();
@@ -494,7 +495,6 @@ fn dropout_masks(gpu: &Gpu) {
     assert_eq!(dropout::dropout(&mut tape, "dropout", x, 0.3, 1), x, "evaluation drops nothing");
 }
 
-/// The tests of this file.
 pub fn tests() -> Vec<Test> {
     let tests = [
         in_two_dialects("operations: quads pass bit for bit", quads_pass_bit_for_bit),
@@ -514,6 +514,6 @@ pub fn tests() -> Vec<Test> {
         in_two_dialects("operations batch_norm statistics and evaluation", batch_norm_statistics),
         in_two_dialects("operations dropout masks", dropout_masks),
     ];
-    let llvmpipe = test("operations: llvmpipe speaks its dialect", llvmpipe_speaks_its_dialect);
+    let llvmpipe = test("operations: llvmpipe supports its dialect", llvmpipe_supports_its_dialect);
     tests.into_iter().flatten().chain([llvmpipe]).collect()
 }

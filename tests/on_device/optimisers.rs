@@ -8,13 +8,13 @@ use lerac::optim::{LayerNorms, Optimizer, RateRow, Rule, Settings, Update, refer
 use lerac::tape::{Declared, Group, Init, Mode, Storage, Tape};
 use lerac::tensor::Shape;
 
-/// Each so high that an element left out is noticed; that of the largest tensor, which alone takes
-/// several workgroups, highest.
+/// Gradients so large that a missing element is noticed. The largest tensor, the only one with
+/// several workgroups, has the largest.
 const RATES: [f64; 3] = [0.01, 1e-3, 0.05];
 const STEPS: i32 = 5;
 
 /// (shape, layer, group) of each tensor: odd sizes, one element, several blocks, several workgroups
-/// of the norm. In the second layer the order of the tensors is not that of the rows.
+/// of the norm. In the second layer the order of the tensors differs from that of the rows.
 fn tensors() -> Vec<(Shape, usize, Group)> {
     vec![
         ([7, 3, 3, 3].into(), 0, Group::Weight),
@@ -34,7 +34,7 @@ fn tape_of(tensors: &[(Shape, usize, Group)]) -> Tape {
     tape
 }
 
-/// The rate of a row where all rows of a layer have one rate.
+/// The rate of a row if all rows of a layer have one rate.
 fn rate_of_layer(row: &RateRow) -> f64 {
     RATES[row.layer]
 }
@@ -64,8 +64,8 @@ fn optimizer(gpu: &Gpu, storage: &Storage, settings: Settings) -> (Optimizer, Bu
     (Optimizer::new(gpu, storage, &sums.whole(), update).unwrap(), sums)
 }
 
-/// Five steps of `optimizer` on `storage`, whose tensors are those numbered `which`; the parameters
-/// after them. `before` is called before each step, which is counted from 1.
+/// The parameters after five steps of `optimizer` on `storage`, which contains the tensors `which`.
+/// `before` is called at the start of each step, counted from 1.
 fn steps(
     gpu: &Gpu,
     storage: &Storage,
@@ -88,7 +88,7 @@ fn steps(
     storage.params.read_all(gpu, &storage.layout).unwrap()
 }
 
-/// Five steps at one rate per layer. A loss is not finite after `halt_after` of them.
+/// Five steps at one rate per layer. After `halt_after` steps a loss is not finite.
 fn train(gpu: &Gpu, storage: &Storage, which: &[usize], settings: Settings, halt_after: Option<i32>) -> Vec<Vec<f32>> {
     let (mut optimizer, sums) = optimizer(gpu, storage, settings);
     steps(gpu, storage, which, &mut optimizer, rate_of_layer, |_, step| {
@@ -189,15 +189,15 @@ fn equals_windows(gpu: &Gpu) {
         if clip_norm.is_none() {
             assert_eq!(bits(&whole), bits(&cut));
         }
-        // The norm's sums are grouped by window, and may round differently.
+        // The norm's sums are grouped by window, so rounding may differ.
         for (whole, cut) in whole.iter().zip(&cut) {
             assert_close("windows", cut, &whole.iter().map(|&v| f64::from(v)).collect::<Vec<_>>(), 1e-6);
         }
     }
 }
 
-/// The layers' norms after one step from known weights, with the rates of the rows scaled by
-/// `scale`; and those weights and gradients.
+/// The layers' norms after one step from known weights, with the rows' rates scaled by `scale`; and
+/// the weights and gradients.
 fn norms_of_a_step(
     gpu: &Gpu,
     storage: &Storage,
@@ -218,8 +218,8 @@ fn norms_of_a_step(
     (optimizer.layer_norms(gpu).unwrap(), [before, gradients])
 }
 
-/// Arenas in one window, and in three, of which the largest tensor fills one alone: 18,753 floats
-/// take 74 blocks.
+/// Arenas in one window, and in three. The largest tensor fills its own: 18,753 floats take 74
+/// blocks.
 fn in_one_and_three_windows(gpu: &Gpu) -> [Storage; 2] {
     let tape = tape_of(&tensors());
     let storages = [Storage::new(gpu, &tape).unwrap(), Storage::with_windows(gpu, &tape, 74 * 1024).unwrap()];
@@ -280,7 +280,7 @@ fn norms_are_the_same_over_windows(gpu: &Gpu) {
     }
 }
 
-fn stands_still_once_halted(gpu: &Gpu) {
+fn parameters_do_not_change_after_a_halt(gpu: &Gpu) {
     let tensors = tensors();
     let all: Vec<_> = (0..tensors.len()).collect();
     for rule in rules() {
@@ -323,7 +323,7 @@ fn bits_of_others(gpu: &Gpu, storage: &Storage, optimizer: &Optimizer, tensor: u
     bits(&values.concat())
 }
 
-/// All rows but one are trained in the first two steps and in the last one, and frozen in between.
+/// All rows but one are trained in the first two steps and the last, and frozen in between.
 fn frozen_rows_do_not_change(gpu: &Gpu) {
     let tensors = tensors();
     let all: Vec<_> = (0..tensors.len()).collect();
@@ -364,7 +364,6 @@ fn frozen_rows_count_in_no_norm(gpu: &Gpu) {
     assert!(found[2].update > 0.0);
 }
 
-/// The tests of this file.
 pub fn tests() -> Vec<Test> {
     let tests = [
         in_two_dialects("optimisers match their references", matches_reference),
@@ -375,7 +374,7 @@ pub fn tests() -> Vec<Test> {
         in_two_dialects("optimisers: rows have rates of their own", rows_have_rates_of_their_own),
         in_two_dialects("optimisers: frozen rows do not change", frozen_rows_do_not_change),
         in_two_dialects("optimisers: frozen rows count in no norm", frozen_rows_count_in_no_norm),
-        in_two_dialects("optimisers stand still once a loss was not finite", stands_still_once_halted),
+        in_two_dialects("optimisers stand still once a loss was not finite", parameters_do_not_change_after_a_halt),
     ];
     tests.into_iter().flatten().collect()
 }

@@ -1,7 +1,7 @@
-//! Each architecture against PyTorch on the same weights and images: logits, loss, every gradient
+//! Each architecture against PyTorch with the same weights and images: logits, loss, every gradient
 //! and running statistic, in training and in evaluation, and twenty training steps with a rate per
-//! layer (`tests/golden/make_parity.py`, which says what is compared and how both sides make up the
-//! same numbers).
+//! layer. `tests/golden/make_parity.py` describes the comparison and the numbers that both sides
+//! generate.
 
 use crate::common::{Test, test};
 use crate::recorded::{prepare, ten_classes, totals};
@@ -16,18 +16,17 @@ use lerac::tape::{Controls, Declared, Mode, Program, Storage, Tape, Target};
 use safetensors::SafeTensors;
 use std::collections::{HashMap, HashSet};
 
-/// Of a tensor's norm.
+/// The tolerance, relative to a tensor's norm.
 const TOLERANCE: f64 = 1e-4;
 
-/// Of a tensor's norm after twenty steps.
+/// The tolerance after twenty steps, relative to a tensor's norm.
 const STEPS_TOLERANCE: f64 = 1e-3;
 
-/// So many times what rounding moves may be off, where that is more: of what is nearly 0, as the
-/// gradient of a bias before a norm, f32 knows nothing.
+/// The tolerance as a multiple of the rounding error, if that is larger. The gradient of a bias
+/// before a norm, for example, is only rounding error in f32.
 const TIMES_ROUNDING: f64 = 10.0;
 
-/// Numbers that stand for a tensor: its norm, eight products with signs, and how far rounding moves
-/// it.
+/// A sketch of a tensor: its norm, eight products with random signs, and its rounding error.
 const NUMBERS: usize = 10;
 
 const CLASSES: usize = 10;
@@ -41,7 +40,7 @@ fn uniform(name: &str, seed: u32, count: usize) -> impl Iterator<Item = f64> + u
     hashes(name, seed, count).map(|v| f64::from(v) / 2f64.powi(31) - 1.0)
 }
 
-/// The shift of a norm: 3, and of a half of the channels -3 or 9, unless residuals are added to it.
+/// The bias of a norm: 3, and for half of the channels -3 or 9, unless a residual is added to it.
 fn shift(name: &str, u: f64) -> f64 {
     let summed = [".bn2.", ".bn3.", "shortcut", "downsample"].iter().any(|part| name.contains(part));
     let base = match u {
@@ -53,7 +52,7 @@ fn shift(name: &str, u: f64) -> f64 {
     base + 0.3 * u
 }
 
-/// The weights or running statistics that the fixture was made with.
+/// The weights or running statistics of the fixture.
 fn values(declared: &Declared, seed: u32, is_norm: bool) -> Vec<f32> {
     let (name, dims) = (&declared.name, declared.shape.dims());
     let of = |u: f64| match dims.len() {
@@ -66,7 +65,7 @@ fn values(declared: &Declared, seed: u32, is_norm: bool) -> Vec<f32> {
     uniform(name, seed, declared.shape.count()).map(|u| of(u) as f32).collect()
 }
 
-/// A batch of images as they are, with their labels.
+/// A batch of images with their labels.
 fn batch(which: &str, seed: u32, n: usize, side: usize) -> Batch {
     let labels = hashes(&format!("labels{which}"), seed, n).map(|v| v % CLASSES as u32);
     let bytes: Vec<u8> =
@@ -76,7 +75,7 @@ fn batch(which: &str, seed: u32, n: usize, side: usize) -> Batch {
     Batch { columns, count: n, capacity: n }
 }
 
-/// The norm, and the products with eight vectors of signs.
+/// The norm, and the products with eight vectors of random signs.
 fn sketch(values: &[f32]) -> [f64; 9] {
     let salt = crc32fast::hash(b"signs");
     let mut sums = [0.0; 9];
@@ -112,7 +111,7 @@ impl Fixture {
         bytemuck::pod_collect_to_vec(file.tensor(name).unwrap().data())
     }
 
-    /// Compares tensors by their sketches, all that the fixture has of this kind and no other.
+    /// Compares the sketches of all tensors of one kind. The fixture must contain exactly these.
     fn compare(&self, kind: &str, found: &HashMap<String, Vec<f32>>, tolerance: f64) {
         let expected = self.whole(kind);
         let names = &self.names[kind];
@@ -171,7 +170,7 @@ impl Setup {
         prepare(gpu, program, recorded, &batch, Controls { seed, ..Controls::default() });
     }
 
-    /// The mean loss of the latest pass.
+    /// The mean loss of the last pass.
     fn loss(&self, gpu: &Gpu, program: &Program) -> f64 {
         totals(gpu, program, self.train.sums).values()[0] / self.n as f64
     }
@@ -206,7 +205,7 @@ fn both_modes(gpu: &Gpu, model: &str, size: [usize; 2]) {
     }
 }
 
-/// A rate of the layer's own, from 3e-5 to 3e-2.
+/// The layer's learning rate, from 3e-5 to 3e-2.
 fn rate(layer: &str, seed: u32) -> f64 {
     3e-2 * 10f64.powf(1.5 * (uniform(layer, seed, 1).next().unwrap() - 1.0))
 }
@@ -245,8 +244,7 @@ fn twenty_steps(gpu: &Gpu, model: &str, size: [usize; 2]) {
     fixture.compare("change", &changes, STEPS_TOLERANCE);
 }
 
-/// A test for each model of the zoo that the adapter's limits admit, by the side of its images and
-/// their number.
+/// A test for each model that fits the adapter's limits, with the size and number of its images.
 pub fn tests() -> Vec<Test> {
     let modes = [
         ("cnn", [8, 4]),
@@ -267,7 +265,7 @@ pub fn tests() -> Vec<Test> {
         ("mobilenet_v2-imagenet", [128, 4]),
     ];
     let tested = modes.map(|(model, _)| model);
-    // Its first linear layer is larger than a binding may be.
+    // Its first linear layer exceeds the binding size.
     let untested: Vec<&str> = nn::MODELS.iter().map(|entry| entry.name).filter(|name| !tested.contains(name)).collect();
     assert_eq!(untested, ["vgg11_bn-imagenet"]);
     let modes = modes.map(|(model, size)| test(format!("parity {model}"), move |gpu| both_modes(gpu, model, size)));

@@ -1,5 +1,4 @@
-//! What tests of recorded models share: a batch on a program, its sums, models that are no closure
-//! over images.
+//! Helpers for tests of recorded models: a batch on a program, its sums, and models over numbers.
 
 use lerac::data::{Batch, Column, Element, Form, Meaning, plain_form};
 use lerac::gpu::{BufferRange, Gpu};
@@ -25,7 +24,7 @@ pub fn of_numbers(shape: &[usize], classes: usize) -> Form {
     }
 }
 
-/// A model of the numbers `x`: what makes its one output of them.
+/// A model of the numbers `x`, from a function that makes its output.
 pub struct OfNumbers<F>(pub F);
 
 impl<F: Fn(&mut Net, Var, usize) -> Var + Send + Sync> Model for OfNumbers<F> {
@@ -35,7 +34,7 @@ impl<F: Fn(&mut Net, Var, usize) -> Var + Send + Sync> Model for OfNumbers<F> {
     }
 }
 
-/// Where a column is written.
+/// The buffer range of a column.
 pub fn range(program: &Program, operand: Operand) -> BufferRange {
     match operand {
         Operand::Value(var) => program.value(var),
@@ -44,7 +43,7 @@ pub fn range(program: &Program, operand: Operand) -> BufferRange {
     }
 }
 
-/// Writes all that a pass over a whole batch reads, and sums of 0.
+/// Writes all inputs of a pass over a whole batch, and zeroes the sums.
 pub fn prepare(gpu: &Gpu, program: &Program, recorded: &Recorded, batch: &Batch, controls: Controls) {
     for (words, operand) in batch.columns.iter().zip(&recorded.columns) {
         if let Some(operand) = operand {
@@ -56,7 +55,7 @@ pub fn prepare(gpu: &Gpu, program: &Program, recorded: &Recorded, batch: &Batch,
     gpu.write(program.buffer_named(SUMS).unwrap(), 0, &Totals::zero(recorded.sums).words());
 }
 
-/// The sums of now.
+/// The current sums.
 pub fn totals(gpu: &Gpu, program: &Program, count: usize) -> Totals {
     Totals::of_words(&gpu.read(&program.buffer_named(SUMS).unwrap()).unwrap(), count)
 }

@@ -1,4 +1,4 @@
-//! Runs that end early, and go on to the bytes of runs that do not.
+//! Runs that end early and are resumed. The result has the same bytes as an uninterrupted run.
 
 use crate::common::errors::assert_contains;
 use crate::common::program::{assert_blames, command, lerac, stderr};
@@ -17,11 +17,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Everything that a second run repeats; `speed.csv` alone is of its own time.
+/// The files that a resumed run reproduces. `speed.csv` contains times.
 const REPEATED: [&str; 5] = ["config.toml", "metrics.csv", "layers.csv", "predictions.csv", "model.safetensors"];
 
-/// A run of a few seconds: two moments, a blur that fades, varied images, batches in two passes,
-/// measurements of noise, intervals that do not divide epochs.
+/// A run of a few seconds: two moments, a blur that fades, augmentation, batches in two passes,
+/// noise measurements, intervals that do not divide epochs.
 const SHORT: &[&str] = &[
     "train",
     "--model",
@@ -80,7 +80,7 @@ fn resumes(out: &Path) -> [&str; 5] {
     ["resume", out.to_str().unwrap(), "--quiet", "--checkpoint-every", "3"]
 }
 
-/// A finished run to hold others against.
+/// A finished run to compare with.
 fn whole(dir: &Path) -> PathBuf {
     let out = dir.join("whole");
     succeeds(&trains(&out));
@@ -92,7 +92,7 @@ fn assert_same(whole: &Path, resumed: &Path) {
         let [expected, found] = [whole, resumed].map(|dir| std::fs::read(dir.join(name)).unwrap());
         assert!(expected == found, "{name} is another after {}", resumed.display());
     }
-    // Measured in some runs only.
+    // Only some runs measure noise.
     let noise = |dir: &Path| std::fs::read(dir.join("noise.csv")).ok();
     assert!(noise(whole) == noise(resumed), "noise.csv is another after {}", resumed.display());
     let summary = |dir: &Path| {
@@ -113,7 +113,7 @@ fn checkpoints(out: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Waits for what a run does before it ends.
+/// Waits until `done`; the run must not end before.
 fn await_in(run: &mut Child, done: impl Fn() -> bool) {
     while !done() {
         let ended = run.try_wait().unwrap();
@@ -122,12 +122,12 @@ fn await_in(run: &mut Child, done: impl Fn() -> bool) {
     }
 }
 
-/// A run that was killed once it had `count` checkpoints.
+/// Kills a run when it has `count` checkpoints.
 fn killed(out: &Path, count: usize) {
     killed_once(out, |checkpoints| checkpoints.len() >= count);
 }
 
-/// A run that was killed once its checkpoints were such.
+/// Kills a run when its checkpoints satisfy `reached`.
 fn killed_once(out: &Path, reached: impl Fn(&[PathBuf]) -> bool) {
     let mut child = command(&trains(out)).spawn().unwrap();
     await_in(&mut child, || reached(&checkpoints(out)));
@@ -135,8 +135,8 @@ fn killed_once(out: &Path, reached: impl Fn(&[PathBuf]) -> bool) {
     child.wait().unwrap();
 }
 
-/// Kills runs at random instants, and those that go on with them, until so many kills have hit.
-/// `LERAC_KILLS` says how many.
+/// Kills runs, and the processes that resume them, at random times, until `LERAC_KILLS` (default 8)
+/// kills have left a checkpoint.
 fn killed_at_any_instant() {
     let wanted = std::env::var("LERAC_KILLS").map_or(8, |count| count.parse().expect("LERAC_KILLS is a number"));
     let dir = tempfile::tempdir().unwrap();
@@ -147,7 +147,7 @@ fn killed_at_any_instant() {
         let out = dir.path().join(format!("run{runs}"));
         runs += 1;
         let mut arguments: Vec<String> = trains(&out).iter().map(ToString::to_string).collect();
-        // (A kill after the summary was written leaves checkpoints, which the next run removes.)
+        // A kill after the summary was written leaves checkpoints. The next process removes them.
         while !out.join("summary.json").exists() || out.join("checkpoints").exists() {
             let arguments_now: Vec<&str> = arguments.iter().map(String::as_str).collect();
             let mut child: Child = command(&arguments_now).spawn().unwrap();
@@ -158,8 +158,8 @@ fn killed_at_any_instant() {
                     child.kill().unwrap();
                     child.wait().unwrap();
                     killed = true;
-                    // One that came before there was anything to resume proves nothing; on a slow
-                    // machine the next has more time.
+                    // A kill without a checkpoint does not count. On a slow machine the next run
+                    // gets more time.
                     match checkpoints(&out).is_empty() {
                         true => longest += longest / 4,
                         false => kills += 1,
@@ -169,7 +169,7 @@ fn killed_at_any_instant() {
             let output = child.wait_with_output().unwrap();
             let as_meant = output.status.success() || killed && output.status.code().is_none();
             assert!(as_meant, "{}: {}", output.status, stderr(&output));
-            // Killed before it wrote its options, it has to be begun again.
+            // If it was killed before it wrote its options, it starts again.
             if out.join("config.toml").exists() {
                 arguments = resumes(&out).iter().map(ToString::to_string).collect();
             }
@@ -186,7 +186,7 @@ fn interrupted() {
         let before = checkpoints(&out);
         let mut child = command(&arguments).spawn().unwrap();
         await_in(&mut child, || checkpoints(&out) != before);
-        // Twice, as `timeout` does, which is one interrupt.
+        // Two signals at once, as `timeout` sends them, are one interrupt.
         let pid = child.id().to_string();
         assert!(Command::new("kill").args([signal, &pid, &pid]).status().unwrap().success());
         let output = child.wait_with_output().unwrap();
@@ -200,7 +200,7 @@ fn interrupted() {
     assert!(again.status.success() && String::from_utf8_lossy(&again.stdout).contains("finished"));
 }
 
-/// A second interrupt ends the program at once, here while kernels are still being compiled.
+/// A second interrupt ends the program at once, here during compilation.
 fn interrupted_twice() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
@@ -221,7 +221,7 @@ fn interrupted_twice() {
     let mut rest = String::new();
     errors.read_to_string(&mut rest).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    // A fast device has come to the end of its first step by now.
+    // A fast device has finished its first step by now.
     assert!(is_fast || (rest.is_empty() && checkpoints(&out).is_empty()), "{rest}");
 }
 
@@ -230,7 +230,7 @@ fn torn_checkpoints() {
     let (whole, out) = (whole(dir.path()), dir.path().join("run"));
     killed(&out, 2);
     let files = checkpoints(&out);
-    // A kill between writing and removing leaves three.
+    // A kill between writing and removing leaves three checkpoints.
     let newest = files.last().unwrap();
     let mut bytes = std::fs::read(newest).unwrap();
     let middle = bytes.len() / 2;
@@ -254,8 +254,8 @@ fn torn_checkpoints() {
     killed(&out, 1);
     let others = ["zzz.safetensors", "step-1.safetensors", "notes.txt"].map(|name| out.join("checkpoints").join(name));
     others.iter().for_each(|path| std::fs::write(path, "mine").unwrap());
-    // One that cannot be read is not taken for a torn one: to continue from an older one would
-    // shorten the tables.
+    // A checkpoint that cannot be read is an error, unlike a torn one: resuming from an older one
+    // would shorten the tables.
     let newest = out.join("checkpoints/step-9999999999.safetensors");
     std::fs::create_dir(&newest).unwrap();
     refuses(&resumes(&out), "step-9999999999.safetensors", &[", byte 0: "]);
@@ -266,11 +266,11 @@ fn torn_checkpoints() {
     assert_eq!(left, others.len(), "checkpoints of a finished run stayed");
 }
 
-/// A table that was changed, shortened or taken away below the checkpoint.
+/// A table that was changed, shortened or removed since the checkpoint.
 fn damaged_tables() {
     let dir = tempfile::tempdir().unwrap();
     let (whole, out) = (whole(dir.path()), dir.path().join("run"));
-    // Every table has rows from step 7 on.
+    // Every table has rows after step 7.
     let twelve_or_later = |path: &PathBuf| path.file_name().unwrap() >= "step-0000000012.safetensors";
     killed_once(&out, |files| files.last().is_some_and(twelve_or_later));
     let refused = |path: &Path, names: &[&str]| refuses(&resumes(&out), path.to_str().unwrap(), names);
@@ -311,7 +311,7 @@ fn two_processes() {
     let mut first = command(&trains(&out)).spawn().unwrap();
     await_in(&mut first, || !checkpoints(&out).is_empty());
     let second = lerac(&resumes(&out));
-    // The first may have ended meanwhile on a fast machine; then the second has nothing to do.
+    // On a fast machine the first may have finished, and the second has nothing to do.
     match second.status.code() {
         Some(0) => {
             assert!(String::from_utf8_lossy(&second.stdout).contains("finished"), "both have trained")
@@ -324,7 +324,7 @@ fn two_processes() {
     assert!(first.wait().unwrap().success());
 }
 
-/// A run whose directory another one takes the place of leaves the other's files alone.
+/// A run whose directory was replaced by another run's does not touch the other's files.
 #[cfg(unix)]
 fn a_directory_taken_away() {
     let dir = tempfile::tempdir().unwrap();
@@ -344,7 +344,7 @@ fn a_directory_taken_away() {
     assert_same(&whole, &out);
 }
 
-/// Checkpoints whose run is not there any more, and a lock that holds no number.
+/// Checkpoints without a run, and a lock file without a process number.
 fn leftovers() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
@@ -356,7 +356,7 @@ fn leftovers() {
     assert_eq!(succeeds(&trains(&out)), "", "a lock without a process number is not reported");
 }
 
-/// Shows `see` each step, and how far validation and test set were read, and wants a checkpoint
+/// Calls `see` for each step and for the progress of validation and test, and requests a checkpoint
 /// after every ninth step.
 struct Watched<F>(F);
 
@@ -385,8 +385,8 @@ fn two_epochs() -> Task {
     Task::of(&config, &shapes(300, 100, 0).into()).unwrap()
 }
 
-/// Trains, or continues training, while `see` watches; the step of the checkpoint that it began
-/// with, or what ended it.
+/// Trains or resumes, and calls `see`. Returns the step of the checkpoint that it started from, or
+/// the error.
 fn go_on(
     gpu: &Gpu,
     task: &Task,
@@ -421,11 +421,11 @@ fn a_lost_device() {
     assert_same(&whole, &out);
 }
 
-/// Interrupts while validation and test images are read take effect at once, and cost no step.
+/// An interrupt during validation or test takes effect at once, and no step is lost.
 fn interrupted_while_reading() {
     let (mut task, gpu, dir) = (two_epochs(), open_device(), tempfile::tempdir().unwrap());
-    // A model without running statistics and a rate that moves no prediction: the first epoch stays
-    // the best, and the test set is read with other weights than the last.
+    // A model without running statistics, and a rate too low to change a prediction. So the first
+    // epoch stays the best, and the test set is evaluated with weights that differ from the last.
     task.config.model.name = "lenet".into();
     task.config.optimizer.eta = 1e-6;
     task = Task::of(&task.config, &task.data).unwrap();
@@ -461,7 +461,7 @@ fn interrupted_while_reading() {
     assert_same(&whole, &out);
 }
 
-/// A directory that is taken away, and a full disk.
+/// A directory that is removed, and a full disk.
 #[cfg(target_os = "linux")]
 fn nowhere_to_write() {
     let dir = tempfile::tempdir().unwrap();
@@ -469,7 +469,7 @@ fn nowhere_to_write() {
     let mut child = command(&trains(&out)).spawn().unwrap();
     await_in(&mut child, || !checkpoints(&out).is_empty());
     while out.exists() {
-        // The run may put a file there in the same moment.
+        // The run may create a file at the same moment.
         let _ = std::fs::remove_dir_all(&out);
     }
     let output = child.wait_with_output().unwrap();
@@ -477,7 +477,7 @@ fn nowhere_to_write() {
     assert_contains(&stderr(&output), &[out.to_str().unwrap()]);
 
     let (whole, out) = (whole(dir.path()), dir.path().join("full"));
-    // (A limit on the size of files would also limit drivers that keep the device's memory in one.)
+    // A limit on file sizes would also affect drivers that keep the device's memory in a file.
     std::fs::create_dir_all(out.join("checkpoints")).unwrap();
     let part = out.join("checkpoints/step-0000000003.safetensors.part");
     std::os::unix::fs::symlink("/dev/full", part).unwrap();
@@ -487,7 +487,7 @@ fn nowhere_to_write() {
     succeeds(&resumes(&out));
     assert_same(&whole, &out);
 
-    // An interrupt stays one where its checkpoint cannot be written.
+    // An interrupt is reported as such even if its checkpoint cannot be written.
     let (task, stop, out) = (two_epochs(), Arc::new(AtomicBool::new(false)), dir.path().join("interrupted"));
     std::fs::create_dir_all(out.join("checkpoints")).unwrap();
     let part = out.join("checkpoints/step-0000000020.safetensors.part");
@@ -502,13 +502,13 @@ fn nowhere_to_write() {
     assert_eq!(go_on(&open_device(), &task, &out, &Arc::default(), |_, _| ()), Ok(18), "the checkpoint before");
 }
 
-/// After the last step, reading the test set is all that a kill can cost.
+/// A checkpoint after the last step: a kill after it only repeats the evaluation of the test set.
 fn the_last_step_is_saved() {
     let (task, gpu, dir) = (two_epochs(), open_device(), tempfile::tempdir().unwrap());
     let due = |every| {
         let saving = Saving { every, keep: 1, ..Saving::default() };
         let mut run_dir = RunDir::create(&dir.path().join(every.to_string()), &task.config, saving).unwrap();
-        // All that it is told here is how many steps there will be.
+        // The run directory only needs the number of steps here.
         let session = task.session(&gpu, 32).unwrap();
         run_dir.begin(&session.plan(), session.layers(), 64).unwrap();
         (1..=64).filter(|&step| run_dir.wants_checkpoint(step)).collect::<Vec<u64>>()
@@ -531,7 +531,7 @@ fn killed_comparison() {
     assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
     assert_contains(&stderr(&output), &["interrupt", "command"]);
     let mut child = start(&out);
-    // In the second run of the first seed.
+    // The second run of the first seed has started.
     await_in(&mut child, || !checkpoints(&out.join("lerac-seed0")).is_empty());
     child.kill().unwrap();
     child.wait().unwrap();
@@ -546,7 +546,6 @@ fn killed_comparison() {
     assert_eq!(accuracies(&whole), accuracies(&out), "all columns but the time");
 }
 
-/// The tests of this file.
 pub fn tests() -> Vec<Test> {
     let mut tests = vec![
         test("resuming: killed at any instant", |_| killed_at_any_instant()),

@@ -1,4 +1,4 @@
-//! Sessions without the loop around them: batches in passes, evaluation, weights by name, shared
+//! Sessions without the training loop: batches in passes, evaluation, weights by name, shared
 //! buffers.
 
 use crate::common::{Test, test};
@@ -17,18 +17,18 @@ use lerac::train::{Config, Method, Session, Task, session, write_safetensors};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// What `config` trains a model for on data of this form.
+/// The objective of `config` for data of this form.
 fn objective_of(form: &Form, config: &Config) -> Arc<dyn Objective> {
     objective_for(form, config.training.objective()).unwrap()
 }
 
-/// A session of four steps an epoch, of a model that needs no name.
+/// A session of an unnamed model, with four steps an epoch.
 fn session_with(gpu: &Gpu, model: &dyn Model, form: &Form, config: &Config) -> Session {
     let objective = objective_of(form, config);
     session(gpu, config, model, (form, objective), &|layers| config.curriculum(layers), 4).unwrap()
 }
 
-/// A session of a model of the table, on drawn shapes.
+/// A session of a model of the table on `shapes`.
 pub fn session_of(gpu: &Gpu, model: &str, batch_size: usize) -> Session {
     let config = config().with(|c| {
         c.model.name = model.into();
@@ -37,13 +37,13 @@ pub fn session_of(gpu: &Gpu, model: &str, batch_size: usize) -> Session {
     session_with(gpu, &nn::named(model).unwrap(), &data().train.form(), &config)
 }
 
-/// The examples from `first` on, as they are.
+/// A batch of the examples from `first` on.
 fn batch(data: &Pictures, first: usize, count: usize, capacity: usize) -> Batch {
     let indices: Vec<u32> = (first as u32..(first + count) as u32).collect();
     Batch::gather(data, &indices, capacity, None).unwrap()
 }
 
-/// Fills the empty places of a batch with what would break everything that reads it.
+/// Fills the empty rows of a batch with values that would be noticed if they were read.
 fn spoilt(mut batch: Batch) -> Batch {
     for words in &mut batch.columns {
         let filled = words.len() / batch.capacity * batch.count;
@@ -52,7 +52,7 @@ fn spoilt(mut batch: Batch) -> Batch {
     batch
 }
 
-/// A model without batch norm, so that examples do not depend on each other.
+/// A model without batch norm, so that examples are independent.
 fn plain_model(net: &mut Net, x: Var, classes: usize) -> Var {
     let x = net.conv2d("conv", x, Conv { bias: true, ..Conv::same3x3(5, 2) });
     let x = net.relu("relu", x);
@@ -68,7 +68,7 @@ fn model_with_dropout(net: &mut Net, x: Var, classes: usize) -> Var {
     net.linear("linear", x, classes)
 }
 
-/// What training in batches of twelve comes to.
+/// The results of training in batches of twelve.
 struct Trained {
     tensors: Vec<Vec<f32>>,
     training: Totals,
@@ -79,7 +79,7 @@ struct Trained {
     losses: [f64; 2],
 }
 
-/// Three steps, an evaluation of a batch and of a part of one, and a measurement of noise.
+/// Three steps, an evaluation of a batch and of a partial batch, and a noise measurement.
 fn trained(gpu: &Gpu, model: &dyn Model, data: &Pictures, config: &Config) -> Trained {
     let mut session = session_with(gpu, model, &data.form(), config);
     (0..3).for_each(|step| session.step(&batch(data, 12 * step, 12, 12)).unwrap());
@@ -95,8 +95,8 @@ fn trained(gpu: &Gpu, model: &dyn Model, data: &Pictures, config: &Config) -> Tr
     Trained { tensors, training, evaluation, answers, noise, losses }
 }
 
-/// Steps in whole batches of twelve and in passes of these sizes come to the same; the weights of
-/// whole batches.
+/// Asserts that steps in whole batches of twelve and in passes of these sizes give the same
+/// results. Returns the weights of whole batches.
 fn same_in_passes(gpu: &Gpu, model: &dyn Model, data: &Pictures, config: &Config, sizes: &[usize]) -> Vec<Vec<f32>> {
     let of = |micro_batch: usize| {
         let config = config.clone().with(|c| {
@@ -112,7 +112,7 @@ fn same_in_passes(gpu: &Gpu, model: &dyn Model, data: &Pictures, config: &Config
         for (loss, expected) in found.losses.into_iter().zip(whole.losses) {
             approx::assert_relative_eq!(loss, expected, max_relative = 1e-5);
         }
-        // Hits are whole numbers.
+        // Hits are integers.
         assert_eq!(found.training.parts[1..], whole.training.parts[1..], "{micro_batch}");
         assert_eq!(found.evaluation.parts[1..], whole.evaluation.parts[1..], "{micro_batch}");
         approx::assert_relative_eq!(found.noise[..], whole.noise[..], max_relative = 1e-3);
@@ -133,8 +133,8 @@ fn calm() -> Config {
     })
 }
 
-/// Without batch norm a step is the same however many passes it has: gradients, their norm and
-/// noise, dropout's masks, and evaluation, of a part of a batch too.
+/// Without batch norm a step does not depend on the number of passes: gradients, their norm and
+/// noise, dropout masks, and evaluation, also of a partial batch.
 fn passes_are_a_batch(gpu: &Gpu) {
     let same = |clip_norm: Option<f64>| {
         let config = calm().with(|c| c.optimizer.clip_norm = clip_norm);
@@ -151,8 +151,7 @@ fn noise(image: [usize; 3], count: usize) -> Pictures {
     Pictures::new("noise", image, names(10).to_vec(), (0..bytes as u32).map(byte).collect(), labels)
 }
 
-/// An example's bytes are padded to whole words: where they are no multiple of four, passes begin
-/// where they should all the same.
+/// An example's bytes are padded to whole words, and passes start at the right word.
 fn passes_of_odd_examples_are_a_batch(gpu: &Gpu) {
     for image in [[1, 5, 7], [3, 5, 3], [1, 3, 2]] {
         assert_ne!(image.iter().product::<usize>() % 4, 0);
@@ -160,8 +159,8 @@ fn passes_of_odd_examples_are_a_batch(gpu: &Gpu) {
     }
 }
 
-/// Mixup pairs examples from both ends of the batch, in however many passes: no dropout here, whose
-/// masks go by the place in a pass.
+/// Mixup pairs examples from both ends of the batch, for any number of passes. No dropout: its
+/// masks depend on the position in a pass.
 fn passes_are_a_batch_under_mixup(gpu: &Gpu) {
     let mixed = calm().with(|c| c.training.mixup = Some(0.4));
     for data in [data().train, noise([1, 5, 7], 40)] {
@@ -170,7 +169,7 @@ fn passes_are_a_batch_under_mixup(gpu: &Gpu) {
     }
 }
 
-/// A pass under mixup holds whole pairs.
+/// A pass under mixup contains whole pairs.
 fn odd_passes_under_mixup_are_refused(gpu: &Gpu) {
     let of = |batch_size, micro_batch, mixup| {
         config().with(|c| {
@@ -189,7 +188,7 @@ fn odd_passes_under_mixup_are_refused(gpu: &Gpu) {
         (12, Some(5), None, false),
         (12, Some(3), None, true),
         (12, Some(6), Some(0.4), true),
-        // In one pass the example in the middle is mixed with itself.
+        // In a single pass the middle example is mixed with itself.
         (9, Some(9), Some(0.4), true),
         (9, None, Some(0.4), true),
     ] {
@@ -202,7 +201,7 @@ fn odd_passes_under_mixup_are_refused(gpu: &Gpu) {
             }
             Err(Error::Setting { field, .. }) => {
                 assert!(!fits && field == "micro_batch", "{case}: {field}");
-                // Who does not ask for a check is stopped, too.
+                // Without an explicit check it panics.
                 let made = AssertUnwindSafe(|| session_with(gpu, &plain_model, &data.train.form(), &config));
                 assert!(catch_unwind(made).is_err(), "{case}");
             }
@@ -225,7 +224,7 @@ fn evaluation_counts_every_example(gpu: &Gpu) {
     approx::assert_relative_eq!(whole.values()[0], parts.values()[0], max_relative = 1e-6);
 }
 
-/// What the places hold that no example fills does not matter, in evaluation and in training.
+/// The content of empty rows has no effect, in evaluation and in training.
 fn empty_places_change_nothing(gpu: &Gpu) {
     let data = data().train;
     let form = data.form();
@@ -245,7 +244,7 @@ fn empty_places_change_nothing(gpu: &Gpu) {
         }
     }
 
-    // A step is over the examples that there are.
+    // A step is over the valid examples.
     let step = |batch_size: usize, batch: Batch| {
         let config = calm().with(|c| c.training.batch_size = batch_size);
         let mut session = session_with(gpu, &plain_model, &form, &config);
@@ -262,7 +261,7 @@ fn empty_places_change_nothing(gpu: &Gpu) {
     }
 }
 
-/// A model as [`session_with`] makes it, but with a buffer for each tensor.
+/// The model of [`session_with`], with a buffer for each tensor.
 struct Unshared {
     storage: Storage,
     recorded: [Recorded; 2],
@@ -282,7 +281,8 @@ impl Unshared {
         Self { storage, recorded, programs }
     }
 
-    /// Runs training's program or evaluation's on `session`'s weights of now, and returns its sums.
+    /// Runs the program for training or for evaluation on `session`'s current weights, and returns
+    /// its sums.
     fn run(&self, gpu: &Gpu, session: &Session, which: usize, batch: &Batch, sigma: f64) -> Totals {
         let (program, recorded) = (&self.programs[which], &self.recorded[which]);
         for ((_, arena, span), values) in self.storage.tensors().zip(&session.snapshot().unwrap().tensors) {
@@ -294,7 +294,7 @@ impl Unshared {
     }
 }
 
-/// Two dense layers, which fill one tensor part by part.
+/// Two dense layers, which write parts of one tensor.
 fn dense_block(net: &mut Net, x: Var) -> Var {
     let [n, c, h, w] = net.shape(x).nchw("dense block");
     let features = net.allocate("features", [n, c + 8, h, w]);
@@ -309,7 +309,7 @@ fn dense_block(net: &mut Net, x: Var) -> Var {
     features
 }
 
-/// A wide depthwise convolution between two 1x1 ones, and a residual after the last.
+/// A wide depthwise convolution between two 1x1 convolutions, and a residual after the last.
 fn inverted_residual(net: &mut Net, x: Var) -> Var {
     let [_, c, _, _] = net.shape(x).nchw("inverted residual");
     let relu6 = After { activation: Activation::Relu6, residual: None };
@@ -323,7 +323,7 @@ fn inverted_residual(net: &mut Net, x: Var) -> Var {
     net.batch_norm_then("norm3", y, After { activation: Activation::Identity, residual: Some(x) })
 }
 
-/// What densenets and mobilenets are made of; these themselves take minutes.
+/// Blocks of DenseNet and MobileNet; the models themselves take minutes.
 fn dense_and_inverted(net: &mut Net, x: Var, classes: usize) -> Var {
     let x = net.conv2d("stem", x, Conv::same3x3(5, 2));
     let x = net.block("dense", |net| dense_block(net, x));
@@ -349,8 +349,8 @@ fn shared_buffers_change_no_bit(gpu: &Gpu) {
             });
             let mut session = session_with(gpu, &*model, &form, &config);
             let unshared = Unshared::new(gpu, &*model, &form, &config);
-            // The second step finds in its buffers what the first one and the evaluation have left
-            // there.
+            // In the second step the buffers contain values of the first step and of the
+            // evaluation.
             for step in 0..2 {
                 let what = format!("{name} {method}, step {step}");
                 let expected = unshared.run(gpu, &session, 0, &batch(step), config.curriculum.sigma);
@@ -375,7 +375,7 @@ fn shared_buffers_change_no_bit(gpu: &Gpu) {
 
 fn small_models_take_a_step(gpu: &Gpu) {
     let data = data().train;
-    // The others are made of the same parts, and take minutes to compile on a software adapter.
+    // The others have the same parts, and take minutes to compile on a software adapter.
     for model in ["cnn", "lenet", "resnet8", "resnet20", "resnet18"] {
         let mut session = session_of(gpu, model, 4);
         let before = session.snapshot().unwrap().tensors;
@@ -411,7 +411,7 @@ fn weights_are_saved_by_name(gpu: &Gpu) {
     }
 }
 
-/// Against what the gradients of three batches say.
+/// Against the gradients of three batches.
 fn noise_is_that_of_the_gradients(gpu: &Gpu) {
     let mut session = session_of(gpu, "cnn", 4);
     let images = data().train;
@@ -419,7 +419,7 @@ fn noise_is_that_of_the_gradients(gpu: &Gpu) {
     let found = session.signal_to_noise((0..3).map(batch)).unwrap();
     let mut gradients: Vec<Vec<Vec<f32>>> = vec![];
     for i in 0..3 {
-        // The gradients of the last batch stay.
+        // The gradients of the last batch remain.
         session.signal_to_noise([batch(i), batch(i)].into_iter()).unwrap();
         gradients.push(session.storage().grads.read_all(gpu, &session.storage().layout).unwrap());
     }
@@ -458,7 +458,7 @@ fn initial_values_follow_their_declarations(gpu: &Gpu) {
                 bound / 3f64.sqrt()
             }
         };
-        // Five deviations of the estimate; the smallest tensor has ten values.
+        // Five standard deviations of the estimate. The smallest tensor has ten values.
         assert!((deviation / expected - 1.0).abs() <= 5.0 / (2.0 * n).sqrt(), "{}: {deviation}", declared.name);
         assert!(mean.abs() <= 5.0 * expected / n.sqrt(), "{}: mean {mean}", declared.name);
         let first = values[0].to_bits();
@@ -468,7 +468,6 @@ fn initial_values_follow_their_declarations(gpu: &Gpu) {
     assert!(drawn.len() > 8);
 }
 
-/// The tests of this file.
 pub fn tests() -> Vec<Test> {
     vec![
         test("sessions: passes are a batch", passes_are_a_batch),

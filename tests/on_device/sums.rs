@@ -1,4 +1,4 @@
-//! The sums that losses leave: of several losses on one tape, over many passes, at their end.
+//! The sums of losses: several losses on one tape, many passes, saturation.
 
 use crate::common::{Test, in_two_dialects};
 use crate::recorded::totals;
@@ -12,7 +12,7 @@ use lerac::train::EpochTotals;
 
 const REGRESSION: Regression = Regression { loss: Loss::L1, mean: 0.0, std: 1.0 };
 
-/// The first of these losses, and how many sums both leave.
+/// The first loss, and the number of sums of both.
 #[derive(Clone, Copy, PartialEq)]
 enum First {
     CrossEntropy,
@@ -28,7 +28,7 @@ struct Two {
     numbers: Var,
 }
 
-/// Rows of each loss, classes, and rows of an example.
+/// Rows of each loss, number of classes, and rows per example.
 const SHAPE: [usize; 3] = [6, 4, 2];
 
 impl Two {
@@ -58,7 +58,7 @@ impl Two {
         Self { program, logits, numbers }
     }
 
-    /// A pass at `step` over two of the three examples, in a step of so many.
+    /// A pass at `step` over two of the three examples, in a step of this many examples.
     fn pass(&self, gpu: &Gpu, step: u32, examples: u32, logits: &[f32], numbers: &[f32]) {
         gpu.write(self.program.value(self.logits), 0, logits);
         gpu.write(self.program.value(self.numbers), 0, numbers);
@@ -76,12 +76,12 @@ fn labels() -> Vec<u32> {
     (0..SHAPE[0] as u32).map(|i| i % SHAPE[1] as u32).collect()
 }
 
-/// Each loss has sums of its own, in the order of recording, and its gradient is times its weight;
-/// examples are counted once.
+/// Each loss has its sums, in the order of recording, and its gradient is multiplied by its weight.
+/// Examples are counted once.
 fn two_losses_share_a_tape(gpu: &Gpu) {
     let [n, k, per_example] = SHAPE;
     let (logits, numbers) = (test_values(n * k, 1), test_values(n, 2));
-    // Of three examples of two rows each, two count.
+    // Two of three examples count, with two rows each.
     let rows = 2 * per_example;
     let (z, x, labels) = (&logits[..rows * k], &numbers[..rows], &labels()[..rows]);
     let of_classes = [
@@ -96,12 +96,12 @@ fn two_losses_share_a_tape(gpu: &Gpu) {
         (First::Regression, [&of_numbers[..], &of_classes].concat()),
     ] {
         let two = Two::new(gpu, first);
-        // A step of five examples, of which this pass has two.
+        // A step of five examples, two of them in this pass.
         two.pass(gpu, 0, 5, &narrow(&logits), &narrow(&numbers));
         let found = two.totals(gpu);
         assert_eq!((found.examples, found.halted), (2, 0));
         assert_close("sums", &narrow(&found.values()), &expected, 1e-6);
-        // The references' means are over their rows; these are over those of the step.
+        // The references average over their rows, the kernels over those of the step.
         let gradient = |means: Vec<f64>, weight: f64, count: usize| -> Vec<f64> {
             let scale = weight * rows as f64 / (5 * per_example) as f64;
             let mut values: Vec<f64> = means.iter().map(|v| v * scale).collect();
@@ -118,8 +118,7 @@ fn two_losses_share_a_tape(gpu: &Gpu) {
     }
 }
 
-/// Either loss halts at its step; the other one is still summed up, and later steps change nothing
-/// of it.
+/// Either loss halts at its step. The other one is still added, and later steps do not change it.
 fn either_loss_halts(gpu: &Gpu) {
     let [n, k, _] = SHAPE;
     let (logits, numbers) = (narrow(&test_values(n * k, 1)), narrow(&test_values(n, 2)));
@@ -148,14 +147,14 @@ fn either_loss_halts(gpu: &Gpu) {
             two.pass(gpu, 9, 2, &broken(&logits, 1), &broken(&numbers, 1));
             assert_eq!(two.totals(gpu).halted, 8, "the first step counts");
         }
-        // What breaks in a place that is empty does not count.
+        // A value that is not finite in an empty row has no effect.
         let two = Two::new(gpu, first);
         two.pass(gpu, 3, 2, &broken(&logits, n * k - 1), &broken(&numbers, n - 1));
         assert_eq!(two.totals(gpu).halted, 0);
     }
 }
 
-/// The L1 loss of one number, whose distance from 0 it is.
+/// The L1 loss of one number with target 0.
 fn distances(gpu: &Gpu, before: &Totals, numbers: &[f32]) -> Totals {
     let mut tape = Tape::new(Mode::Train);
     let (z, targets) = (tape.leaf("z", [1, 1], true), tape.buffer("targets", 4));
@@ -174,7 +173,7 @@ fn distances(gpu: &Gpu, before: &Totals, numbers: &[f32]) -> Totals {
     totals(gpu, &program, regression::COLUMNS)
 }
 
-/// Sums are exact to the last bit, and stay at their end.
+/// Sums are exact to the last bit, and saturate.
 fn sums_at_their_end(gpu: &Gpu) {
     let half = 1 << 31;
     for (whole, fraction, expected) in [
@@ -187,12 +186,12 @@ fn sums_at_their_end(gpu: &Gpu) {
         let before = Totals { parts: vec![[fraction, whole]; 2], ..Totals::default() };
         let sums = distances(gpu, &before, &[8.5]);
         assert_eq!(sums.parts, [expected; 2], "{whole} {fraction}");
-        // A sum counts as full a little below 2^32, since that is the most that f32 adds.
+        // A sum is saturated slightly below 2^32, at the largest f32 below it.
         assert_eq!(sums.is_full(), whole != 7, "{whole} {fraction}");
     }
 }
 
-/// What comes after the point is carried over, pass by pass, without loss.
+/// Fractions are carried from pass to pass without loss.
 fn parts_carry(gpu: &Gpu) {
     // Exact in f32, and their sums in f64: 300 passes carry about 100 times.
     let numbers: Vec<f32> = (0..300u16).map(|i| f32::from(i * 37 % 1024) / 1024.0 * 0.625 + 2f32.powi(-22)).collect();
@@ -202,14 +201,13 @@ fn parts_carry(gpu: &Gpu) {
     assert!(exact > 50.0 && exact.fract() != 0.0, "{exact}");
     assert_eq!(Totals::of_words(&found.words(), 2), found);
 
-    // An epoch may come to more than a reading can.
+    // An epoch's total may exceed the maximum of one reading.
     let mut epoch = EpochTotals::default();
     let reading = Totals { examples: u32::MAX, halted: 0, parts: vec![[1 << 30, 3_000_000_000], [0, 1]] };
     (0..2).for_each(|_| epoch.add(&reading));
     assert_eq!((epoch.examples, epoch.sums), (2 * u64::from(u32::MAX), vec![6_000_000_000.5, 2.0]));
 }
 
-/// The tests of this file.
 pub fn tests() -> Vec<Test> {
     let tests = [
         in_two_dialects("sums: two losses share a tape", two_losses_share_a_tape),

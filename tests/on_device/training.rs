@@ -1,5 +1,5 @@
-//! Whole runs: reproducible to the bit, equal rates equal plain training, the best epoch is kept, a
-//! broken loss is explained.
+//! Whole runs: they are reproducible bit for bit, equal rates are plain training, the best epoch is
+//! kept, and a loss that is not finite is explained.
 
 use crate::common::errors::{Fault, assert_fault};
 use crate::common::{Test, test};
@@ -17,7 +17,7 @@ pub struct Silent;
 
 impl Observer for Silent {}
 
-/// Keeps the epochs' records.
+/// Collects the records of epochs.
 #[derive(Default)]
 pub struct Epochs(pub Vec<EpochRecord>);
 
@@ -40,12 +40,12 @@ pub fn config() -> Config {
     })
 }
 
-/// Shapes as they are.
+/// Shapes without augmentation.
 pub fn data() -> PictureSplits {
     shapes(120, 37, 5)
 }
 
-/// The task of `config` on these pictures, which training varies as the options say.
+/// The task of `config` on these images, with the augmentation of the options.
 pub fn task(config: &Config, mut data: PictureSplits) -> Task {
     data.augment(config.data.source().augmentation).unwrap();
     Task::of(config, &data.into()).unwrap()
@@ -97,7 +97,7 @@ fn equal_rates_are_plain_training(gpu: &Gpu) {
     let unequal = Range { first: 0.1, last: 0.01 };
     assert_ne!(plain, bits(gpu, &lerac.clone().with(|c| c.curriculum.range = Some(unequal))));
 
-    // So it is where the schedule multiplies, and where it waits and would do nothing until then.
+    // The same holds if the schedule multiplies, and if it waits.
     let cosine = |c: &mut Config| {
         c.optimizer.schedule = ScheduleKind::Cosine;
         c.optimizer.warmup_epochs = 0.5;
@@ -113,7 +113,7 @@ fn equal_rates_are_plain_training(gpu: &Gpu) {
     assert_eq!(bits(gpu, &config().with(steps)), bits(gpu, &lerac.with(steps)));
 }
 
-/// Counts the checkpoints of a run, one after every second step, and those of a broken loss.
+/// Counts the checkpoints, one after every second step, and those with a loss that is not finite.
 #[derive(Default)]
 struct Saved {
     all: usize,
@@ -154,7 +154,7 @@ fn a_broken_loss_is_explained(gpu: &Gpu) {
 }
 
 fn a_loss_that_breaks_later_is_explained(gpu: &Gpu) {
-    // Six steps an epoch; the rate explodes in the middle of the second, between two readings of
+    // Six steps an epoch. The rate explodes in the middle of the second, between two readings of
     // the sums.
     let milestones = vec![1.5];
     let config = config().with(|c| {
@@ -164,7 +164,7 @@ fn a_loss_that_breaks_later_is_explained(gpu: &Gpu) {
         c.training.log_every = 1000;
     });
     let error = run(gpu, &config, &data(), &mut Silent).err().expect("a rate of 1e29 breaks the loss");
-    // Step 9 is the first with that rate, so the loss breaks in step 10.
+    // Step 9 is the first with that rate, so the loss of step 10 is not finite.
     assert_fault(&error, Fault::NonFinite, &["step 10"]);
 }
 
@@ -182,7 +182,7 @@ fn an_evaluation_that_is_not_finite_is_an_error(gpu: &Gpu) {
 }
 
 fn the_best_epoch_is_kept(gpu: &Gpu) {
-    // A last epoch at a rate so high that accuracy falls to chance.
+    // The last epoch has a rate so high that accuracy falls to chance.
     let milestones = vec![3.0];
     let config = config().with(|c| {
         c.optimizer.schedule = ScheduleKind::Step;
@@ -211,7 +211,7 @@ fn the_best_epoch_is_kept(gpu: &Gpu) {
     assert_eq!(found.value(), best, "the session holds the best epoch's weights");
 }
 
-/// Keeps rates, epochs, and a checkpoint after every fifth and every sixth step.
+/// Collects rates, epochs, and a checkpoint after every fifth and every sixth step.
 #[derive(Default)]
 pub struct Kept {
     pub rates: Vec<(u64, Vec<f64>)>,
@@ -240,8 +240,8 @@ impl Observer for Kept {
     }
 }
 
-/// Rates fall where accuracies say so, times each layer's factor, and after any checkpoint they are
-/// as without a break.
+/// Rates fall according to the validation accuracy, multiplied by each layer's factor. A resumed
+/// run has the same rates.
 fn a_plateau_follows_the_validation_accuracy(gpu: &Gpu) {
     let schedule = ScheduleKind::Plateau;
     let config = config().with(|c| {
@@ -281,11 +281,11 @@ fn a_plateau_follows_the_validation_accuracy(gpu: &Gpu) {
     }
 }
 
-/// A run whose validation accuracy stays the same ends as many epochs after the first as it is told
-/// to wait, and from each of its checkpoints it comes to the same end.
+/// A run with constant validation accuracy ends after the patience that was set. From each of its
+/// checkpoints it ends at the same epoch.
 fn early_stopping_ends_a_run(gpu: &Gpu) {
     let config = config().with(|c| {
-        // A model without running statistics and a rate that moves no prediction.
+        // A model without running statistics, and a rate too low to change a prediction.
         c.model.name = "lenet".into();
         c.optimizer.eta = 1e-30;
         c.training.epochs = 6;
@@ -303,8 +303,8 @@ fn early_stopping_ends_a_run(gpu: &Gpu) {
     assert_eq!(run(gpu, &patient, &data, &mut Silent).unwrap().summary.steps, 36);
 }
 
-/// Asks for a stop once the epoch's steps are done that `step` ends, before its validation, and
-/// keeps the checkpoint.
+/// Requests a stop after the steps of the epoch that `step` ends, before its validation, and keeps
+/// the checkpoint.
 struct StopsBeforeValidation {
     step: u64,
     done: u64,
@@ -326,8 +326,8 @@ impl Observer for StopsBeforeValidation {
     }
 }
 
-/// A run that learns and then stops early comes to the same end from any of its checkpoints: that
-/// of an epoch whose validation is still to come, and that of the last step, too.
+/// A run that learns and then stops early gives the same result from any of its checkpoints,
+/// including one before an epoch's validation and one after the last step.
 fn early_stopping_resumes_to_the_same_end(gpu: &Gpu) {
     const STEPS: u64 = 10;
     let config = config().with(|c| {
@@ -348,7 +348,7 @@ fn early_stopping_resumes_to_the_same_end(gpu: &Gpu) {
         steps == STEPS * epochs && whole.2 == epochs - 2 && (4..40).contains(&epochs),
         "{steps} steps, {epochs} epochs"
     );
-    // All of them would take long.
+    // A part of them, to save time.
     let of_last_epochs = kept.checkpoints.iter().filter(|c| c.state.step + 2 * STEPS >= steps);
     let mut checkpoints: Vec<Checkpoint> = of_last_epochs.cloned().collect();
     assert_eq!(checkpoints.last().unwrap().state.step, steps);
@@ -386,8 +386,8 @@ fn a_blur_changes_what_is_learnt(gpu: &Gpu) {
 }
 
 fn cbs_is_evaluated_under_the_blur_it_trained_with(gpu: &Gpu) {
-    // Sigma falls after the only epoch or after two: no step sees the difference, and no evaluation
-    // may.
+    // Sigma falls after one epoch or after two. No step depends on the difference, and no
+    // evaluation may.
     let accuracy = |sigma_every| {
         let cbs = config().with(|c| {
             c.curriculum.method = Method::Cbs;
@@ -401,7 +401,7 @@ fn cbs_is_evaluated_under_the_blur_it_trained_with(gpu: &Gpu) {
     assert_eq!(accuracy(1), accuracy(2));
 }
 
-/// What no real data set is, but a user's may be.
+/// No real data set is degenerate, but a user's may be.
 fn degenerate_data_are_defined(gpu: &Gpu) {
     let config = config().with(|c| {
         c.training.epochs = 1;
@@ -412,7 +412,7 @@ fn degenerate_data_are_defined(gpu: &Gpu) {
         change(&mut data.train);
         change(&mut data.test);
         let outcome = run(gpu, config, &data, &mut Silent).unwrap();
-        // Not all of them show in the loss: over an infinite running variance everything is 0.
+        // Not all of them affect the loss: with an infinite running variance everything is 0.
         let weights = outcome.session.snapshot().unwrap().tensors;
         assert!(weights.iter().flatten().all(|weight| weight.is_finite()), "weights that are no numbers");
         outcome.summary
@@ -437,7 +437,7 @@ fn degenerate_data_are_defined(gpu: &Gpu) {
     assert!(single.test_loss.is_finite() && single.steps == 20, "{single:?}");
 }
 
-/// An epoch's sums are added up in integers, so that it does not matter when they are read.
+/// An epoch's sums are added as integers, so the times of reading do not matter.
 fn epochs_do_not_depend_on_intervals(gpu: &Gpu) {
     let losses = |log_every| {
         let mut epochs = Epochs::default();
@@ -484,7 +484,6 @@ fn shapes_are_learnt(gpu: &Gpu) {
     assert!(accuracy >= 0.5, "150 steps bring {accuracy} where chance is 0.1");
 }
 
-/// The tests of this file.
 pub fn tests() -> Vec<Test> {
     vec![
         test("training gives the same bytes twice", same_bytes_twice),

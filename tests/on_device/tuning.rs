@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-/// Two equal convolutions, a third one after them, a depthwise one, and a linear layer.
+/// A convolution, two equal ones, a depthwise one, and a linear layer.
 fn model() -> Arc<dyn Model> {
     Arc::new(|net: &mut Net, x, classes| {
         let mut x = net.conv2d("conv1", x, Conv::same3x3(8, 1));
@@ -43,8 +43,8 @@ fn subject() -> TuningModel {
 const ALL: TuningOptions = TuningOptions { all: false, time: Duration::MAX };
 
 fn tasks_are_measured(gpu: &Gpu) {
-    let mut told = vec![];
-    let measured = subject().measure(gpu, ALL, |done, all, name| told.push((done, all, name.to_owned()))).unwrap();
+    let mut progress = vec![];
+    let measured = subject().measure(gpu, ALL, |done, all, name| progress.push((done, all, name.to_owned()))).unwrap();
     // Forward and dw of four operations, and dx of all but the first, which has no input gradient.
     assert_eq!(measured.len(), 3 * 4 - 1, "{measured:#?}");
     let of = |name: &str| measured.iter().find(|m| m.task == name).unwrap_or_else(|| panic!("{measured:#?}"));
@@ -58,8 +58,8 @@ fn tasks_are_measured(gpu: &Gpu) {
         assert!(m.seconds.iter().all(|(variant, s)| variant.suits(target) && *s > 0.0 && s.is_finite()), "{m:?}");
     }
     // The operation with the most work is first: the pair, counted twice.
-    assert!(told[0].2.contains("[2,8,8,8] -> [8,8,8], 3x3/1") && told[0].1 == 11, "{told:?}");
-    assert_eq!(told.last().unwrap(), &(11, 11, String::new()));
+    assert!(progress[0].2.contains("[2,8,8,8] -> [8,8,8], 3x3/1") && progress[0].1 == 11, "{progress:?}");
+    assert_eq!(progress.last().unwrap(), &(11, 11, String::new()));
 }
 
 fn time_is_kept(gpu: &Gpu) {
@@ -70,7 +70,7 @@ fn time_is_kept(gpu: &Gpu) {
     assert!(measured.iter().all(|m| m.winner().is_some() != m.seconds.is_empty()));
 }
 
-fn noise_is_no_winner(_: &Gpu) {
+fn noise_does_not_make_a_winner(_: &Gpu) {
     let measured = |other| VariantTimes {
         task: String::new(),
         count: 1,
@@ -212,7 +212,7 @@ fn lerac(dir: &Path, arguments: &[&str]) -> Command {
 }
 
 /// The standard output of a call, or its standard error if it fails.
-fn said(dir: &Path, arguments: &[&str], code: i32) -> String {
+fn output_of(dir: &Path, arguments: &[&str], code: i32) -> String {
     let output = lerac(dir, arguments).output().unwrap();
     let errors = stderr(&output);
     assert!(output.status.code() == Some(code) && !errors.contains("panicked"), "{arguments:?}: {errors}");
@@ -237,13 +237,14 @@ fn a_tuned_run_repeats_without_the_cache(_: &Gpu) {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
-    let train =
-        |more: &[&str], out: &str, code| said(dir, &[&["train"], SHORT, more, &["--out", &path(out)]].concat(), code);
+    let train = |more: &[&str], out: &str, code| {
+        output_of(dir, &[&["train"], SHORT, more, &["--out", &path(out)]].concat(), code)
+    };
 
     let refusal = train(&["--tuned"], "none", 1);
     assert_blames(&refusal, "--tuned", &["`lerac tune`"]);
     assert!(!dir.join("none").exists(), "nothing is written");
-    let tuned = said(dir, &["tune", "--batch-size", "8", "--seconds", "600", "--json"], 0);
+    let tuned = output_of(dir, &["tune", "--batch-size", "8", "--seconds", "600", "--json"], 0);
     let tuned: serde_json::Value = serde_json::from_str(&tuned).unwrap();
     let rows = tuned["rows"].as_array().unwrap();
     assert!(rows.len() == 11 && rows.iter().all(|row| row["ratio"].as_f64().unwrap() >= 1.0), "{tuned}");
@@ -275,12 +276,12 @@ fn a_tuned_run_repeats_without_the_cache(_: &Gpu) {
 
     std::fs::write(&cache, "torn").unwrap();
     for arguments in [&["train", "--tuned", "--out", &path("torn")][..], &["tune"]] {
-        let refusal = said(dir, arguments, 1);
+        let refusal = output_of(dir, arguments, 1);
         assert_blames(&refusal, "kernels.json", &[", byte "]);
     }
     let bytes = |run: &str| std::fs::read(dir.join(run).join("model.safetensors")).unwrap();
-    said(dir, &["resume", &path("killed"), "--quiet"], 0);
-    said(dir, &["train", "--quiet", "--config", &path("tuned/config.toml"), "--out", &path("again")], 0);
+    output_of(dir, &["resume", &path("killed"), "--quiet"], 0);
+    output_of(dir, &["train", "--quiet", "--config", &path("tuned/config.toml"), "--out", &path("again")], 0);
     train(&[], "usual", 0);
     assert!(
         bytes("tuned") == bytes("again") && bytes("tuned") == bytes("killed"),
@@ -289,29 +290,28 @@ fn a_tuned_run_repeats_without_the_cache(_: &Gpu) {
     assert!(bytes("tuned") != bytes("usual"), "other kernels add in another order");
     let broken = config.replacen("= \"registers\"", "= \"depthwise\"", 1);
     std::fs::write(dir.join("broken.toml"), broken).unwrap();
-    let refusal = said(dir, &["train", "--config", &path("broken.toml"), "--out", &path("broken")], 1);
+    let refusal = output_of(dir, &["train", "--config", &path("broken.toml"), "--out", &path("broken")], 1);
     assert_blames(&refusal, "kernels", &["depthwise"]);
 }
 
-fn a_short_tuning_says_what_is_left(_: &Gpu) {
+fn a_short_tuning_reports_what_is_left(_: &Gpu) {
     let dir = tempfile::tempdir().unwrap();
-    let table = said(dir.path(), &["tune", "--model", "lenet", "--batch-size", "2", "--seconds", "0"], 0);
+    let table = output_of(dir.path(), &["tune", "--model", "lenet", "--batch-size", "2", "--seconds", "0"], 0);
     // The first operation is always measured.
     assert_contains(&table, &["13 of 14", "--seconds", "kernels.json"]);
 }
 
-/// The tests of this file.
 pub fn tests() -> Vec<Test> {
     vec![
         test("tuning measures every task once", tasks_are_measured),
-        test("tuning keeps its time", time_is_kept),
-        test("tuning takes noise for no winner", noise_is_no_winner),
+        test("tuning respects its time", time_is_kept),
+        test("tuning: noise does not make a winner", noise_does_not_make_a_winner),
         test("tuning keeps winners in a file", the_cache_keeps_winners),
-        test("tuning keeps the winners of many at once", winners_of_many_are_kept),
+        test("tuning keeps the winners of several processes", winners_of_many_are_kept),
         test("tuning takes no stale winners", stale_winners_are_not_taken),
         test("tuning names a corrupt file", a_corrupt_cache_is_named),
         test("tuning decides what runs", choices_are_in_force),
         test("tuning leaves runs that repeat", a_tuned_run_repeats_without_the_cache),
-        test("tuning says what it left", a_short_tuning_says_what_is_left),
+        test("tuning reports what is left", a_short_tuning_reports_what_is_left),
     ]
 }

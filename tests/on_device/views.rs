@@ -1,5 +1,4 @@
-//! Views on the device: the same memory as what they are views of, in values, gradients and
-//! placement.
+//! Views on the device: they share memory with their base, in values, gradients and placement.
 
 use crate::common::{Test, test};
 use lerac::checks::test_values;
@@ -7,8 +6,8 @@ use lerac::gpu::Gpu;
 use lerac::ops::{add::add, mean_pool::mean_pool, relu::relu};
 use lerac::tape::{Keep, Mode, Operand, Program, Storage, Tape, Var};
 
-/// x `[2,6]`, y = relu(x) + x through a view of it, and its mean over pairs in a row of a view of a
-/// view: `[1,3,4]` by way of `[3,4]`. The gradient is seeded through a view.
+/// x `[2,6]`, y = relu(x) + x through a view of it, and the mean over pairs in a row of a view of a
+/// view: `[1,3,4]` through `[3,4]`. The gradient is seeded through a view.
 fn record() -> (Tape, [Var; 4]) {
     let mut tape = Tape::new(Mode::Train);
     let x = tape.leaf("x", [2, 6], true);
@@ -27,7 +26,7 @@ fn record() -> (Tape, [Var; 4]) {
 fn check(gpu: &Gpu, keeping: bool) {
     let (tape, [x, y, view, row]) = record();
     let storage = Storage::new(gpu, &tape).unwrap();
-    // What is kept is named by a view of it where there is one.
+    // Kept tensors are given by a view if there is one.
     let kept =
         [x.into(), view.into(), row.into(), Operand::Gradient(x), Operand::Gradient(view), Operand::Gradient(row)];
     let keep = if keeping { Keep::Only(&kept) } else { Keep::Everything };
@@ -49,12 +48,11 @@ fn check(gpu: &Gpu, keeping: bool) {
     }
     let dy: Vec<f32> = seeds.iter().flat_map(|seed| [seed / 4.0; 4]).collect();
     assert_eq!(read(program.gradient(view), 12), dy);
-    // The two ways from y to x add up.
+    // The gradients of both paths from y to x are added.
     let dx: Vec<f32> = dy.iter().zip(&values).map(|(g, v)| if *v > 0.0 { 2.0 * g } else { *g }).collect();
     assert_eq!(read(program.gradient(x), 12), dx);
 }
 
-/// All tests of this file.
 pub fn tests() -> Vec<Test> {
     let named = [("of everything that is kept", false), ("in shared buffers", true)];
     named.map(|(name, keeping)| test(format!("views {name}"), move |gpu| check(gpu, keeping))).into()

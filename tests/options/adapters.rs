@@ -35,7 +35,7 @@ fn discrete_goes_before_integrated_before_virtual_before_software() {
 }
 
 #[test]
-fn a_wish_goes_before_the_order() {
+fn a_requested_adapter_is_preferred() {
     let list = list(&[AdapterKind::Discrete, AdapterKind::Software]);
     let chosen = |choice| choose(&list, &choice).map(|info| info.index);
     assert_eq!(chosen(AdapterChoice::Index(1)).unwrap(), 1);

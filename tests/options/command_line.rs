@@ -202,7 +202,7 @@ fn a_schedule_is_written_as_csv() {
 }
 
 #[test]
-fn what_does_nothing_is_said_in_the_words_of_the_command_line() {
+fn notes_name_options_of_the_command_line() {
     let arguments = [PAPER, &["--k", "2", "--epochs", "4", "--warmup-epochs", "1"]].concat();
     let output = lerac(&arguments);
     assert!(output.status.success());
@@ -257,7 +257,7 @@ fn a_schedule_is_drawn() {
 }
 
 #[test]
-fn a_file_holds_options_and_the_command_line_wins() {
+fn the_command_line_overrides_a_file() {
     let text = "model = \"lenet\"\nmethod = \"lerac\"\nepochs = 3\nrange = \"1e-2..1e-3\"\neta = 0.01\nk = 1\n";
     let dir = directory(&[("run.toml", text)]);
     let (file, csv) = (dir.path().join("run.toml"), dir.path().join("rates.csv"));
@@ -270,7 +270,7 @@ fn a_file_holds_options_and_the_command_line_wins() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn a_closed_pipe_is_not_an_error() {
     for arguments in [PAPER.to_vec(), vec!["train", "--data", "nothing"]] {
         let mut child = command(&arguments).spawn().unwrap();
         drop((child.stdout.take(), child.stderr.take()));

@@ -103,7 +103,7 @@ fn the_baseline_stays_when_its_first_seed_failed() {
 }
 
 #[test]
-fn equal_differences_are_no_finding() {
+fn equal_differences_have_no_p_value() {
     // Differences of 0.02 whose floating-point values differ in the last bits.
     let found = paired_difference(&[0.1, 0.511], &[0.12, 0.531]);
     assert_ne!(0.12f64 - 0.1, 0.531 - 0.511);
@@ -173,7 +173,7 @@ fn errors_are_compared_the_other_way_round() {
 }
 
 #[test]
-fn means_and_middles() {
+fn means_and_medians() {
     assert_eq!(mean_and_deviation(&[3.0]), (3.0, None));
     assert_eq!(mean_and_deviation(&[1.0, 3.0]), (2.0, Some(2f64.sqrt())));
     assert_eq!((median(&[3.0, 1.0, 2.0]), median(&[4.0, 1.0, 2.0, 3.0])), (2.0, 2.5));
@@ -212,7 +212,7 @@ fn holm_matches_statsmodels() {
 }
 
 #[test]
-fn the_verdict_says_what_is_more_than_chance() {
+fn the_verdict_names_significant_differences() {
     let accuracies = [
         ("conventional", [0.80, 0.81, 0.82, 0.80, 0.81]),
         ("lerac", [0.83, 0.84, 0.85, 0.835, 0.84]),

@@ -71,7 +71,7 @@ fn every_method_has_its_curriculum() {
 }
 
 #[test]
-fn the_preset_decides_for_lerac_alone() {
+fn the_preset_affects_only_lerac() {
     let with = |method, preset| config(method).with(|c| c.curriculum.preset = preset).curriculum(&layers()).unwrap();
     for method in Method::ALL {
         let (paper, reference) = (with(method, Preset::Paper), with(method, Preset::Reference));
@@ -85,7 +85,7 @@ fn the_preset_decides_for_lerac_alone() {
 /// From this epoch, and no earlier, every factor is constant: 1, or less if the published ladder
 /// stops short of eta.
 #[test]
-fn every_method_says_until_when_its_rates_grow() {
+fn grows_until_is_the_end_of_growth() {
     for method in Method::ALL {
         for stop_update_epoch in [None, Some(2)] {
             let config = config(method).with(|c| c.curriculum.stop_update_epoch = stop_update_epoch);
@@ -113,7 +113,7 @@ fn schedules_wait_for_the_paper_and_multiply_with_the_published_code() {
 }
 
 #[test]
-fn options_without_effect_are_said() {
+fn options_without_effect_are_noted() {
     let lerac = |c: &mut Config| (c.curriculum.method, c.curriculum.k) = (Method::Lerac, Some(2.0));
     let notes = |change: &dyn Fn(&mut Config)| Config::default().with(lerac).with(|c| change(c)).without_effect();
     let one_note = |change: &dyn Fn(&mut Config), names: &[&str]| match &notes(change)[..] {
@@ -246,7 +246,7 @@ fn nesterov_needs_a_momentum() {
 }
 
 #[test]
-fn data_of_ones_own_may_be_numbers() {
+fn custom_data_may_have_number_targets() {
     let config = |data: &str| {
         Config::default().with(|c| {
             c.data.name = data.to_owned();
@@ -280,7 +280,7 @@ fn early_stopping_waits_for_a_better_epoch() {
 }
 
 #[test]
-fn settings_are_what_was_asked_for() {
+fn optimizer_settings_are_those_of_the_options() {
     let asked = Config::default().with(|c| {
         c.optimizer.momentum = 0.8;
         c.optimizer.nesterov = true;

@@ -44,7 +44,7 @@ k = 2.0
 "#;
 
 #[test]
-fn a_flat_file_says_what_its_sections_say() {
+fn a_flat_file_equals_one_with_sections() {
     let config = read(SECTIONS).unwrap();
     assert_eq!(config, read(FLAT).unwrap());
     assert_eq!((config.data.name.as_str(), config.data.train_examples), ("cifar10", Some(640)));
@@ -61,7 +61,7 @@ fn a_flat_file_says_what_its_sections_say() {
 }
 
 #[test]
-fn faults_have_their_place_and_a_remedy() {
+fn errors_have_an_offset_and_names() {
     for (text, offset, names) in [
         ("epochs = 3\n[data]\nflip = true\n", Some(0), &["line 1: ", "epochs", "[training]"][..]),
         ("model = \"cnn\"\n[data]\nflip = true\n", Some(0), &["line 1: ", "[model]", "name"]),
@@ -117,7 +117,7 @@ fn a_grid_may_be_anywhere_in_a_file() {
 
 /// Errors of the library name fields; errors of the command line name options.
 #[test]
-fn errors_name_what_their_reader_can_change() {
+fn errors_name_fields_or_options() {
     let config = Config::default().with(|c| {
         c.curriculum.method = Method::Lerac;
         c.curriculum.k = Some(9.0);

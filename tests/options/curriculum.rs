@@ -326,7 +326,7 @@ fn a_schedule_waits_for_the_curriculum() {
 }
 
 #[test]
-fn a_plateau_stands_still_while_rates_grow() {
+fn a_plateau_ignores_epochs_of_growth() {
     let shape = ScheduleShape::Plateau(Plateau::new(0.5, 0, 0.0));
     // Epochs 1 and 2 train below eta, epoch 3 begins at it and is the first that counts.
     let rates_of = |during, grows_until| {
@@ -423,7 +423,7 @@ fn rates_are_the_schedule_times_the_factor() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_by_name() {
+fn invalid_values_are_errors_of_their_field() {
     for (range, name) in [
         // The message suggests the reversed range.
         ("1e-8..1e-1", "1e-1..1e-8"),

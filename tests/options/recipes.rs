@@ -173,7 +173,7 @@ fn every_recipe_is_loaded_by_its_name_under_every_method() {
 }
 
 #[test]
-fn a_recipe_lies_under_a_file_and_the_file_under_options() {
+fn options_override_a_file_and_a_file_overrides_a_recipe() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("mine.toml");
     std::fs::write(&file, "eta = 0.02\nk = 2.0\n[grid] # ignored here\nseeds = 3\n").unwrap();

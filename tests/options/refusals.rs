@@ -15,7 +15,7 @@ fn config_file(text: &str) -> (tempfile::TempDir, String) {
 }
 
 #[test]
-fn classes_and_ages_have_options_of_their_own() {
+fn options_for_classes_and_for_ages_exclude_each_other() {
     assert_refused(&["train", "--loss", "mse"], "--loss", &["shapes"]);
     assert_refused(&["train", "--loss", "l2"], "--loss", &["l1", "mse"]);
     let of_ages = ["train", "--data", "utkface-age", "--data-dir", "nowhere"];
@@ -28,7 +28,7 @@ fn classes_and_ages_have_options_of_their_own() {
 }
 
 #[test]
-fn runs_and_comparisons_have_directories_of_their_own() {
+fn a_directory_contains_a_run_or_a_comparison() {
     let dir = tempfile::tempdir().unwrap();
     let out = ["--out", dir.path().to_str().unwrap()];
     std::fs::write(dir.path().join("compare.toml"), "").unwrap();
@@ -163,7 +163,7 @@ fn rates_that_no_device_holds_are_refused() {
 }
 
 #[test]
-fn schedules_ask_for_what_they_need() {
+fn schedules_require_their_options() {
     assert_refused(&["schedule", "--schedule", "step"], "--milestones", &["30,60"]);
     assert_refused(&["schedule", "--schedule", "plateau"], "--schedule", &["validation", "layers.csv"]);
     let plateau = ["train", "--schedule", "plateau"];
@@ -172,7 +172,7 @@ fn schedules_ask_for_what_they_need() {
 }
 
 #[test]
-fn grids_blame_the_option_that_is_wrong() {
+fn errors_of_a_grid_name_the_option() {
     let lerac = ["compare", "--methods", "lerac"];
     for (more, option) in [
         (["--methods", "lerac,lerac"], "--methods"),
@@ -215,7 +215,7 @@ fn a_broken_file_is_refused_with_its_line() {
 }
 
 #[test]
-fn without_an_adapter_it_says_what_to_install() {
+fn without_an_adapter_the_error_names_packages() {
     // A Vulkan loader without a driver finds no adapter. On other systems there still is one.
     let empty = tempfile::tempdir().unwrap();
     let output = command(&["info"])

@@ -25,7 +25,7 @@ use objective::BothLosses;
 use std::path::{Path, PathBuf};
 use walks::Walks;
 
-/// The two outputs learn at a tenth of the common rate in the first two epochs.
+/// The two output layers have a tenth of the learning rate in the first two epochs.
 struct LateOutputs {
     layers: usize,
 }
@@ -36,7 +36,7 @@ impl Curriculum for LateOutputs {
     }
 }
 
-/// What is trained, with the curriculum or without.
+/// The training settings, with the curriculum if `late`.
 fn trainer<'t>(gpu: &Gpu, late: bool) -> Trainer<'t> {
     let trainer = Trainer::new(gpu, WalkNet { hidden: 32 }, Walks::splits())
         .model_name("walk net")
@@ -52,7 +52,7 @@ fn trainer<'t>(gpu: &Gpu, late: bool) -> Trainer<'t> {
     }
 }
 
-/// Trains into a directory, or continues there, and reads the run back.
+/// Trains or resumes the run in a directory of `out`, and loads its results.
 fn train(gpu: &Gpu, out: &Path, late: bool) -> Result<Finished> {
     let trainer = trainer(gpu, late);
     let task = trainer.task()?;

@@ -1,4 +1,4 @@
-//! A model of two inputs and two outputs, with the operation above in it.
+//! A model with two inputs and two outputs. It uses the operation in `softsign.rs`.
 
 use crate::softsign::softsign;
 use crate::walks::LONGEST;
@@ -7,7 +7,7 @@ use lerac::error::{Error, Result};
 use lerac::nn::{Model, Net, Output};
 use lerac::tape::Var;
 
-/// A hidden layer over the steps and their unit, and a linear layer for each output.
+/// One hidden layer on the steps and their unit, and a linear layer for each output.
 pub struct WalkNet {
     /// Width of the hidden layer.
     pub hidden: usize,
@@ -17,7 +17,7 @@ impl Model for WalkNet {
     fn accepts(&self, form: &Form) -> Result<()> {
         match form.inputs.iter().any(|column| column.name == "steps" && column.shape == [LONGEST]) {
             true => Ok(()),
-            false => Err(Error::setting("model", "a walk net needs walks: an input `steps` of 12 numbers")),
+            false => Err(Error::setting("model", "WalkNet needs an input `steps` of 12 numbers")),
         }
     }
 

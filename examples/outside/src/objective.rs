@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 /// Cross-entropy of the direction, and `weight` times the squared error of the distance.
 pub struct BothLosses {
-    /// Of the second loss.
+    /// Weight of the second loss.
     pub weight: f64,
 }
 

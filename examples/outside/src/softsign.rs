@@ -23,15 +23,15 @@ pub fn softsign(tape: &mut Tape, name: &str, x: Var, counts: Operand) -> Var {
     y
 }
 
-/// The same equations in f64, for rows of `l` elements that are all there.
+/// The equations in f64. Rows have `l` elements, of which the first `count` are used.
 pub mod reference {
-    /// y of x.
+    /// The forward pass: y from x.
     pub fn forward(x: &[f64], l: usize, count: usize) -> Vec<f64> {
         let element = |(i, x): (usize, &f64)| if i % l < count { x / (1.0 + x.abs()) } else { 0.0 };
         x.iter().enumerate().map(element).collect()
     }
 
-    /// dx of dy.
+    /// The backward pass: dx from x and dy.
     pub fn backward(x: &[f64], dy: &[f64], l: usize, count: usize) -> Vec<f64> {
         let slope = |x: f64| 1.0 / (1.0 + x.abs()).powi(2);
         let element = |(i, (x, dy)): (usize, (&f64, &f64))| if i % l < count { dy * slope(*x) } else { 0.0 };

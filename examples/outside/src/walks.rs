@@ -56,7 +56,7 @@ impl Examples for Walks {
         let mut rng = numbers(self.first + index);
         let length = rng.random_range(1..=LONGEST);
         let scale: f32 = rng.random_range(0.5..=1.5);
-        // In training every step is a little different in every epoch.
+        // Augmentation: in training, each step gets a little noise in each epoch.
         let mut noise = draw.map(|draw| draw.generator(index));
         let mut sum = 0.0;
         for step in &mut floats_of(steps)[..length] {
