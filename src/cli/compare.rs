@@ -83,7 +83,7 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
     let own = args.out.join(FILES[0]).exists() && DirectoryLock::was_taken(&args.out);
     overwrite.clone().reading(config.inputs()).check_directory(&args.out, &FILES, own)?;
     runs.iter().try_for_each(|run| RunDir::check(&run.dir, &run.config, &overwrite))?;
-    note_unused_options(runs.iter().map(|run| &run.config));
+    note_unused_options(runs.iter().map(|run| &run.config), matches);
     let splits = open_data(&config.data.source(), args.quiet)?;
     let gpu = args.device.open()?;
     create_dir(&args.out)?;

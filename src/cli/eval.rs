@@ -1,7 +1,7 @@
 //! `lerac eval`.
 
 use super::progress::{EvaluationProgress, open_data, open_pictures};
-use super::{ConfigArgs, DeviceArgs, print};
+use super::{ConfigArgs, DeviceArgs, OF_TRAINED, note_options_without_use, print, print_note};
 use crate::data::{Normalise, Source};
 use crate::error::Result;
 use crate::gpu::block_on;
@@ -36,6 +36,7 @@ struct Evaluated {
 pub(super) fn run(args: &EvalArgs, matches: &ArgMatches) -> Result<()> {
     let (config, card) = args.config.resolve_trained(matches)?;
     config.check()?;
+    note_options_without_use("eval", matches, &OF_TRAINED);
     let splits = match card {
         None => open_data(&config.data.source(), false)?,
         Some(card) => {
@@ -48,7 +49,7 @@ pub(super) fn run(args: &EvalArgs, matches: &ArgMatches) -> Result<()> {
     };
     let task = Task::of(&config, &splits)?;
     let gpu = args.device.open()?;
-    let session = trained(&gpu, &task)?;
+    let session = trained(&gpu, &task, &mut print_note).map_err(|error| args.config.explain(error))?;
     let mut progress = EvaluationProgress::new();
     let (totals, _) =
         block_on(read_test_set(&session, splits.test.clone(), config.training.batch_size, &mut progress))?;

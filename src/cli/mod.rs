@@ -25,7 +25,8 @@ use crate::files::Overwrite;
 use crate::gpu::{AdapterChoice, AdapterKind, Gpu, GpuOptions};
 use crate::study::bench::Report;
 use crate::train::Config;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use options::ConfigArgs;
 use std::collections::BTreeSet;
@@ -66,10 +67,48 @@ enum Command {
     Tune(Box<tune::TuneArgs>),
 }
 
+/// The options that change the results of a trained model. A file without the step at which it was
+/// saved counts as saved at the end of the run, whose length depends on epochs and examples.
+const OF_TRAINED: [&str; 22] = [
+    "data",
+    "data_dir",
+    "image_size",
+    "resize",
+    "class_list",
+    "cache",
+    "skip_bad",
+    "normalise",
+    "train_examples",
+    "validation",
+    "model",
+    "init",
+    "init_partial",
+    "epochs",
+    "batch_size",
+    "micro_batch",
+    "loss",
+    "label_smoothing",
+    "method",
+    "sigma",
+    "sigma_decay",
+    "sigma_every",
+];
+
+/// Whether an option was given on the command line.
+fn is_given(matches: &ArgMatches, id: &str) -> bool {
+    matches.try_contains_id(id).is_ok() && matches.value_source(id) == Some(ValueSource::CommandLine)
+}
+
 /// Notes which options have no effect, and whether the blur of Curriculum by Smoothing never fades.
-fn note_unused_options<'c>(configs: impl IntoIterator<Item = &'c Config> + Clone) {
-    let idle: BTreeSet<_> = configs.clone().into_iter().flat_map(Config::without_effect).collect();
-    idle.iter().for_each(|sentence| print_stderr(&format!("note: {}", with_options(sentence))));
+/// Of several runs, an option has no effect if it has none in any.
+fn note_unused_options<'c>(configs: impl IntoIterator<Item = &'c Config> + Clone, matches: &ArgMatches) {
+    let schedules: BTreeSet<_> = configs.clone().into_iter().flat_map(Config::idle_schedules).collect();
+    schedules.iter().for_each(|sentence| print_note(sentence));
+    let mut idle = configs.clone().into_iter().map(|config| config.idle(&|field| is_given(matches, field)));
+    let first = idle.next().unwrap_or_default();
+    let others: Vec<_> = idle.collect();
+    let in_all = |field: &str| others.iter().all(|idle| idle.iter().any(|(other, _)| *other == field));
+    first.iter().filter(|(field, _)| in_all(field)).for_each(|(_, sentence)| print_note(sentence));
     if let Some(config) = configs.into_iter().find(|config| config.blur_stays()) {
         let (every, epochs, method) = (config.curriculum.sigma_every, config.training.epochs, config.curriculum.method);
         print_stderr(&format!(
@@ -207,6 +246,23 @@ fn markdown_table(report: &Report) -> String {
 fn print_stderr(text: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Prints a note with options in place of fields.
+fn print_note(text: &str) {
+    print_stderr(&format!("note: {}", with_options(text)));
+}
+
+/// Notes which options of a run were given to a command for which they mean nothing. `used` are the
+/// fields that it reads.
+fn note_options_without_use(command: &str, matches: &ArgMatches, used: &[&str]) {
+    let all = Config::augment_args(clap::Command::new("lerac"));
+    let ids = all.get_arguments().map(|arg| arg.get_id().as_str());
+    let idle: Vec<_> =
+        ids.filter(|id| !used.contains(id) && is_given(matches, id)).map(|id| format!("`{id}`")).collect();
+    if !idle.is_empty() {
+        print_note(&format!("{command} does not use {}", idle.join(", ")));
+    }
 }
 
 /// Prints results to standard output. A closed pipe is not an error.

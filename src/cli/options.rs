@@ -116,6 +116,17 @@ impl ConfigArgs {
         self.config.as_deref().into_iter().map(|path| ("config", path))
     }
 
+    /// Adds to an error about `init` that no file of options was given.
+    pub(super) fn explain(&self, error: Error) -> Error {
+        match error {
+            Error::Setting { field: "init", message } if self.config.is_none() && self.recipe.is_none() => {
+                let hint = "there is no --config FILE; the config.toml beside the weights names their model";
+                Error::setting("init", format!("{message}; {hint}"))
+            }
+            other => other,
+        }
+    }
+
     /// The options of the grid: `options` from the command line, merged with `[grid]` of the other
     /// sources.
     ///

@@ -1,6 +1,6 @@
 //! `lerac predict`.
 
-use super::{ConfigArgs, DeviceArgs, print};
+use super::{ConfigArgs, DeviceArgs, OF_TRAINED, note_options_without_use, print, print_note};
 use crate::data::{Batch, PictureSplits, Source, Splits};
 use crate::error::{Error, Result};
 use crate::nn::objective::Prediction;
@@ -32,6 +32,7 @@ pub(super) struct PredictArgs {
 pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
     let (config, card) = args.config.resolve_trained(matches)?;
     config.check()?;
+    note_options_without_use("predict", matches, &OF_TRAINED);
     let splits: Splits = match card {
         Some(card) => {
             let pictures = card.pictures()?;
@@ -49,7 +50,7 @@ pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
     }
     let images = splits.test.of_files(&args.images)?;
     let gpu = args.device.open()?;
-    let session = trained(&gpu, &task)?;
+    let session = trained(&gpu, &task, &mut print_note).map_err(|error| args.config.explain(error))?;
     let indices: Vec<u32> = (0..images.len() as u32).collect();
     let batches = indices
         .chunks(config.training.batch_size)

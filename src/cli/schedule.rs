@@ -1,6 +1,6 @@
 //! `lerac schedule`.
 
-use super::{ConfigArgs, OverwriteArgs, check_files, note_unused_options, print};
+use super::{ConfigArgs, OverwriteArgs, check_files, note_options_without_use, note_unused_options, print};
 use crate::curriculum::{Layer, Time, rates};
 use crate::data::{Meaning, plain_form};
 use crate::error::{Error, Result};
@@ -41,6 +41,33 @@ struct Row<'a> {
     learning_rate: f64,
 }
 
+/// The options that change the rates.
+const USED: [&str; 23] = [
+    "data",
+    "model",
+    "epochs",
+    "seed",
+    "eta",
+    "schedule",
+    "milestones",
+    "gamma",
+    "final_rate",
+    "warmup_epochs",
+    "method",
+    "preset",
+    "range",
+    "k",
+    "schedule_during_curriculum",
+    "granularity",
+    "pace",
+    "ladder",
+    "min_lr",
+    "clf",
+    "stop_lr",
+    "updates_per_epoch",
+    "stop_update_epoch",
+];
+
 /// The largest number of columns of the printed table and of the plot.
 const MAX_TABLE_COLUMNS: u64 = 8;
 const MAX_PLOT_COLUMNS: u64 = 400;
@@ -68,7 +95,8 @@ pub(super) fn run(args: &ScheduleArgs, matches: &ArgMatches) -> Result<()> {
         let message = "the rates of a plateau schedule depend on validation scores; see layers.csv of a run";
         return Err(Error::option("--schedule", message));
     }
-    note_unused_options([&config]);
+    note_unused_options([&config], matches);
+    note_options_without_use("schedule", matches, &USED);
     let layers = layers_of(&config)?;
     let (curriculum, schedule) = (config.curriculum(&layers)?, config.common_rate()?);
     let steps = config.training.epochs.saturating_mul(args.steps_per_epoch);

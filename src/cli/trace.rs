@@ -1,7 +1,7 @@
 //! `lerac trace`.
 
 use super::progress::open_data;
-use super::{ConfigArgs, DeviceArgs, OverwriteArgs, print};
+use super::{ConfigArgs, DeviceArgs, OverwriteArgs, print, print_note};
 use crate::error::Result;
 use crate::records;
 use crate::train::{Task, whole_number};
@@ -33,7 +33,8 @@ pub(super) fn run(args: &TraceArgs, matches: &ArgMatches) -> Result<()> {
     records::check_trace(&args.out, &config, args.steps, &overwrite)?;
     let splits = open_data(&config.data.source(), false)?;
     let gpu = args.device.open()?;
-    records::trace(&gpu, &Task::of(&config, &splits)?, args.steps, &args.out, &overwrite)?;
+    let task = Task::of(&config, &splits)?;
+    records::trace(&gpu, &task, args.steps, &args.out, (&overwrite, &mut print_note))?;
     let out = args.out.display();
     print(&format!(
         "{} steps of {} in {out}; check them: python3 examples/check_with_torch.py {out}",

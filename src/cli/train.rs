@@ -66,7 +66,7 @@ pub(super) fn run(args: &TrainArgs, matches: &ArgMatches) -> Result<()> {
     }
     let overwrite = args.overwrite.reading(args.config.file());
     RunDir::check(&args.out, &config, &overwrite)?;
-    note_unused_options([&config]);
+    note_unused_options([&config], matches);
     let splits = open_data(&config.data.source(), args.shown.quiet)?;
     let gpu = args.device.open()?;
     if args.tune || args.tuned {

@@ -1,6 +1,6 @@
 //! `lerac tune`, and the choice of kernels for `lerac train --tune` and `--tuned`.
 
-use super::{ConfigArgs, DeviceArgs, markdown_table, print, print_stderr, progress};
+use super::{ConfigArgs, DeviceArgs, markdown_table, note_options_without_use, print, print_stderr, progress};
 use crate::data::Form;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
@@ -28,6 +28,23 @@ pub(super) struct TuneArgs {
     #[arg(long)]
     json: bool,
 }
+
+/// The options that change the operations of a model.
+const USED: [&str; 13] = [
+    "data",
+    "data_dir",
+    "image_size",
+    "resize",
+    "class_list",
+    "model",
+    "batch_size",
+    "micro_batch",
+    "method",
+    "mixup",
+    "loss",
+    "label_smoothing",
+    "clip_norm",
+];
 
 /// Default time limit of a measurement.
 const DEFAULT_SECONDS: f64 = 3.0;
@@ -61,6 +78,7 @@ fn measure(
 pub(super) fn run(args: &TuneArgs, matches: &ArgMatches) -> Result<()> {
     let config = args.config.resolve(matches)?;
     config.check()?;
+    note_options_without_use("tune", matches, &USED);
     if !(0.0..=1e6).contains(&args.seconds) {
         return Err(Error::option("--seconds", format!("expected 0 to 1000000, found {}", args.seconds)));
     }

@@ -10,6 +10,7 @@
 //! layers from one shared tensor in this way.
 
 use super::{Kernels, LANES, shader};
+use crate::error::{Error, Result};
 use crate::gpu::Shader;
 use crate::tape::{Mode, Operand, ParamId, Record, StateId, Tape, Target, Var, linear_grid};
 use crate::tensor::Shape;
@@ -160,6 +161,29 @@ pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm, after: After)
     }
     tape.record(Record { name: name.into(), op: "batch_norm", result: Some(y), forward, backward });
     y
+}
+
+/// Checks that each batch norm of a tape for training has more than one value per channel. The
+/// output of another would be beta for every input; PyTorch refuses it too.
+///
+/// # Errors
+/// [`Error::Setting`] that names the first layer with one value per channel.
+pub fn check_values_per_channel(tape: &Tape) -> Result<()> {
+    if tape.mode() == Mode::Eval {
+        return Ok(());
+    }
+    let norms = tape.records().iter().filter(|record| record.op == "batch_norm");
+    let mut shapes = norms.filter_map(|record| Some((&record.name, tape.shape(record.result?))));
+    let is_single = |(name, shape): &(&String, &Shape)| {
+        let [n, _, h, w] = shape.nchw(name);
+        n * h * w == 1
+    };
+    let Some((name, shape)) = shapes.find(is_single) else { return Ok(()) };
+    let field = if tape.passes() > 1 { "micro_batch" } else { "batch_size" };
+    let message = format!(
+        "{name} of {shape}: batch norm needs more than one value per channel in training, found 1; use 2 or more, or larger images"
+    );
+    Err(Error::setting(field, message))
 }
 
 /// Reference implementation in f64.

@@ -18,9 +18,18 @@ use std::path::Path;
 /// - `trace.json`: the options, the layers, and for each step the loss and each layer's learning
 ///   rate.
 ///
+/// `note` receives notes for the user.
+///
 /// # Errors
-/// The errors of [`check_trace`]; [`Error::Setting`] for more steps than the run has; the errors of [`crate::train::run`].
-pub fn trace(gpu: &Gpu, task: &Task, steps: u64, dir: &Path, overwrite: &Overwrite) -> Result<()> {
+/// The errors of [`check_trace`]; [`Error::Setting`] for more steps than the run has; the errors of
+/// [`crate::train::run`].
+pub fn trace(
+    gpu: &Gpu,
+    task: &Task,
+    steps: u64,
+    dir: &Path,
+    (overwrite, note): (&Overwrite, &mut dyn FnMut(&str)),
+) -> Result<()> {
     check_trace(dir, &task.config, steps, overwrite)?;
     let (config, form) = (&task.config, task.data.train.form());
     let mut training = begin(gpu, task)?;
@@ -38,7 +47,7 @@ pub fn trace(gpu: &Gpu, task: &Task, steps: u64, dir: &Path, overwrite: &Overwri
         );
         return Err(Error::setting("steps", message));
     }
-    load_weights(&mut training.session, config)?;
+    load_weights(&mut training.session, config)?.iter().for_each(|text| note(text));
     std::fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
     let session = &mut training.session;
     let write = |name: &str, tensors: &[Tensor]| write_safetensors(&dir.join(name), tensors, Default::default());

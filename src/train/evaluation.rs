@@ -1,8 +1,9 @@
 //! Loading weights from a file, and evaluation over whole data sets.
 
+use super::fit::Fit;
 use super::session::STABILITY_HINT;
-use super::weights::read_safetensors;
-use super::{Config, Observer, Session, Task};
+use super::weights::{WeightsFile, read_weights};
+use super::{Config, Observer, Session, Task, Tensor};
 use crate::curriculum::Time;
 use crate::data::{Batch, Examples, Loader};
 use crate::error::{Error, Result};
@@ -17,38 +18,68 @@ use std::sync::Arc;
 pub(crate) const STEP: &str = "step";
 pub(crate) const STEPS_PER_EPOCH: &str = "steps_per_epoch";
 
-/// Loads the weights of `--init`, if that option is given. Returns the names of the tensors that
-/// the file does not have.
+/// Tensors with the names that a session uses.
+struct Renamed {
+    tensors: Vec<Tensor>,
+    metadata: HashMap<String, String>,
+    notes: Vec<String>,
+}
+
+/// Loads the weights of `--init`, if that option is given. Returns notes for the user.
 pub(crate) fn load_weights(session: &mut Session, config: &Config) -> Result<Vec<String>> {
-    config.model.init.as_deref().map_or(Ok(vec![]), |path| Ok(load(session, config, path)?.0))
-}
-
-/// Loads the weights of a file. Returns the names of the tensors that it does not have, and its
-/// metadata.
-fn load(session: &mut Session, config: &Config, path: &Path) -> Result<(Vec<String>, HashMap<String, String>)> {
-    let (tensors, metadata) = read_safetensors(path)?;
-    let skipped = session.load(&tensors, config.model.init_partial).map_err(|fault| {
-        let remedy = if config.model.init_partial { "" } else { "; `init_partial` loads the tensors that fit" };
-        Error::format(path, 0, format!("{fault} ({}){remedy}", config.model.name))
+    let Some(path) = &config.model.init else { return Ok(vec![]) };
+    let Renamed { tensors, mut notes, .. } = read_for(session, path)?;
+    let partial = config.model.init_partial;
+    let fit = session.load(&tensors, partial).map_err(|fit| {
+        let remedy = if partial { "" } else { "; `init_partial` takes the tensors that fit" };
+        misfit(path, config, &fit, remedy)
     })?;
-    Ok((skipped, metadata))
+    if partial {
+        notes.push(format!("`init_partial`: {}", fit.in_words()));
+    }
+    Ok(notes)
 }
 
-/// The model of a task with the weights of `--init`, at the step at which they were saved.
+/// The tensors of a file with the names that a session uses, and notes about the changes.
+fn read_for(session: &Session, path: &Path) -> Result<Renamed> {
+    let WeightsFile { mut tensors, metadata, converted } = read_weights(path)?;
+    let file = path.display();
+    let mut notes: Vec<String> = converted
+        .iter()
+        .map(|(dtype, count)| format!("{file}: {count} tensors were converted from {dtype} to F32"))
+        .collect();
+    let removed = session.unwrap_names(&mut tensors);
+    if !removed.is_empty() {
+        notes.push(format!("{file}: the prefix {removed} was removed from all names"));
+    }
+    Ok(Renamed { tensors, metadata, notes })
+}
+
+/// The error about a file whose tensors do not fit the model.
+fn misfit(path: &Path, config: &Config, fit: &Fit, remedy: &str) -> Error {
+    let (path, model, differences) = (path.display(), &config.model.name, fit.differences());
+    Error::setting("init", format!("{path} does not fit the model {model}: {differences}{remedy}"))
+}
+
+/// The model of a task with the weights of `--init`, at the step at which they were saved. `note`
+/// receives notes for the user.
 ///
 /// # Errors
 /// [`Error::Setting`], [`Error::Capacity`], and the errors of reading the file.
-pub fn trained(gpu: &Gpu, task: &Task) -> Result<Session> {
+pub fn trained(gpu: &Gpu, task: &Task, note: &mut dyn FnMut(&str)) -> Result<Session> {
     let config = &task.config;
     let Some(path) = &config.model.init else {
         return Err(Error::setting("init", "expected a file of weights, such as the model.safetensors of a run"));
     };
     let mut session = task.session(gpu, 1)?;
-    let (skipped, metadata) = load(&mut session, config, path)?;
-    if let Some(name) = skipped.first() {
-        let message =
-            format!("the file has no {name} of this shape; a prediction needs all weights, not random values");
-        return Err(Error::setting("init_partial", message));
+    let Renamed { tensors, metadata, notes } = read_for(&session, path)?;
+    notes.iter().for_each(|text| note(text));
+    // Random values would make a prediction worthless, so all weights must be there. Tensors of the
+    // file that the model lacks do no harm if they were allowed.
+    match session.load(&tensors, config.model.init_partial) {
+        Ok(fit) if fit.is_complete() => {}
+        Ok(fit) => return Err(misfit(path, config, &fit, "; a prediction needs all weights")),
+        Err(fit) => return Err(misfit(path, config, &fit, "")),
     }
     let number = |key: &str| metadata.get(key).and_then(|number| number.parse::<u64>().ok());
     // A file without this metadata counts as saved at the end of the run that the options describe.

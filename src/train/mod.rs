@@ -7,6 +7,8 @@
 mod checkpoint;
 mod config;
 mod evaluation;
+mod fit;
+mod foreign;
 mod model_card;
 mod observer;
 mod records;
@@ -21,6 +23,7 @@ pub use config::{
     TrainingOptions,
 };
 pub use evaluation::{Answers, trained};
+pub use fit::Fit;
 pub use model_card::{CardTarget, ImageInput, ModelCard};
 pub use observer::Observer;
 pub use records::{EpochRecord, IntervalRecord, NoiseRecord, Outcome, Summary};

@@ -1,5 +1,6 @@
 //! Reading and writing safetensors files, with names and shapes as in a PyTorch state dict.
 
+use super::foreign::{floats, format_of, is_counter};
 use crate::error::{Error, Result};
 use crate::files::{read_regular, write_whole};
 use safetensors::SafeTensors;
@@ -44,27 +45,45 @@ pub(crate) fn safetensors(tensors: &[Tensor], metadata: BTreeMap<&str, String>) 
     bytes
 }
 
-/// Reads the tensors and the metadata of a safetensors file. PyTorch's `num_batches_tracked`
-/// counters are skipped, since nothing here uses them.
+/// Tensors in a file, converted to f32.
+pub(super) struct WeightsFile {
+    pub(super) tensors: Vec<Tensor>,
+    pub(super) metadata: HashMap<String, String>,
+    /// How many tensors were of another type than F32, by type.
+    pub(super) converted: BTreeMap<String, usize>,
+}
+
+/// Reads the tensors and the metadata of a safetensors file. F16, BF16 and F64 are converted to
+/// f32. Counters such as PyTorch's `num_batches_tracked` are skipped, since nothing here uses them.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Format`] for a truncated file, a data type other than F32, or values
-/// that are not finite.
+/// [`Error::Io`]; [`Error::Format`] for a truncated file, a file of another format, tensors of
+/// whole numbers, or values that are not finite.
 pub fn read_safetensors(path: &Path) -> Result<(Vec<Tensor>, HashMap<String, String>)> {
+    read_weights(path).map(|file| (file.tensors, file.metadata))
+}
+
+/// [`read_safetensors`], with what was converted.
+pub(super) fn read_weights(path: &Path) -> Result<WeightsFile> {
     let bytes = read_regular(path)?;
-    let bad = |what: &dyn std::fmt::Display| Error::format(path, 0, format!("not a valid safetensors file: {what}"));
+    let bad = |what: &dyn std::fmt::Display| {
+        let message = match format_of(&bytes) {
+            Some(format) => format!("this is {}", format.replace("FILE", &path.display().to_string())),
+            None => format!("not a valid safetensors file: {what}"),
+        };
+        Error::format(path, 0, message)
+    };
     let file = SafeTensors::deserialize(&bytes).map_err(|error| bad(&error))?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| bad(&error))?;
-    let mut tensors = vec![];
+    let (mut tensors, mut converted) = (vec![], BTreeMap::new());
     for (name, view) in file.tensors() {
-        if name.ends_with("num_batches_tracked") {
+        if is_counter(&name) {
             continue;
         }
-        if view.dtype() != Dtype::F32 {
+        let Some(values) = floats(&view) else {
             let message = format!("{name} is {:?}; convert it to F32 (in PyTorch: tensor.float())", view.dtype());
             return Err(Error::format(path, 0, message));
-        }
-        let values: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
+        };
         if let Some(at) = values.iter().position(|value| !value.is_finite()) {
             let message = format!("{name} contains {} at element {at}; weights must be finite", values[at]);
             return Err(Error::format(path, 0, message));
@@ -75,9 +94,12 @@ pub fn read_safetensors(path: &Path) -> Result<(Vec<Tensor>, HashMap<String, Str
             let message = format!("{name} contains {} at element {at}; no variance is below 0", values[at]);
             return Err(Error::format(path, 0, message));
         }
+        if view.dtype() != Dtype::F32 {
+            *converted.entry(format!("{:?}", view.dtype())).or_default() += 1;
+        }
         tensors.push(Tensor { name, shape: view.shape().to_vec(), values });
     }
-    Ok((tensors, header.metadata().clone().unwrap_or_default()))
+    Ok(WeightsFile { tensors, metadata: header.metadata().clone().unwrap_or_default(), converted })
 }
 
 /// Writes tensors with `metadata`. PyTorch's loaders expect the entry `format = pt`.

@@ -7,7 +7,7 @@ use lerac::error::Error;
 use lerac::gpu::Limits;
 use lerac::nn::objective::{ObjectiveOptions, objective_for};
 use lerac::nn::{self, Conv, MODELS, Model, Net, NetOptions, Recorded};
-use lerac::ops::{conv2d::Conv2dOptions, linear, relu};
+use lerac::ops::{batch_norm::check_values_per_channel, conv2d::Conv2dOptions, linear, relu};
 use lerac::tape::{Declared, Group, Init, Mode, Operand, Record, Tape, Var};
 use std::collections::BTreeSet;
 use std::collections::HashSet;
@@ -260,4 +260,31 @@ fn the_bits_of_every_model_are_kept() {
     // Excluded: its first linear layer exceeds the binding size of the driver that made the bits.
     let known = MODELS.iter().map(|entry| entry.name).filter(|&name| name != "vgg11_bn-imagenet");
     assert_eq!(listed.iter().collect::<BTreeSet<_>>(), known.collect::<Vec<_>>().iter().collect::<BTreeSet<_>>());
+}
+
+/// The check of a model's tape for images of this side, in passes of `examples`.
+fn batch_norms(model: &str, side: usize, examples: usize, tape: Tape) -> Result<(), Error> {
+    let form = form([side; 2], 10);
+    check_values_per_channel(&record(&nn::named(model).unwrap(), &form, examples, tape, NetOptions::default()).tape)
+}
+
+#[test]
+fn batch_norm_over_one_value_per_channel_is_refused() {
+    let train = || Tape::new(Mode::Train);
+    for (model, side, layer) in [
+        ("resnet18-imagenet", 32, "layer4.0.bn1"),
+        ("resnet50", 32, "layer4.0.bn2"),
+        ("densenet121-imagenet", 32, "features.denseblock4."),
+        ("mobilenet_v2-imagenet", 32, "features."),
+        ("resnet18-imagenet", 16, "layer3.0.bn1"),
+    ] {
+        assert_error(batch_norms(model, side, 1, train()), Fault::Setting("batch_size"), &[layer, "1,1]"]);
+        let passes = train().with_passes(4);
+        assert_error(batch_norms(model, side, 1, passes), Fault::Setting("micro_batch"), &[layer]);
+        batch_norms(model, side, 2, train()).unwrap();
+        batch_norms(model, side, 1, Tape::new(Mode::Eval)).unwrap();
+    }
+    for model in ["resnet18-imagenet", "resnet20", "cnn", "lenet"] {
+        batch_norms(model, 64, 1, train()).unwrap();
+    }
 }

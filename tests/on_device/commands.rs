@@ -3,6 +3,7 @@
 use crate::common::errors::assert_contains;
 use crate::common::program::{assert_blames, assert_refused, command, json, lerac, refusal, stderr, stdout};
 use crate::common::{Test, test};
+use crate::weights::foreign_weights_are_read;
 use lerac::data::{Examples, Source};
 use lerac::records::RunDir;
 use std::collections::HashMap;
@@ -219,10 +220,13 @@ fn weights_are_read_again() {
     stdout(&tuned);
     let other = dir.path().join("other");
     let more = ["train", "--quiet", "--out", other.to_str().unwrap(), "--init", weights, "--model", "resnet8"];
-    assert_refused(&[&more[..], SHORT].concat(), "model.safetensors", &["resnet8", "--init-partial"]);
+    assert_refused(&[&more[..], SHORT].concat(), "--init", &["model.safetensors", "resnet8", "--init-partial"]);
     let partial = lerac(&[&more[..], &["--init-partial"], SHORT].concat());
     assert!(partial.status.success(), "{}", stderr(&partial));
-    assert_contains(&stderr(&partial), &["layer1.0.conv1.weight"]);
+    let said = stderr(&partial);
+    let parts = ["layer1.0.conv1.weight", "7 taken: ", "40 not in the file", "10 in the file only: "];
+    assert_contains(&said, &parts);
+    foreign_weights_are_read(dir.path(), config, weights);
 
     let refused = |file: &str, bytes: &[u8], names: &[&str]| {
         let path = dir.path().join(file);
@@ -256,10 +260,17 @@ fn weights_are_read_again() {
     let at = bytes.windows(text.len()).position(|window| window == text.as_bytes()).unwrap();
     let mut renamed = bytes.clone();
     renamed[at..at + text.len()].copy_from_slice(b"conv9.weight");
-    refused("renamed.safetensors", &renamed, &["conv9.weight", "cnn"]);
+    let path = dir.path().join("renamed.safetensors");
+    std::fs::write(&path, &renamed).unwrap();
+    let names = ["renamed.safetensors", "conv1.weight", "conv9.weight", "cnn"];
+    let other = ["eval", "--config", config, "--init", path.to_str().unwrap()];
+    assert_refused(&other, "--init", &names);
+    assert!(!refusal(&other).contains("--init-partial"));
+    let without = ["eval", "--data", "shapes", "--model", "resnet8", "--init", weights];
+    assert_refused(&without, "--init", &["--config FILE"]);
     assert_refused(&["eval", "--config", config], "--init", &[]);
     let head = ["eval", "--config", config, "--init", weights, "--model", "resnet8", "--init-partial"];
-    assert_refused(&head, "--init-partial", &[]);
+    assert_refused(&head, "--init", &["layer1.0.conv1.weight", "all weights"]);
     assert_refused(&[&["predict", weights], &from[..]].concat(), "model.safetensors", &["image"]);
 }
 

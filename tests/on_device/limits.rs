@@ -4,11 +4,13 @@
 use crate::common::errors::{Fault, assert_error};
 use crate::common::{Test, test};
 use crate::recorded::ten_classes;
+use lerac::Trainer;
+use lerac::data::shapes;
 use lerac::error::Error;
 use lerac::gpu::{Access, AdapterChoice, Gpu, GpuOptions, Kernel, Shader};
 use lerac::nn::objective::{ObjectiveOptions, objective_for};
-use lerac::nn::{self, NetOptions, Recorded};
-use lerac::tape::{Keep, Mode, Program, Storage, Tape, Target};
+use lerac::nn::{self, Net, NetOptions, Recorded};
+use lerac::tape::{Keep, Mode, Program, Storage, Tape, Target, Var};
 
 /// Records a model of the table for ten classes of square images.
 fn record(model: &str, side: usize, batch_size: usize, tape: Tape) -> Recorded {
@@ -190,8 +192,30 @@ fn a_broken_cache_is_replaced(gpu: &Gpu) {
     assert_eq!(doubled(&dir), [2.0; 4]);
 }
 
+fn one_value_per_channel_is_refused_before_the_first_step(gpu: &Gpu) {
+    let model = |net: &mut Net, x: Var, classes: usize| {
+        let x = net.mean_pool("pool", x, 32, 32);
+        let x = net.batch_norm("bn", x);
+        net.linear("linear", x, classes)
+    };
+    let run = |batch_size: usize, micro_batch: Option<usize>| {
+        let steps = std::cell::Cell::new(0);
+        let trainer = Trainer::new(gpu, model, shapes(20, 4, 0)).epochs(1).batch_size(batch_size);
+        let trainer = trainer.options(|config| config.training.micro_batch = micro_batch);
+        let outcome = trainer.observe(|_| steps.set(1)).run().map(drop);
+        (outcome, steps.get())
+    };
+    for (batch_size, micro_batch, field) in [(1, None, "batch_size"), (2, Some(1), "micro_batch")] {
+        let (outcome, begun) = run(batch_size, micro_batch);
+        assert_error(outcome, Fault::Setting(field), &["bn", "[1,3,1,1]"]);
+        assert_eq!(begun, 0);
+    }
+    run(2, None).0.unwrap();
+}
+
 pub fn tests() -> Vec<Test> {
     vec![
+        test("limits: one value per channel", one_value_per_channel_is_refused_before_the_first_step),
         test("limits: a large batch is refused", a_large_batch_is_refused),
         test("limits: plans are what is allocated", plans_are_what_is_allocated),
         test("limits: an empty tape runs", an_empty_tape_runs),

@@ -33,6 +33,8 @@ mod training;
 #[cfg(feature = "cli")]
 mod tuning;
 mod views;
+#[cfg(feature = "cli")]
+mod weights;
 
 fn main() {
     let parts = vec![

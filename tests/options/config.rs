@@ -2,7 +2,7 @@
 
 use crate::common::errors::{Fault, assert_contains, assert_error};
 use approx::assert_relative_eq;
-use lerac::curriculum::{Curriculum, DuringCurriculum, Layer, Range, Time};
+use lerac::curriculum::{Curriculum, DuringCurriculum, Granularity, Ladder, Layer, Pace, Range, Time};
 use lerac::data::{Column, Form};
 use lerac::ops::regression::Loss;
 use lerac::optim::{Rule, Settings};
@@ -114,7 +114,8 @@ fn schedules_wait_for_the_paper_and_multiply_with_the_published_code() {
 
 #[test]
 fn options_without_effect_are_noted() {
-    let notes = |change: &dyn Fn(&mut Config)| config(Method::Lerac).with(|c| change(c)).without_effect();
+    let lerac = |c: &mut Config| (c.curriculum.method, c.curriculum.k) = (Method::Lerac, Some(2.0));
+    let notes = |change: &dyn Fn(&mut Config)| Config::default().with(lerac).with(|c| change(c)).without_effect();
     let one_note = |change: &dyn Fn(&mut Config), names: &[&str]| match &notes(change)[..] {
         [note] => assert_contains(note, names),
         other => panic!("expected one note, found {other:?}"),
@@ -137,9 +138,111 @@ fn options_without_effect_are_noted() {
     one_note(&idle, &["`schedule_during_curriculum`", "`schedule`", "`warmup_epochs`"]);
     let plain = |c: &mut Config| {
         multiplies(c);
-        c.curriculum.method = Method::Conventional;
+        (c.curriculum.method, c.curriculum.k) = (Method::Conventional, None);
     };
     one_note(&plain, &["`schedule_during_curriculum`"]);
+}
+
+/// Each option that not every run uses: its field, a change, and runs that use it.
+type Optional = (&'static str, fn(&mut Config), fn(&mut Config));
+
+const OPTIONAL: [Optional; 26] = [
+    ("k", |c| c.curriculum.k = Some(1.0), |c| c.curriculum.method = Method::Uniform),
+    ("range", |c| c.curriculum.range = Some(Range { first: 0.1, last: 0.01 }), |c| c.curriculum.method = Method::Lerac),
+    ("granularity", |c| c.curriculum.granularity = Granularity::Block, |c| c.curriculum.method = Method::LeracCbs),
+    ("pace", |c| c.curriculum.pace = Pace::Epoch, |c| c.curriculum.method = Method::Reversed),
+    ("preset", |c| c.curriculum.preset = Preset::Reference, |c| c.curriculum.method = Method::Lerac),
+    ("ladder", |c| c.curriculum.ladder = Ladder::WideResnet, published),
+    ("min_lr", |c| c.curriculum.min_lr = 1e-4, published),
+    ("clf", |c| c.curriculum.clf = 1e-2, published),
+    ("stop_lr", |c| c.curriculum.stop_lr = Some(0.2), published),
+    ("updates_per_epoch", |c| c.curriculum.updates_per_epoch = 2, published),
+    ("stop_update_epoch", |c| c.curriculum.stop_update_epoch = Some(3), published),
+    ("sigma", |c| c.curriculum.sigma = 2.0, |c| c.curriculum.method = Method::Cbs),
+    ("sigma_decay", |c| c.curriculum.sigma_decay = 0.5, |c| c.curriculum.method = Method::LeracCbs),
+    ("sigma_every", |c| c.curriculum.sigma_every = 2, |c| c.curriculum.method = Method::Cbs),
+    ("beta1", |c| c.optimizer.beta1 = 0.8, |c| c.optimizer.name = "adam".into()),
+    ("beta2", |c| c.optimizer.beta2 = 0.9, |c| c.optimizer.name = "adamw".into()),
+    ("epsilon", |c| c.optimizer.epsilon = 1e-6, |c| c.optimizer.name = "adamax".into()),
+    ("milestones", |c| c.optimizer.milestones = vec![2.0, 4.0], steps),
+    ("gamma", |c| c.optimizer.gamma = 0.5, steps),
+    ("gamma", |c| c.optimizer.gamma = 0.5, |c| c.optimizer.schedule = ScheduleKind::Plateau),
+    ("patience", |c| c.optimizer.patience = 3, |c| c.optimizer.schedule = ScheduleKind::Plateau),
+    ("final_rate", |c| c.optimizer.final_rate = 0.01, |c| c.optimizer.schedule = ScheduleKind::Cosine),
+    ("final_rate", |c| c.optimizer.final_rate = 0.01, |c| c.optimizer.schedule = ScheduleKind::Plateau),
+    ("snr_batches", |c| c.training.snr_batches = 4, |c| c.training.snr_every = 5),
+    ("momentum", |c| c.optimizer.momentum = 0.5, sgd),
+    ("nesterov", |c| c.optimizer.nesterov = true, sgd),
+];
+
+fn published(config: &mut Config) {
+    config.curriculum.method = Method::LeracReference;
+}
+
+fn steps(config: &mut Config) {
+    config.optimizer.schedule = ScheduleKind::Step;
+    config.optimizer.milestones = vec![2.0, 4.0];
+}
+
+fn sgd(config: &mut Config) {
+    config.optimizer.name = "sgd".into();
+}
+
+/// A run of 20 epochs that uses none of [`OPTIONAL`].
+fn plain() -> Config {
+    Config::default().with(|c| c.training.epochs = 20)
+}
+
+#[test]
+fn options_are_idle_exactly_where_no_run_uses_them() {
+    assert_eq!(plain().without_effect(), [""; 0]);
+    for (field, change, uses) in OPTIONAL {
+        let plain = match field {
+            "momentum" | "nesterov" => plain().with(|c| c.optimizer.name = "adam".into()),
+            _ => plain(),
+        };
+        let said = plain.clone().with(|c| change(c)).without_effect();
+        let [note] = &said[..] else { panic!("{field}: expected one note, found {said:?}") };
+        assert_contains(note, &[&format!("`{field}` does nothing, since ")]);
+        let used = plain.with(uses).with(|c| change(c));
+        used.check().unwrap();
+        assert!(!used.without_effect().iter().any(|note| note.contains(&format!("`{field}`"))), "{field}");
+    }
+    let spared = plain().with(|c| c.optimizer.spare_norm_and_bias = true);
+    assert!(spared.without_effect().is_empty());
+    let [note] = &spared.with(|c| c.optimizer.weight_decay = 0.0).without_effect()[..] else { panic!("one note") };
+    assert_contains(note, &["`spare_norm_and_bias`", "`weight_decay`"]);
+}
+
+#[test]
+fn times_after_the_last_epoch_are_said() {
+    let early: fn(&mut Config, u64) = |c, time| c.training.early_stopping = Some(time);
+    let rows: [(&str, fn(&mut Config, u64), u64); 5] = [
+        ("milestones", |c, time| (steps(c), c.optimizer.milestones = vec![1.0, time as f64]).1, 19),
+        ("patience", |c, time| (c.optimizer.schedule, c.optimizer.patience) = (ScheduleKind::Plateau, time), 19),
+        ("warmup_epochs", |c, time| c.optimizer.warmup_epochs = time as f64, 20),
+        ("stop_update_epoch", |c, time| (published(c), c.curriculum.stop_update_epoch = Some(time)).1, 20),
+        ("early_stopping", early, 19),
+    ];
+    for (field, set, last) in rows {
+        let said = |time| plain().with(|c| set(c, time)).without_effect();
+        assert_eq!(said(last), [""; 0], "{field}");
+        let notes = said(last + 1);
+        let [note] = &notes[..] else { panic!("{field}: expected one note, found {notes:?}") };
+        assert_contains(note, &[&format!("`{field}` {}", last + 1), "20 epochs"]);
+    }
+}
+
+#[test]
+fn nesterov_needs_a_momentum() {
+    let still = |name: &str| {
+        Config::default().with(|c| {
+            (c.optimizer.nesterov, c.optimizer.momentum) = (true, 0.0);
+            c.optimizer.name = name.into();
+        })
+    };
+    assert_error(still("sgd").check(), Fault::Setting("nesterov"), &["`momentum`"]);
+    still("adam").check().unwrap();
 }
 
 #[test]

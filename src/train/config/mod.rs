@@ -4,6 +4,7 @@ mod curriculum;
 mod data;
 #[cfg(feature = "records")]
 mod file;
+mod idle;
 mod model;
 mod optimizer;
 mod training;
@@ -19,8 +20,8 @@ pub use optimizer::{OptimizerOptions, ScheduleKind};
 pub use training::TrainingOptions;
 
 use crate::curriculum::{
-    Blurred, Control, Conventional, Curriculum, DuringCurriculum, Granularity, Layer, Paper, Range, Reference,
-    ReferenceOptions, Schedule, depths,
+    Blurred, Control, Conventional, Curriculum, Granularity, Layer, Paper, Range, Reference, ReferenceOptions,
+    Schedule, depths,
 };
 use crate::data::{DataSet, Form, Meaning};
 use crate::error::{Error, Result};
@@ -219,27 +220,6 @@ impl Config {
     /// Epochs of curriculum: the option `k`, or a fifth of all epochs.
     pub fn k(&self) -> f64 {
         self.curriculum.k.unwrap_or(self.training.epochs as f64 / 5.0)
-    }
-
-    /// Sentences about options that were given and have no effect. Names of fields are in
-    /// backquotes.
-    pub fn without_effect(&self) -> Vec<String> {
-        let (curriculum, optimizer) = (&self.curriculum, &self.optimizer);
-        let grows = curriculum.method.grows_rates();
-        let waits = grows && curriculum.during_curriculum() == DuringCurriculum::Off;
-        let multiply = "`schedule_during_curriculum` multiply lets it act from the first step on";
-        let mut idle = vec![];
-        if waits && optimizer.warmup_epochs > 0.0 {
-            idle.push(format!("`warmup_epochs` does nothing, since rates grow by the curriculum; {multiply}"));
-        }
-        if waits && optimizer.schedule != ScheduleKind::Constant && self.k() >= self.training.epochs as f64 {
-            idle.push(format!("`schedule` does nothing, since rates grow in all epochs; {multiply}"));
-        }
-        if curriculum.schedule_during_curriculum.is_some() && !(grows && optimizer.changes_rate()) {
-            let why = if grows { "there is neither `schedule` nor `warmup_epochs`" } else { "no rates grow" };
-            idle.push(format!("`schedule_during_curriculum` does nothing, since {why}"));
-        }
-        idle
     }
 
     /// The schedule of the common learning rate.

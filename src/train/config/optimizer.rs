@@ -127,6 +127,9 @@ impl OptimizerOptions {
         let decays = self.weight_decay >= 0.0 && self.weight_decay.is_finite();
         require("weight_decay", self.weight_decay, decays, "0 or more")?;
         require("momentum", self.momentum, (0.0..1.0).contains(&self.momentum), "0 <= momentum < 1")?;
+        if self.name == "sgd" && self.nesterov && self.momentum == 0.0 {
+            return Err(Error::setting("nesterov", "needs `momentum` above 0, as in PyTorch, found 0; leave one out"));
+        }
         let is_decay = |beta: f64| (0.0..1.0).contains(&beta);
         require("beta1", self.beta1, is_decay(self.beta1), "0 <= beta1 < 1")?;
         require("beta2", self.beta2, is_decay(self.beta2), "0 <= beta2 < 1")?;

@@ -8,6 +8,7 @@ use crate::data::{Batch, Draw, Loader};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, block_on};
 use crate::nn::objective::Scores;
+use crate::ops::batch_norm::check_values_per_channel;
 use crate::ops::sums::Totals;
 use crate::train::evaluation::{Answers, evaluate, load_weights, read_test_set};
 use crate::train::task::{Task, TrainValidation};
@@ -66,6 +67,7 @@ pub(crate) fn begin<'t>(gpu: &Gpu, task: &'t Task) -> Result<Training<'t>> {
         return Err(Error::setting("epochs", message));
     }
     let session = task.session(gpu, steps_per_epoch)?;
+    check_values_per_channel(session.program().tape())?;
     Ok(Training {
         session,
         loader: loader(task, &split, 0),
@@ -94,10 +96,8 @@ fn loader(task: &Task, split: &TrainValidation, step: u64) -> Loader {
 /// [`Error::Device`] and [`Error::Interrupted`] during training; the errors of the observer.
 pub async fn run_async(gpu: &Gpu, task: &Task, observer: &mut dyn Observer) -> Result<Outcome> {
     let mut training = begin(gpu, task)?;
-    let skipped = load_weights(&mut training.session, &task.config)?;
-    if !skipped.is_empty() {
-        observer.note(&format!("not in the file of `init`, so they start at random values: {}", skipped.join(", ")));
-    }
+    let notes = load_weights(&mut training.session, &task.config)?;
+    notes.iter().for_each(|note| observer.note(note));
     training.complete(observer).await
 }
 

@@ -3,8 +3,9 @@
 use super::Session;
 use crate::error::Result;
 use crate::tape::Declared;
-use crate::tensor::{Arena, Shape, Span};
+use crate::tensor::{Arena, Span};
 use crate::train::Tensor;
+use crate::train::fit::{Fit, unwrap_names};
 
 /// Weights and running statistics after a step.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,35 +77,31 @@ impl Session {
         Ok(())
     }
 
-    /// Overwrites weights and running statistics with the tensors of the same names. Returns the
-    /// names of the tensors that were not overwritten. Unless `partial` is true, all tensors must
-    /// be given, and no others.
+    /// Removes the prefixes of PyTorch's wrappers (`module.`, `_orig_mod.`) from the names of
+    /// tensors, unless the model has names that begin so. Returns what was removed.
+    pub(in crate::train) fn unwrap_names(&self, tensors: &mut [Tensor]) -> String {
+        unwrap_names(tensors, self.storage.tensors().map(|(declared, ..)| declared.name.as_str()))
+    }
+
+    /// Overwrites weights and running statistics with the tensors of the same names and shapes.
+    /// Unless `partial` is true, all tensors must be given, and no others.
     ///
     /// # Errors
-    /// A message about the first tensor that is missing, unknown or of another shape.
-    pub fn load(&mut self, tensors: &[Tensor], partial: bool) -> std::result::Result<Vec<String>, String> {
-        let mut kept = vec![];
-        let declared: Vec<_> =
-            self.storage.tensors().map(|(declared, arena, span)| (declared.clone(), arena, *span)).collect();
-        let known = |tensor: &&Tensor| declared.iter().any(|(declared, ..)| declared.name == tensor.name);
-        if let (false, Some(tensor)) = (partial, tensors.iter().find(|tensor| !known(tensor))) {
-            return Err(format!("{} is in the file, but not in the model", tensor.name));
+    /// The tensors that do not fit. Nothing is overwritten then.
+    pub fn load(&mut self, tensors: &[Tensor], partial: bool) -> std::result::Result<Fit, Box<Fit>> {
+        let declared = || self.storage.tensors().map(|(declared, ..)| (declared.name.as_str(), &declared.shape));
+        let fit = Fit::of(tensors, declared());
+        let fits = if partial { !fit.taken.is_empty() } else { fit.is_complete() && fit.beyond.is_empty() };
+        if !fits {
+            return Err(Box::new(fit));
         }
-        for (declared, arena, span) in &declared {
-            match tensors.iter().find(|tensor| tensor.name == declared.name) {
-                Some(tensor) if tensor.shape == declared.shape.dims() => arena.write(&self.gpu, span, &tensor.values),
-                _ if partial => kept.push(declared.name.clone()),
-                Some(tensor) => {
-                    let found = Shape::from(tensor.shape.clone());
-                    return Err(format!("{} is {found} in the file, {} in the model", declared.name, declared.shape));
-                }
-                None => return Err(format!("the file has no {}", declared.name)),
+        for (declared, arena, span) in self.storage.tensors() {
+            let same = |tensor: &&Tensor| tensor.name == declared.name && tensor.shape == declared.shape.dims();
+            if let Some(tensor) = tensors.iter().find(same) {
+                arena.write(&self.gpu, span, &tensor.values);
             }
         }
-        match kept.len() == declared.len() {
-            true => Err("no tensor of the file fits the model".to_owned()),
-            false => Ok(kept),
-        }
+        Ok(fit)
     }
 
     /// A snapshot of step `step`. `tensor` returns the values of a tensor, given its name and

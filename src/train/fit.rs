@@ -1,0 +1,181 @@
+//! Which tensors of a file fit a model.
+
+use super::Tensor;
+use crate::tensor::Shape;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Prefixes that PyTorch's wrappers put in front of all names: `DataParallel`,
+/// `DistributedDataParallel` and `AveragedModel`, and `torch.compile`.
+const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
+
+/// Most names in a sentence; further ones are counted. Lists of `init_partial` are complete.
+const MOST_NAMED: usize = 5;
+
+/// The tensors of a file held against those of a model, by name, each list sorted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fit {
+    /// In both, with the same shape.
+    pub taken: Vec<String>,
+    /// In both, with different shapes: name, shape in the file, shape in the model.
+    pub other_shape: Vec<(String, Shape, Shape)>,
+    /// Only in the model.
+    pub absent: Vec<String>,
+    /// Only in the file.
+    pub beyond: Vec<String>,
+}
+
+impl Fit {
+    /// Compares the tensors of a file with the names and shapes of a model's tensors.
+    pub(super) fn of<'d>(tensors: &[Tensor], declared: impl Iterator<Item = (&'d str, &'d Shape)>) -> Self {
+        let mut found: BTreeMap<&str, &Tensor> = tensors.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
+        let mut fit = Self::default();
+        for (name, shape) in declared.collect::<BTreeMap<_, _>>() {
+            let name_of = || name.to_owned();
+            match found.remove(name) {
+                Some(tensor) if tensor.shape == shape.dims() => fit.taken.push(name_of()),
+                Some(tensor) => fit.other_shape.push((name_of(), tensor.shape.clone().into(), shape.clone())),
+                None => fit.absent.push(name_of()),
+            }
+        }
+        fit.beyond = found.into_keys().map(str::to_owned).collect();
+        fit
+    }
+
+    /// Whether every tensor of the model is taken.
+    pub fn is_complete(&self) -> bool {
+        self.other_shape.is_empty() && self.absent.is_empty()
+    }
+
+    /// What differs, in a sentence without a full stop; empty if nothing does.
+    pub fn differences(&self) -> String {
+        let shapes: Vec<_> = self
+            .other_shape
+            .iter()
+            .map(|(name, file, model)| format!("{name} is {file} in the file and {model} in the model"))
+            .collect();
+        let lists = [
+            (shapes, ""),
+            (self.absent.clone(), "in the model, but not in the file: "),
+            (self.beyond.clone(), "in the file, but not in the model: "),
+        ];
+        let parts = lists.into_iter().filter(|(names, _)| !names.is_empty());
+        parts.map(|(names, title)| format!("{title}{}", first_of(&names))).collect::<Vec<_>>().join("; ")
+    }
+
+    /// All that was taken and left, for a note about `init_partial`.
+    pub(super) fn in_words(&self) -> String {
+        let shapes: Vec<_> =
+            self.other_shape.iter().map(|(name, file, model)| format!("{name} ({file}, needed {model})")).collect();
+        let lists = [
+            ("of another shape, so they start at random values", &shapes),
+            ("not in the file, so they start at random values", &self.absent),
+            ("in the file only", &self.beyond),
+            ("taken", &self.taken),
+        ];
+        let parts = lists.iter().filter(|(_, names)| !names.is_empty());
+        let parts = parts.map(|(title, names)| format!("{} {title}: {}", names.len(), names.join(", ")));
+        parts.collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// The first names, and how many follow.
+fn first_of(names: &[String]) -> String {
+    let first = names[..names.len().min(MOST_NAMED)].join(", ");
+    match names.len().checked_sub(MOST_NAMED) {
+        None | Some(0) => first,
+        Some(more) => format!("{first} and {more} more"),
+    }
+}
+
+/// Removes the prefixes of PyTorch's wrappers that all names have, unless names of the model begin
+/// so too. Returns what was removed.
+pub(super) fn unwrap_names<'d>(tensors: &mut [Tensor], declared: impl Iterator<Item = &'d str>) -> String {
+    let declared: BTreeSet<&str> = declared.collect();
+    let mut removed = String::new();
+    let wraps = |tensors: &[Tensor], prefix: &str| {
+        !tensors.is_empty()
+            && tensors.iter().all(|tensor| tensor.name.len() > prefix.len() && tensor.name.starts_with(prefix))
+            && !declared.iter().any(|name| name.starts_with(prefix))
+    };
+    while let Some(prefix) = WRAPPERS.into_iter().find(|prefix| wraps(tensors, prefix)) {
+        tensors.iter_mut().for_each(|tensor| drop(tensor.name.drain(..prefix.len())));
+        removed.push_str(prefix);
+    }
+    removed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fit, unwrap_names};
+    use crate::tensor::Shape;
+    use crate::train::Tensor;
+
+    fn tensors(named: &[(&str, &[usize])]) -> Vec<Tensor> {
+        let tensor = |(name, shape): &(&str, &[usize])| Tensor {
+            name: (*name).to_owned(),
+            shape: shape.to_vec(),
+            values: vec![0.0; shape.iter().product()],
+        };
+        named.iter().map(tensor).collect()
+    }
+
+    fn unwrapped(names: &[&str], declared: &[&str]) -> (String, Vec<String>) {
+        let mut found = tensors(&names.iter().map(|name| (*name, &[1][..])).collect::<Vec<_>>());
+        let removed = unwrap_names(&mut found, declared.iter().copied());
+        (removed, found.into_iter().map(|tensor| tensor.name).collect())
+    }
+
+    #[test]
+    fn prefixes_of_wrappers_are_removed_in_any_order() {
+        for prefix in ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "module.module."] {
+            let names = ["a", "b.w"].map(|name| format!("{prefix}{name}"));
+            let (removed, left) = unwrapped(&[&names[0], &names[1]], &["a", "b.w"]);
+            assert_eq!((removed.as_str(), left), (prefix, vec!["a".to_owned(), "b.w".to_owned()]));
+        }
+    }
+
+    #[test]
+    fn other_names_keep_what_looks_like_a_prefix() {
+        for (names, declared) in [
+            (&["module.a", "b"][..], &["a", "b"][..]),
+            (&["module.a", "module.b"], &["module.a"]),
+            (&["modules.a"], &["a"]),
+            (&["module."], &["a"]),
+            (&[], &["a"]),
+        ] {
+            assert_eq!(unwrapped(names, declared), (String::new(), names.iter().map(ToString::to_string).collect()));
+        }
+    }
+
+    #[test]
+    fn a_file_is_held_against_a_model() {
+        let file = tensors(&[("z", &[1]), ("head", &[10, 4]), ("b", &[2]), ("a", &[3]), ("c", &[])]);
+        let model: [(&str, Shape); 4] =
+            [("new", [7].into()), ("head", [2, 4].into()), ("b", [2].into()), ("a", [3].into())];
+        let fit = Fit::of(&file, model.iter().map(|(name, shape)| (*name, shape)));
+        assert_eq!(fit.taken, ["a", "b"]);
+        assert_eq!(fit.other_shape, [("head".to_owned(), [10, 4].into(), [2, 4].into())]);
+        assert_eq!(
+            (&fit.absent[..], &fit.beyond[..]),
+            (&["new".to_owned()][..], &["c".to_owned(), "z".to_owned()][..])
+        );
+        assert!(!fit.is_complete());
+        let words = fit.in_words();
+        for part in ["2 taken: a, b", "head ([10,4], needed [2,4])", "1 not in the file", ": new", ": c, z"] {
+            assert!(words.contains(part), "{part:?} is not in {words:?}");
+        }
+        let differences = fit.differences();
+        for part in ["head is [10,4] in the file and [2,4] in the model", ": new", ": c, z"] {
+            assert!(differences.contains(part), "{part:?} is not in {differences:?}");
+        }
+    }
+
+    #[test]
+    fn long_lists_are_cut_in_errors_and_whole_in_notes() {
+        let names: Vec<String> = (0..8).map(|i| format!("n{i}")).collect();
+        let fit = Fit { absent: names.clone(), ..Fit::default() };
+        assert!(fit.differences().ends_with("n0, n1, n2, n3, n4 and 3 more"), "{}", fit.differences());
+        assert!(fit.in_words().ends_with(&names.join(", ")), "{}", fit.in_words());
+        assert_eq!(Fit::default().differences(), "");
+    }
+}
