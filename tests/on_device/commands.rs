@@ -120,7 +120,8 @@ fn files_of_others_are_replaced_on_request() {
     let entries = std::fs::read_dir(dir.path()).unwrap();
     let mut found: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     found.retain(|name| name != ".lock");
-    (expected.sort(), found.sort());
+    expected.sort();
+    found.sort();
     assert_eq!(found, expected);
     for name in found {
         assert_eq!(std::fs::read(dir.path().join(&name)).unwrap() == b"of others", name == "notes.txt", "{name}");
