@@ -62,9 +62,9 @@ var<private> sum: array<vec4<f32>, D4>;
 fn dot_own(first: u32, lane: u32) -> f32 {
     var products = vec4(0.0);
     for (var d = 0u; d < D4; d += 8u) {
-        let e = eight(first + d, 1u, lane % 8u);
+        let e = share(first + d, 1u, lane % 8u);
         for (var i = 0u; i < 8u; i++) {
-            if d + i < D4 { products += own[d + i] * one_of(e, i); }
+            if d + i < D4 { products += own[d + i] * shared_item(e, i); }
         }
     }
     return (products.x + products.y) + (products.z + products.w);
@@ -73,9 +73,9 @@ fn dot_own(first: u32, lane: u32) -> f32 {
 fn dot_companion(first: u32, lane: u32) -> f32 {
     var products = vec4(0.0);
     for (var d = 0u; d < D4; d += 8u) {
-        let e = eight(first + d, 1u, lane % 8u);
+        let e = share(first + d, 1u, lane % 8u);
         for (var i = 0u; i < 8u; i++) {
-            if d + i < D4 { products += companion[d + i] * one_of(e, i); }
+            if d + i < D4 { products += companion[d + i] * shared_item(e, i); }
         }
     }
     return (products.x + products.y) + (products.z + products.w);
@@ -83,9 +83,9 @@ fn dot_companion(first: u32, lane: u32) -> f32 {
 
 fn add(factor: f32, first: u32, lane: u32) {
     for (var d = 0u; d < D4; d += 8u) {
-        let e = eight(first + d, 1u, lane % 8u);
+        let e = share(first + d, 1u, lane % 8u);
         for (var i = 0u; i < 8u; i++) {
-            if d + i < D4 { sum[d + i] += factor * one_of(e, i); }
+            if d + i < D4 { sum[d + i] += factor * shared_item(e, i); }
         }
     }
 }
