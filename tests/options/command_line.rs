@@ -309,7 +309,7 @@ fn a_link_to_a_picture_stays_a_link() {
     let (link, target) = (dir.path().join("link.png"), dir.path().join("target.png"));
     std::fs::write(&target, "old").unwrap();
     std::os::unix::fs::symlink(&target, &link).unwrap();
-    stdout(&[PAPER, &["--plot", link.to_str().unwrap()]].concat());
+    stdout(&[PAPER, &["--overwrite", "--plot", link.to_str().unwrap()]].concat());
     assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink() && image::open(&target).is_ok());
     // A pipe is written to directly.
     let (pipe, copy) = (dir.path().join("pipe"), dir.path().join("copy.png"));
