@@ -98,7 +98,7 @@ impl ModelCard {
     /// Version of the format. Later ones are refused.
     pub const FORMAT: u32 = 1;
 
-    /// The card of a task's model, whose blur is now `sigma`.
+    /// The card of a task's model, whose weights are evaluated with the blur `sigma`.
     pub(super) fn of(task: &Task, sigma: Option<f64>) -> Self {
         let (config, form) = (&task.config, task.data.train.form());
         let image = form.pixels().map(|pixels| ImageInput {

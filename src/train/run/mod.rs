@@ -334,7 +334,7 @@ impl Training<'_> {
             adapter: self.session.gpu().info().name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let card = ModelCard::of(self.task, self.session.sigma());
+        let card = ModelCard::of(self.task, self.session.sigma_of_weights());
         Ok(Outcome { summary, answers, session: self.session, card })
     }
 

@@ -68,6 +68,12 @@ impl Session {
         Time { step: self.time.step.saturating_sub(1), ..self.time }
     }
 
+    /// Standard deviation of the blur with which the current weights are evaluated, in pixels;
+    /// `None` if the method does not blur.
+    pub(in crate::train) fn sigma_of_weights(&self) -> Option<f64> {
+        self.curriculum.sigma(self.time_of_weights())
+    }
+
     /// The passes of a batch that contain examples, and the number of examples in each.
     fn filled_passes(&self, batch: &Batch) -> impl Iterator<Item = (usize, usize)> + use<> {
         let (count, pass_size) = (batch.count, self.batch_size / self.passes());
