@@ -197,6 +197,7 @@ fn one_value_per_channel_is_refused_before_the_first_step(gpu: &Gpu) {
         let x = net.conv2d("conv", x, Conv::same3x3(3, 1));
         let x = net.mean_pool("pool", x, 32, 32);
         let x = net.batch_norm("bn", x);
+        let x = net.flatten(x);
         net.linear("linear", x, classes)
     };
     let run = |batch_size: usize, micro_batch: Option<usize>| {
