@@ -1,7 +1,7 @@
 //! `lerac bench`.
 
 use super::progress::open_pictures;
-use super::{DeviceArgs, markdown_table, print};
+use super::{DeviceArgs, OverwriteArgs, check_files, markdown_table, print};
 use crate::data::Source;
 use crate::error::{Error, Result};
 use crate::files::write_shared;
@@ -76,6 +76,8 @@ pub(super) struct BenchArgs {
     /// Draw the roofline of `ops` to this PNG file
     #[arg(long)]
     plot: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
 }
 
 /// Runs a benchmark and prints its table.
@@ -95,10 +97,14 @@ pub(super) fn run(args: &BenchArgs) -> Result<()> {
     if args.variants && (args.what != Benchmark::Ops || args.plot.is_some()) {
         return Err(Error::option("--variants", "is for `lerac bench ops` without --plot"));
     }
+    let (name, dir) = (args.data.as_str(), args.data_dir.as_deref());
+    let (image_size, cache) = (args.image_size, args.cache.as_deref());
+    let source = Source { name, dir, image_size, cache, ..Source::default() };
+    let data = source.directories().into_iter().map(|dir| ("data_dir", dir));
+    let overwrite = args.overwrite.reading(cache.map(|path| ("cache", path.to_owned())).into_iter().chain(data));
+    check_files(&overwrite, &[("csv", &args.csv), ("plot", &args.plot)])?;
     if args.what == Benchmark::Loader {
-        let (name, dir) = (args.data.as_str(), args.data_dir.as_deref());
-        let (image_size, cache) = (args.image_size, args.cache.as_deref());
-        let splits = open_pictures(&Source { name, dir, image_size, cache, ..Source::default() }, false)?;
+        let splits = open_pictures(&source, false)?;
         return show(args, None, &bench::loader(&splits.train, args.batch_size, args.runs)?);
     }
     let gpu = args.device.open()?;

@@ -3,7 +3,7 @@
 use super::grid::{Grid, Run};
 use super::progress::{Progress, open_data};
 use super::saving::SavingArgs;
-use super::{ConfigArgs, DeviceArgs, create_dir, in_words, note_unused_options, print, print_stderr};
+use super::{ConfigArgs, DeviceArgs, OverwriteArgs, create_dir, in_words, note_unused_options, print, print_stderr};
 use crate::data::Splits;
 use crate::error::{Error, Result};
 use crate::files::{DirectoryLock, write_whole};
@@ -34,10 +34,16 @@ pub(super) struct CompareArgs {
     /// compare.toml and plots; runs that are finished there are not run again
     #[arg(long, default_value = "out/compare")]
     out: PathBuf,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
     /// Show no progress, only the result and notes
     #[arg(long)]
     quiet: bool,
 }
+
+/// The files of a comparison, beside the directories of its runs. The first one marks it.
+const FILES: [&str; 7] =
+    ["compare.toml", "compare.json", "results.csv", "report.html", "compare.png", "layers.png", "noise.png"];
 
 /// Trains one run into its directory, or continues it, and reads the result.
 fn train(gpu: &Gpu, run: &Run, splits: &Splits, saving: Saving, progress: Progress) -> Result<Finished> {
@@ -70,11 +76,13 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
     refuse_unused_options(&grid, matches)?;
     let runs = grid.runs(&config, &args.out)?;
     if args.out.join("config.toml").exists() {
-        return Err(Error::option(
-            "--out",
-            format!("{} contains a run (config.toml); choose another directory", args.out.display()),
-        ));
+        let message = format!("{} contains a run (config.toml); choose another directory", args.out.display());
+        return Err(Error::option("--out", message));
     }
+    let overwrite = args.overwrite.reading(args.config.file());
+    let own = args.out.join(FILES[0]).exists() && DirectoryLock::was_taken(&args.out);
+    overwrite.clone().reading(config.inputs()).check_directory(&args.out, &FILES, own)?;
+    runs.iter().try_for_each(|run| RunDir::check(&run.dir, &run.config, &overwrite))?;
     note_unused_options(runs.iter().map(|run| &run.config), matches);
     let splits = open_data(&config.data.source(), args.quiet)?;
     let gpu = args.device.open()?;
@@ -90,9 +98,9 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
         }
         finished.push(loaded);
     }
-    let saving = args.saving.start()?;
+    let saving = args.saving.start(overwrite)?;
     let file = grid.file(&config);
-    write_whole(&args.out.join("compare.toml"), file.as_bytes())?;
+    write_whole(&args.out.join(FILES[0]), file.as_bytes())?;
 
     let bars = MultiProgress::new();
     let left = finished.iter().filter(|run| run.is_none()).count();

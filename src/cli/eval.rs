@@ -1,7 +1,8 @@
 //! `lerac eval`.
 
-use super::progress::{EvaluationProgress, open_data};
+use super::progress::{EvaluationProgress, open_data, open_pictures};
 use super::{ConfigArgs, DeviceArgs, OF_TRAINED, note_options_without_use, print, print_note};
+use crate::data::{Normalise, Source};
 use crate::error::Result;
 use crate::gpu::block_on;
 use crate::train::{Task, read_test_set, trained};
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 
 /// Options of `lerac eval`.
 #[derive(Debug, Args)]
-#[command(override_usage = "lerac eval --config FILE --init FILE [OPTIONS]")]
+#[command(override_usage = "lerac eval --init FILE [--data-dir DIR] [OPTIONS]")]
 pub(super) struct EvalArgs {
     #[command(flatten)]
     config: ConfigArgs,
@@ -33,10 +34,19 @@ struct Evaluated {
 
 /// Evaluates the test set and prints loss and scores.
 pub(super) fn run(args: &EvalArgs, matches: &ArgMatches) -> Result<()> {
-    let config = args.config.resolve(matches)?;
+    let (config, card) = args.config.resolve_trained(matches)?;
     config.check()?;
     note_options_without_use("eval", matches, &OF_TRAINED);
-    let splits = open_data(&config.data.source(), false)?;
+    let splits = match card {
+        None => open_data(&config.data.source(), false)?,
+        Some(card) => {
+            // The model has its own mean and deviation.
+            let source = Source { normalise: Normalise::Half, ..config.data.source() };
+            let mut pictures = open_pictures(&source, false)?;
+            card.prepare(&mut pictures)?;
+            pictures.into()
+        }
+    };
     let task = Task::of(&config, &splits)?;
     let gpu = args.device.open()?;
     let session = trained(&gpu, &task, &mut print_note).map_err(|error| args.config.explain(error))?;

@@ -21,6 +21,7 @@ mod wording;
 
 use crate::cache_dir::cache_dir;
 use crate::error::{Error, Result};
+use crate::files::Overwrite;
 use crate::gpu::{AdapterChoice, AdapterKind, Gpu, GpuOptions};
 use crate::study::bench::Report;
 use crate::train::{Config, check_tilde};
@@ -172,6 +173,34 @@ impl DeviceArgs {
         }
         Ok(gpu)
     }
+}
+
+/// Whether existing files may be replaced.
+#[derive(Debug, Args)]
+struct OverwriteArgs {
+    /// Replace existing files that are no part of a run. Files that this command reads are never
+    /// replaced
+    #[arg(long)]
+    overwrite: bool,
+}
+
+impl OverwriteArgs {
+    /// The files that may be replaced by a command that reads `inputs`.
+    fn reading<P: Into<PathBuf>>(&self, inputs: impl IntoIterator<Item = (&'static str, P)>) -> Overwrite {
+        Overwrite { allowed: self.overwrite, inputs: vec![] }.reading(inputs)
+    }
+}
+
+/// Checks that the files of these options may be written, and that no two are the same file.
+fn check_files(overwrite: &Overwrite, files: &[(&'static str, &Option<PathBuf>)]) -> Result<()> {
+    let files: Vec<_> = files.iter().filter_map(|(field, path)| Some((*field, path.as_deref()?))).collect();
+    for (i, (field, path)) in files.iter().enumerate() {
+        overwrite.check_file(field, path)?;
+        if let Some((other, _)) = files[..i].iter().find(|(_, other)| other == path) {
+            return Err(Error::setting(field, format!("{} is also `{other}`; choose another file", path.display())));
+        }
+    }
+    Ok(())
 }
 
 /// Creates the directory for results before any work, so that an invalid one is reported early.

@@ -6,7 +6,7 @@ use super::print_note;
 use super::recipes;
 use crate::error::{Error, Result};
 use crate::files::text;
-use crate::train::{Config, OptionsFile, option_name};
+use crate::train::{Config, ModelCard, OptionsFile, option_name};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use serde::{Serialize, de::DeserializeOwned};
@@ -72,15 +72,53 @@ impl ConfigArgs {
     /// # Errors
     /// [`Error::Io`] and [`Error::Format`] for a file that cannot be read.
     pub(super) fn resolve(&self, matches: &ArgMatches) -> Result<Config> {
+        self.resolve_over(matches, None)
+    }
+
+    /// The options of a trained model, and its card: options on the command line and in the file
+    /// override those of the card.
+    ///
+    /// # Errors
+    /// The errors of [`ConfigArgs::resolve`]; those of [`ModelCard::read`]; [`Error::Setting`] if
+    /// neither card nor options describe the model, or if they contradict each other.
+    pub(super) fn resolve_trained(&self, matches: &ArgMatches) -> Result<(Config, Option<ModelCard>)> {
+        let config = self.resolve(matches)?;
+        let Some(init) = &config.model.init else { return Ok((config, None)) };
+        let Some(card) = ModelCard::read(init)? else {
+            let given = |id: &&str| matches.value_source(id) == Some(ValueSource::CommandLine);
+            let missing: Vec<_> = ["model", "data"].into_iter().filter(|id| !given(id)).collect();
+            if self.config.is_none() && self.recipe.is_none() && !missing.is_empty() {
+                let missing: Vec<_> = missing.iter().map(|id| format!("`{id}`")).collect();
+                let message = format!(
+                    "{} does not say what its weights are for, as files from PyTorch; give {}, or the options of their \
+                     run as `config` FILE",
+                    init.display(),
+                    missing.join(" and ")
+                );
+                return Err(Error::setting("init", message));
+            }
+            return Ok((config, None));
+        };
+        let config = self.resolve_over(matches, Some(&card.options()))?;
+        card.check_options(&config).map(|()| (config, Some(card)))
+    }
+
+    /// The options, merged from all sources; `lowest` is overridden by all of them.
+    fn resolve_over(&self, matches: &ArgMatches, lowest: Option<&Config>) -> Result<Config> {
         self.options.check_storable()?;
         let mut given = table_of(&self.options);
         for (section, values) in &mut given {
             keep_given(values, matches, |key| option_name(section, key).to_owned())?;
         }
         let files = self.sources()?;
-        let files =
+        let files: Vec<_> =
             files.iter().map(|file| Ok(beside(&file.path, file.parsed()?.options()?))).collect::<Result<_>>()?;
-        Ok(merged(given, files))
+        Ok(merged(given, lowest.map(table_of).into_iter().chain(files).collect()))
+    }
+
+    /// The file of `--config`, as an input of the command.
+    pub(super) fn file(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        self.config.as_deref().into_iter().map(|path| ("config", path))
     }
 
     /// Adds to an error about `init` that no file of options was given.

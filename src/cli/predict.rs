@@ -1,7 +1,7 @@
 //! `lerac predict`.
 
 use super::{ConfigArgs, DeviceArgs, OF_TRAINED, note_options_without_use, print, print_note};
-use crate::data::{Batch, Source};
+use crate::data::{Batch, PictureSplits, Source, Splits};
 use crate::error::{Error, Result};
 use crate::nn::objective::Prediction;
 use crate::train::{Task, trained, whole_number};
@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 /// Options of `lerac predict`.
 #[derive(Debug, Args)]
-#[command(override_usage = "lerac predict --config FILE --init FILE [OPTIONS] <IMAGES>...")]
+#[command(override_usage = "lerac predict --init FILE [OPTIONS] <IMAGES>...")]
 pub(super) struct PredictArgs {
-    /// PNG or JPEG files; resized and cropped like the images of --data
+    /// PNG or JPEG files; resized and cropped like the training images
     #[arg(required = true)]
     images: Vec<PathBuf>,
     /// Number of classes to print for each image [default: 5]
@@ -30,11 +30,17 @@ pub(super) struct PredictArgs {
 
 /// Prints the prediction for each file.
 pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
-    let config = args.config.resolve(matches)?;
+    let (config, card) = args.config.resolve_trained(matches)?;
     config.check()?;
     note_options_without_use("predict", matches, &OF_TRAINED);
-    // The data set only provides classes and image size; none of its examples is read.
-    let splits = Source { cache: None, skip_bad: false, ..config.data.source() }.open(&mut |_| ())?;
+    let splits: Splits = match card {
+        Some(card) => {
+            let pictures = card.pictures()?;
+            PictureSplits { train: pictures.clone(), test: pictures }.into()
+        }
+        // The data set only provides classes and normalisation; none of its examples is predicted.
+        None => Source { cache: None, skip_bad: false, ..config.data.source() }.open(&mut |_| ())?,
+    };
     let task = Task::of(&config, &splits)?;
     if splits.test.form().classes().is_empty() && args.top.is_some() {
         return Err(Error::option(

@@ -4,7 +4,7 @@ use super::progress::open_data;
 use super::saving::SavingArgs;
 use super::{DeviceArgs, print, print_stderr, train};
 use crate::error::{Error, Result};
-use crate::records::RunDir;
+use crate::records::{Overwrite, RunDir};
 use crate::train::Config;
 use crate::train::Task;
 use crate::trainer::Start;
@@ -51,13 +51,18 @@ pub(super) fn run(args: &ResumeArgs) -> Result<()> {
         config.data.data_dir.clone_from(&args.data_dir);
     }
     config.check()?;
+    if !RunDir::holds_run(dir) {
+        let file = file.display();
+        let message = format!("{shown} contains no run; `lerac train --config {file} --out DIR` starts one");
+        return Err(Error::option("resume", message));
+    }
     let splits = open_data(&config.data.source(), args.shown.quiet)?;
     let gpu = args.device.open()?;
     if !RunDir::can_be_resumed(dir) {
         print_stderr(&format!("note: {shown} contains no checkpoint; the run starts from the beginning"));
     }
     let start = if args.force { Start::ContinueAnyway } else { Start::Continue };
-    let saving = args.saving.start()?;
+    let saving = args.saving.start(Overwrite::default())?;
     let task = Task::of(&config, &splits)?;
     match train::train_and_print(&gpu, &task, (dir, saving, start), &args.shown) {
         // Another process has finished the run in the meantime.

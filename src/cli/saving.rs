@@ -3,7 +3,7 @@
 use super::print_stderr;
 use crate::cores::spawn;
 use crate::error::{Error, Result};
-use crate::records::Saving;
+use crate::records::{Overwrite, Saving};
 use crate::train::whole_number;
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -52,7 +52,7 @@ impl SavingArgs {
     /// # Errors
     /// [`Error::Option`] if a signal cannot be handled; [`Error::Failed`] if no thread can be
     /// started.
-    pub(super) fn start(&self) -> Result<Saving> {
+    pub(super) fn start(&self, overwrite: Overwrite) -> Result<Saving> {
         let [signalled, stop, second_exits] = [(); 3].map(|()| Arc::new(AtomicBool::new(false)));
         let bind = |&signal: &i32| {
             // This ends the program even if standard error blocks.
@@ -78,6 +78,6 @@ impl SavingArgs {
             second_exits.store(true, Ordering::Relaxed);
         };
         spawn("interrupts", wait)?;
-        Ok(Saving { every: self.checkpoint_every, keep: self.keep_checkpoints as usize, stop })
+        Ok(Saving { every: self.checkpoint_every, keep: self.keep_checkpoints as usize, stop, overwrite })
     }
 }

@@ -1,6 +1,6 @@
 //! `lerac schedule`.
 
-use super::{ConfigArgs, note_options_without_use, note_unused_options, print};
+use super::{ConfigArgs, OverwriteArgs, check_files, note_options_without_use, note_unused_options, print};
 use crate::curriculum::{Layer, Time, rates};
 use crate::data::{Meaning, plain_form};
 use crate::error::{Error, Result};
@@ -27,6 +27,8 @@ pub(super) struct ScheduleArgs {
     /// Draw the rates to this PNG file
     #[arg(long)]
     plot: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
 }
 
 /// A row of the CSV file: the learning rate of a layer after `step` steps.
@@ -84,6 +86,8 @@ fn layers_of(config: &Config) -> Result<Vec<Layer>> {
 pub(super) fn run(args: &ScheduleArgs, matches: &ArgMatches) -> Result<()> {
     let config = args.config.resolve(matches)?;
     config.check()?;
+    let overwrite = args.overwrite.reading(args.config.file());
+    check_files(&overwrite, &[("csv", &args.csv), ("plot", &args.plot)])?;
     if args.steps_per_epoch == 0 {
         return Err(Error::option("--steps-per-epoch", "expected at least 1, found 0"));
     }

@@ -1,7 +1,7 @@
 //! `lerac trace`.
 
 use super::progress::open_data;
-use super::{ConfigArgs, DeviceArgs, print, print_note};
+use super::{ConfigArgs, DeviceArgs, OverwriteArgs, print, print_note};
 use crate::error::Result;
 use crate::records;
 use crate::train::{Task, whole_number};
@@ -21,15 +21,20 @@ pub(super) struct TraceArgs {
     /// Output directory for the tensors and trace.json
     #[arg(long, default_value = "out/trace")]
     out: PathBuf,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
 }
 
 /// Writes the steps.
 pub(super) fn run(args: &TraceArgs, matches: &ArgMatches) -> Result<()> {
     let config = args.config.resolve(matches)?;
     config.check()?;
+    let overwrite = args.overwrite.reading(args.config.file());
+    records::check_trace(&args.out, &config, args.steps, &overwrite)?;
     let splits = open_data(&config.data.source(), false)?;
     let gpu = args.device.open()?;
-    records::trace(&gpu, &Task::of(&config, &splits)?, args.steps, &args.out, &mut print_note)?;
+    let task = Task::of(&config, &splits)?;
+    records::trace(&gpu, &task, args.steps, &args.out, (&overwrite, &mut print_note))?;
     let out = args.out.display();
     print(&format!(
         "{} steps of {} in {out}; check them: python3 examples/check_with_torch.py {out}",

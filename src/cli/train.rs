@@ -2,7 +2,7 @@
 
 use super::progress::{Progress, open_data};
 use super::saving::SavingArgs;
-use super::{ConfigArgs, DeviceArgs, markdown_table, note_unused_options, print, print_stderr, tune};
+use super::{ConfigArgs, DeviceArgs, OverwriteArgs, markdown_table, note_unused_options, print, print_stderr, tune};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::records::{RunDir, Saving};
@@ -37,6 +37,8 @@ pub(super) struct TrainArgs {
     /// Output directory for tables, plots, checkpoints, summary and weights
     #[arg(long, default_value = "out/train")]
     out: PathBuf,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
 }
 
 /// Options of the output of a run.
@@ -58,18 +60,19 @@ pub(super) fn run(args: &TrainArgs, matches: &ArgMatches) -> Result<()> {
     let mut config = args.config.resolve(matches)?;
     config.check()?;
     if args.out.join("compare.toml").exists() {
-        return Err(Error::option(
-            "--out",
-            format!("{} contains a comparison (compare.toml); choose another directory", args.out.display()),
-        ));
+        let out = args.out.display();
+        let message = format!("{out} contains a comparison (compare.toml); choose another directory");
+        return Err(Error::option("--out", message));
     }
+    let overwrite = args.overwrite.reading(args.config.file());
+    RunDir::check(&args.out, &config, &overwrite)?;
     note_unused_options([&config], matches);
     let splits = open_data(&config.data.source(), args.shown.quiet)?;
     let gpu = args.device.open()?;
     if args.tune || args.tuned {
         config.kernels = tune::kernels(&gpu, &config, splits.train.form(), args.tune, args.shown.quiet)?;
     }
-    let saving = args.saving.start()?;
+    let saving = args.saving.start(overwrite)?;
     train_and_print(&gpu, &Task::of(&config, &splits)?, (&args.out, saving, Start::New), &args.shown)
 }
 

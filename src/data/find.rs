@@ -1,5 +1,6 @@
 //! Finds the files of a data set on disk.
 
+use super::Source;
 use crate::error::{Error, Result};
 use std::env;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,25 @@ pub(super) struct DataFiles<'a> {
     pub how_to_get: &'a str,
 }
 
+/// The directory of all data sets that the environment names.
+fn from_environment() -> Option<PathBuf> {
+    env::var_os("LERAC_DATA").filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+impl Source<'_> {
+    /// The directories whose files the set is read from, as far as options and environment name
+    /// them.
+    #[cfg(feature = "records")]
+    pub(crate) fn directories(&self) -> Vec<PathBuf> {
+        let Some(root) = self.dir.map(Path::to_owned).or_else(from_environment) else { return vec![] };
+        match self.name {
+            "shapes" => vec![],
+            "imagefolder" => ["train", "test", "val"].map(|part| root.join(part)).to_vec(),
+            _ => vec![root],
+        }
+    }
+}
+
 impl DataFiles<'_> {
     /// The folders under `root` in which the set may be: its own folder and that of its archive.
     fn folders(&self, root: &Path) -> Vec<PathBuf> {
@@ -27,8 +47,7 @@ impl DataFiles<'_> {
     /// All directories to search: `dir` if it is given, otherwise `LERAC_DATA` and the usual ones.
     /// The folder of the set is searched before its parent, which may hold another set.
     fn candidates(&self, dir: Option<&Path>) -> Vec<PathBuf> {
-        let environment = || env::var_os("LERAC_DATA").filter(|value| !value.is_empty()).map(PathBuf::from);
-        let given = dir.map(Path::to_owned).or_else(environment);
+        let given = dir.map(Path::to_owned).or_else(from_environment);
         let usual = ["data", "/usr/share/datasets"].map(Path::new);
         let mut candidates: Vec<PathBuf> =
             given.iter().flat_map(|root| [self.folders(root), vec![root.clone()]].concat()).collect();

@@ -111,6 +111,11 @@ mod directory {
             Ok(Self { dir: dir.to_owned(), file, abandoned_by: owner })
         }
 
+        /// Whether `dir` was ever locked: the lock file stays.
+        pub(crate) fn was_taken(dir: &Path) -> bool {
+            dir.join(NAME).exists()
+        }
+
         /// Checks that the path still leads to the locked directory. It does not if the directory
         /// was removed or moved, even if another process has created it again.
         ///

@@ -2,11 +2,15 @@
 //! processes, and reports the position of faults in text.
 
 mod lock;
+#[cfg(feature = "records")]
+mod overwrite;
 mod read;
 pub(crate) mod text;
 mod write;
 
 pub(crate) use lock::FileLock;
+#[cfg(feature = "records")]
+pub use overwrite::{Input, Overwrite};
 pub(crate) use read::{open_regular, read_at_most, read_if_exists, read_regular};
 #[cfg(feature = "cli")]
 pub(crate) use write::write_shared_by;

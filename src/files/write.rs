@@ -13,7 +13,7 @@ use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Suffix of temporary files.
-const PART: &str = ".part";
+pub(super) const PART: &str = ".part";
 
 /// Writes `bytes` to a file that has one writer at a time, which the caller ensures. The temporary
 /// file always has the same name, so that one that a killed process left is overwritten.

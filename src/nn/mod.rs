@@ -8,12 +8,14 @@ mod inputs;
 mod models;
 mod net;
 pub mod objective;
+mod sequences;
 
 pub use init::initialise;
 pub use inputs::{Columns, Ids};
 pub use models::{Entry, MODELS, Named, named, usual_side};
 pub use net::{Conv, Net, NetOptions};
 pub use objective::{Objective, Output};
+pub use sequences::{Attention, Lstm};
 
 use crate::curriculum::Layer;
 use crate::data::Form;

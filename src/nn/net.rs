@@ -366,8 +366,13 @@ impl<'t> Net<'t> {
 
     /// Dropout with drop probability `p`; each dropout of a net draws its own masks.
     pub fn dropout(&mut self, name: &str, x: Var, p: f64) -> Var {
+        let (full, salt) = (self.full_name(name), self.next_salt());
+        ops::dropout::dropout(self.tape, &full, x, p, salt)
+    }
+
+    /// What tells the masks of the next dropout from those of others.
+    pub(super) fn next_salt(&mut self) -> u32 {
         self.dropouts += 1;
-        let full = self.full_name(name);
-        ops::dropout::dropout(self.tape, &full, x, p, self.dropouts)
+        self.dropouts
     }
 }

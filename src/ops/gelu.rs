@@ -1,7 +1,7 @@
 //! Gaussian error linear unit, exact: y = x Phi(x) with Phi(x) = (1 + erf(x / sqrt 2)) / 2.
 //! dx = dy (Phi(x) + x phi(x)) with phi(x) = exp(-x^2 / 2) / sqrt(2 pi). NaN stays NaN.
 
-use super::{record_elementwise, shader};
+use super::{Kernels, record_elementwise, shader};
 use crate::gpu::Shader;
 use crate::tape::{Tape, Var};
 
@@ -10,7 +10,8 @@ pub static SHADER: Shader = shader!("gelu");
 
 /// Appends y = gelu(x), of the shape of x.
 pub fn gelu(tape: &mut Tape, name: &str, x: Var) -> Var {
-    record_elementwise(tape, (name, "gelu"), x, &SHADER, false)
+    let kernels = Kernels { shader: &SHADER, constants: vec![] };
+    record_elementwise(tape, (name, "gelu"), x, &kernels, false)
 }
 
 /// Reference implementation in f64.

@@ -6,7 +6,7 @@
 use super::product::{Equation, Product};
 use super::{Kernels, LANES, shader};
 use crate::gpu::Shader;
-use crate::tape::{Dispatch, Mode, Operand, ParamId, Record, Tape, Var};
+use crate::tape::{Dispatch, Mode, Operand, ParamId, Record, Tape, Var, linear_grid};
 use crate::tensor::Shape;
 
 /// `shaders/linear.wgsl`.
@@ -26,11 +26,34 @@ fn product(
     product.dispatch(tape, format!("linear {part} [{m},{k}] x [{k},{n}]"), [a, b], to, bias)
 }
 
-/// Adds up dy `[N,O]` over N, into the gradient of `bias`.
-fn bias_gradient([n, o]: [usize; 2], dy: Operand, bias: ParamId) -> Dispatch {
-    let kernels = Kernels { shader: &SHADER, constants: vec![("N", n.into()), ("O", o.into())] };
-    let bindings = vec![dy.read(), Operand::ParameterGradient(bias).write()];
-    kernels.dispatch("backward_bias", bindings, [o.div_ceil(LANES) as u32, 1, 1])
+/// With more rows than this, the sum over rows is computed in two stages.
+const MANY_ROWS: usize = 1024;
+
+/// Adds up dy `[N,O]` over N, into the gradient of `bias`. A buffer of partial sums is named after
+/// `name`.
+pub(super) fn bias_gradient(
+    tape: &mut Tape,
+    name: &str,
+    [n, o]: [usize; 2],
+    dy: Operand,
+    bias: ParamId,
+) -> Vec<Dispatch> {
+    let sum = |rows: usize, chunk: usize, entry, from: Operand, to: Operand, count| {
+        let constants = vec![("N", rows.into()), ("O", o.into()), ("CHUNK", chunk.into())];
+        let kernels = Kernels { shader: &SHADER, constants };
+        kernels.dispatch(entry, vec![from.read(), to.write()], linear_grid(count, LANES))
+    };
+    let gradient = Operand::ParameterGradient(bias);
+    if n <= MANY_ROWS {
+        return vec![sum(n, n, "backward_bias", dy, gradient, o)];
+    }
+    let chunk = n.isqrt();
+    let chunks = n.div_ceil(chunk);
+    let partials = tape.buffer(&format!("{name}.partials"), 4 * (chunks * o) as u64).into();
+    vec![
+        sum(n, chunk, "partial_bias", dy, partials, chunks * o),
+        sum(chunks, chunks, "backward_bias", partials, gradient, o),
+    ]
 }
 
 /// Appends y = x w^T + bias.
@@ -56,7 +79,7 @@ pub fn linear(tape: &mut Tape, name: &str, x: Var, w: ParamId, bias: ParamId) ->
         let dy = (Operand::Gradient(y), [n, o].into());
         let operands = [dy.clone(), rows];
         backward.push(product(tape, ("dw", "no,nc->oc"), operands, Operand::ParameterGradient(w), None));
-        backward.push(bias_gradient([n, o], dy.0, bias));
+        backward.extend(bias_gradient(tape, name, [n, o], dy.0, bias));
         if tape.needs_gradient(x) {
             backward.push(product(tape, ("dx", "no,oc->nc"), [dy, weights], Operand::Gradient(x), None));
         }

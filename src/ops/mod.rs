@@ -2,22 +2,30 @@
 //! checks, its dispatches, and in `reference` an implementation in plain f64 loops. Its kernels are
 //! in the file of the same name in `shaders/`.
 
+pub mod activation;
 pub mod add;
+pub mod attention;
 pub mod batch_norm;
 pub mod blur;
 pub mod concat;
 pub mod conv2d;
 pub mod cross_entropy;
 pub mod dropout;
+pub mod embedding;
 pub mod gelu;
+pub mod layer_norm;
 pub mod linear;
+pub mod lstm;
 pub mod max_pool;
 pub mod mean_pool;
 pub mod mixup;
 pub mod pixels;
+pub mod position;
 pub mod product;
 pub mod regression;
 pub mod relu;
+pub mod slice;
+pub mod softmax;
 pub mod sums;
 
 use crate::gpu::{Constant, Kernel, Shader};
@@ -42,7 +50,9 @@ pub(crate) use shader;
 
 /// Every shader of the operations, for checks that need no device.
 pub const SHADERS: &[&Shader] = &[
+    &activation::SHADER,
     &add::SHADER,
+    &attention::SHADER,
     &batch_norm::SHADER,
     &blur::SHADER,
     &concat::SHADER,
@@ -54,17 +64,23 @@ pub const SHADERS: &[&Shader] = &[
     &conv2d::DEPTHWISE_SHADER,
     &cross_entropy::SHADER,
     &dropout::SHADER,
+    &embedding::SHADER,
     &gelu::SHADER,
+    &layer_norm::SHADER,
     &linear::SHADER,
+    &lstm::SHADER,
     &max_pool::SHADER,
     &mean_pool::SHADER,
     &mixup::SHADER,
     &pixels::SHADER,
+    &position::SHADER,
     &product::SHADER,
     &product::WIDE_SHADER,
     &product::SHARED_SHADER,
     &regression::SHADER,
     &relu::SHADER,
+    &slice::SHADER,
+    &softmax::SHADER,
     &sums::SHADER,
 ];
 
@@ -92,13 +108,12 @@ fn record_elementwise(
     tape: &mut Tape,
     (name, op): (&str, &'static str),
     x: Var,
-    shader: &'static Shader,
+    kernels: &Kernels,
     reads_result: bool,
 ) -> Var {
     let shape = tape.shape(x).clone();
     let grid = linear_grid(shape.count().div_ceil(4), LANES);
     let y = tape.result(name, shape, &[x], false);
-    let kernels = Kernels { shader, constants: vec![] };
     let forward = vec![kernels.dispatch("forward", vec![Operand::from(x).read(), Operand::from(y).write()], grid)];
     let mut backward = vec![];
     if tape.needs_gradient(x) {

@@ -1,6 +1,6 @@
 //! Rectified linear unit: y = max(x, 0). dx = dy where y > 0, else 0. NaN stays NaN.
 
-use super::{record_elementwise, shader};
+use super::{Kernels, record_elementwise, shader};
 use crate::gpu::Shader;
 use crate::tape::{Tape, Var};
 
@@ -9,7 +9,8 @@ pub static SHADER: Shader = shader!("relu");
 
 /// Appends y = relu(x), of the shape of x.
 pub fn relu(tape: &mut Tape, name: &str, x: Var) -> Var {
-    record_elementwise(tape, (name, "relu"), x, &SHADER, true)
+    let kernels = Kernels { shader: &SHADER, constants: vec![] };
+    record_elementwise(tape, (name, "relu"), x, &kernels, true)
 }
 
 /// Reference implementation in f64.

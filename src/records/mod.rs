@@ -9,8 +9,9 @@ mod run_dir;
 mod tables;
 mod trace;
 
+pub use crate::files::{Input, Overwrite};
 pub use finished::{Finished, LayerHistory};
 pub use run_dir::{RunDir, Saving};
 #[cfg(feature = "report")]
 pub(crate) use tables::{Curve, LayerRow, MetricsRow, NoiseRow, SplitScores, csv_with_header, rows, training_curves};
-pub use trace::trace;
+pub use trace::{check_trace, trace};

@@ -5,9 +5,9 @@ use super::tables::{LayerRow, MetricsRow, NoiseRow, PredictionRow, SpeedRow, Tab
 use super::{checkpoints, finished};
 use crate::curriculum::Layer;
 use crate::error::{Error, Result};
-use crate::files::{DirectoryLock, read_regular, write_whole};
+use crate::files::{DirectoryLock, Overwrite, read_regular, write_whole};
 use crate::train::{
-    Checkpoint, Config, EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, STEP, STEPS_PER_EPOCH,
+    Checkpoint, Config, EpochRecord, IntervalRecord, ModelCard, NoiseRecord, Observer, Outcome, STEP, STEPS_PER_EPOCH,
     SessionPlan, Summary, write_safetensors,
 };
 use std::collections::BTreeMap;
@@ -25,12 +25,14 @@ pub struct Saving {
     pub keep: usize,
     /// Set to true to take a checkpoint and end the run.
     pub stop: Arc<AtomicBool>,
+    /// Which existing files the run may write over.
+    pub overwrite: Overwrite,
 }
 
 /// A checkpoint every 1,000 steps; the latest two are kept.
 impl Default for Saving {
     fn default() -> Self {
-        Self { every: 1000, keep: 2, stop: Arc::default() }
+        Self { every: 1000, keep: 2, stop: Arc::default(), overwrite: Overwrite::default() }
     }
 }
 
@@ -55,6 +57,9 @@ const METRICS: &str = "metrics.csv";
 const LAYERS: &str = "layers.csv";
 const SPEED: &str = "speed.csv";
 const NOISE: &str = "noise.csv";
+const MODEL: &str = "model.safetensors";
+const PREDICTIONS: &str = "predictions.csv";
+const SUMMARY: &str = "summary.json";
 
 /// Advice for a directory that contains an unfinished run with other options.
 fn remedy(dir: &Path) -> String {
@@ -62,7 +67,48 @@ fn remedy(dir: &Path) -> String {
     format!("choose another directory, remove it, or continue with these options: `lerac resume {dir} --force`")
 }
 
+fn remove_if_exists(path: &Path) -> Result<()> {
+    match path.exists() {
+        true => fs::remove_file(path).map_err(Error::io(path, "remove")),
+        false => Ok(()),
+    }
+}
+
 impl RunDir {
+    /// The names of the files of a run, with the plots that [`RunDir::finish`] has drawn. The
+    /// checkpoints are in a directory of their own.
+    pub const FILES: [&str; 12] = [
+        CONFIG,
+        METRICS,
+        LAYERS,
+        SPEED,
+        NOISE,
+        MODEL,
+        PREDICTIONS,
+        SUMMARY,
+        "curves.png",
+        "rates.png",
+        "effective.png",
+        "noise.png",
+    ];
+
+    /// Checks that the run of `config` may write into `dir`: that `dir` holds a run or no files, or
+    /// that `overwrite` allows it, and that no file is written over that the run reads.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] that names the first such file; [`Error::Io`] if `dir` cannot be read.
+    pub fn check(dir: &Path, config: &Config, overwrite: &Overwrite) -> Result<()> {
+        let overwrite = overwrite.clone().reading(config.inputs());
+        overwrite.check_directory(dir, &Self::FILES, Self::holds_run(dir))
+    }
+
+    /// Whether `dir` holds a run, finished or not. A file `config.toml` alone may be written by
+    /// hand; a run leaves a lock file beside it.
+    pub fn holds_run(dir: &Path) -> bool {
+        let began = dir.join(CONFIG).exists() && DirectoryLock::was_taken(dir);
+        began || Self::is_finished(dir) || checkpoints::any_exist(dir).unwrap_or(false)
+    }
+
     /// Creates `dir` for a new run.
     ///
     /// # Errors
@@ -93,10 +139,11 @@ impl RunDir {
     /// be the same, unless `force` is true.
     ///
     /// # Errors
-    /// The errors of [`RunDir::create`]; [`Error::Option`] if the options differ; [`Error::Format`]
-    /// if no checkpoint is valid.
+    /// The errors of [`RunDir::create`] and [`RunDir::check`]; [`Error::Option`] if the options
+    /// differ; [`Error::Format`] if no checkpoint is valid.
     pub fn open(dir: &Path, config: &Config, saving: Saving, force: bool) -> Result<(Self, Option<Checkpoint>)> {
         config.check_storable()?;
+        Self::check(dir, config, &saving.overwrite)?;
         fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
         let lock = DirectoryLock::take(dir)?;
         if Self::is_finished(dir) {
@@ -114,6 +161,8 @@ impl RunDir {
             finished::check_same_options(dir, &checkpoint.state.config, config, &remedy(dir))?;
         }
         let written = |name: &str| checkpoint.as_ref().and_then(|c| c.state.tables.get(name).copied());
+        // The summary marks a run as finished. One that is no part of a run may be in its place.
+        remove_if_exists(&dir.join(SUMMARY))?;
         let table = |name: &str| match written(name) {
             Some(written) => Table::truncated(dir.join(name), written),
             None => Table::create(dir.join(name)),
@@ -121,10 +170,7 @@ impl RunDir {
         let noise = match written(NOISE) {
             Some(written) => Some(Table::truncated(dir.join(NOISE), written)?),
             None => {
-                let path = dir.join(NOISE);
-                if path.exists() {
-                    fs::remove_file(&path).map_err(Error::io(&path, "remove"))?;
-                }
+                remove_if_exists(&dir.join(NOISE))?;
                 None
             }
         };
@@ -164,7 +210,7 @@ impl RunDir {
 
     /// Whether `dir` contains a finished run.
     pub fn is_finished(dir: &Path) -> bool {
-        dir.join("summary.json").exists()
+        dir.join(SUMMARY).exists() && dir.join(CONFIG).exists()
     }
 
     fn tables(&self) -> impl Iterator<Item = (&'static str, &Table)> {
@@ -177,7 +223,7 @@ impl RunDir {
     /// # Errors
     /// [`Error::Io`] and [`Error::Format`] if it cannot be read.
     pub fn summary(dir: &Path) -> Result<Summary> {
-        let path = dir.join("summary.json");
+        let path = dir.join(SUMMARY);
         finished::summary(&path, &read_regular(&path)?)
     }
 
@@ -200,14 +246,18 @@ impl RunDir {
         let session = &outcome.session;
         let snapshot = session.snapshot()?;
         let steps_per_epoch = session.time().steps_per_epoch.to_string();
-        let metadata =
-            [("format", "pt".to_owned()), (STEP, snapshot.step.to_string()), (STEPS_PER_EPOCH, steps_per_epoch)];
+        let metadata = [
+            ("format", "pt".to_owned()),
+            (ModelCard::KEY, outcome.card.to_json()),
+            (STEP, snapshot.step.to_string()),
+            (STEPS_PER_EPOCH, steps_per_epoch),
+        ];
         let tensors = session.named(&snapshot, "");
-        write_safetensors(&self.dir.join("model.safetensors"), &tensors, BTreeMap::from(metadata))?;
+        write_safetensors(&self.dir.join(MODEL), &tensors, BTreeMap::from(metadata))?;
         let answers = outcome.answers.iter().cloned().enumerate();
         let predictions =
             to_csv(answers.map(|(example, (label, prediction))| PredictionRow { example, label, prediction }));
-        write_whole(&self.dir.join("predictions.csv"), &predictions)?;
+        write_whole(&self.dir.join(PREDICTIONS), &predictions)?;
         pictures(&self.dir)?;
         // The summary marks the run as complete, so the tables must be on disk before it is
         // written.
@@ -215,7 +265,7 @@ impl RunDir {
             table.sync()?;
         }
         let json = serde_json::to_string_pretty(&outcome.summary).expect("a summary is plain data");
-        write_whole(&self.dir.join("summary.json"), json.as_bytes())?;
+        write_whole(&self.dir.join(SUMMARY), json.as_bytes())?;
         checkpoints::remove(&self.dir)
     }
 }

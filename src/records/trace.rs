@@ -2,7 +2,7 @@
 
 use crate::data::{Batch, Column, Element, Form};
 use crate::error::{Error, Result};
-use crate::files::write_whole;
+use crate::files::{Overwrite, write_whole};
 use crate::gpu::Gpu;
 use crate::tape::{Group, Var};
 use crate::train::{Config, ScheduleKind, Session, Task, Tensor, begin, load_weights, write_safetensors};
@@ -21,8 +21,16 @@ use std::path::Path;
 /// `note` receives notes for the user.
 ///
 /// # Errors
-/// [`Error::Setting`] for more steps than the run has; the errors of [`crate::train::run`].
-pub fn trace(gpu: &Gpu, task: &Task, steps: u64, dir: &Path, note: &mut dyn FnMut(&str)) -> Result<()> {
+/// The errors of [`check_trace`]; [`Error::Setting`] for more steps than the run has; the errors of
+/// [`crate::train::run`].
+pub fn trace(
+    gpu: &Gpu,
+    task: &Task,
+    steps: u64,
+    dir: &Path,
+    (overwrite, note): (&Overwrite, &mut dyn FnMut(&str)),
+) -> Result<()> {
+    check_trace(dir, &task.config, steps, overwrite)?;
     let (config, form) = (&task.config, task.data.train.form());
     let mut training = begin(gpu, task)?;
     let all = training.steps;
@@ -43,7 +51,7 @@ pub fn trace(gpu: &Gpu, task: &Task, steps: u64, dir: &Path, note: &mut dyn FnMu
     std::fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
     let session = &mut training.session;
     let write = |name: &str, tensors: &[Tensor]| write_safetensors(&dir.join(name), tensors, Default::default());
-    write("initial.safetensors", &session.named(&session.snapshot()?, ""))?;
+    write(INITIAL, &session.named(&session.snapshot()?, ""))?;
     let mut records = vec![];
     for step in 1..=steps {
         let (rates, sigma, mix) = (session.rates().collect::<Vec<_>>(), session.sigma(), session.mixing_part());
@@ -57,7 +65,7 @@ pub fn trace(gpu: &Gpu, task: &Task, steps: u64, dir: &Path, note: &mut dyn FnMu
         found.extend(session.named(&session.snapshot()?, "after."));
         found.extend(inputs(gpu, session)?);
         found.extend(targets(&form, &batch));
-        write(&format!("step-{step:04}.safetensors"), &found)?;
+        write(&of_step(step), &found)?;
         let names = session.layers().iter().map(|layer| layer.name.clone());
         records.push(json!({
             "step": step,
@@ -68,7 +76,29 @@ pub fn trace(gpu: &Gpu, task: &Task, steps: u64, dir: &Path, note: &mut dyn FnMu
         }));
     }
     let text = serde_json::to_string_pretty(&description(gpu, config, session, records)).expect("plain data");
-    write_whole(&dir.join("trace.json"), text.as_bytes())
+    write_whole(&dir.join(TRACE), text.as_bytes())
+}
+
+const INITIAL: &str = "initial.safetensors";
+const TRACE: &str = "trace.json";
+
+/// The name of the file of a step.
+fn of_step(step: u64) -> String {
+    format!("step-{step:04}.safetensors")
+}
+
+/// Checks that `steps` steps of `config` may be written into `dir`. A trace is not continued: `dir`
+/// must hold no files unless `overwrite` allows it.
+///
+/// # Errors
+/// [`Error::Setting`] that names the first file that may not be written over.
+pub fn check_trace(dir: &Path, config: &Config, steps: u64, overwrite: &Overwrite) -> Result<()> {
+    let existing = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let existing = existing.filter_map(|entry| entry.file_name().into_string().ok());
+    let step = |name: &String| name.strip_prefix("step-")?.strip_suffix(".safetensors")?.parse().ok();
+    let written = existing.filter(|name| step(name).is_some_and(|step| (1..=steps).contains(&step)));
+    let names: Vec<String> = [INITIAL, TRACE].map(str::to_owned).into_iter().chain(written).collect();
+    overwrite.clone().reading(config.inputs()).check_directory(dir, &names, false)
 }
 
 /// The content of `trace.json`.

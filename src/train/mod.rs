@@ -9,6 +9,7 @@ mod config;
 mod evaluation;
 mod fit;
 mod foreign;
+mod model_card;
 mod observer;
 mod records;
 mod run;
@@ -23,6 +24,7 @@ pub use config::{
 };
 pub use evaluation::{Answers, trained};
 pub use fit::Fit;
+pub use model_card::{CardTarget, ImageInput, ModelCard};
 pub use observer::Observer;
 pub use records::{EpochRecord, IntervalRecord, NoiseRecord, Outcome, Summary};
 pub use run::{resume, resume_async, run, run_async};

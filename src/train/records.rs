@@ -1,6 +1,6 @@
 //! The records that a run reports while it trains, and its summary.
 
-use super::Session;
+use super::{ModelCard, Session};
 use crate::nn::objective::{Answer, Baseline, Measure, Scores};
 use crate::optim::LayerNorms;
 use serde::{Deserialize, Serialize};
@@ -191,6 +191,8 @@ pub struct Outcome {
     pub summary: Summary,
     /// The session, with the best epoch's weights.
     pub session: Session,
+    /// What the weights need to be used elsewhere.
+    pub card: ModelCard,
     /// The target and the prediction of each test example.
     pub answers: Vec<(Answer, Answer)>,
 }

@@ -1,6 +1,9 @@
 //! The op table: one row per operation and shape. Kernels are checked against the references with
 //! it, references against finite differences, and the benches time its large rows.
 
+#[path = "sequence_rows.rs"]
+pub mod sequence_rows;
+
 use lerac::checks::{CONTROLS, Row};
 use lerac::ops::batch_norm::{Activation, After, MOMENTUM, Norm};
 use lerac::ops::conv2d::Conv2dOptions;
@@ -337,6 +340,8 @@ pub fn rows() -> Vec<Row> {
         linear(70, 37, 300),
         linear_of_tokens([2, 3, 5], 7),
         linear_of_tokens([3, 11, 16], 12),
+        // So many rows that the gradient of the bias is summed in two stages.
+        linear_of_tokens([25, 41, 3], 5),
         product("mk,kn->mn", &[1, 1], &[1, 1]),
         product("mk,kn->mn", &[9, 5], &[5, 11]),
         product("bmk,bkn->bmn", &[1, 3, 7], &[1, 7, 2]),
@@ -465,6 +470,9 @@ pub fn rows() -> Vec<Row> {
         // Slices of several rows in the weight gradient, the last one partial.
         conv([5, 16, 31, 5], (40, 3), (1, 1, 1), false),
     ]
+    .into_iter()
+    .chain(sequence_rows::rows())
+    .collect()
 }
 
 /// Shapes of small networks at batch size 64, for benches. The f64 references are too slow for
@@ -496,4 +504,7 @@ pub fn large_rows() -> Vec<Row> {
         conv([64, 32, 32, 32], (32, 3), (1, 1, 32), false),
         conv([64, 96, 16, 16], (96, 3), (2, 1, 96), false),
     ]
+    .into_iter()
+    .chain(sequence_rows::large_rows())
+    .collect()
 }

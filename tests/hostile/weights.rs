@@ -1,9 +1,11 @@
 //! Files of weights.
 
 use crate::checkpoints::{CHECKPOINT, JSON};
+use crate::common::errors::{Fault, assert_error};
+use crate::common::files::directory;
 use crate::harness::{Subject, read_at, run, tokens};
-use lerac::train::{Tensor, read_safetensors, write_safetensors};
-use std::collections::BTreeMap;
+use lerac::train::{CardTarget, ModelCard, Tensor, read_safetensors, write_safetensors};
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 
 /// A file unchanged, or, after a byte of 1, a header up to a zero byte and the data, with the
@@ -68,4 +70,39 @@ fn weights() {
         [&mut tensors, &mut again.0].into_iter().for_each(|them| them.sort_by(|a, b| a.name.cmp(&b.name)));
         assert_eq!(again, (tensors, metadata));
     });
+}
+
+/// A card with this JSON, in a file of weights.
+fn read_card(json: &str) -> lerac::error::Result<Option<ModelCard>> {
+    let metadata = HashMap::from([(ModelCard::KEY.to_owned(), json.to_owned())]);
+    let none: Vec<(String, safetensors::tensor::TensorView<'_>)> = vec![];
+    let dir = directory(&[("file", safetensors::serialize(none, Some(metadata)).unwrap())]);
+    ModelCard::read(&dir.path().join("file"))
+}
+
+/// A card is read whole or is an error of its file.
+#[test]
+fn cards_are_checked() {
+    let image = r#""image":{"shape":[3,8,8],"resize":9,"normalise":"data","mean":[0.1,0.2,0.3],"std":[0.1,0.2,0.3]}"#;
+    let head = r#"{"format":1,"model":"cnn","data":"imagefolder","label-smoothing":0.0"#;
+    let whole = format!(r#"{head},{image},"target":{{"classes":["a","b"]}}}}"#);
+    let card = read_card(&whole).unwrap().unwrap();
+    assert_eq!((card.to_json().len(), card.target), (whole.len(), CardTarget::Classes(vec!["a".into(), "b".into()])));
+    for (from, to, names) in [
+        ("{\"format", "[\"format", &[ModelCard::KEY][..]),
+        ("\"format\":1", "\"format\":2", &["format 2", "format 1"]),
+        ("\"format\":1,", "", &["format"]),
+        ("[\"a\",\"b\"]", "[]", &["classes"]),
+        ("[3,8,8]", "[2,8,8]", &["channels"]),
+        ("[3,8,8]", "[3,0,8]", &["image_size"]),
+        ("[3,8,8]", "[3,8,18446744073709551615]", &["image_size"]),
+        ("\"resize\":9", "\"resize\":7", &["resize"]),
+        ("\"mean\":[0.1,", "\"mean\":[", &["mean"]),
+        ("\"mean\":[0.1,", "\"mean\":[1e300,", &[ModelCard::KEY]),
+        ("\"std\":[0.1,", "\"std\":[0,", &["std"]),
+    ] {
+        let changed = whole.replace(from, to);
+        assert_ne!(changed, whole, "{from}");
+        assert_error(read_card(&changed), Fault::Format("file", Some(0)), names);
+    }
 }

@@ -8,6 +8,7 @@ mod checks_can_fail;
 mod derivatives;
 mod own_models;
 mod product;
+mod sequences;
 mod shader_contract;
 mod table;
 mod tape;

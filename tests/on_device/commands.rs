@@ -5,6 +5,7 @@ use crate::common::program::{assert_blames, assert_refused, command, json, lerac
 use crate::common::{Test, test};
 use crate::weights::foreign_weights_are_read;
 use lerac::data::{Examples, Source};
+use lerac::records::RunDir;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -104,6 +105,27 @@ fn results_and_profiles_are_printed() {
         assert!(errors.contains(part), "the profile lacks {part:?}: {errors}");
     }
     assert!(!out.join("noise.csv").exists(), "noise is measured without --snr-every");
+}
+
+/// With `--overwrite` a run replaces the files of its own names, and no others. It writes all of
+/// [`RunDir::FILES`].
+fn files_of_others_are_replaced_on_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let others = RunDir::FILES.into_iter().chain(["notes.txt"]);
+    others.clone().for_each(|name| std::fs::write(dir.path().join(name), "of others").unwrap());
+    let noise = ["train", "--quiet", "--snr-every", "6", "--snr-batches", "2", "--out", dir.path().to_str().unwrap()];
+    assert_refused(&[&noise[..], SHORT].concat(), "--out", &["config.toml", "--overwrite"]);
+    stdout(&[&noise[..], SHORT, &["--overwrite"]].concat());
+    let mut expected: Vec<String> = others.map(str::to_owned).collect();
+    let entries = std::fs::read_dir(dir.path()).unwrap();
+    let mut found: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    found.retain(|name| name != ".lock");
+    expected.sort();
+    found.sort();
+    assert_eq!(found, expected);
+    for name in found {
+        assert_eq!(std::fs::read(dir.path().join(&name)).unwrap() == b"of others", name == "notes.txt", "{name}");
+    }
 }
 
 fn noise_is_written_and_drawn() {
@@ -254,7 +276,7 @@ fn weights_are_read_again() {
 }
 
 /// Folders of images of several sizes, in two classes: bright above or below.
-fn folder() -> tempfile::TempDir {
+pub fn folder() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (part, count) in [("train", 24), ("val", 6)] {
         for (class, light) in [("above", 0), ("below", 1)] {
@@ -461,6 +483,11 @@ fn traces_hold_every_tensor() {
         assert_ne!(after(&first), after(&second), "{name}");
         assert_eq!(first.tensor(&format!("gradient.{name}")).is_ok(), parameters.contains(&name), "{name}");
     }
+    // Another trace replaces this one on request only.
+    assert_refused(&[&options[..], &["--steps", "2"], &to].concat(), "--out", &["initial.safetensors", "--overwrite"]);
+    let to = [&to[..], &["--overwrite"]].concat();
+    stdout(&[&options[..], &["--steps", "1"], &to].concat());
+    assert_eq!(read("trace.json").windows(7).filter(|word| word == b"\"loss\":").count(), 1);
     assert_refused(&[&options[..], &["--steps", "4", "--eta", "1e30"], &to].concat(), "", &["not finite", "step"]);
     for steps in ["0", "9"] {
         assert_refused(&[&options[..], &["--steps", steps], &to].concat(), "--steps", &["8"]);
@@ -545,6 +572,7 @@ pub fn tests() -> Vec<Test> {
         test("commands: updates are timed", |_| updates_are_timed()),
         test("commands: adapters are listed", |_| adapters_are_listed()),
         test("commands: results and profiles are printed", |_| results_and_profiles_are_printed()),
+        test("commands: files of others are replaced on request", |_| files_of_others_are_replaced_on_request()),
         test("commands: noise is written and drawn", |_| noise_is_written_and_drawn()),
         test("commands: invalid training is an error", |_| invalid_training_is_an_error()),
     ]

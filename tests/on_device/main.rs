@@ -12,6 +12,8 @@ mod commands;
 mod device;
 #[cfg(feature = "cli")]
 mod docs;
+#[cfg(feature = "cli")]
+mod elsewhere;
 mod golden;
 mod limits;
 mod long_runs;
@@ -24,6 +26,7 @@ mod parity;
 mod recorded;
 #[cfg(feature = "cli")]
 mod resuming;
+mod sequences;
 mod sessions;
 mod sums;
 mod training;
@@ -49,11 +52,14 @@ fn main() {
         limits::tests(),
         device::tests(),
         long_runs::tests(),
+        sequences::tests(),
         views::tests(),
         #[cfg(feature = "cli")]
         commands::tests(),
         #[cfg(feature = "cli")]
         docs::tests(),
+        #[cfg(feature = "cli")]
+        elsewhere::tests(),
         #[cfg(feature = "cli")]
         ages::tests(),
         #[cfg(feature = "cli")]

@@ -201,10 +201,10 @@ fn options_are_idle_exactly_where_no_run_uses_them() {
             "momentum" | "nesterov" => plain().with(|c| c.optimizer.name = "adam".into()),
             _ => plain(),
         };
-        let said = plain.clone().with(|c| change(c)).without_effect();
+        let said = plain.clone().with(change).without_effect();
         let [note] = &said[..] else { panic!("{field}: expected one note, found {said:?}") };
         assert_contains(note, &[&format!("`{field}` does nothing, since ")]);
-        let used = plain.with(uses).with(|c| change(c));
+        let used = plain.with(uses).with(change);
         used.check().unwrap();
         assert!(!used.without_effect().iter().any(|note| note.contains(&format!("`{field}`"))), "{field}");
     }
@@ -216,8 +216,9 @@ fn options_are_idle_exactly_where_no_run_uses_them() {
 
 #[test]
 fn times_after_the_last_epoch_are_said() {
-    let early: fn(&mut Config, u64) = |c, time| c.training.early_stopping = Some(time);
-    let rows: [(&str, fn(&mut Config, u64), u64); 5] = [
+    type SetTime = fn(&mut Config, u64);
+    let early: SetTime = |c, time| c.training.early_stopping = Some(time);
+    let rows: [(&str, SetTime, u64); 5] = [
         ("milestones", |c, time| (steps(c), c.optimizer.milestones = vec![1.0, time as f64]).1, 19),
         ("patience", |c, time| (c.optimizer.schedule, c.optimizer.patience) = (ScheduleKind::Plateau, time), 19),
         ("warmup_epochs", |c, time| c.optimizer.warmup_epochs = time as f64, 20),

@@ -14,6 +14,8 @@ mod config;
 mod config_file;
 mod curriculum;
 #[cfg(feature = "cli")]
+mod overwriting;
+#[cfg(feature = "cli")]
 mod recipes;
 #[cfg(feature = "cli")]
 mod refusals;

@@ -228,6 +228,14 @@ impl Config {
         self.curriculum.check_storable()
     }
 
+    /// The files and directories that a run reads, each with the field that names it.
+    #[cfg(feature = "records")]
+    pub(crate) fn inputs(&self) -> Vec<(&'static str, PathBuf)> {
+        let named = [("init", &self.model.init), ("class_list", &self.data.class_list), ("cache", &self.data.cache)];
+        let named = named.into_iter().filter_map(|(field, path)| Some((field, path.clone()?)));
+        named.chain(self.data.source().directories().into_iter().map(|dir| ("data_dir", dir))).collect()
+    }
+
     /// Epochs of curriculum: the option `k`, or a fifth of all epochs.
     pub fn k(&self) -> f64 {
         self.curriculum.k.unwrap_or(self.training.epochs as f64 / 5.0)

@@ -13,8 +13,8 @@ use crate::ops::sums::Totals;
 use crate::train::evaluation::{Answers, evaluate, load_weights, read_test_set};
 use crate::train::task::{Task, TrainValidation};
 use crate::train::{
-    BestEpoch, Checkpoint, EpochRecord, EpochTotals, IntervalRecord, NoiseRecord, Observer, Outcome, Session, Snapshot,
-    Summary,
+    BestEpoch, Checkpoint, EpochRecord, EpochTotals, IntervalRecord, ModelCard, NoiseRecord, Observer, Outcome,
+    Session, Snapshot, Summary,
 };
 
 /// The state of a run between two steps.
@@ -334,7 +334,8 @@ impl Training<'_> {
             adapter: self.session.gpu().info().name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        Ok(Outcome { summary, answers, session: self.session })
+        let card = ModelCard::of(self.task, self.session.sigma());
+        Ok(Outcome { summary, answers, session: self.session, card })
     }
 
     fn batches_of_epoch(&self, epoch: u64) -> impl Iterator<Item = Result<Batch>> + use<'_> {

@@ -1,0 +1,153 @@
+//! What models of text and attention record, beside the layers of [`Net`]. Sequences are `[N,T,C]`:
+//! examples, tokens, elements.
+
+use super::{Ids, Net};
+use crate::ops;
+use crate::ops::activation::Nonlinearity;
+use crate::ops::lstm::{LstmOutputs, LstmWeights};
+use crate::tape::{Group, Init, Operand, Var};
+use crate::tensor::Shape;
+use std::ops::Range;
+
+/// Attention as a model writes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Attention {
+    /// Heads, H.
+    pub heads: usize,
+    /// Factor of the scores; 1 / sqrt of a head's width where there is none.
+    pub scale: Option<f64>,
+    /// Drop probability of the probabilities.
+    pub dropout: f64,
+}
+
+/// An LSTM as a model writes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Lstm {
+    /// Elements of h, H.
+    pub hidden: usize,
+    /// Layers, each over the sequence of the one before it.
+    pub layers: usize,
+    /// Whether each layer has a second direction, from the end.
+    pub bidirectional: bool,
+    /// Drop probability of the sequence between two layers.
+    pub dropout: f64,
+}
+
+impl Ids {
+    /// The words as an operation binds them.
+    pub fn operand(&self) -> Operand {
+        self.buffer.into()
+    }
+}
+
+impl Net<'_> {
+    /// Layer normalisation over the last axis, part of the current layer. `weight` 1, `bias` 0.
+    /// PyTorch's `epsilon` is 1e-5, BERT's 1e-12.
+    pub fn layer_norm(&mut self, name: &str, x: Var, epsilon: f32) -> Var {
+        let [_, c] = self.shape(x).last_axis();
+        let weight = self.parameter(&format!("{name}.weight"), [c], Init::Ones, Group::Norm);
+        let bias = self.parameter(&format!("{name}.bias"), [c], Init::Zeros, Group::Norm);
+        let full = self.full_name(name);
+        ops::layer_norm::layer_norm(self.tape(), &full, x, weight, bias, epsilon)
+    }
+
+    /// A smooth function of each element: tanh, sigmoid, silu, gelu's tanh form, QuickGELU.
+    pub fn activation(&mut self, name: &str, x: Var, function: Nonlinearity) -> Var {
+        let full = self.full_name(name);
+        ops::activation::activation(self.tape(), &full, x, function)
+    }
+
+    /// Softmax of scale x along the last axis. With `lengths`, a column of one word an example, the
+    /// elements from there on are 0.
+    pub fn softmax(&mut self, name: &str, x: Var, scale: f64, lengths: Option<&Ids>) -> Var {
+        let full = self.full_name(name);
+        ops::softmax::softmax(self.tape(), &full, x, scale, lengths.map(Ids::operand))
+    }
+
+    /// Rows of a table by their numbers, part of the current layer: ids `[N,T]` become
+    /// `[N,T,width]`. `weight` is `[rows,width]`, normal with mean 0 and this `deviation`
+    /// (PyTorch's is 1, BERT's 0.02). The row `padding`, where there is one, is not trained.
+    pub fn embedding(
+        &mut self,
+        name: &str,
+        ids: &Ids,
+        [rows, width]: [usize; 2],
+        deviation: f64,
+        padding: Option<usize>,
+    ) -> Var {
+        let init = Init::Normal(deviation);
+        let weight = self.parameter(&format!("{name}.weight"), [rows, width], init, Group::Weight);
+        let full = self.full_name(name);
+        ops::embedding::embedding(self.tape(), &full, (ids.operand(), &ids.shape), weight, padding)
+    }
+
+    /// x `[N,T,D]` plus learned embeddings of its positions, part of the current layer. `weight` is
+    /// `[positions,D]`, of which the first T rows are added, normal with mean 0 and this
+    /// `deviation`.
+    pub fn position_embedding(&mut self, name: &str, x: Var, positions: usize, deviation: f64) -> Var {
+        let [_, width] = self.shape(x).last_axis();
+        let init = Init::Normal(deviation);
+        let weight = self.parameter(&format!("{name}.weight"), [positions, width], init, Group::Weight);
+        let full = self.full_name(name);
+        ops::position::position(self.tape(), &full, x, weight)
+    }
+
+    /// The `tokens` of each example of x `[N,T,...]`, such as `0..1`: `[N,count,...]`.
+    pub fn slice(&mut self, name: &str, x: Var, tokens: Range<usize>) -> Var {
+        let full = self.full_name(name);
+        ops::slice::slice(self.tape(), &full, x, tokens)
+    }
+
+    /// Attention of q `[N,T,C]` over k and v `[N,S,C]`, in heads of neighbouring elements:
+    /// `[N,T,C]`. With `lengths`, a column of one word an example, the keys from there on are
+    /// masked. It has no parameters: q, k and v come from linear layers.
+    pub fn attention(&mut self, name: &str, [q, k, v]: [Var; 3], attention: Attention, lengths: Option<&Ids>) -> Var {
+        let Attention { heads, scale, dropout } = attention;
+        let [_, width] = self.shape(q).last_axis();
+        let options = ops::attention::AttentionOptions {
+            heads,
+            scale: scale.unwrap_or_else(|| 1.0 / (width as f64 / heads as f64).sqrt()),
+            lengths: lengths.map(Ids::operand),
+            dropout,
+            salt: self.next_salt(),
+        };
+        let full = self.full_name(name);
+        ops::attention::attention(self.tape(), &full, [q, k, v], options)
+    }
+
+    /// An LSTM over x `[N,T,C]`, each of its layers a layer, with PyTorch's names, `weight_ih_l0`
+    /// to `bias_hh_l1_reverse`, and its uniform values within 1 / sqrt(H). With `lengths`, a column
+    /// of one word an example, the positions from there on are padding.
+    pub fn lstm(&mut self, name: &str, x: Var, lstm: Lstm, lengths: Option<&Ids>) -> LstmOutputs {
+        let mut outputs = self.lstm_layer(name, x, lstm, 0, lengths);
+        for layer in 1..lstm.layers {
+            let x = self.dropout(&format!("{name}.dropout_l{layer}"), outputs.sequence, lstm.dropout);
+            outputs = self.lstm_layer(name, x, lstm, layer, lengths);
+        }
+        outputs
+    }
+
+    fn lstm_layer(&mut self, name: &str, x: Var, lstm: Lstm, layer: usize, lengths: Option<&Ids>) -> LstmOutputs {
+        let (Lstm { hidden: h, .. }, [_, c]) = (lstm, self.shape(x).last_axis());
+        let init = Init::Uniform(1.0 / (h as f64).sqrt());
+        self.layer(&format!("{name}.l{layer}"), |net| {
+            let suffixes = if lstm.bidirectional { &["", "_reverse"][..] } else { &[""] };
+            let directions: Vec<LstmWeights> = suffixes
+                .iter()
+                .map(|suffix| {
+                    let mut parameter = |which: &str, shape: Shape, group| {
+                        net.parameter(&format!("{name}.{which}_l{layer}{suffix}"), shape, init, group)
+                    };
+                    LstmWeights {
+                        input: parameter("weight_ih", [4 * h, c].into(), Group::Weight),
+                        hidden: parameter("weight_hh", [4 * h, h].into(), Group::Weight),
+                        input_bias: parameter("bias_ih", [4 * h].into(), Group::Bias),
+                        hidden_bias: parameter("bias_hh", [4 * h].into(), Group::Bias),
+                    }
+                })
+                .collect();
+            let full = net.full_name(&format!("{name}.l{layer}"));
+            ops::lstm::lstm(net.tape(), &full, x, &directions, lengths.map(Ids::operand))
+        })
+    }
+}

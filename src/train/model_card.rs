@@ -1,0 +1,267 @@
+//! What a model needs beside its weights to be used: it is stored in the metadata of their file.
+
+use super::{Config, Method, Task};
+use crate::data::{Augmentation, DataSet, Examples, Images, Meaning, Normalise, PictureSplits, Pictures, check_side};
+use crate::error::{Error, Result};
+use crate::files::read_regular;
+use crate::ops::regression::Loss;
+use safetensors::SafeTensors;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// What a model needs beside its weights: its name, the form of its input, and the meaning of its
+/// outputs. A vocabulary belongs here too.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ModelCard {
+    /// Version of this format.
+    pub format: u32,
+    /// The name of the model.
+    pub model: String,
+    /// The name of the data set that it was trained on.
+    pub data: String,
+    /// The images that it reads; `None` if it reads something else.
+    pub image: Option<ImageInput>,
+    /// What it predicts.
+    pub target: CardTarget,
+    /// The probability that the loss divided among all classes.
+    pub label_smoothing: f64,
+    /// The loss of a predicted number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss: Option<Loss>,
+    /// The standard deviation of the blur of Curriculum by Smoothing at these weights, pixels;
+    /// `None` without blur.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blur: Option<f64>,
+}
+
+/// The images that a model reads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ImageInput {
+    /// C, H, W.
+    pub shape: [usize; 3],
+    /// Pixels of the shorter side after resizing, before the centre is cropped to H and W.
+    pub resize: usize,
+    /// Where mean and standard deviation come from.
+    pub normalise: Normalise,
+    /// Mean of each channel, on the scale `[0, 1]`.
+    pub mean: Vec<f32>,
+    /// Standard deviation of each channel, on the scale `[0, 1]`.
+    pub std: Vec<f32>,
+}
+
+/// What a model predicts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CardTarget {
+    /// One of these classes.
+    Classes(Vec<String>),
+    /// A number: an output z predicts mean + std z.
+    Number {
+        /// The number's unit.
+        unit: String,
+        /// Mean of the numbers.
+        mean: f32,
+        /// Standard deviation of the numbers.
+        std: f32,
+    },
+    /// Something that only its own program knows.
+    Other,
+}
+
+impl CardTarget {
+    fn of(meaning: Option<&Meaning>) -> Self {
+        match meaning {
+            Some(Meaning::Classes(names)) => Self::Classes(names.to_vec()),
+            Some(Meaning::Number { unit, mean, std }) => Self::Number { unit: unit.clone(), mean: *mean, std: *std },
+            _ => Self::Other,
+        }
+    }
+
+    fn meaning(&self) -> Meaning {
+        match self {
+            Self::Classes(names) => Meaning::Classes(names.clone().into()),
+            Self::Number { unit, mean, std } => Meaning::Number { unit: unit.clone(), mean: *mean, std: *std },
+            Self::Other => Meaning::Plain,
+        }
+    }
+}
+
+/// The largest number of classes: labels are u16.
+const MOST_CLASSES: usize = 1 << 16;
+
+impl ModelCard {
+    /// The key in the metadata. Its value is JSON.
+    pub const KEY: &str = "lerac_model";
+
+    /// Version of the format. Later ones are refused.
+    pub const FORMAT: u32 = 1;
+
+    /// The card of a task's model, whose blur is now `sigma`.
+    pub(super) fn of(task: &Task, sigma: Option<f64>) -> Self {
+        let (config, form) = (&task.config, task.data.train.form());
+        let image = form.pixels().map(|pixels| ImageInput {
+            shape: pixels.image,
+            resize: config.data.resize.unwrap_or(pixels.image[1].min(pixels.image[2])),
+            normalise: config.data.normalise,
+            mean: pixels.mean.to_vec(),
+            std: pixels.std.to_vec(),
+        });
+        Self {
+            format: Self::FORMAT,
+            model: config.model.name.clone(),
+            data: config.data.name.clone(),
+            image,
+            target: CardTarget::of(form.targets.first().map(|target| &target.meaning)),
+            label_smoothing: config.training.label_smoothing,
+            loss: config.training.loss,
+            blur: sigma,
+        }
+    }
+
+    /// The value of [`ModelCard::KEY`] in the metadata.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a card is plain data")
+    }
+
+    /// The card in the file of weights at `path`; `None` if the file has none, as those of PyTorch.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Format`] for a file that is damaged, or written by a later version.
+    pub fn read(path: &Path) -> Result<Option<Self>> {
+        let bytes = read_regular(path)?;
+        let bad = |message: String| Error::format(path, 0, message);
+        let (_, header) = SafeTensors::read_metadata(&bytes)
+            .map_err(|fault| bad(format!("not a valid safetensors file: {fault}")))?;
+        let Some(json) = header.metadata().as_ref().and_then(|metadata| metadata.get(Self::KEY)) else {
+            return Ok(None);
+        };
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        let key = Self::KEY;
+        let invalid = |fault: serde_json::Error| bad(format!("{key} in the metadata is not valid: {fault}"));
+        let Format { format } = serde_json::from_str(json).map_err(invalid)?;
+        if format != Self::FORMAT {
+            let message = format!("{key} has format {format}, this version reads format {}", Self::FORMAT);
+            return Err(bad(format!("{message}; use the version that wrote the file")));
+        }
+        let card: Self = serde_json::from_str(json).map_err(invalid)?;
+        card.check().map_err(|what| bad(format!("{key} in the metadata is not valid: {what}")))?;
+        Ok(Some(card))
+    }
+
+    fn check(&self) -> std::result::Result<(), String> {
+        if let CardTarget::Classes(names) = &self.target
+            && !(1..=MOST_CLASSES).contains(&names.len())
+        {
+            return Err(format!("expected 1 to {MOST_CLASSES} classes, found {}", names.len()));
+        }
+        let Some(ImageInput { shape: [c, h, w], resize, mean, std, .. }) = &self.image else { return Ok(()) };
+        let sides = [h, w].into_iter().try_for_each(|side| check_side(*side));
+        sides.map_err(|fault| fault.to_string())?;
+        let normalises = [mean, std].iter().all(|of| of.len() == *c && of.iter().all(|value| value.is_finite()))
+            && std.iter().all(|&std| std > 0.0);
+        let fits = [1, 3].contains(c) && (*h.min(w)..=2048).contains(resize);
+        match normalises && fits {
+            true => Ok(()),
+            false => {
+                Err("image: expected 1 or 3 channels with mean and std of each, and resize at least the side".into())
+            }
+        }
+    }
+
+    /// The options of the model, under which it is evaluated. The others have their defaults.
+    pub fn options(&self) -> Config {
+        Config::default().with(|c| {
+            (c.model.name, c.data.name) = (self.model.clone(), self.data.clone());
+            (c.training.label_smoothing, c.training.loss) = (self.label_smoothing, self.loss);
+            if let Some(image) = &self.image {
+                c.data.normalise = image.normalise;
+                if DataSet::named(&self.data).is_ok_and(|set| set.of_files) {
+                    (c.data.image_size, c.data.resize) = (Some(image.shape[1]), Some(image.resize));
+                }
+            }
+            if let Some(sigma) = self.blur {
+                c.curriculum.method = Method::Cbs;
+                (c.curriculum.sigma, c.curriculum.sigma_decay) = (sigma, 1.0);
+            }
+        })
+    }
+
+    /// Checks that `config` does not ask for another input than that of the model.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] with both values.
+    pub fn check_options(&self, config: &Config) -> Result<()> {
+        let (Some(image), data) = (&self.image, &config.data) else { return Ok(()) };
+        let differs = |field, there: String, here: String| {
+            let message = format!("the weights are for {there}, found {here}; leave the option out");
+            Err(Error::setting(field, message))
+        };
+        let [_, side, _] = image.shape;
+        match (data.image_size, data.resize) {
+            (Some(size), _) if size != side => differs("image_size", side.to_string(), size.to_string()),
+            (_, Some(size)) if size != image.resize => differs("resize", image.resize.to_string(), size.to_string()),
+            _ if data.normalise != image.normalise => {
+                differs("normalise", format!("{:?}", image.normalise), format!("{:?}", data.normalise))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A set of no images, which reads image files as the model needs them.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the model does not read images.
+    pub fn pictures(&self) -> Result<Pictures> {
+        let Some(image) = &self.image else {
+            let message = format!("the weights are of a model that reads no images, but {}", self.data);
+            return Err(Error::setting("init", message));
+        };
+        Ok(Pictures {
+            name: self.data.clone(),
+            image: image.shape,
+            meaning: self.target.meaning(),
+            images: Images::from(vec![]),
+            labels: vec![],
+            mean: image.mean.clone(),
+            std: image.std.clone(),
+            shorter: image.resize,
+            augmentation: Augmentation::default(),
+        })
+    }
+
+    /// Sets the normalisation of `data` to that of the model.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] with both sides if the classes or the images of `data` differ from those
+    /// of the model.
+    pub fn prepare(&self, data: &mut PictureSplits) -> Result<()> {
+        let own = self.pictures()?;
+        let (form, found) = (own.form(), data.train.form());
+        if own.image != data.train.image {
+            let message = format!("the weights are for images {:?}, the data have {:?}", own.image, data.train.image);
+            return Err(Error::setting("data", message));
+        }
+        let differ =
+            |message: String| Err(Error::setting("data", format!("{message}; give the data of these weights")));
+        let (there, here) = (form.classes(), found.classes());
+        if let Some(i) = (0..there.len().max(here.len())).find(|&i| there.get(i) != here.get(i)) {
+            let name = |of: &[String]| of.get(i).map_or("absent".to_owned(), |name| format!("{name:?}"));
+            let (of_weights, of_data) = (name(there), name(here));
+            let counts = format!("{} classes in the weights, {} in the data", there.len(), here.len());
+            return differ(format!("class {i} is {of_weights} in the weights, {of_data} in the data ({counts})"));
+        }
+        let [there, here] = [&own, &data.train].map(|of| CardTarget::of(Some(&of.meaning)));
+        if there != here {
+            return differ(format!("the weights predict {there:?}, the data have {here:?}"));
+        }
+        for part in [&mut data.train, &mut data.test] {
+            (part.mean, part.std) = (own.mean.clone(), own.std.clone());
+        }
+        Ok(())
+    }
+}
