@@ -24,11 +24,12 @@ use crate::error::{Error, Result};
 use crate::files::Overwrite;
 use crate::gpu::{AdapterChoice, AdapterKind, Gpu, GpuOptions};
 use crate::study::bench::Report;
-use crate::train::Config;
+use crate::train::{Config, check_tilde};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use options::ConfigArgs;
+use std::any::TypeId;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -94,6 +95,22 @@ const OF_TRAINED: [&str; 22] = [
     "sigma_every",
 ];
 
+/// Refuses paths that begin with `~`.
+///
+/// # Errors
+/// [`Error::Option`] with the path to write instead.
+fn check_tildes(command: &clap::Command, matches: &ArgMatches) -> Result<()> {
+    let is_path = |arg: &&clap::Arg| arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
+    for arg in command.get_arguments().filter(is_path) {
+        let paths = matches.get_many::<PathBuf>(arg.get_id().as_str()).into_iter().flatten();
+        let name = arg.get_long().map_or_else(|| arg.get_id().to_string(), |long| format!("--{long}"));
+        for path in paths {
+            check_tilde(path).map_err(|message| Error::option(&name, message))?;
+        }
+    }
+    Ok(())
+}
+
 /// Whether an option was given on the command line.
 fn is_given(matches: &ArgMatches, id: &str) -> bool {
     matches.try_contains_id(id).is_ok() && matches.value_source(id) == Some(ValueSource::CommandLine)
@@ -120,8 +137,8 @@ fn note_unused_options<'c>(configs: impl IntoIterator<Item = &'c Config> + Clone
 /// Which device to use.
 #[derive(Debug, Args)]
 struct DeviceArgs {
-    /// Adapter by number or part of its name, see `lerac info` [default: LERAC_ADAPTER, then the
-    /// fastest kind]
+    /// Adapter by number or part of its name, see `lerac info` [default: LERAC_ADAPTER or
+    /// WGPU_ADAPTER_NAME, then the fastest kind]
     #[arg(long)]
     adapter: Option<String>,
 }
@@ -133,9 +150,13 @@ impl DeviceArgs {
 
     /// Names the option or the environment variable in the error about an unknown adapter.
     fn with_source(&self, error: Error) -> Error {
+        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         match error {
             Error::Adapter(message) => match message.strip_prefix("adapter ") {
-                Some(adapter) if self.adapter.is_none() => Error::Adapter(format!("LERAC_ADAPTER={adapter}")),
+                Some(adapter) if self.adapter.is_none() => {
+                    let variable = if is_set("LERAC_ADAPTER") { "LERAC_ADAPTER" } else { "WGPU_ADAPTER_NAME" };
+                    Error::Adapter(format!("{variable}={adapter}"))
+                }
                 Some(adapter) => Error::Adapter(format!("--adapter {adapter}")),
                 None => Error::Adapter(message),
             },
@@ -204,10 +225,12 @@ pub fn main() -> ExitCode {
     // If this fails, the signal ends the program.
     #[cfg(unix)]
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Default::default());
-    let matches = command().get_matches();
+    let mut all = command();
+    let matches = all.get_matches_mut();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let (_, command_matches) = matches.subcommand().expect("clap requires a command");
-    let result = match &cli.command {
+    let (name, command_matches) = matches.subcommand().expect("clap requires a command");
+    let of_command = all.find_subcommand(name).expect("clap knows its commands");
+    let run = || match &cli.command {
         Command::Info(args) => info::run(args),
         Command::Schedule(args) => schedule::run(args, command_matches),
         Command::Train(args) => train::run(args, command_matches),
@@ -219,7 +242,7 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args),
         Command::Tune(args) => tune::run(args, command_matches),
     };
-    match result {
+    match check_tildes(of_command, command_matches).and_then(|()| run()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             print_stderr(&format!("error: {}", in_words(&error)));

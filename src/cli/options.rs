@@ -2,6 +2,7 @@
 //! ones.
 
 use super::grid::Grid;
+use super::print_note;
 use super::recipes;
 use crate::error::{Error, Result};
 use crate::files::text;
@@ -32,7 +33,10 @@ struct Source {
 
 impl Source {
     fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
+        let (bytes, converted) = text::from_utf16(std::fs::read(path).map_err(Error::io(path, "read"))?);
+        if converted {
+            print_note(&format!("{} is UTF-16, and was read as such", path.display()));
+        }
         Ok(Self { path: path.to_owned(), text: text::utf8(path, &bytes)?.to_owned() })
     }
 
@@ -107,7 +111,8 @@ impl ConfigArgs {
             keep_given(values, matches, |key| option_name(section, key).to_owned())?;
         }
         let files = self.sources()?;
-        let files: Vec<_> = files.iter().map(|file| file.parsed()?.options()).collect::<Result<_>>()?;
+        let files: Vec<_> =
+            files.iter().map(|file| Ok(beside(&file.path, file.parsed()?.options()?))).collect::<Result<_>>()?;
         Ok(merged(given, lowest.map(table_of).into_iter().chain(files).collect()))
     }
 
@@ -139,6 +144,27 @@ impl ConfigArgs {
         let files = files.iter().map(|file| file.parsed()?.grid::<T>()).collect::<Result<_>>()?;
         Ok(merged(given.try_into().expect("it is a table"), files))
     }
+}
+
+/// Paths in a file of options, by section and key.
+const PATHS: [(&str, &str); 3] = [("data", "data-dir"), ("data", "class-list"), ("model", "init")];
+
+/// The options of the file at `path`. Relative paths that do not exist, but do beside the file, are
+/// changed to those. Each change is noted.
+fn beside(path: &Path, mut options: toml::Table) -> toml::Table {
+    for (section, key) in PATHS {
+        let value = options.get_mut(section).and_then(|section| section.get_mut(key));
+        let Some(toml::Value::String(given)) = value else { continue };
+        let other = path.parent().unwrap_or(Path::new("")).join(&*given);
+        if Path::new(given).exists() || !other.exists() {
+            continue;
+        }
+        if let Some(other) = other.to_str().filter(|other| other != given) {
+            print_note(&format!("{key} {given} is not here; taken from the directory of {}", path.display()));
+            *given = other.to_owned();
+        }
+    }
+    options
 }
 
 fn table_of(options: &impl Serialize) -> toml::Table {

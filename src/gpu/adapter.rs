@@ -50,10 +50,17 @@ pub enum AdapterChoice {
 }
 
 impl AdapterChoice {
-    /// `option` if given, else the environment's `LERAC_ADAPTER`, else [`AdapterChoice::Auto`].
+    /// `option` if given, else the environment's `LERAC_ADAPTER`, else its `WGPU_ADAPTER_NAME`,
+    /// else [`AdapterChoice::Auto`]. wgpu's variable holds a part of a name, never an index.
     pub fn from_option(option: Option<&str>) -> Self {
-        let from_environment = || std::env::var_os("LERAC_ADAPTER").map(|name| name.to_string_lossy().into_owned());
-        let requested = option.map(str::to_owned).or_else(from_environment);
+        let from_environment = |variable| {
+            let value = std::env::var_os(variable).map(|name| name.to_string_lossy().trim().to_owned());
+            value.filter(|name| !name.is_empty())
+        };
+        let requested = option.map(str::to_owned).or_else(|| from_environment("LERAC_ADAPTER"));
+        if requested.is_none() {
+            return from_environment("WGPU_ADAPTER_NAME").map_or(Self::Auto, Self::Name);
+        }
         match requested.as_deref().map(str::trim) {
             None | Some("") => Self::Auto,
             Some(text) => text.parse().map_or_else(|_| Self::Name(text.to_owned()), Self::Index),
@@ -70,8 +77,8 @@ no GPU adapter found: lerac needs a Vulkan, Metal or DX12 driver.
 
 fn instance() -> wgpu::Instance {
     wgpu::Instance::new(wgpu::InstanceDescriptor {
-        // Vulkan, Metal, DX12, and WebGPU in a browser.
-        backends: wgpu::Backends::PRIMARY,
+        // Vulkan, Metal, DX12, and WebGPU in a browser; WGPU_BACKEND may select some of them.
+        backends: wgpu::Backends::from_env().unwrap_or(wgpu::Backends::PRIMARY),
         // lerac has no indirect dispatches, so their validation is not needed.
         flags: wgpu::InstanceFlags::from_build_config() - wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL,
         ..wgpu::InstanceDescriptor::new_without_display_handle()
@@ -115,7 +122,10 @@ pub async fn adapters_async() -> Vec<AdapterInfo> {
 /// matches.
 pub fn choose<'a>(list: &'a [AdapterInfo], choice: &AdapterChoice) -> Result<&'a AdapterInfo> {
     if list.is_empty() {
-        return Err(Error::Adapter(HOW_TO_INSTALL.to_owned()));
+        let selected = std::env::var("WGPU_BACKEND").map(|backend| {
+            format!("no adapter found with WGPU_BACKEND={backend}; unset it, or choose vulkan, metal or dx12")
+        });
+        return Err(Error::Adapter(selected.unwrap_or_else(|_| HOW_TO_INSTALL.to_owned())));
     }
     let found = match choice {
         AdapterChoice::Auto => list.iter().min_by_key(|info| info.kind),

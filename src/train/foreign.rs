@@ -74,7 +74,7 @@ mod tests {
         floats(&TensorView::new(dtype, vec![count], bytes).unwrap())
     }
 
-    /// Bits from IEEE 754 and its bfloat16: 1.5, -2, the least subnormal number, the largest number.
+    /// Bits from IEEE 754 and of bfloat16: 1.5, -2, a subnormal number, the largest number.
     #[test]
     fn every_type_with_fractions_is_converted() {
         let halves = [0x3e00u16, 0xc000, 0x0001, 0x7bff].map(u16::to_le_bytes).concat();

@@ -39,6 +39,6 @@ pub(crate) use {
 };
 #[cfg(feature = "cli")]
 pub(crate) use {
-    config::{OptionsFile, whole_number},
+    config::{OptionsFile, check_tilde, whole_number},
     evaluation::read_test_set,
 };

@@ -271,7 +271,7 @@ fn weights_are_read_again() {
     assert_refused(&without, "--init", &["--config FILE"]);
     assert_refused(&["eval", "--config", config], "--init", &[]);
     let head = ["eval", "--config", config, "--init", weights, "--model", "resnet8", "--init-partial"];
-    assert_refused(&head, "--init", &["layer1.0.conv1.weight", "all weights"]);
+    assert_refused(&head, "--init", &["layer1.0.bn1.bias", "all weights"]);
     assert_refused(&[&["predict", weights], &from[..]].concat(), "model.safetensors", &["image"]);
 }
 

@@ -9,7 +9,7 @@ use lerac::data::shapes;
 use lerac::error::Error;
 use lerac::gpu::{Access, AdapterChoice, Gpu, GpuOptions, Kernel, Shader};
 use lerac::nn::objective::{ObjectiveOptions, objective_for};
-use lerac::nn::{self, Net, NetOptions, Recorded};
+use lerac::nn::{self, Conv, Net, NetOptions, Recorded};
 use lerac::tape::{Keep, Mode, Program, Storage, Tape, Target, Var};
 
 /// Records a model of the table for ten classes of square images.
@@ -194,8 +194,10 @@ fn a_broken_cache_is_replaced(gpu: &Gpu) {
 
 fn one_value_per_channel_is_refused_before_the_first_step(gpu: &Gpu) {
     let model = |net: &mut Net, x: Var, classes: usize| {
+        let x = net.conv2d("conv", x, Conv::same3x3(3, 1));
         let x = net.mean_pool("pool", x, 32, 32);
         let x = net.batch_norm("bn", x);
+        let x = net.flatten(x);
         net.linear("linear", x, classes)
     };
     let run = |batch_size: usize, micro_batch: Option<usize>| {

@@ -20,4 +20,6 @@ mod recipes;
 #[cfg(feature = "cli")]
 mod refusals;
 #[cfg(feature = "cli")]
+mod text_files;
+#[cfg(feature = "cli")]
 mod wording;

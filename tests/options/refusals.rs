@@ -2,7 +2,7 @@
 
 use crate::common::errors::assert_contains;
 use crate::common::files::directory;
-use crate::common::program::{assert_refused, command, stderr, stdout};
+use crate::common::program::{assert_refused, command, lerac, stderr, stdout};
 use std::path::Path;
 
 const PAPER: &[&str] = &["schedule", "--model", "cnn", "--method", "lerac", "--eta", "0.1", "--range", "1e-1..1e-4"];
@@ -212,6 +212,23 @@ fn a_broken_file_is_refused_with_its_line() {
         let (_dir, path) = config_file(text);
         assert_refused(&["compare", "--config", &path], at, &names);
     }
+}
+
+#[test]
+fn variables_of_wgpu_choose_the_adapter() {
+    let with = |variable: &str, value: &str| command(&["info"]).env(variable, value).output().unwrap();
+    let none = with("WGPU_BACKEND", "gl");
+    assert_eq!(none.status.code(), Some(1), "{}", stderr(&none));
+    assert_contains(&stderr(&none), &["WGPU_BACKEND=gl", "vulkan"]);
+    if !lerac(&["info"]).status.success() {
+        return;
+    }
+    let absent = with("WGPU_ADAPTER_NAME", "no such card");
+    assert_contains(&stderr(&absent), &["WGPU_ADAPTER_NAME=\"no such card\""]);
+    // A name that all adapters contain; and the own variable and the option come first.
+    assert!(with("WGPU_ADAPTER_NAME", "").status.success());
+    let own = command(&["info"]).env("WGPU_ADAPTER_NAME", "no such card").env("LERAC_ADAPTER", "0").output().unwrap();
+    assert!(own.status.success(), "{}", stderr(&own));
 }
 
 #[test]

@@ -7,8 +7,9 @@ use std::path::Path;
 
 /// The lines of a text that are not empty.
 fn lines<'b>(path: &Path, bytes: &'b [u8]) -> Result<impl Iterator<Item = Line<'b>>> {
-    let mut offset = 0;
-    let lines = text::utf8(path, bytes)?.split_inclusive('\n').enumerate().map(move |(i, whole)| {
+    let text = text::utf8(path, bytes)?;
+    let mut offset = (bytes.len() - text.len()) as u64;
+    let lines = text.split_inclusive('\n').enumerate().map(move |(i, whole)| {
         let line = Line { number: i + 1, offset, text: whole.trim_end_matches(['\n', '\r']) };
         offset += whole.len() as u64;
         line

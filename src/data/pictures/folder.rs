@@ -6,7 +6,7 @@ use super::image_file::{ResizeCrop, read_image};
 use crate::data::Meaning;
 use crate::data::random::{Stream, generator};
 use crate::error::{Error, Result};
-use crate::files::read_at_most;
+use crate::files::{read_at_most, text::from_utf16};
 use image::RgbImage;
 use rand::seq::SliceRandom;
 use std::collections::{HashMap, HashSet};
@@ -186,7 +186,7 @@ fn by_class(root: &Path, part: &str, classes: &[String]) -> Result<Part> {
 }
 
 fn read_text(path: &Path) -> Result<Vec<u8>> {
-    read_at_most(path, MOST_TEXT_BYTES)
+    Ok(from_utf16(read_at_most(path, MOST_TEXT_BYTES)?).0)
 }
 
 /// A function from the name of a class in `list` to its index in `classes`.

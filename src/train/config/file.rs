@@ -35,6 +35,20 @@ struct Key {
     name: &'static str,
 }
 
+/// Names in other programs, and the names here.
+const SYNONYMS: [(&str, &str); 7] = [
+    ("lr", "eta"),
+    ("learning-rate", "eta"),
+    ("wd", "weight-decay"),
+    ("bs", "batch-size"),
+    ("num-epochs", "epochs"),
+    ("scheduler", "schedule"),
+    ("pretrained", "init"),
+];
+
+/// A hint about values with backslashes, which TOML reads as escapes.
+const BACKSLASHES: &str = "; in double quotes \\ begins an escape: write a path in single quotes, 'C:\\data'";
+
 /// Keys of older files, and their names today.
 const ALIASES: [(&str, &str); 1] = [("train-images", "train-examples")];
 
@@ -170,7 +184,12 @@ impl<'t> Source<'t> {
     }
 
     fn parse_error(&self, error: &toml::de::Error) -> Error {
-        self.error_at(error.span().map_or(0, |span| span.start), error.message())
+        let at = error.span().map_or(0, |span| span.start.min(self.text.len()));
+        let start = self.text[..at].rfind('\n').map_or(0, |end| end + 1);
+        let line = self.text[start..].lines().next().unwrap_or_default();
+        let escapes = line.split_once('"').is_some_and(|(_, value)| value.contains('\\'));
+        let hint = if escapes { BACKSLASHES } else { "" };
+        self.error_at(at, &format!("{}{hint}", error.message()))
     }
 
     /// The entries of a file, by section.
@@ -295,8 +314,10 @@ fn is_finite(value: &DeValue<'_>) -> bool {
 
 /// The most similar of the `known` names, as a question; empty if none is similar.
 fn hint<'k>(given: &str, known: impl Iterator<Item = &'k str>) -> String {
+    let plain = given.to_lowercase().replace('_', "-");
+    let usual = SYNONYMS.iter().find(|(other, _)| *other == plain).map_or(plain.as_str(), |(_, name)| name);
     let alike =
-        known.map(|name| (strsim::jaro_winkler(given, name), name)).filter(|(likeness, _)| *likeness > SIMILARITY);
+        known.map(|name| (strsim::jaro_winkler(usual, name), name)).filter(|(likeness, _)| *likeness > SIMILARITY);
     let nearest = alike.max_by(|a, b| a.0.total_cmp(&b.0));
     nearest.map_or(String::new(), |(_, name)| format!("; did you mean {name}?"))
 }
@@ -307,7 +328,7 @@ impl Config {
     /// # Errors
     /// [`Error::Io`], and the errors of [`Config::from_toml`].
     pub fn read(path: &Path) -> Result<Self> {
-        Self::from_toml(path, &fs::read(path).map_err(Error::io(path, "read"))?)
+        Self::from_toml(path, &text::from_utf16(fs::read(path).map_err(Error::io(path, "read"))?).0)
     }
 
     /// Reads the options in the bytes of a TOML file; `path` is for error messages.

@@ -30,7 +30,7 @@ use crate::nn::{self, NetOptions};
 use crate::tape::KernelChoices;
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// All options of a run, in sections.
@@ -94,13 +94,32 @@ fn check_integers(numbers: &[(&'static str, u64)]) -> Result<()> {
     numbers.iter().try_for_each(|&(field, value)| require(field, value, fits(value), &format!("at most {}", i64::MAX)))
 }
 
+/// Refuses a path that begins with `~`, which only a shell replaces by the home directory.
+///
+/// # Errors
+/// A message with the path to write instead.
+pub(crate) fn check_tilde(path: &Path) -> Result<(), String> {
+    let Ok(rest) = path.strip_prefix("~") else { return Ok(()) };
+    let home = std::env::var("HOME").unwrap_or_else(|_| "$HOME".to_owned());
+    Err(format!(
+        "~ is replaced by a shell only, and not in quotes or after =; write {}",
+        Path::new(&home).join(rest).display()
+    ))
+}
+
 /// Checks that TOML can store these paths: its text is UTF-8.
 fn check_paths(paths: &[(&'static str, &Option<PathBuf>)]) -> Result<()> {
-    let holds = |path: &Option<PathBuf>| path.as_ref().is_none_or(|path| path.to_str().is_some());
-    match paths.iter().find(|(_, path)| !holds(path)) {
-        Some((field, _)) => Err(Error::setting(field, "expected a path in UTF-8")),
-        None => Ok(()),
+    for (field, path) in paths {
+        let Some(path) = path else { continue };
+        let Some(text) = path.to_str() else { return Err(Error::setting(field, "expected a path in UTF-8")) };
+        // "C:\temp" in TOML has a tab.
+        if text.contains(char::is_control) {
+            let message = format!("the path {text:?} has a control character; in TOML write it in single quotes");
+            return Err(Error::setting(field, message));
+        }
+        check_tilde(path).map_err(|message| Error::setting(field, message))?;
     }
+    Ok(())
 }
 
 impl Config {
