@@ -1,5 +1,6 @@
 //! What a model needs beside its weights to be used: it is stored in the metadata of their file.
 
+use super::foreign::format_of;
 use super::{Config, Method, Task};
 use crate::data::{Augmentation, DataSet, Examples, Images, Meaning, Normalise, PictureSplits, Pictures, check_side};
 use crate::error::{Error, Result};
@@ -132,8 +133,9 @@ impl ModelCard {
     pub fn read(path: &Path) -> Result<Option<Self>> {
         let bytes = read_regular(path)?;
         let bad = |message: String| Error::format(path, 0, message);
-        let (_, header) = SafeTensors::read_metadata(&bytes)
-            .map_err(|fault| bad(format!("not a valid safetensors file: {fault}")))?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|fault| {
+            bad(format_of(&bytes).unwrap_or_else(|| format!("not a valid safetensors file: {fault}")))
+        })?;
         let Some(json) = header.metadata().as_ref().and_then(|metadata| metadata.get(Self::KEY)) else {
             return Ok(None);
         };

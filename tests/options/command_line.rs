@@ -212,7 +212,8 @@ fn notes_name_options_of_the_command_line() {
     let published = stderr(&lerac(&[&arguments[..], &["--preset", "reference"]].concat()));
     assert_eq!(published.lines().count(), 2, "{published}");
     assert_contains(&published, &["note: --k ", "note: --range "]);
-    // An option at its default value is noted too if it is given; so are options that a command does not use.
+    // An option at its default value is noted too if it is given; so are options that a command
+    // does not use.
     let default = stderr(&lerac(&["schedule", "--optimizer", "adam", "--momentum", "0.9", "--flip"]));
     assert_contains(&default, &["note: --momentum ", "schedule", "--flip"]);
 }
