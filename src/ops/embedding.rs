@@ -1,6 +1,6 @@
-//! Rows of a table by their numbers: y[n] = weight[ids[n]], weight `[V,D]`, ids of any shape
-//! `[...]`, y `[...,D]`. A number that is no row gives NaN. ids have no gradient; dweight[v] is the
-//! sum of dy[n] over all n with ids[n] = v, in ascending order of n.
+//! Rows of a table by their numbers: `y[n] = weight[ids[n]]`, weight `[V,D]`, ids of any shape
+//! `[...]`, y `[...,D]`. A number that is no row gives NaN. ids have no gradient. `dweight[v]` is
+//! the sum of `dy[n]` over all n with `ids[n] = v`, in ascending order of n.
 
 use super::{Kernels, LANES, shader};
 use crate::gpu::Shader;

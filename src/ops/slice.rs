@@ -1,4 +1,4 @@
-//! Some of the tokens of each example: y[n,t] = x[n,first+t], x `[N,T,...]`, y `[N,count,...]`.
+//! Some of the tokens of each example: `y[n,t] = x[n,first+t]`, x `[N,T,...]`, y `[N,count,...]`.
 //! The gradient of all other tokens is 0.
 
 use super::{Kernels, LANES, shader};
