@@ -1,5 +1,5 @@
-//! Learned position embeddings: `y[n,t] = x[n,t] + weight[t]`, x `[N,T,D]`, weight `[P,D]` with P >=
-//! T. dx = dy, `dweight[t]` is the sum of `dy[n,t]` over n.
+//! Learned position embeddings: `y[n,t] = x[n,t] + weight[t]`, x `[N,T,D]`, weight `[P,D]` with
+//! P >= T. dx = dy, `dweight[t]` is the sum of `dy[n,t]` over n.
 
 use super::{Kernels, LANES, shader};
 use crate::gpu::Shader;
