@@ -1,25 +1,25 @@
-// y = f(x), by the constant FUNCTION, with s(u) = 1 / (1 + exp(-u)):
+// y = f(x). The constant FUNCTION chooses f, with s(u) = 1 / (1 + exp(-u)):
 //   0  tanh(x)                                    dx = dy (1 - y^2)
 //   1  sigmoid: s(x)                              dx = dy y (1 - y)
 //   2  silu: x s(x)                               dx = dy (s(u) + x s(u) s(-u) u'),  u = x
-//   3  gelu, tanh form: x s(u)                    the same, u = sqrt(8 / pi) (x + 0.044715 x^3)
-//   4  QuickGELU: x s(u)                          the same, u = 1.702 x
-// The tanh form is x (1 + tanh(u / 2)) / 2 with (1 + tanh(u / 2)) / 2 = s(u). NaN passes.
-// Every array has one shape, padded to whole vec4. An invocation owns one vec4.
+//   3  gelu, tanh form: x s(u)                    as silu, u = sqrt(8 / pi) (x + 0.044715 x^3)
+//   4  QuickGELU: x s(u)                          as silu, u = 1.702 x
+// The tanh form is x (1 + tanh(u / 2)) / 2, and (1 + tanh(u / 2)) / 2 = s(u). NaN stays NaN.
+// All arrays have the same shape, padded to a multiple of 4. An invocation computes one vec4.
 
 const TANH: u32 = 0u;
 const SIGMOID: u32 = 1u;
 const SILU: u32 = 2u;
 const GELU_TANH: u32 = 3u;
 
-// From exp(-|u|), which neither overflows nor cancels.
+// Uses exp(-|u|), which does not overflow.
 fn sigmoid(u: vec4<f32>) -> vec4<f32> {
     let e = exp(-abs(u));
     return select(e, vec4(1.0), u >= vec4(0.0)) / (1.0 + e);
 }
 
-// Near 0 by a polynomial in v^2, since the difference would cancel: within 2e-9 of the value for
-// |v| < 0.5. A NaN may be lost in the minimum, but not in the polynomial, which is what it takes.
+// For |v| < 0.5 a polynomial in v^2 with a relative error below 2e-9, since the difference would
+// cancel. A NaN may be lost in the minimum, but not in the polynomial, which is selected for it.
 fn hyperbolic_tangent(v: vec4<f32>) -> vec4<f32> {
     let a = abs(v);
     let far = 1.0 - 2.0 / (exp(2.0 * min(a, vec4(10.0))) + 1.0);
@@ -35,7 +35,7 @@ fn hyperbolic_tangent(v: vec4<f32>) -> vec4<f32> {
 
 const SLOPE: f32 = 1.5957691216;
 
-// What s is taken of where y = x s(u).
+// u, where y = x s(u).
 fn inner(v: vec4<f32>) -> vec4<f32> {
     if FUNCTION == SILU { return v; }
     if FUNCTION == GELU_TANH { return SLOPE * (v + 0.044715 * v * v * v); }
@@ -60,7 +60,7 @@ fn slope(v: vec4<f32>) -> vec4<f32> {
     if FUNCTION == SIGMOID { return v * (1.0 - v); }
     let u = inner(v);
     let rising = sigmoid(u);
-    // Beyond 100 the second term is 0 in f32, and infinity times 0 would not be.
+    // For |v| > 100 the second term is 0 in f32. Without the clamp it would be infinity times 0.
     let near = clamp(v, vec4(-100.0), vec4(100.0));
     return rising + near * inner_slope(near) * rising * sigmoid(-u);
 }

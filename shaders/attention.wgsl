@@ -7,19 +7,19 @@
 //   g[t,s] = SCALE p[t,s] (m[t,s] sum over d of dy[n,t,h,d] v[n,s,h,d] - delta[t])
 //   dq[n,t,h] = sum over s of g[t,s] k[n,s,h],   dk[n,s,h] = sum over t of g[t,s] q[n,t,h]
 //   dv[n,s,h] = sum over t of m[t,s] p[t,s] dy[n,t,h]
-// m[t,s] is 1; under DROPOUT it is KEPT where dropout.wgsl would keep element [n,h,t,s], else 0.
+// m[t,s] is 1 without DROPOUT; with it, KEPT if dropout.wgsl keeps element [n,h,t,s], and 0 if not.
 // The backward pass computes the probabilities again (Dao et al. 2022, "FlashAttention").
 // q, y: [N,T,H,D], k, v: [N,S,H,D], logsum, delta: [N,H,T]. D is a multiple of 4.
-// keys(n) is lengths[n], at most S, where MASKED, else S.
+// keys(n) is lengths[n], at most S, if MASKED, and S otherwise.
 //
-// A workgroup owns LANES neighbouring rows of a head, an invocation one of them: `forward` and
-// `backward_q` a t, `backward_k` and `backward_v` an s. All lanes go through the other rows in the
-// same order, and share what they load of them.
+// A workgroup computes LANES consecutive rows of a head, an invocation one row: a row t in
+// `forward` and `backward_q`, a row s in `backward_k` and `backward_v`. All invocations visit the
+// rows of the other tensor in the same order, and share their loads (subgroup_share.wgsl).
 
 struct Controls { step: u32, seed: u32, sigma: f32, pass_index: u32, mix: f32 }
 
 const D4: u32 = D / 4u;
-// Number i of what all lanes need: a vec4 of `others`, or from here on one of `companions`.
+// Shared vec4 below this number are those of `others`, from here on those of `companions`.
 const COMPANION: u32 = 0x40000000u;
 
 @group(0) @binding(0) var<uniform> controls: Controls;
@@ -41,7 +41,7 @@ fn hash(v: u32) -> u32 {
     return (word >> 22u) ^ word;
 }
 
-// m[t,s] of head `head`, counted through all examples.
+// m[t,s] of head `head`. Heads are numbered over all examples.
 fn mask(head: u32, t: u32, s: u32) -> f32 {
     if !DROPOUT { return 1.0; }
     let key = hash(controls.step ^ hash(controls.seed ^ hash(SALT)));
@@ -54,28 +54,18 @@ fn keys(n: u32) -> u32 {
     return S;
 }
 
-// The invocation's own row, its companion (dy of a q, v of a k), and what it adds up.
+// The row of the invocation, its companion (dy for a q, v for a k), and the sum.
 var<private> own: array<vec4<f32>, D4>;
 var<private> companion: array<vec4<f32>, D4>;
 var<private> sum: array<vec4<f32>, D4>;
 
-fn dot_own(first: u32, lane: u32) -> f32 {
+// The dot product of `row` and the shared vec4 from `first` on.
+fn dot_shared(row: ptr<private, array<vec4<f32>, D4>>, first: u32, lane: u32) -> f32 {
     var products = vec4(0.0);
     for (var d = 0u; d < D4; d += 8u) {
         let e = share(first + d, 1u, lane % 8u);
         for (var i = 0u; i < 8u; i++) {
-            if d + i < D4 { products += own[d + i] * shared_item(e, i); }
-        }
-    }
-    return (products.x + products.y) + (products.z + products.w);
-}
-
-fn dot_companion(first: u32, lane: u32) -> f32 {
-    var products = vec4(0.0);
-    for (var d = 0u; d < D4; d += 8u) {
-        let e = share(first + d, 1u, lane % 8u);
-        for (var i = 0u; i < 8u; i++) {
-            if d + i < D4 { products += companion[d + i] * shared_item(e, i); }
+            if d + i < D4 { products += (*row)[d + i] * shared_item(e, i); }
         }
     }
     return (products.x + products.y) + (products.z + products.w);
@@ -98,8 +88,7 @@ fn scale_sum(factor: f32) {
     for (var d = 0u; d < D4; d++) { sum[d] *= factor; }
 }
 
-// Where a workgroup is: the head, counted through all examples; the example; and the first vec4 of
-// row r of a tensor [N,rows,H,D].
+// The head of a workgroup, numbered over all examples; its example; and the row of the invocation.
 struct Place { head: u32, n: u32, row: u32 }
 
 fn place_of(group: u32, tiles: u32, lane: u32) -> Place {
@@ -107,6 +96,7 @@ fn place_of(group: u32, tiles: u32, lane: u32) -> Place {
     return Place(head, head / H, group % tiles * LANES + lane);
 }
 
+// The first vec4 of row r of a tensor [N,rows,H,D].
 fn first_of(p: Place, rows: u32, r: u32) -> u32 { return ((p.n * rows + r) * H + p.head % H) * D4; }
 
 const T_TILES: u32 = (T + LANES - 1u) / LANES;
@@ -129,7 +119,7 @@ fn forward(
     let i = group.x + group.y * groups.x;
     let p = place_of(i, T_TILES, lane);
     if p.n >= N { return; }
-    // Beyond the last row it is computed again, and not stored.
+    // Invocations after the last row compute that row again and do not store it.
     let t = min(p.row, T - 1u);
     load_own(first_of(p, T, t));
     let count = keys(p.n);
@@ -138,7 +128,7 @@ fn forward(
     var total = 0.0;
     for (var s = 0u; s < count; s++) {
         let at = first_of(p, S, s);
-        let score = SCALE * dot_own(at, lane);
+        let score = SCALE * dot_shared(&own, at, lane);
         if score > top {
             let shrink = exp(top - score);
             total *= shrink;
@@ -213,8 +203,8 @@ fn backward_q(
     load_companion(first_of(p, T, t));
     for (var s = 0u; s < keys(p.n); s++) {
         let at = first_of(p, S, s);
-        let score = SCALE * dot_own(at, lane);
-        add(slope(p, t, s, score, dot_companion(COMPANION + at, lane)), at, lane);
+        let score = SCALE * dot_shared(&own, at, lane);
+        add(slope(p, t, s, score, dot_shared(&companion, COMPANION + at, lane)), at, lane);
     }
     if p.row < T { store_sum(first_of(p, T, t)); }
 }
@@ -234,8 +224,8 @@ fn backward_k(
     let is_key = s < keys(p.n);
     for (var t = 0u; t < T; t++) {
         let at = first_of(p, T, t);
-        let score = SCALE * dot_own(at, lane);
-        let g = slope(p, t, s, score, dot_companion(COMPANION + at, lane));
+        let score = SCALE * dot_shared(&own, at, lane);
+        let g = slope(p, t, s, score, dot_shared(&companion, COMPANION + at, lane));
         add(select(0.0, g, is_key), at, lane);
     }
     if p.row >= S { return; }
@@ -257,7 +247,7 @@ fn backward_v(
     let is_key = s < keys(p.n);
     for (var t = 0u; t < T; t++) {
         let at = first_of(p, T, t);
-        let power = exp(SCALE * dot_own(at, lane) - logsums[p.head * T + t]);
+        let power = exp(SCALE * dot_shared(&own, at, lane) - logsums[p.head * T + t]);
         add(select(0.0, power * mask(p.head, t, s), is_key), COMPANION + at, lane);
     }
     if p.row >= S { return; }

@@ -1,17 +1,20 @@
-// y[n] = weight[ids[n]], a row of D elements; NaN where there is no such row.
-// dweight[v] = sum of dy[n] over all n with ids[n] = v; 0 for the row PADDING.
+// y[n] = weight[ids[n]], rows of D elements. A number that is not a row gives NaN.
+// dweight[v] = sum of dy[n] over all n with ids[n] = v. For v = PADDING it is 0.
 // ids: [N], weight: [V,D], y: [N,D].
 //
-// The gradient is gathered from positions that are sorted by (id, n), so that those of a row lie
-// side by side. `sort`: in blocks of BLOCK, an invocation owns a position and counts those of its
-// block that come before it. `merge`: two sorted blocks of WIDTH become one; an invocation owns a
-// place in one and finds by halving how many of the other come before it. `find`: an invocation
-// owns a row and finds its first place; firsts[V] is the first place of no row.
-// A row may be in thousands of positions, so sums are taken in two stages. `partial`: an invocation
-// owns an element and a chunk of CHUNK places, and adds up the positions of the row that is at the
-// first of them. `backward`: an invocation owns an element of dweight, and adds the places before
-// the first chunk that begins in its row, then those chunks. The kernels named quads own a vec4,
-// where D is a multiple of 4.
+// The gradient needs the positions n sorted by (ids[n], n), so that those of a row are consecutive.
+// `sort` sorts blocks of BLOCK positions: an invocation counts the smaller positions of its block.
+// `merge` merges two sorted blocks of WIDTH: an invocation takes an element of one block, and finds
+// the number of smaller elements in the other by bisection.
+// `find`: an invocation finds the first place of a row in the sorted positions. firsts[V] is the
+// end.
+//
+// A row may have thousands of positions, so the sum has two stages.
+// `partial`: an invocation takes one element and a chunk of CHUNK places. It adds up the positions
+// that belong to the row at the first place of the chunk.
+// `backward`: an invocation computes one element of dweight. It adds the places up to the first
+// chunk that begins within the row, then those chunks.
+// `partial_quads`, `backward_quads`: for one vec4 instead of one element, if D is a multiple of 4.
 
 @group(0) @binding(0) var<storage, read> ids: array<u32>;
 @group(0) @binding(1) var<storage, read> weight: array<f32>;
@@ -46,8 +49,8 @@ fn sort(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 @group(0) @binding(1) var<storage, read> places: array<u32>;
 @group(0) @binding(2) var<storage, read_write> merged: array<u32>;
 
-// How many of the sorted places from `first` to before `last`, at most HALF, hold a smaller id than
-// `own`, or the same where `or_same`.
+// The number of sorted places from `first` up to `last` whose id is smaller than `own`, or equal to
+// it if `or_same`. There may be at most 2 HALF - 1 places.
 fn smaller(first: u32, last: u32, own: u32, or_same: bool) -> u32 {
     var next = first;
     for (var step = HALF; step > 0u; step /= 2u) {
@@ -104,7 +107,7 @@ fn partial(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
 @group(0) @binding(2) var<storage, read> dy_quads: array<Quad>;
 @group(0) @binding(3) var<storage, read_write> partial_sums: array<Quad>;
 
-// At least 1, so that the file is valid for every shape.
+// At least 1, since a divisor of 0 is invalid.
 const D4: u32 = max(D / 4u, 1u);
 
 @compute @workgroup_size(64)
@@ -125,7 +128,7 @@ fn partial_quads(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_work
 @group(0) @binding(3) var<storage, read> chunks: array<f32>;
 @group(0) @binding(4) var<storage, read_write> dweight: array<f32>;
 
-// The places of a row, none for the row PADDING, and the first chunk that begins in it.
+// The places of a row (none for PADDING), and the first chunk that begins within them.
 struct Places { first: u32, last: u32, chunk: u32 }
 
 fn places_of(row: u32) -> Places {

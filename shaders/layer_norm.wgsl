@@ -1,20 +1,22 @@
 // Over the C elements of each of M rows:
-//   mean = sum(x) / C,  var = sum((x - mean)^2) / C,  xhat = (x - mean) / sqrt(var + EPSILON),  y =
-//       weight xhat + bias
+//   mean = sum(x) / C,  var = sum((x - mean)^2) / C,  xhat = (x - mean) / sqrt(var + EPSILON)
+//   y = weight xhat + bias
 //   g = dy weight,  dx = (g - sum(g) / C - xhat sum(g xhat) / C) / sqrt(var + EPSILON)
 //   dweight = sum over the rows of dy xhat,  dbias = sum over the rows of dy
 // x, y: [M,C]; weight, bias: [C]; statistics: [M] of (mean, 1 / sqrt(var + EPSILON)).
 //
-// `forward`, `backward`: a workgroup owns a row; lanes stride over it, then a tree adds the 64
-// lanes in a fixed order. `forward_alone`, `backward_alone`: an invocation owns a row, for
-// processors, whose drivers pay for each barrier. `backward_partial`: an invocation owns an element
-// and a chunk of rows. `backward_finish`: one per element adds the chunks in order.
+// `forward`, `backward`: a workgroup computes a row. Its 64 invocations each add up every 64th
+// element; their sums are added in a tree of fixed order.
+// `forward_serial`, `backward_serial`: an invocation computes a row. For software adapters, where
+// barriers are slow.
+// `backward_partial`: an invocation adds up one element over a chunk of rows.
+// `backward_finish`: an invocation adds up the chunks of one element, in order.
 
 const LANES: u32 = 64u;
 
 var<workgroup> lanes: array<vec2<f32>, LANES>;
 
-// The sum over the lanes, the same in all of them.
+// The sum over the workgroup. All invocations get it.
 fn sum_lanes(lane: u32, own: vec2<f32>) -> vec2<f32> {
     workgroupBarrier();
     lanes[lane] = own;
@@ -72,7 +74,7 @@ fn forward(
 }
 
 @compute @workgroup_size(16)
-fn forward_alone(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn forward_serial(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let row = id.x + id.y * groups.x * 16u;
     if row >= M { return; }
     let mean = sum_of(row, 0u, 1u).x / f32(C);
@@ -120,7 +122,7 @@ fn backward(
 }
 
 @compute @workgroup_size(16)
-fn backward_alone(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn backward_serial(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let row = id.x + id.y * groups.x * 16u;
     if row >= M { return; }
     store_dx(row, gradient_sums_of(row, 0u, 1u), 0u, 1u);

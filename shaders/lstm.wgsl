@@ -1,18 +1,18 @@
-// One direction of an LSTM, a launch for each step, with s(a) = 1 / (1 + exp(-a)) and PyTorch's
-// order of gates:
+// One direction of an LSTM, one dispatch per step. s(a) = 1 / (1 + exp(-a)). The gates are in
+// PyTorch's order:
 //   a = W_ih x[n,t] + b_ih + W_hh h + b_hh, from two products
 //   i = s(a_i), f = s(a_f), g = tanh(a_g), o = s(a_o)
 //   c' = f c + i g,  h' = o tanh(c'),  y[n,t] = h'
-// Step k of an example of length L is at position t = k, or L - 1 - k where REVERSE, for k < L.
-// Positions from L on are steps at which nothing happens: y and all gradients are 0 there.
-// L is lengths[n], at most T, where MASKED, else T.
+// For an example of length L, step k < L is at position t = k, or at t = L - 1 - k if REVERSE.
+// In the steps k >= L nothing changes: y and all gradients are 0 at the positions from L on.
+// L is lengths[n], at most T, if MASKED, and T otherwise.
 // gates: [N,T,4H]: W_ih x + b_ih before a step, then its i, f, g and o, for the backward pass.
 // h_before, c_before: [N,T,H]: h and c before each step.
-// y: [N,T,WIDTH], of which the direction has H elements from OFFSET on.
+// y: [N,T,WIDTH]. This direction writes H elements from OFFSET on.
 // state: [N,H] of h, then [N,H] of c, then the number of steps done.
-// carry: [N,4H] of da of the step done last, then [N,H] of dc, then the number of steps done.
-// A step reads one state or carry and writes the next.
-// An invocation owns one element of h, or of what it writes.
+// carry: [N,4H] of da of the previous step of the backward pass, then [N,H] of dc, then the number
+// of steps done.
+// A step reads one state or carry and writes the next. An invocation computes one element of h.
 
 @group(0) @binding(0) var<storage, read_write> cleared: array<f32>;
 
@@ -43,13 +43,13 @@ fn row_of(n: u32, step: u32) -> u32 {
     return n * T + select(step, count - 1u - step, REVERSE && step < count);
 }
 
-// From exp(-|a|), which does not overflow.
+// Uses exp(-|a|), which does not overflow.
 fn sigmoid(a: f32) -> f32 {
     let e = exp(-abs(a));
     return select(e, 1.0, a >= 0.0) / (1.0 + e);
 }
 
-// As activation.wgsl has it: near 0 by a polynomial, since the difference would cancel.
+// For |a| < 0.5 a polynomial, since the difference would cancel (see activation.wgsl).
 fn hyperbolic_tangent(a: f32) -> f32 {
     let e = exp(-2.0 * abs(a));
     let far = (1.0 - e) / (1.0 + e);
@@ -61,7 +61,7 @@ fn hyperbolic_tangent(a: f32) -> f32 {
     return select(a + a * q * p, select(-far, far, a > 0.0), abs(a) >= 0.5);
 }
 
-// The places of the four gates of element j in row `row` of [rows,4H].
+// The indices of the four gates of element j in row `row` of [rows,4H].
 fn places(row: u32, j: u32) -> vec4<u32> { return row * 4u * H + j + vec4(0u, H, 2u * H, 3u * H); }
 
 @compute @workgroup_size(64)
@@ -104,10 +104,10 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
 @group(0) @binding(2) var<storage, read> c_old: array<f32>;
 @group(0) @binding(3) var<storage, read> dy: array<f32>;
 @group(0) @binding(4) var<storage, read> carry: array<f32>;
-// [N,H]: what the step after this one adds to dh.
+// [N,H]: the gradient of h from the step after this one.
 @group(0) @binding(5) var<storage, read> dh_after: array<f32>;
 @group(0) @binding(6) var<storage, read_write> next_carry: array<f32>;
-// The gradient of gates, which no other operation reads: it is always stored.
+// The gradient of gates. No other operation writes it, so it is never accumulated.
 @group(0) @binding(7) var<storage, read_write> dgates: array<f32>;
 
 @compute @workgroup_size(64)
@@ -145,8 +145,8 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     next_carry[4u * N * H + i] = dc;
 }
 
-// last[n,j] = output[n,t,j], 0 for an example of length 0: t is L - 1 for the first H elements, 0
-// for those of the direction from the end.
+// last[n,j] = output[n,t,j] with t = L - 1 for the first H elements, and t = 0 for the H elements
+// of the reverse direction. For an example of length 0 it is 0.
 @group(0) @binding(1) var<storage, read> output: array<f32>;
 @group(0) @binding(2) var<storage, read_write> last: array<f32>;
 

@@ -1,5 +1,6 @@
-// y[n,t] = x[n,t] + weight[t], rows of D elements.   dweight[t] = sum over n of dy[n,t]; 0 from T
-// on. x, y: [N,T,D], weight: [P,D] with P >= T. An invocation owns one element of what it writes.
+// y[n,t] = x[n,t] + weight[t], rows of D elements.
+// dweight[t] = sum over n of dy[n,t] for t < T, and 0 for t >= T.
+// x, y: [N,T,D], weight: [P,D] with P >= T. An invocation computes one element.
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> weight: array<f32>;

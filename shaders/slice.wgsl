@@ -1,5 +1,5 @@
-// y[n,j] = x[n,OFFSET+j] for j < PART.   dx[n,OFFSET+j] = dy[n,j], 0 elsewhere.
-// x: [N,WHOLE], y: [N,PART], an example a row. An invocation owns one element of what it writes.
+// y[n,j] = x[n,OFFSET+j] for j < PART.   dx[n,OFFSET+j] = dy[n,j], and 0 elsewhere.
+// x: [N,WHOLE], y: [N,PART]; a row is an example. An invocation computes one element.
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;

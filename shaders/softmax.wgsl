@@ -1,17 +1,20 @@
-// y[r,s] = exp(SCALE x[r,s]) / sum over s' of exp(SCALE x[r,s']) for the first keys(r) elements of
-// a row, exactly 0 beyond them. dx[r,s] = SCALE y[r,s] (dy[r,s] - sum over s' of y[r,s'] dy[r,s']),
-// exactly 0 beyond them. x, y: [ROWS,S]. Where MASKED, keys(r) is lengths[r / ROWS_PER_EXAMPLE], at
-// most S; else S. A row without keys is 0. A NaN among the keys makes all of them NaN.
+// For s < keys(r):
+//   y[r,s] = exp(SCALE x[r,s]) / sum over s' of exp(SCALE x[r,s'])
+//   dx[r,s] = SCALE y[r,s] (dy[r,s] - sum over s' of y[r,s'] dy[r,s'])
+// For s >= keys(r), y and dx are exactly 0.
+// x, y: [ROWS,S]. keys(r) is lengths[r / ROWS_PER_EXAMPLE], at most S, if MASKED, and S otherwise.
+// A NaN among the first keys(r) elements makes all of them NaN.
 //
-// `forward`, `backward`: a workgroup owns a row; lanes stride over it, then a tree adds the 64
-// lanes in a fixed order. `forward_alone`, `backward_alone`: an invocation owns a row, for
-// processors, whose drivers pay for each barrier.
+// `forward`, `backward`: a workgroup computes a row. Its 64 invocations each add up every 64th
+// element; their sums are added in a tree of fixed order.
+// `forward_serial`, `backward_serial`: an invocation computes a row. For software adapters, where
+// barriers are slow.
 
 const LANES: u32 = 64u;
 
 var<workgroup> lanes: array<f32, LANES>;
 
-// The sum over the lanes, the same in all of them.
+// The sum over the workgroup. All invocations get it.
 fn sum_lanes(lane: u32, own: f32) -> f32 {
     workgroupBarrier();
     lanes[lane] = own;
@@ -43,14 +46,13 @@ fn keys(row: u32) -> u32 {
     return S;
 }
 
-// By its bits, since a compiler may assume that no number is NaN, and that a number less itself is
-// 0.
+// Tests the bits: a compiler may assume that there are no NaNs.
 fn is_nan(v: f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
 
 fn power(v: f32, top: f32) -> f32 { return select(exp(SCALE * (v - top)), v, is_nan(v)); }
 
-// The largest of every `stride`th key, from `start` on; the first one where there is none. A NaN
-// may be lost here, but not in the sum.
+// The maximum of every `stride`th element from `start` on, and of the first. A NaN may be lost
+// here, but not in the sum.
 fn top_of(row: u32, count: u32, start: u32, stride: u32) -> f32 {
     var top = x[row * S];
     for (var s = start; s < count; s += stride) { top = max(top, x[row * S + s]); }
@@ -86,7 +88,7 @@ fn forward(
 }
 
 @compute @workgroup_size(16)
-fn forward_alone(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn forward_serial(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let row = id.x + id.y * groups.x * 16u;
     if row >= ROWS { return; }
     let count = keys(row);
@@ -127,7 +129,7 @@ fn backward(
 }
 
 @compute @workgroup_size(16)
-fn backward_alone(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn backward_serial(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let row = id.x + id.y * groups.x * 16u;
     if row >= ROWS { return; }
     let count = keys(row);

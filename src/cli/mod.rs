@@ -128,9 +128,7 @@ fn note_unused_options<'c>(configs: impl IntoIterator<Item = &'c Config> + Clone
     first.iter().filter(|(field, _)| in_all(field)).for_each(|(_, sentence)| print_note(sentence));
     if let Some(config) = configs.into_iter().find(|config| config.blur_stays()) {
         let (every, epochs, method) = (config.curriculum.sigma_every, config.training.epochs, config.curriculum.method);
-        print_stderr(&format!(
-            "note: {method}: the blur does not fade within {epochs} epoch(s), --sigma-every is {every}"
-        ));
+        print_note(&format!("{method}: the blur does not fade within {epochs} epoch(s), `sigma_every` is {every}"));
     }
 }
 

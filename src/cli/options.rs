@@ -2,12 +2,11 @@
 //! ones.
 
 use super::grid::Grid;
-use super::print_note;
 use super::recipes;
+use super::{is_given, print_note};
 use crate::error::{Error, Result};
 use crate::files::text;
 use crate::train::{Config, ModelCard, OptionsFile, option_name};
-use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
@@ -72,7 +71,8 @@ impl ConfigArgs {
     /// # Errors
     /// [`Error::Io`] and [`Error::Format`] for a file that cannot be read.
     pub(super) fn resolve(&self, matches: &ArgMatches) -> Result<Config> {
-        self.resolve_over(matches, None)
+        let (given, files) = self.sources_of_options(matches)?;
+        Ok(merged(given, files))
     }
 
     /// The options of a trained model, and its card: options on the command line and in the file
@@ -82,11 +82,11 @@ impl ConfigArgs {
     /// The errors of [`ConfigArgs::resolve`]; those of [`ModelCard::read`]; [`Error::Setting`] if
     /// neither card nor options describe the model, or if they contradict each other.
     pub(super) fn resolve_trained(&self, matches: &ArgMatches) -> Result<(Config, Option<ModelCard>)> {
-        let config = self.resolve(matches)?;
+        let (given, files) = self.sources_of_options(matches)?;
+        let config: Config = merged(given.clone(), files.clone());
         let Some(init) = &config.model.init else { return Ok((config, None)) };
         let Some(card) = ModelCard::read(init)? else {
-            let given = |id: &&str| matches.value_source(id) == Some(ValueSource::CommandLine);
-            let missing: Vec<_> = ["model", "data"].into_iter().filter(|id| !given(id)).collect();
+            let missing: Vec<_> = ["model", "data"].into_iter().filter(|id| !is_given(matches, id)).collect();
             if self.config.is_none() && self.recipe.is_none() && !missing.is_empty() {
                 let missing: Vec<_> = missing.iter().map(|id| format!("`{id}`")).collect();
                 let message = format!(
@@ -99,21 +99,24 @@ impl ConfigArgs {
             }
             return Ok((config, None));
         };
-        let config = self.resolve_over(matches, Some(&card.options()))?;
+        let lowest = table_of(&card.options());
+        let config = merged(given, [lowest].into_iter().chain(files).collect());
         card.check_options(&config).map(|()| (config, Some(card)))
     }
 
-    /// The options, merged from all sources; `lowest` is overridden by all of them.
-    fn resolve_over(&self, matches: &ArgMatches, lowest: Option<&Config>) -> Result<Config> {
+    /// The options on the command line, and those of recipe and file, the lowest first.
+    ///
+    /// # Errors
+    /// The errors of [`ConfigArgs::resolve`].
+    fn sources_of_options(&self, matches: &ArgMatches) -> Result<(toml::Table, Vec<toml::Table>)> {
         self.options.check_storable()?;
         let mut given = table_of(&self.options);
         for (section, values) in &mut given {
             keep_given(values, matches, |key| option_name(section, key).to_owned())?;
         }
         let files = self.sources()?;
-        let files: Vec<_> =
-            files.iter().map(|file| Ok(beside(&file.path, file.parsed()?.options()?))).collect::<Result<_>>()?;
-        Ok(merged(given, lowest.map(table_of).into_iter().chain(files).collect()))
+        let files = files.iter().map(|file| Ok(relative_to_file(&file.path, file.parsed()?.options()?)));
+        Ok((given, files.collect::<Result<_>>()?))
     }
 
     /// The file of `--config`, as an input of the command.
@@ -149,9 +152,9 @@ impl ConfigArgs {
 /// Paths in a file of options, by section and key.
 const PATHS: [(&str, &str); 3] = [("data", "data-dir"), ("data", "class-list"), ("model", "init")];
 
-/// The options of the file at `path`. Relative paths that do not exist, but do beside the file, are
-/// changed to those. Each change is noted.
-fn beside(path: &Path, mut options: toml::Table) -> toml::Table {
+/// The options of the file at `path`. A relative path that does not exist here, but in the
+/// directory of the file, is changed to that one, with a note.
+fn relative_to_file(path: &Path, mut options: toml::Table) -> toml::Table {
     for (section, key) in PATHS {
         let value = options.get_mut(section).and_then(|section| section.get_mut(key));
         let Some(toml::Value::String(given)) = value else { continue };
@@ -178,8 +181,7 @@ fn table_of(options: &impl Serialize) -> toml::Table {
 /// [`Error::Option`] for a number that is not finite.
 fn keep_given(table: &mut toml::Value, matches: &ArgMatches, option: impl Fn(&str) -> String) -> Result<()> {
     let Some(table) = table.as_table_mut() else { return Ok(()) };
-    let given = |key: &str| matches.value_source(&option(key).replace('-', "_")) == Some(ValueSource::CommandLine);
-    table.retain(|key, _| given(key));
+    table.retain(|key, _| is_given(matches, &option(key).replace('-', "_")));
     match table.iter().find(|(_, value)| !is_finite(value)) {
         Some((key, value)) => {
             let message = format!("expected a finite number, found {value}");

@@ -1,5 +1,4 @@
-//! What models of text and attention record, beside the layers of [`Net`]. Sequences are `[N,T,C]`:
-//! examples, tokens, elements.
+//! Layers of [`Net`] for text and attention. Sequences are `[N,T,C]`: examples, tokens, elements.
 
 use super::{Ids, Net};
 use crate::ops;
@@ -9,32 +8,32 @@ use crate::tape::{Group, Init, Operand, Var};
 use crate::tensor::Shape;
 use std::ops::Range;
 
-/// Attention as a model writes it.
+/// The options of [`Net::attention`].
 #[derive(Clone, Copy, Debug)]
 pub struct Attention {
     /// Heads, H.
     pub heads: usize,
-    /// Factor of the scores; 1 / sqrt of a head's width where there is none.
+    /// Factor of the scores; by default 1 / sqrt(D) for heads of D elements.
     pub scale: Option<f64>,
-    /// Drop probability of the probabilities.
+    /// Drop probability of the attention probabilities.
     pub dropout: f64,
 }
 
-/// An LSTM as a model writes it.
+/// The options of [`Net::lstm`].
 #[derive(Clone, Copy, Debug)]
 pub struct Lstm {
     /// Elements of h, H.
     pub hidden: usize,
-    /// Layers, each over the sequence of the one before it.
+    /// Number of layers. Each reads the sequence of the previous one.
     pub layers: usize,
-    /// Whether each layer has a second direction, from the end.
+    /// Whether each layer has a second, reverse direction.
     pub bidirectional: bool,
-    /// Drop probability of the sequence between two layers.
+    /// Drop probability between two layers.
     pub dropout: f64,
 }
 
 impl Ids {
-    /// The words as an operation binds them.
+    /// The operand for an operation.
     pub fn operand(&self) -> Operand {
         self.buffer.into()
     }
@@ -57,16 +56,16 @@ impl Net<'_> {
         ops::activation::activation(self.tape(), &full, x, function)
     }
 
-    /// Softmax of scale x along the last axis. With `lengths`, a column of one word an example, the
-    /// elements from there on are 0.
+    /// Softmax of scale x along the last axis. `lengths` is a column with one number per example;
+    /// from that element on, the result is 0.
     pub fn softmax(&mut self, name: &str, x: Var, scale: f64, lengths: Option<&Ids>) -> Var {
         let full = self.full_name(name);
         ops::softmax::softmax(self.tape(), &full, x, scale, lengths.map(Ids::operand))
     }
 
     /// Rows of a table by their numbers, part of the current layer: ids `[N,T]` become
-    /// `[N,T,width]`. `weight` is `[rows,width]`, normal with mean 0 and this `deviation`
-    /// (PyTorch's is 1, BERT's 0.02). The row `padding`, where there is one, is not trained.
+    /// `[N,T,width]`. `weight` is `[rows,width]`; initial values are normal with mean 0 and this
+    /// `deviation` (PyTorch's is 1, BERT's 0.02). The row `padding` is not trained.
     pub fn embedding(
         &mut self,
         name: &str,
@@ -81,8 +80,8 @@ impl Net<'_> {
         ops::embedding::embedding(self.tape(), &full, (ids.operand(), &ids.shape), weight, padding)
     }
 
-    /// x `[N,T,D]` plus learned embeddings of its positions, part of the current layer. `weight` is
-    /// `[positions,D]`, of which the first T rows are added, normal with mean 0 and this
+    /// x `[N,T,D]` plus learned position embeddings, part of the current layer. `weight` is
+    /// `[positions,D]`; its first T rows are added. Initial values are normal with mean 0 and this
     /// `deviation`.
     pub fn position_embedding(&mut self, name: &str, x: Var, positions: usize, deviation: f64) -> Var {
         let [_, width] = self.shape(x).last_axis();
@@ -98,9 +97,9 @@ impl Net<'_> {
         ops::slice::slice(self.tape(), &full, x, tokens)
     }
 
-    /// Attention of q `[N,T,C]` over k and v `[N,S,C]`, in heads of neighbouring elements:
-    /// `[N,T,C]`. With `lengths`, a column of one word an example, the keys from there on are
-    /// masked. It has no parameters: q, k and v come from linear layers.
+    /// Attention of q `[N,T,C]` over k and v `[N,S,C]`: `[N,T,C]`. `lengths` is a column with one
+    /// number per example; keys from there on are masked. It has no parameters: q, k and v come
+    /// from linear layers.
     pub fn attention(&mut self, name: &str, [q, k, v]: [Var; 3], attention: Attention, lengths: Option<&Ids>) -> Var {
         let Attention { heads, scale, dropout } = attention;
         let [_, width] = self.shape(q).last_axis();
@@ -115,9 +114,10 @@ impl Net<'_> {
         ops::attention::attention(self.tape(), &full, [q, k, v], options)
     }
 
-    /// An LSTM over x `[N,T,C]`, each of its layers a layer, with PyTorch's names, `weight_ih_l0`
-    /// to `bias_hh_l1_reverse`, and its uniform values within 1 / sqrt(H). With `lengths`, a column
-    /// of one word an example, the positions from there on are padding.
+    /// An LSTM over x `[N,T,C]`. Each of its layers begins a layer of the net. Parameters have
+    /// PyTorch's names, `weight_ih_l0` to `bias_hh_l1_reverse`, and its initial values, uniform
+    /// within 1 / sqrt(H). `lengths` is a column with one number per example; positions from there
+    /// on are padding.
     pub fn lstm(&mut self, name: &str, x: Var, lstm: Lstm, lengths: Option<&Ids>) -> LstmOutputs {
         let mut outputs = self.lstm_layer(name, x, lstm, 0, lengths);
         for layer in 1..lstm.layers {

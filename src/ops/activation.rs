@@ -9,7 +9,7 @@ use crate::tape::{Tape, Var};
 /// `shaders/activation.wgsl`.
 pub static SHADER: Shader = shader!("activation");
 
-/// Which function; sigma(u) = 1 / (1 + exp(-u)).
+/// The function, with sigma(u) = 1 / (1 + exp(-u)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nonlinearity {
     /// tanh(x).
@@ -26,10 +26,10 @@ pub enum Nonlinearity {
 }
 
 impl Nonlinearity {
-    /// All of them, each at its number in the shader.
+    /// All functions. The index is the number in the shader.
     pub const ALL: [Self; 5] = [Self::Tanh, Self::Sigmoid, Self::Silu, Self::GeluTanh, Self::QuickGelu];
 
-    /// PyTorch's or the field's name.
+    /// The name in PyTorch, where it has one.
     pub fn name(self) -> &'static str {
         match self {
             Self::Tanh => "tanh",
@@ -48,7 +48,7 @@ pub fn activation(tape: &mut Tape, name: &str, x: Var, function: Nonlinearity) -
     record_elementwise(tape, (name, function.name()), x, &kernels, reads_result)
 }
 
-/// The same in f64.
+/// Reference implementation in f64.
 pub mod reference {
     use super::Nonlinearity;
     use std::f64::consts::FRAC_2_PI;

@@ -9,7 +9,7 @@
 //! then only the first ones are normalised. The layers of a dense block read the outputs of earlier
 //! layers from one shared tensor in this way.
 
-use super::{Kernels, LANES, shader};
+use super::{Kernels, LANES, PROCESSOR_LANES, shader};
 use crate::error::{Error, Result};
 use crate::gpu::Shader;
 use crate::tape::{Mode, Operand, ParamId, Record, StateId, Tape, Target, Var, linear_grid};
@@ -30,10 +30,6 @@ const SUM_WORKGROUPS: usize = 512;
 /// On processors, the sums over a batch use up to this many invocations, enough to balance the load
 /// of a few cores.
 const SUM_INVOCATIONS: usize = 1024;
-
-/// Workgroup size of `partial_serial` and `backward_partial_serial`. A software adapter runs each
-/// workgroup on one core.
-const PROCESSOR_LANES: usize = 16;
 
 /// vec4 per invocation of the elementwise kernels.
 const QUADS: usize = 4;

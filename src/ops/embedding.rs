@@ -10,13 +10,13 @@ use crate::tensor::Shape;
 /// `shaders/embedding.wgsl`.
 pub static SHADER: Shader = shader!("embedding");
 
-/// Positions of one row that an invocation adds up.
+/// Positions per chunk. An invocation adds up one chunk.
 const CHUNK: usize = 64;
 
-/// Positions that are sorted by comparing each with each.
+/// Positions per block that is sorted by comparing all pairs.
 const BLOCK: usize = 64;
 
-/// The launches that sort the positions of `ids` by their row, and where they are then.
+/// The dispatches that sort the positions of `ids` by their row, and the buffer with the result.
 fn sorted(tape: &mut Tape, name: &str, kernels: &Kernels, n: usize, ids: Operand) -> (Vec<Dispatch>, Operand) {
     let mut scratch = |which| Operand::from(tape.buffer(&format!("{name}.{which}"), 4 * n as u64));
     let [mut from, mut to] = ["sorted", "merged"].map(&mut scratch);
@@ -34,11 +34,11 @@ fn sorted(tape: &mut Tape, name: &str, kernels: &Kernels, n: usize, ids: Operand
     (launches, from)
 }
 
-/// Appends the rows that `ids` say, an operand of words of this shape. The row `padding`, where
-/// there is one, gets no gradient, as PyTorch's `padding_idx`.
+/// Appends the rows of weight with the numbers `ids`, u32 of this shape. The row `padding` gets no
+/// gradient, like PyTorch's `padding_idx`.
 ///
 /// # Panics
-/// If weight is no table, or has no row `padding`.
+/// If weight is not `[V,D]`, or has no row `padding`.
 pub fn embedding(
     tape: &mut Tape,
     name: &str,
@@ -88,7 +88,7 @@ pub fn embedding(
     y
 }
 
-/// The same in f64.
+/// Reference implementation in f64.
 pub mod reference {
     /// y of the rows of length `d`.
     pub fn forward(ids: &[u32], weight: &[f64], d: usize) -> Vec<f64> {

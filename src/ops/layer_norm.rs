@@ -4,19 +4,14 @@
 //! y = weight (x - mean) / sqrt(var + epsilon) + bias, mean and variance of each row of C elements.
 //! Training and evaluation are the same.
 
-use super::{Kernels, LANES, shader};
+use super::{Kernels, LANES, PROCESSOR_LANES, shader};
 use crate::gpu::Shader;
 use crate::tape::{Mode, Operand, ParamId, Record, Tape, Target, Var, linear_grid};
 
 /// `shaders/layer_norm.wgsl`.
 pub static SHADER: Shader = shader!("layer_norm");
 
-/// Invocations of a workgroup of the kernels for processors: a driver gives each workgroup to one
-/// core.
-const PROCESSOR_LANES: usize = 16;
-
-/// Rows that an invocation adds up for the gradients of weight and bias: as many as there are
-/// chunks of them.
+/// Rows per chunk in the sums for the gradients of weight and bias: about as many as chunks.
 fn rows_per_chunk(rows: usize) -> usize {
     rows.isqrt().max(1)
 }
@@ -45,7 +40,7 @@ pub fn layer_norm(tape: &mut Tape, name: &str, x: Var, weight: ParamId, bias: Pa
     let kernels = Kernels { shader: &SHADER, constants };
     let (entries, of_rows) = match tape.target() {
         Target::Gpu => (["forward", "backward"], linear_grid(m, 1)),
-        Target::Processor => (["forward_alone", "backward_alone"], linear_grid(m, PROCESSOR_LANES)),
+        Target::Processor => (["forward_serial", "backward_serial"], linear_grid(m, PROCESSOR_LANES)),
     };
     let y = tape.result(name, shape, &[x], true);
     let statistics = Operand::from(tape.buffer(&format!("{name}.statistics"), 8 * m as u64));
@@ -70,7 +65,7 @@ pub fn layer_norm(tape: &mut Tape, name: &str, x: Var, weight: ParamId, bias: Pa
     y
 }
 
-/// The same in f64.
+/// Reference implementation in f64.
 pub mod reference {
     /// Mean and 1 / sqrt(var + epsilon) of a row.
     fn statistics(row: &[f64], epsilon: f64) -> (f64, f64) {

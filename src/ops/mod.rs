@@ -37,6 +37,10 @@ pub const LANES: usize = 64;
 /// The workgroup size of the wide kernels, which share loads (`shaders/subgroup_share.wgsl`).
 const WIDE_LANES: usize = 8;
 
+/// The workgroup size of kernels for software adapters whose invocations each add up many elements.
+/// A software adapter runs each workgroup on one core.
+const PROCESSOR_LANES: usize = 16;
+
 /// The built-in shader `shaders/NAME.wgsl`.
 macro_rules! shader {
     ($name:literal) => {

@@ -16,10 +16,7 @@ pub fn position(tape: &mut Tape, name: &str, x: Var, weight: ParamId) -> Var {
     let (shape, table) = (tape.shape(x).clone(), tape.declared(weight).shape.clone());
     let &[n, t, d] = shape.dims() else { panic!("{name}: expected x [N,T,D], found {shape}") };
     let &[p, wd] = table.dims() else { panic!("{name}: expected weight [P,D], found {table}") };
-    assert!(
-        d == wd && t <= p,
-        "{name}: weight {table} has no row of {d} elements for each of the {t} positions of x {shape}"
-    );
+    assert!(d == wd && t <= p, "{name}: weight {table} needs at least {t} rows of {d} elements for x {shape}");
     let constants = vec![("N", n.into()), ("T", t.into()), ("D", d.into()), ("P", p.into())];
     let kernels = Kernels { shader: &SHADER, constants };
     let launch = |entry, bindings, count| kernels.dispatch(entry, bindings, linear_grid(count, LANES));
@@ -38,14 +35,14 @@ pub fn position(tape: &mut Tape, name: &str, x: Var, weight: ParamId) -> Var {
     y
 }
 
-/// The same in f64.
+/// Reference implementation in f64.
 pub mod reference {
-    /// y of x `[N,count]`, `weight` beginning with `count` elements.
+    /// y of x `[N,count]`. `count` is T D; weight has at least as many elements.
     pub fn forward(x: &[f64], weight: &[f64], count: usize) -> Vec<f64> {
         x.iter().enumerate().map(|(i, v)| v + weight[i % count]).collect()
     }
 
-    /// dweight of `elements` elements; dx is dy.
+    /// dweight with P D `elements`. dx is dy.
     pub fn backward_weight(dy: &[f64], count: usize, elements: usize) -> Vec<f64> {
         let mut dweight = vec![0.0; elements];
         dy.iter().enumerate().for_each(|(i, g)| dweight[i % count] += g);

@@ -1,5 +1,5 @@
-//! Some of the tokens of each example: `y[n,t] = x[n,first+t]`, x `[N,T,...]`, y `[N,count,...]`.
-//! The gradient of all other tokens is 0.
+//! A range of the tokens of each example: `y[n,t] = x[n,first+t]`, x `[N,T,...]`,
+//! y `[N,count,...]`. The gradient of all other tokens is 0.
 
 use super::{Kernels, LANES, shader};
 use crate::gpu::Shader;
@@ -12,11 +12,11 @@ pub static SHADER: Shader = shader!("slice");
 /// Appends the `tokens` of x along its second axis.
 ///
 /// # Panics
-/// If x has no second axis, or not so many tokens, or none is asked for.
+/// If x has no second axis, or if the range is empty or ends after T.
 pub fn slice(tape: &mut Tape, name: &str, x: Var, tokens: Range<usize>) -> Var {
     let shape = tape.shape(x).clone();
     let &[n, t, ref inner @ ..] = shape.dims() else { panic!("{name}: expected x [N,T,...], found {shape}") };
-    assert!(!tokens.is_empty() && tokens.end <= t, "{name}: x {shape} has {t} tokens, and no {tokens:?}");
+    assert!(!tokens.is_empty() && tokens.end <= t, "{name}: x {shape} has {t} tokens, found the range {tokens:?}");
     let row: usize = inner.iter().product();
     let [part, whole] = [tokens.len() * row, t * row];
     let sizes = [("N", n), ("PART", part), ("WHOLE", whole), ("OFFSET", tokens.start * row)];
@@ -34,7 +34,7 @@ pub fn slice(tape: &mut Tape, name: &str, x: Var, tokens: Range<usize>) -> Var {
     y
 }
 
-/// The same in f64, of examples of `whole` elements.
+/// Reference implementation in f64, for examples of `whole` elements.
 pub mod reference {
     use std::ops::Range;
 

@@ -1,20 +1,16 @@
-//! Softmax along the last axis of x `[N,...,S]`: y = exp(scale x) / sum of exp(scale x). Where
-//! examples have lengths, the elements from an example's length on (the masked keys of attention)
-//! are exactly 0 and count for nothing. dx = scale y (dy - sum of y dy).
+//! Softmax along the last axis of x `[N,...,S]`: y = exp(scale x) / sum of exp(scale x).
+//! dx = scale y (dy - sum of y dy). With lengths, elements from an example's length on are masked:
+//! y is exactly 0 there, and they are not in the sum. In attention these are the padded keys.
 
-use super::{Kernels, shader};
+use super::{Kernels, PROCESSOR_LANES, shader};
 use crate::gpu::Shader;
 use crate::tape::{Operand, Record, Tape, Target, Var, linear_grid};
 
 /// `shaders/softmax.wgsl`.
 pub static SHADER: Shader = shader!("softmax");
 
-/// Invocations of a workgroup of the kernels for processors: a driver gives each workgroup to one
-/// core.
-const PROCESSOR_LANES: usize = 16;
-
-/// Appends the softmax of each row of x. `lengths` holds a word for each of the N examples: how
-/// many elements of its rows count; beyond S it means S. A row of length 0 is 0.
+/// Appends the softmax of each row of x. `lengths` has one u32 per example: the number of elements
+/// of its rows that are not masked. A value above S counts as S. A row of length 0 gives 0.
 ///
 /// # Panics
 /// If `scale` is not a positive number.
@@ -33,11 +29,11 @@ pub fn softmax(tape: &mut Tape, name: &str, x: Var, scale: f64, lengths: Option<
     let kernels = Kernels { shader: &SHADER, constants };
     let (entries, grid) = match tape.target() {
         Target::Gpu => (["forward", "backward"], linear_grid(rows, 1)),
-        Target::Processor => (["forward_alone", "backward_alone"], linear_grid(rows, PROCESSOR_LANES)),
+        Target::Processor => (["forward_serial", "backward_serial"], linear_grid(rows, PROCESSOR_LANES)),
     };
     let y = tape.result(name, shape, &[x], false);
     let result = Operand::from(y);
-    // Where there are no lengths, what is read anyway stands at their binding, unread.
+    // The binding of `lengths` must not be empty. Without lengths, the kernel does not read it.
     let lengths_or = |other: Operand| lengths.unwrap_or(other).read();
     let bindings = vec![lengths_or(x.into()), Operand::from(x).read(), result.write()];
     let forward = vec![kernels.dispatch(entries[0], bindings, grid)];
@@ -51,10 +47,10 @@ pub fn softmax(tape: &mut Tape, name: &str, x: Var, scale: f64, lengths: Option<
     y
 }
 
-/// The same in f64.
+/// Reference implementation in f64.
 pub mod reference {
-    /// The keys of each of the rows of length `s`, `lengths` being those of equally many rows each;
-    /// all where there are none.
+    /// The number of elements that are not masked, by row. Each length is that of the same number
+    /// of rows; without lengths, no element is masked.
     fn keys(rows: usize, s: usize, lengths: &[u32]) -> impl Fn(usize) -> usize {
         move |row| match lengths.len() {
             0 => s,

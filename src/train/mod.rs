@@ -24,7 +24,7 @@ pub use config::{
 };
 pub use evaluation::{Answers, trained};
 pub use fit::Fit;
-pub use model_card::{CardTarget, ImageInput, ModelCard};
+pub use model_card::{CardTarget, ModelCard};
 pub use observer::Observer;
 pub use records::{EpochRecord, IntervalRecord, NoiseRecord, Outcome, Summary};
 pub use run::{resume, resume_async, run, run_async};

@@ -1,8 +1,9 @@
-//! What a model needs beside its weights to be used: it is stored in the metadata of their file.
+//! The card of a model: what is needed to use its weights. It is stored in the metadata of their
+//! file.
 
 use super::foreign::format_of;
 use super::{Config, Method, Task};
-use crate::data::{Augmentation, DataSet, Examples, Images, Meaning, Normalise, PictureSplits, Pictures, check_side};
+use crate::data::{DataSet, Examples, ImageInput, Meaning, PictureSplits, Pictures};
 use crate::error::{Error, Result};
 use crate::files::read_regular;
 use crate::ops::regression::Loss;
@@ -10,8 +11,8 @@ use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// What a model needs beside its weights: its name, the form of its input, and the meaning of its
-/// outputs. A vocabulary belongs here too.
+/// What is needed to use the weights of a model: its name, the form of its input, and the meaning
+/// of its outputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ModelCard {
@@ -34,22 +35,6 @@ pub struct ModelCard {
     /// `None` without blur.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blur: Option<f64>,
-}
-
-/// The images that a model reads.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct ImageInput {
-    /// C, H, W.
-    pub shape: [usize; 3],
-    /// Pixels of the shorter side after resizing, before the centre is cropped to H and W.
-    pub resize: usize,
-    /// Where mean and standard deviation come from.
-    pub normalise: Normalise,
-    /// Mean of each channel, on the scale `[0, 1]`.
-    pub mean: Vec<f32>,
-    /// Standard deviation of each channel, on the scale `[0, 1]`.
-    pub std: Vec<f32>,
 }
 
 /// What a model predicts.
@@ -102,13 +87,7 @@ impl ModelCard {
     /// The card of a task's model, whose weights are evaluated with the blur `sigma`.
     pub(super) fn of(task: &Task, sigma: Option<f64>) -> Self {
         let (config, form) = (&task.config, task.data.train.form());
-        let image = form.pixels().map(|pixels| ImageInput {
-            shape: pixels.image,
-            resize: config.data.resize.unwrap_or(pixels.image[1].min(pixels.image[2])),
-            normalise: config.data.normalise,
-            mean: pixels.mean.to_vec(),
-            std: pixels.std.to_vec(),
-        });
+        let image = ImageInput::of(&form, config.data.normalise, config.data.resize);
         Self {
             format: Self::FORMAT,
             model: config.model.name.clone(),
@@ -161,18 +140,7 @@ impl ModelCard {
         {
             return Err(format!("expected 1 to {MOST_CLASSES} classes, found {}", names.len()));
         }
-        let Some(ImageInput { shape: [c, h, w], resize, mean, std, .. }) = &self.image else { return Ok(()) };
-        let sides = [h, w].into_iter().try_for_each(|side| check_side(*side));
-        sides.map_err(|fault| fault.to_string())?;
-        let normalises = [mean, std].iter().all(|of| of.len() == *c && of.iter().all(|value| value.is_finite()))
-            && std.iter().all(|&std| std > 0.0);
-        let fits = [1, 3].contains(c) && (*h.min(w)..=2048).contains(resize);
-        match normalises && fits {
-            true => Ok(()),
-            false => {
-                Err("image: expected 1 or 3 channels with mean and std of each, and resize at least the side".into())
-            }
-        }
+        self.image.as_ref().map_or(Ok(()), ImageInput::check)
     }
 
     /// The options of the model, under which it is evaluated. The others have their defaults.
@@ -214,26 +182,20 @@ impl ModelCard {
         }
     }
 
-    /// A set of no images, which reads image files as the model needs them.
+    fn image_input(&self) -> Result<&ImageInput> {
+        self.image.as_ref().ok_or_else(|| {
+            let message = format!("the weights are of a model that reads no images, but {}", self.data);
+            Error::setting("init", message)
+        })
+    }
+
+    /// The data set without examples. It reads image files as the model needs them.
     ///
     /// # Errors
     /// [`Error::Setting`] if the model does not read images.
     pub fn pictures(&self) -> Result<Pictures> {
-        let Some(image) = &self.image else {
-            let message = format!("the weights are of a model that reads no images, but {}", self.data);
-            return Err(Error::setting("init", message));
-        };
-        Ok(Pictures {
-            name: self.data.clone(),
-            image: image.shape,
-            meaning: self.target.meaning(),
-            images: Images::from(vec![]),
-            labels: vec![],
-            mean: image.mean.clone(),
-            std: image.std.clone(),
-            shorter: image.resize,
-            augmentation: Augmentation::default(),
-        })
+        let image = self.image_input()?;
+        Ok(image.empty_set(&self.data, self.target.meaning()))
     }
 
     /// Sets the normalisation of `data` to that of the model.
@@ -261,9 +223,7 @@ impl ModelCard {
         if there != here {
             return differ(format!("the weights predict {there:?}, the data have {here:?}"));
         }
-        for part in [&mut data.train, &mut data.test] {
-            (part.mean, part.std) = (own.mean.clone(), own.std.clone());
-        }
+        self.image_input()?.normalise(data);
         Ok(())
     }
 }

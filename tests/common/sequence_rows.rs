@@ -1,4 +1,4 @@
-//! The part of the op table that sequences need: attention, text and what they are made of.
+//! Rows of the op table for text and attention.
 
 use lerac::checks::{CONTROLS, Row};
 use lerac::ops;
@@ -8,7 +8,7 @@ use lerac::ops::{embedding, layer_norm, lstm, position, slice, softmax};
 use lerac::tape::{Operand, ParamId, Tape};
 use lerac::tensor::Shape;
 
-/// A buffer of words that the host writes for the operation `name`, where there are any.
+/// A buffer of u32 for the operation `name`; `None` if `words` is empty.
 fn words(tape: &mut Tape, name: &str, which: &str, words: &[u32]) -> Option<Operand> {
     (!words.is_empty()).then(|| tape.buffer(&format!("{name}.{which}"), 4 * words.len() as u64).into())
 }
@@ -110,7 +110,7 @@ fn slice([n, t, c]: [usize; 3], tokens: std::ops::Range<usize>) -> Row {
     Row { linear: true, ..row }
 }
 
-/// Attention in one of its two ways.
+/// Attention, fused or composed.
 fn attention(fused: bool, of: Extent, lengths: &'static [u32], p: f64) -> Row {
     const SALT: u32 = 5;
     let Extent { n, t, s, h, d } = of;

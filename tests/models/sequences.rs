@@ -1,5 +1,4 @@
-//! Models of text as `Net` records them, without a device: names, layers, and the bytes that they
-//! plan.
+//! Models of text, recorded without a device: names, layers, planned memory.
 
 use lerac::data::{Column, Element, Form};
 use lerac::nn::objective::{ObjectiveOptions, objective_for};
@@ -133,7 +132,7 @@ fn bert_base_at_512_tokens_and_batch_32_plans_under_16_gib() {
 }
 
 #[test]
-fn shapes_that_do_not_fit_are_told_by_name() {
+fn shapes_that_do_not_fit_are_named() {
     let panics = |run: &(dyn Fn(&mut Tape) + std::panic::RefUnwindSafe)| {
         let error = std::panic::catch_unwind(|| run(&mut Tape::new(Mode::Train))).expect_err("it fits");
         error.downcast_ref::<String>().expect("a message").clone()
@@ -146,7 +145,7 @@ fn shapes_that_do_not_fit_are_told_by_name() {
             lerac::ops::attention::attention(tape, "att", [q, k, k], options);
         })
     };
-    assert!(attention([2, 5, 8], [2, 5, 8]).contains("8 elements of q [2,5,8] are no 3 heads of one size"));
+    assert!(attention([2, 5, 8], [2, 5, 8]).contains("the 8 elements of q [2,5,8] cannot be divided into 3 heads"));
     assert!(attention([2, 5, 9], [3, 5, 9]).contains("att: attention of q [2,5,9] over k [3,5,9]"));
     let softmax = panics(&|tape| {
         let x = tape.leaf("x", [2, 3], true);

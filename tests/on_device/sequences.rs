@@ -1,4 +1,4 @@
-//! What the op table cannot say of the operations of text and attention.
+//! Tests of the operations of text and attention that the op table does not cover.
 
 use crate::common::rows::sequence_rows;
 use crate::common::{Test, in_two_dialects, test};
@@ -12,8 +12,8 @@ fn read(gpu: &Gpu, range: BufferRange, count: usize) -> Vec<f32> {
     gpu.read(&range.part(0, 4 * count as u64)).unwrap()
 }
 
-/// Five tokens of a table of four rows: the row for padding gets no gradient, and a number that is
-/// no row gives NaN and goes nowhere.
+/// Five tokens of a table of four rows: the padding row gets no gradient, and a number that is not
+/// a row gives NaN and no gradient.
 fn padding_is_not_trained_and_no_row_is_nan(gpu: &Gpu) {
     for d in [3, 8] {
         let mut tape = Tape::new(Mode::Train);
@@ -61,7 +61,7 @@ fn attend(gpu: &Gpu, target: Target, pass: u32, fused: bool) -> Vec<Vec<f32>> {
     ranges.map(|range| read(gpu, range, 3 * 65 * 32)).collect()
 }
 
-/// They drop the same probabilities in every pass of a step, and give the same bits again.
+/// Fused and composed attention drop the same probabilities in every pass, and repeat their bits.
 fn both_ways_of_attention_agree(gpu: &Gpu) {
     let wide = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
     for (target, pass) in [(Target::Gpu, 0), (Target::Gpu, 2), (Target::Processor, 3)] {
@@ -106,7 +106,7 @@ fn adjoint(gpu: &Gpu, row: &Row, tape: &Tape, inputs: &[usize], params: bool) {
     assert!((found - expected).abs() <= 1e-6 * scale, "{}: {found} for {expected} at a scale of {scale}", row.name);
 }
 
-/// A lookup is linear in its table, positions in x and their table together, attention in v.
+/// An embedding is linear in its table, positions in x and table together, attention in v.
 fn linear_parts_have_their_adjoints(gpu: &Gpu) {
     let mut checked = 0;
     for row in sequence_rows::rows() {

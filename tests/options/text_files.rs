@@ -2,6 +2,9 @@
 
 use crate::common::errors::assert_contains;
 use crate::common::program::{assert_refused, command, lerac, stderr, stdout};
+use lerac::train::ModelCard;
+use safetensors::tensor::TensorView;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
@@ -35,6 +38,23 @@ fn options_are_read_with_marks_line_ends_and_utf16() {
         assert_eq!(table, expected.0);
         assert_contains(&note, &["note: ", "run.toml", "UTF-16"]);
     }
+}
+
+/// Weights that describe their model are resolved with the options of the file below those of the
+/// command line.
+#[test]
+fn a_file_beside_weights_is_read_once() {
+    let card = r#"{"format":1,"model":"cnn","data":"shapes","image":null,"target":"other","label-smoothing":0.0}"#;
+    let metadata = HashMap::from([(ModelCard::KEY.to_owned(), card.to_owned())]);
+    let (dir, weights) = file("model.safetensors", b"");
+    safetensors::serialize_to_file(Vec::<(&str, TensorView)>::new(), Some(metadata), &weights).unwrap();
+    let config: Vec<u8> = "\u{feff}[training]\nseed = 1\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let path = dir.path().join("run.toml");
+    std::fs::write(&path, config).unwrap();
+    let arguments = ["predict", "--config", path.to_str().unwrap(), "--init", weights.to_str().unwrap(), "a.png"];
+    let output = lerac(&arguments);
+    assert!(!output.status.success());
+    assert_eq!(stderr(&output).matches("UTF-16").count(), 1, "{}", stderr(&output));
 }
 
 #[test]

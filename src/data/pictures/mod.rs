@@ -10,6 +10,7 @@ mod folders;
 mod idx;
 mod image_file;
 mod images;
+mod input;
 mod shapes;
 mod vary;
 
@@ -21,6 +22,7 @@ pub use folders::check_side;
 pub use idx::{images_in, labels_in, read_images, read_labels};
 pub use image_file::{ResizeCrop, decode_image, read_image};
 pub use images::Images;
+pub use input::ImageInput;
 pub use shapes::shapes;
 pub use vary::{Crop, Jitter, Variation};
 pub(super) use {

@@ -1,19 +1,19 @@
-//! Attention that never holds its probabilities: rows go through the keys in turn and keep a
+//! Attention that does not store its probabilities: each row visits the keys in order, with a
 //! running maximum and sum.
 
 use super::{AttentionOptions, Extent, extent};
 use crate::gpu::Shader;
 use crate::ops::dropout::reference::threshold;
-use crate::ops::{Kernels, LANES, shader};
+use crate::ops::{Kernels, LANES, WIDE_LANES, shader};
 use crate::tape::{Mode, Operand, Record, Tape, Target, Var, linear_grid};
 
 /// `shaders/attention.wgsl`.
 pub static SHADER: Shader = shader!("attention");
 
-/// Elements of a head that an invocation holds at most: three rows of them in registers.
+/// Most elements of a head. An invocation holds three rows of a head in registers.
 const LARGEST_HEAD: usize = 128;
 
-/// Whether [`fused`] can be: a head is whole vec4 and not too large.
+/// Whether [`fused`] supports this extent: a head consists of whole vec4 and is not too large.
 pub fn is_fusible(extent: Extent) -> bool {
     extent.d.is_multiple_of(4) && extent.d <= LARGEST_HEAD
 }
@@ -36,7 +36,7 @@ fn kernels(extent: Extent, options: AttentionOptions, drops: bool, lanes: usize)
 /// Appends attention in one launch, whose backward pass computes the probabilities again.
 ///
 /// # Panics
-/// As [`super::attention`], and where a head is not as [`is_fusible`] asks.
+/// In the cases of [`super::attention`], and if [`is_fusible`] is false.
 pub fn fused(tape: &mut Tape, name: &str, qkv: [Var; 3], options: AttentionOptions) -> Var {
     let of = extent(tape, name, qkv, options.heads);
     let (p, d) = (options.dropout, of.d);
@@ -45,10 +45,9 @@ pub fn fused(tape: &mut Tape, name: &str, qkv: [Var; 3], options: AttentionOptio
         is_fusible(of),
         "{name}: fused attention needs heads of whole vec4 and at most {LARGEST_HEAD} elements, found {d}"
     );
-    // On processors eight neighbours share what they load.
     let lanes = match tape.target() {
         Target::Gpu => LANES,
-        Target::Processor => 8,
+        Target::Processor => WIDE_LANES,
     };
     let kernels = kernels(of, options, tape.mode() == Mode::Train && p > 0.0, lanes);
     let work = of.n * of.h * of.t * of.s * d;
@@ -68,8 +67,8 @@ pub fn fused(tape: &mut Tape, name: &str, qkv: [Var; 3], options: AttentionOptio
         let dy = Operand::Gradient(y);
         let bindings = vec![Operand::from(y).read(), dy.read(), delta.write()];
         backward.push(kernels.dispatch("backward_delta", bindings, linear_grid(of.n * of.h * of.t, LANES)));
-        // What the owner of a row goes through, the row and its companion, rows, products of each
-        // pair.
+        // Entry; the two tensors that are visited, the row's tensor and its companion; rows;
+        // products per pair of rows.
         let parts = [
             ("backward_q", [k, v, q, dy], of.t, 3),
             ("backward_k", [q, dy, k, v], of.s, 3),

@@ -2,12 +2,12 @@
 //!
 //! y = dropout(softmax(scale q k^T)) v
 //!
-//! A head is D neighbouring elements of a row. Where examples have lengths, the keys from an
-//! example's length on have probability exactly 0; an example of length 0 gets 0.
+//! A head is D consecutive elements of a row. With lengths, keys from an example's length on have
+//! probability exactly 0. An example of length 0 gives 0.
 //!
-//! Two ways, which agree up to rounding: [`composed`] of products, softmax and dropout, which holds
-//! all probabilities `[N,H,T,S]`, and [`fused`], which keeps one number a row of them and computes
-//! them again in the backward pass.
+//! There are two implementations, equal up to rounding. [`composed`] records products, softmax and
+//! dropout; it stores all probabilities `[N,H,T,S]`. [`fused`] stores one number per row of them,
+//! and computes the probabilities again in the backward pass.
 
 mod fused;
 pub mod reference;
@@ -17,23 +17,23 @@ use crate::tape::{Operand, Tape, Var};
 use crate::tensor::Shape;
 pub use fused::{SHADER, fused, is_fusible};
 
-/// Bytes of one matrix of probabilities `[N,H,T,S]` from which on [`attention`] is fused where it
-/// can be. [`composed`] keeps one such matrix for the backward pass, two with dropout, and is
-/// faster while that is small.
+/// [`attention`] is fused if the probabilities `[N,H,T,S]` have at least this many bytes.
+/// [`composed`] stores them once for the backward pass, with dropout twice; it is faster if they
+/// are small.
 pub const FUSED_BYTES: u64 = 32 << 20;
 
-/// What attention is told beside q, k and v.
+/// The options of attention.
 #[derive(Clone, Copy, Debug)]
 pub struct AttentionOptions {
     /// Heads, H.
     pub heads: usize,
     /// Factor of the scores; usually 1 / sqrt(D).
     pub scale: f64,
-    /// A word for each example: how many keys count.
+    /// One u32 per example: the number of keys that are not masked.
     pub lengths: Option<Operand>,
     /// Probability with which each of the probabilities is dropped in training.
     pub dropout: f64,
-    /// Tells the masks of this dropout from those of others.
+    /// Distinguishes the masks of this dropout from those of other dropouts.
     pub salt: u32,
 }
 
@@ -53,10 +53,10 @@ pub struct Extent {
 }
 
 impl Extent {
-    /// Of attention over operands of these shapes.
+    /// The extent of attention over operands of these shapes.
     ///
     /// # Panics
-    /// Naming `user`, where they do not fit.
+    /// If the shapes do not fit. The message names `user`.
     pub fn new(user: &str, [q, k, v]: [&Shape; 3], heads: usize) -> Self {
         let (&[n, t, width], &[kn, s, k_width]) = (q.dims(), k.dims()) else {
             panic!("{user}: attention needs q [N,T,C] and k [N,S,C], found q {q} and k {k}")
@@ -65,7 +65,10 @@ impl Extent {
             (n, width) == (kn, k_width) && k == v,
             "{user}: attention of q {q} over k {k} and v {v}: N and C must agree"
         );
-        assert!(heads > 0 && width % heads == 0, "{user}: {width} elements of q {q} are no {heads} heads of one size");
+        assert!(
+            heads > 0 && width % heads == 0,
+            "{user}: the {width} elements of q {q} cannot be divided into {heads} heads"
+        );
         Self { n, t, s, h: heads, d: width / heads }
     }
 
@@ -79,10 +82,10 @@ fn extent(tape: &Tape, name: &str, qkv: [Var; 3], heads: usize) -> Extent {
     Extent::new(name, qkv.map(|operand| tape.shape(operand)), heads)
 }
 
-/// Appends attention, [`fused`] from [`FUSED_BYTES`] on where that is possible, else [`composed`].
+/// Appends attention: [`fused`] from [`FUSED_BYTES`] on, if that is possible, else [`composed`].
 ///
 /// # Panics
-/// If the shapes do not fit, or the dropout's probability is outside [0, 1).
+/// If the shapes do not fit, or the probability of dropout is outside [0, 1).
 pub fn attention(tape: &mut Tape, name: &str, qkv: [Var; 3], options: AttentionOptions) -> Var {
     let extent = extent(tape, name, qkv, options.heads);
     match extent.bytes() >= FUSED_BYTES && is_fusible(extent) {
@@ -94,7 +97,7 @@ pub fn attention(tape: &mut Tape, name: &str, qkv: [Var; 3], options: AttentionO
 /// Appends attention as two batched products with softmax and dropout between them.
 ///
 /// # Panics
-/// As [`attention`].
+/// In the cases of [`attention`].
 pub fn composed(tape: &mut Tape, name: &str, qkv: [Var; 3], options: AttentionOptions) -> Var {
     let Extent { n, t, s, h, d } = extent(tape, name, qkv, options.heads);
     let [q, k, v] = qkv;

@@ -1,9 +1,9 @@
-//! Attention in f64, holding its probabilities.
+//! Attention in f64.
 
 use super::Extent;
 use crate::ops::{dropout, softmax};
 
-/// What decides the mask of dropout: its probability, seed, step and salt.
+/// Dropout with its probability, and the values that determine its mask.
 #[derive(Clone, Copy, Debug)]
 pub struct Drop {
     /// Probability.
@@ -12,19 +12,18 @@ pub struct Drop {
     pub seed: u32,
     /// The step.
     pub step: u32,
-    /// Which dropout of the model.
+    /// The number of the dropout in the model.
     pub salt: u32,
 }
 
 impl Drop {
-    /// y of x, and dx of dy.
+    /// y of x, or dx of dy.
     fn apply(self, x: &[f64]) -> Vec<f64> {
         dropout::reference::forward(x, self.p, self.seed, self.step, self.salt)
     }
 }
 
-/// Places in q, k and probabilities of each n, h, t and s: where their heads' rows begin, and the
-/// probability.
+/// For each n, h, t and s: the offsets of the rows in q and in k, and the index of the probability.
 fn pairs(of: Extent) -> impl Iterator<Item = [usize; 3]> {
     let Extent { n, t, s, h, d } = of;
     (0..n * h * t * s).map(move |i| {
@@ -44,7 +43,7 @@ fn add(to: &mut [f64], i: usize, factor: f64, from: &[f64], j: usize, d: usize) 
     to[i..][..d].iter_mut().zip(&from[j..][..d]).for_each(|(sum, v)| *sum += factor * v);
 }
 
-/// For each pair the dot product of a row like q with one like k.
+/// The dot products of all pairs of rows of q and of k.
 fn products(operands: [&[f64]; 2], of: Extent) -> Vec<f64> {
     pairs(of).map(|[i, j, _]| dot(operands, [i, j], of.d)).collect()
 }

@@ -2,9 +2,9 @@
 //! layer of one or two directions, with PyTorch's conventions: gates in the order i, f, g, o, two
 //! bias vectors, and packed sequences where examples have lengths.
 //!
-//! W_ih x + b_ih is one product over all positions. Each step is then a product with W_hh and a
-//! launch of `shaders/lstm.wgsl`, so that no launch takes longer than a step. Positions from an
-//! example's length on are 0, and the direction from the end begins at its last token.
+//! W_ih x + b_ih is one product over all positions. Each step is a product with W_hh and a dispatch
+//! of `shaders/lstm.wgsl`, so that every dispatch is short. The output is 0 from an example's
+//! length on. The reverse direction begins at its last token.
 
 pub mod reference;
 
@@ -17,7 +17,7 @@ use crate::tensor::Shape;
 /// `shaders/lstm.wgsl`.
 pub static SHADER: Shader = shader!("lstm");
 
-/// What a direction trains.
+/// The parameters of one direction.
 #[derive(Clone, Copy, Debug)]
 pub struct LstmWeights {
     /// `weight_ih`, `[4H,C]`.
@@ -30,12 +30,13 @@ pub struct LstmWeights {
     pub hidden_bias: ParamId,
 }
 
-/// What an LSTM gives.
+/// The outputs of an LSTM.
 #[derive(Clone, Copy, Debug)]
 pub struct LstmOutputs {
-    /// h at each position, `[N,T,H]`, or `[N,T,2H]` with the second direction behind the first.
+    /// h at each position, `[N,T,H]`, or `[N,T,2H]` with the reverse direction after the forward
+    /// one.
     pub sequence: Var,
-    /// h after the last step of each direction, `[N,H]` or `[N,2H]`.
+    /// h after the last step of each direction, `[N,H]`, or `[N,2H]`.
     pub last: Var,
 }
 
@@ -57,7 +58,7 @@ struct Extent {
     h: usize,
 }
 
-/// A launch that sets a buffer of so many words to 0.
+/// A dispatch that sets a buffer of this many words to 0.
 fn clear(kernels: &Kernels, buffer: Operand, words: usize) -> Dispatch {
     kernels.dispatch("clear", vec![buffer.write()], linear_grid(words.next_multiple_of(4), LANES))
 }
@@ -67,7 +68,7 @@ impl Direction<'_> {
         tape.buffer(&format!("{}.{which}", self.name), 4 * words as u64).into()
     }
 
-    /// The product that every step makes, from each of two operands in turn.
+    /// The product of a step. Steps read two buffers in turn, so there is one dispatch for each.
     fn product(
         &self,
         tape: &mut Tape,
@@ -90,7 +91,7 @@ impl Direction<'_> {
         [first, second]
     }
 
-    /// The steps forward. What the backward pass needs of them is in `before`: h and c before each.
+    /// The forward pass. `before` receives h and c before each step, for the backward pass.
     fn forward(&self, tape: &mut Tape, before: [Operand; 2]) -> Vec<Dispatch> {
         let Extent { n, t, h } = *self.extent;
         let words = 2 * n * h + 1;
@@ -111,7 +112,7 @@ impl Direction<'_> {
         launches
     }
 
-    /// The steps backward, then the gradients of the recurrent weights.
+    /// The backward pass: all steps in reverse, then the gradients of the recurrent weights.
     fn backward(&self, tape: &mut Tape, before: [Operand; 2]) -> Vec<Dispatch> {
         let Extent { n, t, h } = *self.extent;
         let words = 5 * n * h + 1;
@@ -141,7 +142,7 @@ impl Direction<'_> {
         launches
     }
 
-    /// The sum over all positions of dgates times h before them.
+    /// The gradient of `weight_hh`: the sum over all positions of dgates times the h before them.
     fn weight_gradient(&self, tape: &mut Tape, h_before: Operand) -> Dispatch {
         let Extent { n, t, h } = *self.extent;
         let shapes = [Shape::from([n * t, 4 * h]), Shape::from([n * t, h])];
@@ -161,10 +162,10 @@ impl Direction<'_> {
     }
 }
 
-/// H of weights that fit x `[N,T,C]`.
+/// H of `weights`, which must fit x `[N,T,C]`.
 ///
 /// # Panics
-/// Where they do not.
+/// If they do not.
 fn hidden(tape: &Tape, name: &str, c: usize, weights: LstmWeights) -> usize {
     let h = tape.declared(weights.hidden).shape.with_last(1).count() / 4;
     let expected = [
@@ -180,11 +181,12 @@ fn hidden(tape: &Tape, name: &str, c: usize, weights: LstmWeights) -> usize {
     h
 }
 
-/// Appends one layer over x `[N,T,C]`: of one direction, or of a second one from the end. `lengths`
-/// holds a word for each of the N examples: how many of its positions count; beyond T it means T.
+/// Appends one layer over x `[N,T,C]`, with one direction or with a second, reverse one. `lengths`
+/// has one u32 per example: the number of its positions that are not padding. A value above T
+/// counts as T.
 ///
 /// # Panics
-/// If the shapes do not fit, or there is not one direction or two.
+/// If the shapes do not fit, or if there are not one or two directions.
 pub fn lstm(tape: &mut Tape, name: &str, x: Var, directions: &[LstmWeights], lengths: Option<Operand>) -> LstmOutputs {
     let shape = tape.shape(x).clone();
     let &[n, t, c] = shape.dims() else { panic!("{name}: expected x [N,T,C], found {shape}") };
@@ -199,11 +201,14 @@ pub fn lstm(tape: &mut Tape, name: &str, x: Var, directions: &[LstmWeights], len
         sizes.into_iter().map(|(name, size)| (name, size.into())).chain(flags).collect()
     };
     for (i, &weights) in directions.iter().enumerate() {
-        assert!(hidden(tape, name, c, weights) == h, "{name}: both directions need as many hidden elements, {h}");
+        assert!(
+            hidden(tape, name, c, weights) == h,
+            "{name}: both directions need the same number of hidden elements, {h}"
+        );
         let name = if i == 0 { format!("{name}.forward") } else { format!("{name}.reverse") };
         let gates = linear::linear(tape, &format!("{name}.gates"), x, weights.input, weights.input_bias);
         let kernels = Kernels { shader: &SHADER, constants: constants(i) };
-        // Where there are no lengths, a parameter stands at their binding, unread.
+        // The binding of `lengths` must not be empty. Without lengths, the kernel does not read it.
         let lengths = lengths.unwrap_or(weights.hidden.into());
         Direction { name, kernels, weights, lengths, sequence, gates, extent: &extent }.record(tape);
     }

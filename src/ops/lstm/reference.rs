@@ -5,9 +5,9 @@
 pub struct Of<'a> {
     /// N, T, C and H.
     pub extent: [usize; 4],
-    /// Positions of each example that count; all where this is empty.
+    /// Number of positions of each example that are not padding; if empty, all are.
     pub lengths: &'a [u32],
-    /// Whether it goes from the end.
+    /// Whether this is the reverse direction.
     pub reverse: bool,
 }
 
@@ -28,7 +28,7 @@ fn sigmoid(a: f64) -> f64 {
     1.0 / (1.0 + (-a).exp())
 }
 
-/// A step of one example: where it was, what it came from, and its gates.
+/// A step of one example: its position, h and c before it, its gates, and c after it.
 struct Step {
     position: usize,
     h: Vec<f64>,
@@ -111,7 +111,7 @@ pub fn backward(v: &[&[f64]], dy: &[f64], of: &Of<'_>) -> Vec<Vec<f64>> {
     gradients
 }
 
-/// The places in `[N,T,directions*H]` of h after the last step of each direction; none for an
+/// The indices in `[N,T,directions*H]` of h after the last step of each direction; `None` for an
 /// example of length 0.
 pub fn last(of: &Of<'_>, directions: usize) -> Vec<Option<usize>> {
     let [n, t, _, hidden] = of.extent;
