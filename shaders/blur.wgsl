@@ -2,6 +2,7 @@
 // k[i,j] = exp(-(i^2 + j^2) / (2 sigma^2)), normalised to sum 1.
 // The kernel is symmetric, so dx is the same blur of dy. It is separable: the product of
 // (e, 1, e) / (1 + 2 e) along columns and along rows, with e = exp(-1 / (2 sigma^2)).
+// `forward_tokens`, `backward_tokens` blur sequences [N,T,C] along T, with (e, 1, e) / (1 + 2 e).
 // x, y: [N,C,H,W]. `forward`, `backward`: an invocation computes one element.
 // `forward_quads`, `backward_quads`: an invocation computes four columns, for W a multiple of 4.
 
@@ -41,6 +42,31 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     let i = id.x + id.y * groups.x * 64u;
     if i >= COUNT { return; }
     var g = blurred(i);
+    if ACCUMULATE { g += y[i]; }
+    y[i] = g;
+}
+
+// A sequence [T,C] is a plane of H = T rows and W = C columns, blurred along its rows only.
+fn blurred_tokens(i: u32) -> f32 {
+    let plane = i - i % (H * W);
+    let h = (i / W) % H;
+    let w = i % W;
+    let e = edge();
+    return (at(plane, h, w) + e * (at(plane, h - 1u, w) + at(plane, h + 1u, w))) / (1.0 + 2.0 * e);
+}
+
+@compute @workgroup_size(64)
+fn forward_tokens(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = id.x + id.y * groups.x * 64u;
+    if i >= COUNT { return; }
+    y[i] = blurred_tokens(i);
+}
+
+@compute @workgroup_size(64)
+fn backward_tokens(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = id.x + id.y * groups.x * 64u;
+    if i >= COUNT { return; }
+    var g = blurred_tokens(i);
     if ACCUMULATE { g += y[i]; }
     y[i] = g;
 }

@@ -1,5 +1,6 @@
 //! `lerac eval`.
 
+use super::predict::text_options;
 use super::progress::{EvaluationProgress, open_data, open_pictures};
 use super::{ConfigArgs, DeviceArgs, OF_TRAINED, note_options_without_use, print, print_note};
 use crate::data::{Normalise, Source};
@@ -38,14 +39,15 @@ pub(super) fn run(args: &EvalArgs, matches: &ArgMatches) -> Result<()> {
     config.check()?;
     note_options_without_use("eval", matches, &OF_TRAINED);
     let splits = match card {
-        None => open_data(&config.data.source(), false)?,
-        Some(card) => {
+        Some(card) if card.image.is_some() => {
             // The model has its own mean and deviation.
             let source = Source { normalise: Normalise::Half, ..config.data.source() };
             let mut pictures = open_pictures(&source, false)?;
             card.prepare(&mut pictures)?;
             pictures.into()
         }
+        Some(card) if card.tokens.is_some() => open_data(&text_options(&config).source(), false)?,
+        _ => open_data(&config.data.source(), false)?,
     };
     let task = Task::of(&config, &splits)?;
     let gpu = args.device.open()?;

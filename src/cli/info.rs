@@ -2,7 +2,7 @@
 
 use super::{DeviceArgs, print};
 use crate::curriculum::Layer;
-use crate::data::{Meaning, Source, check_side, plain_form};
+use crate::data::{Meaning, Source, TextOptions, check_side};
 use crate::error::Result;
 use crate::gpu::{Gpu, GpuOptions, adapters, choose};
 use crate::nn::objective::{ObjectiveOptions, objective_for};
@@ -29,9 +29,21 @@ pub(super) struct InfoArgs {
     /// Image folders: side of the square that images are resized to [default: 64]
     #[arg(long, requires = "model")]
     image_size: Option<usize>,
-    /// imagefolder: use only the classes listed in this file
+    /// imagefolder, text-pairs: use only the classes listed in this file
     #[arg(long, requires = "model")]
     class_list: Option<PathBuf>,
+    /// Texts: vocabulary, a vocab.txt or tokenizer.json [default: the words of the training part]
+    #[arg(long, requires = "model")]
+    vocab: Option<PathBuf>,
+    /// Texts: tokens per example [default: 128]
+    #[arg(long, requires = "model")]
+    max_length: Option<usize>,
+    /// text-pairs: names of the columns of one or two texts
+    #[arg(long, requires = "model", value_name = "A[,B]", value_delimiter = ',')]
+    text_columns: Vec<String>,
+    /// text-pairs: name of the column of labels [default: label]
+    #[arg(long, requires = "model", value_name = "NAME")]
+    label_column: Option<String>,
     /// Number of classes, without a data set. The image size is --image-size [default: the model's
     /// usual one]; ImageNet has 1000 classes and size 224
     #[arg(long, requires = "model", conflicts_with_all = ["data", "data_dir", "class_list"], value_parser = clap::value_parser!(u32).range(1..=1 << 16))]
@@ -53,14 +65,22 @@ fn describe(model: &str, args: &InfoArgs) -> Result<()> {
         dir: args.data_dir.as_deref(),
         image_size: args.image_size,
         class_list: args.class_list.as_deref(),
+        text: TextOptions {
+            vocab: args.vocab.as_deref(),
+            max_length: args.max_length,
+            columns: &args.text_columns,
+            label_column: args.label_column.as_deref(),
+            ..TextOptions::default()
+        },
         ..Source::default()
     };
     let (form, whose) = match args.classes {
         Some(classes) => {
-            let side = args.image_size.unwrap_or(nn::usual_side(model));
-            check_side(side)?;
+            args.image_size.map_or(Ok(()), check_side)?;
             let names = Meaning::Classes((0..classes).map(|i| format!("class {i}")).collect());
-            (plain_form([3, side, side], &names), format!("{classes} classes of {side}x{side}"))
+            let form = nn::usual_form(model, args.image_size, &names);
+            let shape = form.inputs[0].shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("x");
+            (form, format!("{classes} classes of {shape}"))
         }
         None => (source.form()?, args.data.clone()),
     };

@@ -72,7 +72,7 @@ impl ConfigArgs {
     /// [`Error::Io`] and [`Error::Format`] for a file that cannot be read.
     pub(super) fn resolve(&self, matches: &ArgMatches) -> Result<Config> {
         let (given, files) = self.sources_of_options(matches)?;
-        Ok(merged(given, files))
+        with_model_config(merged(given, files))
     }
 
     /// The options of a trained model, and its card: options on the command line and in the file
@@ -97,7 +97,7 @@ impl ConfigArgs {
                 );
                 return Err(Error::setting("init", message));
             }
-            return Ok((config, None));
+            return Ok((with_model_config(config)?, None));
         };
         let lowest = table_of(&card.options());
         let config = merged(given, [lowest].into_iter().chain(files).collect());
@@ -150,7 +150,8 @@ impl ConfigArgs {
 }
 
 /// Paths in a file of options, by section and key.
-const PATHS: [(&str, &str); 3] = [("data", "data-dir"), ("data", "class-list"), ("model", "init")];
+const PATHS: [(&str, &str); 5] =
+    [("data", "data-dir"), ("data", "class-list"), ("data", "vocab"), ("model", "init"), ("model", "model-config")];
 
 /// The options of the file at `path`. A relative path that does not exist here, but in the
 /// directory of the file, is changed to that one, with a note.
@@ -168,6 +169,14 @@ fn relative_to_file(path: &Path, mut options: toml::Table) -> toml::Table {
         }
     }
     options
+}
+
+/// The options with the size of a model that is in a file of its own.
+fn with_model_config(mut config: Config) -> Result<Config> {
+    if let Some(path) = config.model.read_model_config()? {
+        print_note(&format!("the size of the model is that in {}", path.display()));
+    }
+    Ok(config)
 }
 
 fn table_of(options: &impl Serialize) -> toml::Table {

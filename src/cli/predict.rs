@@ -1,22 +1,29 @@
 //! `lerac predict`.
 
 use super::{ConfigArgs, DeviceArgs, OF_TRAINED, note_options_without_use, print, print_note};
-use crate::data::{Batch, PictureSplits, Source, Splits};
+use crate::data::{Batch, CLASSES_FILE, DataSet, Examples, PictureSplits, Source, Splits, TOKENIZER_FILE};
 use crate::error::{Error, Result};
 use crate::nn::objective::Prediction;
-use crate::train::{Task, trained, whole_number};
+use crate::train::{Config, DataOptions, ModelCard, Task, trained, whole_number};
 use clap::{ArgMatches, Args};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Options of `lerac predict`.
 #[derive(Debug, Args)]
-#[command(override_usage = "lerac predict --init FILE [OPTIONS] <IMAGES>...")]
+#[command(
+    override_usage = "lerac predict --init FILE [OPTIONS] <IMAGES>...\n       lerac predict --init FILE [OPTIONS] --text A [--text B]"
+)]
 pub(super) struct PredictArgs {
     /// PNG or JPEG files; resized and cropped like the training images
-    #[arg(required = true)]
+    #[arg(required_unless_present = "text")]
     images: Vec<PathBuf>,
-    /// Number of classes to print for each image [default: 5]
+    /// A text; give it twice for a pair. The vocabulary is --vocab, or tokenizer.json next to the
+    /// weights
+    #[arg(long, conflicts_with = "images")]
+    text: Vec<String>,
+    /// Number of classes to print for each example [default: 5]
     #[arg(long, value_parser = whole_number::<usize>)]
     top: Option<usize>,
     /// Print one line of JSON per image
@@ -33,13 +40,15 @@ pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
     let (config, card) = args.config.resolve_trained(matches)?;
     config.check()?;
     note_options_without_use("predict", matches, &OF_TRAINED);
-    let splits: Splits = match card {
-        Some(card) => {
-            let pictures = card.pictures()?;
-            PictureSplits { train: pictures.clone(), test: pictures }.into()
-        }
-        // The data set only provides classes and normalisation; none of its examples is predicted.
-        None => Source { cache: None, skip_bad: false, ..config.data.source() }.open(&mut |_| ())?,
+    let is_text = DataSet::named(&config.data.name).is_ok_and(|set| set.of_text);
+    if is_text == args.text.is_empty() {
+        let (option, kind) = if is_text { ("--text", "texts") } else { ("--data", "images") };
+        let message = format!("the model was trained on {}, so it needs {kind}", config.data.name);
+        return Err(Error::option(option, message));
+    }
+    let splits = match is_text {
+        true => text_splits(&config, &args.text)?,
+        false => picture_splits(&config, card)?,
     };
     let task = Task::of(&config, &splits)?;
     if splits.test.form().classes().is_empty() && args.top.is_some() {
@@ -48,34 +57,94 @@ pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
             format!("is for classes, which {} does not have; leave it out", config.data.name),
         ));
     }
-    let images = splits.test.of_files(&args.images)?;
+    let examples = match is_text {
+        true => splits.test.clone(),
+        false => splits.test.of_files(&args.images)?,
+    };
+    let shown: Vec<Shown> = match is_text {
+        true => vec![Shown { name: args.text.join(" | "), key: "texts", value: json!(args.text) }],
+        false => args.images.iter().map(|path| Shown::image(path)).collect(),
+    };
     let gpu = args.device.open()?;
     let session = trained(&gpu, &task, &mut print_note).map_err(|error| args.config.explain(error))?;
-    let indices: Vec<u32> = (0..images.len() as u32).collect();
+    let indices: Vec<u32> = (0..examples.len() as u32).collect();
     let batches = indices
         .chunks(config.training.batch_size)
-        .map(|i| Batch::gather(&*images, i, config.training.batch_size, None));
-    for (path, outputs) in args.images.iter().zip(session.outputs(batches)?) {
+        .map(|i| Batch::gather(&*examples, i, config.training.batch_size, None));
+    for (shown, outputs) in shown.iter().zip(session.outputs(batches)?) {
         if outputs.iter().any(|output| !output.is_finite()) {
             let message =
-                format!("{}: the outputs of the model are not finite; check the weights of --init", path.display());
+                format!("{}: the outputs of the model are not finite; check the weights of --init", shown.name);
             return Err(Error::NonFinite(message));
         }
-        print(&line(path, task.objective.predict(&[&outputs]), args));
+        print(&line(shown, task.objective.predict(&[&outputs]), args));
     }
     Ok(())
 }
 
-/// The line to print for the file at `path`.
-fn line(path: &Path, prediction: Prediction, args: &PredictArgs) -> String {
-    let (shown, name) = (path.display(), path.to_string_lossy());
+/// The images that the model reads, without examples. Only PyTorch's weights need the data set: it
+/// provides classes and normalisation.
+fn picture_splits(config: &Config, card: Option<ModelCard>) -> Result<Splits> {
+    match card {
+        Some(card) => {
+            let pictures = card.pictures()?;
+            Ok(PictureSplits { train: pictures.clone(), test: pictures }.into())
+        }
+        None => Source { cache: None, skip_bad: false, ..config.data.source() }.open(&mut |_| ()),
+    }
+}
+
+/// The options of the data of a model of texts: vocabulary and classes are the files next to the
+/// weights, unless options name others.
+pub(super) fn text_options(config: &Config) -> DataOptions {
+    let mut data = config.data.clone();
+    let dir = config.model.init.as_ref().and_then(|init| init.parent());
+    let existing = |name| dir.map(|dir| dir.join(name)).filter(|path| path.is_file());
+    data.vocab = data.vocab.or_else(|| existing(TOKENIZER_FILE));
+    if !data.text_columns.is_empty() {
+        data.class_list = data.class_list.or_else(|| existing(CLASSES_FILE));
+    }
+    data
+}
+
+/// The texts as an example, encoded with the vocabulary and the classes next to the weights.
+fn text_splits(config: &Config, texts: &[String]) -> Result<Splits> {
+    let data = text_options(config);
+    let encoder = data.source().text_encoder()?.ok_or_else(|| {
+        let message = format!(
+            "expected {TOKENIZER_FILE} and {CLASSES_FILE} of the run next to the weights; give them as `vocab` and \
+             `class_list`"
+        );
+        Error::setting("vocab", message)
+    })?;
+    let examples: Arc<dyn Examples> = Arc::new(encoder.unlabelled(&data.name, &[texts.to_vec()])?);
+    Ok(Splits { train: examples.clone(), test: examples })
+}
+
+/// An example as it is printed.
+struct Shown {
+    name: String,
+    /// Its key and value in JSON.
+    key: &'static str,
+    value: Value,
+}
+
+impl Shown {
+    fn image(path: &Path) -> Self {
+        Self { name: path.display().to_string(), key: "image", value: json!(path.to_string_lossy()) }
+    }
+}
+
+/// The line to print for an example.
+fn line(example: &Shown, prediction: Prediction, args: &PredictArgs) -> String {
+    let Shown { name: shown, key, value } = example;
     match (prediction, args.json) {
         (Prediction::Classes(mut classes), json) => {
             classes.truncate(args.top.unwrap_or(5));
             match json {
                 true => {
                     let classes = classes.iter().map(|(class, p)| json!({"class": class, "probability": p}));
-                    json!({"image": name, "classes": classes.collect::<Vec<_>>()}).to_string()
+                    json!({*key: value, "classes": classes.collect::<Vec<_>>()}).to_string()
                 }
                 false => {
                     let classes = classes.iter().map(|(class, p)| format!("{class} {:.1} %", 100.0 * p));
@@ -83,9 +152,9 @@ fn line(path: &Path, prediction: Prediction, args: &PredictArgs) -> String {
                 }
             }
         }
-        (Prediction::Number(number, unit), true) => json!({"image": name, unit: number as f32}).to_string(),
+        (Prediction::Number(number, unit), true) => json!({*key: value, unit: number as f32}).to_string(),
         (Prediction::Number(number, unit), false) => format!("{shown}: {number:.1} {unit}"),
-        (Prediction::Text(text), true) => json!({"image": name, "text": text}).to_string(),
+        (Prediction::Text(text), true) => json!({*key: value, "text": text}).to_string(),
         (Prediction::Text(text), false) => format!("{shown}: {text}"),
     }
 }

@@ -32,14 +32,18 @@ fn bar(bars: &MultiProgress, quiet: bool, length: u64, template: &str) -> Progre
 
 /// Opens a data set. Prints notes, and shows a progress bar while images are decoded.
 pub(super) fn open_data(source: &Source<'_>, quiet: bool) -> Result<Splits> {
-    open_pictures(source, quiet).map(Splits::from)
+    opening(quiet, |report| source.open(report))
 }
 
 /// Opens a data set of images. Prints notes, and shows a progress bar while images are decoded.
 pub(super) fn open_pictures(source: &Source<'_>, quiet: bool) -> Result<PictureSplits> {
+    opening(quiet, |report| source.open_pictures(report))
+}
+
+fn opening<T>(quiet: bool, open: impl FnOnce(&mut dyn FnMut(OpenEvent<'_>)) -> Result<T>) -> Result<T> {
     let bar = bar(&MultiProgress::new(), quiet, 0, "decoding {bar:30} {pos}/{len} images ETA {eta}");
-    let opened = source.open_pictures(&mut |news| match news {
-        OpenEvent::Note(note) => bar.suspend(|| print_stderr(&format!("note: {note}"))),
+    let opened = open(&mut |event| match event {
+        OpenEvent::Note(note) => bar.suspend(|| print_stderr(&format!("note: {}", with_options(note)))),
         OpenEvent::Decoded { done, all } => {
             bar.set_length(all as u64);
             bar.set_position(done as u64);

@@ -2,7 +2,7 @@
 
 use super::{ConfigArgs, OverwriteArgs, check_files, note_options_without_use, note_unused_options, print};
 use crate::curriculum::{Layer, Time, rates};
-use crate::data::{Meaning, plain_form};
+use crate::data::Meaning;
 use crate::error::{Error, Result};
 use crate::files::write_shared_by;
 use crate::nn;
@@ -74,10 +74,9 @@ const MAX_PLOT_COLUMNS: u64 = 400;
 
 /// The layers of a model, which do not depend on the data.
 fn layers_of(config: &Config) -> Result<Vec<Layer>> {
-    let side = nn::usual_side(&config.model.name);
     let names = Meaning::Classes((0..10).map(|i| format!("class {i}")).collect());
-    let form = plain_form([3, side, side], &names);
-    let (model, objective) = (nn::named(&config.model.name)?, config.objective(&form)?);
+    let form = nn::usual_form(&config.model.name, None, &names);
+    let (model, objective) = (config.model.model()?, config.objective(&form)?);
     let tape = Tape::new(Mode::Eval);
     Ok(nn::record(&model, &form, &*objective, 1, tape, config.net_options()).layers)
 }
@@ -99,6 +98,7 @@ pub(super) fn run(args: &ScheduleArgs, matches: &ArgMatches) -> Result<()> {
     note_options_without_use("schedule", matches, &USED);
     let layers = layers_of(&config)?;
     let (curriculum, schedule) = (config.curriculum(&layers)?, config.common_rate()?);
+    let scales = config.optimizer.layer_scales()?.of(&layers)?;
     let steps = config.training.epochs.saturating_mul(args.steps_per_epoch);
     if steps > u64::from(u32::MAX) {
         let message = format!(
@@ -108,7 +108,10 @@ pub(super) fn run(args: &ScheduleArgs, matches: &ArgMatches) -> Result<()> {
         return Err(Error::option("--epochs", message));
     }
     let time = |step| Time { step, steps_per_epoch: args.steps_per_epoch };
-    let at = |step| rates(curriculum.as_ref(), &schedule, time(step), layers.len()).collect::<Vec<_>>();
+    let at = |step| -> Vec<f64> {
+        let rates = rates(curriculum.as_ref(), &schedule, time(step), layers.len());
+        rates.zip(&scales).map(|(rate, scale)| rate * scale).collect()
+    };
     let sample = |most: u64| (0..=steps).step_by(steps.div_ceil(most).max(1) as usize);
 
     let mut table = Table::new();

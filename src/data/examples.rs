@@ -74,6 +74,12 @@ pub trait Examples: Send + Sync {
     /// the same examples.
     fn fingerprint(&self, add: &mut dyn FnMut(&[u8]));
 
+    /// Files that a model of these data needs: name and content. A run writes them next to its
+    /// weights.
+    fn companions(&self) -> Vec<(&'static str, Vec<u8>)> {
+        vec![]
+    }
+
     /// Reads files that do not belong to the set in the same way as its own. The examples have no
     /// targets.
     ///

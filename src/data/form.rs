@@ -35,6 +35,11 @@ pub enum Meaning {
         /// Standard deviation of each channel.
         std: Vec<f32>,
     },
+    /// Tokens of a text: indices into a vocabulary.
+    Tokens {
+        /// Number of tokens in the vocabulary.
+        vocabulary: usize,
+    },
     /// A class: an index into these names.
     Classes(Arc<[String]>),
     /// A number to predict. A model output z predicts mean + std z.

@@ -13,6 +13,7 @@ mod pictures;
 mod random;
 mod sets;
 mod split;
+mod text;
 
 pub use batch::{Batch, MOST_COLUMNS, epoch_order};
 pub use examples::{Draw, Examples, Splits, bytes_of, floats_of};
@@ -27,3 +28,9 @@ pub use pictures::{
 };
 pub use sets::{DATA_SETS, DataSet, Source, open};
 pub use split::train_validation_split;
+#[cfg(feature = "text")]
+pub use text::{
+    BadRow, CLASSES_FILE, Place, TOKENIZER_FILE, TextColumns, TextEncoder, TextFormat, TextRow, TextTokenizer, Texts,
+    Tokens, text_rows_in,
+};
+pub use text::{TextOptions, token_form};

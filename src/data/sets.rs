@@ -5,7 +5,9 @@ use super::pictures::{
     self, Augmentation, Normalise, OpenEvent, PictureSplits, food101, imagefolder, plain_form, read_cifar10,
     read_cifar100, read_cifar100_coarse, shapes, tiny_imagenet, utkface_age, utkface_gender,
 };
-use super::{Form, Meaning, Splits};
+#[cfg(feature = "text")]
+use super::text::{self, TextSet};
+use super::{Form, Meaning, Splits, TextOptions};
 use crate::error::{Error, Result};
 use std::path::Path;
 
@@ -24,14 +26,16 @@ pub struct Source<'s> {
     /// Image files: shorter side that images are resized to before the crop; by default
     /// `image_size`.
     pub resize: Option<usize>,
-    /// `imagefolder`: a file with the names of the classes to use, one per line.
+    /// `imagefolder` and `text-pairs`: a file with the names of the classes to use, one per line.
     pub class_list: Option<&'s Path>,
     /// Image files: the file that caches decoded images.
     pub cache: Option<&'s Path>,
-    /// Image files: check all images, and leave out those that cannot be read.
+    /// Image files and texts: check all images or rows, and leave out those that cannot be read.
     pub skip_bad: bool,
     /// Augmentation of training images.
     pub augmentation: Augmentation,
+    /// How texts are read.
+    pub text: TextOptions<'s>,
 }
 
 /// A built-in data set.
@@ -43,13 +47,23 @@ pub struct DataSet {
     /// Whether it is a set of image files: `image_size`, `resize`, `cache` and `skip_bad` only
     /// apply to these.
     pub of_files: bool,
+    /// Whether it is a set of texts: `text` only applies to these, and `skip_bad` applies.
+    pub of_text: bool,
     /// The columns, as far as they are known without the set's files.
     form: KnownForm,
     open: Open,
 }
 
-/// Reads a set, and reports events.
-type Open = fn(&Source<'_>, &mut dyn FnMut(OpenEvent<'_>)) -> Result<PictureSplits>;
+/// Reads a set of images, and reports events.
+type OpenPictures = fn(&Source<'_>, &mut dyn FnMut(OpenEvent<'_>)) -> Result<PictureSplits>;
+
+/// How a set is read.
+enum Open {
+    Pictures(OpenPictures),
+    /// `None` for a set whose columns are options.
+    #[cfg(feature = "text")]
+    Texts(Option<&'static TextSet>),
+}
 
 /// The form of a set as far as it is known without its files.
 enum KnownForm {
@@ -102,17 +116,23 @@ const FOOD_101: DataFiles<'_> =
     DataFiles { name: "food-101", archive: None, files: &["meta/train.txt"], ..TINY_IMAGENET };
 
 /// A set that is read into memory.
-const fn in_memory(name: &'static str, about: &'static str, form: KnownForm, open: Open) -> DataSet {
-    DataSet { name, about, of_files: false, form, open }
+const fn in_memory(name: &'static str, about: &'static str, form: KnownForm, open: OpenPictures) -> DataSet {
+    DataSet { name, about, of_files: false, of_text: false, form, open: Open::Pictures(open) }
 }
 
 /// A set of PNG and JPEG files in folders.
-const fn of_files(name: &'static str, about: &'static str, form: KnownForm, open: Open) -> DataSet {
-    DataSet { name, about, of_files: true, form, open }
+const fn of_files(name: &'static str, about: &'static str, form: KnownForm, open: OpenPictures) -> DataSet {
+    DataSet { name, about, of_files: true, of_text: false, form, open: Open::Pictures(open) }
+}
+
+/// A set of texts.
+#[cfg(feature = "text")]
+const fn of_text(name: &'static str, about: &'static str, set: Option<&'static TextSet>) -> DataSet {
+    DataSet { name, about, of_files: false, of_text: true, form: KnownForm::Unknown, open: Open::Texts(set) }
 }
 
 /// All data sets that can be selected by name.
-pub static DATA_SETS: [DataSet; 11] = [
+pub static DATA_SETS: &[DataSet] = &[
     in_memory(
         "shapes",
         "ten drawn shapes on noise, 32x32; needs no file",
@@ -179,6 +199,18 @@ pub static DATA_SETS: [DataSet; 11] = [
         KnownForm::AgesOfFiles,
         |source, report| source.faces(utkface_age, report),
     ),
+    #[cfg(feature = "text")]
+    of_text("rte", "whether a sentence follows from another; GLUE's .tsv or SuperGLUE's .jsonl", Some(&text::RTE)),
+    #[cfg(feature = "text")]
+    of_text("qnli", "whether a sentence answers a question; GLUE's .tsv", Some(&text::QNLI)),
+    #[cfg(feature = "text")]
+    of_text("boolq", "whether the answer to a question is yes; .jsonl, original or SuperGLUE's", Some(&text::BOOLQ)),
+    #[cfg(feature = "text")]
+    of_text(
+        "text-pairs",
+        "one or two columns of texts and a label; DIR/train and DIR/test or DIR/dev, .tsv, .csv or .jsonl",
+        None,
+    ),
 ];
 
 /// Opens a built-in data set in `dir`, by default in `LERAC_DATA` or one of the usual directories.
@@ -213,16 +245,24 @@ impl Source<'_> {
     /// [`Error::Setting`] for an unknown name, an option that does not apply to the set, or if its
     /// files are not found; [`Error::Format`] and [`Error::Io`] for files that cannot be used.
     pub fn open(&self, report: &mut dyn FnMut(OpenEvent<'_>)) -> Result<Splits> {
-        self.open_pictures(report).map(Splits::from)
+        match self.set()?.open {
+            Open::Pictures(_) => self.open_pictures(report).map(Splits::from),
+            #[cfg(feature = "text")]
+            Open::Texts(set) => text::open(self, set, report),
+        }
     }
 
     /// [`Source::open`] with the result as pictures.
     ///
     /// # Errors
-    /// Those of [`Source::open`].
+    /// Those of [`Source::open`], and [`Error::Setting`] for a set of texts.
     pub fn open_pictures(&self, report: &mut dyn FnMut(OpenEvent<'_>)) -> Result<PictureSplits> {
         let set = self.set()?;
-        let mut splits = (set.open)(self, report)?;
+        let mut splits = match set.open {
+            Open::Pictures(open) => open(self, report)?,
+            #[cfg(feature = "text")]
+            Open::Texts(_) => return Err(Error::setting("data", format!("expected images, {} has texts", self.name))),
+        };
         splits.normalise(self.normalise)?;
         splits.augment(self.augmentation)?;
         Ok(splits)
@@ -242,10 +282,27 @@ impl Source<'_> {
                 plain_form(self.frame()?.image, &Meaning::Number { unit: "years".into(), mean, std })
             }
             KnownForm::Unknown => {
+                #[cfg(feature = "text")]
+                if let Some(encoder) = self.text_encoder()? {
+                    return Ok(encoder.form());
+                }
                 let listed = Source { cache: None, skip_bad: false, ..*self }.open(&mut |_| ())?;
                 listed.train.form()
             }
         })
+    }
+
+    /// The encoder of texts, if the options define it completely, so that no file of the set is
+    /// needed: vocabulary and classes.
+    ///
+    /// # Errors
+    /// Those of [`Source::open`].
+    #[cfg(feature = "text")]
+    pub fn text_encoder(&self) -> Result<Option<std::sync::Arc<super::TextEncoder>>> {
+        match self.set()?.open {
+            Open::Texts(set) => text::encoder(self, set),
+            Open::Pictures(_) => Ok(None),
+        }
     }
 
     /// The set in the table. An option that does not apply to it is an error.
@@ -255,15 +312,35 @@ impl Source<'_> {
             ("image_size", self.image_size.is_some()),
             ("resize", self.resize.is_some()),
             ("cache", self.cache.is_some()),
-            ("skip_bad", self.skip_bad),
-            ("class_list", self.class_list.is_some()),
         ];
-        match given.into_iter().find(|(_, given)| *given && !set.of_files) {
-            Some((option, _)) => {
-                Err(Error::setting(option, format!("only applies to image files, not to {}; remove it", self.name)))
+        let of_both = [("skip_bad", self.skip_bad), ("class_list", self.class_list.is_some())];
+        let of_images = given.into_iter().filter(|_| !set.of_files);
+        let of_both = of_both.into_iter().filter(|_| !set.of_files && !set.of_text);
+        let idle = of_images.chain(of_both).find(|(_, given)| *given).map(|(option, _)| (option, "image files"));
+        let idle = idle.or_else(|| match set.of_text {
+            true => self.of_pixels().map(|option| (option, "images")),
+            false => self.text.given().next().map(|option| (option, "texts")),
+        });
+        match idle {
+            Some((option, kind)) => {
+                Err(Error::setting(option, format!("only applies to {kind}, not to {}; remove it", self.name)))
             }
             None => Ok(set),
         }
+    }
+
+    /// An option that changes pixels, if one is given.
+    fn of_pixels(&self) -> Option<&'static str> {
+        let Augmentation { flip, shift, random_resized_crop, jitter, cutout } = self.augmentation;
+        let given = [
+            ("normalise", self.normalise != Normalise::default()),
+            ("flip", flip),
+            ("shift", shift != 0),
+            ("random_resized_crop", random_resized_crop.is_some()),
+            ("jitter", jitter != [0.0; 3]),
+            ("cutout", cutout != 0),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
     }
 }
 

@@ -12,7 +12,7 @@ mod sequences;
 
 pub use init::initialise;
 pub use inputs::{Columns, Ids};
-pub use models::{Entry, MODELS, Named, named, usual_side};
+pub use models::{BertActivation, BertOptions, Entry, MODELS, Named, bert, named, usual_form};
 pub use net::{Conv, Net, NetOptions};
 pub use objective::{Objective, Output};
 pub use sequences::{Attention, Lstm};

@@ -2,6 +2,7 @@
 
 use super::inputs::{Columns, Ids};
 use crate::curriculum::Layer;
+use crate::data::Form;
 use crate::ops::batch_norm::{Activation, After, MOMENTUM, Norm};
 use crate::ops::{self, conv2d, max_pool::Window};
 use crate::tape::{Declared, Group, Init, Mode, ParamId, StateId, Tape, Var};
@@ -53,7 +54,7 @@ pub struct Net<'t> {
     tape: &'t mut Tape,
     columns: &'t mut Columns,
     inputs: Vec<(String, Var)>,
-    options: NetOptions,
+    pub(super) options: NetOptions,
     scopes: Vec<String>,
     layers: Vec<Layer>,
     depth: usize,
@@ -84,6 +85,11 @@ impl<'t> Net<'t> {
     /// The layers declared, and the inputs read.
     pub(super) fn into_parts(self) -> (Vec<Layer>, Vec<(String, Var)>) {
         (self.layers, self.inputs)
+    }
+
+    /// The columns of the data.
+    pub fn form(&self) -> &Form {
+        self.columns.form()
     }
 
     /// The tape, for your own operations. [`Net::full_name`] gives their names.

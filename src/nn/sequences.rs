@@ -50,6 +50,30 @@ impl Net<'_> {
         ops::layer_norm::layer_norm(self.tape(), &full, x, weight, bias, epsilon)
     }
 
+    /// A linear layer with bias over the last axis, part of the current layer: `[...,C]` becomes
+    /// `[...,outputs]`. Weights: normal with mean 0 and this `deviation`, bias 0, as transformers
+    /// have it. [`Net::linear`] begins a layer instead.
+    pub fn dense(&mut self, name: &str, x: Var, outputs: usize, deviation: f64) -> Var {
+        let [_, c] = self.shape(x).last_axis();
+        let init = Init::Normal(deviation);
+        let weight = self.parameter(&format!("{name}.weight"), [outputs, c], init, Group::Weight);
+        let bias = self.parameter(&format!("{name}.bias"), [outputs], Init::Zeros, Group::Bias);
+        let full = self.full_name(name);
+        ops::linear::linear(self.tape(), &full, x, weight, bias)
+    }
+
+    /// The blur of Curriculum by Smoothing along the tokens of x `[N,T,C]`, part of the current
+    /// layer; x itself without [`super::NetOptions::blur`].
+    pub fn blur_tokens(&mut self, name: &str, x: Var) -> Var {
+        match self.options.blur {
+            true => {
+                let full = self.full_name(name);
+                ops::blur::blur_tokens(self.tape(), &full, x)
+            }
+            false => x,
+        }
+    }
+
     /// A smooth function of each element: tanh, sigmoid, silu, gelu's tanh form, QuickGELU.
     pub fn activation(&mut self, name: &str, x: Var, function: Nonlinearity) -> Var {
         let full = self.full_name(name);
@@ -114,7 +138,8 @@ impl Net<'_> {
         ops::attention::attention(self.tape(), &full, [q, k, v], options)
     }
 
-    /// An LSTM over x `[N,T,C]`. Each of its layers begins a layer of the net. Parameters have
+    /// An LSTM over x `[N,T,C]`. Each of its layers begins a layer of the net, and reads its input
+    /// through [`Net::blur_tokens`]. Parameters have
     /// PyTorch's names, `weight_ih_l0` to `bias_hh_l1_reverse`, and its initial values, uniform
     /// within 1 / sqrt(H). `lengths` is a column with one number per example; positions from there
     /// on are padding.
@@ -131,6 +156,7 @@ impl Net<'_> {
         let (Lstm { hidden: h, .. }, [_, c]) = (lstm, self.shape(x).last_axis());
         let init = Init::Uniform(1.0 / (h as f64).sqrt());
         self.layer(&format!("{name}.l{layer}"), |net| {
+            let x = net.blur_tokens(&format!("{name}.blur_l{layer}"), x);
             let suffixes = if lstm.bidirectional { &["", "_reverse"][..] } else { &[""] };
             let directions: Vec<LstmWeights> = suffixes
                 .iter()

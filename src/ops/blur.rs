@@ -1,7 +1,8 @@
 //! The blur of Curriculum by Smoothing (Sinha et al., NeurIPS 2020).
 //!
 //! Each plane is convolved with the 3x3 Gaussian `k[i,j]` = exp(-(i^2 + j^2) / (2 sigma^2)),
-//! normalised to sum 1, with zero padding. The operation is its own adjoint. sigma > 0 comes from
+//! normalised to sum 1, with zero padding. Sequences are convolved along their tokens, with a
+//! Gaussian of width 3. The operations are their own adjoints. sigma > 0 comes from
 //! [`crate::tape::Controls`], and may change at every step.
 
 use super::{Kernels, LANES, record_under_controls, shader};
@@ -24,8 +25,31 @@ pub fn blur(tape: &mut Tape, name: &str, x: Var) -> Var {
     record_under_controls(tape, (name, "blur"), x, &kernels, entries, grid)
 }
 
+/// Appends the blur of x `[N,T,C]` along T, with the Gaussian of width 3 `k[i]` =
+/// exp(-i^2 / (2 sigma^2)), normalised to sum 1, and zero padding.
+pub fn blur_tokens(tape: &mut Tape, name: &str, x: Var) -> Var {
+    let shape = tape.shape(x).clone();
+    let &[_, tokens, width] = shape.dims() else { panic!("{name}: expected [N,T,C], found {shape}") };
+    let constants = vec![("COUNT", shape.count().into()), ("H", tokens.into()), ("W", width.into())];
+    let kernels = Kernels { shader: &SHADER, constants };
+    let grid = linear_grid(shape.count(), LANES);
+    record_under_controls(tape, (name, "blur_tokens"), x, &kernels, ["forward_tokens", "backward_tokens"], grid)
+}
+
 /// Reference implementation in f64.
 pub mod reference {
+    /// y of [`super::blur_tokens`] from x, or dx from dy. `x` holds sequences of `tokens` x `width`.
+    pub fn along_tokens(x: &[f64], tokens: usize, width: usize, sigma: f64) -> Vec<f64> {
+        let e = (-0.5 / (sigma * sigma)).exp();
+        let element = |index: usize| {
+            let token = index / width % tokens;
+            let before = if token == 0 { 0.0 } else { x[index - width] };
+            let after = if token + 1 == tokens { 0.0 } else { x[index + width] };
+            (x[index] + e * (before + after)) / (1.0 + 2.0 * e)
+        };
+        (0..x.len()).map(element).collect()
+    }
+
     /// y from x, or dx from dy. `x` holds planes of `h` x `w`.
     pub fn forward(x: &[f64], h: usize, w: usize, sigma: f64) -> Vec<f64> {
         let weight = |i: isize, j: isize| (-((i * i + j * j) as f64) / (2.0 * sigma * sigma)).exp();

@@ -18,6 +18,9 @@ use std::sync::Arc;
 pub(crate) const STEP: &str = "step";
 pub(crate) const STEPS_PER_EPOCH: &str = "steps_per_epoch";
 
+/// The head that weights of an encoder lack. Training starts with a new one.
+const HEAD: &str = "classifier";
+
 /// Tensors with the names that a session uses.
 struct Renamed {
     tensors: Vec<Tensor>,
@@ -30,10 +33,15 @@ pub(crate) fn load_weights(session: &mut Session, config: &Config) -> Result<Vec
     let Some(path) = &config.model.init else { return Ok(vec![]) };
     let Renamed { tensors, mut notes, .. } = read_for(session, path)?;
     let partial = config.model.init_partial;
-    let fit = session.load(&tensors, partial).map_err(|fit| {
+    let new_head = !partial && session.fit(&tensors).lacks_only(HEAD);
+    let fit = session.load(&tensors, partial || new_head).map_err(|fit| {
         let remedy = if partial { "" } else { "; `init_partial` takes the tensors that fit" };
         misfit(path, config, &fit, remedy)
     })?;
+    if new_head {
+        let (file, new) = (path.display(), fit.absent.join(", "));
+        notes.push(format!("{file} has no {HEAD}, so it is new and starts at random values: {new}"));
+    }
     if partial {
         notes.push(format!("`init_partial`: {}", fit.in_words()));
     }
@@ -48,16 +56,20 @@ fn read_for(session: &Session, path: &Path) -> Result<Renamed> {
         .iter()
         .map(|(dtype, count)| format!("{file}: {count} tensors were converted from {dtype} to F32"))
         .collect();
-    let removed = session.unwrap_names(&mut tensors);
-    if !removed.is_empty() {
-        notes.push(format!("{file}: the prefix {removed} was removed from all names"));
-    }
+    notes.extend(session.adopt_names(&mut tensors).into_iter().map(|note| format!("{file}: {note}")));
     Ok(Renamed { tensors, metadata, notes })
 }
 
 /// The error about a file whose tensors do not fit the model.
 fn misfit(path: &Path, config: &Config, fit: &Fit, remedy: &str) -> Error {
     let (path, model, differences) = (path.display(), &config.model.name, fit.differences());
+    if let Some((name, rows, tokens)) = fit.other_vocabulary() {
+        let message = format!(
+            "{path} is for a vocabulary of {rows} tokens ({name}), and that of the data has {tokens}; give the \
+             vocabulary of these weights"
+        );
+        return Error::setting("vocab", message);
+    }
     Error::setting("init", format!("{path} does not fit the model {model}: {differences}{remedy}"))
 }
 

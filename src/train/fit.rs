@@ -2,11 +2,7 @@
 
 use super::Tensor;
 use crate::tensor::Shape;
-use std::collections::{BTreeMap, BTreeSet};
-
-/// Prefixes that PyTorch's wrappers put in front of all names: `DataParallel`,
-/// `DistributedDataParallel` and `AveragedModel`, and `torch.compile`.
-const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
+use std::collections::BTreeMap;
 
 /// Most names in a sentence; further ones are counted. Lists of `init_partial` are complete.
 const MOST_NAMED: usize = 5;
@@ -39,6 +35,26 @@ impl Fit {
         }
         fit.beyond = found.into_keys().map(str::to_owned).collect();
         fit
+    }
+
+    /// Whether all that is missing is the head called `head`, of which the file has nothing.
+    pub(super) fn lacks_only(&self, head: &str) -> bool {
+        let of_head = |name: &String| name.split('.').next() == Some(head);
+        !self.absent.is_empty()
+            && self.absent.iter().all(of_head)
+            && self.other_shape.is_empty()
+            && !self.beyond.iter().any(of_head)
+    }
+
+    /// The table of word embeddings, if it has another number of rows in the file: its name, the
+    /// rows in the file and those in the model.
+    pub(super) fn other_vocabulary(&self) -> Option<(&str, usize, usize)> {
+        let of_words = |name: &str| name.ends_with("word_embeddings.weight") || name == "embedding.weight";
+        let (name, file, model) = self.other_shape.iter().find(|(name, ..)| of_words(name))?;
+        match (file.dims(), model.dims()) {
+            (&[rows, width], &[tokens, same]) if width == same => Some((name, rows, tokens)),
+            _ => None,
+        }
     }
 
     /// Whether every tensor of the model is taken.
@@ -87,26 +103,9 @@ fn first_of(names: &[String]) -> String {
     }
 }
 
-/// Removes the prefixes of PyTorch's wrappers that all names have, unless names of the model begin
-/// so too. Returns what was removed.
-pub(super) fn unwrap_names<'d>(tensors: &mut [Tensor], declared: impl Iterator<Item = &'d str>) -> String {
-    let declared: BTreeSet<&str> = declared.collect();
-    let mut removed = String::new();
-    let wraps = |tensors: &[Tensor], prefix: &str| {
-        !tensors.is_empty()
-            && tensors.iter().all(|tensor| tensor.name.len() > prefix.len() && tensor.name.starts_with(prefix))
-            && !declared.iter().any(|name| name.starts_with(prefix))
-    };
-    while let Some(prefix) = WRAPPERS.into_iter().find(|prefix| wraps(tensors, prefix)) {
-        tensors.iter_mut().for_each(|tensor| drop(tensor.name.drain(..prefix.len())));
-        removed.push_str(prefix);
-    }
-    removed
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Fit, unwrap_names};
+    use super::Fit;
     use crate::tensor::Shape;
     use crate::train::Tensor;
 
@@ -117,34 +116,6 @@ mod tests {
             values: vec![0.0; shape.iter().product()],
         };
         named.iter().map(tensor).collect()
-    }
-
-    fn unwrapped(names: &[&str], declared: &[&str]) -> (String, Vec<String>) {
-        let mut found = tensors(&names.iter().map(|name| (*name, &[1][..])).collect::<Vec<_>>());
-        let removed = unwrap_names(&mut found, declared.iter().copied());
-        (removed, found.into_iter().map(|tensor| tensor.name).collect())
-    }
-
-    #[test]
-    fn prefixes_of_wrappers_are_removed_in_any_order() {
-        for prefix in ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "module.module."] {
-            let names = ["a", "b.w"].map(|name| format!("{prefix}{name}"));
-            let (removed, left) = unwrapped(&[&names[0], &names[1]], &["a", "b.w"]);
-            assert_eq!((removed.as_str(), left), (prefix, vec!["a".to_owned(), "b.w".to_owned()]));
-        }
-    }
-
-    #[test]
-    fn other_names_keep_what_looks_like_a_prefix() {
-        for (names, declared) in [
-            (&["module.a", "b"][..], &["a", "b"][..]),
-            (&["module.a", "module.b"], &["module.a"]),
-            (&["modules.a"], &["a"]),
-            (&["module."], &["a"]),
-            (&[], &["a"]),
-        ] {
-            assert_eq!(unwrapped(names, declared), (String::new(), names.iter().map(ToString::to_string).collect()));
-        }
     }
 
     #[test]
@@ -167,6 +138,24 @@ mod tests {
         let differences = fit.differences();
         for part in ["head is [10,4] in the file and [2,4] in the model", ": new", ": c, z"] {
             assert!(differences.contains(part), "{part:?} is not in {differences:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_head_is_told_from_other_gaps() {
+        let fit = |absent: &[&str], beyond: &[&str]| Fit {
+            absent: absent.iter().map(ToString::to_string).collect(),
+            beyond: beyond.iter().map(ToString::to_string).collect(),
+            ..Fit::default()
+        };
+        assert!(fit(&["classifier.bias", "classifier.weight"], &[]).lacks_only("classifier"));
+        for (absent, beyond) in [
+            (&["classifier.bias"][..], &["classifier.w"][..]),
+            (&["classifiers.bias"], &[]),
+            (&["classifier.bias", "a"], &[]),
+            (&[], &[]),
+        ] {
+            assert!(!fit(absent, beyond).lacks_only("classifier"), "{absent:?} {beyond:?}");
         }
     }
 

@@ -43,10 +43,10 @@ pub(super) fn format_of(bytes: &[u8]) -> Option<String> {
     FORMATS.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, what)| (*what).to_owned())
 }
 
-/// Whether a tensor counts something and is no weight: batches seen by a batch norm, and models
-/// averaged by `AveragedModel`.
+/// Whether a tensor counts something and is no weight: batches seen by a batch norm, models averaged
+/// by `AveragedModel`, and the positions 0, 1, 2, ... of a BERT.
 pub(super) fn is_counter(name: &str) -> bool {
-    matches!(name.rsplit('.').next(), Some("num_batches_tracked" | "n_averaged"))
+    matches!(name.rsplit('.').next(), Some("num_batches_tracked" | "n_averaged" | "position_ids"))
 }
 
 /// The values of a tensor as f32; `None` if its numbers are of a type that has no fractions.
@@ -116,7 +116,11 @@ mod tests {
 
     #[test]
     fn counters_are_told_from_weights() {
-        assert!(["bn1.num_batches_tracked", "num_batches_tracked", "n_averaged"].into_iter().all(is_counter));
+        assert!(
+            ["bn1.num_batches_tracked", "num_batches_tracked", "n_averaged", "bert.embeddings.position_ids"]
+                .into_iter()
+                .all(is_counter)
+        );
         assert!(!["bn1.weight", "num_batches_tracked.weight", "n_averaged_x"].into_iter().any(is_counter));
     }
 }

@@ -10,6 +10,7 @@ mod evaluation;
 mod fit;
 mod foreign;
 mod model_card;
+mod names;
 mod observer;
 mod records;
 mod run;
@@ -19,7 +20,7 @@ mod weights;
 
 pub use checkpoint::{BestEpoch, Checkpoint, EpochTotals, RunState, TableChecksum};
 pub use config::{
-    Config, CurriculumOptions, DataOptions, Method, ModelOptions, OptimizerOptions, Preset, ScheduleKind,
+    Config, CurriculumOptions, DataOptions, LayerScales, Method, ModelOptions, OptimizerOptions, Preset, ScheduleKind,
     TrainingOptions,
 };
 pub use evaluation::{Answers, trained};

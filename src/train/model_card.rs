@@ -3,16 +3,17 @@
 
 use super::foreign::format_of;
 use super::{Config, Method, Task};
-use crate::data::{DataSet, Examples, ImageInput, Meaning, PictureSplits, Pictures};
+use crate::data::{DataSet, Examples, Form, ImageInput, Meaning, PictureSplits, Pictures};
 use crate::error::{Error, Result};
 use crate::files::read_regular;
+use crate::nn::BertOptions;
 use crate::ops::regression::Loss;
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// What is needed to use the weights of a model: its name, the form of its input, and the meaning
-/// of its outputs.
+/// of its outputs. The vocabulary of a model of texts is a file next to the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ModelCard {
@@ -24,6 +25,12 @@ pub struct ModelCard {
     pub data: String,
     /// The images that it reads; `None` if it reads something else.
     pub image: Option<ImageInput>,
+    /// The size of the model `bert`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bert: Option<BertOptions>,
+    /// Tokens per example of a model of texts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<usize>,
     /// What it predicts.
     pub target: CardTarget,
     /// The probability that the loss divided among all classes.
@@ -74,6 +81,12 @@ impl CardTarget {
     }
 }
 
+/// Tokens per example, if there is an input of tokens.
+fn tokens(form: &Form) -> Option<usize> {
+    let column = form.inputs.iter().find(|column| matches!(column.meaning, Meaning::Tokens { .. }))?;
+    column.shape.first().copied()
+}
+
 /// The largest number of classes: labels are u16.
 const MOST_CLASSES: usize = 1 << 16;
 
@@ -93,6 +106,8 @@ impl ModelCard {
             model: config.model.name.clone(),
             data: config.data.name.clone(),
             image,
+            bert: config.model.bert.clone(),
+            tokens: tokens(&form),
             target: CardTarget::of(form.targets.first().map(|target| &target.meaning)),
             label_smoothing: config.training.label_smoothing,
             loss: config.training.loss,
@@ -147,6 +162,7 @@ impl ModelCard {
     pub fn options(&self) -> Config {
         Config::default().with(|c| {
             (c.model.name, c.data.name) = (self.model.clone(), self.data.clone());
+            c.model.bert.clone_from(&self.bert);
             (c.training.label_smoothing, c.training.loss) = (self.label_smoothing, self.loss);
             if let Some(image) = &self.image {
                 c.data.normalise = image.normalise;
@@ -154,6 +170,7 @@ impl ModelCard {
                     (c.data.image_size, c.data.resize) = (Some(image.shape[1]), Some(image.resize));
                 }
             }
+            c.data.max_length = self.tokens;
             if let Some(sigma) = self.blur {
                 c.curriculum.method = Method::Cbs;
                 (c.curriculum.sigma, c.curriculum.sigma_decay) = (sigma, 1.0);

@@ -6,8 +6,8 @@ use crate::curriculum::{Curriculum, Layer};
 use crate::data::{Form, Splits, train_validation_split};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
+use crate::nn::Model;
 use crate::nn::objective::Objective;
-use crate::nn::{self, Model};
 use std::sync::Arc;
 
 /// Everything that a run depends on, except the device.
@@ -42,7 +42,7 @@ impl Task {
     pub fn of(config: &Config, data: &Splits) -> Result<Self> {
         config.check()?;
         let form = data.train.form();
-        let model = Arc::new(nn::named(&config.model.name)?);
+        let model = Arc::new(config.model.model()?);
         model.accepts(&form)?;
         let objective = config.objective(&form)?;
         Ok(Self { config: config.clone(), model, data: data.clone(), objective, curriculum: None })
@@ -111,6 +111,7 @@ pub fn session(
             micro_batch_size: config.training.micro_batch_size(),
             net: config.net_options(),
             settings: config.optimizer.settings()?,
+            scales: config.optimizer.layer_scales()?,
             schedule: config.common_rate()?,
             curriculum,
             steps_per_epoch,

@@ -84,6 +84,19 @@ fn mean_pool(shape: [usize; 4], kernel: usize, stride: usize) -> Row {
     }
 }
 
+fn blur_tokens(shape: [usize; 3]) -> Row {
+    let [_, tokens, width] = shape;
+    let sigma = f64::from(CONTROLS.sigma);
+    let along = move |x: &[f64]| ops::blur::reference::along_tokens(x, tokens, width, sigma);
+    Row {
+        record: Box::new(|tape, name, x, _| ops::blur::blur_tokens(tape, name, x[0])),
+        forward: Box::new(move |v| along(&v[0])),
+        backward: Box::new(move |_, dy| vec![along(dy)]),
+        linear: true,
+        ..Row::new(format!("blur_tokens {shape:?}"), vec![shape.into()], vec![])
+    }
+}
+
 fn blur(shape: [usize; 4]) -> Row {
     let [_, _, h, w] = shape;
     let sigma = f64::from(CONTROLS.sigma);
@@ -320,6 +333,9 @@ pub fn rows() -> Vec<Row> {
         blur([1, 3, 3, 12]),
         blur([2, 1, 1, 4]),
         blur([1, 1, 1, 1]),
+        blur_tokens([2, 5, 7]),
+        blur_tokens([3, 1, 4]),
+        blur_tokens([1, 2, 1]),
         mixup([1, 2, 3, 1]),
         mixup([5, 3, 4, 3]),
         mixup([6, 1, 4, 4]),

@@ -336,7 +336,7 @@ fn the_table_has_every_set_once_and_forms_need_no_files() {
     let names: HashSet<&str> = DATA_SETS.iter().map(|set| set.name).collect();
     assert_eq!(names.len(), DATA_SETS.len());
     let empty = TempDir::new().unwrap();
-    for set in &DATA_SETS {
+    for set in DATA_SETS {
         assert!(!set.name.is_empty() && !set.about.is_empty(), "{:?}", set.name);
         let source = Source { name: set.name, image_size: set.of_files.then_some(48), ..Source::default() };
         if set.name == "imagefolder" {

@@ -9,4 +9,6 @@ mod examples;
 mod files;
 mod folders;
 mod image_files;
+#[cfg(feature = "text")]
+mod texts;
 mod variations;

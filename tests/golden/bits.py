@@ -28,6 +28,8 @@ MODELS = [
     "cnn", "lenet", "resnet8", "resnet20", "resnet18", "resnet18-imagenet", "resnet34", "resnet50", "wide_resnet50_2",
     "wide_resnet52-2", "wide_resnet28-10", "densenet121", "densenet121-imagenet", "vgg11_bn", "mobilenet_v2", "mobilenet_v2-imagenet",
 ]  # vgg11_bn-imagenet is excluded: its first linear layer needs 392 MiB, and llvmpipe binds 128.
+# Other BERTs are of the same code.
+TEXT_MODELS = ["bert-tiny", "lstm"]
 METHODS = [
     "conventional", "lerac", "lerac-reference", "cbs", "lerac-cbs", "reversed", "shuffled", "uniform", "linear", "logarithmic",
 ]
@@ -58,6 +60,11 @@ def cases(folders):
         "noise": "--snr-every 6 --snr-batches 2",
     }.items():
         yield f"train {name}", "train", f"--model cnn --method lerac --k 1 {short} {options}"
+    texts = f"--data text-pairs --data-dir {folders}/texts --text-columns a,b --max-length 12 --min-count 1 --batch-size 4"
+    for model in TEXT_MODELS:
+        yield f"trace {model}", "trace", f"--model {model} {texts} --method lerac --steps 2 --validation 2"
+        yield f"train {model}", "train", (
+            f"--model {model} {texts} --method lerac-cbs --k 1 --epochs 2 --validation 4 --log-every 3 --optimizer adamax --eta 1e-3")
     yield "train resnet8", "train", f"--model resnet8 --method lerac-cbs --k 1 {short}"
     yield "train folder", "train", (
         f"--data imagefolder --data-dir {folders}/classes --image-size 12 --resize 14 --normalise data --model cnn --method lerac --epochs 2 "
@@ -95,6 +102,19 @@ def make_folders(root):
                 png(root / "classes" / part / name / f"{i:02}.png", 17 + i, 15 + label, pixel)
     for i in range(25):
         png(root / "faces" / f"{(7 * i) % 90}_{i % 2}_0_{i:04}.png", 11, 13, lambda x, y, i=i: (9 * x + i, 7 * y * i, x * y + 3 * i))
+
+
+def make_texts(root):
+    """Writes pairs of texts of different lengths."""
+    words = ["red", "green", "blue", "fish", "bird", "runs", "sings", "the", "a", "never"]
+    for part, count in [("train", 40), ("test", 9)]:
+        lines = ["a\tb\tlabel"]
+        for i in range(count):
+            text = lambda seed, length: " ".join(words[(seed * k + i) % len(words)] for k in range(1, length + 1))
+            lines.append(f"{text(3, 1 + i % 9)}\t{text(7, 1 + i % 4)}\t{'yes' if i % 3 else 'no'}")
+        path = root / "texts" / f"{part}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(lines) + "\n")
 
 
 def digest(parts):
@@ -175,6 +195,7 @@ def main():
     found, differs = {}, []
     with tempfile.TemporaryDirectory() as work:
         make_folders(pathlib.Path(work) / "folders")
+        make_texts(pathlib.Path(work) / "folders")
         for name, command, options in cases(pathlib.Path(work) / "folders"):
             if re.search(args.only, name) is None:
                 continue

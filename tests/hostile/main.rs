@@ -16,4 +16,6 @@ mod idx;
 mod kernels;
 #[cfg(feature = "cli")]
 mod tables;
+#[cfg(feature = "text")]
+mod text;
 mod weights;

@@ -3,7 +3,7 @@
 //! validates under its constants, and declares the bindings that the launch provides.
 
 use crate::common::rows::rows;
-use lerac::data::{Augmentation, Meaning, plain_form};
+use lerac::data::{Augmentation, Meaning};
 use lerac::gpu::{Access, Dialect, Kernel, PackedLoad, Shader, SubgroupShare};
 use lerac::nn::objective::{ObjectiveOptions, objective_for};
 use lerac::nn::{self, MODELS, NetOptions};
@@ -113,8 +113,8 @@ fn models() -> Checked {
     let mut checked = Checked::default();
     let classes: Vec<String> = (0..10).map(|i| format!("class {i}")).collect();
     for name in MODELS.iter().map(|entry| entry.name) {
-        let (model, side) = (nn::named(name).unwrap(), nn::usual_side(name));
-        let form = plain_form([3, side, side], &Meaning::Classes(classes.clone().into()));
+        let model = nn::named(name).unwrap();
+        let form = nn::usual_form(name, None, &Meaning::Classes(classes.clone().into()));
         let objective = objective_for(&form, ObjectiveOptions::default()).unwrap();
         for (mode, blur) in [(Mode::Train, false), (Mode::Train, true), (Mode::Eval, true)] {
             for target in Target::ALL {

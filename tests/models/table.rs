@@ -17,15 +17,24 @@ fn form([height, width]: [usize; 2], classes: usize) -> Form {
     plain_form([3, height, width], &Meaning::Classes((0..classes).map(|i| format!("class {i}")).collect()))
 }
 
+/// The usual form of a model's input, and one of ten classes.
+fn usual_form(model: &str) -> Form {
+    nn::usual_form(model, None, &form([1; 2], 10).targets[0].meaning)
+}
+
+/// The names of the models of images.
+fn image_models() -> impl Iterator<Item = &'static str> {
+    MODELS.iter().filter(|entry| !entry.reads_texts()).map(|entry| entry.name)
+}
+
 fn record(model: &dyn Model, form: &Form, examples: usize, tape: Tape, options: NetOptions) -> Recorded {
     let objective = objective_for(form, ObjectiveOptions::default()).unwrap();
     nn::record(model, form, &*objective, examples, tape, options)
 }
 
 fn recorded(model: &str, mode: Mode, blur: bool) -> Recorded {
-    let side = nn::usual_side(model);
     let options = NetOptions { blur, ..NetOptions::default() };
-    record(&nn::named(model).unwrap(), &form([side; 2], 10), 2, Tape::new(mode), options)
+    record(&nn::named(model).unwrap(), &usual_form(model), 2, Tape::new(mode), options)
 }
 
 /// The operations that read a record's result in the forward pass.
@@ -44,7 +53,7 @@ fn ops(records: &[&Record]) -> Vec<&'static str> {
 
 #[test]
 fn a_blur_is_between_each_convolution_but_1x1_and_its_norm() {
-    for model in MODELS.iter().map(|entry| entry.name) {
+    for model in image_models() {
         // In the pre-activation form, a block's last convolution is read by a sum, and its first by
         // a dropout.
         let next = match model {
@@ -121,7 +130,7 @@ fn every_name_of_the_table_is_a_model_of_its_own() {
     assert_eq!(names.len(), MODELS.len());
     for entry in &MODELS {
         assert!(!entry.about.is_empty(), "{}", entry.name);
-        nn::named(entry.name).unwrap().accepts(&form([nn::usual_side(entry.name); 2], 10)).unwrap();
+        nn::named(entry.name).unwrap().accepts(&usual_form(entry.name)).unwrap();
     }
     assert_error(nn::named("resnet7"), Fault::Setting("model"), &MODELS.each_ref().map(|entry| entry.name));
 }
@@ -255,11 +264,16 @@ fn models_beyond_the_limits_are_errors() {
 #[test]
 fn the_bits_of_every_model_are_kept() {
     let script = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/bits.py")).unwrap();
-    let list = script.split_once("MODELS = [").unwrap().1.split_once(']').unwrap().0;
-    let listed: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
+    let listed = |name: &str| -> BTreeSet<&str> {
+        let list = script.split_once(&format!("\n{name} = [")).unwrap().1.split_once(']').unwrap().0;
+        list.split('"').skip(1).step_by(2).collect()
+    };
     // Excluded: its first linear layer exceeds the binding size of the driver that made the bits.
-    let known = MODELS.iter().map(|entry| entry.name).filter(|&name| name != "vgg11_bn-imagenet");
-    assert_eq!(listed.iter().collect::<BTreeSet<_>>(), known.collect::<Vec<_>>().iter().collect::<BTreeSet<_>>());
+    let images = image_models().filter(|&name| name != "vgg11_bn-imagenet");
+    assert_eq!(listed("MODELS"), images.collect());
+    // The models of texts are these two, and BERTs of other sizes.
+    let texts = MODELS.iter().filter(|entry| entry.reads_texts() && !entry.name.starts_with("bert"));
+    assert_eq!(listed("TEXT_MODELS"), texts.map(|entry| entry.name).chain(["bert-tiny"]).collect());
 }
 
 /// The check of a model's tape for images of this side, in passes of `examples`.

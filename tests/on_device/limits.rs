@@ -12,15 +12,16 @@ use lerac::nn::objective::{ObjectiveOptions, objective_for};
 use lerac::nn::{self, Conv, Net, NetOptions, Recorded};
 use lerac::tape::{Keep, Mode, Program, Storage, Tape, Target, Var};
 
-/// Records a model of the table for ten classes of square images.
-fn record(model: &str, side: usize, batch_size: usize, tape: Tape) -> Recorded {
-    let (model, form) = (nn::named(model).unwrap(), ten_classes([3, side, side]));
+/// Records a model of the table for ten classes of its usual input.
+fn record(model: &str, batch_size: usize, tape: Tape) -> Recorded {
+    let classes = &ten_classes([1; 3]).targets[0].meaning;
+    let (form, model) = (nn::usual_form(model, None, classes), nn::named(model).unwrap());
     let objective = objective_for(&form, ObjectiveOptions::default()).unwrap();
     nn::record(&model, &form, &*objective, batch_size, tape, NetOptions::default())
 }
 
 fn refusal(gpu: &Gpu, batch_size: usize) -> Result<(), Error> {
-    record("cnn", 32, batch_size, Tape::new(Mode::Train)).tape.check(&gpu.limits(), batch_size)
+    record("cnn", batch_size, Tape::new(Mode::Train)).tape.check(&gpu.limits(), batch_size)
 }
 
 fn a_large_batch_is_refused(gpu: &Gpu) {
@@ -32,7 +33,7 @@ fn a_large_batch_is_refused(gpu: &Gpu) {
 }
 
 fn plans_are_what_is_allocated(gpu: &Gpu) {
-    let recorded = record("resnet8", 32, 4, Tape::new(Mode::Train));
+    let recorded = record("resnet8", 4, Tape::new(Mode::Train));
     let storage = Storage::new(gpu, &recorded.tape).unwrap();
     let arenas = [&storage.params, &storage.grads, &storage.state];
     let stored: u64 = arenas.iter().flat_map(|arena| arena.windows()).map(|buffer| buffer.bytes()).sum();
@@ -47,7 +48,7 @@ fn plans_are_what_is_allocated(gpu: &Gpu) {
         let shared: Vec<u64> = pool.iter().map(|buffer| buffer.bytes()).collect();
         assert_eq!(recorded.tape.shared_sizes(keep), shared);
         // Evaluation fits into the shared buffers of training.
-        let eval = record("resnet8", 32, 4, Tape::new(Mode::Eval));
+        let eval = record("resnet8", 4, Tape::new(Mode::Eval));
         let added = eval.tape.plan(Keep::Only(&[]), &shared).working;
         let eval = Program::keeping(gpu, eval.tape, &storage, Keep::Only(&[]), &mut pool).unwrap();
         let all: u64 = eval.all_buffers().map(|buffer| buffer.bytes()).sum();
@@ -123,11 +124,10 @@ fn a_lost_device_is_an_error(_: &Gpu) {
 /// batch size that fits.
 fn every_model_fits_or_is_refused(gpu: &Gpu) {
     for name in nn::MODELS.iter().map(|entry| entry.name) {
-        let side = nn::usual_side(name);
         for target in Target::ALL {
             let check = |batch_size| {
                 let tape = Tape::new(Mode::Train).with_target(target);
-                record(name, side, batch_size, tape).tape.check(&gpu.limits(), batch_size)
+                record(name, batch_size, tape).tape.check(&gpu.limits(), batch_size)
             };
             for (batch_size, fits) in [(64, true), (1 << 14, false)] {
                 let case = format!("{name} at {batch_size}, {target:?}");

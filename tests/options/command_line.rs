@@ -38,6 +38,7 @@ fn help_lists_every_data_set_and_every_model() {
     let mut listed = listed("Model: ", ';');
     let large: Vec<String> = listed[listed.len() - 3..].iter().map(|name| format!("{name}-imagenet")).collect();
     listed.extend(large);
+    listed.extend(self::listed("For texts: ", '['));
     let mut models: Vec<&str> = MODELS.iter().map(|entry| entry.name).collect();
     listed.sort();
     models.sort_unstable();
@@ -86,6 +87,12 @@ fn unusual() -> Config {
         c.data.random_resized_crop = Some(0.25);
         c.data.jitter = vec![0.4, 0.3, 0.2];
         c.data.cutout = 8;
+        c.data.vocab = Some("some/vocab.txt".into());
+        c.data.max_length = Some(64);
+        c.data.vocab_size = Some(5000);
+        c.data.min_count = Some(3);
+        c.data.text_columns = vec!["premise".into(), "hypothesis".into()];
+        c.data.label_column = Some("gold".into());
         c.model.name = "resnet8".into();
         c.model.init = Some("some/weights.safetensors".into());
         c.model.init_partial = true;
@@ -164,6 +171,9 @@ fn every_option_survives_its_file() {
         (Config::default().with(|c| c.data.random_resized_crop = Some(0.0)), "random_resized_crop"),
         (Config::default().with(|c| c.data.random_resized_crop = Some(f64::NAN)), "random_resized_crop"),
         (Config::default().with(|c| c.data.cutout = 1025), "cutout"),
+        (Config::default().with(|c| c.data.max_length = Some(4)), "max_length"),
+        (Config::default().with(|c| c.data.min_count = Some(0)), "min_count"),
+        (Config::default().with(|c| c.data.text_columns = ["a", "b", "c"].map(String::from).into()), "text_columns"),
     ] {
         assert_error(change.check(), Fault::Setting(option), &[]);
     }

@@ -28,6 +28,25 @@ fn options_for_classes_and_for_ages_exclude_each_other() {
 }
 
 #[test]
+fn a_model_of_images_takes_no_texts() {
+    let rows = "index\tsentence1\tsentence2\tlabel\n0\ta\tb\tentailment\n1\ta\tb\tnot_entailment\n";
+    let dir = directory(&[("train.tsv", rows), ("dev.tsv", rows)]);
+    let data = dir.path().to_str().unwrap();
+    let out = dir.path().join("out");
+    let of_texts = ["--model", "resnet8", "--data", "rte", "--data-dir", data];
+    for command in [&["info"][..], &["train", "--validation", "0", "--out", out.to_str().unwrap()]] {
+        assert_refused(&[command, &of_texts].concat(), "--model", &["resnet8", "images"]);
+    }
+    assert!(!out.exists());
+    assert_refused(&[&["train", "--flip"], &of_texts[..]].concat(), "--flip", &["images", "rte"]);
+    assert_refused(&["train", "--max-length", "64"], "--max-length", &["texts", "shapes"]);
+    let pairs = ["train", "--data", "text-pairs", "--data-dir", data];
+    assert_refused(&pairs, "--text-columns", &["one or two columns"]);
+    let absent = [&pairs[..], &["--text-columns", "premise"]].concat();
+    assert_refused(&absent, "train.tsv, line 1", &["premise", "sentence1"]);
+}
+
+#[test]
 fn a_directory_contains_a_run_or_a_comparison() {
     let dir = tempfile::tempdir().unwrap();
     let out = ["--out", dir.path().to_str().unwrap()];

@@ -54,7 +54,7 @@ impl Source<'_> {
     /// [`Error::Setting`] if it is not given or does not exist.
     pub(in crate::data) fn named_dir(&self) -> Result<PathBuf> {
         let Some(dir) = self.dir else {
-            return Err(Error::setting("data_dir", format!("expected the directory of the images of {}", self.name)));
+            return Err(Error::setting("data_dir", format!("expected the directory of {}", self.name)));
         };
         match dir.is_dir() {
             true => Ok(dir.to_owned()),

@@ -1,16 +1,22 @@
 //! The table of models by name.
 
+mod bert;
 mod densenet;
+mod lstm;
 mod mobilenet;
 mod resnet;
 mod small;
+mod text;
 mod vgg;
 mod wide_resnet;
 
 use super::{Conv, Model, Net, Output};
-use crate::data::Form;
+use crate::data::{Form, Meaning, plain_form, token_form};
 use crate::error::{Error, Result};
 use crate::tape::Var;
+use bert::Bert;
+pub use bert::{BertActivation, BertOptions};
+use lstm::LstmClassifier;
 use resnet::Block;
 
 /// A model that maps images `[N,C,H,W]` to outputs `[N,K]`.
@@ -25,139 +31,181 @@ enum ImageSize {
     SquareOf(usize),
 }
 
+/// How a model is made.
+enum Make {
+    Images(ImageSize, fn() -> ImageModel),
+    Texts(fn() -> Box<dyn Model>),
+}
+
 /// A row of the table of models.
 pub struct Entry {
     /// The value of `--model`.
     pub name: &'static str,
     /// A short description.
     pub about: &'static str,
-    image_size: ImageSize,
-    make: fn() -> ImageModel,
+    make: Make,
 }
+
+impl Entry {
+    /// Whether the model reads texts. The others read images.
+    pub fn reads_texts(&self) -> bool {
+        matches!(self.make, Make::Texts(_))
+    }
+}
+
+/// Tokens of an example, where no data set defines them.
+const TOKENS: usize = 128;
+
+/// The size of BERT's uncased vocabulary.
+const VOCABULARY: usize = 30_522;
 
 /// Any image size.
 const ANY_SIZE: ImageSize = ImageSize::AtLeast(1);
 
 /// All models that can be selected by name.
-pub static MODELS: [Entry; 17] = [
+pub static MODELS: [Entry; 25] = [
     Entry {
         name: "cnn",
         about: "three convolutions, 24,346 parameters",
-        image_size: ImageSize::AtLeast(4),
-        make: || Box::new(small::cnn),
+        make: Make::Images(ImageSize::AtLeast(4), || Box::new(small::cnn)),
     },
     Entry {
         name: "lenet",
         about: "LeNet-5 with ReLU and max pooling",
-        image_size: ImageSize::AtLeast(8),
-        make: || Box::new(small::lenet),
+        make: Make::Images(ImageSize::AtLeast(8), || Box::new(small::lenet)),
     },
     Entry {
         name: "resnet8",
         about: "residual network of 8 layers for small images",
-        image_size: ANY_SIZE,
-        make: || resnet::resnet_of_6n_plus_2(1),
+        make: Make::Images(ANY_SIZE, || resnet::resnet_of_6n_plus_2(1)),
     },
     Entry {
         name: "resnet20",
         about: "residual network of 20 layers for small images",
-        image_size: ANY_SIZE,
-        make: || resnet::resnet_of_6n_plus_2(3),
+        make: Make::Images(ANY_SIZE, || resnet::resnet_of_6n_plus_2(3)),
     },
     Entry {
         name: "resnet18",
         about: "ResNet-18 of the published LeRaC code, for small images",
-        image_size: ANY_SIZE,
-        make: || resnet::small_images("1_initial", &[64, 128, 256, 512], 2),
+        make: Make::Images(ANY_SIZE, || resnet::small_images("1_initial", &[64, 128, 256, 512], 2)),
     },
     Entry {
         name: "resnet18-imagenet",
         about: "torchvision's ResNet-18",
-        image_size: ANY_SIZE,
-        make: || resnet::large_images([2, 2, 2, 2], Block::Basic),
+        make: Make::Images(ANY_SIZE, || resnet::large_images([2, 2, 2, 2], Block::Basic)),
     },
     Entry {
         name: "resnet34",
         about: "torchvision's ResNet-34",
-        image_size: ANY_SIZE,
-        make: || resnet::large_images([3, 4, 6, 3], Block::Basic),
+        make: Make::Images(ANY_SIZE, || resnet::large_images([3, 4, 6, 3], Block::Basic)),
     },
     Entry {
         name: "resnet50",
         about: "torchvision's ResNet-50",
-        image_size: ANY_SIZE,
-        make: || resnet::large_images([3, 4, 6, 3], Block::Bottleneck { widen: 1 }),
+        make: Make::Images(ANY_SIZE, || resnet::large_images([3, 4, 6, 3], Block::Bottleneck { widen: 1 })),
     },
     Entry {
         name: "wide_resnet50_2",
         about: "torchvision's Wide ResNet-50-2",
-        image_size: ANY_SIZE,
-        make: || resnet::large_images([3, 4, 6, 3], Block::Bottleneck { widen: 2 }),
+        make: Make::Images(ANY_SIZE, || resnet::large_images([3, 4, 6, 3], Block::Bottleneck { widen: 2 })),
     },
     Entry {
         name: "wide_resnet52-2",
         about: "Wide ResNet-52-2 of the published LeRaC code",
-        image_size: ANY_SIZE,
-        make: || wide_resnet::wide_resnet(52, 2, 0.3),
+        make: Make::Images(ANY_SIZE, || wide_resnet::wide_resnet(52, 2, 0.3)),
     },
     Entry {
         name: "wide_resnet28-10",
         about: "Wide ResNet-28-10 of the published LeRaC code",
-        image_size: ANY_SIZE,
-        make: || wide_resnet::wide_resnet(28, 10, 0.3),
+        make: Make::Images(ANY_SIZE, || wide_resnet::wide_resnet(28, 10, 0.3)),
     },
     Entry {
         name: "densenet121",
         about: "DenseNet-121 for small images",
-        image_size: ImageSize::AtLeast(8),
-        make: || densenet::densenet(densenet::Stem::Small, [6, 12, 24, 16]),
+        make: Make::Images(ImageSize::AtLeast(8), || densenet::densenet(densenet::Stem::Small, [6, 12, 24, 16])),
     },
     Entry {
         name: "densenet121-imagenet",
         about: "torchvision's DenseNet-121",
-        image_size: ImageSize::AtLeast(32),
-        make: || densenet::densenet(densenet::Stem::Large, [6, 12, 24, 16]),
+        make: Make::Images(ImageSize::AtLeast(32), || densenet::densenet(densenet::Stem::Large, [6, 12, 24, 16])),
     },
     Entry {
         name: "vgg11_bn",
         about: "VGG-11 with batch norm for small images",
-        image_size: ImageSize::AtLeast(32),
-        make: || Box::new(vgg::small_images),
+        make: Make::Images(ImageSize::AtLeast(32), || Box::new(vgg::small_images)),
     },
     Entry {
         name: "vgg11_bn-imagenet",
         about: "torchvision's VGG-11 with batch norm",
-        image_size: ImageSize::SquareOf(vgg::UNIT),
-        make: || Box::new(vgg::large_images),
+        make: Make::Images(ImageSize::SquareOf(vgg::UNIT), || Box::new(vgg::large_images)),
     },
     Entry {
         name: "mobilenet_v2",
         about: "MobileNetV2 for small images",
-        image_size: ANY_SIZE,
-        make: || mobilenet::mobilenet_v2(1),
+        make: Make::Images(ANY_SIZE, || mobilenet::mobilenet_v2(1)),
     },
     Entry {
         name: "mobilenet_v2-imagenet",
         about: "torchvision's MobileNetV2",
-        image_size: ANY_SIZE,
-        make: || mobilenet::mobilenet_v2(2),
+        make: Make::Images(ANY_SIZE, || mobilenet::mobilenet_v2(2)),
+    },
+    Entry {
+        name: "bert",
+        about: "BERT of any size, by Hugging Face's config.json; without one that of bert-base",
+        make: Make::Texts(|| Box::new(Bert(BertOptions::default()))),
+    },
+    Entry {
+        name: "bert-tiny",
+        about: "BERT of 2 blocks, 128 wide, 4.4 M parameters with 30,522 words",
+        make: Make::Texts(|| Box::new(Bert::uncased(2, 128))),
+    },
+    Entry {
+        name: "bert-mini",
+        about: "BERT of 4 blocks, 256 wide, 11 M parameters with 30,522 words",
+        make: Make::Texts(|| Box::new(Bert::uncased(4, 256))),
+    },
+    Entry {
+        name: "bert-small",
+        about: "BERT of 4 blocks, 512 wide, 29 M parameters with 30,522 words",
+        make: Make::Texts(|| Box::new(Bert::uncased(4, 512))),
+    },
+    Entry {
+        name: "bert-medium",
+        about: "BERT of 8 blocks, 512 wide, 41 M parameters with 30,522 words",
+        make: Make::Texts(|| Box::new(Bert::uncased(8, 512))),
+    },
+    Entry {
+        name: "bert-base",
+        about: "BERT of 12 blocks, 768 wide, 109 M parameters with 30,522 words",
+        make: Make::Texts(|| Box::new(Bert::uncased(12, 768))),
+    },
+    Entry {
+        name: "bert-large",
+        about: "BERT of 24 blocks, 1024 wide, 335 M parameters with 30,522 words",
+        make: Make::Texts(|| Box::new(Bert::uncased(24, 1024))),
+    },
+    Entry {
+        name: "lstm",
+        about: "embedding, two LSTM layers of 256, two linear layers, after the LeRaC paper",
+        make: Make::Texts(|| Box::new(LstmClassifier)),
     },
 ];
 
-/// A model of the table. It accepts images of the sizes of its [`Entry`].
+/// A model of the table. An image model accepts images of the sizes of its [`Entry`].
 pub struct Named {
     entry: &'static Entry,
-    record: ImageModel,
+    model: Box<dyn Model>,
 }
 
 impl Model for Named {
     fn accepts(&self, form: &Form) -> Result<()> {
         let name = self.entry.name;
-        self.record
+        let Make::Images(size, _) = self.entry.make else { return self.model.accepts(form) };
+        self.model
             .accepts(form)
             .map_err(|_| Error::setting("model", format!("{name} needs images, and the data have none")))?;
         let [_, height, width] = form.pixels().expect("the closure accepts images only").image;
-        let needed = match self.entry.image_size {
+        let needed = match size {
             ImageSize::AtLeast(least) if height.min(width) < least => format!("images of at least {least}x{least}"),
             ImageSize::SquareOf(unit) if height != width || !height.is_multiple_of(unit) => {
                 format!("square images of a multiple of {unit} pixels")
@@ -168,7 +216,7 @@ impl Model for Named {
     }
 
     fn record(&self, net: &mut Net, wanted: &[Output]) -> Vec<Var> {
-        self.record.record(net, wanted)
+        self.model.record(net, wanted)
     }
 }
 
@@ -185,15 +233,32 @@ fn entry(name: &str) -> Result<&'static Entry> {
 /// [`Error::Setting`] with all names, if the name is unknown.
 pub fn named(name: &str) -> Result<Named> {
     let entry = entry(name)?;
-    Ok(Named { entry, record: (entry.make)() })
+    let model = match entry.make {
+        Make::Images(_, make) => Box::new(make()) as Box<dyn Model>,
+        Make::Texts(make) => make(),
+    };
+    Ok(Named { entry, model })
 }
 
-/// Height and width of the images of a model where no data set defines them: 32, or the least
-/// multiple that the model needs.
-pub fn usual_side(name: &str) -> usize {
-    match entry(name).map(|entry| entry.image_size) {
-        Ok(ImageSize::SquareOf(unit)) => unit,
-        _ => 32,
+/// The model `bert` of this size.
+///
+/// # Errors
+/// [`Error::Setting`] if the options describe no model.
+pub fn bert(options: &BertOptions) -> Result<Named> {
+    options.check().map_err(|message| Error::setting("bert", message))?;
+    Ok(Named { entry: entry("bert")?, model: Box::new(Bert(options.clone())) })
+}
+
+/// The form of a model's input where no data set defines it. Images: three channels, of height and
+/// width `side`, or else 32 or the least multiple that the model needs. Texts: 128 tokens of BERT's
+/// vocabulary.
+pub fn usual_form(name: &str, side: Option<usize>, target: &Meaning) -> Form {
+    match entry(name).map(|entry| &entry.make) {
+        Ok(Make::Texts(_)) => token_form(TOKENS, VOCABULARY, target),
+        Ok(&Make::Images(ImageSize::SquareOf(unit), _)) => {
+            plain_form([3, side.unwrap_or(unit), side.unwrap_or(unit)], target)
+        }
+        _ => plain_form([3, side.unwrap_or(32), side.unwrap_or(32)], target),
     }
 }
 

@@ -3,7 +3,7 @@
 #[cfg(feature = "cli")]
 use super::whole_number;
 use super::{check_integers, check_paths, require};
-use crate::data::{Augmentation, Normalise, Source};
+use crate::data::{Augmentation, Normalise, Source, TextOptions};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DataOptions {
     /// Data set: shapes, fashion-mnist, mnist, cifar10, cifar100, cifar100-coarse, imagefolder,
-    /// tiny-imagenet, food-101, utkface-gender or utkface-age
+    /// tiny-imagenet, food-101, utkface-gender, utkface-age, rte, qnli, boolq or text-pairs
     #[cfg_attr(
         feature = "cli",
         arg(id = "data", long = "data", value_name = "DATA", default_value = "shapes", help_heading = "Data")
@@ -33,7 +33,7 @@ pub struct DataOptions {
     #[cfg_attr(feature = "cli", arg(long, value_parser = whole_number::<usize>, help_heading = "Data"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resize: Option<usize>,
-    /// imagefolder: use only the classes listed in this file, one directory per line
+    /// imagefolder, text-pairs: use only the classes listed in this file, one per line
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class_list: Option<PathBuf>,
@@ -41,7 +41,7 @@ pub struct DataOptions {
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<PathBuf>,
-    /// Image folders: check every image first, and leave bad ones out with a warning
+    /// Image folders, texts: check every image or row first, and leave bad ones out with a warning
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
     pub skip_bad: bool,
     /// Mean and standard deviation for normalisation: 0.5 for both, ImageNet's, or those of the
@@ -74,6 +74,32 @@ pub struct DataOptions {
     /// Side of a square that is cut out of training images, pixels
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, help_heading = "Data"))]
     pub cutout: u16,
+    /// Texts: WordPiece vocabulary, a vocab.txt or tokenizer.json [default: the words of the
+    /// training part]
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vocab: Option<PathBuf>,
+    /// Texts: tokens per example, special tokens included; longer texts are truncated
+    /// [default: 128]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole_number::<usize>, help_heading = "Data"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_length: Option<usize>,
+    /// Texts without --vocab: largest size of the vocabulary [default: 30000]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole_number::<usize>, help_heading = "Data"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vocab_size: Option<usize>,
+    /// Texts without --vocab: least number of occurrences of a word [default: 2]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole_number::<usize>, help_heading = "Data"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_count: Option<usize>,
+    /// text-pairs: names of the columns of one or two texts
+    #[cfg_attr(feature = "cli", arg(long, value_name = "A[,B]", value_delimiter = ',', help_heading = "Data"))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub text_columns: Vec<String>,
+    /// text-pairs: name of the column of labels [default: label]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME", help_heading = "Data"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_column: Option<String>,
 }
 
 impl Default for DataOptions {
@@ -94,6 +120,12 @@ impl Default for DataOptions {
             random_resized_crop: None,
             jitter: vec![],
             cutout: 0,
+            vocab: None,
+            max_length: None,
+            vocab_size: None,
+            min_count: None,
+            text_columns: vec![],
+            label_column: None,
         }
     }
 }
@@ -105,6 +137,7 @@ impl DataOptions {
     /// [`Error::Setting`] with the option, the expected and the found value.
     pub fn check(&self) -> Result<()> {
         self.check_storable()?;
+        self.text().check()?;
         let examples = self.train_examples.unwrap_or(1);
         require("train_examples", examples, examples > 0, "at least 1")?;
         require("shift", self.shift, self.shift <= 127, "at most 127 pixels")?;
@@ -126,8 +159,16 @@ impl DataOptions {
             ("train_examples", self.train_examples.unwrap_or(0) as u64),
             ("image_size", self.image_size.unwrap_or(0) as u64),
             ("resize", self.resize.unwrap_or(0) as u64),
+            ("max_length", self.max_length.unwrap_or(0) as u64),
+            ("vocab_size", self.vocab_size.unwrap_or(0) as u64),
+            ("min_count", self.min_count.unwrap_or(0) as u64),
         ])?;
-        check_paths(&[("data_dir", &self.data_dir), ("class_list", &self.class_list), ("cache", &self.cache)])
+        check_paths(&[
+            ("data_dir", &self.data_dir),
+            ("class_list", &self.class_list),
+            ("cache", &self.cache),
+            ("vocab", &self.vocab),
+        ])
     }
 
     /// The data set, and how its files are read.
@@ -142,6 +183,19 @@ impl DataOptions {
             cache: self.cache.as_deref(),
             skip_bad: self.skip_bad,
             augmentation: self.augmentation(),
+            text: self.text(),
+        }
+    }
+
+    /// How texts are read.
+    fn text(&self) -> TextOptions<'_> {
+        TextOptions {
+            vocab: self.vocab.as_deref(),
+            max_length: self.max_length,
+            vocab_size: self.vocab_size,
+            min_count: self.min_count,
+            columns: &self.text_columns,
+            label_column: self.label_column.as_deref(),
         }
     }
 

@@ -7,6 +7,7 @@ mod file;
 mod idle;
 mod model;
 mod optimizer;
+mod scales;
 mod training;
 
 pub use curriculum::{CurriculumOptions, Method, Preset};
@@ -17,6 +18,7 @@ pub(crate) use file::OptionsFile;
 pub(crate) use file::option_name;
 pub use model::ModelOptions;
 pub use optimizer::{OptimizerOptions, ScheduleKind};
+pub use scales::LayerScales;
 pub use training::TrainingOptions;
 
 use crate::curriculum::{
@@ -25,8 +27,8 @@ use crate::curriculum::{
 };
 use crate::data::{DataSet, Form, Meaning};
 use crate::error::{Error, Result};
+use crate::nn::NetOptions;
 use crate::nn::objective::{Objective, objective_for};
-use crate::nn::{self, NetOptions};
 use crate::tape::KernelChoices;
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
@@ -136,7 +138,7 @@ impl Config {
     /// [`Error::Setting`] with the option, the expected and the found value.
     pub fn check(&self) -> Result<()> {
         DataSet::named(&self.data.name)?;
-        nn::named(&self.model.name)?;
+        self.model.model()?;
         self.check_values()
     }
 
@@ -184,6 +186,12 @@ impl Config {
     pub fn objective(&self, form: &Form) -> Result<Arc<dyn Objective>> {
         let objective = objective_for(form, self.training.objective())?;
         let meaning = form.targets.first().map(|target| &target.meaning);
+        let has_tokens = form.inputs.iter().any(|input| matches!(input.meaning, Meaning::Tokens { .. }));
+        if has_tokens && self.training.mixup.is_some() {
+            let message =
+                format!("only applies to images and numbers, not to the tokens of {}; remove it", self.data.name);
+            return Err(Error::setting("mixup", message));
+        }
         self.check_objective_options(matches!(meaning, Some(Meaning::Number { .. }))).map(|()| objective)
     }
 

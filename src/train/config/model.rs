@@ -2,8 +2,16 @@
 
 use super::check_paths;
 use crate::error::{Error, Result};
+use crate::files::read_at_most;
+use crate::nn::{self, BertOptions, Named};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// The model whose size is in a file.
+const BERT: &str = "bert";
+
+/// Larger than any `config.json`.
+const MOST_BYTES: u64 = 1 << 20;
 
 /// The model and its initial weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -12,7 +20,8 @@ use std::path::PathBuf;
 pub struct ModelOptions {
     /// Model: cnn, lenet, resnet8, resnet20, resnet18, resnet18-imagenet, resnet34, resnet50,
     /// wide_resnet50_2, wide_resnet52-2, wide_resnet28-10, densenet121, vgg11_bn or mobilenet_v2;
-    /// the last three with -imagenet after them for large images
+    /// the last three with -imagenet after them for large images. For texts: lstm, bert, bert-tiny,
+    /// bert-mini, bert-small, bert-medium, bert-base or bert-large
     #[cfg_attr(
         feature = "cli",
         arg(id = "model", long = "model", value_name = "MODEL", default_value = "cnn", help_heading = "Training")
@@ -27,11 +36,20 @@ pub struct ModelOptions {
     /// a new head
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Training"))]
     pub init_partial: bool,
+    /// bert: the size of the model, a config.json of Hugging Face [default: config.json next to
+    /// --init]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "FILE", help_heading = "Training"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_config: Option<PathBuf>,
+    /// bert: the size of the model, as read from `model_config`.
+    #[cfg_attr(feature = "cli", arg(skip))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bert: Option<BertOptions>,
 }
 
 impl Default for ModelOptions {
     fn default() -> Self {
-        Self { name: "cnn".into(), init: None, init_partial: false }
+        Self { name: "cnn".into(), init: None, init_partial: false, model_config: None, bert: None }
     }
 }
 
@@ -42,13 +60,62 @@ impl ModelOptions {
     /// [`Error::Setting`] with the option, the expected and the found value.
     pub fn check(&self) -> Result<()> {
         self.check_storable()?;
+        if self.name != BERT && self.model_config.is_some() {
+            return Err(Error::setting("model_config", format!("is for `model` bert, found {}", self.name)));
+        }
+        if let Some(bert) = &self.bert {
+            bert.check().map_err(|message| Error::setting(BERT, message))?;
+        }
         match self.init_partial && self.init.is_none() {
             true => Err(Error::setting("init_partial", "needs `init` FILE")),
             false => Ok(()),
         }
     }
 
-    pub(super) fn check_storable(&self) -> Result<()> {
-        check_paths(&[("init", &self.init)])
+    /// The model.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for an unknown name, or for `bert` of no size.
+    pub fn model(&self) -> Result<Named> {
+        match (&self.bert, self.name == BERT) {
+            (Some(options), true) => nn::bert(options),
+            (None, true) => {
+                let message = "bert needs the size of the model: a config.json of Hugging Face, next to `init` or \
+                               given here; or choose a size by name, such as `model` bert-mini";
+                Err(Error::setting("model_config", message))
+            }
+            (_, false) => nn::named(&self.name),
+        }
     }
+
+    /// Sets [`ModelOptions::bert`] from the file [`ModelOptions::model_config`], or from
+    /// `config.json` next to the initial weights. Returns the path of a file that no option names.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and [`Error::Format`].
+    pub fn read_model_config(&mut self) -> Result<Option<PathBuf>> {
+        if self.name != BERT {
+            return Ok(None);
+        }
+        if let Some(path) = self.model_config.take() {
+            self.bert = Some(read_bert(&path)?);
+            return Ok(None);
+        }
+        let beside = self.init.as_ref().map(|init| init.with_file_name("config.json"));
+        match beside.filter(|path| self.bert.is_none() && path.is_file()) {
+            Some(path) => {
+                self.bert = Some(read_bert(&path)?);
+                Ok(Some(path))
+            }
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn check_storable(&self) -> Result<()> {
+        check_paths(&[("init", &self.init), ("model_config", &self.model_config)])
+    }
+}
+
+fn read_bert(path: &Path) -> Result<BertOptions> {
+    BertOptions::from_config_json(path, &read_at_most(path, MOST_BYTES)?)
 }

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "cli")]
 use super::whole_number;
-use super::{check_integers, require};
+use super::{LayerScales, check_integers, require};
 use crate::curriculum::{self, DuringCurriculum, Plateau, Schedule, ScheduleShape};
 use crate::error::{Error, Result};
 use crate::optim::{Rule, Settings};
@@ -87,6 +87,17 @@ pub struct OptimizerOptions {
     /// Final rate of the cosine schedule, and least rate of the plateau schedule
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, help_heading = "Optimiser"))]
     pub final_rate: f64,
+    /// Do not train the layers whose names match a pattern, such as 'bert.encoder.*'
+    #[cfg_attr(feature = "cli", arg(long, value_name = "PATTERN", value_delimiter = ',', help_heading = "Optimiser"))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
+    /// Multiply the learning rate of the layers whose names match a pattern, such as 'conv*=0.1'
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, value_name = "PATTERN=FACTOR", value_delimiter = ',', help_heading = "Optimiser")
+    )]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub learning_rate_scale: Vec<String>,
     /// Epochs of linear warm-up of the common rate from 0
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, help_heading = "Optimiser"))]
     pub warmup_epochs: f64,
@@ -110,6 +121,8 @@ impl Default for OptimizerOptions {
             gamma: 0.1,
             patience: 10,
             final_rate: 0.0,
+            freeze: vec![],
+            learning_rate_scale: vec![],
             warmup_epochs: 0.0,
         }
     }
@@ -123,6 +136,7 @@ impl OptimizerOptions {
     pub fn check(&self) -> Result<()> {
         self.check_storable()?;
         self.settings()?;
+        self.layer_scales()?;
         curriculum::check_rate("eta", "learning rate", self.eta)?;
         let decays = self.weight_decay >= 0.0 && self.weight_decay.is_finite();
         require("weight_decay", self.weight_decay, decays, "0 or more")?;
@@ -218,6 +232,14 @@ impl OptimizerOptions {
             clip_norm: self.clip_norm,
             layer_norms: true,
         })
+    }
+
+    /// Factors of the learning rates of layers.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for an invalid pattern or factor.
+    pub fn layer_scales(&self) -> Result<LayerScales> {
+        LayerScales::parse(&self.freeze, &self.learning_rate_scale)
     }
 
     /// The schedule of the common rate for a run of `epochs` epochs.

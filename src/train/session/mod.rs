@@ -20,6 +20,7 @@ use crate::optim::{Optimizer, Settings, Update};
 use crate::tape::{
     CONTROLS, Controls, Dispatch, Keep, KernelChoices, Mode, Operand, Plan, Program, Storage, Tape, Target, Var,
 };
+use crate::train::LayerScales;
 use std::sync::Arc;
 
 /// The device memory of a session, in bytes. The tables and sums of the optimiser are not included;
@@ -60,6 +61,8 @@ pub struct Session {
     sums: usize,
     optimizer: Optimizer,
     layers: Vec<Layer>,
+    /// The factor of each layer's learning rate.
+    scales: Vec<f64>,
     schedule: Schedule,
     curriculum: Box<dyn Curriculum>,
     time: Time,
@@ -93,6 +96,8 @@ pub struct SessionOptions<'a> {
     pub net: NetOptions,
     /// The optimiser.
     pub settings: Settings,
+    /// Factors of the learning rates of layers.
+    pub scales: LayerScales,
     /// The schedule of the common learning rate.
     pub schedule: Schedule,
     /// Makes the curriculum.
@@ -149,6 +154,7 @@ impl Session {
         options.model.accepts(options.form)?;
         let train = options.record(gpu, Mode::Train);
         let curriculum = (options.curriculum)(&train.layers)?;
+        let scales = options.scales.of(&train.layers)?;
         train.tape.check_choices()?;
         train.tape.check(&gpu.limits(), options.micro_batch_size)?;
         let eval = options.record(gpu, Mode::Eval);
@@ -173,7 +179,9 @@ impl Session {
         let train = Bound { program, columns: train.columns };
         let program = Program::keeping(gpu, eval.tape, &storage, eval_keep, &mut pool)?;
         let losses = train.program.buffer_named(SUMS).expect("every objective leaves sums");
-        let optimizer = Optimizer::new(gpu, &storage, &losses, update)?;
+        let mut optimizer = Optimizer::new(gpu, &storage, &losses, update)?;
+        let factors: Vec<f64> = optimizer.rows().iter().map(|row| scales[row.layer]).collect();
+        factors.into_iter().enumerate().for_each(|(row, factor)| optimizer.set_scale(gpu, row, factor));
         nn::initialise(gpu, &storage, options.seed);
         let session = Self {
             gpu: gpu.clone(),
@@ -186,6 +194,7 @@ impl Session {
             sums,
             optimizer,
             layers,
+            scales,
             schedule: options.schedule.clone(),
             curriculum,
             time: Time { step: 0, steps_per_epoch: options.steps_per_epoch },
@@ -262,7 +271,8 @@ impl Session {
 
     /// The learning rate of each layer for the next step.
     pub fn rates(&self) -> impl ExactSizeIterator<Item = f64> {
-        curriculum::rates(self.curriculum.as_ref(), &self.schedule, self.time, self.layers.len())
+        let rates = curriculum::rates(self.curriculum.as_ref(), &self.schedule, self.time, self.layers.len());
+        rates.zip(&self.scales).map(|(rate, scale)| rate * scale)
     }
 
     /// Passes a validation score to the plateau schedule at the end of an epoch.

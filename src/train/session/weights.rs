@@ -5,7 +5,8 @@ use crate::error::Result;
 use crate::tape::Declared;
 use crate::tensor::{Arena, Span};
 use crate::train::Tensor;
-use crate::train::fit::{Fit, unwrap_names};
+use crate::train::fit::Fit;
+use crate::train::names::adopt_names;
 
 /// Weights and running statistics after a step.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,10 +78,15 @@ impl Session {
         Ok(())
     }
 
-    /// Removes the prefixes of PyTorch's wrappers (`module.`, `_orig_mod.`) from the names of
-    /// tensors, unless the model has names that begin so. Returns what was removed.
-    pub(in crate::train) fn unwrap_names(&self, tensors: &mut [Tensor]) -> String {
-        unwrap_names(tensors, self.storage.tensors().map(|(declared, ..)| declared.name.as_str()))
+    /// Changes the names of tensors that other programs wrote to those of the model. Returns what
+    /// was changed.
+    pub(in crate::train) fn adopt_names(&self, tensors: &mut Vec<Tensor>) -> Vec<String> {
+        adopt_names(tensors, &self.storage.tensors().map(|(declared, ..)| declared.name.as_str()).collect())
+    }
+
+    /// Which tensors fit the model.
+    pub(in crate::train) fn fit(&self, tensors: &[Tensor]) -> Fit {
+        Fit::of(tensors, self.storage.tensors().map(|(declared, ..)| (declared.name.as_str(), &declared.shape)))
     }
 
     /// Overwrites weights and running statistics with the tensors of the same names and shapes.
@@ -89,8 +95,7 @@ impl Session {
     /// # Errors
     /// The tensors that do not fit. Nothing is overwritten then.
     pub fn load(&mut self, tensors: &[Tensor], partial: bool) -> std::result::Result<Fit, Box<Fit>> {
-        let declared = || self.storage.tensors().map(|(declared, ..)| (declared.name.as_str(), &declared.shape));
-        let fit = Fit::of(tensors, declared());
+        let fit = self.fit(tensors);
         let fits = if partial { !fit.taken.is_empty() } else { fit.is_complete() && fit.beyond.is_empty() };
         if !fits {
             return Err(Box::new(fit));
