@@ -27,6 +27,7 @@ demo: ## Train a small CNN on Fashion-MNIST three ways (conventional, LeRaC, CBS
 test: ## Run every test; a missing adapter is a failure, missing data sets are reported
 	@sh scripts/ensure-adapter.sh
 	@sh scripts/ensure-data.sh || true
+	@sh scripts/ensure-minilm.sh || true
 	REQUIRE_GPU=1 $(CARGO) test --release
 
 test-library: ## Run the tests of the library without the command line; op table and adjoints do not depend on features and are skipped

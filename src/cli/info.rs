@@ -93,11 +93,12 @@ fn describe(model: &str, args: &InfoArgs) -> Result<()> {
     let rows = recorded.layers.iter().enumerate().map(|(i, layer)| {
         let of_layer = tape.parameters().iter().filter(|declared| declared.layer == i);
         let record = tape.records().iter().find(|record| record.name == layer.name);
-        let dispatches = record.map_or(&[][..], |record| &record.forward);
+        let dispatches = tape.records().iter().filter(|record| is_part(&record.name, &layer.name));
+        let dispatches = dispatches.flat_map(|record| &record.forward);
         LayerLine {
             layer,
             parameters: of_layer.map(|declared| declared.shape.count()).sum(),
-            multiply_adds: dispatches.iter().map(|dispatch| dispatch.multiply_adds).sum::<u64>() / batch_size as u64,
+            multiply_adds: dispatches.map(|dispatch| dispatch.multiply_adds).sum::<u64>() / batch_size as u64,
             output: record.and_then(|record| record.result).map(|var| tape.shape(var).to_string()),
         }
     });
@@ -136,6 +137,12 @@ fn describe(model: &str, args: &InfoArgs) -> Result<()> {
         mebibytes(plan.total())
     ));
     Ok(())
+}
+
+/// Whether the operation `name` belongs to a layer: it has its name, or one that is followed by a
+/// dot.
+fn is_part(name: &str, layer: &str) -> bool {
+    name.strip_prefix(layer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// A row of a model's table.

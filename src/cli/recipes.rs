@@ -24,7 +24,13 @@ pub(super) const RECIPES: &[Recipe] = recipes![
     "wide_resnet-cifar10",
     "wide_resnet-cifar100",
     "wide_resnet-tiny_imagenet",
-    "wide_resnet-food_101"
+    "wide_resnet-food_101",
+    "bert-boolq",
+    "bert-qnli",
+    "bert-rte",
+    "lstm-boolq",
+    "lstm-qnli",
+    "lstm-rte"
 ];
 
 /// The names of all recipes, for `--help`.

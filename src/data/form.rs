@@ -124,6 +124,14 @@ impl Form {
         }
     }
 
+    /// The size of the vocabulary, if there is an input of tokens.
+    pub fn vocabulary(&self) -> Option<usize> {
+        self.inputs.iter().find_map(|column| match column.meaning {
+            Meaning::Tokens { vocabulary } => Some(vocabulary),
+            _ => None,
+        })
+    }
+
     /// The class names of the first target; empty if it is not a class.
     pub fn classes(&self) -> &[String] {
         match self.targets.first().map(|target| &target.meaning) {

@@ -12,7 +12,7 @@ mod sequences;
 
 pub use init::initialise;
 pub use inputs::{Columns, Ids};
-pub use models::{BertActivation, BertOptions, Entry, MODELS, Named, bert, named, usual_form};
+pub use models::{BertActivation, BertOptions, Entry, MODELS, Named, bert, bert_options, named, usual_form};
 pub use net::{Conv, Net, NetOptions};
 pub use objective::{Objective, Output};
 pub use sequences::{Attention, Lstm};

@@ -38,7 +38,8 @@ pub fn blur_tokens(tape: &mut Tape, name: &str, x: Var) -> Var {
 
 /// Reference implementation in f64.
 pub mod reference {
-    /// y of [`super::blur_tokens`] from x, or dx from dy. `x` holds sequences of `tokens` x `width`.
+    /// y of [`super::blur_tokens`] from x, or dx from dy. `x` holds sequences of `tokens` x
+    /// `width`.
     pub fn along_tokens(x: &[f64], tokens: usize, width: usize, sigma: f64) -> Vec<f64> {
         let e = (-0.5 / (sigma * sigma)).exp();
         let element = |index: usize| {

@@ -4,7 +4,6 @@
 use super::tables::{LayerRow, MetricsRow, NoiseRow, PredictionRow, SpeedRow, Table, to_csv};
 use super::{checkpoints, finished};
 use crate::curriculum::Layer;
-use crate::data::Examples;
 use crate::error::{Error, Result};
 use crate::files::{DirectoryLock, Overwrite, read_regular, write_whole};
 use crate::train::{
@@ -78,7 +77,7 @@ fn remove_if_exists(path: &Path) -> Result<()> {
 impl RunDir {
     /// The names of the files of a run, with the plots that [`RunDir::finish`] has drawn. The
     /// checkpoints are in a directory of their own.
-    pub const FILES: [&str; 14] = [
+    pub const FILES: [&str; 15] = [
         CONFIG,
         METRICS,
         LAYERS,
@@ -93,6 +92,7 @@ impl RunDir {
         "noise.png",
         "tokenizer.json",
         "classes.txt",
+        "config.json",
     ];
 
     /// Checks that the run of `config` may write into `dir`: that `dir` holds a run or no files, or
@@ -238,14 +238,14 @@ impl RunDir {
         checkpoints::remove(dir)
     }
 
-    /// Writes the files that a model of the data needs next to its weights.
+    /// Writes files that the weights need next to them: name and content.
     ///
     /// # Errors
     /// [`Error::Io`] if a file cannot be written; [`Error::Option`] if the directory no longer
     /// belongs to this run.
-    pub fn write_companions(&self, data: &dyn Examples) -> Result<()> {
+    pub fn write_companions(&self, files: Vec<(&'static str, Vec<u8>)>) -> Result<()> {
         self.lock.check()?;
-        data.companions().into_iter().try_for_each(|(name, bytes)| write_whole(&self.dir.join(name), &bytes))
+        files.into_iter().try_for_each(|(name, bytes)| write_whole(&self.dir.join(name), &bytes))
     }
 
     /// Writes weights and predictions, calls `pictures` to draw the plots, and then writes the

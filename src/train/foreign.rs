@@ -43,8 +43,8 @@ pub(super) fn format_of(bytes: &[u8]) -> Option<String> {
     FORMATS.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, what)| (*what).to_owned())
 }
 
-/// Whether a tensor counts something and is no weight: batches seen by a batch norm, models averaged
-/// by `AveragedModel`, and the positions 0, 1, 2, ... of a BERT.
+/// Whether a tensor counts something and is no weight: batches seen by a batch norm, models
+/// averaged by `AveragedModel`, and the positions 0, 1, 2, ... of a BERT.
 pub(super) fn is_counter(name: &str) -> bool {
     matches!(name.rsplit('.').next(), Some("num_batches_tracked" | "n_averaged" | "position_ids"))
 }

@@ -31,6 +31,9 @@ pub struct ModelCard {
     /// Tokens per example of a model of texts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<usize>,
+    /// The columns of the texts in a table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub text_columns: Vec<String>,
     /// What it predicts.
     pub target: CardTarget,
     /// The probability that the loss divided among all classes.
@@ -108,6 +111,7 @@ impl ModelCard {
             image,
             bert: config.model.bert.clone(),
             tokens: tokens(&form),
+            text_columns: config.data.text_columns.clone(),
             target: CardTarget::of(form.targets.first().map(|target| &target.meaning)),
             label_smoothing: config.training.label_smoothing,
             loss: config.training.loss,
@@ -171,6 +175,7 @@ impl ModelCard {
                 }
             }
             c.data.max_length = self.tokens;
+            c.data.text_columns.clone_from(&self.text_columns);
             if let Some(sigma) = self.blur {
                 c.curriculum.method = Method::Cbs;
                 (c.curriculum.sigma, c.curriculum.sigma_decay) = (sigma, 1.0);

@@ -6,8 +6,8 @@ use crate::curriculum::{Curriculum, Layer};
 use crate::data::{Form, Splits, train_validation_split};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::nn::Model;
 use crate::nn::objective::Objective;
+use crate::nn::{self, Model};
 use std::sync::Arc;
 
 /// Everything that a run depends on, except the device.
@@ -46,6 +46,20 @@ impl Task {
         model.accepts(&form)?;
         let objective = config.objective(&form)?;
         Ok(Self { config: config.clone(), model, data: data.clone(), objective, curriculum: None })
+    }
+
+    /// Files that the weights need next to them: name and content. They are those of the data, and
+    /// Hugging Face's `config.json` for a BERT.
+    #[cfg(feature = "records")]
+    pub(crate) fn companions(&self) -> Vec<(&'static str, Vec<u8>)> {
+        let (model, form) = (&self.config.model, self.data.train.form());
+        let bert = model.bert.clone().or_else(|| nn::bert_options(&model.name));
+        let mut files = self.data.train.companions();
+        if let (Some(bert), Some(vocabulary)) = (bert, form.vocabulary()) {
+            let vocabulary = bert.vocab_size.unwrap_or(vocabulary);
+            files.push(("config.json", bert.config_json(vocabulary, form.classes()).into_bytes()));
+        }
+        files
     }
 
     /// Splits the training examples into training and validation examples.

@@ -67,7 +67,7 @@ impl Output {
             }
         };
         drop(observers);
-        dir.write_companions(&*task.data.train)?;
+        dir.write_companions(task.companions())?;
         dir.finish(&outcome, |dir| pictures(dir, title, &outcome))?;
         Ok(outcome)
     }

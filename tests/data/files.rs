@@ -306,7 +306,7 @@ fn every_name_is_known_and_others_get_a_suggestion() {
     let names: Vec<&str> = DATA_SETS.iter().map(|set| set.name).collect();
     let empty = TempDir::new().unwrap();
     for &name in &names {
-        let opened = open(name, Some(empty.path()));
+        let opened = data::open(name, Some(empty.path()));
         assert!(!matches!(opened, Err(Error::Setting { field: "data", .. })), "{name}: {:?}", opened.err());
     }
     let hint = |name: &str| setting(open(name, None), "data");
@@ -338,6 +338,16 @@ fn the_table_has_every_set_once_and_forms_need_no_files() {
     let empty = TempDir::new().unwrap();
     for set in DATA_SETS {
         assert!(!set.name.is_empty() && !set.about.is_empty(), "{:?}", set.name);
+        if set.of_text {
+            // The vocabulary is that of the files, or an option.
+            let source = Source { name: set.name, dir: Some(empty.path()), ..Source::default() };
+            assert!(
+                matches!(source.form(), Err(Error::Setting { field: "data_dir" | "text_columns", .. })),
+                "{}",
+                set.name
+            );
+            continue;
+        }
         let source = Source { name: set.name, image_size: set.of_files.then_some(48), ..Source::default() };
         if set.name == "imagefolder" {
             // The classes are the folders, so the directory is needed.

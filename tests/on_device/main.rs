@@ -29,6 +29,9 @@ mod resuming;
 mod sequences;
 mod sessions;
 mod sums;
+mod text_parity;
+#[cfg(feature = "cli")]
+mod texts;
 mod training;
 #[cfg(feature = "cli")]
 mod tuning;
@@ -45,6 +48,9 @@ fn main() {
         optimisers::tests(),
         golden::tests(),
         parity::tests(),
+        text_parity::tests(),
+        #[cfg(feature = "cli")]
+        texts::tests(),
         training::tests(),
         sessions::tests(),
         objectives::tests(),

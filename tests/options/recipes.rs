@@ -1,7 +1,7 @@
 //! Every recipe against the table of the published experiments; loading by name.
 
 use crate::common::program::stdout;
-use lerac::curriculum::{DuringCurriculum, Ladder};
+use lerac::curriculum::{self, DuringCurriculum, Ladder, Layer, Range, Time};
 use lerac::train::{Config, Method, ScheduleKind};
 
 /// Settings of the published code: its optimiser, and the ladder.
@@ -103,8 +103,11 @@ const PUBLISHED: [Published; 9] = [
     Published { recipe: "wide_resnet-food_101", data: "food-101", epochs: 150, ..WIDE_RESNET_TINY_IMAGENET },
 ];
 
+/// The published BERT experiments: data set, epochs, and points of an epoch at which rates grow.
+const BERT: [(&str, u64, u64); 3] = [("boolq", 10, 4), ("qnli", 7, 1), ("rte", 25, 1)];
+
 /// Recipes that are not part of the published code.
-const OWN: [&str; 1] = ["shapes"];
+const OWN: [&str; 4] = ["shapes", "lstm-boolq", "lstm-qnli", "lstm-rte"];
 
 fn recipe(name: &str) -> Config {
     let path = format!("{}/recipes/{name}.toml", env!("CARGO_MANIFEST_DIR"));
@@ -148,12 +151,57 @@ fn recipes_are_the_published_settings() {
 }
 
 #[test]
+fn recipes_of_bert_are_the_published_settings() {
+    for (data, epochs, updates_per_epoch) in BERT {
+        let expected = Config::default().with(|c| {
+            c.data.name = data.into();
+            c.data.max_length = Some(100);
+            c.model.name = "bert-large".into();
+            c.training.batch_size = 10;
+            c.training.epochs = epochs;
+            c.optimizer.name = "adamax".into();
+            c.optimizer.eta = 5e-5;
+            c.optimizer.weight_decay = 0.0;
+            c.curriculum.method = Method::LeracReference;
+            c.curriculum.ladder = Ladder::Bert;
+            c.curriculum.clf = 1e-3;
+            c.curriculum.stop_lr = Some(4.9e-4);
+            c.curriculum.updates_per_epoch = updates_per_epoch;
+            c.curriculum.k = Some(3.0);
+            c.curriculum.range = Some(Range { first: 5e-5, last: 5e-8 });
+            c.curriculum.sigma_every = 1;
+        });
+        assert_eq!(recipe(&format!("bert-{data}")), expected, "{data}");
+    }
+}
+
+/// Start and growth of BERT's rates in an epoch of 943 steps, as the published code has them on
+/// BoolQ: the last two layers rise after the steps 235, 471 and 707 of the first epoch.
+#[test]
+fn the_rates_of_bert_are_those_of_the_published_code() {
+    let config = recipe("bert-boolq");
+    let layer = |i: usize| Layer { name: format!("layer {i}"), depth: i, block: i };
+    let layers: Vec<Layer> = (1..=27).map(layer).collect();
+    let (curriculum, schedule) = (config.curriculum(&layers).unwrap(), config.common_rate().unwrap());
+    for (step, last) in
+        [(0, 5e-8), (234, 5e-8), (235, 5e-7), (470, 5e-7), (471, 5e-6), (706, 5e-6), (707, 5e-5), (9430, 5e-5)]
+    {
+        let time = Time { step, steps_per_epoch: 943 };
+        for (i, rate) in curriculum::rates(&*curriculum, &schedule, time, 27).enumerate() {
+            let expected = if i < 25 { 5e-5 } else { last };
+            approx::assert_relative_eq!(rate, expected, max_relative = 1e-12);
+        }
+    }
+}
+
+#[test]
 fn every_recipe_is_loaded_by_its_name_under_every_method() {
     let mut files: Vec<String> = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/recipes"))
         .unwrap()
         .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
     let mut known: Vec<String> = PUBLISHED.iter().map(|row| row.recipe).chain(OWN).map(str::to_owned).collect();
+    known.extend(BERT.map(|(data, ..)| format!("bert-{data}")));
     files.sort();
     known.sort();
     assert_eq!(files, known, "a recipe without a row here, or a row without its recipe");
@@ -165,6 +213,7 @@ fn every_recipe_is_loaded_by_its_name_under_every_method() {
             let layers = match recipe(&name).model.name.as_str() {
                 "resnet18" | "resnet18-imagenet" => 21,
                 "wide_resnet52-2" => 1 + 48 + 3 + 1,
+                "bert-large" => 1 + 24 + 2,
                 _ => 5,
             };
             assert_eq!(table.lines().count(), 2 + layers, "{table}");

@@ -43,7 +43,7 @@ fn a_model_of_images_takes_no_texts() {
     let pairs = ["train", "--data", "text-pairs", "--data-dir", data];
     assert_refused(&pairs, "--text-columns", &["one or two columns"]);
     let absent = [&pairs[..], &["--text-columns", "premise"]].concat();
-    assert_refused(&absent, "train.tsv, line 1", &["premise", "sentence1"]);
+    assert_refused(&absent, "train.tsv", &["line 1", "premise", "sentence1"]);
 }
 
 #[test]

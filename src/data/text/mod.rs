@@ -22,8 +22,8 @@ pub use {
     tokenizer::{TextTokenizer, Tokens},
 };
 
-/// The columns of texts: `tokens` `[T]`; `segments` `[T]`, 1 in the second text; `length` `[1]`, the
-/// number of tokens without padding; and the target `label`.
+/// The columns of texts: `tokens` `[T]`; `segments` `[T]`, 1 in the second text; `length` `[1]`,
+/// the number of tokens without padding; and the target `label`.
 pub fn token_form(tokens: usize, vocabulary: usize, target: &Meaning) -> Form {
     let ids = |name, count| Column::plain(name, Element::U32, [count]);
     Form {
@@ -32,6 +32,6 @@ pub fn token_form(tokens: usize, vocabulary: usize, target: &Meaning) -> Form {
             ids("segments", tokens),
             ids("length", 1),
         ],
-        targets: vec![Column { meaning: target.clone(), ..ids("label", 1) }],
+        targets: vec![Column { meaning: target.clone(), ..Column::plain("label", Element::U32, []) }],
     }
 }

@@ -94,7 +94,7 @@ fn fixed_keys() -> [(&'static str, Value); 5] {
 impl BertOptions {
     /// A model of the published family: heads of 64, and four times as wide between the two linear
     /// layers of a block.
-    fn uncased(layers: usize, hidden: usize) -> Self {
+    pub(super) fn uncased(layers: usize, hidden: usize) -> Self {
         Self {
             hidden_size: hidden,
             num_hidden_layers: layers,
@@ -185,11 +185,6 @@ impl BertOptions {
 pub(super) struct Bert(pub(super) BertOptions);
 
 impl Bert {
-    /// A model of the published family.
-    pub(super) fn uncased(layers: usize, hidden: usize) -> Self {
-        Self(BertOptions::uncased(layers, hidden))
-    }
-
     /// A linear layer of the current layer, as BERT initialises it.
     fn dense(&self, net: &mut Net, name: &str, x: Var, outputs: usize) -> Var {
         net.dense(name, x, outputs, self.0.initializer_range)

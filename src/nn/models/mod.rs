@@ -35,6 +35,8 @@ enum ImageSize {
 enum Make {
     Images(ImageSize, fn() -> ImageModel),
     Texts(fn() -> Box<dyn Model>),
+    /// BERT of this number of blocks and this width.
+    Bert(usize, usize),
 }
 
 /// A row of the table of models.
@@ -49,7 +51,7 @@ pub struct Entry {
 impl Entry {
     /// Whether the model reads texts. The others read images.
     pub fn reads_texts(&self) -> bool {
-        matches!(self.make, Make::Texts(_))
+        matches!(self.make, Make::Texts(_) | Make::Bert(..))
     }
 }
 
@@ -152,37 +154,37 @@ pub static MODELS: [Entry; 25] = [
     Entry {
         name: "bert",
         about: "BERT of any size, by Hugging Face's config.json; without one that of bert-base",
-        make: Make::Texts(|| Box::new(Bert(BertOptions::default()))),
+        make: Make::Bert(12, 768),
     },
     Entry {
         name: "bert-tiny",
         about: "BERT of 2 blocks, 128 wide, 4.4 M parameters with 30,522 words",
-        make: Make::Texts(|| Box::new(Bert::uncased(2, 128))),
+        make: Make::Bert(2, 128),
     },
     Entry {
         name: "bert-mini",
         about: "BERT of 4 blocks, 256 wide, 11 M parameters with 30,522 words",
-        make: Make::Texts(|| Box::new(Bert::uncased(4, 256))),
+        make: Make::Bert(4, 256),
     },
     Entry {
         name: "bert-small",
         about: "BERT of 4 blocks, 512 wide, 29 M parameters with 30,522 words",
-        make: Make::Texts(|| Box::new(Bert::uncased(4, 512))),
+        make: Make::Bert(4, 512),
     },
     Entry {
         name: "bert-medium",
         about: "BERT of 8 blocks, 512 wide, 41 M parameters with 30,522 words",
-        make: Make::Texts(|| Box::new(Bert::uncased(8, 512))),
+        make: Make::Bert(8, 512),
     },
     Entry {
         name: "bert-base",
         about: "BERT of 12 blocks, 768 wide, 109 M parameters with 30,522 words",
-        make: Make::Texts(|| Box::new(Bert::uncased(12, 768))),
+        make: Make::Bert(12, 768),
     },
     Entry {
         name: "bert-large",
         about: "BERT of 24 blocks, 1024 wide, 335 M parameters with 30,522 words",
-        make: Make::Texts(|| Box::new(Bert::uncased(24, 1024))),
+        make: Make::Bert(24, 1024),
     },
     Entry {
         name: "lstm",
@@ -236,8 +238,17 @@ pub fn named(name: &str) -> Result<Named> {
     let model = match entry.make {
         Make::Images(_, make) => Box::new(make()) as Box<dyn Model>,
         Make::Texts(make) => make(),
+        Make::Bert(blocks, width) => Box::new(Bert(BertOptions::uncased(blocks, width))),
     };
     Ok(Named { entry, model })
+}
+
+/// The size of a BERT of the table; `None` for another model.
+pub fn bert_options(name: &str) -> Option<BertOptions> {
+    match entry(name).ok()?.make {
+        Make::Bert(blocks, width) => Some(BertOptions::uncased(blocks, width)),
+        _ => None,
+    }
 }
 
 /// The model `bert` of this size.
@@ -254,7 +265,7 @@ pub fn bert(options: &BertOptions) -> Result<Named> {
 /// vocabulary.
 pub fn usual_form(name: &str, side: Option<usize>, target: &Meaning) -> Form {
     match entry(name).map(|entry| &entry.make) {
-        Ok(Make::Texts(_)) => token_form(TOKENS, VOCABULARY, target),
+        Ok(Make::Texts(_) | Make::Bert(..)) => token_form(TOKENS, VOCABULARY, target),
         Ok(&Make::Images(ImageSize::SquareOf(unit), _)) => {
             plain_form([3, side.unwrap_or(unit), side.unwrap_or(unit)], target)
         }
