@@ -7,7 +7,7 @@ use crate::data::{Form, Splits, train_validation_split};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::nn::objective::Objective;
-use crate::nn::{self, Model};
+use crate::nn::Model;
 use std::sync::Arc;
 
 /// Everything that a run depends on, except the device.
@@ -53,7 +53,7 @@ impl Task {
     #[cfg(feature = "records")]
     pub(crate) fn companions(&self) -> Vec<(&'static str, Vec<u8>)> {
         let (model, form) = (&self.config.model, self.data.train.form());
-        let bert = model.bert.clone().or_else(|| nn::bert_options(&model.name));
+        let bert = model.bert.clone().or_else(|| crate::nn::bert_options(&model.name));
         let mut files = self.data.train.companions();
         if let (Some(bert), Some(vocabulary)) = (bert, form.vocabulary()) {
             let vocabulary = bert.vocab_size.unwrap_or(vocabulary);
