@@ -95,6 +95,9 @@ impl RunDir {
         "config.json",
     ];
 
+    /// Those of the files that some data and models need next to the weights.
+    pub const COMPANIONS: [&str; 3] = ["tokenizer.json", "classes.txt", "config.json"];
+
     /// Checks that the run of `config` may write into `dir`: that `dir` holds a run or no files, or
     /// that `overwrite` allows it, and that no file is written over that the run reads.
     ///
@@ -166,6 +169,8 @@ impl RunDir {
         let written = |name: &str| checkpoint.as_ref().and_then(|c| c.state.tables.get(name).copied());
         // The summary marks a run as finished. One that is no part of a run may be in its place.
         remove_if_exists(&dir.join(SUMMARY))?;
+        // A run of other data may have left them.
+        Self::COMPANIONS.iter().try_for_each(|name| remove_if_exists(&dir.join(name)))?;
         let table = |name: &str| match written(name) {
             Some(written) => Table::truncated(dir.join(name), written),
             None => Table::create(dir.join(name)),

@@ -6,8 +6,8 @@ use crate::curriculum::{Curriculum, Layer};
 use crate::data::{Form, Splits, train_validation_split};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::nn::objective::Objective;
 use crate::nn::Model;
+use crate::nn::objective::Objective;
 use std::sync::Arc;
 
 /// Everything that a run depends on, except the device.

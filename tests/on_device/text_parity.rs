@@ -1,5 +1,6 @@
-//! Models of texts against PyTorch with the same weights and tokens: the results of each block, logits,
-//! loss, every gradient, and ten steps. `tests/golden/make_text_parity.py` describes the comparison.
+//! Models of texts against PyTorch with the same weights and tokens: the results of each block,
+//! logits, loss, every gradient, and ten steps. `tests/golden/make_text_parity.py` describes the
+//! comparison.
 
 use crate::common::{Test, test};
 use crate::parity::{Fixture, STEPS_TOLERANCE, TOLERANCE, hashes, rate, values};
