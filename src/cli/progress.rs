@@ -39,7 +39,7 @@ pub(super) fn open_data(source: &Source<'_>, quiet: bool) -> Result<Splits> {
 pub(super) fn open_pictures(source: &Source<'_>, quiet: bool) -> Result<PictureSplits> {
     let bar = bar(&MultiProgress::new(), quiet, 0, "decoding {bar:30} {pos}/{len} images ETA {eta}");
     let opened = source.open_pictures(&mut |news| match news {
-        OpenEvent::Note(note) => bar.suspend(|| print_stderr(&format!("note: {note}"))),
+        OpenEvent::Note(note) => bar.suspend(|| print_stderr(&format!("note: {}", with_options(note)))),
         OpenEvent::Decoded { done, all } => {
             bar.set_length(all as u64);
             bar.set_position(done as u64);

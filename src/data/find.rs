@@ -1,6 +1,8 @@
 //! Finds the files of a data set on disk.
 
 use super::Source;
+#[cfg(feature = "records")]
+use super::pictures::folders_read;
 use crate::error::{Error, Result};
 use std::env;
 use std::path::{Path, PathBuf};
@@ -30,7 +32,7 @@ impl Source<'_> {
         let Some(root) = self.dir.map(Path::to_owned).or_else(from_environment) else { return vec![] };
         match self.name {
             "shapes" => vec![],
-            "imagefolder" => ["train", "test", "val"].map(|part| root.join(part)).to_vec(),
+            "imagefolder" => folders_read(&root),
             _ => vec![root],
         }
     }

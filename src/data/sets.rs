@@ -106,7 +106,7 @@ const fn in_memory(name: &'static str, about: &'static str, form: KnownForm, ope
     DataSet { name, about, of_files: false, form, open }
 }
 
-/// A set of PNG and JPEG files in folders.
+/// A set of image files in folders.
 const fn of_files(name: &'static str, about: &'static str, form: KnownForm, open: Open) -> DataSet {
     DataSet { name, about, of_files: true, form, open }
 }
@@ -153,31 +153,31 @@ pub static DATA_SETS: [DataSet; 11] = [
         "imagefolder",
         "DIR/train/CLASS/ and DIR/test/CLASS/ or DIR/val/CLASS/",
         KnownForm::Unknown,
-        |source, report| source.folder(imagefolder(&source.named_dir()?, source.class_list)?, report),
+        |source, report| source.folder(imagefolder(&source.named_dir()?, source.class_list, source.skip_bad)?, report),
     ),
     of_files(
         "tiny-imagenet",
         "two hundred classes, 64x64, as its archive unpacks",
         KnownForm::ClassesOfFiles(200),
-        |source, report| source.folder(tiny_imagenet(&TINY_IMAGENET.find(source.dir)?)?, report),
+        |source, report| source.folder(tiny_imagenet(&TINY_IMAGENET.find(source.dir)?, source.skip_bad)?, report),
     ),
     of_files(
         "food-101",
         "a hundred and one dishes, as its archive unpacks",
         KnownForm::ClassesOfFiles(101),
-        |source, report| source.folder(food101(&FOOD_101.find(source.dir)?)?, report),
+        |source, report| source.folder(food101(&FOOD_101.find(source.dir)?, source.skip_bad)?, report),
     ),
     of_files(
         "utkface-gender",
         "faces by gender, from the names of UTKFace's files",
         KnownForm::ClassesOfFiles(2),
-        |source, report| source.faces(utkface_gender, report),
+        |source, report| source.folder(utkface_gender(&source.named_dir()?, source.skip_bad)?, report),
     ),
     of_files(
         "utkface-age",
         "faces by age, a number, from the names of UTKFace's files",
         KnownForm::AgesOfFiles,
-        |source, report| source.faces(utkface_age, report),
+        |source, report| source.folder(utkface_age(&source.named_dir()?, source.skip_bad)?, report),
     ),
 ];
 

@@ -4,6 +4,7 @@
 use super::tables::{LayerRow, MetricsRow, NoiseRow, PredictionRow, SpeedRow, Table, to_csv};
 use super::{checkpoints, finished};
 use crate::curriculum::Layer;
+use crate::data::Examples;
 use crate::error::{Error, Result};
 use crate::files::{DirectoryLock, Overwrite, read_regular, write_whole};
 use crate::train::{
@@ -77,7 +78,7 @@ fn remove_if_exists(path: &Path) -> Result<()> {
 impl RunDir {
     /// The names of the files of a run, with the plots that [`RunDir::finish`] has drawn. The
     /// checkpoints are in a directory of their own.
-    pub const FILES: [&str; 12] = [
+    pub const FILES: [&str; 13] = [
         CONFIG,
         METRICS,
         LAYERS,
@@ -90,6 +91,7 @@ impl RunDir {
         "rates.png",
         "effective.png",
         "noise.png",
+        "skipped.csv",
     ];
 
     /// Checks that the run of `config` may write into `dir`: that `dir` holds a run or no files, or
@@ -233,6 +235,16 @@ impl RunDir {
     /// [`Error::Io`] if they cannot be removed.
     pub fn tidy(dir: &Path) -> Result<()> {
         checkpoints::remove(dir)
+    }
+
+    /// Writes the files that a model of the data needs next to its weights.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a file cannot be written; [`Error::Option`] if the directory no longer
+    /// belongs to this run.
+    pub fn write_companions(&self, data: &dyn Examples) -> Result<()> {
+        self.lock.check()?;
+        data.companions().into_iter().try_for_each(|(name, bytes)| write_whole(&self.dir.join(name), &bytes))
     }
 
     /// Writes weights and predictions, calls `pictures` to draw the plots, and then writes the

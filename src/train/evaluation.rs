@@ -87,7 +87,11 @@ pub fn trained(gpu: &Gpu, task: &Task, note: &mut dyn FnMut(&str)) -> Result<Ses
     let steps_per_epoch = match number(STEPS_PER_EPOCH) {
         Some(steps) => steps,
         None => {
-            let left = task.data.train.len().saturating_sub(config.data.validation);
+            let held_out = match task.data.train.held_out() {
+                0 => config.data.validation,
+                published => published,
+            };
+            let left = task.data.train.len().saturating_sub(held_out);
             (config.data.train_examples.unwrap_or(left) / config.training.batch_size) as u64
         }
     };

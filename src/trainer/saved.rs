@@ -67,6 +67,7 @@ impl Output {
             }
         };
         drop(observers);
+        dir.write_companions(&*task.data.train)?;
         dir.finish(&outcome, |dir| pictures(dir, title, &outcome))?;
         Ok(outcome)
     }

@@ -9,4 +9,5 @@ mod examples;
 mod files;
 mod folders;
 mod image_files;
+mod layouts;
 mod variations;

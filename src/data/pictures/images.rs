@@ -32,6 +32,15 @@ impl Images {
         }
     }
 
+    /// The file of the image `index`, relative to the directory of the set; `None` without files.
+    pub(super) fn file(&self, index: usize) -> Option<&str> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Files(files) => Some(files.name(index)),
+            Self::Cached(cached) => Some(cached.files.name(index)),
+        }
+    }
+
     /// Reads the bytes of the image `index` into `place`.
     ///
     /// # Errors
