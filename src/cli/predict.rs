@@ -1,7 +1,7 @@
 //! `lerac predict`.
 
-use super::{ConfigArgs, DeviceArgs, OF_TRAINED, note_options_without_use, print, print_note};
-use crate::data::{Batch, PictureSplits, Source, Splits};
+use super::{ConfigArgs, DeviceArgs, OF_TRAINED, in_words, note_options_without_use, print, print_note, print_stderr};
+use crate::data::{Batch, Examples, PictureSplits, Source, Splits};
 use crate::error::{Error, Result};
 use crate::nn::objective::Prediction;
 use crate::train::{Task, trained, whole_number};
@@ -48,14 +48,18 @@ pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
             format!("is for classes, which {} does not have; leave it out", config.data.name),
         ));
     }
-    let images = splits.test.of_files(&args.images)?;
+    let (paths, faults) = match config.data.skip_bad {
+        true => good_files(&*splits.test, &args.images),
+        false => (args.images.clone(), vec![]),
+    };
+    let images = splits.test.of_files(&paths)?;
     let gpu = args.device.open()?;
     let session = trained(&gpu, &task, &mut print_note).map_err(|error| args.config.explain(error))?;
     let indices: Vec<u32> = (0..images.len() as u32).collect();
     let batches = indices
         .chunks(config.training.batch_size)
         .map(|i| Batch::gather(&*images, i, config.training.batch_size, None));
-    for (path, outputs) in args.images.iter().zip(session.outputs(batches)?) {
+    for (path, outputs) in paths.iter().zip(session.outputs(batches)?) {
         if outputs.iter().any(|output| !output.is_finite()) {
             let message =
                 format!("{}: the outputs of the model are not finite; check the weights of --init", path.display());
@@ -63,7 +67,23 @@ pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
         }
         print(&line(path, task.objective.predict(&[&outputs]), args));
     }
-    Ok(())
+    faults.iter().for_each(|fault| print_stderr(&format!("error: {}", in_words(fault))));
+    match faults.len() {
+        0 => Ok(()),
+        bad => Err(Error::Failed(format!("{bad} of {} files cannot be read", args.images.len()))),
+    }
+}
+
+/// The files that can be read, and the errors of the others.
+fn good_files(data: &dyn Examples, paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<Error>) {
+    let (mut good, mut faults) = (vec![], vec![]);
+    for path in paths {
+        match data.of_files(std::slice::from_ref(path)) {
+            Ok(_) => good.push(path.clone()),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    (good, faults)
 }
 
 /// The line to print for the file at `path`.

@@ -31,8 +31,8 @@ pub(crate) fn utf8<'b>(path: &Path, bytes: &'b [u8]) -> Result<&'b str> {
     })
 }
 
-/// A hint that another name looks like `name` but has other characters, such as ä as one character or
-/// as two; empty if there is none.
+/// A hint that another name looks like `name` but has other characters, such as ä as one character
+/// or as two; empty if there is none.
 pub(crate) fn alike(name: &str, others: &[String]) -> String {
     let Some(other) = others.iter().find(|other| *other != name && other.nfc().eq(name.nfc())) else {
         return String::new();

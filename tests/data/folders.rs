@@ -148,6 +148,20 @@ fn tiny_imagenet_is_read_as_it_is_unpacked() {
     refused(&source, Fault::Setting("data_dir"), &["wnids.txt"]);
 }
 
+/// As many scripts sort the validation images.
+#[test]
+fn tiny_imagenet_is_read_with_sorted_validation_images() {
+    let image = |red| png(&flat([red; 3]));
+    for inner in ["", "images/"] {
+        let file = |part: &str, class: &str, red| (format!("{part}/{class}/{inner}{red}.JPEG"), image(red));
+        let [a, b, c, d] =
+            [file("train", "n01", 10), file("train", "n02", 20), file("val", "n01", 30), file("val", "n02", 31)];
+        let dir = directory(&[a, b, c, d, ("wnids.txt".into(), b"n02\nn01\n".to_vec())]);
+        let PictureSplits { train, test } = open(&named("tiny-imagenet", &dir));
+        assert_eq!((reds(&train), reds(&test), &test.labels[..]), (vec![10, 20], vec![30, 31], &[0, 1][..]));
+    }
+}
+
 #[test]
 fn food_101_is_read_as_it_is_unpacked() {
     let image = |red| encoded(&flat([red; 3]).into(), ImageFormat::Jpeg);

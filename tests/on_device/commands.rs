@@ -336,12 +336,14 @@ fn folders_are_trained_on() {
     std::fs::write(format!("{root}/train/above/30.jpg"), b"no image").unwrap();
     let bad = format!("{root}/bad");
     let again = [&["train", "--quiet", "--out", &bad], &options[..]].concat();
-    assert_refused(&again, "train/above/30.jpg", &["PNG", "JPEG"]);
+    assert_refused(&again, "train/above/30.jpg", &["PNG", "JPEG", "--skip-bad"]);
     let skipped = format!("{root}/skipped");
     let varied = ["--random-resized-crop", "0.3", "--jitter", "0.2,0.2,0.2", "--cutout", "4", "--normalise", "data"];
     let output = lerac(&[&["train", "--quiet", "--out", &skipped, "--skip-bad"], &options[..], &varied].concat());
     assert!(output.status.success(), "{}", stderr(&output));
-    assert_contains(&stderr(&output), &["1 of 61 images"]);
+    assert_contains(&stderr(&output), &["1 bad files", "train/above/30.jpg"]);
+    let table = std::fs::read_to_string(format!("{skipped}/skipped.csv")).unwrap();
+    assert!(table.starts_with("file,reason\n\"train/above/30.jpg\",") && table.lines().count() == 2, "{table}");
 }
 
 fn comparing_pairs_its_seeds() {

@@ -9,7 +9,7 @@
 //! Images are read by seeking. The file is not mapped into memory: there, a change by another
 //! program could end this one with a signal.
 
-use super::folder::Files;
+use super::folder::{Files, advise};
 use super::listing::Skipped;
 use crate::cores::in_parallel;
 use crate::error::{Error, Result};
@@ -304,7 +304,7 @@ fn decode_all(
                     let skipped = Skipped::new(files.name(i), &error);
                     found.lock().expect("keeping a fault does not panic").push((i as u32, skipped));
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(advise(error)),
             }
             Ok(())
         })?;

@@ -61,6 +61,16 @@ impl Files {
     }
 }
 
+/// Adds to the error about a bad image how to train without it.
+pub(super) fn advise(fault: Error) -> Error {
+    match fault {
+        Error::Format { path, offset, message } => {
+            Error::format(&path, offset, format!("{message}, or leave it out with `skip_bad`"))
+        }
+        other => other,
+    }
+}
+
 /// The training, validation or test files of a set, with their labels.
 #[derive(Default)]
 pub(in crate::data) struct Part {

@@ -61,7 +61,11 @@ impl Source<'_> {
         };
         match dir.is_dir() {
             true => Ok(dir.to_owned()),
-            false => Err(Error::setting("data_dir", format!("the directory {} does not exist", dir.display()))),
+            false => {
+                let here = std::env::current_dir().unwrap_or_default();
+                let whole = if dir.is_relative() { format!(" in {}", here.display()) } else { String::new() };
+                Err(Error::setting("data_dir", format!("the directory {} does not exist{whole}", dir.display())))
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 //! cache of decoded images.
 
 use super::cache::Cached;
-use super::folder::Files;
+use super::folder::{Files, advise};
 use crate::error::Result;
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ impl Images {
     pub(super) fn read(&self, index: usize, place: &mut [u8]) -> Result<()> {
         match self {
             Self::Memory(bytes) => place.copy_from_slice(&bytes[index * place.len()..][..place.len()]),
-            Self::Files(files) => place.copy_from_slice(&files.frame.fit(&files.read(index)?)),
+            Self::Files(files) => place.copy_from_slice(&files.frame.fit(&files.read(index).map_err(advise)?)),
             Self::Cached(cached) => cached.read(index, place)?,
         }
         Ok(())
