@@ -74,8 +74,8 @@ pub trait Examples: Send + Sync {
     /// the same examples.
     fn fingerprint(&self, add: &mut dyn FnMut(&[u8]));
 
-    /// Files that a model of these data needs, or that describe them: name and content. A run writes
-    /// them next to its weights.
+    /// Files that a model of these data needs, or that describe them: name and content. A run
+    /// writes them next to its weights.
     fn companions(&self) -> Vec<(&'static str, Vec<u8>)> {
         vec![]
     }

@@ -7,6 +7,7 @@ use super::pictures::{
 };
 use super::{Form, Meaning, Splits};
 use crate::error::{Error, Result};
+use crate::files::text::nearest;
 use std::path::Path;
 
 /// A data set and the options of reading it. Options of image files only apply to sets of image
@@ -300,12 +301,8 @@ impl Source<'_> {
 
 /// The error for an unknown name, with the most similar known name.
 fn unknown(name: &str) -> Error {
-    let plain = |name: &str| -> String { name.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect() };
-    let given = plain(name);
     let names = || DATA_SETS.iter().map(|set| set.name);
-    let alike = |known: &&str| !given.is_empty() && (given.contains(&plain(known)) || plain(known).contains(&given));
-    let nearest = names().filter(alike).min_by_key(|known| plain(known).len().abs_diff(given.len()));
-    let hint = nearest.map_or(String::new(), |known| format!("; did you mean {known}?"));
+    let hint = nearest(name, names());
     let known = names().collect::<Vec<_>>().join(", ");
     Error::setting("data", format!("unknown data set {name:?}; expected one of {known}{hint}"))
 }

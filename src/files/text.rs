@@ -41,6 +41,16 @@ pub(crate) fn alike(name: &str, others: &[String]) -> String {
     format!("; the name \"{other}\" looks alike, but it has other characters than \"{name}\": rename one")
 }
 
+/// The known name that `name` is most likely meant to be, as a question: letters and digits of one
+/// are part of the other. Empty if there is none.
+pub(crate) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> String {
+    let plain = |name: &str| -> String { name.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect() };
+    let given = plain(name);
+    let alike = |known: &&str| !given.is_empty() && (given.contains(&plain(known)) || plain(known).contains(&given));
+    let nearest = known.filter(alike).min_by_key(|known| plain(known).len().abs_diff(given.len()));
+    nearest.map_or(String::new(), |known| format!("; did you mean {known}?"))
+}
+
 /// The byte offset of a JSON fault in `bytes`.
 pub(crate) fn offset_in_json(bytes: &[u8], fault: &serde_json::Error) -> usize {
     let lines = bytes.split_inclusive(|&byte| byte == b'\n').take(fault.line().saturating_sub(1));

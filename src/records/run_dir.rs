@@ -155,7 +155,11 @@ impl RunDir {
         fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
         let lock = DirectoryLock::take(dir)?;
         if Self::is_finished(dir) {
-            let message = format!("{} contains a finished run; choose another directory or remove it", dir.display());
+            let shown = dir.display();
+            let message = format!(
+                "{shown} contains a finished run; choose another directory, remove it, or train it longer: `lerac resume \
+                 {shown} --epochs N`"
+            );
             return Err(Error::setting("out", message));
         }
         let abandoned = lock.abandoned_by.iter();

@@ -74,7 +74,7 @@ fn what_cannot_be_read_is_an_error_or_listed() {
     let fingerprint = |opened: PictureSplits| lerac::data::Splits::from(opened).fingerprint();
     let whole = fingerprint(open(&plain));
     std::os::unix::fs::symlink("nowhere.png", path("train/b/link.png")).unwrap();
-    refused(&plain, Fault::Io("link.png"), &[]);
+    refused(&plain, Fault::Setting("data_dir"), &["link.png", "`skip_bad`"]);
     let alien = path("train/b").join(std::ffi::OsStr::from_bytes(b"\xff.png"));
     fs::write(&alien, image(9)).unwrap();
     add(&dir, "train/b/3.png", b"no image, but \"words\"");
@@ -145,6 +145,15 @@ fn validation_images_beside_test_images_are_used() {
         add(&dir, &format!("{name}/c/1.png"), &image(9));
         refused(&source, Fault::Setting("data_dir"), &[&format!("{name}/c")]);
     }
+}
+
+/// The directory above several data sets is not one of its own.
+#[test]
+fn folders_without_images_are_no_classes() {
+    let dir = directory(&[classes_in("pets", 2, 10), classes_in("birds", 2, 20)].concat());
+    refused(&named("imagefolder", &dir), Fault::Setting("data_dir"), &["only folders"]);
+    add(&dir, "pets/1.png", &image(3));
+    noted(&named("imagefolder", &dir), &["2 folders are the classes"]);
 }
 
 /// The division depends on nothing but the names, and every class is in both parts.

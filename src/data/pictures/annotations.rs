@@ -139,7 +139,7 @@ pub fn face_in(path: &Path, name: &str) -> Result<Face> {
     match (number(116), number(1)) {
         (Some(age), Some(gender)) if name.matches('_').count() >= 2 => Ok(Face { age, gender }),
         _ => {
-            let message = "expected a name AGE_GENDER_RACE_DATE.jpg with age 0 to 116 and gender 0 or 1; rename or remove the file, or leave it out with `skip_bad`";
+            let message = "expected a name AGE_GENDER_RACE_DATE.jpg with age 0 to 116 and gender 0 or 1; rename or remove the file";
             Err(Error::format(path, 0, message))
         }
     }

@@ -61,12 +61,16 @@ impl Files {
     }
 }
 
-/// Adds to the error about a bad image how to train without it.
+/// Adds to the error about a bad file how to train without it.
 pub(super) fn advise(fault: Error) -> Error {
+    let or = ", or leave it out with `skip_bad`";
     match fault {
-        Error::Format { path, offset, message } => {
-            Error::format(&path, offset, format!("{message}, or leave it out with `skip_bad`"))
-        }
+        Error::Io { path, action, source } => Error::setting(
+            "data_dir",
+            format!("{}: cannot {action}: {source}; repair or remove it{or}", path.display()),
+        ),
+        Error::Setting { field, message } => Error::setting(field, format!("{message}{or}")),
+        Error::Format { path, offset, message } => Error::format(&path, offset, format!("{message}{or}")),
         other => other,
     }
 }

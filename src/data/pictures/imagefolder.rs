@@ -41,8 +41,12 @@ pub(in crate::data) fn imagefolder(root: &Path, list: Option<&Path>, skip_bad: b
         Some(train) => divided(listing, list, [train, validation.unwrap_or_default(), test.unwrap_or_default()]),
         None if validation.is_none() && test.is_none() && !folders.is_empty() => undivided(listing, list, &base),
         None => {
-            let path = listing.path(&inside(&base, "train"));
-            let message = format!("expected a directory {}; name the directory of train/CLASS/", path.display());
+            let (path, train) = (listing.path(&base), listing.path(&inside(&base, "train")));
+            let message = format!(
+                "expected folders of classes in {}, or in {}; name the directory of CLASS/ or of train/CLASS/",
+                path.display(),
+                train.display()
+            );
             Err(Error::setting("data_dir", message))
         }
     }
@@ -188,6 +192,17 @@ fn check_known(listing: &mut Listing, folder: &str, (train, classes): (&str, &[S
 fn undivided(mut listing: Listing, list: Option<&Path>, base: &str) -> Result<Layout> {
     let base = folder_of_classes(&mut listing, base.to_owned())?;
     let classes = classes_in(&mut listing, list, &base)?;
+    let mut has_images = classes.iter().map(|class| listing.has_images(&inside(&base, class)));
+    if !has_images.any(|has| has.unwrap_or(true)) {
+        let path = listing.path(&base);
+        let message = format!(
+            "the folders in {} have no images, only folders, so they are not taken for classes; name one of them, or the \
+             directory of train/CLASS/",
+            path.display()
+        );
+        return Err(Error::setting("data_dir", message));
+    }
+    drop(has_images);
     let all = by_class(&mut listing, &classes, |_, class| inside(&base, class))?;
     let mut for_test = vec![false; all.entries.len()];
     let mut rng = generator(0, Stream::Test);

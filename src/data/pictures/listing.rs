@@ -1,6 +1,7 @@
-//! Lists the image files below a directory. What is not opened is counted or listed, so that nothing
-//! is left out without a word.
+//! Lists the image files below a directory. What is not opened is counted or listed, so that
+//! nothing is left out without a word.
 
+use super::folder::advise;
 use crate::error::{Error, Result};
 use crate::files::{read_at_most, text::from_utf16};
 use std::collections::BTreeMap;
@@ -95,11 +96,11 @@ impl Listing {
     /// Leaves out a file with `skip_bad`.
     ///
     /// # Errors
-    /// `fault` without it.
+    /// `fault` without it, with the advice to do so.
     pub(super) fn leave_out(&mut self, name: &str, fault: Error) -> Result<()> {
         match self.skip_bad {
             true => Ok(self.skipped.push(Skipped::new(name, &fault))),
-            false => Err(fault),
+            false => Err(advise(fault)),
         }
     }
 
@@ -136,6 +137,11 @@ impl Listing {
     pub(super) fn folders(&mut self, folder: &str) -> Result<Vec<String>> {
         let entries = self.entries(folder)?.into_iter();
         Ok(entries.filter(|(_, metadata)| metadata.is_dir()).map(|(name, _)| name).collect())
+    }
+
+    /// Whether `folder` has images that are not in a subfolder.
+    pub(super) fn has_images(&mut self, folder: &str) -> Result<bool> {
+        Ok(self.entries(folder)?.iter().any(|(name, data)| !data.is_dir() && image_entry(name, data).is_some()))
     }
 
     /// Whether `folder` exists and has folders.
