@@ -65,6 +65,8 @@ const NOISE: &str = "noise.csv";
 const MODEL: &str = "model.safetensors";
 const PREDICTIONS: &str = "predictions.csv";
 const SUMMARY: &str = "summary.json";
+/// Files about the data, which not every run has.
+const COMPANIONS: [&str; 1] = ["skipped.csv"];
 const LAST: &str = "last.safetensors";
 
 /// Advice for a directory that contains an unfinished run with other options.
@@ -97,7 +99,7 @@ impl RunDir {
         "rates.png",
         "effective.png",
         "noise.png",
-        "skipped.csv",
+        COMPANIONS[0],
     ];
 
     /// Checks that the run of `config` may write into `dir`: that `dir` holds a run or no files, or
@@ -305,13 +307,15 @@ impl RunDir {
         checkpoints::remove(dir)
     }
 
-    /// Writes the files that a model of the data needs next to its weights.
+    /// Writes the files that belong to the data next to the weights, in place of those of an earlier
+    /// run.
     ///
     /// # Errors
     /// [`Error::Io`] if a file cannot be written; [`Error::Option`] if the directory no longer
     /// belongs to this run.
     pub fn write_companions(&self, data: &dyn Examples) -> Result<()> {
         self.lock.check()?;
+        COMPANIONS.iter().try_for_each(|name| remove_if_exists(&self.dir.join(name)))?;
         data.companions().into_iter().try_for_each(|(name, bytes)| write_whole(&self.dir.join(name), &bytes))
     }
 
