@@ -41,9 +41,8 @@ pub(super) struct CompareArgs {
     quiet: bool,
 }
 
-/// The files of a comparison, beside the directories of its runs. The first one marks it.
-const FILES: [&str; 7] =
-    ["compare.toml", "compare.json", "results.csv", "report.html", "compare.png", "layers.png", "noise.png"];
+/// The file that marks the directory of a comparison.
+const OPTIONS_FILE: &str = Comparison::FILES[0];
 
 /// Trains one run into its directory, or continues it, and reads the result.
 fn train(gpu: &Gpu, run: &Run, splits: &Splits, saving: Saving, progress: Progress) -> Result<Finished> {
@@ -80,8 +79,8 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
         return Err(Error::option("--out", message));
     }
     let overwrite = args.overwrite.reading(args.config.file());
-    let own = args.out.join(FILES[0]).exists() && DirectoryLock::was_taken(&args.out);
-    overwrite.clone().reading(config.inputs()).check_directory(&args.out, &FILES, own)?;
+    let own = args.out.join(OPTIONS_FILE).exists() && DirectoryLock::was_taken(&args.out);
+    overwrite.clone().reading(config.inputs()).check_directory(&args.out, &Comparison::FILES, own)?;
     runs.iter().try_for_each(|run| RunDir::check(&run.dir, &run.config, &overwrite))?;
     note_unused_options(runs.iter().map(|run| &run.config), matches);
     let splits = open_data(&config.data.source(), args.quiet)?;
@@ -94,13 +93,13 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
         let loaded = Finished::load(&run.dir, &run.arm, &run.config, Some(fingerprint))?;
         match &loaded {
             None => RunDir::check_options(&run.dir, &run.config)?,
-            Some(_) => RunDir::tidy(&run.dir)?,
+            Some(_) => RunDir::tidy(&run.dir, false)?,
         }
         finished.push(loaded);
     }
-    let saving = args.saving.start(overwrite)?;
+    let saving = Saving { keep_last: false, ..args.saving.start(overwrite)? };
     let file = grid.file(&config);
-    write_whole(&args.out.join(FILES[0]), file.as_bytes())?;
+    write_whole(&args.out.join(OPTIONS_FILE), file.as_bytes())?;
 
     let bars = MultiProgress::new();
     let left = finished.iter().filter(|run| run.is_none()).count();

@@ -53,8 +53,8 @@ pub(super) fn run(args: &EvalArgs, matches: &ArgMatches) -> Result<()> {
     let gpu = args.device.open()?;
     let session = trained(&gpu, &task, &mut print_note).map_err(|error| args.config.explain(error))?;
     let mut progress = EvaluationProgress::new();
-    let (totals, _) =
-        block_on(read_test_set(&session, splits.test.clone(), config.training.batch_size, &mut progress))?;
+    let test = block_on(read_test_set(&session, splits.test.clone(), config.training.batch_size, &mut progress))?;
+    let totals = test.totals;
     drop(progress);
     let (scores, examples) = (session.scores(&totals), totals.examples);
     let baseline = task.objective.baseline(&*splits.train, &*splits.test)?;

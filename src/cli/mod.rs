@@ -52,7 +52,8 @@ enum Command {
     Schedule(Box<schedule::ScheduleArgs>),
     /// Train one model
     Train(Box<train::TrainArgs>),
-    /// Continue a run that ended early; the results are those of an uninterrupted run
+    /// Continue a run that ended early; the results are those of an uninterrupted run. With
+    /// --epochs, train a finished run longer
     Resume(resume::ResumeArgs),
     /// Train under several methods with paired seeds and compare them
     Compare(Box<compare::CompareArgs>),

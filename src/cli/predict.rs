@@ -1,6 +1,6 @@
 //! `lerac predict`.
 
-use super::{ConfigArgs, DeviceArgs, OF_TRAINED, note_options_without_use, print, print_note};
+use super::{ConfigArgs, DeviceArgs, OF_TRAINED, in_words, note_options_without_use, print, print_note, print_stderr};
 use crate::data::{Batch, CLASSES_FILE, DataSet, Examples, PictureSplits, Source, Splits, TOKENIZER_FILE};
 use crate::error::{Error, Result};
 use crate::nn::objective::Prediction;
@@ -57,13 +57,17 @@ pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
             format!("is for classes, which {} does not have; leave it out", config.data.name),
         ));
     }
+    let (paths, faults) = match config.data.skip_bad {
+        true => good_files(&*splits.test, &args.images),
+        false => (args.images.clone(), vec![]),
+    };
     let examples = match is_text {
         true => splits.test.clone(),
-        false => splits.test.of_files(&args.images)?,
+        false => splits.test.of_files(&paths)?,
     };
     let shown: Vec<Shown> = match is_text {
         true => vec![Shown { name: args.text.join(" | "), key: "texts", value: json!(args.text) }],
-        false => args.images.iter().map(|path| Shown::image(path)).collect(),
+        false => paths.iter().map(|path| Shown::image(path)).collect(),
     };
     let gpu = args.device.open()?;
     let session = trained(&gpu, &task, &mut print_note).map_err(|error| args.config.explain(error))?;
@@ -79,7 +83,23 @@ pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
         }
         print(&line(shown, task.objective.predict(&[&outputs]), args));
     }
-    Ok(())
+    faults.iter().for_each(|fault| print_stderr(&format!("error: {}", in_words(fault))));
+    match faults.len() {
+        0 => Ok(()),
+        bad => Err(Error::Failed(format!("{bad} of {} files cannot be read", args.images.len()))),
+    }
+}
+
+/// The files that can be read, and the errors of the others.
+fn good_files(data: &dyn Examples, paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<Error>) {
+    let (mut good, mut faults) = (vec![], vec![]);
+    for path in paths {
+        match data.of_files(std::slice::from_ref(path)) {
+            Ok(_) => good.push(path.clone()),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    (good, faults)
 }
 
 /// The images that the model reads, without examples. Only PyTorch's weights need the data set: it

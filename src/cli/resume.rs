@@ -6,7 +6,7 @@ use super::{DeviceArgs, print, print_stderr, train};
 use crate::error::{Error, Result};
 use crate::records::{Overwrite, RunDir};
 use crate::train::Config;
-use crate::train::Task;
+use crate::train::{Task, whole_number};
 use crate::trainer::Start;
 use clap::Args;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 /// Options of `lerac resume`.
 #[derive(Debug, Args)]
 pub(super) struct ResumeArgs {
-    /// Directory of a run that ended early
+    /// Directory of a run that ended early, or with --epochs of a finished one
     dir: PathBuf,
     #[command(flatten)]
     device: DeviceArgs,
@@ -25,6 +25,9 @@ pub(super) struct ResumeArgs {
     /// Directory of the data, if they were moved
     #[arg(long)]
     data_dir: Option<PathBuf>,
+    /// Train for this many epochs in all, more than the run had
+    #[arg(long, value_parser = whole_number::<u64>, conflicts_with = "force")]
+    epochs: Option<u64>,
     /// Continue even if the options in config.toml differ from those of the checkpoint
     #[arg(long)]
     force: bool,
@@ -33,7 +36,7 @@ pub(super) struct ResumeArgs {
 /// Continues after the newest valid checkpoint. The results are those of an uninterrupted run.
 pub(super) fn run(args: &ResumeArgs) -> Result<()> {
     let (dir, shown) = (&args.dir, args.dir.display());
-    if RunDir::is_finished(dir) {
+    if RunDir::is_finished(dir) && args.epochs.is_none() {
         return show_finished(args);
     }
     if dir.join("compare.toml").exists() {
@@ -50,6 +53,12 @@ pub(super) fn run(args: &ResumeArgs) -> Result<()> {
     if args.data_dir.is_some() {
         config.data.data_dir.clone_from(&args.data_dir);
     }
+    let mut start = if args.force { Start::ContinueAnyway } else { Start::Continue };
+    match args.epochs {
+        Some(epochs) if epochs != config.training.epochs => (config, start) = (config.extended(epochs)?, Start::Extend),
+        Some(_) if RunDir::is_finished(dir) => return show_finished(args),
+        _ => {}
+    }
     config.check()?;
     if !RunDir::holds_run(dir) {
         let file = file.display();
@@ -58,15 +67,16 @@ pub(super) fn run(args: &ResumeArgs) -> Result<()> {
     }
     let splits = open_data(&config.data.source(), args.shown.quiet)?;
     let gpu = args.device.open()?;
-    if !RunDir::can_be_resumed(dir) {
+    if start != Start::Extend && !RunDir::can_be_resumed(dir) {
         print_stderr(&format!("note: {shown} contains no checkpoint; the run starts from the beginning"));
     }
-    let start = if args.force { Start::ContinueAnyway } else { Start::Continue };
     let saving = args.saving.start(Overwrite::default())?;
     let task = Task::of(&config, &splits)?;
     match train::train_and_print(&gpu, &task, (dir, saving, start), &args.shown) {
         // Another process has finished the run in the meantime.
-        Err(Error::Option { .. } | Error::Setting { field: "out", .. }) if RunDir::is_finished(dir) => {
+        Err(Error::Option { .. } | Error::Setting { field: "out", .. })
+            if start != Start::Extend && RunDir::is_finished(dir) =>
+        {
             show_finished(args)
         }
         result => result,
@@ -76,10 +86,15 @@ pub(super) fn run(args: &ResumeArgs) -> Result<()> {
 /// Prints the summary of a finished run and removes its checkpoints.
 fn show_finished(args: &ResumeArgs) -> Result<()> {
     let summary = RunDir::summary(&args.dir)?;
-    RunDir::tidy(&args.dir)?;
+    RunDir::tidy(&args.dir, true)?;
     print(&match args.shown.json {
         true => serde_json::to_string_pretty(&summary).expect("a summary is plain data"),
-        false => format!("{} contains a finished run; nothing is left to do", args.dir.display()),
+        false => {
+            format!(
+                "{} contains a finished run; nothing is left to do; --epochs N trains it longer",
+                args.dir.display()
+            )
+        }
     });
     Ok(())
 }

@@ -78,6 +78,12 @@ impl SavingArgs {
             second_exits.store(true, Ordering::Relaxed);
         };
         spawn("interrupts", wait)?;
-        Ok(Saving { every: self.checkpoint_every, keep: self.keep_checkpoints as usize, stop, overwrite })
+        Ok(Saving {
+            every: self.checkpoint_every,
+            keep: self.keep_checkpoints as usize,
+            stop,
+            overwrite,
+            keep_last: true,
+        })
     }
 }

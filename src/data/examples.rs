@@ -74,10 +74,21 @@ pub trait Examples: Send + Sync {
     /// the same examples.
     fn fingerprint(&self, add: &mut dyn FnMut(&[u8]));
 
-    /// Files that a model of these data needs: name and content. A run writes them next to its
-    /// weights.
+    /// Files that a model of these data needs, or that describe them: name and content. A run
+    /// writes them next to its weights.
     fn companions(&self) -> Vec<(&'static str, Vec<u8>)> {
         vec![]
+    }
+
+    /// Number of training examples, the last ones, that are the published ones for validation.
+    /// Otherwise they are chosen by the seed.
+    fn held_out(&self) -> usize {
+        0
+    }
+
+    /// The file of an example, relative to the directory of the set; `None` if it is not a file.
+    fn file_of(&self, _index: usize) -> Option<String> {
+        None
     }
 
     /// Reads files that do not belong to the set in the same way as its own. The examples have no

@@ -1,6 +1,8 @@
 //! Finds the files of a data set on disk.
 
 use super::Source;
+#[cfg(feature = "records")]
+use super::pictures::folders_read;
 use crate::error::{Error, Result};
 use std::env;
 use std::path::{Path, PathBuf};
@@ -11,10 +13,14 @@ pub(super) struct DataFiles<'a> {
     pub name: &'a str,
     /// The folder in the set's archive, if the set is published as an archive.
     pub archive: Option<&'a str>,
+    /// Other names of its folder.
+    pub also: &'a [&'a str],
     /// The set is found if one of these files exists.
     pub files: &'a [&'a str],
     /// How to get the set, for the error message.
     pub how_to_get: &'a str,
+    /// Files of the set that are not read, each with what to do.
+    pub other_forms: &'a [(&'a str, &'a str)],
 }
 
 /// The directory of all data sets that the environment names.
@@ -30,7 +36,7 @@ impl Source<'_> {
         let Some(root) = self.dir.map(Path::to_owned).or_else(from_environment) else { return vec![] };
         match self.name {
             "shapes" => vec![],
-            "imagefolder" => ["train", "test", "val"].map(|part| root.join(part)).to_vec(),
+            "imagefolder" => folders_read(&root),
             _ => vec![root],
         }
     }
@@ -41,7 +47,8 @@ impl DataFiles<'_> {
     fn folders(&self, root: &Path) -> Vec<PathBuf> {
         let own = root.join(self.name);
         let archive = |parent: &Path| self.archive.map(|folder| parent.join(folder));
-        archive(&own).into_iter().chain([own.clone()]).chain(archive(root)).collect()
+        let also = self.also.iter().map(|folder| root.join(folder));
+        archive(&own).into_iter().chain([own.clone()]).chain(archive(root)).chain(also).collect()
     }
 
     /// All directories to search: `dir` if it is given, otherwise `LERAC_DATA` and the usual ones.
@@ -67,8 +74,13 @@ impl DataFiles<'_> {
         candidates.iter().find(holds).cloned().ok_or_else(|| {
             let searched: Vec<_> = candidates.iter().map(|dir| dir.display().to_string()).collect();
             let (field, name) = (if dir.is_some() { "data_dir" } else { "data" }, self.name);
+            let other = self.other_forms.iter().find_map(|(file, advice)| {
+                let path = candidates.iter().map(|dir| dir.join(file)).find(|path| path.exists())?;
+                Some(format!("{name}: {} {advice}", path.display()))
+            });
             let (files, searched) = (self.files.join(" or "), searched.join(", "));
-            Error::setting(field, format!("{name} not found: no {files} in {searched}; {}", self.how_to_get))
+            let message = || format!("{name} not found: no {files} in {searched}; {}", self.how_to_get);
+            Error::setting(field, other.unwrap_or_else(message))
         })
     }
 }

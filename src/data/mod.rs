@@ -22,7 +22,7 @@ pub use loader::Loader;
 pub use mixup::mixing_part;
 pub use pictures::{
     Augmentation, Crop, Face, ImageInput, Images, Jitter, Normalise, OpenEvent, PictureSplits, Pictures, ResizeCrop,
-    Variation, check_side, cifar10_records, cifar100_records, decode_image, face_in, image_list_in, images_in,
+    Skipped, Variation, check_side, cifar10_records, cifar100_records, decode_image, face_in, image_list_in, images_in,
     labels_in, names_in, plain_form, read_cifar10, read_cifar100, read_cifar100_coarse, read_image, read_images,
     read_labels, shapes, validation_annotations_in, words_in,
 };

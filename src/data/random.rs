@@ -23,8 +23,8 @@ pub(super) enum Stream {
     TrainShapes,
     /// The test images of [`super::shapes`].
     TestShapes,
-    /// The test faces of UTKFace.
-    Faces,
+    /// The test examples of a set that is published without.
+    Test,
 }
 
 impl Stream {
@@ -43,7 +43,7 @@ impl Stream {
             Self::Split => u64::MAX,
             Self::TrainShapes => 0,
             Self::TestShapes => 1,
-            Self::Faces => u64::MAX - 1,
+            Self::Test => u64::MAX - 1,
         }
     }
 }

@@ -9,6 +9,7 @@ use super::pictures::{
 use super::text::{self, TextSet};
 use super::{Form, Meaning, Splits, TextOptions};
 use crate::error::{Error, Result};
+use crate::files::text::nearest;
 use std::path::Path;
 
 /// A data set and the options of reading it. Options of image files only apply to sets of image
@@ -80,10 +81,23 @@ enum KnownForm {
 const FASHION: [&str; 10] =
     ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"];
 
+const NOT_IDX: &[(&str, &str)] = &[
+    ("mnist.npz", "is the file of Keras; the four IDX files are read, as torchvision leaves them in `raw`"),
+    ("mnist_train.csv", "is a table; the four IDX files are read, as torchvision leaves them in `raw`"),
+    ("fashion-mnist_train.csv", "is a table; the four IDX files are read, as torchvision leaves them in `raw`"),
+];
+
+/// What is not read of CIFAR: pickled Python, which can run any program, and packed archives.
+const PICKLED: &str = "is the Python version, which is not read; get the binary version, or convert it with the lines in \
+                       docs/data.md";
+const PACKED: &str = "is packed; unpack it: `tar xf`";
+
 const FASHION_MNIST: DataFiles<'_> = DataFiles {
     name: "fashion-mnist",
     archive: None,
+    also: &["FashionMNIST/raw", "FashionMNIST", "fashion_mnist", "raw"],
     files: &pictures::IDX_FILES,
+    other_forms: NOT_IDX,
     how_to_get: "install it with `apt-get install dataset-fashion-mnist` on Debian or Ubuntu, or give its directory as \
                  `data_dir`",
 };
@@ -91,36 +105,54 @@ const FASHION_MNIST: DataFiles<'_> = DataFiles {
 const MNIST: DataFiles<'_> = DataFiles {
     name: "mnist",
     archive: None,
+    also: &["MNIST/raw", "MNIST", "raw"],
     files: &pictures::IDX_FILES,
+    other_forms: NOT_IDX,
     how_to_get: "put its four IDX files in a directory, and give that as `data_dir`",
 };
 
 const CIFAR10: DataFiles<'_> = DataFiles {
     name: "cifar10",
     archive: Some("cifar-10-batches-bin"),
-    files: &["data_batch_1.bin"],
+    also: &["cifar-10-binary", "cifar-10-batches-py"],
+    files: &["data_batch_1.bin", "data_batch_1.bin.gz"],
+    other_forms: &[("data_batch_1", PICKLED), ("cifar-10-binary.tar.gz", PACKED), ("cifar-10-python.tar.gz", PICKLED)],
     how_to_get: "unpack the archive of its binary version, and give the directory as `data_dir`",
 };
 
-const CIFAR100: DataFiles<'_> =
-    DataFiles { name: "cifar100", archive: Some("cifar-100-binary"), files: &["train.bin"], ..CIFAR10 };
+const CIFAR100: DataFiles<'_> = DataFiles {
+    name: "cifar100",
+    archive: Some("cifar-100-binary"),
+    also: &["cifar-100-python"],
+    files: &["train.bin", "train.bin.gz"],
+    other_forms: &[("meta", PICKLED), ("cifar-100-binary.tar.gz", PACKED), ("cifar-100-python.tar.gz", PICKLED)],
+    ..CIFAR10
+};
 
 const TINY_IMAGENET: DataFiles<'_> = DataFiles {
     name: "tiny-imagenet",
     archive: Some("tiny-imagenet-200"),
+    also: &[],
     files: &["wnids.txt"],
-    how_to_get: "unpack its archive, and give the directory as `data_dir`",
+    other_forms: &[("tiny-imagenet-200.zip", "is packed; unpack it")],
+    how_to_get: "unpack its archive, and give the directory as `data_dir`; `data` imagefolder reads other folders of images",
 };
 
-const FOOD_101: DataFiles<'_> =
-    DataFiles { name: "food-101", archive: None, files: &["meta/train.txt"], ..TINY_IMAGENET };
+const FOOD_101: DataFiles<'_> = DataFiles {
+    name: "food-101",
+    archive: None,
+    also: &["food101", "Food-101"],
+    files: &["meta/train.txt"],
+    other_forms: &[("food-101.tar.gz", PACKED)],
+    ..TINY_IMAGENET
+};
 
 /// A set that is read into memory.
 const fn in_memory(name: &'static str, about: &'static str, form: KnownForm, open: OpenPictures) -> DataSet {
     DataSet { name, about, of_files: false, of_text: false, form, open: Open::Pictures(open) }
 }
 
-/// A set of PNG and JPEG files in folders.
+/// A set of image files in folders.
 const fn of_files(name: &'static str, about: &'static str, form: KnownForm, open: OpenPictures) -> DataSet {
     DataSet { name, about, of_files: true, of_text: false, form, open: Open::Pictures(open) }
 }
@@ -173,31 +205,31 @@ pub static DATA_SETS: &[DataSet] = &[
         "imagefolder",
         "DIR/train/CLASS/ and DIR/test/CLASS/ or DIR/val/CLASS/",
         KnownForm::Unknown,
-        |source, report| source.folder(imagefolder(&source.named_dir()?, source.class_list)?, report),
+        |source, report| source.folder(imagefolder(&source.named_dir()?, source.class_list, source.skip_bad)?, report),
     ),
     of_files(
         "tiny-imagenet",
         "two hundred classes, 64x64, as its archive unpacks",
         KnownForm::ClassesOfFiles(200),
-        |source, report| source.folder(tiny_imagenet(&TINY_IMAGENET.find(source.dir)?)?, report),
+        |source, report| source.folder(tiny_imagenet(&TINY_IMAGENET.find(source.dir)?, source.skip_bad)?, report),
     ),
     of_files(
         "food-101",
         "a hundred and one dishes, as its archive unpacks",
         KnownForm::ClassesOfFiles(101),
-        |source, report| source.folder(food101(&FOOD_101.find(source.dir)?)?, report),
+        |source, report| source.folder(food101(&FOOD_101.find(source.dir)?, source.skip_bad)?, report),
     ),
     of_files(
         "utkface-gender",
         "faces by gender, from the names of UTKFace's files",
         KnownForm::ClassesOfFiles(2),
-        |source, report| source.faces(utkface_gender, report),
+        |source, report| source.folder(utkface_gender(&source.named_dir()?, source.skip_bad)?, report),
     ),
     of_files(
         "utkface-age",
         "faces by age, a number, from the names of UTKFace's files",
         KnownForm::AgesOfFiles,
-        |source, report| source.faces(utkface_age, report),
+        |source, report| source.folder(utkface_age(&source.named_dir()?, source.skip_bad)?, report),
     ),
     #[cfg(feature = "text")]
     of_text("rte", "whether a sentence follows from another; GLUE's .tsv or SuperGLUE's .jsonl", Some(&text::RTE)),
@@ -346,12 +378,8 @@ impl Source<'_> {
 
 /// The error for an unknown name, with the most similar known name.
 fn unknown(name: &str) -> Error {
-    let plain = |name: &str| -> String { name.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect() };
-    let given = plain(name);
     let names = || DATA_SETS.iter().map(|set| set.name);
-    let alike = |known: &&str| !given.is_empty() && (given.contains(&plain(known)) || plain(known).contains(&given));
-    let nearest = names().filter(alike).min_by_key(|known| plain(known).len().abs_diff(given.len()));
-    let hint = nearest.map_or(String::new(), |known| format!("; did you mean {known}?"));
+    let hint = nearest(name, names());
     let known = names().collect::<Vec<_>>().join(", ");
     Error::setting("data", format!("unknown data set {name:?}; expected one of {known}{hint}"))
 }

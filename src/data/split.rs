@@ -12,7 +12,11 @@ use rand::seq::SliceRandom;
 pub fn train_validation_split(count: usize, validation: usize, seed: u64) -> Result<(Vec<u32>, Vec<u32>)> {
     if validation >= count {
         let most = count.saturating_sub(1);
-        let message = format!("expected at most {most} of {count} examples for validation, found {validation}");
+        let message = format!(
+            "expected at most {most} of {count} examples for validation, found {validation}; `validation` {} holds out a \
+             fifth, 0 none",
+            count / 5
+        );
         return Err(Error::setting("validation", message));
     }
     let mut order: Vec<u32> = (0..count as u32).collect();

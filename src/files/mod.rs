@@ -11,9 +11,9 @@ mod write;
 pub(crate) use lock::FileLock;
 #[cfg(feature = "records")]
 pub use overwrite::{Input, Overwrite};
-pub(crate) use read::{open_regular, read_at_most, read_if_exists, read_regular};
+pub(crate) use read::{gunzipped, open_regular, read_at_most, read_if_exists, read_regular};
 #[cfg(feature = "cli")]
 pub(crate) use write::write_shared_by;
 pub(crate) use write::{write_shared, write_whole, write_whole_by};
 #[cfg(feature = "records")]
-pub(crate) use {lock::DirectoryLock, write::sync_directory};
+pub(crate) use {lock::DirectoryLock, write::move_file, write::sync_directory};

@@ -1,8 +1,9 @@
 //! Opens and reads regular files.
 
 use crate::error::{Error, Result};
+use flate2::bufread::MultiGzDecoder;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
+use std::io::{BufReader, ErrorKind, Read};
 use std::path::Path;
 
 /// Opens a regular file. Other files are refused: opening a pipe may wait forever, and a device may
@@ -49,6 +50,21 @@ pub(crate) fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
     file.take(most + 1).read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
     check(bytes.len() as u64)?;
     Ok(bytes)
+}
+
+/// Reads a regular file that is compressed by gzip, of at most `most` decompressed bytes.
+///
+/// # Errors
+/// Those of [`open_regular`]; [`Error::Format`] if the data are damaged or longer.
+pub(crate) fn gunzipped(path: &Path, most: u64) -> Result<Vec<u8>> {
+    let (mut bytes, file) = (vec![], BufReader::new(open_regular(path)?));
+    let read = MultiGzDecoder::new(file).take(most + 1).read_to_end(&mut bytes);
+    let bad = |message: String| Error::format(path, bytes.len() as u64, message);
+    match read {
+        Err(fault) => Err(bad(format!("the gzip data are damaged ({fault}); download the file again"))),
+        Ok(_) if bytes.len() as u64 > most => Err(bad(format!("expected at most {most} decompressed bytes"))),
+        Ok(_) => Ok(bytes),
+    }
 }
 
 /// Reads a regular file; `None` if it does not exist.

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use std::path::Path;
+use unicode_normalization::UnicodeNormalization;
 
 /// The byte order mark of UTF-8, which some editors put in front of a text.
 const MARK: &[u8] = b"\xef\xbb\xbf";
@@ -28,6 +29,26 @@ pub(crate) fn utf8<'b>(path: &Path, bytes: &'b [u8]) -> Result<&'b str> {
         let at = fault.valid_up_to();
         Error::format(path, at as u64, format!("expected text in UTF-8, found byte {:#04x}", bytes[at]))
     })
+}
+
+/// A hint that another name looks like `name` but has other characters, such as ä as one character
+/// or as two; empty if there is none.
+pub(crate) fn alike(name: &str, others: &[String]) -> String {
+    let Some(other) = others.iter().find(|other| *other != name && other.nfc().eq(name.nfc())) else {
+        return String::new();
+    };
+    let [name, other] = [name, other].map(|name| name.chars().flat_map(char::escape_default).collect::<String>());
+    format!("; the name \"{other}\" looks alike, but it has other characters than \"{name}\": rename one")
+}
+
+/// The known name that `name` is most likely meant to be, as a question: letters and digits of one
+/// are part of the other. Empty if there is none.
+pub(crate) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> String {
+    let plain = |name: &str| -> String { name.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect() };
+    let given = plain(name);
+    let alike = |known: &&str| !given.is_empty() && (given.contains(&plain(known)) || plain(known).contains(&given));
+    let nearest = known.filter(alike).min_by_key(|known| plain(known).len().abs_diff(given.len()));
+    nearest.map_or(String::new(), |known| format!("; did you mean {known}?"))
 }
 
 /// The byte offset of a JSON fault in `bytes`.

@@ -86,6 +86,15 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+/// Moves a file within a file system, and replaces the target.
+///
+/// # Errors
+/// [`Error::Io`].
+#[cfg(feature = "records")]
+pub(crate) fn move_file(from: &Path, to: &Path) -> Result<()> {
+    rename(from, to).map_err(Error::io(from, "move"))
+}
+
 /// Renames a file, and replaces the target. Windows refuses it while a program has the target open.
 fn rename(from: &Path, to: &Path) -> io::Result<()> {
     const ACCESS_DENIED: i32 = 5;

@@ -2,7 +2,7 @@
 
 use super::tables::RERUN_HINT;
 use crate::error::{Error, Result};
-use crate::files::{read_regular, sync_directory, write_whole};
+use crate::files::{move_file, read_regular, sync_directory, write_whole};
 use crate::train::Checkpoint;
 use std::fs;
 use std::io::ErrorKind;
@@ -88,6 +88,15 @@ pub(super) fn latest(run: &Path) -> Result<(Option<Checkpoint>, Vec<Error>)> {
             message: format!("{message}; no older checkpoint is valid, {RERUN_HINT}"),
         }),
         Some(other) => Err(other),
+    }
+}
+
+/// Moves the checkpoint after `step` steps to `place`, if there is one.
+pub(super) fn keep(run: &Path, step: u64, place: &Path) -> Result<()> {
+    let path = run.join(FOLDER).join(name(step));
+    match path.exists() {
+        true => move_file(&path, place),
+        false => Ok(()),
     }
 }
 

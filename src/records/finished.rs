@@ -43,6 +43,13 @@ pub struct Finished {
     pub right: Vec<bool>,
 }
 
+impl Finished {
+    /// The method and the seed.
+    pub fn title(&self) -> String {
+        format!("{} seed {}", self.arm, self.seed)
+    }
+}
+
 /// Measurements of a layer over time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LayerHistory {

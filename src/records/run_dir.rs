@@ -1,20 +1,20 @@
 //! The directory of a run: `config.toml`, tables, checkpoints, and at the end plots,
 //! `predictions.csv`, `model.safetensors` and `summary.json`, which is written last.
 
-use super::tables::{LayerRow, MetricsRow, NoiseRow, PredictionRow, SpeedRow, Table, to_csv};
+mod recording;
+
+use super::tables::{Table, WrittenPrediction, to_csv};
 use super::{checkpoints, finished};
 use crate::curriculum::Layer;
+use crate::data::Examples;
 use crate::error::{Error, Result};
 use crate::files::{DirectoryLock, Overwrite, read_regular, write_whole};
-use crate::train::{
-    Checkpoint, Config, EpochRecord, IntervalRecord, ModelCard, NoiseRecord, Observer, Outcome, STEP, STEPS_PER_EPOCH,
-    SessionPlan, Summary, write_safetensors,
-};
+use crate::train::{Checkpoint, Config, ModelCard, Outcome, STEP, STEPS_PER_EPOCH, Summary, write_safetensors};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 /// When checkpoints are taken, and how many are kept.
 #[derive(Clone, Debug)]
@@ -27,12 +27,14 @@ pub struct Saving {
     pub stop: Arc<AtomicBool>,
     /// Which existing files the run may write over.
     pub overwrite: Overwrite,
+    /// Whether the finished run keeps its last checkpoint, so that it can be extended.
+    pub keep_last: bool,
 }
 
 /// A checkpoint every 1,000 steps; the latest two are kept.
 impl Default for Saving {
     fn default() -> Self {
-        Self { every: 1000, keep: 2, stop: Arc::default(), overwrite: Overwrite::default() }
+        Self { every: 1000, keep: 2, stop: Arc::default(), overwrite: Overwrite::default(), keep_last: true }
     }
 }
 
@@ -50,6 +52,9 @@ pub struct RunDir {
     /// Notes for the user about the directory.
     pub notes: Vec<String>,
     lock: DirectoryLock,
+    /// The checkpoint of a run with more epochs that this one extends. It is written when the run
+    /// begins.
+    extends: Option<Checkpoint>,
 }
 
 const CONFIG: &str = "config.toml";
@@ -60,6 +65,7 @@ const NOISE: &str = "noise.csv";
 const MODEL: &str = "model.safetensors";
 const PREDICTIONS: &str = "predictions.csv";
 const SUMMARY: &str = "summary.json";
+const LAST: &str = "last.safetensors";
 
 /// Advice for a directory that contains an unfinished run with other options.
 fn remedy(dir: &Path) -> String {
@@ -77,26 +83,28 @@ fn remove_if_exists(path: &Path) -> Result<()> {
 impl RunDir {
     /// The names of the files of a run, with the plots that [`RunDir::finish`] has drawn. The
     /// checkpoints are in a directory of their own.
-    pub const FILES: [&str; 15] = [
+    pub const FILES: [&str; 17] = [
         CONFIG,
         METRICS,
         LAYERS,
         SPEED,
         NOISE,
         MODEL,
+        LAST,
         PREDICTIONS,
         SUMMARY,
         "curves.png",
         "rates.png",
         "effective.png",
         "noise.png",
-        "tokenizer.json",
-        "classes.txt",
-        "config.json",
+        Self::COMPANIONS[0],
+        Self::COMPANIONS[1],
+        Self::COMPANIONS[2],
+        Self::COMPANIONS[3],
     ];
 
-    /// Those of the files that some data and models need next to the weights.
-    pub const COMPANIONS: [&str; 3] = ["tokenizer.json", "classes.txt", "config.json"];
+    /// Those of the files that only some data and models have.
+    pub const COMPANIONS: [&str; 4] = ["skipped.csv", "tokenizer.json", "classes.txt", "config.json"];
 
     /// Checks that the run of `config` may write into `dir`: that `dir` holds a run or no files, or
     /// that `overwrite` allows it, and that no file is written over that the run reads.
@@ -153,7 +161,11 @@ impl RunDir {
         fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
         let lock = DirectoryLock::take(dir)?;
         if Self::is_finished(dir) {
-            let message = format!("{} contains a finished run; choose another directory or remove it", dir.display());
+            let shown = dir.display();
+            let message = format!(
+                "{shown} contains a finished run; choose another directory, remove it, or train it longer: `lerac resume \
+                 {shown} --epochs N`"
+            );
             return Err(Error::setting("out", message));
         }
         let abandoned = lock.abandoned_by.iter();
@@ -166,11 +178,63 @@ impl RunDir {
         {
             finished::check_same_options(dir, &checkpoint.state.config, config, &remedy(dir))?;
         }
-        let written = |name: &str| checkpoint.as_ref().and_then(|c| c.state.tables.get(name).copied());
         // The summary marks a run as finished. One that is no part of a run may be in its place.
         remove_if_exists(&dir.join(SUMMARY))?;
-        // A run of other data may have left them.
-        Self::COMPANIONS.iter().try_for_each(|name| remove_if_exists(&dir.join(name)))?;
+        Ok((Self::with_tables(dir, config, saving, checkpoint.as_ref(), (notes, lock))?, checkpoint))
+    }
+
+    /// Opens the run in `dir`, finished or not, to continue it with the options `config`, which has
+    /// more epochs. Its files do not change until the run begins.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the state of its last step was not kept; the errors of
+    /// [`RunDir::open`].
+    pub fn extend(dir: &Path, config: &Config, saving: Saving) -> Result<(Self, Checkpoint)> {
+        config.check_storable()?;
+        Self::check(dir, config, &saving.overwrite)?;
+        let lock = DirectoryLock::take(dir)?;
+        let (last, finished) = (dir.join(LAST), Self::is_finished(dir));
+        let summary = if finished { Some(Self::summary(dir)?) } else { None };
+        if let Some(summary) = &summary {
+            let had = Config::read(&dir.join(CONFIG))?.training;
+            if summary.steps * (had.batch_size as u64) < summary.examples_per_epoch * had.epochs {
+                let message = "the run was ended by `early_stopping`, which would end it again at once";
+                return Err(Error::setting("epochs", message));
+            }
+        }
+        let mut checkpoint = match finished && last.exists() {
+            true => Checkpoint::from_bytes(&last, &read_regular(&last)?)?,
+            false => checkpoints::latest(dir)?.0.ok_or_else(|| {
+                let shown = dir.display();
+                let message = format!(
+                    "{shown} contains neither {LAST} nor a checkpoint to continue from; `lerac train --init {shown}/{MODEL}` \
+                     starts a new run with its weights"
+                );
+                Error::setting("epochs", message)
+            })?,
+        };
+        let asked = config.training.epochs;
+        let had = checkpoint.state.config.clone().with(|had| {
+            (had.training.epochs, had.curriculum.k) = (asked, config.curriculum.k);
+        });
+        finished::check_same_options(dir, &had, config, &remedy(dir))?;
+        if let Some(summary) = summary {
+            checkpoint.state.earlier_tests = summary.earlier_tests + 1;
+        }
+        checkpoint.state.config = config.clone();
+        let run_dir = Self::with_tables(dir, config, saving, Some(&checkpoint), (vec![], lock))?;
+        Ok((Self { extends: Some(checkpoint.clone()), ..run_dir }, checkpoint))
+    }
+
+    /// Opens the tables of a run, which are cut back to the rows of the checkpoint.
+    fn with_tables(
+        dir: &Path,
+        config: &Config,
+        saving: Saving,
+        checkpoint: Option<&Checkpoint>,
+        (notes, lock): (Vec<String>, DirectoryLock),
+    ) -> Result<Self> {
+        let written = |name: &str| checkpoint.and_then(|c| c.state.tables.get(name).copied());
         let table = |name: &str| match written(name) {
             Some(written) => Table::truncated(dir.join(name), written),
             None => Table::create(dir.join(name)),
@@ -182,7 +246,7 @@ impl RunDir {
                 None
             }
         };
-        let run_dir = Self {
+        Ok(Self {
             metrics: table(METRICS)?,
             layer_rows: table(LAYERS)?,
             speed: table(SPEED)?,
@@ -194,8 +258,8 @@ impl RunDir {
             steps: 0,
             notes,
             lock,
-        };
-        Ok((run_dir, checkpoint))
+            extends: None,
+        })
     }
 
     /// Whether `dir` contains a run that ended early and left a checkpoint.
@@ -235,31 +299,43 @@ impl RunDir {
         finished::summary(&path, &read_regular(&path)?)
     }
 
-    /// Removes the checkpoints of a finished run.
+    /// Removes the checkpoints of a finished run. With `keep_last`, that of its last step becomes
+    /// `last.safetensors`.
     ///
     /// # Errors
-    /// [`Error::Io`] if they cannot be removed.
-    pub fn tidy(dir: &Path) -> Result<()> {
+    /// [`Error::Io`] if they cannot be removed; the errors of [`RunDir::summary`].
+    pub fn tidy(dir: &Path, keep_last: bool) -> Result<()> {
+        if keep_last {
+            checkpoints::keep(dir, Self::summary(dir)?.steps, &dir.join(LAST))?;
+        }
         checkpoints::remove(dir)
     }
 
-    /// Writes files that the weights need next to them: name and content.
+    /// Writes the files that the weights need next to them, or that describe the data, in place of
+    /// those of an earlier run: name and content.
     ///
     /// # Errors
     /// [`Error::Io`] if a file cannot be written; [`Error::Option`] if the directory no longer
     /// belongs to this run.
     pub fn write_companions(&self, files: Vec<(&'static str, Vec<u8>)>) -> Result<()> {
         self.lock.check()?;
+        Self::COMPANIONS.iter().try_for_each(|name| remove_if_exists(&self.dir.join(name)))?;
         files.into_iter().try_for_each(|(name, bytes)| write_whole(&self.dir.join(name), &bytes))
     }
 
-    /// Writes weights and predictions, calls `pictures` to draw the plots, and then writes the
-    /// summary. After that the checkpoints are removed.
+    /// Writes weights and the predictions of the examples `test`, calls `pictures` to draw the
+    /// plots, and then writes the summary. After that the checkpoints are removed; that of the last
+    /// step is kept as `last.safetensors`, unless [`Saving::keep_last`] is false.
     ///
     /// # Errors
     /// [`Error::Io`] if a file cannot be written; [`Error::Option`] if the directory no longer
     /// belongs to this run.
-    pub fn finish(self, outcome: &Outcome, pictures: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    pub fn finish(
+        self,
+        outcome: &Outcome,
+        test: &dyn Examples,
+        pictures: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<()> {
         self.lock.check()?;
         let session = &outcome.session;
         let snapshot = session.snapshot()?;
@@ -272,10 +348,17 @@ impl RunDir {
         ];
         let tensors = session.named(&snapshot, "");
         write_safetensors(&self.dir.join(MODEL), &tensors, BTreeMap::from(metadata))?;
-        let answers = outcome.answers.iter().cloned().enumerate();
-        let predictions =
-            to_csv(answers.map(|(example, (label, prediction))| PredictionRow { example, label, prediction }));
-        write_whole(&self.dir.join(PREDICTIONS), &predictions)?;
+        let row = |(example, (label, prediction))| WrittenPrediction {
+            example,
+            file: test.file_of(example),
+            label_name: outcome.card.class(label),
+            prediction_name: outcome.card.class(prediction),
+            probability: outcome.probabilities.get(example).map(|&probability| probability as f32),
+            label,
+            prediction,
+        };
+        let answers = outcome.answers.iter().map(|(label, prediction)| (label, prediction)).enumerate();
+        write_whole(&self.dir.join(PREDICTIONS), &to_csv(answers.map(row)))?;
         pictures(&self.dir)?;
         // The summary marks the run as complete, so the tables must be on disk before it is
         // written.
@@ -284,89 +367,7 @@ impl RunDir {
         }
         let json = serde_json::to_string_pretty(&outcome.summary).expect("a summary is plain data");
         write_whole(&self.dir.join(SUMMARY), json.as_bytes())?;
-        checkpoints::remove(&self.dir)
-    }
-}
-
-impl Observer for RunDir {
-    fn begin(&mut self, _plan: &SessionPlan, layers: &[Layer], steps: u64) -> Result<()> {
         self.lock.check()?;
-        self.layers = layers.to_vec();
-        self.steps = steps;
-        // Written here and not earlier: by now the data are known to match the checkpoint.
-        let text = toml::to_string(&self.config).expect("every option has a TOML form");
-        write_whole(&self.dir.join(CONFIG), text.as_bytes())
-    }
-
-    fn interval(&mut self, record: &IntervalRecord) -> Result<()> {
-        self.lock.check()?;
-        // The rates are those of the interval's last step, which began one step before the end of
-        // the interval.
-        let step = record.step - 1;
-        let epoch = record.epoch * step as f64 / record.step as f64;
-        let layers = self.layers.iter().zip(&record.rates).zip(&record.norms);
-        self.layer_rows.append(layers.map(|((layer, &learning_rate), norms)| LayerRow {
-            step,
-            epoch,
-            depth: layer.depth,
-            layer: layer.name.clone(),
-            learning_rate,
-            gradient_norm: norms.gradient,
-            update_norm: norms.update,
-            weight_norm: norms.weight,
-            effective_rate: norms.effective_rate(),
-        }))?;
-        self.speed.append([SpeedRow { step: record.step, examples_per_second: record.examples_per_second }])?;
-        let row = MetricsRow {
-            kind: "interval".into(),
-            step: record.step,
-            epoch: record.epoch,
-            training: (&record.training).into(),
-            validation: None,
-        };
-        self.metrics.append_with_header(&MetricsRow::header(&record.training.measures), [row])
-    }
-
-    fn noise(&mut self, record: &NoiseRecord) -> Result<()> {
-        let table = match &mut self.noise {
-            Some(table) => table,
-            none => none.insert(Table::create(self.dir.join(NOISE))?),
-        };
-        let layers = self.layers.iter().zip(&record.signal_to_noise);
-        table.append(layers.map(|(layer, &signal_to_noise)| NoiseRow {
-            step: record.step,
-            epoch: record.epoch,
-            depth: layer.depth,
-            layer: layer.name.clone(),
-            signal_to_noise,
-        }))
-    }
-
-    fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
-        let row = MetricsRow {
-            kind: "epoch".into(),
-            step: record.step,
-            epoch: record.epoch as f64,
-            training: (&record.training).into(),
-            validation: record.validation.as_ref().map(Into::into),
-        };
-        self.metrics.append_with_header(&MetricsRow::header(&record.training.measures), [row])
-    }
-
-    fn wants_checkpoint(&self, step: u64) -> bool {
-        // A checkpoint after the last step, since the evaluation of the test set may take long.
-        self.saving.every > 0 && (step.is_multiple_of(self.saving.every) || step == self.steps)
-    }
-
-    fn checkpoint(&mut self, checkpoint: &mut Checkpoint) -> Result<()> {
-        self.lock.check()?;
-        for (name, table) in self.tables() {
-            checkpoint.state.tables.insert(name.to_owned(), table.sync()?);
-        }
-        checkpoints::save(&self.dir, checkpoint, self.saving.keep.max(1))
-    }
-
-    fn wants_to_stop(&self) -> bool {
-        self.saving.stop.load(Ordering::Relaxed)
+        Self::tidy(&self.dir, self.saving.keep_last)
     }
 }

@@ -240,13 +240,26 @@ impl SpeedRow {
     }
 }
 
-/// A row of `predictions.csv`.
-#[derive(Debug, Serialize, Deserialize)]
+/// A row of `predictions.csv` as it is read.
+#[derive(Debug, Deserialize)]
 pub(crate) struct PredictionRow {
     #[serde(alias = "image")]
     pub(crate) example: usize,
     pub(crate) label: Answer,
     pub(crate) prediction: Answer,
+}
+
+/// A row of `predictions.csv` as it is written: with what a person wants to read. Cells are empty
+/// where there is no file, no class or no probability.
+#[derive(Debug, Serialize)]
+pub(crate) struct WrittenPrediction<'r> {
+    pub(crate) example: usize,
+    pub(crate) file: Option<String>,
+    pub(crate) label_name: Option<&'r str>,
+    pub(crate) prediction_name: Option<&'r str>,
+    pub(crate) probability: Option<f32>,
+    pub(crate) label: &'r Answer,
+    pub(crate) prediction: &'r Answer,
 }
 
 /// A file with the length and the checksum of the bytes written to it.

@@ -287,6 +287,15 @@ fn run_plots(html: &mut String, finished: &[Finished]) -> Result<()> {
     Ok(())
 }
 
+/// A sentence about runs that were extended after they had been tested, as an item of a list.
+fn tested_before(finished: &[Finished]) -> String {
+    let names: Vec<_> = finished.iter().filter(|run| run.summary.earlier_tests > 0).map(Finished::title).collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!("<li>The test set had been read before in {}.\n", escaped(&names.join(", "))),
+    }
+}
+
 /// The report as HTML; `out` is the comparison's directory, which contains its plots.
 ///
 /// # Errors
@@ -303,6 +312,7 @@ pub fn report(setting: &Setting<'_>, comparison: &Comparison, finished: &[Finish
         escaped(&title)
     );
     html.push_str("<ul>\n");
+    html.push_str(&tested_before(finished));
     for sentence in comparison.in_words() {
         let _ = writeln!(html, "<li>{}", escaped(&sentence));
     }

@@ -91,6 +91,9 @@ pub struct RunState {
     pub interval_seconds: f64,
     /// Length and checksum of each table of the run, by file name.
     pub tables: BTreeMap<String, TableChecksum>,
+    /// How many times the test set was read before, by the run that this one extends.
+    #[serde(default)]
+    pub earlier_tests: u64,
 }
 
 /// The state of a run, with its tensors.

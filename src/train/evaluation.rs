@@ -99,7 +99,11 @@ pub fn trained(gpu: &Gpu, task: &Task, note: &mut dyn FnMut(&str)) -> Result<Ses
     let steps_per_epoch = match number(STEPS_PER_EPOCH) {
         Some(steps) => steps,
         None => {
-            let left = task.data.train.len().saturating_sub(config.data.validation);
+            let held_out = match task.data.train.held_out() {
+                0 => config.data.validation,
+                published => published,
+            };
+            let left = task.data.train.len().saturating_sub(held_out);
             (config.data.train_examples.unwrap_or(left) / config.training.batch_size) as u64
         }
     };
@@ -109,10 +113,17 @@ pub fn trained(gpu: &Gpu, task: &Task, note: &mut dyn FnMut(&str)) -> Result<Ses
     Ok(session)
 }
 
-/// The target and the prediction of each test example.
-pub type Answers = Vec<(Answer, Answer)>;
+/// The evaluation of a test set.
+pub struct TestResults {
+    /// The sums over its examples.
+    pub(crate) totals: Totals,
+    /// The target and the prediction of each example.
+    pub answers: Vec<(Answer, Answer)>,
+    /// The probability of each prediction; empty if the objective knows none.
+    pub probabilities: Vec<f64>,
+}
 
-/// Evaluates the test set: the sums, and the target and prediction of each example.
+/// Evaluates the test set.
 ///
 /// # Errors
 /// [`Error::NonFinite`] and [`Error::Device`]; [`Error::Interrupted`], with the number of examples
@@ -122,13 +133,14 @@ pub(crate) async fn read_test_set(
     test: Arc<dyn Examples>,
     batch_size: usize,
     observer: &mut dyn Observer,
-) -> Result<(Totals, Answers)> {
+) -> Result<TestResults> {
     let (part, expected, inputs) = ("test", test.len(), test.form().inputs.len());
     let everything: Arc<[u32]> = (0..expected as u32).collect();
-    let mut answers = Vec::with_capacity(expected);
+    let (mut answers, mut probabilities) = (Vec::with_capacity(expected), vec![]);
     let objective = session.objective();
     let on_example = |batch: &Batch, place: usize, outputs: &[&[f32]]| {
         answers.push((truth(&**objective, batch, inputs, place), objective.answer(outputs)));
+        probabilities.extend(objective.probability(outputs));
     };
     let batches = observed_batches(part, (test, everything), batch_size, observer);
     let totals = session.predict_async(batches, on_example).await?;
@@ -137,7 +149,7 @@ pub(crate) async fn read_test_set(
         true => Err(Error::NonFinite(format!(
             "the errors over the test examples overflow: no epoch has learnt anything. Try {STABILITY_HINT}"
         ))),
-        false => Ok((totals, answers)),
+        false => Ok(TestResults { totals, answers, probabilities }),
     }
 }
 

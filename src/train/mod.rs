@@ -23,7 +23,7 @@ pub use config::{
     Config, CurriculumOptions, DataOptions, LayerScales, Method, ModelOptions, OptimizerOptions, Preset, ScheduleKind,
     TrainingOptions,
 };
-pub use evaluation::{Answers, trained};
+pub use evaluation::{TestResults, trained};
 pub use fit::Fit;
 pub use model_card::{CardTarget, ModelCard};
 pub use observer::Observer;

@@ -5,8 +5,9 @@ use super::foreign::format_of;
 use super::{Config, Method, Task};
 use crate::data::{DataSet, Examples, Form, ImageInput, Meaning, PictureSplits, Pictures};
 use crate::error::{Error, Result};
-use crate::files::read_regular;
+use crate::files::{read_regular, text::alike};
 use crate::nn::BertOptions;
+use crate::nn::objective::Answer;
 use crate::ops::regression::Loss;
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
@@ -153,6 +154,14 @@ impl ModelCard {
         Ok(Some(card))
     }
 
+    /// The name of a class; `None` if the model does not predict classes.
+    pub fn class(&self, answer: &Answer) -> Option<&str> {
+        match (&self.target, answer) {
+            (CardTarget::Classes(names), Answer::Whole(class)) => names.get(*class as usize).map(String::as_str),
+            _ => None,
+        }
+    }
+
     fn check(&self) -> std::result::Result<(), String> {
         if let CardTarget::Classes(names) = &self.target
             && !(1..=MOST_CLASSES).contains(&names.len())
@@ -239,7 +248,8 @@ impl ModelCard {
             let name = |of: &[String]| of.get(i).map_or("absent".to_owned(), |name| format!("{name:?}"));
             let (of_weights, of_data) = (name(there), name(here));
             let counts = format!("{} classes in the weights, {} in the data", there.len(), here.len());
-            return differ(format!("class {i} is {of_weights} in the weights, {of_data} in the data ({counts})"));
+            let hint = there.get(i).map_or(String::new(), |name| alike(name, here));
+            return differ(format!("class {i} is {of_weights} in the weights, {of_data} in the data ({counts}){hint}"));
         }
         let [there, here] = [&own, &data.train].map(|of| CardTarget::of(Some(&of.meaning)));
         if there != here {

@@ -67,6 +67,10 @@ pub struct Summary {
     pub test_examples: u64,
     /// The epoch of the saved weights: the best on validation, or the last.
     pub best_epoch: u64,
+    /// How many times the test set was read before, by the run that this one extends. A choice made
+    /// by its result makes the next one look better.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub earlier_tests: u64,
     /// Number of training steps.
     pub steps: u64,
     /// Training examples per epoch.
@@ -88,6 +92,10 @@ pub struct Summary {
     pub version: String,
 }
 
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// A [`Summary`] as files store it, including files of the first version, which have no `measures`.
 #[derive(Deserialize)]
 struct SummaryFile {
@@ -97,6 +105,8 @@ struct SummaryFile {
     #[serde(alias = "test_images")]
     test_examples: u64,
     best_epoch: u64,
+    #[serde(default)]
+    earlier_tests: u64,
     steps: u64,
     #[serde(alias = "images_per_epoch")]
     examples_per_epoch: u64,
@@ -134,6 +144,7 @@ impl TryFrom<SummaryFile> for Summary {
             test_loss: stored.test_loss,
             test_examples: stored.test_examples,
             best_epoch: stored.best_epoch,
+            earlier_tests: stored.earlier_tests,
             steps: stored.steps,
             examples_per_epoch: stored.examples_per_epoch,
             seconds: stored.seconds,
@@ -176,12 +187,18 @@ impl Summary {
         self.measures.iter().all(sound) && self.baseline.iter().all(of_baseline)
     }
 
-    /// The test score as text, such as `test accuracy 81.20 %`, with the baseline's score.
+    /// The test score as text, such as `test accuracy 81.20 %`, with the baseline's score, and
+    /// whether the test set had been read before.
     pub fn in_words(&self) -> String {
         let measure = self.measure();
         let in_words = |baseline: &Baseline| format!(" ({})", baseline.in_words(measure));
         let baseline = self.baseline.as_ref().map_or(String::new(), in_words);
-        format!("test {} {}{baseline}", measure.name, measure.text(self.test()))
+        let earlier = match self.earlier_tests {
+            0 => String::new(),
+            1 => ", after the test set had been read once before,".to_owned(),
+            times => format!(", after the test set had been read {times} times before,"),
+        };
+        format!("test {} {}{baseline}{earlier}", measure.name, measure.text(self.test()))
     }
 }
 
@@ -195,4 +212,6 @@ pub struct Outcome {
     pub card: ModelCard,
     /// The target and the prediction of each test example.
     pub answers: Vec<(Answer, Answer)>,
+    /// The probability of each prediction; empty if the objective knows none.
+    pub probabilities: Vec<f64>,
 }

@@ -69,8 +69,13 @@ impl Task {
     /// than a batch are left.
     pub(super) fn train_validation_split(&self) -> Result<TrainValidation> {
         let config = &self.config;
-        let (mut train, validation) =
-            train_validation_split(self.data.train.len(), config.data.validation, config.training.seed)?;
+        let (held_out, wanted) = (self.data.train.held_out(), config.data.validation);
+        let count = self.data.train.len() - held_out;
+        let from_training = if held_out == 0 { wanted } else { 0 };
+        let (mut train, mut validation) = train_validation_split(count, from_training, config.training.seed)?;
+        if wanted > 0 {
+            validation.extend(count as u32..(count + held_out) as u32);
+        }
         if let Some(wanted) = config.data.train_examples {
             if wanted > train.len() {
                 let message = format!("{wanted} examples were requested, {} are left after validation", train.len());

@@ -15,6 +15,9 @@ pub enum Start {
     Continue,
     /// Continue it, even if it had other options.
     ContinueAnyway,
+    /// Continue it, or a finished run, for more epochs. The options are those of
+    /// [`crate::train::Config::extended`].
+    Extend,
     /// Return an error.
     New,
 }
@@ -46,6 +49,7 @@ impl Output {
         let (dir, config, saving) = (&self.dir, &task.config, self.saving.clone());
         match self.start {
             Start::New => Ok((RunDir::create(dir, config, saving)?, None)),
+            Start::Extend => RunDir::extend(dir, config, saving).map(|(dir, checkpoint)| (dir, Some(checkpoint))),
             start => RunDir::open(dir, config, saving, start == Start::ContinueAnyway),
         }
     }
@@ -68,7 +72,7 @@ impl Output {
         };
         drop(observers);
         dir.write_companions(task.companions())?;
-        dir.finish(&outcome, |dir| pictures(dir, title, &outcome))?;
+        dir.finish(&outcome, &*task.data.test, |dir| pictures(dir, title, &outcome))?;
         Ok(outcome)
     }
 }

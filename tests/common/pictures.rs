@@ -66,7 +66,6 @@ pub fn folder() -> TempDir {
     let files = [
         ("train/b/2.PNG", image(20)),
         ("train/b/deeper/1.png", image(21)),
-        ("train/b/notes.txt", b"no image".to_vec()),
         ("train/B/1.png", image(10)),
         ("train/a c/1.png", image(30)),
         ("val/b/1.png", image(22)),

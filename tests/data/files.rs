@@ -218,6 +218,31 @@ fn a_set_of_idx_files_is_opened() {
     assert_eq!((train.mean, train.std, train.name), (vec![0.5], vec![0.5], "mnist".to_owned()));
 }
 
+/// The folders and names that torchvision, Kaggle and others give to the files.
+#[test]
+fn idx_files_are_found_under_their_usual_names() {
+    type Rename = fn(&str) -> String;
+    let renames: [Rename; 7] = [
+        |name| format!("MNIST/raw/{name}"),
+        |name| format!("raw/{name}"),
+        |name| format!("mnist/{name}"),
+        |name| name.trim_end_matches(".gz").replace("-idx", ".idx"),
+        |name| format!("{0}/{0}", name.trim_end_matches(".gz")),
+        |name| format!("{0}/{0}", name.trim_end_matches(".gz").replace("-idx", ".idx")),
+        |name| format!("MNIST/raw/{}", name.trim_end_matches(".gz").replace("-idx", ".idx")),
+    ];
+    for rename in renames {
+        let files: Vec<_> = idx_set().into_iter().map(|(name, bytes)| (rename(name), bytes)).collect();
+        let dir = directory(&files);
+        assert_eq!(open("mnist", Some(dir.path())).unwrap().train.labels, [7, 0, 9], "{}", files[0].0);
+    }
+    let dir = directory(&idx_set().into_iter().map(|(n, b)| (format!("FashionMNIST/raw/{n}"), b)).collect::<Vec<_>>());
+    assert_eq!(open("fashion-mnist", Some(dir.path())).unwrap().train.len(), 3);
+    assert_error(open("mnist", Some(dir.path())), Fault::Setting("data_dir"), &["MNIST/raw"]);
+    let dir = directory(&[("mnist.npz", b"")]);
+    assert_error(open("mnist", Some(dir.path())), Fault::Setting("data_dir"), &["mnist.npz", "Keras"]);
+}
+
 #[test]
 fn idx_files_that_do_not_belong_together_are_refused() {
     let mut files = idx_set();
@@ -280,6 +305,38 @@ fn cifar_errors_have_an_offset() {
     refuse(2, vec![b'x'; 65_537], 65_536, &["65536", "65537"]);
     refuse(2, b"one\ntwo\n".to_vec(), 8, &["100", "2"]);
     refuse(2, b"one\n\xff\n".to_vec(), 4, &["0xff"]);
+}
+
+/// Folders, compressed files, and the versions that are not read.
+#[test]
+fn cifar_is_found_under_its_usual_names_or_told_apart() {
+    for folder in ["", "cifar-100-binary/", "cifar100/", "cifar100/cifar-100-binary/", "cifar-100-python/"] {
+        for compressed in [false, true] {
+            let file = |(name, bytes): (&str, Vec<u8>)| match compressed && name.ends_with(".bin") {
+                true => (format!("{folder}{name}.gz"), gzip(&bytes)),
+                false => (format!("{folder}{name}"), bytes),
+            };
+            let dir = directory(&cifar100_set().into_iter().map(file).collect::<Vec<_>>());
+            assert_eq!(open("cifar100", Some(dir.path())).unwrap().train.labels, [99, 3], "{folder}");
+        }
+    }
+    for (name, file, words) in [
+        ("cifar10", "cifar-10-batches-py/data_batch_1", "Python"),
+        ("cifar10", "data_batch_1", "Python"),
+        ("cifar100", "cifar-100-python/meta", "Python"),
+        ("cifar10", "cifar-10-python.tar.gz", "Python"),
+        ("cifar10", "cifar-10-binary.tar.gz", "packed"),
+        ("cifar100", "cifar-100-binary.tar.gz", "packed"),
+        ("food-101", "food-101.tar.gz", "packed"),
+        ("tiny-imagenet", "tiny-imagenet-200.zip", "packed"),
+        ("tiny-imagenet", "train/n01/1.JPEG", "imagefolder"),
+    ] {
+        let dir = directory(&[(file, b"")]);
+        assert_error(open(name, Some(dir.path())), Fault::Setting("data_dir"), &[words]);
+    }
+    let mut files = cifar100_set();
+    files[0] = ("train.bin.gz", gzip(&files[0].1)[..40].to_vec());
+    assert_error(open("cifar100", Some(directory(&files).path())), Fault::Format("train.bin.gz", None), &["gzip"]);
 }
 
 #[test]

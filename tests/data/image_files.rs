@@ -137,7 +137,18 @@ fn truncated_files_and_other_formats_are_errors() {
         let least = if whole[0] == 0xff { 1 } else { 13 };
         (least..whole.len()).step_by(7).for_each(|cut| refuse(&whole[..whole.len() - cut], &[]));
     }
+    for (format, least) in
+        [(ImageFormat::WebP, 2), (ImageFormat::Bmp, 2), (ImageFormat::Gif, 9), (ImageFormat::Tiff, 2)]
+    {
+        let whole = encoded(&pattern(40, 30).into(), format);
+        assert!(decode(&whole).is_ok());
+        (least..whole.len()).step_by(7).for_each(|cut| refuse(&whole[..whole.len() - cut], &[]));
+    }
     refuse(b"", &["PNG", "JPEG"]);
+    refuse(b"\0\0\0\x18ftypheic\0\0\0\0", &["HEIF"]);
+    refuse(b"\0\0\0\x1cftypavif\0\0\0\0", &["AVIF"]);
+    refuse(b"<!DOCTYPE html><html>", &["web page"]);
+    refuse(b"version https://git-lfs.github.com/spec/v1\noid", &["git lfs pull"]);
     refuse(b"GIF89a\x01\0\x01\0\0\0\0;", &["PNG", "JPEG"]);
     refuse(b"a text that someone has named like an image", &["PNG", "JPEG"]);
     assert_error(read_image(Path::new("/dev/zero")), Fault::Format("/dev/zero", Some(0)), &[]);

@@ -9,6 +9,7 @@ mod examples;
 mod files;
 mod folders;
 mod image_files;
+mod layouts;
 #[cfg(feature = "text")]
 mod texts;
 mod variations;

@@ -209,7 +209,7 @@ fn squares_are_cut_out() {
 fn crops_are_taken_from_the_whole_file() {
     let dir = tempfile::tempdir().unwrap();
     let picture = RgbImage::from_fn(90, 60, |x, y| Rgb([(x * 2) as u8, (y * 4) as u8, (x + y) as u8]));
-    for part in ["train/a", "val/a"] {
+    for part in ["train/a", "train/b", "val/a", "val/b"] {
         std::fs::create_dir_all(dir.path().join(part)).unwrap();
         picture.save(dir.path().join(part).join("1.png")).unwrap();
     }

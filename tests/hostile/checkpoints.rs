@@ -73,6 +73,7 @@ pub fn checkpoint(best: bool) -> Checkpoint {
         },
         seconds: 1.25,
         interval_seconds: 1e-3,
+        earlier_tests: 0,
         tables: BTreeMap::from([
             ("metrics.csv".into(), TableChecksum { bytes: 100, crc32: 7 }),
             ("layers.csv".into(), TableChecksum { bytes: 200, crc32: u32::MAX }),

@@ -74,7 +74,8 @@ fn image_files() {
         image.write_to(&mut bytes, format).unwrap();
         bytes.into_inner()
     };
-    let seeds = vec![encoded(image::ImageFormat::Png), encoded(image::ImageFormat::Jpeg)];
+    use image::ImageFormat::{Bmp, Gif, Jpeg, Png, Tiff, WebP};
+    let seeds = [Png, Jpeg, WebP, Bmp, Gif, Tiff].map(encoded).to_vec();
     let subject = Subject { name: "image files", seeds, tokens: vec![], limit: PICTURE, file: <[u8]>::to_vec };
     let parse = |bytes: &[u8]| data::decode_image(Path::new(FILE), bytes);
     run(subject, parse, |image| {
@@ -104,7 +105,9 @@ fn cache_input(input: &[u8]) -> Vec<u8> {
 #[test]
 fn caches_of_images() {
     let dir = tempfile::tempdir().unwrap();
-    for (name, shade) in [("train/a/1.png", 10), ("train/a/2.png", 0), ("val/a/1.png", 20)] {
+    for (name, shade) in
+        [("train/a/1.png", 10), ("train/a/2.png", 0), ("train/b/1.png", 11), ("val/a/1.png", 20), ("val/b/1.png", 21)]
+    {
         let path = dir.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         match shade {
@@ -135,6 +138,9 @@ fn caches_of_images() {
         read => read,
     };
     run(subject, parse, |images| {
-        assert_eq!(images.iter().map(|image| image.to_vec()).collect::<Vec<_>>(), [[10; 12], [20; 12]]);
+        assert_eq!(
+            images.iter().map(|image| image.to_vec()).collect::<Vec<_>>(),
+            [[10; 12], [11; 12], [20; 12], [21; 12]]
+        );
     });
 }

@@ -61,6 +61,7 @@ fn summary() -> Summary {
         milliseconds_per_step: 100.0,
         device_bytes: 1,
         data_crc32: None,
+        earlier_tests: 0,
         adapter: "adapter".into(),
         version: "0.1.0".into(),
     }

@@ -108,7 +108,7 @@ fn results_and_profiles_are_printed() {
 }
 
 /// With `--overwrite` a run replaces the files of its own names, and no others. It writes all of
-/// [`RunDir::FILES`].
+/// [`RunDir::FILES`] but the list of skipped files, of which an earlier one is removed.
 fn files_of_others_are_replaced_on_request() {
     let dir = tempfile::tempdir().unwrap();
     let others = RunDir::FILES.into_iter().chain(["notes.txt"]);
@@ -338,12 +338,14 @@ fn folders_are_trained_on() {
     std::fs::write(format!("{root}/train/above/30.jpg"), b"no image").unwrap();
     let bad = format!("{root}/bad");
     let again = [&["train", "--quiet", "--out", &bad], &options[..]].concat();
-    assert_refused(&again, "train/above/30.jpg", &["PNG", "JPEG"]);
+    assert_refused(&again, "train/above/30.jpg", &["PNG", "JPEG", "--skip-bad"]);
     let skipped = format!("{root}/skipped");
     let varied = ["--random-resized-crop", "0.3", "--jitter", "0.2,0.2,0.2", "--cutout", "4", "--normalise", "data"];
     let output = lerac(&[&["train", "--quiet", "--out", &skipped, "--skip-bad"], &options[..], &varied].concat());
     assert!(output.status.success(), "{}", stderr(&output));
-    assert_contains(&stderr(&output), &["1 of 61 images"]);
+    assert_contains(&stderr(&output), &["1 bad files", "train/above/30.jpg"]);
+    let table = std::fs::read_to_string(format!("{skipped}/skipped.csv")).unwrap();
+    assert!(table.starts_with("file,reason\n\"train/above/30.jpg\",") && table.lines().count() == 2, "{table}");
 }
 
 fn comparing_pairs_its_seeds() {

@@ -14,6 +14,8 @@ mod device;
 mod docs;
 #[cfg(feature = "cli")]
 mod elsewhere;
+#[cfg(feature = "cli")]
+mod extending;
 mod golden;
 mod limits;
 mod long_runs;
@@ -66,6 +68,8 @@ fn main() {
         docs::tests(),
         #[cfg(feature = "cli")]
         elsewhere::tests(),
+        #[cfg(feature = "cli")]
+        extending::tests(),
         #[cfg(feature = "cli")]
         ages::tests(),
         #[cfg(feature = "cli")]

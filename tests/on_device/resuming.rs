@@ -403,7 +403,7 @@ fn go_on(
         Some(checkpoint) => resume(gpu, task, checkpoint, &mut observer),
         None => run(gpu, task, &mut observer),
     };
-    dir.finish(&outcome.map_err(|error| error.to_string())?, |_| Ok(())).unwrap();
+    dir.finish(&outcome.map_err(|error| error.to_string())?, &*task.data.test, |_| Ok(())).unwrap();
     Ok(checkpoint.map_or(0, |checkpoint| checkpoint.state.step))
 }
 

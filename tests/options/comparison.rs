@@ -23,6 +23,7 @@ fn run(arm: &str, seed: u64, test_accuracy: f64, milliseconds_per_step: f64) -> 
         milliseconds_per_step,
         device_bytes: 1,
         data_crc32: None,
+        earlier_tests: 0,
         adapter: String::new(),
         version: String::new(),
     };
@@ -44,6 +45,20 @@ fn run(arm: &str, seed: u64, test_accuracy: f64, milliseconds_per_step: f64) -> 
 /// Compares runs. The first run's method is the baseline.
 fn compare(runs: &[Finished]) -> Comparison {
     Comparison::of(runs, &runs[0].arm)
+}
+
+/// A choice that was made by the test set is told.
+#[test]
+fn a_summary_says_how_often_the_test_set_was_read() {
+    let mut summary = run("a", 0, 0.5, 1.0).summary;
+    for (times, part) in [(0, None), (1, Some("once before")), (3, Some("3 times before"))] {
+        summary.earlier_tests = times;
+        let words = summary.in_words();
+        assert!(part.is_none_or(|part| words.contains(part)) && words.contains("before") == (times > 0), "{words}");
+        let json = serde_json::to_string(&summary).unwrap();
+        assert_eq!(json.contains("earlier_tests"), times > 0);
+        assert_eq!(serde_json::from_str::<Summary>(&json).unwrap(), summary);
+    }
 }
 
 #[test]

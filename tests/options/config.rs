@@ -146,7 +146,7 @@ fn options_without_effect_are_noted() {
 /// Each option that not every run uses: its field, a change, and runs that use it.
 type Optional = (&'static str, fn(&mut Config), fn(&mut Config));
 
-const OPTIONAL: [Optional; 26] = [
+const OPTIONAL: [Optional; 27] = [
     ("k", |c| c.curriculum.k = Some(1.0), |c| c.curriculum.method = Method::Uniform),
     ("range", |c| c.curriculum.range = Some(Range { first: 0.1, last: 0.01 }), |c| c.curriculum.method = Method::Lerac),
     ("granularity", |c| c.curriculum.granularity = Granularity::Block, |c| c.curriculum.method = Method::LeracCbs),
@@ -173,6 +173,7 @@ const OPTIONAL: [Optional; 26] = [
     ("snr_batches", |c| c.training.snr_batches = 4, |c| c.training.snr_every = 5),
     ("momentum", |c| c.optimizer.momentum = 0.5, sgd),
     ("nesterov", |c| c.optimizer.nesterov = true, sgd),
+    ("data_dir", |c| c.data.data_dir = Some("images".into()), |c| c.data.name = "imagefolder".into()),
 ];
 
 fn published(config: &mut Config) {

@@ -14,6 +14,7 @@ mod config;
 mod config_file;
 mod curriculum;
 #[cfg(feature = "cli")]
+mod extending;
 mod overwriting;
 #[cfg(feature = "cli")]
 mod recipes;

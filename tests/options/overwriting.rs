@@ -4,21 +4,18 @@ use crate::common::errors::assert_contains;
 use crate::common::files::{add, directory};
 use crate::common::program::{lerac, refusal};
 use lerac::records::RunDir;
+use lerac::study::Comparison;
 use std::fs;
 use std::path::Path;
 
 /// What is in the files of others.
 const OTHERS: &[u8] = b"of others";
 
-/// The files of a comparison, beside the directories of its runs.
-const OF_COMPARISON: [&str; 7] =
-    ["compare.toml", "compare.json", "results.csv", "report.html", "compare.png", "layers.png", "noise.png"];
-
 /// A command that writes into a directory, and the names of its files.
 fn commands() -> Vec<(&'static str, Vec<&'static str>)> {
     vec![
         ("train", RunDir::FILES.to_vec()),
-        ("compare", OF_COMPARISON.to_vec()),
+        ("compare", Comparison::FILES.to_vec()),
         ("trace", vec!["initial.safetensors", "step-0001.safetensors", "trace.json"]),
     ]
 }
@@ -119,8 +116,10 @@ fn a_named_file_is_replaced_on_request_only() {
 #[test]
 fn a_cache_replaces_no_other_file() {
     let dir = directory(&[("cache", OTHERS)]);
-    add(&dir, "train/a/1.png", OTHERS);
-    add(&dir, "test/a/1.png", OTHERS);
+    for class in ["a", "b"] {
+        add(&dir, &format!("train/{class}/1.png"), OTHERS);
+        add(&dir, &format!("test/{class}/1.png"), &[OTHERS, b"2"].concat());
+    }
     let (root, file) = (dir.path().to_str().unwrap(), dir.path().join("cache"));
     let data = ["--data", "imagefolder", "--data-dir", root, "--cache", file.to_str().unwrap()];
     let out = dir.path().join("out");

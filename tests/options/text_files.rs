@@ -79,6 +79,22 @@ fn near_misses_of_names_are_named() {
     }
 }
 
+/// Names of models and data sets as other programs write them.
+#[test]
+fn near_misses_of_values_are_named() {
+    for (option, given, meant) in [
+        ("--model", "ResNet18", "resnet18"),
+        ("--model", "wide-resnet50-2", "wide_resnet50_2"),
+        ("--model", "mobilenetv2", "mobilenet_v2"),
+        ("--data", "ImageFolder", "imagefolder"),
+        ("--data", "CIFAR-10", "cifar10"),
+        ("--data", "FashionMNIST", "fashion-mnist"),
+        ("--data", "Food101", "food-101"),
+    ] {
+        assert_refused(&["train", option, given], option, &[&format!("did you mean {meant}?")]);
+    }
+}
+
 #[test]
 fn backslashes_in_paths_are_explained() {
     for value in ["C:\\data", "C:\\images\\x", "..\\data", "C:\\Users\\me"] {

@@ -9,7 +9,8 @@
 //! Images are read by seeking. The file is not mapped into memory: there, a change by another
 //! program could end this one with a signal.
 
-use super::folder::Files;
+use super::folder::{Files, advise};
+use super::listing::Skipped;
 use crate::cores::in_parallel;
 use crate::error::{Error, Result};
 use crate::files::{FileLock, open_regular, write_whole_by};
@@ -43,9 +44,6 @@ const CHECKSUM: usize = size_of::<u32>();
 
 /// Images that are decoded before they are written and progress is reported.
 const CHUNK: usize = 256;
-
-/// Bad images that are named in a note. Further ones are only counted.
-const MOST_NAMED: usize = 3;
 
 /// The last bytes of a cache.
 #[repr(C)]
@@ -147,8 +145,8 @@ impl Cached {
 pub(super) struct Checked {
     /// The cache, if one was requested.
     pub cache: Option<Cached>,
-    /// The indices of bad files.
-    pub bad: Vec<u32>,
+    /// The indices of bad files, each with the reason.
+    pub bad: Vec<(u32, Skipped)>,
 }
 
 /// Decodes every file, and writes the images to `cache` if it is given. An existing cache of the
@@ -175,11 +173,7 @@ pub(super) fn check(
         found = open_existing(files, path)?;
     }
     let (file, bad) = match found {
-        Existing::Good(file, bad) if bad.is_empty() => (file, bad),
-        Existing::Good(file, bad) if skip_bad => {
-            report(OpenEvent::Note(&format!("{} leaves out {} bad images", path.display(), bad.len())));
-            (file, bad)
-        }
+        Existing::Good(file, bad) if bad.is_empty() || skip_bad => (file, marked(files, bad, path)),
         Existing::Good(..) => {
             report(OpenEvent::Note(&format!("{} was created with `skip_bad`; it is created again", path.display())));
             write(files, path, skip_bad, report)?
@@ -193,6 +187,13 @@ pub(super) fn check(
     drop(lock);
     let cached = Cached { files: files.clone(), path: path.into(), file: Arc::new(Mutex::new(file)), first: 0 };
     Ok(Checked { cache: Some(cached), bad })
+}
+
+/// The bad files with these indices, of which the cache at `path` has no images.
+fn marked(files: &Files, bad: Vec<u32>, path: &Path) -> Vec<(u32, Skipped)> {
+    let reason = format!("was bad when {} was created", path.display());
+    let skipped = |i: u32| Skipped { file: files.name(i as usize).to_owned(), reason: reason.clone() };
+    bad.into_iter().map(|i| (i, skipped(i))).collect()
 }
 
 /// The file at the path of the cache.
@@ -264,7 +265,7 @@ fn write(
     path: &Path,
     skip_bad: bool,
     report: &mut dyn FnMut(OpenEvent<'_>),
-) -> Result<(File, Vec<u32>)> {
+) -> Result<(File, Vec<(u32, Skipped)>)> {
     let bad = write_whole_by(path, |file| {
         let mut writer = BufWriter::new(file);
         let mut append = |bytes: &[u8]| writer.write_all(bytes).map_err(Error::io(path, "write"));
@@ -273,24 +274,25 @@ fn write(
             append(image)?;
             append(&crc32fast::hash(image).to_le_bytes())
         })?;
-        let footer = Footer::new(files, &bad);
-        bad.iter().chain(&footer.words()).try_for_each(|word| append(&word.to_le_bytes()))?;
+        let indices: Vec<u32> = bad.iter().map(|(i, _)| *i).collect();
+        let footer = Footer::new(files, &indices);
+        indices.iter().chain(&footer.words()).try_for_each(|word| append(&word.to_le_bytes()))?;
         writer.flush().map_err(Error::io(path, "write"))?;
         Ok(bad)
     })?;
     Ok((open_regular(path)?, bad))
 }
 
-/// Decodes all files, calls `visit` with each good image in order, and returns the indices of bad
-/// files.
+/// Decodes all files, calls `visit` with each good image in order, and returns the bad files with
+/// their indices.
 fn decode_all(
     files: &Files,
     skip_bad: bool,
     report: &mut dyn FnMut(OpenEvent<'_>),
     mut visit: impl FnMut(&[u8]) -> Result<()>,
-) -> Result<Vec<u32>> {
+) -> Result<Vec<(u32, Skipped)>> {
     let (all, bytes) = (files.len(), files.image_bytes());
-    let mut faults: Vec<(u32, Error)> = vec![];
+    let mut bad = vec![];
     let mut pixels = vec![0; CHUNK.min(all) * bytes];
     for start in (0..all).step_by(CHUNK) {
         let chunk = start..all.min(start + CHUNK);
@@ -298,29 +300,23 @@ fn decode_all(
         in_parallel(chunk.clone().zip(pixels.chunks_exact_mut(bytes)), |(i, place)| {
             match files.read(i) {
                 Ok(image) => place.copy_from_slice(&files.frame.fit(&image)),
-                Err(error) if skip_bad => found.lock().expect("keeping a fault does not panic").push((i as u32, error)),
-                Err(error) => return Err(error),
+                Err(error) if skip_bad => {
+                    let skipped = Skipped::new(files.name(i), &error);
+                    found.lock().expect("keeping a fault does not panic").push((i as u32, skipped));
+                }
+                Err(error) => return Err(advise(error)),
             }
             Ok(())
         })?;
         let mut found = found.into_inner().expect("keeping a fault does not panic");
         found.sort_by_key(|(i, _)| *i);
         for (i, place) in chunk.clone().zip(pixels.chunks_exact(bytes)) {
-            if !found.iter().any(|(bad, _)| *bad as usize == i) {
+            if !found.iter().any(|(index, _)| *index as usize == i) {
                 visit(place)?;
             }
         }
-        faults.extend(found);
+        bad.extend(found);
         report(OpenEvent::Decoded { done: chunk.end, all });
     }
-    if !faults.is_empty() {
-        let named: Vec<String> = faults.iter().take(MOST_NAMED).map(|(_, error)| error.to_string()).collect();
-        let more = if faults.len() > MOST_NAMED { "; ..." } else { "" };
-        report(OpenEvent::Note(&format!(
-            "{} of {all} images are bad and left out: {}{more}",
-            faults.len(),
-            named.join("; ")
-        )));
-    }
-    Ok(faults.into_iter().map(|(i, _)| i).collect())
+    Ok(bad)
 }

@@ -3,7 +3,7 @@
 
 use super::{PictureSplits, Pictures};
 use crate::error::{Error, Result};
-use crate::files::{read_at_most, text};
+use crate::files::{gunzipped, read_at_most, text};
 use std::path::{Path, PathBuf};
 
 const IMAGE: [usize; 3] = [3, 32, 32];
@@ -15,7 +15,7 @@ const MOST_RECORDS: usize = 100_000;
 /// Most bytes that are read from a list of class names.
 const MOST_NAME_BYTES: u64 = 1 << 16;
 
-/// Reads `cifar-10-batches-bin`.
+/// Reads `cifar-10-batches-bin`. Its files may be compressed by gzip.
 ///
 /// # Errors
 /// [`Error::Io`] for a missing file, [`Error::Format`] for an incomplete record or a label out of
@@ -84,8 +84,11 @@ const FINE: Labels = Labels { bytes: 2, place: 1 };
 fn read_files(name: &str, dir: &Path, files: &[&str], labels: Labels, classes: &[String]) -> Result<Pictures> {
     let most = (MOST_RECORDS * (labels.bytes + PIXELS)) as u64;
     let contents = files.iter().map(|file| dir.join(file)).map(|path| {
-        let bytes = read_at_most(&path, most)?;
-        Ok((path, bytes))
+        let compressed = path.with_added_extension("gz");
+        match !path.exists() && compressed.exists() {
+            true => Ok((compressed.clone(), gunzipped(&compressed, most)?)),
+            false => Ok((path.clone(), read_at_most(&path, most)?)),
+        }
     });
     dataset_in(name, contents, labels, classes)
 }

@@ -1,12 +1,15 @@
 //! Opens data sets of image files.
 
-use super::cache::{Cached, OpenEvent, check};
-use super::folder::{Files, Layout, OnInvalidName, Part};
+use super::cache::{OpenEvent, check};
+use super::folder::{Files, Layout, Part};
 use super::image_file::ResizeCrop;
-use super::{Images, PictureSplits, Pictures};
+use super::listing::Skipped;
+use super::shared::shared_images;
+use super::{Images, PictureSplits, Pictures, SKIPPED};
 use crate::data::{Meaning, Source};
 use crate::error::{Error, Result};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Default image size, in pixels: that of Tiny ImageNet, and of Food-101 in the published code.
 const SIDE: usize = 64;
@@ -58,25 +61,12 @@ impl Source<'_> {
         };
         match dir.is_dir() {
             true => Ok(dir.to_owned()),
-            false => Err(Error::setting("data_dir", format!("the directory {} does not exist", dir.display()))),
-        }
-    }
-
-    /// The pictures of UTKFace. A file with an invalid name is left out with `skip_bad`, otherwise
-    /// it is an error.
-    pub(in crate::data) fn faces(
-        &self,
-        layout: fn(&std::path::Path, &mut OnInvalidName<'_>) -> Result<Layout>,
-        report: &mut dyn FnMut(OpenEvent<'_>),
-    ) -> Result<PictureSplits> {
-        let layout = layout(&self.named_dir()?, &mut |fault| match self.skip_bad {
-            true => {
-                report(OpenEvent::Note(&format!("left out: {fault}")));
-                Ok(())
+            false => {
+                let here = std::env::current_dir().unwrap_or_default();
+                let whole = if dir.is_relative() { format!(" in {}", here.display()) } else { String::new() };
+                Err(Error::setting("data_dir", format!("the directory {} does not exist{whole}", dir.display())))
             }
-            false => Err(fault),
-        })?;
-        self.folder(layout, report)
+        }
     }
 
     /// The pictures of these files.
@@ -93,47 +83,71 @@ impl Source<'_> {
             return Err(Error::setting("class_list", "only applies to imagefolder; remove it"));
         }
         let frame = self.frame()?;
-        let Layout { root, meaning, mut train, mut test } = layout;
+        let Layout { mut listing, meaning, mut train, mut validation, mut test } = layout;
         if let Meaning::Classes(names) = &meaning
             && names.len() > MOST_CLASSES
         {
             let message = format!("expected at most {MOST_CLASSES} classes, found {}", names.len());
             return Err(Error::setting("data_dir", message));
         }
-        let mut parts = [None, None];
+        let all = [&train, &validation, &test].map(|part| part.entries.len());
+        let mut cached = None;
         if self.cache.is_some() || self.skip_bad {
-            let everything = [train.entries.clone(), test.entries.clone()].concat();
-            let checked = check(&Files::new(&root, everything, frame), self.cache, self.skip_bad, report)?;
-            let (of_train, all) = (train.entries.len(), train.entries.len() + test.entries.len());
-            let mut good = vec![true; all];
-            checked.bad.iter().for_each(|&bad| good[bad as usize] = false);
-            keep(&mut train, &good[..of_train]);
-            keep(&mut test, &good[of_train..]);
-            if let Some(cache) = checked.cache {
-                parts = [Some((cache.clone(), 0)), Some((cache, train.entries.len()))];
-            }
+            let everything = [&train, &validation, &test].map(|part| part.entries.clone()).concat();
+            let checked = check(&Files::new(&listing.root, everything, frame), self.cache, self.skip_bad, report)?;
+            let mut good = vec![true; all.iter().sum()];
+            checked.bad.iter().for_each(|(bad, _)| good[*bad as usize] = false);
+            let (of_train, rest) = good.split_at(all[0]);
+            let (of_validation, of_test) = rest.split_at(all[1]);
+            train.keep(of_train);
+            validation.keep(of_validation);
+            test.keep(of_test);
+            listing.skipped.extend(checked.bad.into_iter().map(|(_, skipped)| skipped));
+            cached = checked.cache;
         }
-        let [of_train, of_test] = parts;
-        let pictures = |part: Part, cache: Option<(Cached, usize)>| {
+        let counted = [listing.passed_over(), left_out(&listing.skipped)];
+        let shared = match self.name {
+            "tiny-imagenet" | "food-101" => vec![],
+            _ => shared_images(&listing, [("training", &train), ("validation", &validation), ("test", &test)]),
+        };
+        let notes = listing.notes.iter().cloned().chain(counted.into_iter().flatten()).chain(shared);
+        notes.for_each(|note| report(OpenEvent::Note(&note)));
+        let (root, skipped) = (listing.root, Arc::<[Skipped]>::from(listing.skipped));
+        let pictures = |part: Part, first: usize| {
             if part.entries.is_empty() {
                 let message = format!("expected training and test images in {}, found none of one", root.display());
                 return Err(Error::setting("data_dir", message));
             }
             let files = Files::new(&root, part.entries, frame);
-            let images = match cache {
-                Some((cache, first)) => Images::Cached(cache.part(files, first)),
+            let images = match &cached {
+                Some(cached) => Images::Cached(cached.part(files, first)),
                 None => Images::Files(files),
             };
-            Ok(Pictures::framed(self.name, frame, meaning.clone(), images, part.labels))
+            let pictures = Pictures::framed(self.name, frame, meaning.clone(), images, part.labels);
+            Ok(Pictures { skipped: skipped.clone(), ..pictures })
         };
-        Ok(PictureSplits { train: pictures(train, of_train)?, test: pictures(test, of_test)? })
+        let held_out = validation.entries.len();
+        train.append(validation);
+        let after = train.entries.len();
+        let (train, test) = (pictures(train, 0)?, pictures(test, after)?);
+        if train.len() == held_out {
+            return Err(Error::setting(
+                "data_dir",
+                format!("expected training images in {}, found none", root.display()),
+            ));
+        }
+        Ok(PictureSplits { train: Pictures { held_out, ..train }, test })
     }
 }
 
-/// Removes the files that are not good.
-fn keep(part: &mut Part, good: &[bool]) {
-    let mut of_entry = good.iter();
-    part.entries.retain(|_| *of_entry.next().expect("one for each"));
-    let mut of_label = good.iter();
-    part.labels.retain(|_| *of_label.next().expect("one for each"));
+/// Files that a note names. Further ones are only counted.
+const MOST_NAMED: usize = 3;
+
+/// A note about the files that were left out, if there are any.
+fn left_out(skipped: &[Skipped]) -> Option<String> {
+    let named = skipped.iter().take(MOST_NAMED).map(|Skipped { file, reason }| format!("{file}: {reason}"));
+    let more = if skipped.len() > MOST_NAMED { "; ..." } else { "" };
+    let named = named.collect::<Vec<_>>().join("; ");
+    let count = skipped.len();
+    (count > 0).then(|| format!("{count} bad files are left out; a run lists them in {SKIPPED}: {named}{more}"))
 }

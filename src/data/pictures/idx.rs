@@ -26,8 +26,14 @@ const MOST_DECOMPRESSED: u64 = 16 << 20;
 /// See [`MOST_DECOMPRESSED`].
 const MOST_DECOMPRESSED_PER_BYTE: u64 = 64;
 
-/// The names of the file of training images, plain and compressed.
-pub(in crate::data) const FILES: [&str; 2] = ["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"];
+/// The names of the file of training images; see [`names`].
+pub(in crate::data) const FILES: [&str; 5] = [
+    "train-images-idx3-ubyte",
+    "train-images-idx3-ubyte.gz",
+    "train-images.idx3-ubyte",
+    "train-images-idx3-ubyte/train-images-idx3-ubyte",
+    "train-images.idx3-ubyte/train-images.idx3-ubyte",
+];
 
 /// The content of a file, decompressed if it is gzip.
 struct Content<'a> {
@@ -214,8 +220,15 @@ fn dataset_of(name: &str, images: Content<'_>, labels: Content<'_>, classes: &[S
     Ok(Pictures::new(name, [1, h, w], classes.to_vec(), bytes, values))
 }
 
-/// The plain file if it exists, otherwise the compressed file.
+/// The first of the [`names`] of a file that exists, otherwise the compressed file.
 fn file(dir: &Path, stem: &str) -> PathBuf {
-    let plain = dir.join(stem);
-    if plain.exists() { plain } else { dir.join(format!("{stem}.gz")) }
+    let existing = names(stem).map(|name| dir.join(name)).into_iter().find(|path| path.is_file());
+    existing.unwrap_or_else(|| dir.join(format!("{stem}.gz")))
+}
+
+/// The names under which a file is found: as published, with a dot in place of the second hyphen,
+/// and in a folder of its own name.
+fn names(stem: &str) -> [String; 5] {
+    let dotted = stem.replace("-idx", ".idx");
+    [stem.to_owned(), format!("{stem}.gz"), dotted.clone(), format!("{stem}/{stem}"), format!("{dotted}/{dotted}")]
 }

@@ -85,7 +85,8 @@ pub fn read_image(path: &Path) -> Result<RgbImage> {
     decode_image(path, &read_at_most(path, MOST_BYTES)?)
 }
 
-/// [`read_image`] from the bytes of a PNG or JPEG file. `path` is for messages.
+/// [`read_image`] from the bytes of a PNG, JPEG, WebP, BMP, GIF or TIFF file, whatever its name. Of
+/// several images in a file the first is read. `path` is for messages.
 ///
 /// The size in the header is checked before memory is allocated: pixels may have 256 MiB. Decoding
 /// may need five times their bytes.
@@ -94,7 +95,10 @@ pub fn read_image(path: &Path) -> Result<RgbImage> {
 /// [`Error::Format`] for another format, truncated or damaged data, and larger images.
 pub fn decode_image(path: &Path, bytes: &[u8]) -> Result<RgbImage> {
     let bad = |fault: &dyn std::fmt::Display| {
-        Error::format(path, 0, format!("expected a PNG or JPEG image: {fault}; download or convert it again"))
+        let fault = other_content(bytes).map_or_else(|| fault.to_string(), |found| format!("found {found}"));
+        let message =
+            format!("expected an image in PNG, JPEG, WebP, BMP, GIF or TIFF: {fault}; download or convert it again");
+        Error::format(path, 0, message)
     };
     if bytes.starts_with(&[0xff, 0xd8]) && !ends_as_jpeg(bytes) {
         let message = "the JPEG file is truncated: its end marker is missing; download it again";
@@ -119,6 +123,22 @@ pub fn decode_image(path: &Path, bytes: &[u8]) -> Result<RgbImage> {
     let mut image = DynamicImage::from_decoder(decoder).map_err(|fault| bad(&fault))?;
     image.apply_orientation(orientation);
     Ok(image.into_rgb8())
+}
+
+/// What is often found in place of an image.
+fn other_content(bytes: &[u8]) -> Option<&'static str> {
+    let box_type = bytes.get(4..12).filter(|kind| kind.starts_with(b"ftyp")).map(|kind| &kind[4..]);
+    match (bytes, box_type) {
+        ([], _) => Some("an empty file"),
+        (_, Some(b"avif" | b"avis")) => Some("AVIF, which is not read"),
+        (_, Some(b"heic" | b"heix" | b"hevc" | b"mif1" | b"msf1")) => Some("HEIF, which is not read"),
+        (_, Some(_)) => Some("a video"),
+        _ if bytes.trim_ascii_start().starts_with(b"<") => Some("a web page or another text in XML"),
+        _ if bytes.starts_with(b"version https://git-lfs") => {
+            Some("a pointer of Git LFS: `git lfs pull` fetches files")
+        }
+        _ => None,
+    }
 }
 
 /// Whether the end marker follows the segments and scans of a JPEG file. It is missing in a

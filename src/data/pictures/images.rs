@@ -2,7 +2,7 @@
 //! cache of decoded images.
 
 use super::cache::Cached;
-use super::folder::Files;
+use super::folder::{Files, advise};
 use crate::error::Result;
 use std::sync::Arc;
 
@@ -32,6 +32,15 @@ impl Images {
         }
     }
 
+    /// The file of the image `index`, relative to the directory of the set; `None` without files.
+    pub(super) fn file(&self, index: usize) -> Option<&str> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Files(files) => Some(files.name(index)),
+            Self::Cached(cached) => Some(cached.files.name(index)),
+        }
+    }
+
     /// Reads the bytes of the image `index` into `place`.
     ///
     /// # Errors
@@ -39,7 +48,7 @@ impl Images {
     pub(super) fn read(&self, index: usize, place: &mut [u8]) -> Result<()> {
         match self {
             Self::Memory(bytes) => place.copy_from_slice(&bytes[index * place.len()..][..place.len()]),
-            Self::Files(files) => place.copy_from_slice(&files.frame.fit(&files.read(index)?)),
+            Self::Files(files) => place.copy_from_slice(&files.frame.fit(&files.read(index).map_err(advise)?)),
             Self::Cached(cached) => cached.read(index, place)?,
         }
         Ok(())

@@ -69,6 +69,8 @@ impl ImageInput {
             std: self.std.clone(),
             shorter: self.resize,
             augmentation: Augmentation::default(),
+            held_out: 0,
+            skipped: [].into(),
         }
     }
 

@@ -9,9 +9,13 @@ mod folder;
 mod folders;
 mod idx;
 mod image_file;
+mod imagefolder;
 mod images;
 mod input;
+mod listing;
+mod published;
 mod shapes;
+mod shared;
 mod vary;
 
 pub use annotations::{Face, face_in, image_list_in, names_in, validation_annotations_in, words_in};
@@ -21,14 +25,18 @@ pub use cifar::{cifar10_records, cifar100_records, read_cifar10, read_cifar100, 
 pub use folders::check_side;
 pub use idx::{images_in, labels_in, read_images, read_labels};
 pub use image_file::{ResizeCrop, decode_image, read_image};
+#[cfg(feature = "records")]
+pub(super) use imagefolder::folders_read;
 pub use images::Images;
 pub use input::ImageInput;
+pub use listing::Skipped;
 pub use shapes::shapes;
 pub use vary::{Crop, Jitter, Variation};
 pub(super) use {
-    folder::{food101, imagefolder, tiny_imagenet, utkface_age, utkface_gender},
     folders::AGE,
     idx::{FILES as IDX_FILES, read_set as read_idx},
+    imagefolder::imagefolder,
+    published::{food101, tiny_imagenet, utkface_age, utkface_gender},
 };
 
 use crate::cores::in_parallel;
@@ -59,7 +67,14 @@ pub struct Pictures {
     pub shorter: usize,
     /// Augmentation in training.
     pub augmentation: Augmentation,
+    /// Number of images at the end that are for validation.
+    pub held_out: usize,
+    /// Files that were left out.
+    pub skipped: Arc<[Skipped]>,
 }
+
+/// The name of the table of [`Pictures::skipped`].
+const SKIPPED: &str = "skipped.csv";
 
 /// Mean and standard deviation of the normalisation x -> (x - mean) / std by channel, with x = byte
 /// / 255.
@@ -102,7 +117,8 @@ impl Pictures {
     fn framed(name: &str, frame: ResizeCrop, meaning: Meaning, images: Images, labels: Vec<u16>) -> Self {
         let [mean, std] = [vec![HALF; frame.image[0]], vec![HALF; frame.image[0]]];
         let (name, image, shorter) = (name.to_owned(), frame.image, frame.shorter);
-        Self { name, image, meaning, images, labels, mean, std, shorter, augmentation: Augmentation::default() }
+        let (augmentation, held_out, skipped) = (Augmentation::default(), 0, Arc::default());
+        Self { name, image, meaning, images, labels, mean, std, shorter, augmentation, held_out, skipped }
     }
 
     /// Number of images.
@@ -134,14 +150,14 @@ impl Pictures {
         self.images.read(index, &mut bytes).map(|()| bytes)
     }
 
-    /// Mean and standard deviation of each channel over all images, on the scale `[0, 1]`. A
-    /// standard deviation is at least 1/255.
+    /// Mean and standard deviation of each channel over all images but those for validation, on the
+    /// scale `[0, 1]`. A standard deviation is at least 1/255.
     fn statistics(&self) -> Result<[Vec<f32>; 2]> {
-        let (bytes, [c, h, w]) = (self.image_bytes(), self.image);
+        let (bytes, count, [c, h, w]) = (self.image_bytes(), self.len() - self.held_out, self.image);
         let (mut sums, mut squares) = (vec![0u64; c], vec![0u64; c]);
-        let mut chunk = vec![0; CHUNK.min(self.len()) * bytes];
-        for start in (0..self.len()).step_by(CHUNK) {
-            let here = start..self.len().min(start + CHUNK);
+        let mut chunk = vec![0; CHUNK.min(count) * bytes];
+        for start in (0..count).step_by(CHUNK) {
+            let here = start..count.min(start + CHUNK);
             let filled = here.len() * bytes;
             in_parallel(here.zip(chunk.chunks_exact_mut(bytes)), |(i, place)| self.images.read(i, place))?;
             for (plane, values) in chunk[..filled].chunks_exact(h * w).enumerate() {
@@ -149,8 +165,8 @@ impl Pictures {
                 squares[plane % c] += values.iter().map(|&byte| u64::from(byte).pow(2)).sum::<u64>();
             }
         }
-        let count = (self.len() * h * w) as f64;
-        let mean = |sum: &u64| *sum as f64 / count;
+        let pixels = (count * h * w) as f64;
+        let mean = |sum: &u64| *sum as f64 / pixels;
         let deviation = |(sum, square): (&u64, &u64)| (mean(square) - mean(sum).powi(2)).max(0.0).sqrt().max(1.0);
         let deviations = sums.iter().zip(&squares).map(|both| (deviation(both) / 255.0) as f32).collect();
         Ok([sums.iter().map(|sum| (mean(sum) / 255.0) as f32).collect(), deviations])
@@ -212,6 +228,21 @@ impl Examples for Pictures {
         Ok(())
     }
 
+    fn held_out(&self) -> usize {
+        self.held_out
+    }
+
+    fn file_of(&self, index: usize) -> Option<String> {
+        self.images.file(index).map(str::to_owned)
+    }
+
+    fn companions(&self) -> Vec<(&'static str, Vec<u8>)> {
+        let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+        let row = |Skipped { file, reason }: &Skipped| format!("{},{}\n", quoted(file), quoted(reason));
+        let table = std::iter::once("file,reason\n".to_owned()).chain(self.skipped.iter().map(row)).collect::<String>();
+        if self.skipped.is_empty() { vec![] } else { vec![(SKIPPED, table.into_bytes())] }
+    }
+
     fn reads_slowly(&self, draw: Option<Draw>) -> bool {
         matches!(self.images, Images::Files(_)) || draw.is_some_and(|draw| self.augmentation.variation(draw).is_some())
     }
@@ -226,7 +257,7 @@ impl Examples for Pictures {
     fn of_files(&self, files: &[PathBuf]) -> Result<Arc<dyn Examples>> {
         let bytes = files.iter().map(|path| Ok(self.frame().fit(&read_image(path)?)));
         let bytes = bytes.collect::<Result<Vec<_>>>()?.concat();
-        Ok(Arc::new(Self { images: bytes.into(), labels: vec![0; files.len()], ..self.clone() }))
+        Ok(Arc::new(Self { images: bytes.into(), labels: vec![0; files.len()], held_out: 0, ..self.clone() }))
     }
 }
 

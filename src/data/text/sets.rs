@@ -39,6 +39,8 @@ pub(in crate::data) struct TextSet {
 const GLUE: DataFiles<'static> = DataFiles {
     name: "rte",
     archive: Some("RTE"),
+    also: &[],
+    other_forms: &[("RTE.zip", "is packed; unpack it")],
     files: &["train.tsv", "train.jsonl"],
     how_to_get: "unpack GLUE's or SuperGLUE's archive of it, and name the directory by `data_dir`",
 };
@@ -52,7 +54,13 @@ pub(in crate::data) static RTE: TextSet = TextSet {
 };
 
 pub(in crate::data) static QNLI: TextSet = TextSet {
-    wanted: DataFiles { name: "qnli", archive: Some("QNLI"), files: &["train.tsv"], ..GLUE },
+    wanted: DataFiles {
+        name: "qnli",
+        archive: Some("QNLI"),
+        files: &["train.tsv"],
+        other_forms: &[("QNLIv2.zip", "is packed; unpack it"), ("QNLI.zip", "is packed; unpack it")],
+        ..GLUE
+    },
     tables: &["question", "sentence"],
     objects: &["question", "sentence"],
     labels: &["label"],
@@ -64,6 +72,8 @@ pub(in crate::data) static BOOLQ: TextSet = TextSet {
         name: "boolq",
         archive: Some("BoolQ"),
         files: &["train.jsonl"],
+        also: &[],
+        other_forms: &[("BoolQ.zip", "is packed; unpack it")],
         how_to_get: "put train.jsonl and dev.jsonl (SuperGLUE: val.jsonl) in a directory, and name that by `data_dir`",
     },
     tables: &["question", "passage"],

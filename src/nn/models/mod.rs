@@ -13,6 +13,7 @@ mod wide_resnet;
 use super::{Conv, Model, Net, Output};
 use crate::data::{Form, Meaning, plain_form, token_form};
 use crate::error::{Error, Result};
+use crate::files::text::nearest;
 use crate::tape::Var;
 use bert::Bert;
 pub use bert::{BertActivation, BertOptions};
@@ -225,7 +226,8 @@ impl Model for Named {
 fn entry(name: &str) -> Result<&'static Entry> {
     MODELS.iter().find(|entry| entry.name == name).ok_or_else(|| {
         let names = MODELS.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", ");
-        Error::setting("model", format!("unknown model {name:?}; expected one of {names}"))
+        let hint = nearest(name, MODELS.iter().map(|entry| entry.name));
+        Error::setting("model", format!("unknown model {name:?}; expected one of {names}{hint}"))
     })
 }
 

@@ -62,6 +62,10 @@ impl Objective for Class {
         Answer::Whole(argmax(outputs[0]))
     }
 
+    fn probability(&self, outputs: &[&[f32]]) -> Option<f64> {
+        softmax(outputs[0]).into_iter().reduce(f64::max)
+    }
+
     fn truth(&self, targets: &[&[u32]]) -> Answer {
         Answer::Whole(targets[0][0])
     }

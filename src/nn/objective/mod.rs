@@ -106,6 +106,11 @@ pub trait Objective: Send + Sync {
     /// The prediction from the outputs of an example, for `predictions.csv`.
     fn answer(&self, outputs: &[&[f32]]) -> Answer;
 
+    /// The probability of that prediction, if the objective knows it.
+    fn probability(&self, _outputs: &[&[f32]]) -> Option<f64> {
+        None
+    }
+
     /// The target of an example, from the words of its target columns, for `predictions.csv`.
     fn truth(&self, targets: &[&[u32]]) -> Answer;
 

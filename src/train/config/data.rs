@@ -41,7 +41,8 @@ pub struct DataOptions {
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<PathBuf>,
-    /// Image folders, texts: check every image or row first, and leave bad ones out with a warning
+    /// Image folders, texts: check every image or row first, and leave bad ones out with a warning.
+    /// predict: print the others, and exit with 1
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
     pub skip_bad: bool,
     /// Mean and standard deviation for normalisation: 0.5 for both, ImageNet's, or those of the

@@ -18,7 +18,8 @@ impl Config {
     /// The options without effect, each with a sentence. An option counts as given if it differs
     /// from the default or if `given` is true for its field.
     pub(crate) fn idle(&self, given: &dyn Fn(&str) -> bool) -> Vec<(&'static str, String)> {
-        let rows = [self.rows_of_curriculum(), self.rows_of_optimizer(), self.rows_of_training()].concat();
+        let rows = [self.rows_of_data(), self.rows_of_curriculum(), self.rows_of_optimizer(), self.rows_of_training()]
+            .concat();
         let idle = rows.into_iter().filter(|(field, differs, plays, _)| !plays && (*differs || given(field)));
         let idle = idle.map(|(field, _, _, why)| (field, format!("`{field}` does nothing, since {why}")));
         idle.chain(self.beyond_the_end()).collect()
@@ -143,6 +144,11 @@ impl Config {
                 of("cosine and plateau"),
             ),
         ]
+    }
+
+    fn rows_of_data(&self) -> Vec<Row> {
+        let why = "`data` is shapes, which has no files; imagefolder reads your own images".to_owned();
+        vec![("data_dir", self.data.data_dir.is_some(), self.data.name != "shapes", why)]
     }
 
     fn rows_of_training(&self) -> Vec<Row> {

@@ -2,6 +2,7 @@
 
 mod curriculum;
 mod data;
+mod extend;
 #[cfg(feature = "records")]
 mod file;
 mod idle;

@@ -30,7 +30,7 @@ pub enum ScheduleKind {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct OptimizerOptions {
     /// Common learning rate
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = OptimizerOptions::default().eta, help_heading = "Optimiser"))]
+    #[cfg_attr(feature = "cli", arg(long, visible_alias = "lr", alias = "learning-rate", default_value_t = OptimizerOptions::default().eta, help_heading = "Optimiser"))]
     pub eta: f64,
     /// Optimiser: sgd, adam, adamw or adamax
     #[cfg_attr(

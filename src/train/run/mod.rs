@@ -10,7 +10,7 @@ use crate::gpu::{Gpu, block_on};
 use crate::nn::objective::Scores;
 use crate::ops::batch_norm::check_values_per_channel;
 use crate::ops::sums::Totals;
-use crate::train::evaluation::{Answers, evaluate, load_weights, read_test_set};
+use crate::train::evaluation::{TestResults, evaluate, load_weights, read_test_set};
 use crate::train::task::{Task, TrainValidation};
 use crate::train::{
     BestEpoch, Checkpoint, EpochRecord, EpochTotals, IntervalRecord, ModelCard, NoiseRecord, Observer, Outcome,
@@ -32,6 +32,8 @@ pub(crate) struct Training<'t> {
     seconds: f64,
     clock: Clock,
     fingerprint: u32,
+    /// How many times the test set was read before, by the run that this one extends.
+    earlier_tests: u64,
 }
 
 /// Seconds of training since the sums were last read. A checkpoint stores them; `before` are the
@@ -80,6 +82,7 @@ pub(crate) fn begin<'t>(gpu: &Gpu, task: &'t Task) -> Result<Training<'t>> {
         seconds: 0.0,
         clock: Clock::from(0.0),
         fingerprint,
+        earlier_tests: 0,
     })
 }
 
@@ -144,11 +147,10 @@ impl Training<'_> {
             let unsaved = unsaved.map_or(String::new(), |fault| format!(", which could not be saved: {fault}"));
             return Err(Error::Interrupted(format!("interrupted after step {step} of {steps}{place}{unsaved}")));
         }
-        let (test, answers) = finished?;
-        self.outcome(&test, answers)
+        self.outcome(finished?)
     }
 
-    async fn finish(&mut self, observer: &mut dyn Observer) -> Result<(Totals, Answers)> {
+    async fn finish(&mut self, observer: &mut dyn Observer) -> Result<TestResults> {
         self.train(observer).await?;
         self.read_test_set(observer).await
     }
@@ -289,7 +291,7 @@ impl Training<'_> {
 
     /// Evaluates the test set with the best epoch's weights. If that fails or is interrupted, the
     /// weights of the last step are restored, so that a checkpoint contains them.
-    async fn read_test_set(&mut self, observer: &mut dyn Observer) -> Result<(Totals, Answers)> {
+    async fn read_test_set(&mut self, observer: &mut dyn Observer) -> Result<TestResults> {
         let mut last = None;
         if let Some((_, snapshot)) = &self.best {
             last = Some(self.session.snapshot_async().await?);
@@ -304,10 +306,10 @@ impl Training<'_> {
     }
 
     /// The summary of the finished run.
-    fn outcome(self, test: &Totals, answers: Answers) -> Result<Outcome> {
+    fn outcome(self, test: TestResults) -> Result<Outcome> {
         let (config, steps, seconds) = (&self.task.config, self.steps, self.seconds);
         let best = self.best.as_ref().map(|(best, _)| *best);
-        let (found, data) = (self.session.scores(test), &self.task.data);
+        let (found, data) = (self.session.scores(&test.totals), &self.task.data);
         let mut scores = found.named("test");
         if let Some(best) = best {
             scores.insert(format!("validation_{}", found.measure().key), best.score);
@@ -322,8 +324,9 @@ impl Training<'_> {
             scores,
             baseline,
             test_loss: found.loss,
-            test_examples: test.examples.into(),
+            test_examples: test.totals.examples.into(),
             best_epoch: best.map_or(config.training.epochs, |best| best.epoch),
+            earlier_tests: self.earlier_tests,
             steps,
             examples_per_epoch,
             seconds,
@@ -335,7 +338,8 @@ impl Training<'_> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let card = ModelCard::of(self.task, self.session.sigma_of_weights());
-        Ok(Outcome { summary, answers, session: self.session, card })
+        let TestResults { answers, probabilities, .. } = test;
+        Ok(Outcome { summary, answers, probabilities, session: self.session, card })
     }
 
     fn batches_of_epoch(&self, epoch: u64) -> impl Iterator<Item = Result<Batch>> + use<'_> {

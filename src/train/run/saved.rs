@@ -35,6 +35,7 @@ impl Training<'_> {
             seconds: self.seconds,
             interval_seconds,
             tables: Default::default(),
+            earlier_tests: self.earlier_tests,
         };
         Ok(Checkpoint { state, tensors })
     }
@@ -64,6 +65,7 @@ impl Training<'_> {
             self.session.set_plateau(plateau);
         }
         self.session.write_training_totals(&state.sums);
+        self.earlier_tests = state.earlier_tests;
         self.epoch_open = state.epoch_open;
         self.totals = state.totals.clone();
         self.seconds = state.seconds;

@@ -1,0 +1,208 @@
+//! Lists the image files below a directory. What is not opened is counted or listed, so that
+//! nothing is left out without a word.
+
+use super::folder::advise;
+use crate::error::{Error, Result};
+use crate::files::{read_at_most, text::from_utf16};
+use std::collections::BTreeMap;
+use std::fs::{self, Metadata};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+/// Endings of the files that are opened. The format is recognised by the content.
+const ENDINGS: [&str; 11] = ["bmp", "dib", "gif", "jfif", "jpe", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
+
+/// Endings of images that no decoder here reads.
+const UNREADABLE: [&str; 6] = ["avif", "heic", "heif", "jp2", "jxl", "svg"];
+
+/// Most bytes that are read from a text file.
+const MOST_TEXT_BYTES: u64 = 64 << 20;
+
+/// Most endings that a note counts on their own.
+const MOST_COUNTED: usize = 8;
+
+/// An image file when its folder was listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::data) struct Entry {
+    /// Path relative to the root, with `/` between folders.
+    pub(super) name: String,
+    /// Length of the file.
+    pub(super) bytes: u64,
+    /// Time of modification in nanoseconds since 1970; 0 if the system does not know it.
+    pub(super) modified: u64,
+}
+
+/// A file that was left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// Path relative to the directory of the data.
+    pub file: String,
+    /// Why it was left out.
+    pub reason: String,
+}
+
+impl Skipped {
+    pub(super) fn new(file: impl Into<String>, fault: &Error) -> Self {
+        let reason = match fault {
+            Error::Io { action, source, .. } => format!("cannot {action}: {source}"),
+            Error::Format { message, .. } | Error::Setting { message, .. } => message.clone(),
+            other => other.to_string(),
+        };
+        Self { file: file.into(), reason }
+    }
+}
+
+/// A directory that is being listed.
+pub(in crate::data) struct Listing {
+    pub(super) root: PathBuf,
+    skip_bad: bool,
+    /// Number of files that are no images, by ending.
+    passed_over: BTreeMap<String, usize>,
+    /// Files that cannot be used, with `skip_bad`.
+    pub(super) skipped: Vec<Skipped>,
+    /// What the user should know about the layout.
+    pub(super) notes: Vec<String>,
+}
+
+/// The ending of a file name in lower case; empty if there is none.
+fn ending(name: &str) -> String {
+    let file = name.rsplit('/').next().unwrap_or_default();
+    file.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).unwrap_or_default()
+}
+
+/// `name` in `folder`. The empty folder is the root.
+pub(super) fn inside(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+}
+
+impl Listing {
+    pub(in crate::data) fn new(root: &Path, skip_bad: bool) -> Self {
+        Self { root: root.to_owned(), skip_bad, passed_over: BTreeMap::new(), skipped: vec![], notes: vec![] }
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// The bytes of a text file. UTF-16 is converted, with a note.
+    pub(super) fn text(&mut self, path: &Path) -> Result<Vec<u8>> {
+        let (bytes, converted) = from_utf16(read_at_most(path, MOST_TEXT_BYTES)?);
+        if converted {
+            self.notes.push(format!("{} is UTF-16, and was read as such", path.display()));
+        }
+        Ok(bytes)
+    }
+
+    /// Leaves out a file with `skip_bad`.
+    ///
+    /// # Errors
+    /// `fault` without it, with the advice to do so.
+    pub(super) fn leave_out(&mut self, name: &str, fault: Error) -> Result<()> {
+        match self.skip_bad {
+            true => Ok(self.skipped.push(Skipped::new(name, &fault))),
+            false => Err(advise(fault)),
+        }
+    }
+
+    /// The entries of a folder, sorted by name, without those that begin with a dot.
+    fn entries(&mut self, folder: &str) -> Result<Vec<(String, Metadata)>> {
+        let dir = self.path(folder);
+        let entries = match fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(fault) => return self.leave_out(folder, Error::io(&dir, "list")(fault)).map(|()| vec![]),
+        };
+        let mut found = vec![];
+        for entry in entries {
+            let name = entry.map_err(Error::io(&dir, "list"))?.file_name();
+            let Some(name) = name.to_str() else {
+                let message = format!("{} has a name that is not UTF-8; rename it", dir.join(&name).display());
+                self.leave_out(&inside(folder, &name.to_string_lossy()), Error::setting("data_dir", message))?;
+                continue;
+            };
+            if name.starts_with('.') {
+                continue;
+            }
+            let path = dir.join(name);
+            match fs::metadata(&path) {
+                Ok(metadata) => found.push((name.to_owned(), metadata)),
+                Err(fault) => self.leave_out(&inside(folder, name), Error::io(&path, "read")(fault))?,
+            }
+        }
+        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(found)
+    }
+
+    /// The folders in `folder`, sorted by name, which is the order of classes in torchvision's
+    /// `ImageFolder`.
+    pub(super) fn folders(&mut self, folder: &str) -> Result<Vec<String>> {
+        let entries = self.entries(folder)?.into_iter();
+        Ok(entries.filter(|(_, metadata)| metadata.is_dir()).map(|(name, _)| name).collect())
+    }
+
+    /// Whether `folder` has images that are not in a subfolder.
+    pub(super) fn has_images(&mut self, folder: &str) -> Result<bool> {
+        Ok(self.entries(folder)?.iter().any(|(name, data)| !data.is_dir() && image_entry(name, data).is_some()))
+    }
+
+    /// Whether `folder` exists and has folders.
+    pub(super) fn has_folders(&mut self, folder: &str) -> bool {
+        self.path(folder).is_dir() && self.folders(folder).is_ok_and(|folders| !folders.is_empty())
+    }
+
+    /// The images in `folder` and its subfolders, sorted by name. Other files are counted.
+    pub(super) fn images_below(&mut self, folder: &str) -> Result<Vec<Entry>> {
+        let mut found = vec![];
+        for (name, metadata) in self.entries(folder)? {
+            let name = inside(folder, &name);
+            if metadata.is_dir() {
+                found.extend(self.images_below(&name)?);
+            } else if let Some(entry) = image_entry(&name, &metadata) {
+                found.push(entry);
+            } else {
+                *self.passed_over.entry(ending(&name)).or_default() += 1;
+            }
+        }
+        Ok(found)
+    }
+
+    /// The image `name`, which is listed in the file `list`; `None` if it is left out.
+    pub(super) fn named_image(&mut self, name: &str, list: &Path) -> Result<Option<Entry>> {
+        let path = self.path(name);
+        match fs::metadata(&path) {
+            Ok(metadata) => match image_entry(name, &metadata) {
+                Some(entry) => Ok(Some(entry)),
+                None => Err(Error::format(list, 0, format!("expected names of image files, found {name}"))),
+            },
+            Err(fault) => {
+                let message = format!("cannot read {}, which is listed here: {fault}", path.display());
+                self.leave_out(name, Error::format(list, 0, message)).map(|()| None)
+            }
+        }
+    }
+
+    /// A note about the files that are no images, if there are any.
+    pub(super) fn passed_over(&self) -> Option<String> {
+        let mut counts: Vec<(&String, &usize)> = self.passed_over.iter().collect();
+        counts.sort_by(|(_, a), (_, b)| b.cmp(a));
+        let all: usize = self.passed_over.values().sum();
+        let in_words = |(ending, count): &(&String, &usize)| match ending.is_empty() {
+            true => format!("{count} without an ending"),
+            false => format!("{count} .{ending}"),
+        };
+        let mut named: Vec<String> = counts.iter().take(MOST_COUNTED).map(in_words).collect();
+        let rest: usize = counts.iter().skip(MOST_COUNTED).map(|(_, count)| **count).sum();
+        if rest > 0 {
+            named.push(format!("{rest} of other kinds"));
+        }
+        let convert = counts.iter().any(|(ending, _)| UNREADABLE.contains(&ending.as_str()));
+        let hint = if convert { "; convert images among them to PNG or JPEG" } else { "" };
+        (all > 0).then(|| format!("{all} other files were passed over: {}{hint}", named.join(", ")))
+    }
+}
+
+/// The entry of a file; `None` if its ending is not that of an image.
+fn image_entry(name: &str, metadata: &Metadata) -> Option<Entry> {
+    let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let modified = since.map_or(0, |since| since.as_nanos() as u64);
+    ENDINGS.contains(&ending(name).as_str()).then(|| Entry { name: name.to_owned(), bytes: metadata.len(), modified })
+}
