@@ -67,8 +67,8 @@ impl SavingArgs {
     }
 }
 
-/// Installs a handler that ends the program if `second_exits` is set, and else sets `signalled`. It
-/// ends the program even if standard error blocks.
+/// Installs a handler that ends the program if `second_exits` is set, and else sets `signalled`.
+/// It ends the program even if standard error blocks.
 #[cfg(unix)]
 fn on_interrupt(signalled: &Arc<AtomicBool>, second_exits: &Arc<AtomicBool>) -> io::Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
@@ -80,8 +80,8 @@ fn on_interrupt(signalled: &Arc<AtomicBool>, second_exits: &Arc<AtomicBool>) -> 
     Ok(())
 }
 
-/// The same for the events of a console. Windows also sends one when the console's window is closed,
-/// but then ends the program without waiting.
+/// The same for the events of a console. Windows also sends one when the console's window is
+/// closed, but then ends the program without waiting.
 #[cfg(windows)]
 fn on_interrupt(signalled: &Arc<AtomicBool>, second_exits: &Arc<AtomicBool>) -> io::Result<()> {
     let (signalled, second_exits) = (signalled.clone(), second_exits.clone());

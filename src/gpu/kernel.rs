@@ -162,8 +162,8 @@ fn layout_entry(binding: usize, access: Access) -> wgpu::BindGroupLayoutEntry {
     }
 }
 
-/// The message for a kernel that the driver cannot compile, with the innermost cause only: the outer
-/// ones are names of wgpu's types.
+/// The message for a kernel that the driver cannot compile, with the innermost cause only: the
+/// outer ones are names of wgpu's types.
 fn driver_refusal(kernel: &str, adapter: &AdapterInfo, error: &(dyn std::error::Error + 'static)) -> String {
     let cause = std::iter::successors(Some(error), |error| error.source()).last().expect("the error itself");
     format!(

@@ -1,6 +1,6 @@
-//! Kernels in the languages of Metal and DX12, translated with wgpu's options and checked against the
-//! limits that Metal documents. No compiler reads the texts here; scripts/check-dxc.sh compiles those
-//! for DX12.
+//! Kernels in the languages of Metal and DX12, translated with wgpu's options and checked against
+//! the limits that Metal documents. No compiler reads the texts here; scripts/check-dxc.sh compiles
+//! those for DX12.
 
 use lerac::gpu::{Access, Dialect};
 use naga::back::{hlsl, msl};
@@ -33,9 +33,9 @@ pub struct Translation<'k> {
 }
 
 impl Translation<'_> {
-    /// Translates a kernel to the languages that have its dialect. Metal reports none of its adapters
-    /// as software, so only the plain dialect reaches it. If `LERAC_HLSL` names a directory, the
-    /// text for DXC is written there, as `FILE.ENTRY.hlsl`; `file` contains no dots.
+    /// Translates a kernel to the languages that have its dialect. Metal reports none of its
+    /// adapters as software, so only the plain dialect reaches it. If `LERAC_HLSL` names a
+    /// directory, the text for DXC is written there, as `FILE.ENTRY.hlsl` without other dots.
     pub fn check(&self, dialect: Dialect, file: &str) {
         if dialect == Dialect::PLAIN {
             METAL_VERSIONS.into_iter().for_each(|version| self.check_msl(version));

@@ -180,7 +180,9 @@ pub(super) fn check(
             report(OpenEvent::Note(&format!("{} leaves out {} bad images", path.display(), bad.len())));
             (file, bad)
         }
-        Existing::Good(..) => {
+        Existing::Good(open, _) => {
+            // Windows may refuse to replace an open file.
+            drop(open);
             report(OpenEvent::Note(&format!("{} was created with `skip_bad`; it is created again", path.display())));
             write(files, path, skip_bad, report)?
         }
