@@ -11,10 +11,10 @@ OUTSIDE = cd examples/outside && $(CARGO)
 export NODEVICE_SELECT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-library examples bits check check-all bench clean
+.PHONY: help demo test test-library examples bits windows dx12 check check-all bench clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Train a small CNN on Fashion-MNIST three ways (conventional, LeRaC, CBS); table and pictures in out/demo
 	@sh scripts/ensure-adapter.sh
@@ -46,9 +46,17 @@ bits: ## Train every method and nearly every model for a few steps and compare t
 	$(CARGO) build --release
 	python3 tests/golden/bits.py $(CARGO_TARGET_DIR)/release/lerac
 
-check-all: ## Run everything: .ci/run and make bits
+windows: ## Build for Windows; run, interrupt, kill, continue, compare and test under Wine, against the Linux build
+	bash scripts/check-windows.sh --long
+
+dx12: ## Compile every kernel, translated to HLSL, by DirectX's compiler DXC
+	sh scripts/check-dxc.sh
+
+check-all: ## Run everything: .ci/run, make bits, make windows and make dx12
 	.ci/run
 	$(MAKE) bits
+	$(MAKE) windows
+	$(MAKE) dx12
 
 check: ## Check formatting, lints and documentation, with warnings denied
 	$(CARGO) fmt --check

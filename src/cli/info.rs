@@ -160,7 +160,7 @@ pub(super) fn run(args: &InfoArgs) -> Result<()> {
     if let Some(model) = &args.model {
         return describe(model, args);
     }
-    let list = adapters();
+    let list = adapters()?;
     let chosen = choose(&list, &args.device.choice()).map_err(|error| args.device.with_source(error))?;
     let gpu = Gpu::open(&GpuOptions { adapter: args.device.choice(), ..GpuOptions::default() })?;
     if args.json {

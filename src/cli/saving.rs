@@ -6,8 +6,7 @@ use crate::error::{Error, Result};
 use crate::records::{Overwrite, Saving};
 use crate::train::whole_number;
 use clap::Args;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -20,18 +19,8 @@ pub(super) const INTERRUPTED: u8 = 130;
 /// process and to its group.
 const ONE_INTERRUPT: Duration = Duration::from_millis(500);
 
-/// Interval for polling the signal flag. Waiting for a signal is possible on Unix only.
+/// Interval for polling the interrupt flag. Waiting for a signal is possible on Unix only.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-
-/// Signals that end a run: Ctrl-C and a request to terminate; on Windows also Ctrl-Break.
-#[cfg(not(windows))]
-const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
-#[cfg(windows)]
-const SIGNALS: [i32; 3] = [SIGINT, SIGTERM, SIGBREAK];
-
-/// The number of Ctrl-Break in the C runtime of Windows.
-#[cfg(windows)]
-const SIGBREAK: i32 = 21;
 
 /// Options of checkpoints.
 #[derive(Debug, Args)]
@@ -46,21 +35,17 @@ pub(super) struct SavingArgs {
 }
 
 impl SavingArgs {
-    /// Installs the signal handlers. The first interrupt or request to terminate ends the run, the
-    /// second one ends the program. SIGHUP is not handled, so that nohup works.
+    /// Installs the handlers of interrupts: SIGINT and SIGTERM, on Windows Ctrl-C and Ctrl-Break. The
+    /// first interrupt ends the run, the second one ends the program. SIGHUP is not handled, so that
+    /// nohup works.
     ///
     /// # Errors
-    /// [`Error::Option`] if a signal cannot be handled; [`Error::Failed`] if no thread can be
+    /// [`Error::Option`] if interrupts cannot be handled; [`Error::Failed`] if no thread can be
     /// started.
     pub(super) fn start(&self, overwrite: Overwrite) -> Result<Saving> {
         let [signalled, stop, second_exits] = [(); 3].map(|()| Arc::new(AtomicBool::new(false)));
-        let bind = |&signal: &i32| {
-            // This ends the program even if standard error blocks.
-            flag::register_conditional_shutdown(signal, INTERRUPTED.into(), second_exits.clone())?;
-            flag::register(signal, signalled.clone())
-        };
-        let refused = |fault| Error::option("signals", format!("cannot be handled: {fault}"));
-        SIGNALS.iter().try_for_each(|signal| bind(signal).map(drop)).map_err(refused)?;
+        let refused = |fault| Error::option("interrupts", format!("cannot be handled: {fault}"));
+        on_interrupt(&signalled, &second_exits).map_err(refused)?;
         let stop_flag = stop.clone();
         let wait = move || {
             while !signalled.load(Ordering::Relaxed) {
@@ -86,4 +71,29 @@ impl SavingArgs {
             keep_last: true,
         })
     }
+}
+
+/// Installs a handler that ends the program if `second_exits` is set, and else sets `signalled`.
+/// It ends the program even if standard error blocks.
+#[cfg(unix)]
+fn on_interrupt(signalled: &Arc<AtomicBool>, second_exits: &Arc<AtomicBool>) -> io::Result<()> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::flag;
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_shutdown(signal, INTERRUPTED.into(), second_exits.clone())?;
+        flag::register(signal, signalled.clone())?;
+    }
+    Ok(())
+}
+
+/// The same for the events of a console. Windows also sends one when the console's window is
+/// closed, but then ends the program without waiting.
+#[cfg(windows)]
+fn on_interrupt(signalled: &Arc<AtomicBool>, second_exits: &Arc<AtomicBool>) -> io::Result<()> {
+    let (signalled, second_exits) = (signalled.clone(), second_exits.clone());
+    let handler = move || match second_exits.load(Ordering::Relaxed) {
+        true => std::process::exit(INTERRUPTED.into()),
+        false => signalled.store(true, Ordering::Relaxed),
+    };
+    ctrlc::set_handler(handler).map_err(io::Error::other)
 }

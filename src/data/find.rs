@@ -55,11 +55,11 @@ impl DataFiles<'_> {
     /// The folder of the set is searched before its parent, which may hold another set.
     fn candidates(&self, dir: Option<&Path>) -> Vec<PathBuf> {
         let given = dir.map(Path::to_owned).or_else(from_environment);
-        let usual = ["data", "/usr/share/datasets"].map(Path::new);
+        let usual = ["data"].into_iter().chain(cfg!(unix).then_some("/usr/share/datasets")).map(Path::new);
         let mut candidates: Vec<PathBuf> =
             given.iter().flat_map(|root| [self.folders(root), vec![root.clone()]].concat()).collect();
         if dir.is_none() {
-            candidates.extend(usual.iter().flat_map(|root| self.folders(root)));
+            candidates.extend(usual.flat_map(|root| self.folders(root)));
         }
         candidates
     }

@@ -11,6 +11,8 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
 
 /// Suffix of temporary files.
 pub(super) const PART: &str = ".part";
@@ -95,16 +97,28 @@ pub(crate) fn move_file(from: &Path, to: &Path) -> Result<()> {
     rename(from, to).map_err(Error::io(from, "move"))
 }
 
-/// Renames a file, and replaces the target. Windows refuses it while a program has the target open.
+/// Renames a file, and replaces the target. Windows may refuse it while a program has the target
+/// open. A reader or a virus scanner soon closes it, so the rename is tried for a second.
 fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    const TRIES: usize = 50;
+    const PAUSE: Duration = Duration::from_millis(20);
+    for _ in 1..TRIES {
+        match fs::rename(from, to) {
+            Err(fault) if is_in_use(&fault) && !to.is_dir() => thread::sleep(PAUSE),
+            outcome => return outcome,
+        }
+    }
+    fs::rename(from, to).map_err(|fault| match is_in_use(&fault) {
+        true => io::Error::new(fault.kind(), format!("{fault} If another program has the file open, close it there")),
+        false => fault,
+    })
+}
+
+/// Whether Windows refused to replace a file that may be open.
+fn is_in_use(fault: &io::Error) -> bool {
     const ACCESS_DENIED: i32 = 5;
     const SHARING_VIOLATION: i32 = 32;
-    fs::rename(from, to).map_err(|fault| match fault.raw_os_error() {
-        Some(ACCESS_DENIED | SHARING_VIOLATION) if cfg!(windows) => {
-            io::Error::new(fault.kind(), format!("{fault} If another program has the file open, close it there"))
-        }
-        _ => fault,
-    })
+    cfg!(windows) && matches!(fault.raw_os_error(), Some(ACCESS_DENIED | SHARING_VIOLATION))
 }
 
 /// Syncs the directory of a new file or directory to disk. Does nothing on systems other than Unix.

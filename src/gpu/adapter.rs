@@ -1,5 +1,6 @@
 //! Lists the machine's adapters and chooses one.
 
+use super::dx12::Compiler;
 use crate::error::{Error, Result};
 
 /// An adapter's kind of hardware, in order of preference.
@@ -27,7 +28,7 @@ pub struct AdapterInfo {
     pub kind: AdapterKind,
     /// Vulkan, Metal, Dx12, or BrowserWebGpu.
     pub backend: String,
-    /// Driver name and version as reported.
+    /// Driver name and version as reported; for DX12 also the compiler of the kernels, DXC or FXC.
     pub driver: String,
     /// Whether the adapter can time dispatches (`TIMESTAMP_QUERY`).
     pub timestamps: bool,
@@ -40,7 +41,8 @@ pub struct AdapterInfo {
 /// The adapter that the user requests, by `--adapter` or `LERAC_ADAPTER`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AdapterChoice {
-    /// The first adapter of the best kind, in the order of [`AdapterKind`].
+    /// The first adapter of the best kind, in the order of [`AdapterKind`]. Among adapters of one
+    /// kind, Vulkan is preferred to DX12, whose kernels are translated to HLSL and compiled again.
     #[default]
     Auto,
     /// The adapter at this position in the list.
@@ -75,18 +77,25 @@ no GPU adapter found: lerac needs a Vulkan, Metal or DX12 driver.
   macOS:          Metal is part of the system from 10.13 on; run outside a virtual machine without GPU
   Windows:        install the GPU vendor's driver; Windows 10 and later bring the software adapter WARP";
 
-fn instance() -> wgpu::Instance {
+fn instance(compiler: &Compiler) -> wgpu::Instance {
+    let mut backend_options = wgpu::BackendOptions::default();
+    backend_options.dx12.shader_compiler = compiler.for_wgpu();
     wgpu::Instance::new(wgpu::InstanceDescriptor {
         // Vulkan, Metal, DX12, and WebGPU in a browser; WGPU_BACKEND may select some of them.
         backends: wgpu::Backends::from_env().unwrap_or(wgpu::Backends::PRIMARY),
         // lerac has no indirect dispatches, so their validation is not needed.
         flags: wgpu::InstanceFlags::from_build_config() - wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL,
+        backend_options,
         ..wgpu::InstanceDescriptor::new_without_display_handle()
     })
 }
 
-fn describe(index: usize, adapter: &wgpu::Adapter) -> AdapterInfo {
+fn describe(index: usize, adapter: &wgpu::Adapter, compiler: &Compiler) -> AdapterInfo {
     let info = adapter.get_info();
+    let mut driver = format!("{} {}", info.driver, info.driver_info).trim().to_owned();
+    if info.backend == wgpu::Backend::Dx12 {
+        driver = format!("{driver}, kernels through {}", compiler.name());
+    }
     let limits = adapter.limits();
     AdapterInfo {
         index,
@@ -98,21 +107,24 @@ fn describe(index: usize, adapter: &wgpu::Adapter) -> AdapterInfo {
             wgpu::DeviceType::VirtualGpu | wgpu::DeviceType::Other => AdapterKind::Virtual,
         },
         backend: format!("{:?}", info.backend),
-        driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+        driver,
         timestamps: adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY),
         max_binding_bytes: limits.max_storage_buffer_binding_size,
         max_buffer_bytes: limits.max_buffer_size,
     }
 }
 
-async fn enumerate() -> Vec<(AdapterInfo, wgpu::Adapter)> {
-    let found = instance().enumerate_adapters(wgpu::Backends::all()).await;
-    found.into_iter().enumerate().map(|(i, adapter)| (describe(i, &adapter), adapter)).collect()
+async fn enumerate(compiler: &Compiler) -> Vec<(AdapterInfo, wgpu::Adapter)> {
+    let found = instance(compiler).enumerate_adapters(wgpu::Backends::all()).await;
+    found.into_iter().enumerate().map(|(i, adapter)| (describe(i, &adapter, compiler), adapter)).collect()
 }
 
 /// Every adapter of this machine. A browser returns only the adapter that it prefers.
-pub async fn adapters_async() -> Vec<AdapterInfo> {
-    enumerate().await.into_iter().map(|(info, _)| info).collect()
+///
+/// # Errors
+/// [`Error::Option`] if `LERAC_DX12_COMPILER` names no compiler that this machine has.
+pub async fn adapters_async() -> Result<Vec<AdapterInfo>> {
+    Ok(enumerate(&Compiler::choose()?).await.into_iter().map(|(info, _)| info).collect())
 }
 
 /// Finds the adapter in `list` that `choice` selects.
@@ -128,7 +140,7 @@ pub fn choose<'a>(list: &'a [AdapterInfo], choice: &AdapterChoice) -> Result<&'a
         return Err(Error::Adapter(selected.unwrap_or_else(|_| HOW_TO_INSTALL.to_owned())));
     }
     let found = match choice {
-        AdapterChoice::Auto => list.iter().min_by_key(|info| info.kind),
+        AdapterChoice::Auto => list.iter().min_by_key(|info| (info.kind, info.backend != "Vulkan")),
         AdapterChoice::Index(index) => list.get(*index),
         AdapterChoice::Name(name) => list.iter().find(|info| info.name.to_lowercase().contains(&name.to_lowercase())),
     };
@@ -146,7 +158,7 @@ pub fn choose<'a>(list: &'a [AdapterInfo], choice: &AdapterChoice) -> Result<&'a
 
 /// Returns the chosen adapter and its properties. The adapter is not opened yet.
 pub(super) async fn request(choice: &AdapterChoice) -> Result<(AdapterInfo, wgpu::Adapter)> {
-    let mut found = enumerate().await;
+    let mut found = enumerate(&Compiler::choose()?).await;
     let list: Vec<_> = found.iter().map(|(info, _)| info.clone()).collect();
     let index = choose(&list, choice)?.index;
     Ok(found.swap_remove(index))

@@ -10,7 +10,10 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 /// Every adapter of this machine.
-pub fn adapters() -> Vec<AdapterInfo> {
+///
+/// # Errors
+/// See [`adapters_async`].
+pub fn adapters() -> Result<Vec<AdapterInfo>> {
     block_on(adapters_async())
 }
 

@@ -52,10 +52,12 @@ impl Gpu {
         }
         let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        // Errors of a driver's compiler.
+        let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
         let created = create();
         // Error scopes are popped in reverse order.
-        let [invalid, out_of_memory] = [block_on(validation.pop()), block_on(memory.pop())];
-        invalid.or(out_of_memory).map_or(Ok(created), Err)
+        let errors = [internal, validation, memory].map(|scope| block_on(scope.pop()));
+        errors.into_iter().flatten().next().map_or(Ok(created), Err)
     }
 
     /// Returns the stored error, if any.

@@ -1,7 +1,7 @@
 //! Shaders, kernels, and the pipelines compiled from them.
 
 use super::dialect::SHARED_LOAD_CALL;
-use super::{Access, Dialect, Gpu};
+use super::{Access, AdapterInfo, Dialect, Gpu};
 use crate::error::{Error, Result};
 use std::fmt::Write;
 
@@ -162,10 +162,23 @@ fn layout_entry(binding: usize, access: Access) -> wgpu::BindGroupLayoutEntry {
     }
 }
 
+/// The message for a kernel that the driver cannot compile, with the innermost cause only: the
+/// outer ones are names of wgpu's types.
+fn driver_refusal(kernel: &str, adapter: &AdapterInfo, error: &(dyn std::error::Error + 'static)) -> String {
+    let cause = std::iter::successors(Some(error), |error| error.source()).last().expect("the error itself");
+    format!(
+        "{kernel}: the driver of adapter {}, {} ({}), cannot compile it: {cause}; choose another adapter of `lerac info` \
+         with `adapter`",
+        adapter.index, adapter.name, adapter.backend
+    )
+}
+
 impl Pipeline {
     pub(super) fn compile(gpu: &Gpu, kernel: &Kernel, accesses: &[Access]) -> Result<Self> {
-        gpu.caught(|| Self::create(gpu, kernel, accesses))
-            .map_err(|error| Error::Device(format!("{}: {error}", kernel.name())))
+        gpu.caught(|| Self::create(gpu, kernel, accesses)).map_err(|error| match error {
+            wgpu::Error::Internal { source, .. } => Error::Device(driver_refusal(&kernel.name(), gpu.info(), &*source)),
+            _ => Error::Device(format!("{}: {error}", kernel.name())),
+        })
     }
 
     fn create(gpu: &Gpu, kernel: &Kernel, accesses: &[Access]) -> Self {

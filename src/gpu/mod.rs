@@ -14,6 +14,7 @@ mod buffer;
 mod call;
 mod device;
 mod dialect;
+mod dx12;
 mod faults;
 mod first_launch;
 mod kernel;

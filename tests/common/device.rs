@@ -63,7 +63,7 @@ pub fn run_on_device(tests: Vec<Test>) -> ! {
     let mut arguments = Arguments::from_args();
     // One thread: the software adapter uses all cores.
     arguments.test_threads.get_or_insert(1);
-    let absent = adapters().is_empty();
+    let absent = adapters().expect("the environment's choices are valid").is_empty();
     let required = std::env::var("REQUIRE_GPU").is_ok_and(|value| value == "1");
     let trials = tests.into_iter().map(|test| {
         let run = move || -> Result<(), Failed> {

@@ -54,11 +54,12 @@ pub fn assert_error<T>(outcome: Result<T>, fault: Fault<'_>, names: &[&str]) {
     assert_fault(&error_of(outcome), fault, names);
 }
 
-/// Asserts that `text` contains all `parts`.
+/// Asserts that `text` contains all `parts`. On Windows, `/` and `\\` are the same.
 #[track_caller]
 pub fn assert_contains(text: &str, parts: &[impl AsRef<str>]) {
+    let plain = |text: &str| if cfg!(windows) { text.replace('\\', "/") } else { text.to_owned() };
     for part in parts {
-        assert!(text.contains(part.as_ref()), "{:?} is not in {text:?}", part.as_ref());
+        assert!(plain(text).contains(&plain(part.as_ref())), "{:?} is not in {text:?}", part.as_ref());
     }
 }
 

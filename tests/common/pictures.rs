@@ -60,16 +60,16 @@ pub fn reds(data: &Pictures) -> Vec<u8> {
     (0..data.len()).map(|i| data.image(i).unwrap()[0]).collect()
 }
 
-/// Three classes, `B`, `a c` and `b`. One image of `b` is in a subdirectory.
+/// Three classes, `Z`, `a c` and `b`. One image of `b` is in a subdirectory.
 pub fn folder() -> TempDir {
     let image = |red: u8| png(&flat([red, 1, 2]));
     let files = [
         ("train/b/2.PNG", image(20)),
         ("train/b/deeper/1.png", image(21)),
-        ("train/B/1.png", image(10)),
+        ("train/Z/1.png", image(10)),
         ("train/a c/1.png", image(30)),
         ("val/b/1.png", image(22)),
-        ("val/B/9.png", image(11)),
+        ("val/Z/9.png", image(11)),
         ("val/a c/1.png", image(31)),
     ];
     directory(&files)

@@ -151,7 +151,9 @@ fn truncated_files_and_other_formats_are_errors() {
     refuse(b"version https://git-lfs.github.com/spec/v1\noid", &["git lfs pull"]);
     refuse(b"GIF89a\x01\0\x01\0\0\0\0;", &["PNG", "JPEG"]);
     refuse(b"a text that someone has named like an image", &["PNG", "JPEG"]);
-    assert_error(read_image(Path::new("/dev/zero")), Fault::Format("/dev/zero", Some(0)), &[]);
+    if cfg!(unix) {
+        assert_error(read_image(Path::new("/dev/zero")), Fault::Format("/dev/zero", Some(0)), &[]);
+    }
     assert_error(read_image(Path::new("/nowhere/at-all.png")), Fault::Io("/nowhere/at-all.png"), &[]);
 }
 

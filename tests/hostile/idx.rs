@@ -141,7 +141,7 @@ fn gzip_at_the_limit_is_read_in_bounds() {
     GZIP.assert("gzip", file.len(), peak);
     // Random bytes, then zeros: more than the constant of the limit, and less than the multiple.
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let noise: Vec<u8> = (0..256 * KIB).map(|_| rng.random()).collect();
+    let noise: Vec<u8> = (0..256 * KIB).map(|_| rng.random::<u8>()).collect();
     let file = gzip(&[idx(&[0x803, 97, 512, 512], &noise), vec![0; 24 * MIB]].concat(), Compression::fast());
     let (outcome, peak) = measured(|| read_images(&file));
     assert_eq!(outcome.unwrap().0, [97, 512, 512]);

@@ -12,4 +12,5 @@ mod sequences;
 mod shader_contract;
 mod table;
 mod tape;
+mod translated;
 mod updates;

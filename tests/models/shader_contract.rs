@@ -1,8 +1,10 @@
 //! The shaders against the Rust code that calls them, by naga's reflection and without a device.
 //! Every kernel that a model, a row of the op table, an optimiser or a bench launches parses and
-//! validates under its constants, and declares the bindings that the launch provides.
+//! validates under its constants, declares the bindings that the launch provides, and translates to
+//! the languages of Metal and DX12.
 
 use crate::common::rows::rows;
+use crate::translated::Translation;
 use lerac::data::{Augmentation, Meaning};
 use lerac::gpu::{Access, Dialect, Kernel, PackedLoad, Shader, SubgroupShare};
 use lerac::nn::objective::{ObjectiveOptions, objective_for};
@@ -40,8 +42,8 @@ struct Launch<'k> {
     grid: [u32; 3],
 }
 
-/// The access of each binding of an entry point.
-fn check(launch: &Launch<'_>, dialect: Dialect) {
+/// Checks a kernel, the `number`th of its test.
+fn check(launch: &Launch<'_>, dialect: Dialect, number: usize) {
     let (module, info) = parse(launch.kernel, dialect);
     let what = format!("{}.{}, {dialect:?}", launch.kernel.shader.name, launch.kernel.entry);
     let index = module.entry_points.iter().position(|entry| entry.name == launch.kernel.entry);
@@ -77,6 +79,9 @@ fn check(launch: &Launch<'_>, dialect: Dialect) {
         assert_eq!(*bound, access, "{what}: binding {}, {:?}", at.binding, variable.name);
     }
     assert!(shared <= 16 << 10, "{what}: {shared} bytes of workgroup memory");
+    let (entry, access) = (launch.kernel.entry, &launch.access[..]);
+    let translation = Translation { what: &what, module: &module, info: &info, entry, access };
+    translation.check(dialect, &format!("{}-{number}", launch.kernel.shader.name));
 }
 
 /// The source texts of checked kernels, and the checked entry points of each file.
@@ -92,7 +97,7 @@ impl Checked {
         self.entries.insert((shader.name, *entry));
         for dialect in Dialect::ALL {
             if self.kernels.insert((launch.kernel.wgsl(dialect), *entry)) {
-                check(launch, dialect);
+                check(launch, dialect, self.kernels.len());
             }
         }
     }

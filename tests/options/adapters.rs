@@ -35,6 +35,15 @@ fn discrete_goes_before_integrated_before_virtual_before_software() {
 }
 
 #[test]
+fn vulkan_is_preferred_to_dx12_for_the_same_gpu() {
+    for dx12 in 0..2 {
+        let mut list = list(&[AdapterKind::Discrete, AdapterKind::Discrete]);
+        list[dx12].backend = "Dx12".into();
+        assert_eq!(choose(&list, &AdapterChoice::Auto).unwrap().backend, "Vulkan");
+    }
+}
+
+#[test]
 fn a_requested_adapter_is_preferred() {
     let list = list(&[AdapterKind::Discrete, AdapterKind::Software]);
     let chosen = |choice| choose(&list, &choice).map(|info| info.index);

@@ -2,14 +2,13 @@
 
 use crate::common::errors::{Fault, assert_contains, assert_error};
 use crate::common::files::directory;
-use crate::common::program::{assert_blames, assert_refused, command, json, lerac, stderr, stdout};
+use crate::common::program::{assert_refused, command, json, lerac, stderr, stdout};
 use lerac::curriculum::{DuringCurriculum, Granularity, Ladder, Pace};
 use lerac::data::{DATA_SETS, Normalise};
 use lerac::nn::MODELS;
 use lerac::ops::regression::Loss;
 use lerac::tape::{KernelChoices, Variant};
 use lerac::train::{Config, Method, Preset, ScheduleKind};
-use std::process::Command;
 
 #[test]
 fn help_names_every_command() {
@@ -58,15 +57,6 @@ fn a_model_is_described() {
     let table =
         stdout(&["info", "--model", "resnet50", "--classes", "1000", "--image-size", "224", "--batch-size", "1"]);
     assert_contains(&table, &["resnet50", "1000 classes", "224x224", "25557032", "4089.2 M"]);
-}
-
-#[test]
-#[cfg(unix)]
-fn weights_out_of_a_pipe_are_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let pipe = dir.path().join("pipe");
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    assert_error(lerac::train::read_safetensors(&pipe), Fault::Format("pipe", Some(0)), &[]);
 }
 
 /// Every option at a non-default value.
@@ -185,7 +175,8 @@ fn every_option_survives_its_file() {
     }
 }
 
-const PAPER: &[&str] = &["schedule", "--model", "cnn", "--method", "lerac", "--eta", "0.1", "--range", "1e-1..1e-4"];
+pub const PAPER: &[&str] =
+    &["schedule", "--model", "cnn", "--method", "lerac", "--eta", "0.1", "--range", "1e-1..1e-4"];
 
 #[test]
 fn a_schedule_is_written_as_csv() {
@@ -290,45 +281,4 @@ fn a_closed_pipe_is_not_an_error() {
         let expected = if arguments[0] == "train" { 1 } else { 0 };
         assert_eq!(child.wait().unwrap().code(), Some(expected), "{arguments:?}");
     }
-}
-
-#[test]
-#[cfg(target_os = "linux")]
-fn a_full_output_is_an_error() {
-    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let output = command(PAPER).stdout(full).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert_blames(&stderr(&output), "standard output", &[]);
-}
-
-#[test]
-#[cfg(unix)]
-fn a_limit_on_the_size_of_files_is_an_error() {
-    let dir = tempfile::tempdir().unwrap();
-    let csv = dir.path().join("rates.csv");
-    let limited = "ulimit -f 1; exec \"$0\" \"$@\"";
-    let mut shell = Command::new("sh");
-    shell.args(["-c", limited, env!("CARGO_BIN_EXE_lerac")]).args(PAPER).args(["--csv", csv.to_str().unwrap()]);
-    let output = shell.output().unwrap();
-    assert_eq!(output.status.code(), Some(1), "no signal: {}", stderr(&output));
-    assert_blames(&stderr(&output), "rates.csv", &["File too large"]);
-}
-
-#[test]
-#[cfg(unix)]
-fn a_link_to_a_picture_stays_a_link() {
-    let dir = tempfile::tempdir().unwrap();
-    let (link, target) = (dir.path().join("link.png"), dir.path().join("target.png"));
-    std::fs::write(&target, "old").unwrap();
-    std::os::unix::fs::symlink(&target, &link).unwrap();
-    stdout(&[PAPER, &["--overwrite", "--plot", link.to_str().unwrap()]].concat());
-    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink() && image::open(&target).is_ok());
-    // A pipe is written to directly.
-    let (pipe, copy) = (dir.path().join("pipe"), dir.path().join("copy.png"));
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let script = "cat \"$0\" >\"$1\"";
-    let mut reader = Command::new("sh").args(["-c", script]).args([&pipe, &copy]).spawn().unwrap();
-    stdout(&[PAPER, &["--plot", pipe.to_str().unwrap()]].concat());
-    assert!(reader.wait().unwrap().success() && image::open(&copy).is_ok());
-    assert!(!std::fs::metadata(&pipe).unwrap().is_file());
 }

@@ -22,5 +22,7 @@ mod recipes;
 mod refusals;
 #[cfg(feature = "cli")]
 mod text_files;
-#[cfg(feature = "cli")]
+#[cfg(all(unix, feature = "cli"))]
+mod unix;
+#[cfg(all(unix, feature = "cli"))]
 mod wording;

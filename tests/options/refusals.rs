@@ -235,7 +235,9 @@ fn a_broken_file_is_refused_with_its_line() {
 
 #[test]
 fn variables_of_wgpu_choose_the_adapter() {
-    let with = |variable: &str, value: &str| command(&["info"]).env(variable, value).output().unwrap();
+    let with = |variable: &str, value: &str| {
+        command(&["info"]).env_remove("LERAC_ADAPTER").env(variable, value).output().unwrap()
+    };
     let none = with("WGPU_BACKEND", "gl");
     assert_eq!(none.status.code(), Some(1), "{}", stderr(&none));
     assert_contains(&stderr(&none), &["WGPU_BACKEND=gl", "vulkan"]);

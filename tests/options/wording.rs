@@ -1,7 +1,7 @@
 //! Snapshots of what the program prints: an error of each kind, the help of one command, one table.
 //! Other tests assert the kind of an error and what it names, and leave the sentences free. After a
 //! change of wording, `UPDATE_WORDING=1 cargo test --test options wording` writes the new snapshot;
-//! read its diff.
+//! read its diff. The snapshot has the words of Unix for an absent file.
 
 use crate::common::errors::error_of;
 use crate::common::program::{refusal, stdout};

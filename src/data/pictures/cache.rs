@@ -174,7 +174,9 @@ pub(super) fn check(
     }
     let (file, bad) = match found {
         Existing::Good(file, bad) if bad.is_empty() || skip_bad => (file, marked(files, bad, path)),
-        Existing::Good(..) => {
+        Existing::Good(open, _) => {
+            // Windows may refuse to replace an open file.
+            drop(open);
             report(OpenEvent::Note(&format!("{} was created with `skip_bad`; it is created again", path.display())));
             write(files, path, skip_bad, report)?
         }
