@@ -3,7 +3,7 @@
 
 use super::{PictureSplits, Pictures};
 use crate::error::{Error, Result};
-use crate::files::{gunzipped, read_at_most, text};
+use crate::files::{gunzipped, read_at_most, text, with_suffix};
 use std::path::{Path, PathBuf};
 
 const IMAGE: [usize; 3] = [3, 32, 32];
@@ -84,7 +84,7 @@ const FINE: Labels = Labels { bytes: 2, place: 1 };
 fn read_files(name: &str, dir: &Path, files: &[&str], labels: Labels, classes: &[String]) -> Result<Pictures> {
     let most = (MOST_RECORDS * (labels.bytes + PIXELS)) as u64;
     let contents = files.iter().map(|file| dir.join(file)).map(|path| {
-        let compressed = path.with_added_extension("gz");
+        let compressed = with_suffix(&path, ".gz");
         match !path.exists() && compressed.exists() {
             true => Ok((compressed.clone(), gunzipped(&compressed, most)?)),
             false => Ok((path.clone(), read_at_most(&path, most)?)),

@@ -98,10 +98,11 @@ impl Listing {
     /// # Errors
     /// `fault` without it, with the advice to do so.
     pub(super) fn leave_out(&mut self, name: &str, fault: Error) -> Result<()> {
-        match self.skip_bad {
-            true => Ok(self.skipped.push(Skipped::new(name, &fault))),
-            false => Err(advise(fault)),
+        if !self.skip_bad {
+            return Err(advise(fault));
         }
+        self.skipped.push(Skipped::new(name, &fault));
+        Ok(())
     }
 
     /// The entries of a folder, sorted by name, without those that begin with a dot.
