@@ -307,8 +307,8 @@ impl RunDir {
         checkpoints::remove(dir)
     }
 
-    /// Writes the files that belong to the data next to the weights, in place of those of an earlier
-    /// run.
+    /// Writes the files that belong to the data next to the weights, in place of those of an
+    /// earlier run.
     ///
     /// # Errors
     /// [`Error::Io`] if a file cannot be written; [`Error::Option`] if the directory no longer

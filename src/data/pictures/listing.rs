@@ -99,7 +99,10 @@ impl Listing {
     /// `fault` without it, with the advice to do so.
     pub(super) fn leave_out(&mut self, name: &str, fault: Error) -> Result<()> {
         match self.skip_bad {
-            true => Ok(self.skipped.push(Skipped::new(name, &fault))),
+            true => {
+                self.skipped.push(Skipped::new(name, &fault));
+                Ok(())
+            }
             false => Err(advise(fault)),
         }
     }
