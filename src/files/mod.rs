@@ -14,6 +14,6 @@ pub use overwrite::{Input, Overwrite};
 pub(crate) use read::{gunzipped, open_regular, read_at_most, read_if_exists, read_regular};
 #[cfg(feature = "cli")]
 pub(crate) use write::write_shared_by;
-pub(crate) use write::{with_suffix, write_shared, write_whole, write_whole_by};
+pub(crate) use write::{write_shared, write_whole, write_whole_by};
 #[cfg(feature = "records")]
 pub(crate) use {lock::DirectoryLock, write::move_file, write::sync_directory};

@@ -82,7 +82,7 @@ fn replace<T>(path: &Path, suffix: &str, write: impl FnOnce(&mut File) -> Result
 }
 
 /// `path` with `suffix` appended to its name.
-pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()

@@ -15,6 +15,7 @@ mod config_file;
 mod curriculum;
 #[cfg(feature = "cli")]
 mod extending;
+#[cfg(feature = "cli")]
 mod overwriting;
 #[cfg(feature = "cli")]
 mod recipes;

@@ -3,7 +3,7 @@
 
 use super::{PictureSplits, Pictures};
 use crate::error::{Error, Result};
-use crate::files::{gunzipped, read_at_most, text, with_suffix};
+use crate::files::{gunzipped, read_at_most, text};
 use std::path::{Path, PathBuf};
 
 const IMAGE: [usize; 3] = [3, 32, 32];
@@ -84,10 +84,10 @@ const FINE: Labels = Labels { bytes: 2, place: 1 };
 fn read_files(name: &str, dir: &Path, files: &[&str], labels: Labels, classes: &[String]) -> Result<Pictures> {
     let most = (MOST_RECORDS * (labels.bytes + PIXELS)) as u64;
     let contents = files.iter().map(|file| dir.join(file)).map(|path| {
-        let compressed = with_suffix(&path, ".gz");
+        let compressed = path.with_extension("bin.gz");
         match !path.exists() && compressed.exists() {
-            true => Ok((compressed.clone(), gunzipped(&compressed, most)?)),
-            false => Ok((path.clone(), read_at_most(&path, most)?)),
+            true => gunzipped(&compressed, most).map(|bytes| (compressed, bytes)),
+            false => read_at_most(&path, most).map(|bytes| (path, bytes)),
         }
     });
     dataset_in(name, contents, labels, classes)

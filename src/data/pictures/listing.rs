@@ -98,8 +98,12 @@ impl Listing {
     /// # Errors
     /// `fault` without it, with the advice to do so.
     pub(super) fn leave_out(&mut self, name: &str, fault: Error) -> Result<()> {
-        if !self.skip_bad {
-            return Err(advise(fault));
+        match self.skip_bad {
+            true => {
+                self.skipped.push(Skipped::new(name, &fault));
+                Ok(())
+            }
+            false => Err(advise(fault)),
         }
         self.skipped.push(Skipped::new(name, &fault));
         Ok(())
