@@ -105,8 +105,6 @@ impl Listing {
             }
             false => Err(advise(fault)),
         }
-        self.skipped.push(Skipped::new(name, &fault));
-        Ok(())
     }
 
     /// The entries of a folder, sorted by name, without those that begin with a dot.
