@@ -91,7 +91,6 @@ build() {
     # Before the other compiler is chosen.
     cargo build --release
     choose_compiler $target || skip check-windows "no standard library for $target could be installed"
-    export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER=$compiler
     echo "check-windows: $($cargo --version), $($wine --version)"
     $cargo build --release --target $target
 }

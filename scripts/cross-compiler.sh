@@ -2,6 +2,7 @@
 # standard library that it downloads, else Debian's, which compiles the standard library from its source.
 # Fails if neither can be had.
 cargo=cargo
+export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER=x86_64-w64-mingw32-gcc
 
 choose_compiler() {
     if [ -z "${DEBIAN_COMPILER:-}" ] && command -v rustup >/dev/null 2>&1 &&

@@ -35,9 +35,9 @@ pub(super) struct SavingArgs {
 }
 
 impl SavingArgs {
-    /// Installs the handlers of interrupts: SIGINT and SIGTERM, on Windows Ctrl-C and Ctrl-Break. The
-    /// first interrupt ends the run, the second one ends the program. SIGHUP is not handled, so that
-    /// nohup works.
+    /// Installs the handlers of interrupts: SIGINT and SIGTERM, on Windows Ctrl-C and Ctrl-Break.
+    /// The first interrupt ends the run, the second one ends the program. SIGHUP is not handled,
+    /// so that nohup works.
     ///
     /// # Errors
     /// [`Error::Option`] if interrupts cannot be handled; [`Error::Failed`] if no thread can be
