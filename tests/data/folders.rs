@@ -44,15 +44,15 @@ fn a_class_list_selects_classes() {
     let dir = folder();
     let list = dir.path().join("classes.txt");
     let source = Source { class_list: Some(&list), ..named("imagefolder", &dir) };
-    let text = "\u{feff}b\r\n\n B \n";
+    let text = "\u{feff}b\r\n\n Z \n";
     let utf16 = |to_bytes: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(to_bytes).collect::<Vec<u8>>();
     for bytes in [text.as_bytes().to_vec(), utf16(u16::to_le_bytes), utf16(u16::to_be_bytes)] {
         fs::write(&list, bytes).unwrap();
-        assert_eq!(classes(&open(&source).train).join(" "), "B b");
+        assert_eq!(classes(&open(&source).train).join(" "), "Z b");
     }
-    fs::write(&list, "b\r\n\n B \n").unwrap();
+    fs::write(&list, "b\r\n\n Z \n").unwrap();
     let PictureSplits { train, test } = open(&source);
-    assert_eq!((classes(&train).join(" "), reds(&train), reds(&test)), ("B b".into(), vec![10, 20, 21], vec![11, 22]));
+    assert_eq!((classes(&train).join(" "), reds(&train), reds(&test)), ("Z b".into(), vec![10, 20, 21], vec![11, 22]));
     assert_eq!(source.form().unwrap(), train.form());
     assert_eq!((train.form().pixels().unwrap().image, train.form().classes()), ([3, 8, 8], classes(&train)));
     for (text, offset, names) in [
