@@ -169,7 +169,6 @@ fn recipes_of_bert_are_the_published_settings() {
             c.curriculum.updates_per_epoch = updates_per_epoch;
             c.curriculum.k = Some(3.0);
             c.curriculum.range = Some(Range { first: 5e-5, last: 5e-8 });
-            c.curriculum.sigma_every = 1;
         });
         assert_eq!(recipe(&format!("bert-{data}")), expected, "{data}");
     }
