@@ -395,20 +395,14 @@ fn the_table_has_every_set_once_and_forms_need_no_files() {
     let empty = TempDir::new().unwrap();
     for set in DATA_SETS {
         assert!(!set.name.is_empty() && !set.about.is_empty(), "{:?}", set.name);
-        if set.of_text {
-            // The vocabulary is that of the files, or an option.
-            let source = Source { name: set.name, dir: Some(empty.path()), ..Source::default() };
-            assert!(
-                matches!(source.form(), Err(Error::Setting { field: "data_dir" | "text_columns", .. })),
-                "{}",
-                set.name
-            );
-            continue;
-        }
         let source = Source { name: set.name, image_size: set.of_files.then_some(48), ..Source::default() };
-        if set.name == "imagefolder" {
-            // The classes are the folders, so the directory is needed.
-            setting(source.form(), "data_dir");
+        // Classes and vocabulary are in the files, or options.
+        let needed = match set.name {
+            "text-pairs" => Some("text_columns"),
+            name => (set.of_text || name == "imagefolder").then_some("data_dir"),
+        };
+        if let Some(field) = needed {
+            setting(Source { dir: set.of_text.then_some(empty.path()), ..source }.form(), field);
             continue;
         }
         let form = source.form().unwrap();
