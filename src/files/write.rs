@@ -144,6 +144,7 @@ mod tests {
     use std::path::Path;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
+    use std::time::Duration;
 
     /// The names in a directory.
     fn names(dir: &Path) -> Vec<String> {
@@ -212,6 +213,8 @@ mod tests {
             scope.spawn(|| {
                 while !ended.load(Ordering::Relaxed) {
                     is_whole();
+                    // Wine replaces the file while it is closed only.
+                    thread::sleep(Duration::from_millis(1));
                 }
             });
             let outcomes: Vec<_> = writers.into_iter().map(|writer| writer.join()).collect();

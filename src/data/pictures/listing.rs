@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::files::{read_at_most, text::from_utf16};
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -128,6 +129,8 @@ impl Listing {
             let path = dir.join(name);
             match fs::metadata(&path) {
                 Ok(metadata) => found.push((name.to_owned(), metadata)),
+                // It was removed in the meantime, as the temporary file of a cache is.
+                Err(_) if fs::symlink_metadata(&path).is_err_and(|fault| fault.kind() == ErrorKind::NotFound) => {}
                 Err(fault) => self.leave_out(&inside(folder, name), Error::io(&path, "read")(fault))?,
             }
         }
