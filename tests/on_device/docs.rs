@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// Pages for people who change this crate. Their examples need the repository.
-const FOR_CONTRIBUTORS: [&str; 3] = ["adding.md", "checks.md", "old_files.md"];
+/// Pages whose examples need the repository, or have none: installing it and changing it.
+const OF_REPOSITORY: [&str; 4] = ["adding.md", "checks.md", "install.md", "old_files.md"];
 
 fn pages() -> Vec<PathBuf> {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
     let mut pages: Vec<_> = fs::read_dir(docs).unwrap().map(|entry| entry.unwrap().path()).collect();
     pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
-    pages.retain(|page| !FOR_CONTRIBUTORS.contains(&name(page)));
+    pages.retain(|page| !OF_REPOSITORY.contains(&name(page)));
     pages.sort();
     pages
 }
