@@ -128,7 +128,7 @@ impl ConfigArgs {
     pub(super) fn explain(&self, error: Error) -> Error {
         match error {
             Error::Setting { field: "init", message } if self.config.is_none() && self.recipe.is_none() => {
-                let hint = "there is no --config FILE; the config.toml beside the weights names their model";
+                let hint = "there is no --config FILE; the config.toml next to the weights names their model";
                 Error::setting("init", format!("{message}; {hint}"))
             }
             other => other,

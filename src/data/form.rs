@@ -23,6 +23,15 @@ impl Element {
     }
 }
 
+/// The tokens that a model of texts reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenInput {
+    /// T, the tokens of an example, padding included.
+    pub length: usize,
+    /// Token ids are below this.
+    pub vocabulary: usize,
+}
+
 /// The meaning of the elements of a column.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Meaning {
@@ -124,10 +133,10 @@ impl Form {
         }
     }
 
-    /// The size of the vocabulary, if there is an input of tokens.
-    pub fn vocabulary(&self) -> Option<usize> {
-        self.inputs.iter().find_map(|column| match column.meaning {
-            Meaning::Tokens { vocabulary } => Some(vocabulary),
+    /// The input of tokens `[T]`, if there is one.
+    pub fn tokens(&self) -> Option<TokenInput> {
+        self.inputs.iter().find_map(|column| match (&column.meaning, &column.shape[..]) {
+            (&Meaning::Tokens { vocabulary }, &[length]) => Some(TokenInput { length, vocabulary }),
             _ => None,
         })
     }

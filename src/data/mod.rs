@@ -17,7 +17,7 @@ mod text;
 
 pub use batch::{Batch, MOST_COLUMNS, epoch_order};
 pub use examples::{Draw, Examples, Splits, bytes_of, floats_of};
-pub use form::{Column, Element, Form, Meaning, Pixels};
+pub use form::{Column, Element, Form, Meaning, Pixels, TokenInput};
 pub use loader::Loader;
 pub use mixup::mixing_part;
 pub use pictures::{

@@ -1,4 +1,4 @@
-//! The compiler of kernels for DX12: DXC if its library lies beside the program, else FXC, which is
+//! The compiler of kernels for DX12: DXC if its library is next to the program, else FXC, which is
 //! part of Windows.
 //!
 //! FXC is slow with long kernels. DXC is not, but Windows does not contain it. Its library is
@@ -44,7 +44,7 @@ impl Compiler {
             ("" | "fxc", _) => Ok(Self::Fxc),
             ("dxc", None) => Err(Error::option(
                 VARIABLE,
-                format!("dxc needs {LIBRARY} beside the program; put it there, or use fxc"),
+                format!("dxc needs {LIBRARY} next to the program; put it there, or use fxc"),
             )),
             _ => Err(Error::option(VARIABLE, format!("expected dxc or fxc, found {name:?}"))),
         }

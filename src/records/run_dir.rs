@@ -117,7 +117,7 @@ impl RunDir {
     }
 
     /// Whether `dir` holds a run, finished or not. A file `config.toml` alone may be written by
-    /// hand; a run leaves a lock file beside it.
+    /// hand; a run leaves a lock file next to it.
     pub fn holds_run(dir: &Path) -> bool {
         let began = dir.join(CONFIG).exists() && DirectoryLock::was_taken(dir);
         began || Self::is_finished(dir) || checkpoints::any_exist(dir).unwrap_or(false)

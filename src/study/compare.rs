@@ -107,7 +107,7 @@ fn epochs_to_baseline(pairs: &[(&Finished, &Finished)], measure: &Measure) -> Op
 }
 
 impl Comparison {
-    /// The files of a comparison, beside the directories of its runs. The first one marks it.
+    /// The files of a comparison, next to the directories of its runs. The first one marks it.
     pub const FILES: [&str; 7] =
         ["compare.toml", "compare.json", "results.csv", "report.html", "compare.png", "layers.png", "noise.png"];
 

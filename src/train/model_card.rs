@@ -3,7 +3,7 @@
 
 use super::foreign::format_of;
 use super::{Config, Method, Task};
-use crate::data::{DataSet, Examples, Form, ImageInput, Meaning, PictureSplits, Pictures};
+use crate::data::{DataSet, Examples, ImageInput, Meaning, PictureSplits, Pictures};
 use crate::error::{Error, Result};
 use crate::files::{read_regular, text::alike};
 use crate::nn::BertOptions;
@@ -85,12 +85,6 @@ impl CardTarget {
     }
 }
 
-/// Tokens per example, if there is an input of tokens.
-fn tokens(form: &Form) -> Option<usize> {
-    let column = form.inputs.iter().find(|column| matches!(column.meaning, Meaning::Tokens { .. }))?;
-    column.shape.first().copied()
-}
-
 /// The largest number of classes: labels are u16.
 const MOST_CLASSES: usize = 1 << 16;
 
@@ -111,7 +105,7 @@ impl ModelCard {
             data: config.data.name.clone(),
             image,
             bert: config.model.bert.clone(),
-            tokens: tokens(&form),
+            tokens: form.tokens().map(|tokens| tokens.length),
             text_columns: config.data.text_columns.clone(),
             target: CardTarget::of(form.targets.first().map(|target| &target.meaning)),
             label_smoothing: config.training.label_smoothing,

@@ -55,8 +55,8 @@ impl Task {
         let (model, form) = (&self.config.model, self.data.train.form());
         let bert = model.bert.clone().or_else(|| crate::nn::bert_options(&model.name));
         let mut files = self.data.train.companions();
-        if let (Some(bert), Some(vocabulary)) = (bert, form.vocabulary()) {
-            let vocabulary = bert.vocab_size.unwrap_or(vocabulary);
+        if let (Some(bert), Some(tokens)) = (bert, form.tokens()) {
+            let vocabulary = bert.vocab_size.unwrap_or(tokens.vocabulary);
             files.push(("config.json", bert.config_json(vocabulary, form.classes()).into_bytes()));
         }
         files

@@ -30,7 +30,7 @@ pub(in crate::data) fn tiny_imagenet(root: &Path, skip_bad: bool) -> Result<Layo
     let list = root.join("wnids.txt");
     let mut classes = names_in(&list, &listing.text(&list)?)?;
     classes.sort();
-    // The images of a class are in a folder beside a text file.
+    // The images of a class are in a folder next to a text file.
     let folder_in = |part: &'static str| {
         move |listing: &Listing, class: &str| {
             let images = format!("{part}/{class}/images");

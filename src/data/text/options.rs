@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use std::path::Path;
 
-/// Tokens of an example, unless said otherwise.
+/// The default of `max_length`.
 const LENGTH: usize = 128;
 
 /// `[CLS] a [SEP] b [SEP]`, each text of one token.
@@ -28,15 +28,15 @@ pub(super) const MOST_TOKENS: usize = 1 << 22;
 pub struct TextOptions<'s> {
     /// A vocabulary: `vocab.txt` or `tokenizer.json`. By default, the words of the training part.
     pub vocab: Option<&'s Path>,
-    /// Tokens of an example, special ones included; 128 where it is absent.
+    /// Tokens of an example, special tokens included; by default 128.
     pub max_length: Option<usize>,
     /// Without `vocab`: largest size of the vocabulary, special tokens included; 30,000 by default.
     pub vocab_size: Option<usize>,
-    /// How often a word of it occurs in the training part, at least; 2 where it is absent.
+    /// Without `vocab`: least number of occurrences of a word in the training part; by default 2.
     pub min_count: Option<usize>,
     /// `text-pairs`: the names of the columns of one or two texts.
     pub columns: &'s [String],
-    /// `text-pairs`: the name of the label's column; `label` where it is absent.
+    /// `text-pairs`: the name of the label's column; by default `label`.
     pub label_column: Option<&'s str>,
 }
 

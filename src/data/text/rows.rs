@@ -70,7 +70,7 @@ pub type BadRow<'b> = dyn FnMut(Error) -> Result<()> + 'b;
 /// What Windows' editors put before a text in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The rows of a file that can be used; `bad` is told of each other one.
+/// The rows of a file that can be used; `bad` receives the error about each other one.
 ///
 /// # Errors
 /// [`Error::Format`] with the line for a file without the columns; those of `bad`.
@@ -250,7 +250,7 @@ fn read_csv(path: &Path, bytes: &[u8], columns: TextColumns<'_>, add: &mut Add<'
         if !reader.read_byte_record(&mut record).expect("memory can be read, and rows may be of any length") {
             return table.whole();
         }
-        // Empty lines, and the second half of a line's end, are read with the row behind them.
+        // Empty lines, and the second half of a line's end, are read with the row after them.
         let ends = bare[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
         let (skipped, lines) = ends.fold((0, 0), |(all, lines), &byte| (all + 1, lines + usize::from(byte == b'\n')));
         let place = Place { line: line + lines, offset: before + (start + skipped) as u64 };
@@ -302,7 +302,7 @@ fn row_of_object(place: Place, line: &[u8], columns: TextColumns<'_>) -> Result<
 
 /// What is wrong with a line of JSON, with the column alone: it has a place of its own.
 fn reason(fault: &serde_json::Error) -> String {
-    let told = fault.to_string();
-    let cause = told.rsplit_once(" at line ").map_or(told.as_str(), |(cause, _)| cause);
+    let message = fault.to_string();
+    let cause = message.rsplit_once(" at line ").map_or(message.as_str(), |(cause, _)| cause);
     format!("{cause}, column {}", fault.column())
 }

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Longer than any file of texts that fits into memory beside its tokens.
+/// Longer than any file of texts that fits into memory together with its tokens.
 const MOST_BYTES: u64 = 1 << 32;
 
 /// As many classes as an objective can tell apart.
@@ -271,8 +271,9 @@ impl Part {
         }
         if cut > 0 {
             let (path, all, length) = (self.path.display(), texts.labels().len(), encoder.length);
-            let note =
-                format!("{path}: {cut} of {all} examples are longer than {length} tokens (`max_length`) and are cut");
+            let note = format!(
+                "{path}: {cut} of {all} examples are longer than {length} tokens (`max_length`) and are truncated"
+            );
             news(OpenEvent::Note(&note));
         }
         Ok(texts)

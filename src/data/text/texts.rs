@@ -157,7 +157,7 @@ impl Examples for Texts {
     }
 }
 
-/// The vocabulary beside the weights of a model of texts.
+/// The vocabulary, next to the weights of a model of texts.
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
 
 /// The names of the classes there, one a line.

@@ -62,7 +62,7 @@ pub struct Tokens {
     pub ids: Vec<u32>,
     /// How many of them belong to the first text.
     pub first: usize,
-    /// Whether tokens were cut off.
+    /// Whether the texts were truncated.
     pub cut: bool,
 }
 
@@ -105,7 +105,7 @@ impl TextTokenizer {
             }
         }
         let unknown = json["model"]["unk_token"].as_str().unwrap_or(UNKNOWN).to_owned();
-        // Examples begin and end as BERT's, and are cut here.
+        // Special tokens and truncation are those of BERT, which are added here.
         OTHERS.into_iter().for_each(|part| json[part] = Value::Null);
         let tokenizer: Tokenizer =
             serde_json::from_value(json).map_err(|error| fault(format!("expected a tokenizer: {error}")))?;
@@ -168,10 +168,10 @@ impl TextTokenizer {
         Self::finished(tokenizer, length)
     }
 
-    /// Checks the vocabulary, and adds how examples begin, end and are cut.
+    /// Checks the vocabulary, and adds the special tokens of an example.
     fn finished(mut tokenizer: Tokenizer, length: usize) -> Result<Self, String> {
         if length < LEAST_LENGTH {
-            return Err(format!("examples of {length} tokens are too short; {LEAST_LENGTH} will do"));
+            return Err(format!("examples of {length} tokens are too short; expected {LEAST_LENGTH} or more"));
         }
         let absent: Vec<&str> =
             SPECIAL.into_iter().filter(|special| tokenizer.token_to_id(special).is_none()).collect();

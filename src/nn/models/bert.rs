@@ -1,8 +1,8 @@
 //! BERT (Devlin et al. 2019) with a classifier, with the names of Hugging Face's
 //! `BertForSequenceClassification`.
 
-use super::text::{TextForm, text_form};
-use crate::data::Form;
+use super::text::token_input;
+use crate::data::{Form, TokenInput};
 use crate::error::{Error, Result};
 use crate::nn::{Attention, Ids, Model, Net, Output};
 use crate::ops::activation::Nonlinearity;
@@ -267,10 +267,10 @@ impl Bert {
 
 impl Model for Bert {
     fn accepts(&self, form: &Form) -> Result<()> {
-        let TextForm { vocabulary, tokens } = text_form("bert", form)?;
+        let TokenInput { vocabulary, length } = token_input("bert", form)?;
         let most = self.0.max_position_embeddings;
-        if tokens > most {
-            return Err(Error::setting("max_length", format!("{tokens} tokens; this model takes {most} or fewer")));
+        if length > most {
+            return Err(Error::setting("max_length", format!("{length} tokens; this model takes {most} or fewer")));
         }
         match self.0.vocab_size {
             Some(size) if size < vocabulary => {
@@ -285,7 +285,7 @@ impl Model for Bert {
     }
 
     fn record(&self, net: &mut Net, wanted: &[Output]) -> Vec<Var> {
-        let TextForm { vocabulary, .. } = text_form("bert", net.form()).expect("the form was accepted");
+        let TokenInput { vocabulary, .. } = token_input("bert", net.form()).expect("the form was accepted");
         let vocabulary = self.0.vocab_size.unwrap_or(vocabulary);
         let length = net.ids("length");
         let x = net.scope("bert", |net| {

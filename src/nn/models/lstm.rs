@@ -4,8 +4,8 @@
 //! direction, takes the last hidden state, and has 256 units and a ReLU between the two linear
 //! layers.
 
-use super::text::{TextForm, text_form};
-use crate::data::Form;
+use super::text::token_input;
+use crate::data::{Form, TokenInput};
 use crate::error::Result;
 use crate::nn::{Lstm, Model, Net, Output};
 use crate::tape::Var;
@@ -21,11 +21,11 @@ pub(super) struct LstmClassifier;
 
 impl Model for LstmClassifier {
     fn accepts(&self, form: &Form) -> Result<()> {
-        text_form("lstm", form).map(drop)
+        token_input("lstm", form).map(drop)
     }
 
     fn record(&self, net: &mut Net, wanted: &[Output]) -> Vec<Var> {
-        let TextForm { vocabulary, .. } = text_form("lstm", net.form()).expect("the form was accepted");
+        let TokenInput { vocabulary, .. } = token_input("lstm", net.form()).expect("the form was accepted");
         let (tokens, length) = (net.ids("tokens"), net.ids("length"));
         let x = net.layer("embedding", |net| {
             net.embedding("embedding", &tokens, [vocabulary, EMBEDDING], EMBEDDING_DEVIATION, Some(0))

@@ -1,25 +1,14 @@
 //! What models of texts have in common.
 
-use crate::data::{Form, Meaning};
+use crate::data::{Form, TokenInput};
 use crate::error::{Error, Result};
 
-/// What the texts of a data set are made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TextForm {
-    /// Token ids are below this.
-    pub(super) vocabulary: usize,
-    /// T, the tokens of an example, padding included.
-    pub(super) tokens: usize,
-}
-
-/// The form of a data set of texts: inputs `tokens`, `segments` and `length`.
+/// The tokens of a data set of texts, which has the inputs `tokens`, `segments` and `length`.
 ///
 /// # Errors
 /// [`Error::Setting`] if the data have no such inputs.
-pub(super) fn text_form(model: &str, form: &Form) -> Result<TextForm> {
-    let input = |name: &str| form.inputs.iter().find(|column| column.name == name);
-    match (input("tokens").map(|column| (&column.meaning, &column.shape[..])), input("segments"), input("length")) {
-        (Some((&Meaning::Tokens { vocabulary }, &[tokens])), Some(_), Some(_)) => Ok(TextForm { vocabulary, tokens }),
-        _ => Err(Error::setting("model", format!("{model} needs texts, which the data do not have"))),
-    }
+pub(super) fn token_input(model: &str, form: &Form) -> Result<TokenInput> {
+    let has = |name: &str| form.inputs.iter().any(|column| column.name == name);
+    let tokens = form.tokens().filter(|_| ["tokens", "segments", "length"].into_iter().all(has));
+    tokens.ok_or_else(|| Error::setting("model", format!("{model} needs texts, which the data do not have")))
 }

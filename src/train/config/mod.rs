@@ -187,8 +187,7 @@ impl Config {
     pub fn objective(&self, form: &Form) -> Result<Arc<dyn Objective>> {
         let objective = objective_for(form, self.training.objective())?;
         let meaning = form.targets.first().map(|target| &target.meaning);
-        let has_tokens = form.inputs.iter().any(|input| matches!(input.meaning, Meaning::Tokens { .. }));
-        if has_tokens && self.training.mixup.is_some() {
+        if form.tokens().is_some() && self.training.mixup.is_some() {
             let message =
                 format!("only applies to images and numbers, not to the tokens of {}; remove it", self.data.name);
             return Err(Error::setting("mixup", message));

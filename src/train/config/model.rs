@@ -101,8 +101,8 @@ impl ModelOptions {
             self.bert = Some(read_bert(&path)?);
             return Ok(None);
         }
-        let beside = self.init.as_ref().map(|init| init.with_file_name("config.json"));
-        match beside.filter(|path| self.bert.is_none() && path.is_file()) {
+        let next_to_weights = self.init.as_ref().map(|init| init.with_file_name("config.json"));
+        match next_to_weights.filter(|path| self.bert.is_none() && path.is_file()) {
             Some(path) => {
                 self.bert = Some(read_bert(&path)?);
                 Ok(Some(path))
