@@ -58,6 +58,40 @@ def step(make):
     return milliseconds(work)
 
 
+def bert_mini():
+    """11,171,074 parameters: four blocks of 256, pooler and two classes. Dropout as in training."""
+
+    class Mini(nn.Module):
+        def __init__(self, width=256, length=512, vocabulary=30_522):
+            super().__init__()
+            self.words, self.places, self.segments = (nn.Embedding(n, width) for n in (vocabulary, length, 2))
+            self.norm, self.drop = nn.LayerNorm(width, 1e-12), nn.Dropout(0.1)
+            block = nn.TransformerEncoderLayer(width, 4, 4 * width, 0.1, "gelu", 1e-12, batch_first=True)
+            self.blocks = nn.TransformerEncoder(block, 4, enable_nested_tensor=False)
+            self.pooler, self.classifier = nn.Linear(width, width), nn.Linear(width, 2)
+
+        def forward(self, ids):
+            places, segments = torch.arange(ids.shape[1]), torch.zeros_like(ids)
+            x = self.words(ids) + self.places(places) + self.segments(segments)
+            x = self.blocks(self.drop(self.norm(x)))
+            return self.classifier(self.drop(torch.tanh(self.pooler(x[:, 0]))))
+
+    return Mini()
+
+
+def text_step(size=16, length=128):
+    model = bert_mini()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    ids, labels = torch.randint(30_522, (size, length)), torch.randint(2, (size,))
+
+    def work():
+        optimizer.zero_grad()
+        F.cross_entropy(model(ids), labels).backward()
+        optimizer.step()
+
+    return milliseconds(work)
+
+
 def matmul():
     a, b = torch.randn(512, 512), torch.randn(512, 512)
     return milliseconds(lambda: a @ b)
@@ -91,6 +125,7 @@ ROWS = [
     ("conv 3x3 16->32, forward and both gradients", lambda: conv(True)),
     ("step of cnn", lambda: step(cnn)),
     ("step of resnet20", lambda: step(resnet20)),
+    ("step of bert-mini, 16 texts of 128 tokens", text_step),
     ("Adam, 65 tensors of 4,096, a group each, fused", lambda: adam(65, 4096, fused=True)),
     ("Adam, 65 tensors of 4,096, a group each, foreach", lambda: adam(65, 4096, foreach=True)),
     ("Adam, 62 tensors of 180,224, a group each, fused", lambda: adam(62, 180_224, fused=True)),
@@ -99,4 +134,5 @@ ROWS = [
 if __name__ == "__main__":
     assert sum(p.numel() for p in cnn().parameters()) == 24_346
     assert sum(p.numel() for p in resnet20().parameters()) == 272_474
+    assert sum(p.numel() for p in bert_mini().parameters()) == 11_171_074
     show(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads", ROWS)

@@ -120,7 +120,7 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
                 run.title()
             )));
         }
-        match train(&gpu, run, &splits, saving.clone(), Progress::new(&run.title(), args.quiet, &bars)) {
+        match train(&gpu, run, &splits, saving.clone(), Progress::new(&run.title(), &splits, args.quiet, &bars)) {
             Ok(done) => *finished = Some(done),
             Err(Error::Interrupted(place)) => {
                 let message = format!("{}: {place}; the same command continues it", run.title());
@@ -152,6 +152,7 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
             command: command_line(),
             adapter: gpu.info(),
             failures: &failures,
+            data: &splits,
         };
         show(&args.out, &setting, &finished)?;
     }

@@ -57,12 +57,14 @@ pub(super) fn run(args: &EvalArgs, matches: &ArgMatches) -> Result<()> {
     let totals = test.totals;
     drop(progress);
     let (scores, examples) = (session.scores(&totals), totals.examples);
+    let further = task.objective.further_scores(&test.answers);
     let baseline = task.objective.baseline(&*splits.train, &*splits.test)?;
     let measure = scores.measure();
     print(&match args.json {
         true => {
             let mut of_test = scores.named("test");
             of_test.extend(baseline.map(|baseline| (baseline.score_name(measure), baseline.value)));
+            of_test.extend(further.iter().map(|score| (format!("test_{}", score.key), score.value)));
             let evaluated = Evaluated { scores: of_test, test_loss: scores.loss, test_examples: examples };
             serde_json::to_string(&evaluated).expect("an evaluation is plain data")
         }
@@ -70,9 +72,10 @@ pub(super) fn run(args: &EvalArgs, matches: &ArgMatches) -> Result<()> {
             let others = scores.measures.iter().zip(&scores.values).skip(1);
             let others: String =
                 others.map(|(measure, value)| format!(", {} {}", measure.name, measure.text(*value))).collect();
+            let further: String = further.iter().map(|score| format!(", {} {:.4}", score.name, score.value)).collect();
             let baseline = baseline.map_or(String::new(), |baseline| format!(" ({})", baseline.in_words(measure)));
             let (name, loss) = (&measure.name, scores.loss);
-            format!("test {name} {scores}{baseline} of {examples} examples{others}, loss {loss:.4}")
+            format!("test {name} {scores}{baseline} of {examples} examples{others}{further}, loss {loss:.4}")
         }
     });
     Ok(())

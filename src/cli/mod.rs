@@ -71,7 +71,7 @@ enum Command {
 
 /// The options that change the results of a trained model. A file without the step at which it was
 /// saved counts as saved at the end of the run, whose length depends on epochs and examples.
-const OF_TRAINED: [&str; 22] = [
+const OF_TRAINED: [&str; 23] = [
     "data",
     "data_dir",
     "image_size",
@@ -90,6 +90,7 @@ const OF_TRAINED: [&str; 22] = [
     "micro_batch",
     "loss",
     "label_smoothing",
+    "class_weights",
     "method",
     "sigma",
     "sigma_decay",

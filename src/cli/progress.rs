@@ -16,6 +16,8 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 pub(super) struct Progress {
     bar: ProgressBar,
     quiet: bool,
+    /// Tokens of an example of texts, padding included.
+    tokens: Option<usize>,
     /// When the latest line was printed.
     last_line: Instant,
 }
@@ -85,12 +87,13 @@ pub(super) fn counter(title: &str, quiet: bool) -> ProgressBar {
 }
 
 impl Progress {
-    /// A progress bar with the title `title`. With `quiet` nothing is shown; without a terminal, a
-    /// line per epoch.
-    pub(super) fn new(title: &str, quiet: bool, bars: &MultiProgress) -> Self {
+    /// A progress bar with the title `title` for training on `data`. With `quiet` nothing is shown;
+    /// without a terminal, a line per epoch.
+    pub(super) fn new(title: &str, data: &Splits, quiet: bool, bars: &MultiProgress) -> Self {
         let bar = bar(bars, quiet, 0, "{prefix} {bar:30} {pos}/{len} {msg} ETA {eta}");
         bar.set_prefix(title.to_owned());
-        Self { bar, quiet, last_line: Instant::now() }
+        let tokens = data.train.form().tokens().map(|tokens| tokens.length);
+        Self { bar, quiet, tokens, last_line: Instant::now() }
     }
 
     /// A progress bar of the runs, if there is more than one.
@@ -150,11 +153,14 @@ impl Observer for Progress {
 
     fn interval(&mut self, record: &IntervalRecord) -> Result<()> {
         let state = format!(
-            "loss {:.3} {} {} {:.0} examples/s",
+            "loss {:.3} {} {} {:.0} examples/s{}",
             record.training.loss,
             record.training.measure().name,
             record.training,
-            record.examples_per_second
+            record.examples_per_second,
+            self.tokens.map_or(String::new(), |tokens| {
+                format!(" {:.0} tokens/s", tokens as f64 * record.examples_per_second)
+            })
         );
         let steps = self.bar.length().unwrap_or_default();
         self.log_periodically(&format!("step {} of {steps}: {state}", record.step));

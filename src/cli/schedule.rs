@@ -6,6 +6,7 @@ use crate::data::Meaning;
 use crate::error::{Error, Result};
 use crate::files::write_shared_by;
 use crate::nn;
+use crate::nn::objective::{ObjectiveOptions, objective_for};
 use crate::study::plots::{self, HeatMap};
 use crate::tape::{Mode, Tape};
 use crate::train::{Config, Method, ScheduleKind, whole_number};
@@ -76,7 +77,7 @@ const MAX_PLOT_COLUMNS: u64 = 400;
 fn layers_of(config: &Config) -> Result<Vec<Layer>> {
     let names = Meaning::Classes((0..10).map(|i| format!("class {i}")).collect());
     let form = nn::usual_form(&config.model.name, None, &names);
-    let (model, objective) = (config.model.model()?, config.objective(&form)?);
+    let (model, objective) = (config.model.model()?, objective_for(&form, ObjectiveOptions::default())?);
     let tape = Tape::new(Mode::Eval);
     Ok(nn::record(&model, &form, &*objective, 1, tape, config.net_options()).layers)
 }

@@ -88,7 +88,7 @@ pub(super) fn train_and_print(
     }
     let Config { data, model, curriculum, .. } = &task.config;
     let title = format!("{} {} on {}", model.name, curriculum.method, data.name);
-    let progress = Progress::new(&title, shown.quiet, &MultiProgress::new());
+    let progress = Progress::new(&title, &task.data, shown.quiet, &MultiProgress::new());
     let trainer = Trainer::of(gpu, task.clone()).kept(out, saving, start).observer(progress);
     let outcome = trainer.run().map_err(|error| match error {
         Error::Interrupted(place) if RunDir::can_be_resumed(out) => {

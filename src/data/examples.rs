@@ -91,6 +91,11 @@ pub trait Examples: Send + Sync {
         None
     }
 
+    /// A short description of an example for a person: by default the name of its file.
+    fn caption(&self, index: usize) -> Option<String> {
+        self.file_of(index)
+    }
+
     /// Reads files that do not belong to the set in the same way as its own. The examples have no
     /// targets.
     ///

@@ -3,10 +3,13 @@
 //! `loss[n]` = logsumexp_k(`z[n,k]`) - sum_k `t[k]` `z[n,k]`, with targets t = (1 - e)
 //! onehot(label) + e / K, as in PyTorch's `CrossEntropyLoss`. dz = (softmax(z) - t) / rows: the
 //! gradient of the mean over the rows of a step, also if the step has several passes.
+//!
+//! With a weight w per class, `loss[n]` = sum_k `w[k]` `t[k]` (logsumexp - `z[n,k]`). PyTorch
+//! divides the sum over rows by the weights of a batch's labels, this crate by the number of rows.
 
 use super::sums::Sums;
 use super::{Kernels, record_loss, shader};
-use crate::gpu::Shader;
+use crate::gpu::{Constant, Shader};
 use crate::tape::{Operand, Tape, Var};
 
 /// `shaders/cross_entropy.wgsl`.
@@ -16,7 +19,7 @@ pub static SHADER: Shader = shader!("cross_entropy");
 pub const COLUMNS: usize = 3;
 
 /// Options of the loss.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Targets {
     /// Label smoothing e, as in PyTorch's `label_smoothing`.
     pub smoothing: f64,
@@ -25,25 +28,36 @@ pub struct Targets {
     pub mixed: bool,
     /// Factor of the gradient, for models with several losses.
     pub weight: f64,
+    /// The weight of each class; empty for 1 each.
+    pub class_weights: Vec<f32>,
     /// Rows per example.
     pub per_example: usize,
 }
 
 impl Default for Targets {
     fn default() -> Self {
-        Self { smoothing: 0.0, mixed: false, weight: 1.0, per_example: 1 }
+        Self { smoothing: 0.0, mixed: false, weight: 1.0, class_weights: vec![], per_example: 1 }
     }
 }
 
 /// Appends the loss of logits z `[N,K]` for `labels`, a u32 per row. Backward starts here.
 ///
 /// # Panics
-/// If the label smoothing is outside [0, 1).
+/// If the label smoothing is outside [0, 1), or if there are class weights, but not K.
 pub fn cross_entropy(tape: &mut Tape, name: &str, z: Var, labels: Operand, sums: &mut Sums, targets: Targets) {
-    let Targets { smoothing, mixed, weight, per_example } = targets;
+    let Targets { smoothing, mixed, weight, class_weights, per_example } = targets;
     assert!((0.0..1.0).contains(&smoothing), "{name}: needs 0 <= smoothing < 1, found {smoothing}");
     let [n, k] = tape.shape(z).last_axis();
-    let constants = vec![("K", k.into()), ("SMOOTHING", (smoothing as f32).into()), ("MIXED", mixed.into())];
+    let weighted = !class_weights.is_empty();
+    assert!(!weighted || class_weights.len() == k, "{name}: {} class weights for {k} classes", class_weights.len());
+    let class_weights = if weighted { class_weights } else { vec![1.0] };
+    let constants = vec![
+        ("K", k.into()),
+        ("SMOOTHING", (smoothing as f32).into()),
+        ("MIXED", mixed.into()),
+        ("WEIGHTED", weighted.into()),
+        ("CLASS_WEIGHTS", Constant::Table(class_weights)),
+    ];
     let kernels = Kernels { shader: &SHADER, constants };
     record_loss(tape, (name, "cross_entropy"), kernels, (z, labels), sums, [n, COLUMNS], (weight, per_example));
 }
@@ -59,24 +73,31 @@ pub mod reference {
         smoothing / classes as f64 + if label as usize == k { 1.0 - smoothing } else { 0.0 }
     }
 
-    /// The loss of each row.
-    pub fn losses(z: &[f64], labels: &[u32], smoothing: f64) -> Vec<f64> {
+    /// The weight of class k; 1 without weights.
+    fn weight(weights: &[f64], k: usize) -> f64 {
+        weights.get(k).copied().unwrap_or(1.0)
+    }
+
+    /// The loss of each row, with a weight per class or none.
+    pub fn losses(z: &[f64], labels: &[u32], smoothing: f64, weights: &[f64]) -> Vec<f64> {
         let classes = z.len() / labels.len();
         let row = |(z, &label): (&[f64], &u32)| {
-            let wanted: f64 = z.iter().enumerate().map(|(k, v)| v * target(label, k, classes, smoothing)).sum();
-            log_sum_exp(z) - wanted
+            let norm = log_sum_exp(z);
+            let term = |(k, v): (usize, &f64)| weight(weights, k) * target(label, k, classes, smoothing) * (norm - v);
+            z.iter().enumerate().map(term).sum()
         };
         z.chunks_exact(classes).zip(labels).map(row).collect()
     }
 
     /// dz of the mean loss over the rows.
-    pub fn backward(z: &[f64], labels: &[u32], smoothing: f64) -> Vec<f64> {
+    pub fn backward(z: &[f64], labels: &[u32], smoothing: f64, weights: &[f64]) -> Vec<f64> {
         let (rows, classes) = (labels.len() as f64, z.len() / labels.len());
         let mut dz = vec![];
         for (z, &label) in z.chunks_exact(classes).zip(labels) {
             let norm = log_sum_exp(z);
-            let share = |k: usize| target(label, k, classes, smoothing);
-            dz.extend(z.iter().enumerate().map(|(k, v)| ((v - norm).exp() - share(k)) / rows));
+            let share = |k: usize| weight(weights, k) * target(label, k, classes, smoothing);
+            let all: f64 = (0..classes).map(share).sum();
+            dz.extend(z.iter().enumerate().map(|(k, v)| (all * (v - norm).exp() - share(k)) / rows));
         }
         dz
     }

@@ -41,6 +41,8 @@ pub struct Finished {
     /// Whether each test example was classified correctly; empty if the model does not predict
     /// classes.
     pub right: Vec<bool>,
+    /// The target and the prediction of each test example.
+    pub answers: Vec<(Answer, Answer)>,
 }
 
 impl Finished {
@@ -128,7 +130,7 @@ impl Finished {
         check_same_options(dir, &Config::from_toml(&path, &bytes)?, config, "choose another directory or remove it")?;
         let metrics = metrics(read_required("metrics.csv")?, &summary.measures)?;
         let speed = rows(read_required("speed.csv")?, SpeedRow::is_sound)?;
-        let right = predictions(read_required("predictions.csv")?, &summary)?;
+        let (right, answers) = predictions(read_required("predictions.csv")?, &summary)?;
         let layers = rows(read_required("layers.csv")?, LayerRow::is_sound)?;
         let noise = match config.training.snr_every {
             0 => vec![],
@@ -156,6 +158,7 @@ impl Finished {
             validation_score: validation_curve(|part| part.values[0]),
             layers,
             right,
+            answers,
         }))
     }
 }
@@ -237,11 +240,11 @@ fn absolute_error(row: &PredictionRow) -> Option<f64> {
     Some((predicted - number(&row.label)?).abs())
 }
 
-/// Reads `predictions.csv`: whether each test example was classified correctly. It must have a row
-/// for each test example, since runs are compared example by example.
+/// Reads `predictions.csv`: whether each test example was classified correctly, and the rows. It
+/// must have a row for each test example, since runs are compared example by example.
 /// If the first measure is an accuracy or a mean absolute error, it is computed again and compared
 /// with the summary: an accuracy exactly, an error up to rounding.
-fn predictions((path, bytes): (PathBuf, Vec<u8>), summary: &Summary) -> Result<Vec<bool>> {
+fn predictions((path, bytes): (PathBuf, Vec<u8>), summary: &Summary) -> Result<(Vec<bool>, Answers)> {
     let rows: Vec<PredictionRow> = tables::rows(&path, &bytes)?;
     let bad = |message: String| Error::format(&path, bytes.len() as u64, format!("{message}; {RERUN_HINT}"));
     let examples = summary.test_examples;
@@ -254,15 +257,22 @@ fn predictions((path, bytes): (PathBuf, Vec<u8>), summary: &Summary) -> Result<V
             (rows.iter().map(|row| class(row).map(|right| f64::from(u8::from(right)))).collect(), "a class", 0.0)
         }
         "mae" => (rows.iter().map(absolute_error).collect(), "a decimal number", 1e-4),
-        _ => return Ok(vec![]),
+        _ => return Ok((vec![], answers(rows))),
     };
     let values = values.ok_or_else(|| bad(format!("expected {kind} as each prediction")))?;
     let (found, expected) = (values.iter().sum::<f64>() / examples.max(1) as f64, summary.test());
     if (found - expected).abs() <= tolerance * (1.0 + expected) {
-        return Ok(rows.iter().filter_map(class).collect());
+        return Ok((rows.iter().filter_map(class).collect(), answers(rows)));
     }
     let name = &summary.measure().name;
     Err(bad(format!("the {name} of the {examples} examples is {found} here, {expected} in summary.json")))
+}
+
+/// Targets and predictions.
+type Answers = Vec<(Answer, Answer)>;
+
+fn answers(rows: Vec<PredictionRow>) -> Answers {
+    rows.into_iter().map(|row| (row.label, row.prediction)).collect()
 }
 
 /// Checks that the run in `dir`, made with the options `there`, has the options `here`. The

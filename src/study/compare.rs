@@ -173,10 +173,16 @@ fn with_corrected_p(mut arms: Vec<ArmResult>) -> Vec<ArmResult> {
 pub fn results_csv(runs: &[Finished]) -> Vec<u8> {
     let key = &runs[0].summary.measure().key;
     let [test, validation] = ["test", "validation"].map(|part| format!("{part}_{key}"));
-    let header = ["method", "seed", &test, "test_loss", &validation, "best_epoch", "milliseconds_per_step"];
+    // Scores of runs of earlier versions may be absent.
+    let has = |name: &&str| runs.iter().any(|run| run.summary.scores.contains_key(*name));
+    let further: Vec<&str> = ["test_macro_f1", "test_matthews"].into_iter().filter(has).collect();
+    let mut header = vec!["method", "seed", &test, "test_loss", &validation, "best_epoch"];
+    header.extend(&further);
+    header.push("milliseconds_per_step");
     let row = |Finished { arm, seed, summary, .. }: &Finished| {
         let scores = (summary.test(), summary.test_loss, summary.validation());
-        (arm.clone(), *seed, scores, summary.best_epoch, summary.milliseconds_per_step)
+        let further: Vec<_> = further.iter().map(|name| summary.scores.get(*name).copied()).collect();
+        (arm.clone(), *seed, scores, summary.best_epoch, further, summary.milliseconds_per_step)
     };
     csv_with_header(&header, runs.iter().map(row))
 }

@@ -30,6 +30,7 @@ pub use observer::Observer;
 pub use records::{EpochRecord, IntervalRecord, NoiseRecord, Outcome, Summary};
 pub use run::{resume, resume_async, run, run_async};
 pub use session::{MakeCurriculum, Session, SessionOptions, SessionPlan, Snapshot};
+pub(crate) use task::objective_of;
 pub use task::{Task, session};
 pub use weights::{Tensor, read_safetensors, write_safetensors};
 #[cfg(feature = "records")]

@@ -2,12 +2,13 @@
 //! file.
 
 use super::foreign::format_of;
+use super::task::class_weights;
 use super::{Config, Method, Task};
 use crate::data::{DataSet, Examples, ImageInput, Meaning, PictureSplits, Pictures};
 use crate::error::{Error, Result};
 use crate::files::{read_regular, text::alike};
 use crate::nn::BertOptions;
-use crate::nn::objective::Answer;
+use crate::nn::objective::{Answer, ClassWeights};
 use crate::ops::regression::Loss;
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,9 @@ pub struct ModelCard {
     pub target: CardTarget,
     /// The probability that the loss divided among all classes.
     pub label_smoothing: f64,
+    /// The weight of each class in the loss; empty for 1 each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_weights: Vec<f32>,
     /// The loss of a predicted number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loss: Option<Loss>,
@@ -96,10 +100,13 @@ impl ModelCard {
     pub const FORMAT: u32 = 1;
 
     /// The card of a task's model, whose weights are evaluated with the blur `sigma`.
-    pub(super) fn of(task: &Task, sigma: Option<f64>) -> Self {
+    ///
+    /// # Errors
+    /// Those of reading the classes of the training examples.
+    pub(super) fn of(task: &Task, sigma: Option<f64>) -> Result<Self> {
         let (config, form) = (&task.config, task.data.train.form());
         let image = ImageInput::of(&form, config.data.normalise, config.data.resize);
-        Self {
+        Ok(Self {
             format: Self::FORMAT,
             model: config.model.name.clone(),
             data: config.data.name.clone(),
@@ -109,9 +116,10 @@ impl ModelCard {
             text_columns: config.data.text_columns.clone(),
             target: CardTarget::of(form.targets.first().map(|target| &target.meaning)),
             label_smoothing: config.training.label_smoothing,
+            class_weights: class_weights(config, &task.data)?,
             loss: config.training.loss,
             blur: sigma,
-        }
+        })
     }
 
     /// The value of [`ModelCard::KEY`] in the metadata.
@@ -171,6 +179,8 @@ impl ModelCard {
             (c.model.name, c.data.name) = (self.model.clone(), self.data.clone());
             c.model.bert.clone_from(&self.bert);
             (c.training.label_smoothing, c.training.loss) = (self.label_smoothing, self.loss);
+            let weights = &self.class_weights;
+            c.training.class_weights = (!weights.is_empty()).then(|| ClassWeights::Given(weights.clone()));
             if let Some(image) = &self.image {
                 c.data.normalise = image.normalise;
                 if DataSet::named(&self.data).is_ok_and(|set| set.of_files) {

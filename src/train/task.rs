@@ -7,7 +7,7 @@ use crate::data::{Form, Splits, train_validation_split};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::nn::Model;
-use crate::nn::objective::Objective;
+use crate::nn::objective::{ClassWeights, Objective};
 use std::sync::Arc;
 
 /// Everything that a run depends on, except the device.
@@ -44,7 +44,7 @@ impl Task {
         let form = data.train.form();
         let model = Arc::new(config.model.model()?);
         model.accepts(&form)?;
-        let objective = config.objective(&form)?;
+        let objective = objective_of(config, data)?;
         Ok(Self { config: config.clone(), model, data: data.clone(), objective, curriculum: None })
     }
 
@@ -68,26 +68,7 @@ impl Task {
     /// [`Error::Setting`] if the options request more examples than the data set has, or if fewer
     /// than a batch are left.
     pub(super) fn train_validation_split(&self) -> Result<TrainValidation> {
-        let config = &self.config;
-        let (held_out, wanted) = (self.data.train.held_out(), config.data.validation);
-        let count = self.data.train.len() - held_out;
-        let from_training = if held_out == 0 { wanted } else { 0 };
-        let (mut train, mut validation) = train_validation_split(count, from_training, config.training.seed)?;
-        if wanted > 0 {
-            validation.extend(count as u32..(count + held_out) as u32);
-        }
-        if let Some(wanted) = config.data.train_examples {
-            if wanted > train.len() {
-                let message = format!("{wanted} examples were requested, {} are left after validation", train.len());
-                return Err(Error::setting("train_examples", message));
-            }
-            train.truncate(wanted);
-        }
-        if train.len() < config.training.batch_size {
-            let message = format!("{} does not fit into {} training examples", config.training.batch_size, train.len());
-            return Err(Error::setting("batch_size", message));
-        }
-        Ok(TrainValidation { train: train.into(), validation: validation.into() })
+        split(&self.config, &self.data)
     }
 
     /// The curriculum of a model with these layers.
@@ -106,6 +87,59 @@ impl Task {
         let (model, form) = (&*self.model, &self.data.train.form());
         session(gpu, &self.config, model, (form, self.objective.clone()), &|l| self.curriculum(l), steps_per_epoch)
     }
+}
+
+/// The split of [`Task::train_validation_split`].
+fn split(config: &Config, data: &Splits) -> Result<TrainValidation> {
+    let (held_out, wanted) = (data.train.held_out(), config.data.validation);
+    let count = data.train.len() - held_out;
+    let from_training = if held_out == 0 { wanted } else { 0 };
+    let (mut train, mut validation) = train_validation_split(count, from_training, config.training.seed)?;
+    if wanted > 0 {
+        validation.extend(count as u32..(count + held_out) as u32);
+    }
+    if let Some(wanted) = config.data.train_examples {
+        if wanted > train.len() {
+            let message = format!("{wanted} examples were requested, {} are left after validation", train.len());
+            return Err(Error::setting("train_examples", message));
+        }
+        train.truncate(wanted);
+    }
+    if train.len() < config.training.batch_size {
+        let message = format!("{} does not fit into {} training examples", config.training.batch_size, train.len());
+        return Err(Error::setting("batch_size", message));
+    }
+    Ok(TrainValidation { train: train.into(), validation: validation.into() })
+}
+
+/// The objective of a task, with its class weights.
+///
+/// # Errors
+/// Those of [`Config::objective`] and [`class_weights`].
+pub(crate) fn objective_of(config: &Config, data: &Splits) -> Result<Arc<dyn Objective>> {
+    config.weighted_objective(&data.train.form(), class_weights(config, data)?)
+}
+
+/// The weight of each class in the loss; empty without the option. Balanced weights follow from the
+/// classes of the training examples.
+///
+/// # Errors
+/// [`Error::Setting`] if there is another number of weights than classes; the errors of reading the
+/// examples.
+pub(super) fn class_weights(config: &Config, data: &Splits) -> Result<Vec<f32>> {
+    let Some(weights) = &config.training.class_weights else { return Ok(vec![]) };
+    let mut counts = vec![0; data.train.form().classes().len()];
+    if *weights == ClassWeights::Balanced {
+        let mut classes = vec![[0]; data.train.form().targets.len()];
+        for &index in &*split(config, data)?.train {
+            let mut places: Vec<&mut [u32]> = classes.iter_mut().map(|class| &mut class[..]).collect();
+            data.train.targets(index as usize, &mut places)?;
+            if let Some(count) = counts.get_mut(classes[0][0] as usize) {
+                *count += 1;
+            }
+        }
+    }
+    weights.of_counts(&counts).map_err(|message| Error::setting("class_weights", message))
 }
 
 /// The session of `config` for a model, the columns of its data, and an objective.

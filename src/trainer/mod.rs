@@ -15,7 +15,7 @@ use crate::gpu::{Gpu, block_on};
 use crate::nn::Model;
 use crate::nn::objective::Objective;
 use crate::optim::Rule;
-use crate::train::{Config, Method, Observer, Outcome, Task, run_async};
+use crate::train::{Config, Method, Observer, Outcome, Task, objective_of, run_async};
 use event::EventObserver;
 use std::sync::Arc;
 
@@ -205,7 +205,7 @@ impl<'o> Trainer<'o> {
         self.model.accepts(&form)?;
         let objective = match &self.objective {
             Some(objective) => objective.clone(),
-            None => self.config.objective(&form)?,
+            None => objective_of(&self.config, &self.data)?,
         };
         let (config, data) = (self.config.clone(), self.data.clone());
         Ok(Task { config, model: self.model.clone(), data, objective, curriculum: self.curriculum.clone() })

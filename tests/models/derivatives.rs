@@ -70,14 +70,19 @@ fn assert_derivative(case: &str, mut z: Vec<f64>, rows: usize, dz: &[f64], losse
 #[test]
 fn the_gradient_of_the_loss_is_the_derivative_of_its_mean() {
     use cross_entropy::reference;
-    for (labels, k, smoothing) in
-        [(vec![0], 2, 0.0), (vec![4, 0, 2, 2], 5, 0.1), (vec![1, 3, 6, 6, 0], 7, 0.0), (vec![0, 2], 3, 0.3)]
-    {
+    for (labels, k, smoothing, weights) in [
+        (vec![0], 2, 0.0, vec![]),
+        (vec![4, 0, 2, 2], 5, 0.1, vec![]),
+        (vec![1, 3, 6, 6, 0], 7, 0.0, vec![]),
+        (vec![0, 2], 3, 0.3, vec![]),
+        (vec![0, 2, 1], 3, 0.0, vec![0.5, 0.0, 2.0]),
+        (vec![0, 2, 2], 3, 0.3, vec![0.5, 1.5, 2.0]),
+    ] {
         let z: Vec<f64> = test_values(labels.len() * k, 3).iter().map(|v| 2.0 * v).collect();
-        let dz = reference::backward(&z, &labels, smoothing);
+        let dz = reference::backward(&z, &labels, smoothing, &weights);
         assert_eq!(dz.len(), z.len());
-        let case = format!("cross-entropy {labels:?}");
-        assert_derivative(&case, z, labels.len(), &dz, |z| reference::losses(z, &labels, smoothing));
+        let case = format!("cross-entropy {labels:?} {weights:?}");
+        assert_derivative(&case, z, labels.len(), &dz, |z| reference::losses(z, &labels, smoothing, &weights));
     }
 }
 

@@ -133,7 +133,12 @@ fn both() -> Both {
     let form = form();
     let regression = Regression { loss: Loss::L1, mean: 60.0, std: 20.0 };
     Both {
-        pitch: Class { target: "pitch".into(), classes: form.classes().to_vec().into(), label_smoothing: 0.0 },
+        pitch: Class {
+            target: "pitch".into(),
+            classes: form.classes().to_vec().into(),
+            label_smoothing: 0.0,
+            weights: vec![],
+        },
         loudness: Number { target: "loudness".into(), unit: "dB".into(), regression },
     }
 }

@@ -380,6 +380,8 @@ fn comparing_pairs_its_seeds() {
         assert!(report.contains(part), "report.html lacks {part:?}");
     }
     assert!(!report.contains("http://") && !report.contains("https://") && !report.contains("<script"));
+    assert_contains(&report, &["<h2>Classes</h2>", "Matthews", "<h2>Where methods disagree</h2>"]);
+    assert!(!report.contains("<h2>Lengths</h2>"), "images have no lengths");
 
     // Finished runs are not run again; a missing run is, with the same result.
     let read = |name: &str| std::fs::read(dir.path().join(name)).unwrap();
@@ -523,6 +525,8 @@ fn benches_report() {
     let methods: Vec<_> =
         report["rows"].as_array().unwrap().iter().map(|row| row["method"].as_str().unwrap()).collect();
     assert_eq!(methods, ["conventional", "lerac", "cbs"]);
+    let texts = json(&["bench", "step", "--models", "bert-tiny", "--json", "--batch-size", "1", "--runs", "1"]);
+    assert_eq!(texts["rows"][0]["model"], "bert-tiny");
     assert!(stdout(&["bench", "loader", "--runs", "1"]).contains("images/s"));
     assert_refused(&["bench", "step", "--plot", "x.png"], "--plot", &[]);
     assert_refused(&["bench", "ops", "--models", "none"], "--models", &[]);

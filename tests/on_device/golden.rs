@@ -47,7 +47,8 @@ fn replay(gpu: &Gpu, name: &str, rule: Rule, target: Target) {
     let number = |key: &str| metadata[key].parse::<f64>().unwrap();
     let by_layer: std::collections::HashMap<String, f64> = serde_json::from_str(&metadata["rates"]).unwrap();
 
-    let objective = Class { target: "label".into(), classes: names(5), label_smoothing: number("smoothing") };
+    let objective =
+        Class { target: "label".into(), classes: names(5), label_smoothing: number("smoothing"), weights: vec![] };
     let tape = Tape::new(Mode::Train).with_target(target);
     let form = of_numbers(&[3, 8, 8], 5);
     let recorded = nn::record(&OfNumbers(model), &form, &objective, 8, tape, NetOptions::default());

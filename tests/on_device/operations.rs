@@ -162,13 +162,13 @@ fn cross_entropy_rows(gpu: &Gpu) {
         labels[filled..].fill(u32::MAX);
         let (found, [dz, _]) = loss(gpu, &z, &labels, smoothing, counting(filled));
         let (z, labels) = (&z[..filled * k], &labels[..filled]);
-        let losses = cross_entropy::reference::losses(z, labels, smoothing);
+        let losses = cross_entropy::reference::losses(z, labels, smoothing, &[]);
         // 1 + the other classes' share is rounded to f32, so every row may be off by half a unit in
         // the last place.
         let (expected, rounding) = (losses.iter().sum::<f64>(), 6e-8 * n as f64);
         let [sum, top1, top5] = found.values()[..] else { panic!("three sums") };
         assert!((sum - expected).abs() <= 1e-6 * expected + rounding, "{sum} for {expected}");
-        assert_close("dz", &dz, &padded(cross_entropy::reference::backward(z, labels, smoothing), n * k), 2e-5);
+        assert_close("dz", &dz, &padded(cross_entropy::reference::backward(z, labels, smoothing, &[]), n * k), 2e-5);
         let hits = |top| f64::from(cross_entropy::reference::hits(z, labels, top));
         assert_eq!([top1, top5], [hits(1), hits(5)]);
         assert_eq!((found.examples as usize, found.halted), (filled, 0));
@@ -176,21 +176,50 @@ fn cross_entropy_rows(gpu: &Gpu) {
 }
 
 fn cross_entropy_of_mixed_labels(gpu: &Gpu) {
-    for (n, k, smoothing, mix) in [(6, 5, 0.0, 0.7f32), (7, 4, 0.1, 0.5), (1, 3, 0.2, 0.6)] {
+    for (n, k, smoothing, mix, weighted) in
+        [(6, 5, 0.0, 0.7f32, false), (7, 4, 0.1, 0.5, false), (1, 3, 0.2, 0.6, false), (7, 3, 0.1, 0.3, true)]
+    {
         let z: Vec<f64> = test_values(n * k, 4).into_iter().map(|v| f64::from(v as f32 * 4.0)).collect();
         let labels: Vec<u32> = (0..n).map(|i| (i % k) as u32).collect();
         let others: Vec<u32> = labels.iter().rev().copied().collect();
-        let targets = Targets { smoothing, mixed: true, ..Targets::default() };
+        let class_weights = if weighted { class_weights(k) } else { vec![] };
+        let weights = wide(&class_weights);
+        let targets = Targets { smoothing, mixed: true, class_weights, ..Targets::default() };
         let (found, [dz, _]) = loss_against(gpu, &z, &labels, targets, Controls { mix, ..counting(n) });
         let part = f64::from(mix);
         let of = |one: &[f64], other: &[f64]| -> Vec<f64> {
             one.iter().zip(other).map(|(a, b)| part * a + (1.0 - part) * b).collect()
         };
-        let losses = |labels: &[u32]| cross_entropy::reference::losses(&z, labels, smoothing);
+        let losses = |labels: &[u32]| cross_entropy::reference::losses(&z, labels, smoothing, &weights);
         let expected = of(&losses(&labels), &losses(&others)).iter().sum::<f64>();
         approx::assert_relative_eq!(found.values()[0], expected, max_relative = 1e-6);
-        let gradient = |labels: &[u32]| cross_entropy::reference::backward(&z, labels, smoothing);
+        let gradient = |labels: &[u32]| cross_entropy::reference::backward(&z, labels, smoothing, &weights);
         assert_close("dz", &dz, &of(&gradient(&labels), &gradient(&others)), 2e-5);
+        assert_eq!(found.values()[1], f64::from(cross_entropy::reference::hits(&z, &labels, 1)));
+    }
+}
+
+/// Weights of k classes, one of them 0.
+fn class_weights(k: usize) -> Vec<f32> {
+    (0..k).map(|class| 0.75 * class as f32).collect()
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().copied().map(f64::from).collect()
+}
+
+fn cross_entropy_of_weighted_classes(gpu: &Gpu) {
+    for (n, k, smoothing) in [(1, 2, 0.0), (7, 5, 0.1), (65, 101, 0.2), (64, 3, 0.0)] {
+        let z: Vec<f64> = test_values(n * k, 5).into_iter().map(|v| f64::from(v as f32 * 4.0)).collect();
+        let labels: Vec<u32> = (0..n).map(|i| ((i * 7 + 1) % k) as u32).collect();
+        let targets = Targets { smoothing, class_weights: class_weights(k), ..Targets::default() };
+        let (found, [dz, rows]) = loss_against(gpu, &z, &labels, targets, counting(n));
+        let weights = wide(&class_weights(k));
+        let losses = cross_entropy::reference::losses(&z, &labels, smoothing, &weights);
+        let of_rows: Vec<f32> = rows.chunks_exact(cross_entropy::COLUMNS).map(|row| row[0]).collect();
+        assert_close("losses", &of_rows, &losses, 1e-5);
+        let expected = cross_entropy::reference::backward(&z, &labels, smoothing, &weights);
+        assert_close("dz", &dz, &expected, 2e-5);
         assert_eq!(found.values()[1], f64::from(cross_entropy::reference::hits(&z, &labels, 1)));
     }
 }
@@ -501,6 +530,7 @@ pub fn tests() -> Vec<Test> {
         in_two_dialects("operations pixels", pixels_are_loaded),
         in_two_dialects("operations cross_entropy", cross_entropy_rows),
         in_two_dialects("operations: cross_entropy of mixed labels", cross_entropy_of_mixed_labels),
+        in_two_dialects("operations: cross_entropy of weighted classes", cross_entropy_of_weighted_classes),
         in_two_dialects("operations cross_entropy at its extremes", cross_entropy_extremes),
         in_two_dialects("operations regression", regression_rows),
         in_two_dialects("operations regression at its extremes", regression_at_its_extremes),

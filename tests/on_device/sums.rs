@@ -85,7 +85,7 @@ fn two_losses_share_a_tape(gpu: &Gpu) {
     let rows = 2 * per_example;
     let (z, x, labels) = (&logits[..rows * k], &numbers[..rows], &labels()[..rows]);
     let of_classes = [
-        cross_entropy::reference::losses(z, labels, 0.0).iter().sum(),
+        cross_entropy::reference::losses(z, labels, 0.0, &[]).iter().sum(),
         f64::from(cross_entropy::reference::hits(z, labels, 1)),
         f64::from(cross_entropy::reference::hits(z, labels, 5)),
     ];
@@ -111,7 +111,7 @@ fn two_losses_share_a_tape(gpu: &Gpu) {
         let read = |var: Var, count: usize| -> Vec<f32> {
             gpu.read(&two.program.gradient(var).part(0, 4 * count as u64)).unwrap()
         };
-        let expected = gradient(cross_entropy::reference::backward(z, labels, 0.0), 0.5, n * k);
+        let expected = gradient(cross_entropy::reference::backward(z, labels, 0.0, &[]), 0.5, n * k);
         assert_close("d logits", &read(two.logits, n * k), &expected, 1e-6);
         let expected = gradient(regression::reference::backward(x, &[0.0; 4], &REGRESSION), 3.0, n);
         assert_close("d numbers", &read(two.numbers, n), &expected, 1e-6);

@@ -1,6 +1,7 @@
 //! Models of texts on the command line: training, Hugging Face's files, predictions, frozen layers,
 //! and a run that continues.
 
+use crate::common::errors::assert_contains;
 use crate::common::program::{assert_refused, command, json, stderr, stdout};
 use crate::common::{Test, test};
 use lerac::train::{read_safetensors, write_safetensors};
@@ -176,8 +177,55 @@ fn scaled_rates_and_resuming(_: &lerac::gpu::Gpu) {
     }
 }
 
+/// The weights of the classes in the card of a model.
+fn card_weights(path: &Path) -> serde_json::Value {
+    let bytes = fs::read(path).unwrap();
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    let card: serde_json::Value = serde_json::from_str(&header.metadata().clone().unwrap()["lerac_model"]).unwrap();
+    card["class-weights"].clone()
+}
+
+/// Class weights travel with the model, and the report describes classes, texts and disagreements.
+fn class_weights_and_the_report(_: &lerac::gpu::Gpu) {
+    let dir = pairs();
+    let (data, out) = (text(dir.path()), dir.path().join("compared"));
+    let weighted = ["--class-weights", "0.5,3", "--epochs", "2", "--seeds", "1", "--methods", "conventional,uniform"];
+    let model = ["--model", "lstm"];
+    stdout(&[&["compare"], &options(&data, &model)[..], &weighted, &["--out", &text(&out)]].concat());
+    let report = fs::read_to_string(out.join("report.html")).unwrap();
+    let parts = ["<h2>Classes</h2>", "<h2>Lengths</h2>", "with all 16 tokens", "training and validation<td class=n>96"];
+    assert_contains(&report, &parts);
+    let results = fs::read_to_string(out.join("results.csv")).unwrap();
+    assert_contains(results.lines().next().unwrap(), &["test_macro_f1", "test_matthews"]);
+    let run = out.join("conventional-seed0");
+    let summary: serde_json::Value = serde_json::from_slice(&fs::read(run.join("summary.json")).unwrap()).unwrap();
+    let init = text(&run.join("model.safetensors"));
+    assert_eq!(card_weights(Path::new(&init)), serde_json::json!([0.5, 3.0]));
+    // The loss of an evaluation elsewhere has the weights of the card.
+    let found = json(&["eval", "--init", &init, "--data-dir", &data, "--json"]);
+    for key in ["test_loss", "test_accuracy", "test_macro_f1", "test_matthews"] {
+        let [found, expected] = [&found[key], &summary[key]].map(|value| value.as_f64().unwrap());
+        approx::assert_relative_eq!(found, expected, max_relative = 1e-6);
+    }
+
+    let rows: String = (0..96).map(|i| format!("word{}\tit\t{}\n", i % 7, ["yes", "no"][i % 4 / 3])).collect();
+    fs::write(dir.path().join("train.tsv"), format!("a\tb\tlabel\n{rows}")).unwrap();
+    let mut all = options(&data, &model);
+    let held_out = 1 + all.iter().position(|option| *option == "--validation").unwrap();
+    all[held_out] = "0";
+    let balanced = text(&dir.path().join("balanced"));
+    stdout(&[&["train", "--class-weights", "balanced", "--epochs", "1", "--out", &balanced], &all[..]].concat());
+    let weights = card_weights(&Path::new(&balanced).join("model.safetensors"));
+    // Classes are in the order of their names: 24 times no, 72 times yes.
+    let weights: Vec<f64> = serde_json::from_value(weights).unwrap();
+    assert!(weights[0] == 2.0 && (weights[1] - 2.0 / 3.0).abs() < 1e-6, "{weights:?}");
+    let config = fs::read_to_string(Path::new(&balanced).join("config.toml")).unwrap();
+    assert!(config.contains("class-weights = \"balanced\""), "{config}");
+}
+
 pub fn tests() -> Vec<Test> {
     vec![
+        test("texts: class weights, and the report", class_weights_and_the_report),
         test("texts: lstm learns and predicts", |_| learns_and_predicts(&["--model", "lstm"])),
         test("texts: a bert of any size", a_bert_of_any_size),
         test("texts: files of Hugging Face", hugging_faces_files),

@@ -6,6 +6,7 @@ use crate::common::program::{assert_refused, command, json, lerac, stderr, stdou
 use lerac::curriculum::{DuringCurriculum, Granularity, Ladder, Pace};
 use lerac::data::{DATA_SETS, Normalise};
 use lerac::nn::MODELS;
+use lerac::nn::objective::ClassWeights;
 use lerac::ops::regression::Loss;
 use lerac::tape::{KernelChoices, Variant};
 use lerac::train::{Config, Method, Preset, ScheduleKind};
@@ -107,6 +108,7 @@ fn unusual() -> Config {
         c.optimizer.clip_norm = Some(2.5);
         c.training.loss = Some(Loss::Mse);
         c.training.label_smoothing = 0.125;
+        c.training.class_weights = Some(ClassWeights::Given(vec![0.5, 2.0]));
         c.optimizer.schedule = ScheduleKind::Step;
         c.optimizer.milestones = vec![1.5, 3.0];
         c.optimizer.gamma = 0.3;
@@ -152,6 +154,7 @@ fn every_option_survives_its_file() {
             c.data.name = "utkface-age".into();
             c.training.mixup = None;
             c.training.label_smoothing = 0.0;
+            c.training.class_weights = None;
         })
         .check()
         .unwrap();

@@ -39,6 +39,7 @@ fn run(arm: &str, seed: u64, test_accuracy: f64, milliseconds_per_step: f64) -> 
         validation_score: vec![],
         layers: vec![],
         right: vec![],
+        answers: vec![],
     }
 }
 

@@ -19,9 +19,12 @@ fn options_for_classes_and_for_ages_exclude_each_other() {
     assert_refused(&["train", "--loss", "mse"], "--loss", &["shapes"]);
     assert_refused(&["train", "--loss", "l2"], "--loss", &["l1", "mse"]);
     let of_ages = ["train", "--data", "utkface-age", "--data-dir", "nowhere"];
-    for option in ["--label-smoothing", "--mixup"] {
+    for option in ["--label-smoothing", "--mixup", "--class-weights"] {
         assert_refused(&[&of_ages[..], &[option, "0.2"]].concat(), option, &["utkface-age"]);
     }
+    assert_refused(&["train", "--class-weights", "even"], "--class-weights", &["balanced", "even"]);
+    let two = ["train", "--class-weights", "1,2", "--out", "nowhere/run"];
+    assert_refused(&two, "--class-weights", &["10 classes", "found 2"]);
     assert_refused(&of_ages, "--data-dir", &["nowhere"]);
     let table = stdout(&["info", "--model", "lenet", "--data", "utkface-age", "--image-size", "32"]);
     assert!(table.contains("| fc3   | [64,1]"), "{table}");

@@ -150,6 +150,11 @@ impl Examples for Texts {
         self.labels.iter().for_each(|label| add(&label.to_le_bytes()));
     }
 
+    /// The texts, separated by a bar.
+    fn caption(&self, index: usize) -> Option<String> {
+        Some(self.texts[index].join(" | "))
+    }
+
     /// The vocabulary, and the names of the classes.
     fn companions(&self) -> Vec<(&'static str, Vec<u8>)> {
         let classes: String = self.encoder.classes.iter().map(|class| format!("{class}\n")).collect();

@@ -1,6 +1,8 @@
 //! Classification with the cross-entropy.
 
-use super::{Answer, CROSS_ENTROPY_SUMS, Losses, Measure, Objective, Output, Prediction};
+use super::{
+    Answer, CROSS_ENTROPY_SUMS, ConfusionMatrix, FurtherScore, Losses, Measure, Objective, Output, Prediction,
+};
 use crate::tape::Var;
 use serde_json::json;
 use std::sync::Arc;
@@ -15,6 +17,9 @@ pub struct Class {
     /// Probability that is divided equally among all classes in the loss, as in PyTorch's
     /// `CrossEntropyLoss`.
     pub label_smoothing: f64,
+    /// Factor of each class in the loss, as `weight` of PyTorch's `CrossEntropyLoss`; empty for 1
+    /// each. The mean loss is over examples, not over the sum of their weights.
+    pub weights: Vec<f32>,
 }
 
 /// The index of the largest logit; of several equal ones the first.
@@ -46,7 +51,8 @@ impl Objective for Class {
     }
 
     fn record(&self, losses: &mut Losses<'_>, outputs: &[Var]) {
-        losses.cross_entropy("loss", outputs[0], &self.target, self.label_smoothing, 1.0);
+        let (smoothing, weights) = (self.label_smoothing, &self.weights);
+        losses.weighted_cross_entropy("loss", outputs[0], &self.target, smoothing, 1.0, weights);
     }
 
     fn measures(&self) -> Vec<Measure> {
@@ -76,7 +82,20 @@ impl Objective for Class {
         Prediction::Classes(classes)
     }
 
+    /// Macro F1 and Matthews correlation.
+    fn further_scores(&self, answers: &[(Answer, Answer)]) -> Vec<FurtherScore> {
+        let Some(matrix) = ConfusionMatrix::of_answers(self.classes.len(), answers) else { return vec![] };
+        vec![
+            FurtherScore { key: "macro_f1", name: "macro F1", value: matrix.macro_f1() },
+            FurtherScore { key: "matthews", name: "Matthews correlation", value: matrix.matthews() },
+        ]
+    }
+
     fn describe(&self) -> serde_json::Value {
-        json!({"classes": self.classes.len(), "label_smoothing": self.label_smoothing})
+        let (classes, smoothing) = (self.classes.len(), self.label_smoothing);
+        match self.weights.is_empty() {
+            true => json!({"classes": classes, "label_smoothing": smoothing}),
+            false => json!({"classes": classes, "label_smoothing": smoothing, "class_weights": self.weights}),
+        }
     }
 }

@@ -1,10 +1,14 @@
 //! Objectives: the outputs that a model must have, the losses on them, and the metrics.
 
 mod class;
+mod class_weights;
+mod confusion;
 mod measure;
 mod number;
 
 pub use class::Class;
+pub use class_weights::ClassWeights;
+pub use confusion::ConfusionMatrix;
 pub use measure::{Better, Measure, Scores};
 pub use number::Number;
 
@@ -86,6 +90,17 @@ impl Baseline {
     }
 }
 
+/// A score that is computed for the test set only.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FurtherScore {
+    /// Key in files, such as `macro_f1` in `test_macro_f1`.
+    pub key: &'static str,
+    /// Name in sentences.
+    pub name: &'static str,
+    /// Its value.
+    pub value: f64,
+}
+
 /// What a model is trained for: its outputs, its losses and its metrics.
 pub trait Objective: Send + Sync {
     /// The outputs that a model must have.
@@ -117,6 +132,11 @@ pub trait Objective: Send + Sync {
     /// The prediction from the outputs of an example, to display.
     fn predict(&self, outputs: &[&[f32]]) -> Prediction;
 
+    /// Further scores of the test set, from the (target, prediction) of each example.
+    fn further_scores(&self, _answers: &[(Answer, Answer)]) -> Vec<FurtherScore> {
+        vec![]
+    }
+
     /// A baseline that a trained model should beat, if the objective has one.
     ///
     /// # Errors
@@ -130,10 +150,12 @@ pub trait Objective: Send + Sync {
 }
 
 /// Options of the built-in objectives.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ObjectiveOptions {
     /// Classification: [`Class::label_smoothing`].
     pub label_smoothing: f64,
+    /// Classification: [`Class::weights`].
+    pub class_weights: Vec<f32>,
     /// Regression: the loss, by default L1.
     pub loss: Option<Loss>,
 }
@@ -149,6 +171,7 @@ pub fn objective_for(form: &Form, options: ObjectiveOptions) -> Result<Arc<dyn O
             target: name.clone(),
             classes: classes.clone(),
             label_smoothing: options.label_smoothing,
+            weights: options.class_weights,
         })),
         Some((name, Meaning::Number { unit, mean, std })) => {
             let loss = options.loss.unwrap_or(Loss::L1);
@@ -197,10 +220,27 @@ impl Losses<'_> {
     /// Softmax cross-entropy of logits `[N,K]` and the classes in the column `target`. Adds three
     /// sums: the loss, the correct examples, and those correct within the top 5.
     pub fn cross_entropy(&mut self, name: &str, logits: Var, target: &str, smoothing: f64, weight: f64) {
+        self.weighted_cross_entropy(name, logits, target, smoothing, weight, &[]);
+    }
+
+    /// [`Losses::cross_entropy`] with a weight per class; empty for 1 each.
+    ///
+    /// # Panics
+    /// If there is another number of weights than classes.
+    pub fn weighted_cross_entropy(
+        &mut self,
+        name: &str,
+        logits: Var,
+        target: &str,
+        smoothing: f64,
+        weight: f64,
+        class_weights: &[f32],
+    ) {
         let [rows, _] = self.tape.shape(logits).last_axis();
         assert!(rows == self.columns.examples(), "{name}: expected logits [N,K], found {}", self.tape.shape(logits));
         let labels = self.target(target);
-        let targets = cross_entropy::Targets { smoothing, mixed: self.mixed, weight, per_example: 1 };
+        let class_weights = class_weights.to_vec();
+        let targets = cross_entropy::Targets { smoothing, mixed: self.mixed, weight, class_weights, per_example: 1 };
         cross_entropy(self.tape, name, logits, labels, &mut self.sums, targets);
     }
 

@@ -1,11 +1,14 @@
 //! Times of whole training steps.
 
+use super::random_tokens::RandomTokens;
 use super::{Cell, Report, Seconds};
 use crate::clock::Instant;
-use crate::data::{Batch, Examples, Splits, shapes};
+use crate::data::{Batch, Examples, Meaning, Splits, shapes};
 use crate::error::Result;
 use crate::gpu::Gpu;
+use crate::nn;
 use crate::train::{Config, Method, Session, Task};
+use std::sync::Arc;
 
 const COLUMNS: [&str; 10] = [
     "model",
@@ -20,24 +23,37 @@ const COLUMNS: [&str; 10] = [
     "peak MiB of the process",
 ];
 
-/// The task that models are timed on: generated images of 3x32x32, ten classes.
+/// Generated data for a model: images of 3x32x32 of ten classes, or texts of 128 random tokens of
+/// two classes.
+fn generated(config: &Config, examples: usize) -> Result<Splits> {
+    let classes = Meaning::Classes(["first", "second"].map(str::to_owned).into());
+    let form = nn::usual_form(&config.model.name, None, &classes);
+    if form.tokens().is_none() {
+        return Ok(Splits::from(shapes(examples, 1, 0)));
+    }
+    let texts: Arc<dyn Examples> = Arc::new(RandomTokens { form, examples });
+    Ok(Splits { train: texts.clone(), test: texts })
+}
+
+/// The task that models are timed on: generated images of 3x32x32, or texts of 128 random tokens.
 ///
 /// # Errors
 /// The errors of [`Task::of`].
 pub fn task(config: &Config) -> Result<Task> {
-    Task::of(config, &Splits::from(shapes(1, 1, 0)))
+    Task::of(config, &generated(config, 1)?)
 }
 
-/// A session of `config`'s model on generated images of 3x32x32, and a batch for it.
+/// A session of `config`'s model on generated data, and a batch for it.
 ///
 /// # Errors
 /// The errors of [`Session::new`].
 pub fn session(gpu: &Gpu, config: &Config) -> Result<(Session, Batch)> {
     // Make the session first: it refuses a batch that does not fit the device.
     let session = task(config)?.session(gpu, 10)?;
-    let indices: Vec<u32> = (0..config.training.batch_size as u32).collect();
-    let images: &dyn Examples = &shapes(config.training.batch_size, 1, 0).train;
-    Ok((session, Batch::gather(images, &indices, config.training.batch_size, None)?))
+    let size = config.training.batch_size;
+    let indices: Vec<u32> = (0..size as u32).collect();
+    let data = generated(config, size)?.train;
+    Ok((session, Batch::gather(&*data, &indices, size, None)?))
 }
 
 /// The peak memory of this process since [`reset_peak_memory`], in MiB. On a software adapter this

@@ -29,7 +29,7 @@ use crate::curriculum::{
 use crate::data::{DataSet, Form, Meaning};
 use crate::error::{Error, Result};
 use crate::nn::NetOptions;
-use crate::nn::objective::{Objective, objective_for};
+use crate::nn::objective::{Objective, ObjectiveOptions, objective_for};
 use crate::tape::KernelChoices;
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
@@ -179,13 +179,19 @@ impl Config {
         }
     }
 
-    /// The objective for data with these columns.
+    /// The objective for data with these columns. It has no class weights, which may depend on the
+    /// examples: [`super::Task::of`] adds them.
     ///
     /// # Errors
     /// [`Error::Setting`] if the first target is neither a class nor a number, or if an option does
     /// not apply to it.
     pub fn objective(&self, form: &Form) -> Result<Arc<dyn Objective>> {
-        let objective = objective_for(form, self.training.objective())?;
+        self.weighted_objective(form, vec![])
+    }
+
+    /// [`Config::objective`] with these class weights.
+    pub(super) fn weighted_objective(&self, form: &Form, class_weights: Vec<f32>) -> Result<Arc<dyn Objective>> {
+        let objective = objective_for(form, ObjectiveOptions { class_weights, ..self.training.objective() })?;
         let meaning = form.targets.first().map(|target| &target.meaning);
         if form.tokens().is_some() && self.training.mixup.is_some() {
             let message =
@@ -199,7 +205,11 @@ impl Config {
     fn check_objective_options(&self, of_numbers: bool) -> Result<()> {
         let (data, training) = (&self.data.name, &self.training);
         let of_ages = [("loss", training.loss.is_some())];
-        let of_classes = [("label_smoothing", training.label_smoothing != 0.0), ("mixup", training.mixup.is_some())];
+        let of_classes = [
+            ("label_smoothing", training.label_smoothing != 0.0),
+            ("class_weights", training.class_weights.is_some()),
+            ("mixup", training.mixup.is_some()),
+        ];
         let (idle, goal) = match of_numbers {
             true => (&of_classes[..], "classes"),
             false => (&of_ages[..], "ages"),

@@ -4,7 +4,7 @@
 use super::whole_number;
 use super::{check_integers, require};
 use crate::error::Result;
-use crate::nn::objective::ObjectiveOptions;
+use crate::nn::objective::{ClassWeights, ObjectiveOptions};
 use crate::ops::regression::Loss;
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +48,14 @@ pub struct TrainingOptions {
     /// Label smoothing of the loss
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, help_heading = "Optimiser"))]
     pub label_smoothing: f64,
+    /// Weight of each class in the loss: balanced, or numbers such as 1,2.5 in the order of the
+    /// classes [default: 1 each]
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, value_name = "WEIGHTS", allow_hyphen_values = true, help_heading = "Optimiser")
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_weights: Option<ClassWeights>,
     /// Mixup of pairs of examples, with weights from Beta(MIXUP, MIXUP); usually 0.2 to 1
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Training"))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,6 +75,7 @@ impl Default for TrainingOptions {
             snr_batches: 8,
             loss: None,
             label_smoothing: 0.0,
+            class_weights: None,
             mixup: None,
         }
     }
@@ -112,9 +121,9 @@ impl TrainingOptions {
         ])
     }
 
-    /// The options of the objective.
+    /// The options of the objective, without class weights.
     pub fn objective(&self) -> ObjectiveOptions {
-        ObjectiveOptions { label_smoothing: self.label_smoothing, loss: self.loss }
+        ObjectiveOptions { label_smoothing: self.label_smoothing, class_weights: vec![], loss: self.loss }
     }
 
     /// Whether early stopping ends training after `epoch`. `best` is the best epoch so far; both

@@ -314,6 +314,8 @@ impl Training<'_> {
         if let Some(best) = best {
             scores.insert(format!("validation_{}", found.measure().key), best.score);
         }
+        let further = self.task.objective.further_scores(&test.answers);
+        scores.extend(further.into_iter().map(|score| (format!("test_{}", score.key), score.value)));
         let baseline = self.task.objective.baseline(&*data.train, &*data.test)?;
         if let Some(baseline) = &baseline {
             scores.insert(baseline.score_name(found.measure()), baseline.value);
@@ -337,7 +339,7 @@ impl Training<'_> {
             adapter: self.session.gpu().info().name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let card = ModelCard::of(self.task, self.session.sigma_of_weights());
+        let card = ModelCard::of(self.task, self.session.sigma_of_weights())?;
         let TestResults { answers, probabilities, .. } = test;
         Ok(Outcome { summary, answers, probabilities, session: self.session, card })
     }
