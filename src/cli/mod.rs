@@ -8,6 +8,7 @@ mod eval;
 mod grid;
 mod info;
 mod options;
+mod paper;
 mod predict;
 mod progress;
 mod recipes;
@@ -57,6 +58,8 @@ enum Command {
     Resume(resume::ResumeArgs),
     /// Train under several methods with paired seeds and compare them
     Compare(Box<compare::CompareArgs>),
+    /// The experiments of the paper: published results, what can be run here, and your own results
+    Paper(paper::PaperArgs),
     /// Evaluate weights from a file on the test set
     Eval(Box<eval::EvalArgs>),
     /// Classify images with weights from a file
@@ -219,6 +222,14 @@ fn command() -> clap::Command {
     })
 }
 
+/// Runs `lerac compare` with these arguments.
+fn compare(arguments: Vec<String>) -> Result<()> {
+    let matches = command().get_matches_from(["lerac", "compare"].map(str::to_owned).into_iter().chain(arguments));
+    let (_, of_compare) = matches.subcommand().expect("clap requires a command");
+    let args = compare::CompareArgs::from_arg_matches(of_compare).unwrap_or_else(|error| error.exit());
+    compare::run(&args, of_compare)
+}
+
 /// Parses the arguments, runs the command, and reports an error if there is one.
 pub fn main() -> ExitCode {
     // Ignore SIGXFSZ, so that a limit on file sizes is reported as a write error like a full disk.
@@ -236,6 +247,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(args, command_matches),
         Command::Resume(args) => resume::run(args),
         Command::Compare(args) => compare::run(args, command_matches),
+        Command::Paper(args) => paper::run(args),
         Command::Eval(args) => eval::run(args, command_matches),
         Command::Predict(args) => predict::run(args, command_matches),
         Command::Trace(args) => trace::run(args, command_matches),

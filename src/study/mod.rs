@@ -3,6 +3,7 @@
 pub mod bench;
 mod compare;
 mod kernel_cache;
+pub mod paper;
 mod pictures;
 pub mod plots;
 mod report;

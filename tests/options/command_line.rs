@@ -14,7 +14,9 @@ use lerac::train::{Config, Method, Preset, ScheduleKind};
 #[test]
 fn help_names_every_command() {
     let help = stdout(&["--help"]);
-    for command in ["info", "schedule", "train", "resume", "compare", "eval", "predict", "trace", "bench", "tune"] {
+    for command in
+        ["info", "schedule", "train", "resume", "compare", "paper", "eval", "predict", "trace", "bench", "tune"]
+    {
         assert!(help.contains(command), "{help}");
     }
     for command in ["schedule", "train", "compare"] {

@@ -37,12 +37,12 @@ pub struct Setting<'a> {
     pub data: &'a Splits,
 }
 
-const STYLE: &str = "\
+pub(super) const STYLE: &str = "\
 :root { color-scheme: light dark; --ink: #1c1c1c; --paper: #fff; --faint: #666; --rule: #ccc; --shade: #f4f4f4 }\n\
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e6e6; --paper: #16181b; --faint: #a0a0a0; --rule: #444; --shade: #22252a } }\n\
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 62rem; margin: 0 auto; padding: 1rem }\n\
 h1 { font-size: 1.7rem } h2 { font-size: 1.25rem; margin-top: 2.2rem; border-bottom: 1px solid var(--rule) } h3 { font-size: 1rem }\n\
-.wide { overflow-x: auto } table { border-collapse: collapse } th, td { padding: .25rem .8rem .25rem 0; text-align: left; white-space: nowrap }\n\
+.answer { font-size: 1.15rem; font-weight: 600 } .wide { overflow-x: auto } table { border-collapse: collapse } th, td { padding: .25rem .8rem .25rem 0; text-align: left; white-space: nowrap }\n\
 th { white-space: normal; vertical-align: bottom; border-bottom: 1px solid var(--rule) } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }\n\
 pre { background: var(--shade); padding: .7rem; overflow-x: auto } .faint { color: var(--faint) }\n\
 img { max-width: 100%; background: #fff; border-radius: 4px }\n\
@@ -50,7 +50,7 @@ img { max-width: 100%; background: #fff; border-radius: 4px }\n\
 @media (max-width: 30rem) { .pictures { grid-template-columns: 1fr } }\n\
 @media print { body { max-width: none } h2, h3, img { break-inside: avoid; break-after: avoid } }\n";
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
@@ -218,9 +218,13 @@ pub fn report(setting: &Setting<'_>, comparison: &Comparison, finished: &[Finish
          <title>{0}</title>\n<style>\n{STYLE}</style>\n<h1>{0}</h1>\n",
         escaped(&title)
     );
+    if let Some(answer) = comparison.answer() {
+        let _ = writeln!(html, "<p class=answer>{}</p>", escaped(&answer));
+    }
     html.push_str("<ul>\n");
     html.push_str(&tested_before(finished));
-    for sentence in comparison.in_words() {
+    let answer = comparison.answer().unwrap_or_default();
+    for sentence in comparison.in_words().into_iter().filter(|sentence| !answer.ends_with(&**sentence)) {
         let _ = writeln!(html, "<li>{}", escaped(&sentence));
     }
     html.push_str("</ul>\n");

@@ -43,6 +43,20 @@ impl Comparison {
         sentences
     }
 
+    /// The answer to "does it help here?" in a sentence: that of LeRaC, or of the first other
+    /// method; `None` without one that can be compared.
+    pub fn answer(&self) -> Option<String> {
+        let preferred = self.arms.iter().find(|arm| arm.arm.starts_with("lerac") && self.sentence(arm).is_some());
+        let sentence = preferred.or_else(|| self.arms.iter().find(|arm| self.sentence(arm).is_some()));
+        let sentence = sentence.and_then(|arm| self.sentence(arm))?;
+        let seeds = self.arms.iter().map(|arm| arm.seeds.len()).max().unwrap_or(0);
+        Some(match seeds {
+            1 => format!("One seed shows nothing about chance. {sentence}"),
+            2 => format!("Two seeds are too few to tell a difference from chance. {sentence}"),
+            _ => sentence,
+        })
+    }
+
     /// A sentence that lists the methods that are significantly better or worse than the baseline.
     fn verdict(&self) -> String {
         let compared = || self.arms.iter().filter(|arm| arm.corrected_p.is_some());
@@ -69,6 +83,9 @@ impl Comparison {
         let side = if difference.mean < 0.0 { "below" } else { "above" };
         let (far, unit) = (self.measure.format_score(difference.mean.abs()), &self.measure.unit_of_differences);
         let hint = if self.measure.to_maximise(1.0) < 0.0 { ", where lower is better" } else { "" };
+        if difference.mean == 0.0 && difference.p.is_none() {
+            return Some(format!("{} and {} have the same score with every seed.", arm.arm, self.baseline));
+        }
         let gap = format!("{} is {far} {unit} {side} {}{hint}", arm.arm, self.baseline);
         Some(match (difference.p, arm.corrected_p) {
             (Some(p), Some(corrected)) => {
