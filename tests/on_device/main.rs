@@ -24,6 +24,8 @@ mod observers;
 mod op_table;
 mod operations;
 mod optimisers;
+#[cfg(feature = "cli")]
+mod paper;
 mod parity;
 mod recorded;
 #[cfg(feature = "cli")]
@@ -64,6 +66,8 @@ fn main() {
         views::tests(),
         #[cfg(feature = "cli")]
         commands::tests(),
+        #[cfg(feature = "cli")]
+        paper::tests(),
         #[cfg(feature = "cli")]
         docs::tests(),
         #[cfg(feature = "cli")]
