@@ -59,7 +59,7 @@ enum Command {
     Compare(Box<compare::CompareArgs>),
     /// Evaluate weights from a file on the test set
     Eval(Box<eval::EvalArgs>),
-    /// Classify images with weights from a file
+    /// Classify images, sounds or texts with weights from a file
     Predict(Box<predict::PredictArgs>),
     /// Write training steps with all their tensors, for another program to check
     Trace(Box<trace::TraceArgs>),
@@ -71,7 +71,7 @@ enum Command {
 
 /// The options that change the results of a trained model. A file without the step at which it was
 /// saved counts as saved at the end of the run, whose length depends on epochs and examples.
-const OF_TRAINED: [&str; 22] = [
+const OF_TRAINED: [&str; 32] = [
     "data",
     "data_dir",
     "image_size",
@@ -80,6 +80,16 @@ const OF_TRAINED: [&str; 22] = [
     "cache",
     "skip_bad",
     "normalise",
+    "sample_rate",
+    "duration",
+    "n_fft",
+    "window_length",
+    "hop",
+    "mel_bands",
+    "mel_scale",
+    "centred",
+    "fold",
+    "split_by",
     "train_examples",
     "validation",
     "model",
