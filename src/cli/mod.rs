@@ -3,6 +3,7 @@
 //! Exit codes: 0; 1 after an error; 2 for an option that cannot be parsed; 130 after an interrupt.
 
 mod bench;
+mod clips;
 mod compare;
 mod eval;
 mod grid;
@@ -46,7 +47,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List adapters and their limits, and which one is chosen
+    /// List adapters and their limits, and which one is chosen; or describe a model, or draw sounds
     Info(info::InfoArgs),
     /// Print or plot the learning rate of every layer over time; needs no GPU
     Schedule(Box<schedule::ScheduleArgs>),

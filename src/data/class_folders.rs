@@ -3,7 +3,9 @@
 use super::Meaning;
 use super::annotations::names_in;
 use super::layout::{Layout, Part, by_class};
-use super::listing::{FileKind, Listing, inside};
+#[cfg(feature = "records")]
+use super::listing::FileKind;
+use super::listing::{Listing, inside};
 use super::random::{Stream, generator};
 use crate::error::{Error, Result};
 use crate::files::text::alike;

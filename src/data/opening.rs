@@ -26,6 +26,7 @@ pub(super) enum Stored<D> {
     Cached(Cached<D>),
 }
 
+#[cfg(feature = "audio")]
 impl<D: Decoder> Stored<D> {
     /// The files.
     pub fn files(&self) -> &Files<D> {
