@@ -104,8 +104,8 @@ fn good_files(data: &dyn Examples, paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<Erro
     (good, faults)
 }
 
-/// The images or sounds that the model reads, without examples. Only PyTorch's weights need the data set: it
-/// provides classes and normalisation.
+/// The images or sounds that the model reads, without examples. Only PyTorch's weights need the
+/// data set: it provides classes and normalisation.
 fn file_splits(config: &Config, card: Option<ModelCard>) -> Result<Splits> {
     match card {
         Some(card) => {

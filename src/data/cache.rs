@@ -284,8 +284,8 @@ fn write<D: Decoder>(
     Ok((open_regular(path)?, bad))
 }
 
-/// Decodes all files, calls `visit` with the bytes of each good one in order, and returns the bad files with
-/// their indices.
+/// Decodes all files, calls `visit` with the bytes of each good one in order, and returns the bad
+/// files with their indices.
 fn decode_all(
     files: &Files<impl Decoder>,
     skip_bad: bool,

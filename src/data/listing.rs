@@ -163,7 +163,8 @@ impl Listing {
         self.path(folder).is_dir() && self.folders(folder).is_ok_and(|folders| !folders.is_empty())
     }
 
-    /// The files of the kind in `folder` and its subfolders, sorted by name. Other files are counted.
+    /// The files of the kind in `folder` and its subfolders, sorted by name. Other files are
+    /// counted.
     pub fn files_below(&mut self, folder: &str) -> Result<Vec<Entry>> {
         let mut found = vec![];
         for (name, metadata) in self.entries(folder)? {

@@ -33,7 +33,8 @@ pub struct Source<'s> {
     /// Image files: shorter side that images are resized to before the crop; by default
     /// `image_size`.
     pub resize: Option<usize>,
-    /// `imagefolder`, `audiofolder` and `text-pairs`: a file with the names of the classes to use, one per line.
+    /// `imagefolder`, `audiofolder` and `text-pairs`: a file with the names of the classes to use,
+    /// one per line.
     pub class_list: Option<&'s Path>,
     /// Image files and sounds: the file that caches decoded images or spectrograms.
     pub cache: Option<&'s Path>,

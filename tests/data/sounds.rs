@@ -1,5 +1,5 @@
-//! Sounds: decoding, spectrograms, layouts, augmentation and bad files. If ESC-50 is absent, its test
-//! prints that it is skipped, and passes.
+//! Sounds: decoding, spectrograms, layouts, augmentation and bad files. If ESC-50 is absent, its
+//! test prints that it is skipped, and passes.
 
 use crate::common::errors::{Fault, assert_error};
 use crate::common::files::directory;

@@ -1,5 +1,5 @@
-//! Sounds on the command line: training, predictions, evaluation, a run that continues, folds, traces
-//! and pictures.
+//! Sounds on the command line: training, predictions, evaluation, a run that continues, folds,
+//! traces and pictures.
 
 use crate::common::program::{assert_refused, command, json, stdout};
 use crate::common::sounds::esc50;

@@ -39,8 +39,8 @@ pub fn read_sound(path: &Path, seconds: f64) -> Result<Sound> {
 /// channels are averaged. `path` is for messages.
 ///
 /// # Errors
-/// [`Error::Format`] for another format, truncated or damaged data, no samples, and numbers that are
-/// not finite.
+/// [`Error::Format`] for another format, truncated or damaged data, no samples, and numbers that
+/// are not finite.
 pub fn decode_sound(path: &Path, bytes: Vec<u8>, seconds: f64) -> Result<Sound> {
     let other = other_content(&bytes);
     let is_cut = ends_early(&bytes);

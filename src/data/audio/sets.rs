@@ -148,8 +148,8 @@ fn speech_in(name: &str) -> Option<(String, u16)> {
     is_actor.then(|| (actor.to_owned(), class as u16))
 }
 
-/// The clips of CREMA-D, 70 % for training, 15 % for validation and 15 % for the test, by speaker or
-/// by clip. The paper does not say which; the division is the same in every run.
+/// The clips of CREMA-D, 70 % for training, 15 % for validation and 15 % for the test, by speaker
+/// or by clip. The paper does not say which; the division is the same in every run.
 pub(in crate::data) fn crema_d(source: &Source<'_>) -> Result<Layout> {
     let root = source.named_dir()?;
     let inner = ["AudioWAV", "CREMA-D/AudioWAV"].map(|folder| root.join(folder));

@@ -49,8 +49,8 @@ impl Source<'_> {
     /// The sounds of these files.
     ///
     /// # Errors
-    /// [`crate::error::Error::Setting`] for invalid options or if a part has no files; with a cache or
-    /// `skip_bad`, the errors of the files.
+    /// [`crate::error::Error::Setting`] for invalid options or if a part has no files; with a cache
+    /// or `skip_bad`, the errors of the files.
     pub(in crate::data) fn sounds(&self, layout: Layout, report: &mut dyn FnMut(OpenEvent<'_>)) -> Result<SoundSplits> {
         self.sound.check(self.name)?;
         let spectrogram = Spectrogram::new(self.sound.input(self.name))?;
@@ -120,8 +120,8 @@ impl Sounds {
         Ok(())
     }
 
-    /// Reads the changed clip `index`. Changes of samples need the file, also if spectrograms are in
-    /// a cache.
+    /// Reads the changed clip `index`. Changes of samples need the file, also if spectrograms are
+    /// in a cache.
     fn read_changed(&self, index: usize, changes: &Changes, place: &mut [u8]) -> Result<()> {
         let input = self.spectrogram.input();
         match &self.clips {

@@ -17,7 +17,8 @@ use std::path::PathBuf;
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DataOptions {
     /// Data set: shapes, fashion-mnist, mnist, cifar10, cifar100, cifar100-coarse, imagefolder,
-    /// tiny-imagenet, food-101, utkface-gender, utkface-age, esc50, crema-d, audiofolder, rte, qnli, boolq or text-pairs
+    /// tiny-imagenet, food-101, utkface-gender, utkface-age, esc50, crema-d, audiofolder, rte,
+    /// qnli, boolq or text-pairs
     #[cfg_attr(
         feature = "cli",
         arg(id = "data", long = "data", value_name = "DATA", default_value = "shapes", help_heading = "Data")
@@ -147,8 +148,8 @@ pub struct DataOptions {
     #[cfg_attr(feature = "cli", arg(long, value_enum, help_heading = "Sounds"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub split_by: Option<SplitBy>,
-    /// Add noise to training clips: the largest standard deviation, as a fraction of the clip's root
-    /// mean square
+    /// Add noise to training clips: the largest standard deviation, as a fraction of the clip's
+    /// root mean square
     #[cfg_attr(
         feature = "cli",
         arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Sounds")
