@@ -16,6 +16,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use indicatif::MultiProgress;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
@@ -52,14 +53,36 @@ fn train(gpu: &Gpu, run: &Run, splits: &Splits, saving: Saving, progress: Progre
     finished.ok_or_else(|| Error::option("--out", format!("{} no longer exists", run.dir.display())))
 }
 
+/// The data of each fold of the grid, with their fingerprint. Notes are printed for the first.
+fn open_folds(runs: &[Run], quiet: bool) -> Result<BTreeMap<Option<u32>, (Splits, u32)>> {
+    let mut opened = BTreeMap::new();
+    for run in runs {
+        let data = &run.config.data;
+        if opened.contains_key(&data.fold) {
+            continue;
+        }
+        let splits = match opened.is_empty() {
+            true => open_data(&data.source(), quiet)?,
+            false => data.source().open(&mut |_| ())?,
+        };
+        let fingerprint = splits.fingerprint();
+        opened.insert(data.fold, (splits, fingerprint));
+    }
+    Ok(opened)
+}
+
 /// Refuses options of a single run for which the grid has a list.
 ///
 /// # Errors
 /// [`Error::Option`] for an option that the list replaces.
 fn refuse_unused_options(grid: &Grid, matches: &ArgMatches) -> Result<()> {
     let given = |key: &str| matches.value_source(key) == Some(ValueSource::CommandLine);
-    let idle =
-        [("method", "methods", true), ("k", "ks", !grid.ks.is_empty()), ("range", "ranges", !grid.ranges.is_empty())];
+    let idle = [
+        ("method", "methods", true),
+        ("fold", "folds", grid.folds),
+        ("k", "ks", !grid.ks.is_empty()),
+        ("range", "ranges", !grid.ranges.is_empty()),
+    ];
     match idle.into_iter().find(|&(one, _, idle)| idle && given(one)) {
         Some((one, many, _)) => {
             Err(Error::option(format!("--{one}"), format!("has no effect with --{many}; leave it out")))
@@ -70,8 +93,11 @@ fn refuse_unused_options(grid: &Grid, matches: &ArgMatches) -> Result<()> {
 
 /// Trains with every method and seed, and prints the table.
 pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
-    let config = args.config.resolve(matches)?;
+    let mut config = args.config.resolve(matches)?;
     let grid = args.config.resolve_grid(&args.grid, matches)?;
+    if grid.folds {
+        config.data.fold = None;
+    }
     refuse_unused_options(&grid, matches)?;
     let runs = grid.runs(&config, &args.out)?;
     if args.out.join("config.toml").exists() {
@@ -83,13 +109,13 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
     overwrite.clone().reading(config.inputs()).check_directory(&args.out, &Comparison::FILES, own)?;
     runs.iter().try_for_each(|run| RunDir::check(&run.dir, &run.config, &overwrite))?;
     note_unused_options(runs.iter().map(|run| &run.config), matches);
-    let splits = open_data(&config.data.source(), args.quiet)?;
+    let data = open_folds(&runs, args.quiet)?;
     let gpu = args.device.open()?;
     create_dir(&args.out)?;
     let lock = DirectoryLock::take(&args.out)?;
-    let fingerprint = splits.fingerprint();
     let mut finished = vec![];
     for run in &runs {
+        let fingerprint = data[&run.config.data.fold].1;
         let loaded = Finished::load(&run.dir, &run.arm, &run.config, Some(fingerprint))?;
         match &loaded {
             None => RunDir::check_options(&run.dir, &run.config)?,
@@ -120,7 +146,8 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
                 run.title()
             )));
         }
-        match train(&gpu, run, &splits, saving.clone(), Progress::new(&run.title(), &splits, args.quiet, &bars)) {
+        let (splits, _) = &data[&run.config.data.fold];
+        match train(&gpu, run, splits, saving.clone(), Progress::new(&run.title(), splits, args.quiet, &bars)) {
             Ok(done) => *finished = Some(done),
             Err(Error::Interrupted(place)) => {
                 let message = format!("{}: {place}; the same command continues it", run.title());
@@ -152,7 +179,7 @@ pub(super) fn run(args: &CompareArgs, matches: &ArgMatches) -> Result<()> {
             command: command_line(),
             adapter: gpu.info(),
             failures: &failures,
-            data: &splits,
+            data: &data[&finished[0].fold].0,
         };
         show(&args.out, &setting, &finished)?;
     }

@@ -46,6 +46,11 @@ pub(super) fn run(args: &EvalArgs, matches: &ArgMatches) -> Result<()> {
             card.prepare(&mut pictures)?;
             pictures.into()
         }
+        Some(card) if card.sound.is_some() => {
+            let sounds = open_data(&config.data.source(), false)?;
+            card.check_classes(&sounds.train.form())?;
+            sounds
+        }
         Some(card) if card.tokens.is_some() => open_data(&text_options(&config).source(), false)?,
         _ => open_data(&config.data.source(), false)?,
     };

@@ -1,4 +1,4 @@
-//! The grid of `lerac compare`: methods x seeds x k x range.
+//! The grid of `lerac compare`: methods x seeds x folds x k x range.
 
 use crate::curriculum::Range;
 use crate::error::{Error, Result};
@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 /// The largest number of seeds. The list of runs must fit in memory.
 const MAX_SEEDS: u32 = 10_000;
 
+/// The folds of ESC-50.
+const FOLDS: u32 = 5;
+
 /// The grid, from options or from the table `[grid]` of a file.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -21,6 +24,10 @@ pub(super) struct Grid {
     /// Number of seeds, starting at --seed; the same for every method
     #[arg(long, default_value_t = Grid::default().seeds, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_SEEDS)), help_heading = "Grid")]
     pub(super) seeds: u32,
+    /// Run every fold of the data set, for each method and seed, and report the mean over folds
+    #[arg(long, help_heading = "Grid")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) folds: bool,
     /// Values of --k to compare; every method with a ramp is run with each of them
     #[arg(long, allow_hyphen_values = true, value_delimiter = ',', help_heading = "Grid")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -34,7 +41,7 @@ pub(super) struct Grid {
 impl Default for Grid {
     fn default() -> Self {
         let methods = vec![Method::Conventional, Method::Lerac, Method::Cbs];
-        Self { methods, seeds: 1, ks: vec![], ranges: vec![] }
+        Self { methods, seeds: 1, folds: false, ks: vec![], ranges: vec![] }
     }
 }
 
@@ -48,7 +55,8 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn title(&self) -> String {
-        format!("{} seed {}", self.arm, self.config.training.seed)
+        let fold = self.config.data.fold.map_or(String::new(), |fold| format!(" fold {fold}"));
+        format!("{} seed {}{fold}", self.arm, self.config.training.seed)
     }
 }
 
@@ -125,12 +133,27 @@ impl Grid {
             other => other,
         };
         let arms = self.arms(config);
-        let run = |seed: u32, (arm, config): &(String, Config)| {
-            let config = config.clone().with(|c| c.training.seed = config.training.seed.wrapping_add(seed.into()));
-            let dir = out.join(format!("{}-seed{}", arm.replace(' ', "-").replace('=', ""), config.training.seed));
+        let run = |seed: u32, fold: Option<u32>, (arm, config): &(String, Config)| {
+            let mut config = config.clone().with(|c| c.training.seed = config.training.seed.wrapping_add(seed.into()));
+            config.data.fold = fold.or(config.data.fold);
+            let of_fold = fold.map_or(String::new(), |fold| format!("-fold{fold}"));
+            let arm_in_name = arm.replace(' ', "-").replace('=', "");
+            let dir = out.join(format!("{arm_in_name}-seed{}{of_fold}", config.training.seed));
             config.check().map_err(of_grid).map(|()| Run { arm: arm.clone(), config, dir })
         };
-        (0..self.seeds).flat_map(|seed| arms.iter().map(move |arm| run(seed, arm))).collect()
+        let folds = self.folds_of(config)?;
+        let of_seed = |seed| folds.iter().map(move |fold| (seed, *fold));
+        let places = (0..self.seeds).flat_map(of_seed);
+        places.flat_map(|(seed, fold)| arms.iter().map(move |arm| run(seed, fold, arm))).collect()
+    }
+
+    /// The folds to run; only `None` without `--folds`.
+    fn folds_of(&self, config: &Config) -> Result<Vec<Option<u32>>> {
+        match (self.folds, config.data.name.as_str()) {
+            (false, _) => Ok(vec![None]),
+            (true, "esc50") => Ok((1..=FOLDS).map(Some).collect()),
+            (true, other) => Err(Error::option("--folds", format!("is for esc50; {other} has no folds"))),
+        }
     }
 
     /// The text of a file that reproduces the same runs with `--config`.

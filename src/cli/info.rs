@@ -1,8 +1,8 @@
 //! `lerac info`.
 
-use super::{DeviceArgs, print};
+use super::{DeviceArgs, OverwriteArgs, clips, print};
 use crate::curriculum::Layer;
-use crate::data::{Meaning, Source, TextOptions, check_side};
+use crate::data::{Meaning, SoundOptions, Source, TextOptions, check_side};
 use crate::error::Result;
 use crate::gpu::{Gpu, GpuOptions, adapters, choose};
 use crate::nn::objective::{ObjectiveOptions, objective_for};
@@ -14,66 +14,86 @@ use std::path::PathBuf;
 
 /// Options of `lerac info`.
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("subject").args(["model", "plot"]).multiple(true)))]
 pub(super) struct InfoArgs {
     #[command(flatten)]
     device: DeviceArgs,
     /// Describe this model instead; needs no adapter
     #[arg(long)]
     model: Option<String>,
-    /// Data set that determines image size and number of classes
-    #[arg(long, default_value = "shapes", requires = "model")]
+    /// Data set that determines the input and the number of classes
+    #[arg(long, default_value = "shapes", requires = "subject")]
     data: String,
     /// Directory of the data set's files, needed by imagefolder
-    #[arg(long, requires = "model")]
+    #[arg(long, requires = "subject")]
     data_dir: Option<PathBuf>,
     /// Image folders: side of the square that images are resized to [default: 64]
-    #[arg(long, requires = "model")]
+    #[arg(long, requires = "subject")]
     image_size: Option<usize>,
     /// imagefolder, text-pairs: use only the classes listed in this file
-    #[arg(long, requires = "model")]
+    #[arg(long, requires = "subject")]
     class_list: Option<PathBuf>,
     /// Texts: vocabulary, a vocab.txt or tokenizer.json [default: the words of the training part]
-    #[arg(long, requires = "model")]
+    #[arg(long, requires = "subject")]
     vocab: Option<PathBuf>,
     /// Texts: tokens per example [default: 128]
-    #[arg(long, requires = "model")]
+    #[arg(long, requires = "subject")]
     max_length: Option<usize>,
     /// text-pairs: names of the columns of one or two texts
-    #[arg(long, requires = "model", value_name = "A[,B]", value_delimiter = ',')]
+    #[arg(long, requires = "subject", value_name = "A[,B]", value_delimiter = ',')]
     text_columns: Vec<String>,
     /// text-pairs: name of the column of labels [default: label]
-    #[arg(long, requires = "model", value_name = "NAME")]
+    #[arg(long, requires = "subject", value_name = "NAME")]
     label_column: Option<String>,
+    /// Sounds: samples from one frame to the next [default: 64 for crema-d, otherwise 128]
+    #[arg(long, requires = "subject")]
+    hop: Option<usize>,
+    /// Sounds: number of mel bands [default: 128]
+    #[arg(long, requires = "subject")]
+    mel_bands: Option<usize>,
+    /// Sounds: draw the spectrograms of some clips into this PNG file instead; needs no adapter
+    #[arg(long, value_name = "FILE", conflicts_with = "model")]
+    plot: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
     /// Number of classes, without a data set. The image size is --image-size [default: the model's
     /// usual one]; ImageNet has 1000 classes and size 224
-    #[arg(long, requires = "model", conflicts_with_all = ["data", "data_dir", "class_list"], value_parser = clap::value_parser!(u32).range(1..=1 << 16))]
+    #[arg(long, requires = "subject", conflicts_with_all = ["data", "data_dir", "class_list"], value_parser = clap::value_parser!(u32).range(1..=1 << 16))]
     classes: Option<u32>,
     /// Examples per step
-    #[arg(long, default_value_t = 64, requires = "model", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    #[arg(long, default_value_t = 64, requires = "subject", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     batch_size: u32,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
+impl InfoArgs {
+    /// The data set.
+    fn source(&self) -> Source<'_> {
+        Source {
+            name: &self.data,
+            dir: self.data_dir.as_deref(),
+            image_size: self.image_size,
+            class_list: self.class_list.as_deref(),
+            text: TextOptions {
+                vocab: self.vocab.as_deref(),
+                max_length: self.max_length,
+                columns: &self.text_columns,
+                label_column: self.label_column.as_deref(),
+                ..TextOptions::default()
+            },
+            sound: SoundOptions { hop: self.hop, mel_bands: self.mel_bands, ..SoundOptions::default() },
+            ..Source::default()
+        }
+    }
+}
+
 /// Prints the layers of a model with depth, parameters and multiply-adds, and the memory of a
 /// training step.
 fn describe(model: &str, args: &InfoArgs) -> Result<()> {
     let batch_size = args.batch_size as usize;
-    let source = Source {
-        name: &args.data,
-        dir: args.data_dir.as_deref(),
-        image_size: args.image_size,
-        class_list: args.class_list.as_deref(),
-        text: TextOptions {
-            vocab: args.vocab.as_deref(),
-            max_length: args.max_length,
-            columns: &args.text_columns,
-            label_column: args.label_column.as_deref(),
-            ..TextOptions::default()
-        },
-        ..Source::default()
-    };
+    let source = args.source();
     let (form, whose) = match args.classes {
         Some(classes) => {
             args.image_size.map_or(Ok(()), check_side)?;
@@ -159,6 +179,9 @@ struct LayerLine<'l> {
 pub(super) fn run(args: &InfoArgs) -> Result<()> {
     if let Some(model) = &args.model {
         return describe(model, args);
+    }
+    if let Some(path) = &args.plot {
+        return clips::plot(&args.source(), path, &args.overwrite);
     }
     let list = adapters()?;
     let chosen = choose(&list, &args.device.choice()).map_err(|error| args.device.with_source(error))?;

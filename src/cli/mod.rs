@@ -3,6 +3,7 @@
 //! Exit codes: 0; 1 after an error; 2 for an option that cannot be parsed; 130 after an interrupt.
 
 mod bench;
+mod clips;
 mod compare;
 mod eval;
 mod grid;
@@ -47,7 +48,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List adapters and their limits, and which one is chosen
+    /// List adapters and their limits, and which one is chosen; or describe a model, or draw sounds
     Info(info::InfoArgs),
     /// Print or plot the learning rate of every layer over time; needs no GPU
     Schedule(Box<schedule::ScheduleArgs>),
@@ -62,7 +63,7 @@ enum Command {
     Paper(paper::PaperArgs),
     /// Evaluate weights from a file on the test set
     Eval(Box<eval::EvalArgs>),
-    /// Classify images with weights from a file
+    /// Classify images, sounds or texts with weights from a file
     Predict(Box<predict::PredictArgs>),
     /// Write training steps with all their tensors, for another program to check
     Trace(Box<trace::TraceArgs>),
@@ -74,7 +75,7 @@ enum Command {
 
 /// The options that change the results of a trained model. A file without the step at which it was
 /// saved counts as saved at the end of the run, whose length depends on epochs and examples.
-const OF_TRAINED: [&str; 23] = [
+const OF_TRAINED: [&str; 33] = [
     "data",
     "data_dir",
     "image_size",
@@ -83,6 +84,16 @@ const OF_TRAINED: [&str; 23] = [
     "cache",
     "skip_bad",
     "normalise",
+    "sample_rate",
+    "duration",
+    "n_fft",
+    "window_length",
+    "hop",
+    "mel_bands",
+    "mel_scale",
+    "centred",
+    "fold",
+    "split_by",
     "train_examples",
     "validation",
     "model",

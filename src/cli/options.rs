@@ -72,7 +72,8 @@ impl ConfigArgs {
     /// [`Error::Io`] and [`Error::Format`] for a file that cannot be read.
     pub(super) fn resolve(&self, matches: &ArgMatches) -> Result<Config> {
         let (given, files) = self.sources_of_options(matches)?;
-        with_model_config(merged(given, files))
+        let config = with_model_config(merged(given, files))?;
+        Ok(config.with(|c| c.data = c.data.clone().with_sound_defaults()))
     }
 
     /// The options of a trained model, and its card: options on the command line and in the file

@@ -1,7 +1,7 @@
 //! `lerac predict`.
 
 use super::{ConfigArgs, DeviceArgs, OF_TRAINED, in_words, note_options_without_use, print, print_note, print_stderr};
-use crate::data::{Batch, CLASSES_FILE, DataSet, Examples, PictureSplits, Source, Splits, TOKENIZER_FILE};
+use crate::data::{Batch, CLASSES_FILE, DataSet, Examples, Source, Splits, TOKENIZER_FILE};
 use crate::error::{Error, Result};
 use crate::nn::objective::Prediction;
 use crate::train::{Config, DataOptions, ModelCard, Task, trained, whole_number};
@@ -13,20 +13,20 @@ use std::sync::Arc;
 /// Options of `lerac predict`.
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "lerac predict --init FILE [OPTIONS] <IMAGES>...\n       lerac predict --init FILE [OPTIONS] --text A [--text B]"
+    override_usage = "lerac predict --init FILE [OPTIONS] <FILES>...\n       lerac predict --init FILE [OPTIONS] --text A [--text B]"
 )]
 pub(super) struct PredictArgs {
-    /// PNG or JPEG files; resized and cropped like the training images
+    /// Images, resized and cropped like the training images, or sounds
     #[arg(required_unless_present = "text")]
-    images: Vec<PathBuf>,
+    files: Vec<PathBuf>,
     /// A text; give it twice for a pair. The vocabulary is --vocab, or tokenizer.json next to the
     /// weights
-    #[arg(long, conflicts_with = "images")]
+    #[arg(long, conflicts_with = "files")]
     text: Vec<String>,
     /// Number of classes to print for each example [default: 5]
     #[arg(long, value_parser = whole_number::<usize>)]
     top: Option<usize>,
-    /// Print one line of JSON per image
+    /// Print one line of JSON per file
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -40,15 +40,17 @@ pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
     let (config, card) = args.config.resolve_trained(matches)?;
     config.check()?;
     note_options_without_use("predict", matches, &OF_TRAINED);
-    let is_text = DataSet::named(&config.data.name).is_ok_and(|set| set.of_text);
+    let set = DataSet::named(&config.data.name)?;
+    let is_text = set.of_text;
+    let kind = if set.of_sounds { "sound" } else { "image" };
     if is_text == args.text.is_empty() {
-        let (option, kind) = if is_text { ("--text", "texts") } else { ("--data", "images") };
+        let (option, kind) = if is_text { ("--text", "texts") } else { ("--data", &*format!("{kind}s")) };
         let message = format!("the model was trained on {}, so it needs {kind}", config.data.name);
         return Err(Error::option(option, message));
     }
     let splits = match is_text {
         true => text_splits(&config, &args.text)?,
-        false => picture_splits(&config, card)?,
+        false => file_splits(&config, card)?,
     };
     let task = Task::of(&config, &splits)?;
     if splits.test.form().classes().is_empty() && args.top.is_some() {
@@ -58,8 +60,8 @@ pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
         ));
     }
     let (paths, faults) = match config.data.skip_bad {
-        true => good_files(&*splits.test, &args.images),
-        false => (args.images.clone(), vec![]),
+        true => good_files(&*splits.test, &args.files),
+        false => (args.files.clone(), vec![]),
     };
     let examples = match is_text {
         true => splits.test.clone(),
@@ -67,7 +69,7 @@ pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
     };
     let shown: Vec<Shown> = match is_text {
         true => vec![Shown { name: args.text.join(" | "), key: "texts", value: json!(args.text) }],
-        false => paths.iter().map(|path| Shown::image(path)).collect(),
+        false => paths.iter().map(|path| Shown::file(path, kind)).collect(),
     };
     let gpu = args.device.open()?;
     let session = trained(&gpu, &task, &mut print_note).map_err(|error| args.config.explain(error))?;
@@ -86,7 +88,7 @@ pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
     faults.iter().for_each(|fault| print_stderr(&format!("error: {}", in_words(fault))));
     match faults.len() {
         0 => Ok(()),
-        bad => Err(Error::Failed(format!("{bad} of {} files cannot be read", args.images.len()))),
+        bad => Err(Error::Failed(format!("{bad} of {} files cannot be read", args.files.len()))),
     }
 }
 
@@ -102,13 +104,13 @@ fn good_files(data: &dyn Examples, paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<Erro
     (good, faults)
 }
 
-/// The images that the model reads, without examples. Only PyTorch's weights need the data set: it
-/// provides classes and normalisation.
-fn picture_splits(config: &Config, card: Option<ModelCard>) -> Result<Splits> {
+/// The images or sounds that the model reads, without examples. Only PyTorch's weights need the
+/// data set: it provides classes and normalisation.
+fn file_splits(config: &Config, card: Option<ModelCard>) -> Result<Splits> {
     match card {
         Some(card) => {
-            let pictures = card.pictures()?;
-            Ok(PictureSplits { train: pictures.clone(), test: pictures }.into())
+            let examples = card.empty_set()?;
+            Ok(Splits { train: examples.clone(), test: examples })
         }
         None => Source { cache: None, skip_bad: false, ..config.data.source() }.open(&mut |_| ()),
     }
@@ -150,8 +152,8 @@ struct Shown {
 }
 
 impl Shown {
-    fn image(path: &Path) -> Self {
-        Self { name: path.display().to_string(), key: "image", value: json!(path.to_string_lossy()) }
+    fn file(path: &Path, kind: &'static str) -> Self {
+        Self { name: path.display().to_string(), key: kind, value: json!(path.to_string_lossy()) }
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn open_pictures(source: &Source<'_>, quiet: bool) -> Result<PictureS
 }
 
 fn opening<T>(quiet: bool, open: impl FnOnce(&mut dyn FnMut(OpenEvent<'_>)) -> Result<T>) -> Result<T> {
-    let bar = bar(&MultiProgress::new(), quiet, 0, "decoding {bar:30} {pos}/{len} images ETA {eta}");
+    let bar = bar(&MultiProgress::new(), quiet, 0, "decoding {bar:30} {pos}/{len} files ETA {eta}");
     let opened = open(&mut |event| match event {
         OpenEvent::Note(note) => bar.suspend(|| print_stderr(&format!("note: {}", with_options(note)))),
         OpenEvent::Decoded { done, all } => {

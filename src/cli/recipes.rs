@@ -30,7 +30,9 @@ pub(super) const RECIPES: &[Recipe] = recipes![
     "bert-rte",
     "lstm-boolq",
     "lstm-qnli",
-    "lstm-rte"
+    "lstm-rte",
+    "densenet121-esc50",
+    "densenet121-crema_d"
 ];
 
 /// The names of all recipes, for `--help`.

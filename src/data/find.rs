@@ -1,8 +1,10 @@
 //! Finds the files of a data set on disk.
 
 use super::Source;
+#[cfg(all(feature = "audio", feature = "records"))]
+use super::audio::SOUND_FILES;
 #[cfg(feature = "records")]
-use super::pictures::folders_read;
+use super::{class_folders::folders_read, pictures::IMAGE_FILES};
 use crate::error::{Error, Result};
 use std::env;
 use std::path::{Path, PathBuf};
@@ -36,7 +38,9 @@ impl Source<'_> {
         let Some(root) = self.dir.map(Path::to_owned).or_else(from_environment) else { return vec![] };
         match self.name {
             "shapes" => vec![],
-            "imagefolder" => folders_read(&root),
+            "imagefolder" => folders_read(&root, &IMAGE_FILES),
+            #[cfg(feature = "audio")]
+            "audiofolder" => folders_read(&root, &SOUND_FILES),
             _ => vec![root],
         }
     }

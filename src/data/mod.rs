@@ -3,28 +3,43 @@
 //!
 //! [`Examples`] is the trait of data sets. [`DATA_SETS`] lists the built-in data sets.
 
+mod annotations;
+mod archives;
+mod audio;
+
 mod batch;
+mod cache;
+mod class_folders;
 mod examples;
 mod find;
 mod form;
+mod layout;
+mod listing;
 mod loader;
 mod mixup;
+mod opening;
 mod pictures;
 mod random;
 mod sets;
+mod shared;
 mod split;
 mod text;
 
+pub use annotations::{Face, face_in, image_list_in, names_in, validation_annotations_in, words_in};
+pub use audio::{MelScale, SoundAugmentation, SoundInput, SoundOptions, SplitBy};
+#[cfg(feature = "audio")]
+pub use audio::{Sound, SoundSplits, Sounds, Spectrogram, decode_sound, read_sound};
 pub use batch::{Batch, MOST_COLUMNS, epoch_order};
+pub use cache::OpenEvent;
 pub use examples::{Draw, Examples, Splits, bytes_of, floats_of};
 pub use form::{Column, Element, Form, Meaning, Pixels, TokenInput};
+pub use listing::Skipped;
 pub use loader::Loader;
 pub use mixup::mixing_part;
 pub use pictures::{
-    Augmentation, Crop, Face, ImageInput, Images, Jitter, Normalise, OpenEvent, PictureSplits, Pictures, ResizeCrop,
-    Skipped, Variation, check_side, cifar10_records, cifar100_records, decode_image, face_in, image_list_in, images_in,
-    labels_in, names_in, plain_form, read_cifar10, read_cifar100, read_cifar100_coarse, read_image, read_images,
-    read_labels, shapes, validation_annotations_in, words_in,
+    Augmentation, Crop, ImageInput, Images, Jitter, Normalise, PictureSplits, Pictures, ResizeCrop, Variation,
+    check_side, cifar10_records, cifar100_records, decode_image, images_in, labels_in, plain_form, read_cifar10,
+    read_cifar100, read_cifar100_coarse, read_image, read_images, read_labels, shapes,
 };
 pub use sets::{DATA_SETS, DataSet, Source, open};
 pub use split::train_validation_split;

@@ -1,13 +1,19 @@
 //! The table of built-in data sets, which are opened by name.
 
-use super::find::DataFiles;
+#[cfg(feature = "audio")]
+use super::archives::ESC50;
+use super::archives::{CIFAR10, CIFAR100, FASHION_MNIST, FOOD_101, MNIST, TINY_IMAGENET};
+use super::class_folders::class_folders;
+use super::listing::Listing;
 use super::pictures::{
-    self, Augmentation, Normalise, OpenEvent, PictureSplits, food101, imagefolder, plain_form, read_cifar10,
-    read_cifar100, read_cifar100_coarse, shapes, tiny_imagenet, utkface_age, utkface_gender,
+    self, Augmentation, IMAGE_FILES, Normalise, PictureSplits, food101, plain_form, read_cifar10, read_cifar100,
+    read_cifar100_coarse, shapes, tiny_imagenet, utkface_age, utkface_gender,
 };
 #[cfg(feature = "text")]
 use super::text::{self, TextSet};
-use super::{Form, Meaning, Splits, TextOptions};
+use super::{Form, Meaning, OpenEvent, SoundOptions, Splits, TextOptions};
+#[cfg(feature = "audio")]
+use super::{SoundSplits, audio};
 use crate::error::{Error, Result};
 use crate::files::text::nearest;
 use std::path::Path;
@@ -27,16 +33,20 @@ pub struct Source<'s> {
     /// Image files: shorter side that images are resized to before the crop; by default
     /// `image_size`.
     pub resize: Option<usize>,
-    /// `imagefolder` and `text-pairs`: a file with the names of the classes to use, one per line.
+    /// `imagefolder`, `audiofolder` and `text-pairs`: a file with the names of the classes to use,
+    /// one per line.
     pub class_list: Option<&'s Path>,
-    /// Image files: the file that caches decoded images.
+    /// Image files and sounds: the file that caches decoded images or spectrograms.
     pub cache: Option<&'s Path>,
-    /// Image files and texts: check all images or rows, and leave out those that cannot be read.
+    /// Image files, sounds and texts: check all files or rows, and leave out those that cannot be
+    /// read.
     pub skip_bad: bool,
     /// Augmentation of training images.
     pub augmentation: Augmentation,
     /// How texts are read.
     pub text: TextOptions<'s>,
+    /// How sounds are read.
+    pub sound: SoundOptions,
 }
 
 /// A built-in data set.
@@ -50,6 +60,8 @@ pub struct DataSet {
     pub of_files: bool,
     /// Whether it is a set of texts: `text` only applies to these, and `skip_bad` applies.
     pub of_text: bool,
+    /// Whether it is a set of sounds: `sound` only applies to these, `cache` and `skip_bad` apply.
+    pub of_sounds: bool,
     /// The columns, as far as they are known without the set's files.
     form: KnownForm,
     open: Open,
@@ -58,9 +70,15 @@ pub struct DataSet {
 /// Reads a set of images, and reports events.
 type OpenPictures = fn(&Source<'_>, &mut dyn FnMut(OpenEvent<'_>)) -> Result<PictureSplits>;
 
+/// Reads a set of sounds, and reports events.
+#[cfg(feature = "audio")]
+type OpenSounds = fn(&Source<'_>, &mut dyn FnMut(OpenEvent<'_>)) -> Result<SoundSplits>;
+
 /// How a set is read.
 enum Open {
     Pictures(OpenPictures),
+    #[cfg(feature = "audio")]
+    Sounds(OpenSounds),
     /// `None` for a set whose columns are options.
     #[cfg(feature = "text")]
     Texts(Option<&'static TextSet>),
@@ -81,86 +99,35 @@ enum KnownForm {
 const FASHION: [&str; 10] =
     ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"];
 
-const NOT_IDX: &[(&str, &str)] = &[
-    ("mnist.npz", "is the file of Keras; the four IDX files are read, as torchvision leaves them in `raw`"),
-    ("mnist_train.csv", "is a table; the four IDX files are read, as torchvision leaves them in `raw`"),
-    ("fashion-mnist_train.csv", "is a table; the four IDX files are read, as torchvision leaves them in `raw`"),
-];
-
-/// What is not read of CIFAR: pickled Python, which can run any program, and packed archives.
-const PICKLED: &str = "is the Python version, which is not read; get the binary version, or convert it with the lines in \
-                       docs/data.md";
-const PACKED: &str = "is packed; unpack it: `tar xf`";
-
-const FASHION_MNIST: DataFiles<'_> = DataFiles {
-    name: "fashion-mnist",
-    archive: None,
-    also: &["FashionMNIST/raw", "FashionMNIST", "fashion_mnist", "raw"],
-    files: &pictures::IDX_FILES,
-    other_forms: NOT_IDX,
-    how_to_get: "install it with `apt-get install dataset-fashion-mnist` on Debian or Ubuntu, or give its directory as \
-                 `data_dir`",
-};
-
-const MNIST: DataFiles<'_> = DataFiles {
-    name: "mnist",
-    archive: None,
-    also: &["MNIST/raw", "MNIST", "raw"],
-    files: &pictures::IDX_FILES,
-    other_forms: NOT_IDX,
-    how_to_get: "put its four IDX files in a directory, and give that as `data_dir`",
-};
-
-const CIFAR10: DataFiles<'_> = DataFiles {
-    name: "cifar10",
-    archive: Some("cifar-10-batches-bin"),
-    also: &["cifar-10-binary", "cifar-10-batches-py"],
-    files: &["data_batch_1.bin", "data_batch_1.bin.gz"],
-    other_forms: &[("data_batch_1", PICKLED), ("cifar-10-binary.tar.gz", PACKED), ("cifar-10-python.tar.gz", PICKLED)],
-    how_to_get: "unpack the archive of its binary version, and give the directory as `data_dir`",
-};
-
-const CIFAR100: DataFiles<'_> = DataFiles {
-    name: "cifar100",
-    archive: Some("cifar-100-binary"),
-    also: &["cifar-100-python"],
-    files: &["train.bin", "train.bin.gz"],
-    other_forms: &[("meta", PICKLED), ("cifar-100-binary.tar.gz", PACKED), ("cifar-100-python.tar.gz", PICKLED)],
-    ..CIFAR10
-};
-
-const TINY_IMAGENET: DataFiles<'_> = DataFiles {
-    name: "tiny-imagenet",
-    archive: Some("tiny-imagenet-200"),
-    also: &[],
-    files: &["wnids.txt"],
-    other_forms: &[("tiny-imagenet-200.zip", "is packed; unpack it")],
-    how_to_get: "unpack its archive, and give the directory as `data_dir`; `data` imagefolder reads other folders of images",
-};
-
-const FOOD_101: DataFiles<'_> = DataFiles {
-    name: "food-101",
-    archive: None,
-    also: &["food101", "Food-101"],
-    files: &["meta/train.txt"],
-    other_forms: &[("food-101.tar.gz", PACKED)],
-    ..TINY_IMAGENET
-};
-
 /// A set that is read into memory.
 const fn in_memory(name: &'static str, about: &'static str, form: KnownForm, open: OpenPictures) -> DataSet {
-    DataSet { name, about, of_files: false, of_text: false, form, open: Open::Pictures(open) }
+    DataSet { name, about, of_files: false, of_text: false, of_sounds: false, form, open: Open::Pictures(open) }
 }
 
 /// A set of image files in folders.
 const fn of_files(name: &'static str, about: &'static str, form: KnownForm, open: OpenPictures) -> DataSet {
-    DataSet { name, about, of_files: true, of_text: false, form, open: Open::Pictures(open) }
+    DataSet { name, about, of_files: true, of_text: false, of_sounds: false, form, open: Open::Pictures(open) }
 }
 
 /// A set of texts.
 #[cfg(feature = "text")]
 const fn of_text(name: &'static str, about: &'static str, set: Option<&'static TextSet>) -> DataSet {
-    DataSet { name, about, of_files: false, of_text: true, form: KnownForm::Unknown, open: Open::Texts(set) }
+    DataSet {
+        name,
+        about,
+        of_files: false,
+        of_text: true,
+        of_sounds: false,
+        form: KnownForm::Unknown,
+        open: Open::Texts(set),
+    }
+}
+
+/// A set of sounds.
+#[cfg(feature = "audio")]
+const fn of_sounds(name: &'static str, about: &'static str, open: OpenSounds) -> DataSet {
+    let (form, open) = (KnownForm::Unknown, Open::Sounds(open));
+    DataSet { name, about, of_files: false, of_text: false, of_sounds: true, form, open }
 }
 
 /// All data sets that can be selected by name.
@@ -205,7 +172,10 @@ pub static DATA_SETS: &[DataSet] = &[
         "imagefolder",
         "DIR/train/CLASS/ and DIR/test/CLASS/ or DIR/val/CLASS/",
         KnownForm::Unknown,
-        |source, report| source.folder(imagefolder(&source.named_dir()?, source.class_list, source.skip_bad)?, report),
+        |source, report| {
+            let listing = Listing::new(&source.named_dir()?, &IMAGE_FILES, source.skip_bad);
+            source.folder(class_folders(listing, source.class_list)?, report)
+        },
     ),
     of_files(
         "tiny-imagenet",
@@ -231,6 +201,18 @@ pub static DATA_SETS: &[DataSet] = &[
         KnownForm::AgesOfFiles,
         |source, report| source.folder(utkface_age(&source.named_dir()?, source.skip_bad)?, report),
     ),
+    #[cfg(feature = "audio")]
+    of_sounds("esc50", "fifty kinds of sounds, 5 s, in five folds; ESC-50 as its archive unpacks", |source, report| {
+        source.sounds(audio::esc50(source, &ESC50.find(source.dir)?)?, report)
+    }),
+    #[cfg(feature = "audio")]
+    of_sounds("crema-d", "six emotions in speech, from the names of CREMA-D's files", |source, report| {
+        source.sounds(audio::crema_d(source)?, report)
+    }),
+    #[cfg(feature = "audio")]
+    of_sounds("audiofolder", "DIR/train/CLASS/ and DIR/test/CLASS/ of sounds", |source, report| {
+        source.sounds(audio::audiofolder(source)?, report)
+    }),
     #[cfg(feature = "text")]
     of_text("rte", "whether a sentence follows from another; GLUE's .tsv or SuperGLUE's .jsonl", Some(&text::RTE)),
     #[cfg(feature = "text")]
@@ -279,6 +261,8 @@ impl Source<'_> {
     pub fn open(&self, report: &mut dyn FnMut(OpenEvent<'_>)) -> Result<Splits> {
         match self.set()?.open {
             Open::Pictures(_) => self.open_pictures(report).map(Splits::from),
+            #[cfg(feature = "audio")]
+            Open::Sounds(open) => open(self, report).map(Splits::from),
             #[cfg(feature = "text")]
             Open::Texts(set) => text::open(self, set, report),
         }
@@ -292,6 +276,10 @@ impl Source<'_> {
         let set = self.set()?;
         let mut splits = match set.open {
             Open::Pictures(open) => open(self, report)?,
+            #[cfg(feature = "audio")]
+            Open::Sounds(_) => {
+                return Err(Error::setting("data", format!("expected images, {} has sounds", self.name)));
+            }
             #[cfg(feature = "text")]
             Open::Texts(_) => return Err(Error::setting("data", format!("expected images, {} has texts", self.name))),
         };
@@ -333,32 +321,43 @@ impl Source<'_> {
     pub fn text_encoder(&self) -> Result<Option<std::sync::Arc<super::TextEncoder>>> {
         match self.set()?.open {
             Open::Texts(set) => text::encoder(self, set),
-            Open::Pictures(_) => Ok(None),
+            _ => Ok(None),
         }
     }
 
     /// The set in the table. An option that does not apply to it is an error.
     fn set(&self) -> Result<&'static DataSet> {
         let set = DataSet::named(self.name)?;
-        let given = [
-            ("image_size", self.image_size.is_some()),
-            ("resize", self.resize.is_some()),
-            ("cache", self.cache.is_some()),
+        let (is_image, is_sound, is_text) = (set.of_files, set.of_sounds, set.of_text);
+        let options = [
+            ("image_size", self.image_size.is_some(), is_image, "image files"),
+            ("resize", self.resize.is_some(), is_image, "image files"),
+            ("cache", self.cache.is_some(), is_image || is_sound, "image files and sounds"),
+            ("skip_bad", self.skip_bad, is_image || is_sound || is_text, "image files, sounds and texts"),
+            ("class_list", self.class_list.is_some(), is_image || is_sound || is_text, "folders of classes and texts"),
         ];
-        let of_both = [("skip_bad", self.skip_bad), ("class_list", self.class_list.is_some())];
-        let of_images = given.into_iter().filter(|_| !set.of_files);
-        let of_both = of_both.into_iter().filter(|_| !set.of_files && !set.of_text);
-        let idle = of_images.chain(of_both).find(|(_, given)| *given).map(|(option, _)| (option, "image files"));
-        let idle = idle.or_else(|| match set.of_text {
-            true => self.of_pixels().map(|option| (option, "images")),
-            false => self.text.given().next().map(|option| (option, "texts")),
-        });
+        let idle = options.into_iter().find(|(_, given, applies, _)| *given && !applies);
+        let idle = idle.map(|(option, .., kind)| (option, kind));
+        let idle = idle.or_else(|| self.of_pixels().filter(|_| is_text || is_sound).map(|option| (option, "images")));
+        let idle = idle.or_else(|| self.text.given().next().filter(|_| !is_text).map(|option| (option, "texts")));
+        let idle = idle.or_else(|| self.sound.given().next().filter(|_| !is_sound).map(|option| (option, "sounds")));
+        let idle = idle.or_else(|| self.of_other_sounds().filter(|_| is_sound));
         match idle {
             Some((option, kind)) => {
                 Err(Error::setting(option, format!("only applies to {kind}, not to {}; remove it", self.name)))
             }
             None => Ok(set),
         }
+    }
+
+    /// An option of another set of sounds, if one is given, and that set.
+    fn of_other_sounds(&self) -> Option<(&'static str, &'static str)> {
+        let given = [
+            ("fold", "esc50", self.sound.fold.is_some()),
+            ("split_by", "crema-d", self.sound.split_by.is_some()),
+            ("class_list", "audiofolder", self.class_list.is_some()),
+        ];
+        given.into_iter().find(|(_, set, given)| *given && *set != self.name).map(|(option, set, _)| (option, set))
     }
 
     /// An option that changes pixels, if one is given.

@@ -21,6 +21,8 @@ pub struct Finished {
     pub arm: String,
     /// The seed.
     pub seed: u64,
+    /// The fold for the test; `None` for a data set without folds.
+    pub fold: Option<u32>,
     /// The summary.
     pub summary: Summary,
     /// The directory of the run.
@@ -46,9 +48,10 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// The method and the seed.
+    /// The method, the seed, and the fold if there is one.
     pub fn title(&self) -> String {
-        format!("{} seed {}", self.arm, self.seed)
+        let fold = self.fold.map_or(String::new(), |fold| format!(" fold {fold}"));
+        format!("{} seed {}{fold}", self.arm, self.seed)
     }
 }
 
@@ -149,6 +152,7 @@ impl Finished {
         Ok(Some(Self {
             arm: arm.to_owned(),
             seed: config.training.seed,
+            fold: config.data.fold,
             summary,
             dir: dir.to_owned(),
             train_loss,

@@ -1,6 +1,7 @@
 //! Comparison of training methods. All methods use the same seeds, so they have the same initial
 //! weights, split and batches.
 
+use super::folds;
 use super::statistics::{
     Cochran, McNemar, PairedDifference, cochran, holm, mcnemar, mean_and_deviation, median, paired_difference,
 };
@@ -19,8 +20,11 @@ pub struct ArmResult {
     pub test_score: f64,
     /// Standard deviation of the test score over seeds; `None` for one seed.
     pub test_score_sd: Option<f64>,
-    /// Test score of each seed.
+    /// Test score of each seed; of several folds their mean.
     pub test_scores: Vec<f64>,
+    /// Each fold with the mean over seeds of its test score; empty unless there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fold_scores: Vec<(u32, f64)>,
     /// Median over seeds of the milliseconds per step.
     pub milliseconds_per_step: f64,
     /// Time per step relative to the baseline's: the median over all seeds and intervals, each
@@ -73,7 +77,7 @@ pub struct Comparison {
     pub pairs: Vec<PairResult>,
 }
 
-/// The runs of each method, sorted by seed. Methods are in the order of their first run.
+/// The runs of each method, sorted by seed and fold. Methods are in the order of their first run.
 pub(super) fn by_arm(runs: &[Finished]) -> Vec<Vec<&Finished>> {
     let mut arms: Vec<Vec<&Finished>> = vec![];
     for run in runs {
@@ -82,13 +86,14 @@ pub(super) fn by_arm(runs: &[Finished]) -> Vec<Vec<&Finished>> {
             None => arms.push(vec![run]),
         }
     }
-    arms.iter_mut().for_each(|arm| arm.sort_by_key(|run| run.seed));
+    arms.iter_mut().for_each(|arm| arm.sort_by_key(|run| (run.seed, run.fold)));
     arms
 }
 
-/// Pairs of runs of two methods with the same seed.
+/// Pairs of runs of two methods with the same seed and fold.
 fn pairs<'r>(first: &[&'r Finished], second: &[&'r Finished]) -> Vec<(&'r Finished, &'r Finished)> {
-    let partner = |run: &&'r Finished| second.iter().find(|other| other.seed == run.seed).map(|other| (*run, *other));
+    let is_same = |a: &Finished, b: &Finished| (a.seed, a.fold) == (b.seed, b.fold);
+    let partner = |run: &&'r Finished| second.iter().find(|other| is_same(run, other)).map(|other| (*run, *other));
     first.iter().filter_map(partner).collect()
 }
 
@@ -122,22 +127,23 @@ impl Comparison {
         let firsts: &[&Finished] = arms.iter().find(|arm| arm[0].arm == baseline).map_or(&[], Vec::as_slice);
         let result = |arm: &Vec<&Finished>| {
             let paired = pairs(firsts, arm);
-            let test_of = |run: &Finished| run.summary.test();
-            let test_scores: Vec<_> = arm.iter().map(|run| test_of(run)).collect();
+            let (seeds, test_scores): (Vec<_>, Vec<_>) = folds::by_seed(arm).into_iter().unzip();
             let (test_score, test_score_sd) = mean_and_deviation(&test_scores);
             let times: Vec<_> = arm.iter().map(|run| run.summary.milliseconds_per_step).collect();
             let ratios = paired.iter().flat_map(|(first, run)| {
                 first.examples_per_second.iter().zip(&run.examples_per_second).map(|(first, run)| first / run)
             });
             let ratios: Vec<f64> = ratios.collect();
-            let (firsts, seconds): (Vec<_>, Vec<_>) =
-                paired.iter().map(|(first, run)| (test_of(first), test_of(run))).unzip();
+            let (firsts, seconds): (Vec<_>, Vec<_>) = paired.iter().copied().unzip();
+            let [firsts, seconds] = [firsts, seconds]
+                .map(|runs| folds::by_seed(&runs).into_iter().map(|(_, score)| score).collect::<Vec<_>>());
             ArmResult {
                 arm: arm[0].arm.clone(),
-                seeds: arm.iter().map(|run| run.seed).collect(),
+                seeds,
                 test_score,
                 test_score_sd,
                 test_scores,
+                fold_scores: folds::by_fold(arm),
                 milliseconds_per_step: median(&times),
                 relative_time: (!ratios.is_empty()).then(|| median(&ratios)),
                 reaches_baseline: epochs_to_baseline(&paired, measure),
@@ -176,24 +182,26 @@ pub fn results_csv(runs: &[Finished]) -> Vec<u8> {
     // Scores of runs of earlier versions may be absent.
     let has = |name: &&str| runs.iter().any(|run| run.summary.scores.contains_key(*name));
     let further: Vec<&str> = ["test_macro_f1", "test_matthews"].into_iter().filter(has).collect();
-    let mut header = vec!["method", "seed", &test, "test_loss", &validation, "best_epoch"];
-    header.extend(&further);
-    header.push("milliseconds_per_step");
-    let row = |Finished { arm, seed, summary, .. }: &Finished| {
+    let fold: &[&str] = if folds::are_several(runs) { &["fold"] } else { &[] };
+    let header = [&test, "test_loss", &validation, "best_epoch"];
+    let header = [&["method", "seed"], fold, &header, &further, &["milliseconds_per_step"]].concat();
+    let row = |Finished { arm, seed, fold: of_run, summary, .. }: &Finished| {
         let scores = (summary.test(), summary.test_loss, summary.validation());
+        let fold: Vec<u32> = of_run.iter().copied().take(fold.len()).collect();
         let further: Vec<_> = further.iter().map(|name| summary.scores.get(*name).copied()).collect();
-        (arm.clone(), *seed, scores, summary.best_epoch, further, summary.milliseconds_per_step)
+        (arm.clone(), *seed, fold, scores, summary.best_epoch, further, summary.milliseconds_per_step)
     };
     csv_with_header(&header, runs.iter().map(row))
 }
 
-/// Cochran's Q over the seeds that all methods have.
+/// Cochran's Q over the seeds and folds that all methods have.
 fn pooled_cochran(arms: &[Vec<&Finished>]) -> Option<Cochran> {
-    let seeds = arms.first()?.iter().map(|run| run.seed);
-    let everywhere = |seed: &u64| arms.iter().all(|arm| arm.iter().any(|run| run.seed == *seed));
-    let seeds: Vec<u64> = seeds.filter(everywhere).collect();
+    let key = |run: &Finished| (run.seed, run.fold);
+    let keys = arms.first()?.iter().map(|run| key(run));
+    let everywhere = |wanted: &(u64, Option<u32>)| arms.iter().all(|arm| arm.iter().any(|run| key(run) == *wanted));
+    let keys: Vec<_> = keys.filter(everywhere).collect();
     let right = |arm: &Vec<&Finished>| {
-        arm.iter().filter(|run| seeds.contains(&run.seed)).flat_map(|run| run.right.iter().copied()).collect()
+        arm.iter().filter(|run| keys.contains(&key(run))).flat_map(|run| run.right.iter().copied()).collect()
     };
     cochran(&arms.iter().map(right).collect::<Vec<Vec<bool>>>())
 }

@@ -2,6 +2,7 @@
 
 pub mod bench;
 mod compare;
+mod folds;
 mod kernel_cache;
 pub mod paper;
 mod pictures;

@@ -4,7 +4,7 @@
 use super::foreign::format_of;
 use super::task::class_weights;
 use super::{Config, Method, Task};
-use crate::data::{DataSet, Examples, ImageInput, Meaning, PictureSplits, Pictures};
+use crate::data::{DataSet, Examples, Form, ImageInput, Meaning, PictureSplits, Pictures, SoundInput, SplitBy};
 use crate::error::{Error, Result};
 use crate::files::{read_regular, text::alike};
 use crate::nn::BertOptions;
@@ -13,6 +13,7 @@ use crate::ops::regression::Loss;
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use std::sync::Arc;
 
 /// What is needed to use the weights of a model: its name, the form of its input, and the meaning
 /// of its outputs. The vocabulary of a model of texts is a file next to the weights.
@@ -27,6 +28,15 @@ pub struct ModelCard {
     pub data: String,
     /// The images that it reads; `None` if it reads something else.
     pub image: Option<ImageInput>,
+    /// The spectrograms of sounds that it reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sound: Option<SoundInput>,
+    /// The test fold of `esc50`, which it was not trained on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fold: Option<u32>,
+    /// What the parts of `crema-d` do not share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split_by: Option<SplitBy>,
     /// The size of the model `bert`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bert: Option<BertOptions>,
@@ -105,12 +115,20 @@ impl ModelCard {
     /// Those of reading the classes of the training examples.
     pub(super) fn of(task: &Task, sigma: Option<f64>) -> Result<Self> {
         let (config, form) = (&task.config, task.data.train.form());
-        let image = ImageInput::of(&form, config.data.normalise, config.data.resize);
+        let sound = DataSet::named(&config.data.name).is_ok_and(|set| set.of_sounds);
+        let sound = sound.then(|| config.data.source().sound.input(&config.data.name));
+        let image = match sound {
+            Some(_) => None,
+            None => ImageInput::of(&form, config.data.normalise, config.data.resize),
+        };
         Ok(Self {
             format: Self::FORMAT,
             model: config.model.name.clone(),
             data: config.data.name.clone(),
             image,
+            sound,
+            fold: config.data.fold,
+            split_by: config.data.split_by,
             bert: config.model.bert.clone(),
             tokens: form.tokens().map(|tokens| tokens.length),
             text_columns: config.data.text_columns.clone(),
@@ -170,6 +188,8 @@ impl ModelCard {
         {
             return Err(format!("expected 1 to {MOST_CLASSES} classes, found {}", names.len()));
         }
+        let in_words = |(field, message)| format!("sound: {field}: {message}");
+        self.sound.as_ref().map_or(Ok(()), |sound| sound.check().map_err(in_words))?;
         self.image.as_ref().map_or(Ok(()), ImageInput::check)
     }
 
@@ -187,6 +207,10 @@ impl ModelCard {
                     (c.data.image_size, c.data.resize) = (Some(image.shape[1]), Some(image.resize));
                 }
             }
+            if let Some(sound) = &self.sound {
+                c.data.set_sound_input(sound);
+                (c.data.fold, c.data.split_by) = (self.fold, self.split_by);
+            }
             c.data.max_length = self.tokens;
             c.data.text_columns.clone_from(&self.text_columns);
             if let Some(sigma) = self.blur {
@@ -201,6 +225,9 @@ impl ModelCard {
     /// # Errors
     /// [`Error::Setting`] with both values.
     pub fn check_options(&self, config: &Config) -> Result<()> {
+        if let Some(sound) = &self.sound {
+            return self.check_sound(sound, config);
+        }
         let (Some(image), data) = (&self.image, &config.data) else { return Ok(()) };
         let differs = |field, there: String, here: String| {
             let message = format!("the weights are for {there}, found {here}; leave the option out");
@@ -214,6 +241,29 @@ impl ModelCard {
                 differs("normalise", format!("{:?}", image.normalise), format!("{:?}", data.normalise))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Checks that `config` does not ask for other spectrograms.
+    fn check_sound(&self, sound: &SoundInput, config: &Config) -> Result<()> {
+        let fields = |input: &SoundInput| {
+            let SoundInput { sample_rate, duration, n_fft, window_length, hop, mel_bands, mel_scale, centred } = input;
+            let numbers = [("n_fft", n_fft), ("window_length", window_length), ("hop", hop), ("mel_bands", mel_bands)];
+            let others = [
+                ("sample_rate", sample_rate.to_string()),
+                ("duration", duration.to_string()),
+                ("mel_scale", format!("{mel_scale:?}").to_lowercase()),
+                ("centred", centred.to_string()),
+            ];
+            numbers.map(|(field, value)| (field, value.to_string())).into_iter().chain(others)
+        };
+        let wanted = config.data.source().sound.input(&config.data.name);
+        match fields(sound).zip(fields(&wanted)).find(|(there, here)| there != here) {
+            Some(((field, there), (_, here))) => {
+                let message = format!("the weights are for {there}, found {here}; leave the option out");
+                Err(Error::setting(field, message))
+            }
+            None => Ok(()),
         }
     }
 
@@ -240,26 +290,54 @@ impl ModelCard {
     /// of the model.
     pub fn prepare(&self, data: &mut PictureSplits) -> Result<()> {
         let own = self.pictures()?;
-        let (form, found) = (own.form(), data.train.form());
+        let found = data.train.form();
         if own.image != data.train.image {
             let message = format!("the weights are for images {:?}, the data have {:?}", own.image, data.train.image);
             return Err(Error::setting("data", message));
         }
-        let differ =
-            |message: String| Err(Error::setting("data", format!("{message}; give the data of these weights")));
-        let (there, here) = (form.classes(), found.classes());
-        if let Some(i) = (0..there.len().max(here.len())).find(|&i| there.get(i) != here.get(i)) {
-            let name = |of: &[String]| of.get(i).map_or("absent".to_owned(), |name| format!("{name:?}"));
-            let (of_weights, of_data) = (name(there), name(here));
-            let counts = format!("{} classes in the weights, {} in the data", there.len(), here.len());
-            let hint = there.get(i).map_or(String::new(), |name| alike(name, here));
-            return differ(format!("class {i} is {of_weights} in the weights, {of_data} in the data ({counts}){hint}"));
-        }
+        self.check_classes(&found)?;
         let [there, here] = [&own, &data.train].map(|of| CardTarget::of(Some(&of.meaning)));
         if there != here {
-            return differ(format!("the weights predict {there:?}, the data have {here:?}"));
+            return Err(other_data(format!("the weights predict {there:?}, the data have {here:?}")));
         }
         self.image_input()?.normalise(data);
         Ok(())
     }
+
+    /// Checks that the classes of data with this form are those of the model.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] with the first class that differs.
+    pub fn check_classes(&self, found: &Form) -> Result<()> {
+        let there = match &self.target {
+            CardTarget::Classes(names) => &names[..],
+            _ => &[],
+        };
+        let here = found.classes();
+        let Some(i) = (0..there.len().max(here.len())).find(|&i| there.get(i) != here.get(i)) else { return Ok(()) };
+        let name = |of: &[String]| of.get(i).map_or("absent".to_owned(), |name| format!("{name:?}"));
+        let (of_weights, of_data) = (name(there), name(here));
+        let counts = format!("{} classes in the weights, {} in the data", there.len(), here.len());
+        let hint = there.get(i).map_or(String::new(), |name| alike(name, here));
+        Err(other_data(format!("class {i} is {of_weights} in the weights, {of_data} in the data ({counts}){hint}")))
+    }
+
+    /// The data set without examples. It reads files of images or sounds as the model needs them.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the model reads neither, or if sounds are not part of this build.
+    pub fn empty_set(&self) -> Result<Arc<dyn Examples>> {
+        match self.sound {
+            #[cfg(feature = "audio")]
+            Some(input) => Ok(Arc::new(crate::data::Sounds::empty(&self.data, input, self.target.meaning())?)),
+            #[cfg(not(feature = "audio"))]
+            Some(_) => Err(Error::setting("init", "the weights read sounds, which need the crate's feature `audio`")),
+            None => Ok(Arc::new(self.pictures()?)),
+        }
+    }
+}
+
+/// The error about data that are not those of the weights.
+fn other_data(message: String) -> Error {
+    Error::setting("data", format!("{message}; give the data of these weights"))
 }

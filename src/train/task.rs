@@ -45,7 +45,8 @@ impl Task {
         let model = Arc::new(config.model.model()?);
         model.accepts(&form)?;
         let objective = objective_of(config, data)?;
-        Ok(Self { config: config.clone(), model, data: data.clone(), objective, curriculum: None })
+        let config = config.clone().with(|c| c.data = c.data.clone().with_sound_defaults());
+        Ok(Self { config, model, data: data.clone(), objective, curriculum: None })
     }
 
     /// Files that the weights need next to them: name and content. They are those of the data, and

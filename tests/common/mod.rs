@@ -9,5 +9,6 @@ pub mod pictures;
 #[cfg(feature = "cli")]
 pub mod program;
 pub mod rows;
+pub mod sounds;
 
 pub use device::*;

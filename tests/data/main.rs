@@ -10,6 +10,8 @@ mod files;
 mod folders;
 mod image_files;
 mod layouts;
+#[cfg(feature = "audio")]
+mod sounds;
 #[cfg(feature = "text")]
 mod texts;
 mod variations;

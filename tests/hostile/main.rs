@@ -14,6 +14,8 @@ mod folders;
 mod idx;
 #[cfg(feature = "cli")]
 mod kernels;
+#[cfg(feature = "audio")]
+mod sounds;
 #[cfg(feature = "cli")]
 mod tables;
 #[cfg(feature = "text")]

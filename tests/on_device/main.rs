@@ -32,6 +32,8 @@ mod recorded;
 mod resuming;
 mod sequences;
 mod sessions;
+#[cfg(feature = "cli")]
+mod sounds;
 mod sums;
 mod text_parity;
 #[cfg(feature = "cli")]
@@ -55,6 +57,8 @@ fn main() {
         text_parity::tests(),
         #[cfg(feature = "cli")]
         texts::tests(),
+        #[cfg(feature = "cli")]
+        sounds::tests(),
         training::tests(),
         sessions::tests(),
         objectives::tests(),

@@ -5,7 +5,7 @@ use approx::assert_relative_eq;
 use lerac::nn::objective::Measure;
 use lerac::records::Finished;
 use lerac::study::statistics::{cochran, holm, mcnemar, mean_and_deviation, median, paired_difference};
-use lerac::study::{Comparison, EpochsToBaseline};
+use lerac::study::{Comparison, EpochsToBaseline, results_csv};
 use lerac::train::Summary;
 
 fn run(arm: &str, seed: u64, test_accuracy: f64, milliseconds_per_step: f64) -> Finished {
@@ -28,6 +28,7 @@ fn run(arm: &str, seed: u64, test_accuracy: f64, milliseconds_per_step: f64) -> 
         version: String::new(),
     };
     Finished {
+        fold: None,
         arm: arm.into(),
         seed,
         summary,
@@ -116,6 +117,39 @@ fn the_baseline_stays_when_its_first_seed_failed() {
     let without = Comparison::of(&runs[1..], "a");
     assert_eq!((without.arms[0].relative_time, &without.arms[0].against_baseline), (None, &None));
     assert!(without.in_words()[0].contains(" a "), "the missing baseline is named: {:?}", without.in_words());
+}
+
+/// With folds, the score of a seed is its mean over them, and differences are those of seeds.
+#[test]
+fn folds_are_averaged_by_seed() {
+    let of_fold = |arm, seed, fold, score| Finished { fold: Some(fold), ..run(arm, seed, score, 1.0) };
+    let runs = [
+        of_fold("a", 0, 1, 0.2),
+        of_fold("a", 0, 2, 0.4),
+        of_fold("a", 1, 1, 0.5),
+        of_fold("a", 1, 2, 0.7),
+        of_fold("b", 0, 2, 0.6),
+        of_fold("b", 0, 1, 0.4),
+        of_fold("b", 1, 1, 0.5),
+        of_fold("b", 1, 2, 0.9),
+    ];
+    let comparison = compare(&runs);
+    let [a, b] = [&comparison.arms[0], &comparison.arms[1]];
+    assert_eq!((&a.seeds[..], &b.seeds[..]), (&[0, 1][..], &[0, 1][..]));
+    for (found, expected) in [(&a.test_scores, [0.3, 0.6]), (&b.test_scores, [0.5, 0.7])] {
+        found.iter().zip(expected).for_each(|(a, b)| assert_relative_eq!(*a, b, max_relative = 1e-12));
+    }
+    let scores: Vec<f64> = b.fold_scores.iter().map(|(_, score)| *score).collect();
+    assert_relative_eq!(scores[0], 0.45, max_relative = 1e-12);
+    assert_relative_eq!(scores[1], 0.75, max_relative = 1e-12);
+    assert_relative_eq!(b.test_score, 0.6, max_relative = 1e-12);
+    let difference = b.against_baseline.as_ref().unwrap();
+    assert_eq!(difference.pairs, 2, "pairs of seeds, not of folds");
+    assert_relative_eq!(difference.mean, 0.15, max_relative = 1e-12);
+    assert!(comparison.in_words()[1].contains("b: 60.00 % is the mean over 2 folds"), "{:?}", comparison.in_words());
+    let table = String::from_utf8(results_csv(&runs)).unwrap();
+    assert!(table.starts_with("method,seed,fold,test_accuracy,") && table.contains("b,0,2,0.6,"), "{table}");
+    assert!(compare(&runs[..1]).arms[0].fold_scores.is_empty());
 }
 
 #[test]

@@ -106,6 +106,10 @@ const PUBLISHED: [Published; 9] = [
 /// The published BERT experiments: data set, epochs, and points of an epoch at which rates grow.
 const BERT: [(&str, u64, u64); 3] = [("boolq", 10, 4), ("qnli", 7, 1), ("rte", 25, 1)];
 
+/// The paper's recipes for sounds: recipe, data set, and whether all folds are run.
+const SOUNDS: [(&str, &str, bool); 2] =
+    [("densenet121-crema_d", "crema-d", false), ("densenet121-esc50", "esc50", true)];
+
 /// Recipes that are not part of the published code.
 const OWN: [&str; 4] = ["shapes", "lstm-boolq", "lstm-qnli", "lstm-rte"];
 
@@ -174,6 +178,34 @@ fn recipes_of_bert_are_the_published_settings() {
     }
 }
 
+/// Table 1 of the paper: Adam, batch 64, 50 epochs, 1e-4, k of 2 to 5, and 1e-4 to 5e-8.
+#[test]
+fn recipes_of_sounds_are_the_settings_of_the_paper() {
+    for (name, data, folds) in SOUNDS {
+        let found = recipe(name);
+        let expected = Config::default().with(|c| {
+            c.data.name = data.into();
+            c.data.validation = if folds { 160 } else { c.data.validation };
+            c.model.name = "densenet121".into();
+            c.training.batch_size = 64;
+            c.training.epochs = 50;
+            c.optimizer.name = "adam".into();
+            c.optimizer.eta = 1e-4;
+            c.optimizer.weight_decay = 0.0;
+            c.curriculum.method = Method::Lerac;
+            c.curriculum.k = Some(3.0);
+            c.curriculum.range = Some(Range { first: 1e-4, last: 5e-8 });
+        });
+        assert_eq!(found, expected, "{name}");
+        let input = found.data.source().sound.input(data);
+        let (rate, hop, seconds) = if folds { (44_100, 128, 5.0) } else { (16_000, 64, 4.0) };
+        assert_eq!((input.sample_rate, input.hop, input.duration), (rate, hop, seconds));
+        assert_eq!((input.n_fft, input.window_length, input.mel_bands), (1024, 512, 128));
+        let text = std::fs::read_to_string(format!("{}/recipes/{name}.toml", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        assert_eq!(text.parse::<toml::Table>().unwrap()["grid"].get("folds").is_some(), folds);
+    }
+}
+
 /// Start and growth of BERT's rates in an epoch of 943 steps, as the published code has them on
 /// BoolQ: the last two layers rise after the steps 235, 471 and 707 of the first epoch.
 #[test]
@@ -201,6 +233,7 @@ fn every_recipe_is_loaded_by_its_name_under_every_method() {
         .collect();
     let mut known: Vec<String> = PUBLISHED.iter().map(|row| row.recipe).chain(OWN).map(str::to_owned).collect();
     known.extend(BERT.map(|(data, ..)| format!("bert-{data}")));
+    known.extend(SOUNDS.map(|(recipe, ..)| recipe.to_owned()));
     files.sort();
     known.sort();
     assert_eq!(files, known, "a recipe without a row here, or a row without its recipe");
@@ -213,6 +246,7 @@ fn every_recipe_is_loaded_by_its_name_under_every_method() {
                 "resnet18" | "resnet18-imagenet" => 21,
                 "wide_resnet52-2" => 1 + 48 + 3 + 1,
                 "bert-large" => 1 + 24 + 2,
+                "densenet121" => 1 + 2 * (6 + 12 + 24 + 16) + 3 + 1,
                 _ => 5,
             };
             assert_eq!(table.lines().count(), 2 + layers, "{table}");

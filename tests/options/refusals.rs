@@ -42,6 +42,7 @@ fn a_model_of_images_takes_no_texts() {
     }
     assert!(!out.exists());
     assert_refused(&[&["train", "--flip"], &of_texts[..]].concat(), "--flip", &["images", "rte"]);
+    assert_refused(&[&["train", "--hop", "64"], &of_texts[..]].concat(), "--hop", &["sounds", "rte"]);
     assert_refused(&["train", "--max-length", "64"], "--max-length", &["texts", "shapes"]);
     let pairs = ["train", "--data", "text-pairs", "--data-dir", data];
     assert_refused(&pairs, "--text-columns", &["one or two columns"]);

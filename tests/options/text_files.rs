@@ -122,7 +122,7 @@ fn a_tilde_is_explained_wherever_a_path_is() {
         (vec!["trace", "--out=~"], "--out"),
         (vec!["schedule", "--csv=~/x"], "--csv"),
         (vec!["schedule", "--plot=~/x"], "--plot"),
-        (vec!["predict", "--init", "x", "~/x.png"], "images"),
+        (vec!["predict", "--init", "x", "~/x.png"], "files"),
         (vec!["resume", "~/x"], "dir"),
     ] {
         let output = command(&arguments).env("HOME", "/home/me").output().unwrap();

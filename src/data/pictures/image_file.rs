@@ -1,6 +1,8 @@
 //! Reads image files: decodes and rotates them upright, resizes them, and crops the centre to C
 //! planes of HxW bytes.
 
+use crate::data::layout::Decoder;
+use crate::data::listing::FileKind;
 use crate::error::{Error, Result};
 use crate::files::read_at_most;
 use image::imageops::{self, FilterType};
@@ -26,6 +28,36 @@ pub struct ResizeCrop {
     pub image: [usize; 3],
     /// Pixels of the shorter side after resizing, at least the smaller of H and W.
     pub shorter: usize,
+}
+
+/// Files of images.
+pub(in crate::data) static IMAGE_FILES: FileKind = FileKind {
+    many: "images",
+    endings: &["bmp", "dib", "gif", "jfif", "jpe", "jpeg", "jpg", "png", "tif", "tiff", "webp"],
+    unreadable: &["avif", "heic", "heif", "jp2", "jxl", "svg"],
+    formats: "PNG or JPEG",
+};
+
+impl Decoder for ResizeCrop {
+    const CACHE: &'static [u8; 16] = b"lerac images 2\r\n";
+    const CACHE_OF_ANY_VERSION: &'static [u8] = b"lerac images ";
+    const SORTED: bool = false;
+    const ONE: &'static str = "image";
+    const OTHER_CACHE: &'static str = "was created from other files, or with another image size";
+
+    fn bytes(&self) -> usize {
+        self.image.iter().product()
+    }
+
+    fn decode(&self, path: &Path, place: &mut [u8]) -> Result<()> {
+        place.copy_from_slice(&self.fit(&read_image(path)?));
+        Ok(())
+    }
+
+    fn fingerprint(&self, add: &mut dyn FnMut(&[u8])) {
+        let extents = self.image.into_iter().chain([self.shorter]);
+        extents.for_each(|extent| add(&(extent as u64).to_le_bytes()));
+    }
 }
 
 /// side * to / from, rounded down as in torchvision, but at least `least`.

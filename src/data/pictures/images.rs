@@ -1,8 +1,10 @@
 //! The images of a data set: in memory, in image files that are decoded when they are read, or in a
 //! cache of decoded images.
 
-use super::cache::Cached;
-use super::folder::{Files, advise};
+use super::image_file::ResizeCrop;
+use crate::data::cache::Cached;
+use crate::data::layout::{Files, advise};
+use crate::data::opening::Stored;
 use crate::error::Result;
 use std::sync::Arc;
 
@@ -12,14 +14,23 @@ pub enum Images {
     /// Bytes `[N,C,H,W]`.
     Memory(Arc<Vec<u8>>),
     /// A file for each image.
-    Files(Files),
+    Files(Files<ResizeCrop>),
     /// Images of files in a cache.
-    Cached(Cached),
+    Cached(Cached<ResizeCrop>),
 }
 
 impl From<Vec<u8>> for Images {
     fn from(bytes: Vec<u8>) -> Self {
         Self::Memory(bytes.into())
+    }
+}
+
+impl From<Stored<ResizeCrop>> for Images {
+    fn from(stored: Stored<ResizeCrop>) -> Self {
+        match stored {
+            Stored::Files(files) => Self::Files(files),
+            Stored::Cached(cached) => Self::Cached(cached),
+        }
     }
 }
 
@@ -48,7 +59,7 @@ impl Images {
     pub(super) fn read(&self, index: usize, place: &mut [u8]) -> Result<()> {
         match self {
             Self::Memory(bytes) => place.copy_from_slice(&bytes[index * place.len()..][..place.len()]),
-            Self::Files(files) => place.copy_from_slice(&files.frame.fit(&files.read(index).map_err(advise)?)),
+            Self::Files(files) => files.read(index, place).map_err(advise)?,
             Self::Cached(cached) => cached.read(index, place)?,
         }
         Ok(())

@@ -1,46 +1,36 @@
 //! Image data sets: images of one shape, each labelled with a class or a number. Images are in
 //! memory, in image files, or in a cache of decoded images.
 
-mod annotations;
 mod augmentation;
-mod cache;
 mod cifar;
-mod folder;
 mod folders;
 mod idx;
 mod image_file;
-mod imagefolder;
 mod images;
 mod input;
-mod listing;
 mod published;
 mod shapes;
-mod shared;
 mod vary;
 
-pub use annotations::{Face, face_in, image_list_in, names_in, validation_annotations_in, words_in};
 pub use augmentation::Augmentation;
-pub use cache::OpenEvent;
 pub use cifar::{cifar10_records, cifar100_records, read_cifar10, read_cifar100, read_cifar100_coarse};
 pub use folders::check_side;
 pub use idx::{images_in, labels_in, read_images, read_labels};
 pub use image_file::{ResizeCrop, decode_image, read_image};
-#[cfg(feature = "records")]
-pub(super) use imagefolder::folders_read;
 pub use images::Images;
 pub use input::ImageInput;
-pub use listing::Skipped;
 pub use shapes::shapes;
 pub use vary::{Crop, Jitter, Variation};
 pub(super) use {
     folders::AGE,
     idx::{FILES as IDX_FILES, read_set as read_idx},
-    imagefolder::imagefolder,
+    image_file::IMAGE_FILES,
     published::{food101, tiny_imagenet, utkface_age, utkface_gender},
 };
 
 use crate::cores::in_parallel;
-use crate::data::{Column, Draw, Element, Examples, Form, Meaning, Splits, bytes_of, floats_of};
+use crate::data::opening::table_of_skipped;
+use crate::data::{Column, Draw, Element, Examples, Form, Meaning, Skipped, Splits, bytes_of, floats_of};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -72,9 +62,6 @@ pub struct Pictures {
     /// Files that were left out.
     pub skipped: Arc<[Skipped]>,
 }
-
-/// The name of the table of [`Pictures::skipped`].
-const SKIPPED: &str = "skipped.csv";
 
 /// Mean and standard deviation of the normalisation x -> (x - mean) / std by channel, with x = byte
 /// / 255.
@@ -237,10 +224,7 @@ impl Examples for Pictures {
     }
 
     fn companions(&self) -> Vec<(&'static str, Vec<u8>)> {
-        let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
-        let row = |Skipped { file, reason }: &Skipped| format!("{},{}\n", quoted(file), quoted(reason));
-        let table = std::iter::once("file,reason\n".to_owned()).chain(self.skipped.iter().map(row)).collect::<String>();
-        if self.skipped.is_empty() { vec![] } else { vec![(SKIPPED, table.into_bytes())] }
+        table_of_skipped(&self.skipped)
     }
 
     fn reads_slowly(&self, draw: Option<Draw>) -> bool {

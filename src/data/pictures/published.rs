@@ -1,10 +1,11 @@
 //! The folder layouts of published sets.
 
-use super::annotations::{Face, face_in, image_list_in, names_in, validation_annotations_in, words_in};
-use super::folder::{Layout, Part, by_class};
+use super::IMAGE_FILES;
 use super::folders::AGE;
-use super::listing::{Listing, inside};
 use crate::data::Meaning;
+use crate::data::annotations::{Face, face_in, image_list_in, names_in, validation_annotations_in, words_in};
+use crate::data::layout::{Layout, Part, by_class};
+use crate::data::listing::{Listing, inside};
 use crate::data::random::{Stream, generator};
 use crate::error::{Error, Result};
 use rand::seq::SliceRandom;
@@ -26,7 +27,7 @@ fn class_index<'c>(classes: &'c [String], list: &'c Path) -> impl Fn(&str) -> Re
 /// Classes are sorted by identifier, as in torchvision. Their names have the descriptions of
 /// `words.txt`, if that file exists.
 pub(in crate::data) fn tiny_imagenet(root: &Path, skip_bad: bool) -> Result<Layout> {
-    let mut listing = Listing::new(root, skip_bad);
+    let mut listing = Listing::new(root, &IMAGE_FILES, skip_bad);
     let list = root.join("wnids.txt");
     let mut classes = names_in(&list, &listing.text(&list)?)?;
     classes.sort();
@@ -55,12 +56,12 @@ fn annotated(listing: &mut Listing, list: &Path, classes: &[String]) -> Result<P
     let mut test = Part::default();
     for (image, class) in &annotated {
         let label = index(class)?;
-        if let Some(entry) = listing.named_image(&format!("val/images/{image}"), list)? {
+        if let Some(entry) = listing.named_file(&format!("val/images/{image}"), list)? {
             test.push(entry, label);
         }
     }
     let listed: HashSet<&str> = annotated.iter().map(|(image, _)| image.as_str()).collect();
-    let existing = listing.images_below("val/images")?;
+    let existing = listing.files_below("val/images")?;
     let is_listed = |name: &str| listed.contains(name.trim_start_matches("val/images/"));
     match existing.iter().find(|entry| !is_listed(&entry.name)) {
         Some(extra) => Err(Error::format(list, 0, format!("{} is not listed; unpack the archive again", extra.name))),
@@ -85,7 +86,7 @@ fn with_descriptions(listing: &mut Listing, classes: &[String]) -> Result<Vec<St
 
 /// The files of the unpacked archive `food-101`.
 pub(in crate::data) fn food101(root: &Path, skip_bad: bool) -> Result<Layout> {
-    let mut listing = Listing::new(root, skip_bad);
+    let mut listing = Listing::new(root, &IMAGE_FILES, skip_bad);
     let list = root.join("meta/classes.txt");
     let mut classes = names_in(&list, &listing.text(&list)?)?;
     classes.sort();
@@ -95,7 +96,7 @@ pub(in crate::data) fn food101(root: &Path, skip_bad: bool) -> Result<Layout> {
         let mut part = Part::default();
         for (class, image) in image_list_in(&list, &listing.text(&list)?)? {
             let label = index(&class)?;
-            if let Some(entry) = listing.named_image(&format!("images/{class}/{image}.jpg"), &list)? {
+            if let Some(entry) = listing.named_file(&format!("images/{class}/{image}.jpg"), &list)? {
                 part.push(entry, label);
             }
         }
@@ -111,14 +112,14 @@ const FACES_PER_TEST: usize = 5;
 /// The faces of UTKFace, labelled by gender.
 pub(in crate::data) fn utkface_gender(root: &Path, skip_bad: bool) -> Result<Layout> {
     let genders = Meaning::Classes(["male", "female"].map(str::to_owned).into());
-    utkface(Listing::new(root, skip_bad), genders, |face| face.gender)
+    utkface(Listing::new(root, &IMAGE_FILES, skip_bad), genders, |face| face.gender)
 }
 
 /// The faces of UTKFace, labelled by age.
 pub(in crate::data) fn utkface_age(root: &Path, skip_bad: bool) -> Result<Layout> {
     let [mean, std] = AGE;
     let age = Meaning::Number { unit: "years".to_owned(), mean, std };
-    utkface(Listing::new(root, skip_bad), age, |face| face.age)
+    utkface(Listing::new(root, &IMAGE_FILES, skip_bad), age, |face| face.age)
 }
 
 /// The faces of UTKFace, with labels from their file names.
@@ -127,7 +128,7 @@ pub(in crate::data) fn utkface_age(root: &Path, skip_bad: bool) -> Result<Layout
 /// then every fifth is for the test.
 fn utkface(mut listing: Listing, meaning: Meaning, label: fn(&Face) -> u8) -> Result<Layout> {
     let mut faces = vec![];
-    for entry in listing.images_below("")? {
+    for entry in listing.files_below("")? {
         let name = entry.name.rsplit('/').next().unwrap_or_default();
         match face_in(&listing.path(&entry.name), name) {
             Ok(face) => faces.push((name.to_owned(), entry, face)),

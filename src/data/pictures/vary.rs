@@ -1,7 +1,7 @@
 //! Augmentation on the host: random resized crop, colour jitter and cutout. Each is a pure function
 //! of (seed, epoch, image). Flips and shifts are done on the device.
 
-use super::image_file::{planes, resized};
+use super::image_file::{planes, read_image, resized};
 use super::{Augmentation, Images, Pictures};
 use crate::data::Draw;
 use crate::data::random::{Stream, generator};
@@ -123,7 +123,7 @@ impl Variation {
         let (width, height) = (w as u32, h as u32);
         if self.augmentation.random_resized_crop.is_some() {
             let whole = match &data.images {
-                Images::Files(files) => files.read(index as usize)?,
+                Images::Files(files) => read_image(&files.path(index as usize))?,
                 _ => {
                     data.images.read(index as usize, place)?;
                     interleaved(place, data.image)

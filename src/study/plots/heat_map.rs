@@ -55,7 +55,7 @@ pub fn heat_map(path: &Path, map: &HeatMap) -> Result<()> {
 }
 
 /// The colour of a value between 0 and 1.
-fn viridis(place: f64) -> RGBColor {
+pub(super) fn viridis(place: f64) -> RGBColor {
     let scaled = place.clamp(0.0, 1.0) * (VIRIDIS.len() - 1) as f64;
     let low = (scaled as usize).min(VIRIDIS.len() - 2);
     let along = scaled - low as f64;

@@ -138,6 +138,10 @@ fn shortened(text: &str) -> String {
 /// Test examples for which the first runs of the methods predict different classes.
 fn disagreements(html: &mut String, names: &[String], test: &dyn Examples, finished: &[Finished]) {
     let firsts: Vec<&Finished> = by_arm(finished).iter().map(|arm| arm[0]).collect();
+    // If a run failed, the first runs may have other test examples.
+    if firsts.iter().any(|run| run.fold != finished[0].fold || run.answers.len() != test.len()) {
+        return;
+    }
     let name = |answer: &Answer| match answer {
         Answer::Whole(class) => names.get(*class as usize).cloned(),
         _ => None,

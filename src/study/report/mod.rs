@@ -33,7 +33,7 @@ pub struct Setting<'a> {
     pub adapter: &'a AdapterInfo,
     /// Titles of the runs that failed.
     pub failures: &'a [String],
-    /// The examples.
+    /// The examples; with folds, those of the first run.
     pub data: &'a Splits,
 }
 

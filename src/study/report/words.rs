@@ -14,7 +14,7 @@ impl Comparison {
     /// The results in words: for each method a sentence with its difference from the baseline, and
     /// whether it is significant.
     pub fn in_words(&self) -> Vec<String> {
-        let mut sentences = vec![];
+        let mut sentences = self.folds_in_words();
         if self.arms.iter().all(|arm| arm.arm != self.baseline) {
             sentences.push(format!("No run of {} has finished: no method can be compared with it.", self.baseline));
         }

@@ -3,7 +3,10 @@
 #[cfg(feature = "cli")]
 use super::whole_number;
 use super::{check_integers, check_paths, require};
-use crate::data::{Augmentation, Normalise, Source, TextOptions};
+use crate::data::{
+    Augmentation, DataSet, MelScale, Normalise, SoundAugmentation, SoundInput, SoundOptions, Source, SplitBy,
+    TextOptions,
+};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -14,7 +17,8 @@ use std::path::PathBuf;
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DataOptions {
     /// Data set: shapes, fashion-mnist, mnist, cifar10, cifar100, cifar100-coarse, imagefolder,
-    /// tiny-imagenet, food-101, utkface-gender, utkface-age, rte, qnli, boolq or text-pairs
+    /// tiny-imagenet, food-101, utkface-gender, utkface-age, esc50, crema-d, audiofolder, rte,
+    /// qnli, boolq or text-pairs
     #[cfg_attr(
         feature = "cli",
         arg(id = "data", long = "data", value_name = "DATA", default_value = "shapes", help_heading = "Data")
@@ -33,15 +37,17 @@ pub struct DataOptions {
     #[cfg_attr(feature = "cli", arg(long, value_parser = whole_number::<usize>, help_heading = "Data"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resize: Option<usize>,
-    /// imagefolder, text-pairs: use only the classes listed in this file, one per line
+    /// imagefolder, audiofolder, text-pairs: use only the classes listed in this file, one per line
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class_list: Option<PathBuf>,
-    /// Image folders: decode every image once and store it in this file
+    /// Image folders, sounds: decode every file once, and store the images or spectrograms in this
+    /// file
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<PathBuf>,
-    /// Image folders, texts: check every image or row first, and leave bad ones out with a warning.
+    /// Image folders, sounds, texts: check every file or row first, and leave bad ones out with a
+    /// warning.
     /// predict: print the others, and exit with 1
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
     pub skip_bad: bool,
@@ -101,6 +107,79 @@ pub struct DataOptions {
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME", help_heading = "Data"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label_column: Option<String>,
+    /// Sample rate that clips are resampled to, Hz [default: 44100 for esc50, otherwise 16000]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole_number::<u32>, help_heading = "Sounds"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample_rate: Option<u32>,
+    /// Seconds that clips are cut or padded to [default: 5 for esc50, otherwise 4]
+    #[cfg_attr(feature = "cli", arg(long, allow_negative_numbers = true, help_heading = "Sounds"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<f64>,
+    /// Samples of the Fourier transform of a frame [default: 1024]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole_number::<usize>, help_heading = "Sounds"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_fft: Option<usize>,
+    /// Samples of the Hamming window [default: 512]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole_number::<usize>, help_heading = "Sounds"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window_length: Option<usize>,
+    /// Samples from one frame to the next; more make fewer frames and faster steps [default: 64 for
+    /// crema-d, otherwise 128]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole_number::<usize>, help_heading = "Sounds"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hop: Option<usize>,
+    /// Number of mel bands [default: 128]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole_number::<usize>, help_heading = "Sounds"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mel_bands: Option<usize>,
+    /// Scale of the mel bands [default: slaney]
+    #[cfg_attr(feature = "cli", arg(long, value_enum, help_heading = "Sounds"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mel_scale: Option<MelScale>,
+    /// Whether the first frame is centred at the first sample [default: true]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "BOOL", help_heading = "Sounds"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub centred: Option<bool>,
+    /// esc50: fold for the test, 1 to 5; the others are for training [default: 1]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = whole_number::<u32>, help_heading = "Sounds"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fold: Option<u32>,
+    /// crema-d: what training, validation and test do not share [default: speaker]
+    #[cfg_attr(feature = "cli", arg(long, value_enum, help_heading = "Sounds"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split_by: Option<SplitBy>,
+    /// Add noise to training clips: the largest standard deviation, as a fraction of the clip's
+    /// root mean square
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Sounds")
+    )]
+    #[serde(skip_serializing_if = "is_zero")]
+    pub noise: f64,
+    /// Shift training clips in time by up to this fraction of the duration each way
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Sounds")
+    )]
+    #[serde(skip_serializing_if = "is_zero")]
+    pub time_shift: f64,
+    /// Play training clips up to this many percent faster or slower
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, help_heading = "Sounds"))]
+    #[serde(skip_serializing_if = "is_zero")]
+    pub speed: u8,
+    /// SpecAugment of training clips: two masks of up to this many mel bands
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, help_heading = "Sounds"))]
+    #[serde(skip_serializing_if = "is_zero")]
+    pub mask_bands: u16,
+    /// SpecAugment of training clips: two masks of up to this many frames
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, help_heading = "Sounds"))]
+    #[serde(skip_serializing_if = "is_zero")]
+    pub mask_frames: u16,
+}
+
+/// Whether an option has its default 0, which files do not name.
+fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for DataOptions {
@@ -127,6 +206,21 @@ impl Default for DataOptions {
             min_count: None,
             text_columns: vec![],
             label_column: None,
+            sample_rate: None,
+            duration: None,
+            n_fft: None,
+            window_length: None,
+            hop: None,
+            mel_bands: None,
+            mel_scale: None,
+            centred: None,
+            fold: None,
+            split_by: None,
+            noise: 0.0,
+            time_shift: 0.0,
+            speed: 0,
+            mask_bands: 0,
+            mask_frames: 0,
         }
     }
 }
@@ -139,6 +233,7 @@ impl DataOptions {
     pub fn check(&self) -> Result<()> {
         self.check_storable()?;
         self.text().check()?;
+        self.sound().check(&self.name)?;
         let examples = self.train_examples.unwrap_or(1);
         require("train_examples", examples, examples > 0, "at least 1")?;
         require("shift", self.shift, self.shift <= 127, "at most 127 pixels")?;
@@ -163,6 +258,10 @@ impl DataOptions {
             ("max_length", self.max_length.unwrap_or(0) as u64),
             ("vocab_size", self.vocab_size.unwrap_or(0) as u64),
             ("min_count", self.min_count.unwrap_or(0) as u64),
+            ("n_fft", self.n_fft.unwrap_or(0) as u64),
+            ("window_length", self.window_length.unwrap_or(0) as u64),
+            ("hop", self.hop.unwrap_or(0) as u64),
+            ("mel_bands", self.mel_bands.unwrap_or(0) as u64),
         ])?;
         check_paths(&[
             ("data_dir", &self.data_dir),
@@ -185,7 +284,55 @@ impl DataOptions {
             skip_bad: self.skip_bad,
             augmentation: self.augmentation(),
             text: self.text(),
+            sound: self.sound(),
         }
+    }
+
+    /// How sounds are read.
+    fn sound(&self) -> SoundOptions {
+        SoundOptions {
+            sample_rate: self.sample_rate,
+            duration: self.duration,
+            n_fft: self.n_fft,
+            window_length: self.window_length,
+            hop: self.hop,
+            mel_bands: self.mel_bands,
+            mel_scale: self.mel_scale,
+            centred: self.centred,
+            fold: self.fold,
+            split_by: self.split_by,
+            augmentation: SoundAugmentation {
+                noise: self.noise as f32,
+                time_shift: self.time_shift as f32,
+                speed: self.speed,
+                mask_bands: self.mask_bands,
+                mask_frames: self.mask_frames,
+            },
+        }
+    }
+
+    /// Sets the options of a set of sounds that are not given to their defaults, so that files of
+    /// options name them.
+    pub fn with_sound_defaults(mut self) -> Self {
+        if DataSet::named(&self.name).is_ok_and(|set| set.of_sounds) {
+            let input = self.sound().input(&self.name);
+            self.set_sound_input(&input);
+            self.fold = self.fold.or((self.name == "esc50").then_some(1));
+            self.split_by = self.split_by.or((self.name == "crema-d").then_some(SplitBy::Speaker));
+        }
+        self
+    }
+
+    /// Sets the options of spectrograms.
+    pub(crate) fn set_sound_input(&mut self, input: &SoundInput) {
+        self.sample_rate = Some(input.sample_rate);
+        self.duration = Some(input.duration);
+        self.n_fft = Some(input.n_fft);
+        self.window_length = Some(input.window_length);
+        self.hop = Some(input.hop);
+        self.mel_bands = Some(input.mel_bands);
+        self.mel_scale = Some(input.mel_scale);
+        self.centred = Some(input.centred);
     }
 
     /// How texts are read.

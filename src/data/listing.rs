@@ -1,7 +1,7 @@
-//! Lists the image files below a directory. What is not opened is counted or listed, so that
+//! Lists the files of one kind below a directory. What is not opened is counted or listed, so that
 //! nothing is left out without a word.
 
-use super::folder::advise;
+use super::layout::advise;
 use crate::error::{Error, Result};
 use crate::files::{read_at_most, text::from_utf16};
 use std::collections::BTreeMap;
@@ -10,11 +10,18 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-/// Endings of the files that are opened. The format is recognised by the content.
-const ENDINGS: [&str; 11] = ["bmp", "dib", "gif", "jfif", "jpe", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
-
-/// Endings of images that no decoder here reads.
-const UNREADABLE: [&str; 6] = ["avif", "heic", "heif", "jp2", "jxl", "svg"];
+/// The files that a data set consists of.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct FileKind {
+    /// Their name in messages, in the plural.
+    pub many: &'static str,
+    /// Endings of the files that are opened. The format is recognised by the content.
+    pub endings: &'static [&'static str],
+    /// Endings of such files that no decoder here reads.
+    pub unreadable: &'static [&'static str],
+    /// Formats to convert them to.
+    pub formats: &'static str,
+}
 
 /// Most bytes that are read from a text file.
 const MOST_TEXT_BYTES: u64 = 64 << 20;
@@ -22,15 +29,15 @@ const MOST_TEXT_BYTES: u64 = 64 << 20;
 /// Most endings that a note counts on their own.
 const MOST_COUNTED: usize = 8;
 
-/// An image file when its folder was listed.
+/// A file when its folder was listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::data) struct Entry {
+pub(super) struct Entry {
     /// Path relative to the root, with `/` between folders.
-    pub(super) name: String,
+    pub name: String,
     /// Length of the file.
-    pub(super) bytes: u64,
+    pub bytes: u64,
     /// Time of modification in nanoseconds since 1970; 0 if the system does not know it.
-    pub(super) modified: u64,
+    pub modified: u64,
 }
 
 /// A file that was left out.
@@ -54,15 +61,16 @@ impl Skipped {
 }
 
 /// A directory that is being listed.
-pub(in crate::data) struct Listing {
-    pub(super) root: PathBuf,
+pub(super) struct Listing {
+    pub root: PathBuf,
+    pub kind: &'static FileKind,
     skip_bad: bool,
-    /// Number of files that are no images, by ending.
+    /// Number of files of other kinds, by ending.
     passed_over: BTreeMap<String, usize>,
     /// Files that cannot be used, with `skip_bad`.
-    pub(super) skipped: Vec<Skipped>,
+    pub skipped: Vec<Skipped>,
     /// What the user should know about the layout.
-    pub(super) notes: Vec<String>,
+    pub notes: Vec<String>,
 }
 
 /// The ending of a file name in lower case; empty if there is none.
@@ -77,16 +85,16 @@ pub(super) fn inside(folder: &str, name: &str) -> String {
 }
 
 impl Listing {
-    pub(in crate::data) fn new(root: &Path, skip_bad: bool) -> Self {
-        Self { root: root.to_owned(), skip_bad, passed_over: BTreeMap::new(), skipped: vec![], notes: vec![] }
+    pub fn new(root: &Path, kind: &'static FileKind, skip_bad: bool) -> Self {
+        Self { root: root.to_owned(), kind, skip_bad, passed_over: BTreeMap::new(), skipped: vec![], notes: vec![] }
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 
     /// The bytes of a text file. UTF-16 is converted, with a note.
-    pub(super) fn text(&mut self, path: &Path) -> Result<Vec<u8>> {
+    pub fn text(&mut self, path: &Path) -> Result<Vec<u8>> {
         let (bytes, converted) = from_utf16(read_at_most(path, MOST_TEXT_BYTES)?);
         if converted {
             self.notes.push(format!("{} is UTF-16, and was read as such", path.display()));
@@ -98,7 +106,7 @@ impl Listing {
     ///
     /// # Errors
     /// `fault` without it, with the advice to do so.
-    pub(super) fn leave_out(&mut self, name: &str, fault: Error) -> Result<()> {
+    pub fn leave_out(&mut self, name: &str, fault: Error) -> Result<()> {
         match self.skip_bad {
             true => {
                 self.skipped.push(Skipped::new(name, &fault));
@@ -140,29 +148,30 @@ impl Listing {
 
     /// The folders in `folder`, sorted by name, which is the order of classes in torchvision's
     /// `ImageFolder`.
-    pub(super) fn folders(&mut self, folder: &str) -> Result<Vec<String>> {
+    pub fn folders(&mut self, folder: &str) -> Result<Vec<String>> {
         let entries = self.entries(folder)?.into_iter();
         Ok(entries.filter(|(_, metadata)| metadata.is_dir()).map(|(name, _)| name).collect())
     }
 
-    /// Whether `folder` has images that are not in a subfolder.
-    pub(super) fn has_images(&mut self, folder: &str) -> Result<bool> {
-        Ok(self.entries(folder)?.iter().any(|(name, data)| !data.is_dir() && image_entry(name, data).is_some()))
+    /// Whether `folder` has files of the kind that are not in a subfolder.
+    pub fn has_files(&mut self, folder: &str) -> Result<bool> {
+        Ok(self.entries(folder)?.iter().any(|(name, data)| !data.is_dir() && self.entry(name, data).is_some()))
     }
 
     /// Whether `folder` exists and has folders.
-    pub(super) fn has_folders(&mut self, folder: &str) -> bool {
+    pub fn has_folders(&mut self, folder: &str) -> bool {
         self.path(folder).is_dir() && self.folders(folder).is_ok_and(|folders| !folders.is_empty())
     }
 
-    /// The images in `folder` and its subfolders, sorted by name. Other files are counted.
-    pub(super) fn images_below(&mut self, folder: &str) -> Result<Vec<Entry>> {
+    /// The files of the kind in `folder` and its subfolders, sorted by name. Other files are
+    /// counted.
+    pub fn files_below(&mut self, folder: &str) -> Result<Vec<Entry>> {
         let mut found = vec![];
         for (name, metadata) in self.entries(folder)? {
             let name = inside(folder, &name);
             if metadata.is_dir() {
-                found.extend(self.images_below(&name)?);
-            } else if let Some(entry) = image_entry(&name, &metadata) {
+                found.extend(self.files_below(&name)?);
+            } else if let Some(entry) = self.entry(&name, &metadata) {
                 found.push(entry);
             } else {
                 *self.passed_over.entry(ending(&name)).or_default() += 1;
@@ -171,13 +180,15 @@ impl Listing {
         Ok(found)
     }
 
-    /// The image `name`, which is listed in the file `list`; `None` if it is left out.
-    pub(super) fn named_image(&mut self, name: &str, list: &Path) -> Result<Option<Entry>> {
+    /// The file `name`, which is listed in the file `list`; `None` if it is left out.
+    pub fn named_file(&mut self, name: &str, list: &Path) -> Result<Option<Entry>> {
         let path = self.path(name);
         match fs::metadata(&path) {
-            Ok(metadata) => match image_entry(name, &metadata) {
+            Ok(metadata) => match self.entry(name, &metadata) {
                 Some(entry) => Ok(Some(entry)),
-                None => Err(Error::format(list, 0, format!("expected names of image files, found {name}"))),
+                None => {
+                    Err(Error::format(list, 0, format!("expected names of files of {}, found {name}", self.kind.many)))
+                }
             },
             Err(fault) => {
                 let message = format!("cannot read {}, which is listed here: {fault}", path.display());
@@ -186,8 +197,16 @@ impl Listing {
         }
     }
 
-    /// A note about the files that are no images, if there are any.
-    pub(super) fn passed_over(&self) -> Option<String> {
+    /// The entry of a file; `None` if its ending is not one of the kind.
+    fn entry(&self, name: &str, metadata: &Metadata) -> Option<Entry> {
+        let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let modified = since.map_or(0, |since| since.as_nanos() as u64);
+        let is_of_kind = self.kind.endings.contains(&ending(name).as_str());
+        is_of_kind.then(|| Entry { name: name.to_owned(), bytes: metadata.len(), modified })
+    }
+
+    /// A note about the files of other kinds, if there are any.
+    pub fn passed_over(&self) -> Option<String> {
         let mut counts: Vec<(&String, &usize)> = self.passed_over.iter().collect();
         counts.sort_by(|(_, a), (_, b)| b.cmp(a));
         let all: usize = self.passed_over.values().sum();
@@ -200,15 +219,9 @@ impl Listing {
         if rest > 0 {
             named.push(format!("{rest} of other kinds"));
         }
-        let convert = counts.iter().any(|(ending, _)| UNREADABLE.contains(&ending.as_str()));
-        let hint = if convert { "; convert images among them to PNG or JPEG" } else { "" };
+        let convert = counts.iter().any(|(ending, _)| self.kind.unreadable.contains(&ending.as_str()));
+        let FileKind { many, formats, .. } = self.kind;
+        let hint = if convert { format!("; convert {many} among them to {formats}") } else { String::new() };
         (all > 0).then(|| format!("{all} other files were passed over: {}{hint}", named.join(", ")))
     }
-}
-
-/// The entry of a file; `None` if its ending is not that of an image.
-fn image_entry(name: &str, metadata: &Metadata) -> Option<Entry> {
-    let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    let modified = since.map_or(0, |since| since.as_nanos() as u64);
-    ENDINGS.contains(&ending(name).as_str()).then(|| Entry { name: name.to_owned(), bytes: metadata.len(), modified })
 }

@@ -1,15 +1,15 @@
-//! The cache of a data set: a file with its decoded images, a byte per value.
+//! The cache of a data set: a file with its decoded files, such as images, a byte per value.
 //!
 //! The file has four parts. All numbers are u32, little-endian.
-//! 1. [`MAGIC`].
-//! 2. The good images, each followed by its CRC-32.
-//! 3. The indices of the bad image files.
-//! 4. A [`Footer`], which identifies the image files.
+//! 1. [`Decoder::CACHE`].
+//! 2. The decoded good files, each followed by its CRC-32.
+//! 3. The indices of the bad files.
+//! 4. A [`Footer`], which identifies the files.
 //!
-//! Images are read by seeking. The file is not mapped into memory: there, a change by another
+//! It is read by seeking. The file is not mapped into memory: there, a change by another
 //! program could end this one with a signal.
 
-use super::folder::{Files, advise};
+use super::layout::{Decoder, Files, advise};
 use super::listing::Skipped;
 use crate::cores::in_parallel;
 use crate::error::{Error, Result};
@@ -24,50 +24,47 @@ use std::sync::{Arc, Mutex};
 pub enum OpenEvent<'n> {
     /// Something that the user should know.
     Note(&'n str),
-    /// Progress of decoding all images.
+    /// Progress of decoding all files.
     Decoded {
-        /// Images decoded so far.
+        /// Files decoded so far.
         done: usize,
-        /// Number of images.
+        /// Number of files.
         all: usize,
     },
 }
 
-/// The first bytes of a cache. They contain the version of the format.
-const MAGIC: &[u8; 16] = b"lerac images 2\r\n";
+/// Bytes of [`Decoder::CACHE`].
+const MAGIC_BYTES: u64 = 16;
 
-/// The first bytes of a cache of any version.
-const ANY_VERSION: &[u8] = b"lerac images ";
-
-/// Bytes of the checksum after an image.
+/// Bytes of the checksum after a decoded file.
 const CHECKSUM: usize = size_of::<u32>();
 
-/// Images that are decoded before they are written and progress is reported.
+/// Files that are decoded before they are written and progress is reported.
 const CHUNK: usize = 256;
 
 /// The last bytes of a cache.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 struct Footer {
-    /// CRC-32 of the names, sizes and times of all image files, and of the size of decoded images.
+    /// CRC-32 of the names, sizes and times of all files, and of the options of decoding.
     files: u32,
-    /// Bytes of a decoded image.
-    image_bytes: u32,
-    /// Number of images in the cache.
+    /// Bytes of a decoded file.
+    decoded_bytes: u32,
+    /// Number of decoded files in the cache.
     good: u32,
-    /// Number of bad image files.
+    /// Number of bad files.
     bad: u32,
     /// CRC-32 of the other words of the footer and the indices of the bad files.
     checksum: u32,
 }
 
 impl Footer {
-    fn new(files: &Files, bad: &[u32]) -> Self {
+    fn new(files: &Files<impl Decoder>, bad: &[u32]) -> Self {
         let mut hasher = crc32fast::Hasher::new();
         files.fingerprint(&mut |bytes| hasher.update(bytes), true);
         let footer = Self {
             files: hasher.finalize(),
-            image_bytes: files.image_bytes() as u32,
+            decoded_bytes: files.decoder.bytes() as u32,
             good: (files.len() - bad.len()) as u32,
             bad: bad.len() as u32,
             checksum: 0,
@@ -77,7 +74,7 @@ impl Footer {
 
     fn checksum_with(&self, bad: &[u32]) -> u32 {
         let mut hasher = crc32fast::Hasher::new();
-        [self.files, self.image_bytes, self.good, self.bad]
+        [self.files, self.decoded_bytes, self.good, self.bad]
             .iter()
             .chain(bad)
             .for_each(|word| hasher.update(&word.to_le_bytes()));
@@ -85,40 +82,40 @@ impl Footer {
     }
 
     fn words(&self) -> [u32; 5] {
-        [self.files, self.image_bytes, self.good, self.bad, self.checksum]
+        [self.files, self.decoded_bytes, self.good, self.bad, self.checksum]
     }
 
     /// Length of the whole cache.
     fn total(&self) -> u64 {
-        let images = (u64::from(self.image_bytes) + CHECKSUM as u64) * u64::from(self.good);
-        MAGIC.len() as u64 + images + 4 * u64::from(self.bad) + size_of::<Self>() as u64
+        let decoded = (u64::from(self.decoded_bytes) + CHECKSUM as u64) * u64::from(self.good);
+        MAGIC_BYTES + decoded + 4 * u64::from(self.bad) + size_of::<Self>() as u64
     }
 }
 
-/// Consecutive images in a cache.
+/// Files whose decoded bytes are in a cache.
 #[derive(Clone, Debug)]
-pub struct Cached {
-    /// The image files.
-    pub(super) files: Files,
+pub struct Cached<D> {
+    /// The files themselves.
+    pub(super) files: Files<D>,
     path: Arc<Path>,
     file: Arc<Mutex<File>>,
-    /// Position of the first image in the cache.
-    first: usize,
+    /// Position of each file in the cache.
+    places: Arc<[u32]>,
 }
 
-impl PartialEq for Cached {
+impl<D: PartialEq> PartialEq for Cached<D> {
     fn eq(&self, other: &Self) -> bool {
-        (&self.files, &self.path, self.first) == (&other.files, &other.path, other.first)
+        (&self.files, &self.path, &self.places) == (&other.files, &other.path, &other.places)
     }
 }
 
-impl Cached {
-    /// Reads the bytes of the image `index` into `place`.
+impl<D: Decoder> Cached<D> {
+    /// Reads the decoded bytes of the file `index` into `place`.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Format`] if the checksum is wrong.
     pub(super) fn read(&self, index: usize, place: &mut [u8]) -> Result<()> {
-        let offset = MAGIC.len() as u64 + ((self.first + index) * (place.len() + CHECKSUM)) as u64;
+        let offset = MAGIC_BYTES + u64::from(self.places[index]) * (place.len() + CHECKSUM) as u64;
         let mut checksum = [0; CHECKSUM];
         let mut file = self.file.lock().expect("reading does not panic");
         let read = file.seek(SeekFrom::Start(offset)).and_then(|_| file.read_exact(place));
@@ -129,38 +126,39 @@ impl Cached {
             return Ok(());
         }
         let message = format!(
-            "the image of {} is damaged; delete this cache, the next run creates it again",
+            "the {} of {} is damaged; delete this cache, the next run creates it again",
+            D::ONE,
             self.files.path(index).display()
         );
         Err(Error::format(&self.path, offset, message))
     }
 
-    /// The images of `files`, which start at position `first` of the cache.
-    pub(super) fn part(&self, files: Files, first: usize) -> Self {
-        Self { files, first, ..self.clone() }
+    /// Those of `files`, which are at these positions of the cache.
+    pub(super) fn part(&self, files: Files<D>, places: &[u32]) -> Self {
+        Self { files, places: places.into(), ..self.clone() }
     }
 }
 
 /// The result of [`check`].
-pub(super) struct Checked {
+pub(super) struct Checked<D> {
     /// The cache, if one was requested.
-    pub cache: Option<Cached>,
+    pub cache: Option<Cached<D>>,
     /// The indices of bad files, each with the reason.
     pub bad: Vec<(u32, Skipped)>,
 }
 
-/// Decodes every file, and writes the images to `cache` if it is given. An existing cache of the
+/// Decodes every file, and writes the results to `cache` if it is given. An existing cache of the
 /// same files is used instead.
 ///
 /// # Errors
-/// The error of the first bad image unless `skip_bad`; [`Error::Io`] if the cache cannot be
+/// The error of the first bad file unless `skip_bad`; [`Error::Io`] if the cache cannot be
 /// written; [`Error::Setting`] if `cache` is another file, or another process is writing it.
-pub(super) fn check(
-    files: &Files,
+pub(super) fn check<D: Decoder>(
+    files: &Files<D>,
     cache: Option<&Path>,
     skip_bad: bool,
     report: &mut dyn FnMut(OpenEvent<'_>),
-) -> Result<Checked> {
+) -> Result<Checked<D>> {
     let Some(path) = cache else {
         let bad = decode_all(files, skip_bad, report, |_| Ok(()))?;
         return Ok(Checked { cache: None, bad });
@@ -187,12 +185,13 @@ pub(super) fn check(
         }
     };
     drop(lock);
-    let cached = Cached { files: files.clone(), path: path.into(), file: Arc::new(Mutex::new(file)), first: 0 };
+    let cached =
+        Cached { files: files.clone(), path: path.into(), file: Arc::new(Mutex::new(file)), places: [].into() };
     Ok(Checked { cache: Some(cached), bad })
 }
 
-/// The bad files with these indices, of which the cache at `path` has no images.
-fn marked(files: &Files, bad: Vec<u32>, path: &Path) -> Vec<(u32, Skipped)> {
+/// The bad files with these indices, which the cache at `path` does not have.
+fn marked(files: &Files<impl Decoder>, bad: Vec<u32>, path: &Path) -> Vec<(u32, Skipped)> {
     let reason = format!("was bad when {} was created", path.display());
     let skipped = |i: u32| Skipped { file: files.name(i as usize).to_owned(), reason: reason.clone() };
     bad.into_iter().map(|i| (i, skipped(i))).collect()
@@ -214,16 +213,16 @@ impl Existing {
     }
 }
 
-fn open_existing(files: &Files, path: &Path) -> Result<Existing> {
+fn open_existing<D: Decoder>(files: &Files<D>, path: &Path) -> Result<Existing> {
     if fs::metadata(path).is_err_and(|fault| fault.kind() == ErrorKind::NotFound) {
         return Ok(Existing::Absent);
     }
     let mut file = open_regular(path)?;
     let mut length = file.metadata().map_err(Error::io(path, "read"))?.len();
     let mut bytes = vec![];
-    Read::take(&mut file, MAGIC.len() as u64).read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
-    if length > 0 && bytes != MAGIC {
-        if bytes.starts_with(ANY_VERSION) {
+    Read::take(&mut file, MAGIC_BYTES).read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
+    if length > 0 && bytes != D::CACHE {
+        if bytes.starts_with(D::CACHE_OF_ANY_VERSION) {
             return Ok(Existing::Unusable("is from another version of lerac"));
         }
         let message = format!("{} exists and is not a cache; choose another name", path.display());
@@ -240,7 +239,7 @@ fn open_existing(files: &Files, path: &Path) -> Result<Existing> {
     };
     let incomplete = Existing::Unusable("is incomplete");
     let Some(words) = from_end(5)? else { return Ok(incomplete) };
-    let found = Footer { files: words[0], image_bytes: words[1], good: words[2], bad: words[3], checksum: words[4] };
+    let found = Footer { files: words[0], decoded_bytes: words[1], good: words[2], bad: words[3], checksum: words[4] };
     if found.bad as usize > files.len() {
         return Ok(incomplete);
     }
@@ -250,7 +249,7 @@ fn open_existing(files: &Files, path: &Path) -> Result<Existing> {
     Ok(match whole && found.checksum == found.checksum_with(&bad) {
         false => incomplete,
         true if found == Footer::new(files, &bad) => Existing::Good(file, bad),
-        true => Existing::Unusable("was created from other files, or with another image size"),
+        true => Existing::Unusable(D::OTHER_CACHE),
     })
 }
 
@@ -262,8 +261,8 @@ fn lock_cache(path: &Path) -> Result<FileLock> {
 }
 
 /// Writes the cache, whose lock the caller holds. Returns it with the indices of bad files.
-fn write(
-    files: &Files,
+fn write<D: Decoder>(
+    files: &Files<D>,
     path: &Path,
     skip_bad: bool,
     report: &mut dyn FnMut(OpenEvent<'_>),
@@ -271,10 +270,10 @@ fn write(
     let bad = write_whole_by(path, |file| {
         let mut writer = BufWriter::new(file);
         let mut append = |bytes: &[u8]| writer.write_all(bytes).map_err(Error::io(path, "write"));
-        append(MAGIC)?;
-        let bad = decode_all(files, skip_bad, report, |image| {
-            append(image)?;
-            append(&crc32fast::hash(image).to_le_bytes())
+        append(D::CACHE)?;
+        let bad = decode_all(files, skip_bad, report, |decoded| {
+            append(decoded)?;
+            append(&crc32fast::hash(decoded).to_le_bytes())
         })?;
         let indices: Vec<u32> = bad.iter().map(|(i, _)| *i).collect();
         let footer = Footer::new(files, &indices);
@@ -285,23 +284,23 @@ fn write(
     Ok((open_regular(path)?, bad))
 }
 
-/// Decodes all files, calls `visit` with each good image in order, and returns the bad files with
-/// their indices.
+/// Decodes all files, calls `visit` with the bytes of each good one in order, and returns the bad
+/// files with their indices.
 fn decode_all(
-    files: &Files,
+    files: &Files<impl Decoder>,
     skip_bad: bool,
     report: &mut dyn FnMut(OpenEvent<'_>),
     mut visit: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<Vec<(u32, Skipped)>> {
-    let (all, bytes) = (files.len(), files.image_bytes());
+    let (all, bytes) = (files.len(), files.decoder.bytes());
     let mut bad = vec![];
-    let mut pixels = vec![0; CHUNK.min(all) * bytes];
+    let mut decoded = vec![0; CHUNK.min(all) * bytes];
     for start in (0..all).step_by(CHUNK) {
         let chunk = start..all.min(start + CHUNK);
         let found = Mutex::new(vec![]);
-        in_parallel(chunk.clone().zip(pixels.chunks_exact_mut(bytes)), |(i, place)| {
-            match files.read(i) {
-                Ok(image) => place.copy_from_slice(&files.frame.fit(&image)),
+        in_parallel(chunk.clone().zip(decoded.chunks_exact_mut(bytes)), |(i, place)| {
+            match files.read(i, place) {
+                Ok(()) => {}
                 Err(error) if skip_bad => {
                     let skipped = Skipped::new(files.name(i), &error);
                     found.lock().expect("keeping a fault does not panic").push((i as u32, skipped));
@@ -312,7 +311,7 @@ fn decode_all(
         })?;
         let mut found = found.into_inner().expect("keeping a fault does not panic");
         found.sort_by_key(|(i, _)| *i);
-        for (i, place) in chunk.clone().zip(pixels.chunks_exact(bytes)) {
+        for (i, place) in chunk.clone().zip(decoded.chunks_exact(bytes)) {
             if !found.iter().any(|(index, _)| *index as usize == i) {
                 visit(place)?;
             }

@@ -1,39 +1,62 @@
-//! The image files of a data set with their labels.
+//! The files of a data set with their labels, and how they are read.
 
-use super::image_file::{ResizeCrop, read_image};
-use super::listing::{Entry, Listing};
-use crate::data::Meaning;
+use super::Meaning;
+use super::listing::{Entry, FileKind, Listing};
 use crate::error::{Error, Result};
 use crate::files::text::alike;
-use image::RgbImage;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Image files in one folder and its subfolders, and the size that images are brought to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Files {
-    root: Arc<Path>,
-    entries: Arc<[Entry]>,
-    pub(super) frame: ResizeCrop,
+/// How the files of a set are decoded: each to the same number of bytes.
+pub trait Decoder: Clone + std::fmt::Debug + PartialEq + Send + Sync {
+    /// The first bytes of a cache of such files, with the version of its format.
+    const CACHE: &'static [u8; 16];
+
+    /// The first bytes of a cache of any version.
+    const CACHE_OF_ANY_VERSION: &'static [u8];
+
+    /// Whether a cache holds the files sorted by name, not in the order of the parts.
+    const SORTED: bool;
+
+    /// What a file holds, in messages.
+    const ONE: &'static str;
+
+    /// Why a whole cache may not be that of these files, in a message after its path.
+    const OTHER_CACHE: &'static str;
+
+    /// Bytes of a decoded file.
+    fn bytes(&self) -> usize;
+
+    /// Decodes the file at `path` into `place`, which has [`Decoder::bytes`] bytes.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and [`Error::Format`].
+    fn decode(&self, path: &Path, place: &mut [u8]) -> Result<()>;
+
+    /// Passes what the decoded bytes depend on, apart from the file, to `add`.
+    fn fingerprint(&self, add: &mut dyn FnMut(&[u8]));
 }
 
-impl Files {
-    pub(super) fn new(root: &Path, entries: Vec<Entry>, frame: ResizeCrop) -> Self {
-        Self { root: root.into(), entries: entries.into(), frame }
+/// Files in one folder and its subfolders, and how they are decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files<D> {
+    root: Arc<Path>,
+    entries: Arc<[Entry]>,
+    pub(super) decoder: D,
+}
+
+impl<D: Decoder> Files<D> {
+    pub(super) fn new(root: &Path, entries: Vec<Entry>, decoder: D) -> Self {
+        Self { root: root.into(), entries: entries.into(), decoder }
     }
 
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Bytes of a decoded image: C*H*W.
-    pub(super) fn image_bytes(&self) -> usize {
-        self.frame.image.iter().product()
-    }
-
-    /// The decoded image `index` in its original size.
-    pub(super) fn read(&self, index: usize) -> Result<RgbImage> {
-        read_image(&self.path(index))
+    /// Decodes the file `index` into `place`.
+    pub(super) fn read(&self, index: usize, place: &mut [u8]) -> Result<()> {
+        self.decoder.decode(&self.path(index), place)
     }
 
     pub(super) fn path(&self, index: usize) -> PathBuf {
@@ -45,11 +68,10 @@ impl Files {
         &self.entries[index].name
     }
 
-    /// Passes the image size and the names and lengths of all files to `add`, with `times` also the
-    /// times of modification.
+    /// Passes the options of decoding and the names and lengths of all files to `add`, with `times`
+    /// also the times of modification.
     pub(super) fn fingerprint(&self, add: &mut dyn FnMut(&[u8]), times: bool) {
-        let extents = self.frame.image.into_iter().chain([self.frame.shorter]);
-        extents.for_each(|extent| add(&(extent as u64).to_le_bytes()));
+        self.decoder.fingerprint(add);
         for entry in self.entries.iter() {
             add(entry.name.as_bytes());
             add(&[0]);
@@ -77,24 +99,24 @@ pub(super) fn advise(fault: Error) -> Error {
 
 /// The training, validation or test files of a set, with their labels.
 #[derive(Default)]
-pub(in crate::data) struct Part {
+pub(super) struct Part {
     pub entries: Vec<Entry>,
     pub labels: Vec<u16>,
 }
 
 impl Part {
-    pub(super) fn push(&mut self, entry: Entry, label: u16) {
+    pub fn push(&mut self, entry: Entry, label: u16) {
         self.entries.push(entry);
         self.labels.push(label);
     }
 
-    pub(super) fn append(&mut self, other: Self) {
+    pub fn append(&mut self, other: Self) {
         self.entries.extend(other.entries);
         self.labels.extend(other.labels);
     }
 
     /// Removes the files that are not good.
-    pub(super) fn keep(&mut self, good: &[bool]) {
+    pub fn keep(&mut self, good: &[bool]) {
         let mut of_entry = good.iter();
         self.entries.retain(|_| *of_entry.next().expect("one for each"));
         let mut of_label = good.iter();
@@ -103,7 +125,7 @@ impl Part {
 }
 
 /// The files of a set, and the meaning of their labels.
-pub(in crate::data) struct Layout {
+pub(super) struct Layout {
     pub listing: Listing,
     pub meaning: Meaning,
     pub train: Part,
@@ -112,7 +134,7 @@ pub(in crate::data) struct Layout {
     pub test: Part,
 }
 
-/// The images of all classes, in the folders `folder(class)`. A class without images is an error.
+/// The files of all classes, in the folders `folder(class)`. A class without files is an error.
 pub(super) fn by_class(
     listing: &mut Listing,
     classes: &[String],
@@ -128,15 +150,16 @@ pub(super) fn by_class(
             let message = format!("expected a directory {} for the class {class:?}; create it{hint}", path.display());
             return Err(Error::setting("data_dir", message));
         }
-        let images = listing.images_below(&folder)?;
-        if images.is_empty() {
+        let files = listing.files_below(&folder)?;
+        if files.is_empty() {
+            let FileKind { many, formats, .. } = listing.kind;
             let message = format!(
-                "expected images in {}, such as PNG or JPEG, found none; add images, or remove the class",
+                "expected {many} in {}, such as {formats}, found none; add {many}, or remove the class",
                 path.display()
             );
             return Err(Error::setting("data_dir", message));
         }
-        images.into_iter().for_each(|image| found.push(image, label as u16));
+        files.into_iter().for_each(|file| found.push(file, label as u16));
     }
     Ok(found)
 }

@@ -1,6 +1,6 @@
-//! Finds image files that are in two parts of a set, by their content.
+//! Finds files that are in two parts of a set, by their content.
 
-use super::folder::Part;
+use super::layout::Part;
 use super::listing::{Entry, Listing};
 use crate::cores::in_parallel;
 use crate::files::open_regular;
@@ -47,8 +47,9 @@ fn checksum(path: &Path, start: u64, most: u64) -> Option<u32> {
     }
 }
 
-/// Sentences about the images that two of the parts share, each with their number and an example.
-pub(super) fn shared_images(listing: &Listing, parts: [(&str, &Part); 3]) -> Vec<String> {
+/// Sentences about the files that two of the parts share, each with their number and an example.
+pub(super) fn shared_files(listing: &Listing, parts: [(&str, &Part); 3]) -> Vec<String> {
+    let many = listing.kind.many;
     let mut candidates = vec![];
     for (part, (_, files)) in parts.iter().enumerate() {
         let candidate = |entry| Candidate { part, entry, digest: Some((entry.bytes, 0)) };
@@ -56,7 +57,7 @@ pub(super) fn shared_images(listing: &Listing, parts: [(&str, &Part); 3]) -> Vec
     }
     candidates = in_two_parts(candidates);
     if candidates.len() > MOST_COMPARED {
-        return vec![format!("{} images are too many to look for equal ones in training and test", candidates.len())];
+        return vec![format!("{} {many} are too many to look for equal ones in training and test", candidates.len())];
     }
     for whole in [false, true] {
         let digest = |candidate: &mut Candidate<'_>| {
@@ -75,7 +76,7 @@ pub(super) fn shared_images(listing: &Listing, parts: [(&str, &Part); 3]) -> Vec
         let (name, other) = found.first()?;
         let (count, all) = (found.len(), parts[to].1.entries.len());
         Some(format!(
-            "{count} of {all} {} images are also {} images, byte for byte, such as {name} and {other}",
+            "{count} of {all} {} {many} are also {} {many}, byte for byte, such as {name} and {other}",
             parts[to].0, parts[from].0
         ))
     };

@@ -1,38 +1,39 @@
-//! A directory of the user's own images, a folder for each class.
+//! A directory of the user's own files, a folder for each class.
 
+use super::Meaning;
 use super::annotations::names_in;
-use super::folder::{Layout, Part, by_class};
+use super::layout::{Layout, Part, by_class};
+#[cfg(feature = "records")]
+use super::listing::FileKind;
 use super::listing::{Listing, inside};
-use crate::data::Meaning;
-use crate::data::random::{Stream, generator};
+use super::random::{Stream, generator};
 use crate::error::{Error, Result};
 use crate::files::text::alike;
 use rand::seq::SliceRandom;
 use std::path::Path;
 
-/// Words in the names of the folders of training images.
+/// Words in the names of the folders of training files.
 const TRAIN: [&str; 2] = ["train", "training"];
-/// Words in the names of the folders of validation images.
+/// Words in the names of the folders of validation files.
 const VALIDATION: [&str; 3] = ["val", "valid", "validation"];
-/// Words in the names of the folders of test images.
+/// Words in the names of the folders of test files.
 const TEST: [&str; 2] = ["test", "testing"];
 
 /// Folders that hold nothing but one folder, at most.
 const MOST_WRAPPERS: usize = 3;
 
-/// One of this many images of a class is for the test, if there is no folder of test images.
-const IMAGES_PER_TEST: usize = 5;
+/// One of this many files of a class is for the test, if there is no folder of test files.
+const FILES_PER_TEST: usize = 5;
 
-/// The files `DIR/train/CLASS/...`, `DIR/test/CLASS/...` and `DIR/val/CLASS/...`.
+/// The files of `listing`: `DIR/train/CLASS/...`, `DIR/test/CLASS/...` and `DIR/val/CLASS/...`.
 ///
-/// Without test images, those of `val` are used for the test. The names of the three folders may
+/// Without test files, those of `val` are used for the test. The names of the three folders may
 /// have other words, as `seg_train` and `Training_set`. Without these folders, the folders in `DIR`
-/// are the classes, and every fifth image of a class is for the test.
+/// are the classes, and every fifth file of a class is for the test.
 ///
 /// `list` is a file with the name of a class in each line. If it is given, only these classes are
 /// used.
-pub(in crate::data) fn imagefolder(root: &Path, list: Option<&Path>, skip_bad: bool) -> Result<Layout> {
-    let mut listing = Listing::new(root, skip_bad);
+pub(super) fn class_folders(mut listing: Listing, list: Option<&Path>) -> Result<Layout> {
     let base = unwrapped(&mut listing, MOST_WRAPPERS)?;
     let folders = listing.folders(&base)?;
     let part = |words: &[&str]| Ok::<_, Error>(folder_of(&folders, words)?.map(|name| inside(&base, name)));
@@ -52,10 +53,10 @@ pub(in crate::data) fn imagefolder(root: &Path, list: Option<&Path>, skip_bad: b
     }
 }
 
-/// The folders of `root` whose images are read.
+/// The folders of `root` whose files are read.
 #[cfg(feature = "records")]
-pub(in crate::data) fn folders_read(root: &Path) -> Vec<std::path::PathBuf> {
-    let mut listing = Listing::new(root, true);
+pub(super) fn folders_read(root: &Path, kind: &'static FileKind) -> Vec<std::path::PathBuf> {
+    let mut listing = Listing::new(root, kind, true);
     let base = unwrapped(&mut listing, MOST_WRAPPERS).unwrap_or_default();
     let folders = listing.folders(&base).unwrap_or_default();
     let parts = [&TRAIN[..], &VALIDATION, &TEST].map(|words| folder_of(&folders, words).ok().flatten());
@@ -148,9 +149,10 @@ fn divided(mut listing: Listing, list: Option<&Path>, [train, validation, test]:
     let Some(test) = test else {
         let (root, train) = (listing.root.display(), listing.path(&train));
         let message = format!(
-            "expected class folders in {root}/test or {root}/val, found none; with {} as `data_dir` a fifth of its images \
+            "expected class folders in {root}/test or {root}/val, found none; with {} as `data_dir` a fifth of its {} \
              is the test set",
-            train.display()
+            train.display(),
+            listing.kind.many
         );
         return Err(Error::setting("data_dir", message));
     };
@@ -165,9 +167,9 @@ fn divided(mut listing: Listing, list: Option<&Path>, [train, validation, test]:
     let of_test = read(&test)?;
     if let Some(folder) = &validation {
         let path = listing.path(folder);
-        let (path, count) = (path.display(), of_validation.entries.len());
+        let (path, count, many) = (path.display(), of_validation.entries.len(), listing.kind.many);
         listing.notes.push(format!(
-            "the {count} images in {path} are for validation; `validation` 0 leaves them out, and other numbers do not matter"
+            "the {count} {many} in {path} are for validation; `validation` 0 leaves them out, and other numbers do not matter"
         ));
     }
     let meaning = Meaning::Classes(classes.into());
@@ -188,28 +190,28 @@ fn check_known(listing: &mut Listing, folder: &str, (train, classes): (&str, &[S
     Err(Error::setting("data_dir", message))
 }
 
-/// The layout of classes only: some images of each class are for the test, the same in every run.
+/// The layout of classes only: some files of each class are for the test, the same in every run.
 fn undivided(mut listing: Listing, list: Option<&Path>, base: &str) -> Result<Layout> {
     let base = folder_of_classes(&mut listing, base.to_owned())?;
     let classes = classes_in(&mut listing, list, &base)?;
-    let mut has_images = classes.iter().map(|class| listing.has_images(&inside(&base, class)));
-    if !has_images.any(|has| has.unwrap_or(true)) {
-        let path = listing.path(&base);
+    let mut has_files = classes.iter().map(|class| listing.has_files(&inside(&base, class)));
+    if !has_files.any(|has| has.unwrap_or(true)) {
+        let (path, many) = (listing.path(&base), listing.kind.many);
         let message = format!(
-            "the folders in {} have no images, only folders, so they are not taken for classes; name one of them, or the \
+            "the folders in {} have no {many}, only folders, so they are not taken for classes; name one of them, or the \
              directory of train/CLASS/",
             path.display()
         );
         return Err(Error::setting("data_dir", message));
     }
-    drop(has_images);
+    drop(has_files);
     let all = by_class(&mut listing, &classes, |_, class| inside(&base, class))?;
     let mut for_test = vec![false; all.entries.len()];
     let mut rng = generator(0, Stream::Test);
     for label in 0..classes.len() {
         let mut of_class: Vec<usize> = (0..for_test.len()).filter(|&i| usize::from(all.labels[i]) == label).collect();
         of_class.shuffle(&mut rng);
-        of_class.iter().skip(1).step_by(IMAGES_PER_TEST).for_each(|&i| for_test[i] = true);
+        of_class.iter().skip(1).step_by(FILES_PER_TEST).for_each(|&i| for_test[i] = true);
     }
     let (mut train, mut test) = (Part::default(), Part::default());
     for ((entry, label), for_test) in all.entries.into_iter().zip(all.labels).zip(for_test) {
@@ -217,9 +219,10 @@ fn undivided(mut listing: Listing, list: Option<&Path>, base: &str) -> Result<La
         part.push(entry, label);
     }
     listing.notes.push(format!(
-        "{} has no train and test folders: its {} folders are the classes, and a fifth of the images of each is the test set",
+        "{} has no train and test folders: its {} folders are the classes, and a fifth of the {} of each is the test set",
         listing.path(&base).display(),
-        classes.len()
+        classes.len(),
+        listing.kind.many
     ));
     Ok(Layout { listing, meaning: Meaning::Classes(classes.into()), train, validation: Part::default(), test })
 }

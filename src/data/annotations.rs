@@ -1,4 +1,4 @@
-//! Reads the text files and file names of image data sets. Errors give the line.
+//! Reads the text files and file names of data sets. Errors give the line.
 
 use crate::error::{Error, Result};
 use crate::files::text;
