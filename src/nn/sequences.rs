@@ -54,10 +54,14 @@ impl Net<'_> {
     /// `[...,outputs]`. Weights: normal with mean 0 and this `deviation`, bias 0, as transformers
     /// have it. [`Net::linear`] begins a layer instead.
     pub fn dense(&mut self, name: &str, x: Var, outputs: usize, deviation: f64) -> Var {
+        self.dense_of(name, x, outputs, [Init::Normal(deviation), Init::Zeros])
+    }
+
+    /// [`Net::dense`] with these initial values of weight and bias.
+    pub fn dense_of(&mut self, name: &str, x: Var, outputs: usize, [weight, bias]: [Init; 2]) -> Var {
         let [_, c] = self.shape(x).last_axis();
-        let init = Init::Normal(deviation);
-        let weight = self.parameter(&format!("{name}.weight"), [outputs, c], init, Group::Weight);
-        let bias = self.parameter(&format!("{name}.bias"), [outputs], Init::Zeros, Group::Bias);
+        let weight = self.parameter(&format!("{name}.weight"), [outputs, c], weight, Group::Weight);
+        let bias = self.parameter(&format!("{name}.bias"), [outputs], bias, Group::Bias);
         let full = self.full_name(name);
         ops::linear::linear(self.tape(), &full, x, weight, bias)
     }

@@ -6,7 +6,7 @@ use super::{Config, Method, Task};
 use crate::data::{DataSet, Examples, ImageInput, Meaning, PictureSplits, Pictures};
 use crate::error::{Error, Result};
 use crate::files::{read_regular, text::alike};
-use crate::nn::BertOptions;
+use crate::nn::{BertOptions, CvtActivation};
 use crate::nn::objective::Answer;
 use crate::ops::regression::Loss;
 use safetensors::SafeTensors;
@@ -29,6 +29,9 @@ pub struct ModelCard {
     /// The size of the model `bert`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bert: Option<BertOptions>,
+    /// The activation of the model `cvt-13`; `None` if it is the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<CvtActivation>,
     /// Tokens per example of a model of texts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<usize>,
@@ -105,6 +108,7 @@ impl ModelCard {
             data: config.data.name.clone(),
             image,
             bert: config.model.bert.clone(),
+            activation: config.model.activation,
             tokens: form.tokens().map(|tokens| tokens.length),
             text_columns: config.data.text_columns.clone(),
             target: CardTarget::of(form.targets.first().map(|target| &target.meaning)),
@@ -170,6 +174,7 @@ impl ModelCard {
         Config::default().with(|c| {
             (c.model.name, c.data.name) = (self.model.clone(), self.data.clone());
             c.model.bert.clone_from(&self.bert);
+            c.model.activation = self.activation;
             (c.training.label_smoothing, c.training.loss) = (self.label_smoothing, self.loss);
             if let Some(image) = &self.image {
                 c.data.normalise = image.normalise;

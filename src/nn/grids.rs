@@ -1,0 +1,54 @@
+//! Layers of [`Net`] for attention over images. A grid is `[N,C,H,W]`, its tokens are `[N,H*W,C]`.
+
+use super::{Conv, Net};
+use crate::ops::prepend::Token;
+use crate::ops::{self, conv2d};
+use crate::tape::{Group, Init, Var};
+
+impl Net<'_> {
+    /// A convolution that is part of the current layer, and is not blurred. [`Net::conv2d`] begins a
+    /// layer instead.
+    ///
+    /// Initial weights and bias: uniform in ±1 / sqrt(C/GROUPS KH KW), as in PyTorch's `nn.Conv2d`.
+    pub fn convolve(&mut self, name: &str, x: Var, conv: Conv) -> Var {
+        let Conv { channels, kernel: [kh, kw], options, bias } = conv;
+        let [_, c, _, _] = self.shape(x).nchw(name);
+        let shape = [channels, c / options.groups, kh, kw];
+        let init = Init::Uniform(1.0 / (shape[1..].iter().product::<usize>() as f64).sqrt());
+        let w = self.parameter(&format!("{name}.weight"), shape, init, Group::Weight);
+        let bias = bias.then(|| self.parameter(&format!("{name}.bias"), [channels], init, Group::Bias));
+        let full = self.full_name(name);
+        conv2d::conv2d(self.tape(), &full, x, w, bias, options)
+    }
+
+    /// The tokens of a grid: `[N,C,H,W]` becomes `[N,H*W,C]`.
+    pub fn tokens_of(&mut self, name: &str, x: Var) -> Var {
+        let ([n, c, h, w], full) = (self.shape(x).nchw(name), self.full_name(name));
+        let y = ops::transpose::transpose(self.tape(), &full, x, [n, c, h * w, 1]);
+        self.tape().view(y, [n, h * w, c])
+    }
+
+    /// The grid of tokens: `[N,H*W,C]` becomes `[N,C,H,W]`.
+    ///
+    /// # Panics
+    /// If there are not H W tokens.
+    pub fn grid_of(&mut self, name: &str, x: Var, [h, w]: [usize; 2]) -> Var {
+        let ([_, c], full) = (self.shape(x).last_axis(), self.full_name(name));
+        let [n, _] = self.shape(x).flat();
+        let y = ops::transpose::transpose(self.tape(), &full, x, [n, h * w, c, 1]);
+        self.tape().view(y, [n, c, h, w])
+    }
+
+    /// x `[N,T,C]` with a token in front of each sequence: `[N,T+1,C]`.
+    pub fn prepend(&mut self, name: &str, x: Var, token: Token) -> Var {
+        let full = self.full_name(name);
+        ops::prepend::prepend(self.tape(), &full, x, token)
+    }
+
+    /// Stochastic depth: in training each example of x is 0 with probability `p`, and else divided
+    /// by 1 - p. Each of a net draws its own examples.
+    pub fn stochastic_depth(&mut self, name: &str, x: Var, p: f64) -> Var {
+        let (full, salt) = (self.full_name(name), self.next_salt());
+        ops::dropout::stochastic_depth(self.tape(), &full, x, p, salt)
+    }
+}

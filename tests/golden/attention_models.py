@@ -1,0 +1,87 @@
+"""CvT-13 and SepTr, stated again in PyTorch with the names of their state dicts."""
+
+import torch
+from torch import nn
+
+
+class QuickGelu(nn.Module):
+    def forward(self, x):
+        return x * torch.sigmoid(1.702 * x)
+
+
+def projection(width, stride):
+    """A depth-wise 3x3 convolution with batch normalisation."""
+    return nn.ModuleDict({"conv": nn.Conv2d(width, width, 3, stride, 1, bias=False, groups=width), "bn": nn.BatchNorm2d(width)})
+
+
+class CvtAttention(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.heads = width // 64
+        self.conv_proj_q, self.conv_proj_k, self.conv_proj_v = (projection(width, stride) for stride in (1, 2, 2))
+        self.proj_q, self.proj_k, self.proj_v, self.proj = (nn.Linear(width, width) for _ in range(4))
+
+    def forward(self, x, h, w):
+        n, t, c = x.shape
+        cls, cells = x[:, : t - h * w], x[:, t - h * w :]
+        grid = cells.transpose(1, 2).reshape(n, c, h, w)
+
+        def heads(conv, linear):
+            tokens = conv["bn"](conv["conv"](grid)).flatten(2).transpose(1, 2)
+            made = linear(torch.cat([cls, tokens], 1))
+            return made.reshape(n, -1, self.heads, c // self.heads).transpose(1, 2)
+
+        q, k, v = (heads(*pair) for pair in ((self.conv_proj_q, self.proj_q), (self.conv_proj_k, self.proj_k), (self.conv_proj_v, self.proj_v)))
+        # The scale is that of the whole width.
+        probabilities = (q @ k.transpose(2, 3) * c**-0.5).softmax(-1)
+        return self.proj((probabilities @ v).transpose(1, 2).reshape(n, t, c))
+
+
+class CvtBlock(nn.Module):
+    def __init__(self, width, activation):
+        super().__init__()
+        self.norm1, self.norm2, self.attn = nn.LayerNorm(width), nn.LayerNorm(width), CvtAttention(width)
+        self.mlp = nn.ModuleDict({"fc1": nn.Linear(width, 4 * width), "fc2": nn.Linear(4 * width, width)})
+        self.activation = activation
+
+    def forward(self, x, h, w):
+        x = x + self.attn(self.norm1(x), h, w)
+        return x + self.mlp["fc2"](self.activation(self.mlp["fc1"](self.norm2(x))))
+
+
+class CvtStage(nn.Module):
+    def __init__(self, inputs, patch, width, blocks, has_class, activation):
+        super().__init__()
+        self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(inputs, width, *patch), "norm": nn.LayerNorm(width)})
+        self.blocks = nn.ModuleList(CvtBlock(width, activation) for _ in range(blocks))
+        if has_class:
+            self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.has_class = has_class
+
+
+class Cvt(nn.Module):
+    """CvT-13 without stochastic depth."""
+
+    def __init__(self, classes, activation):
+        super().__init__()
+        sizes = [(3, (7, 4, 2), 64, 1), (64, (3, 2, 1), 192, 2), (192, (3, 2, 1), 384, 10)]
+        for i, size in enumerate(sizes):
+            setattr(self, f"stage{i}", CvtStage(*size, i == 2, activation))
+        self.norm, self.head = nn.LayerNorm(384), nn.Linear(384, classes)
+
+    def values(self, x):
+        """Every result that is compared, by name; `logits` last."""
+        found = {}
+        for i in range(3):
+            stage = getattr(self, f"stage{i}")
+            x = stage.patch_embed["proj"](x)
+            n, c, h, w = x.shape
+            x = stage.patch_embed["norm"](x.flatten(2).transpose(1, 2))
+            if stage.has_class:
+                x = torch.cat([stage.cls_token.expand(n, -1, -1), x], 1)
+            for b, block in enumerate(stage.blocks):
+                x = block(x, h, w)
+                found[f"stage{i}.blocks.{b}.mlp.sum"] = x
+            if i < 2:
+                x = x.transpose(1, 2).reshape(n, c, h, w)
+        return found | {"logits": self.head(self.norm(x[:, 0]))}
