@@ -1,7 +1,23 @@
 """CvT-13 and SepTr, stated again in PyTorch with the names of their state dicts."""
 
+import numpy as np
 import torch
 from torch import nn
+
+
+class StochasticDepth(nn.Module):
+    """Drops whole examples, by lerac's draws of seed 0 and step 0."""
+
+    def __init__(self, p, salt, hash32):
+        super().__init__()
+        self.p, self.salt, self.hash32 = p, salt, hash32
+
+    def forward(self, x):
+        zero = np.array([0])
+        key = self.hash32(zero ^ self.hash32(zero ^ self.hash32(zero + self.salt)))
+        kept = self.hash32(np.arange(len(x)) ^ key) >= int(self.p * 2**32)
+        shape = (-1,) + (1,) * (x.dim() - 1)
+        return x * (torch.tensor(kept / (1 - self.p)).to(x.dtype)).reshape(shape)
 
 
 class QuickGelu(nn.Module):
@@ -38,35 +54,42 @@ class CvtAttention(nn.Module):
 
 
 class CvtBlock(nn.Module):
-    def __init__(self, width, activation):
+    def __init__(self, width, activation, drops):
         super().__init__()
         self.norm1, self.norm2, self.attn = nn.LayerNorm(width), nn.LayerNorm(width), CvtAttention(width)
         self.mlp = nn.ModuleDict({"fc1": nn.Linear(width, 4 * width), "fc2": nn.Linear(4 * width, width)})
-        self.activation = activation
+        self.activation, self.drops = activation, drops
 
     def forward(self, x, h, w):
-        x = x + self.attn(self.norm1(x), h, w)
-        return x + self.mlp["fc2"](self.activation(self.mlp["fc1"](self.norm2(x))))
+        x = x + self.drops[0](self.attn(self.norm1(x), h, w))
+        return x + self.drops[1](self.mlp["fc2"](self.activation(self.mlp["fc1"](self.norm2(x)))))
 
 
 class CvtStage(nn.Module):
-    def __init__(self, inputs, patch, width, blocks, has_class, activation):
+    def __init__(self, inputs, patch, width, blocks, has_class, activation, drops):
         super().__init__()
         self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(inputs, width, *patch), "norm": nn.LayerNorm(width)})
-        self.blocks = nn.ModuleList(CvtBlock(width, activation) for _ in range(blocks))
+        self.blocks = nn.ModuleList(CvtBlock(width, activation, drops(i / 9 if has_class else 0.0)) for i in range(blocks))
         if has_class:
             self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         self.has_class = has_class
 
 
 class Cvt(nn.Module):
-    """CvT-13 without stochastic depth."""
+    """CvT-13."""
 
-    def __init__(self, classes, activation):
+    def __init__(self, classes, activation, hash32):
         super().__init__()
+        # Each block of lerac has three salts: one for attention's dropout of probability 0, and these two.
+        salts = iter(range(1, 40))
+
+        def drops(depth):
+            next(salts)
+            return [StochasticDepth(0.1 * depth, next(salts), hash32) for _ in range(2)]
+
         sizes = [(3, (7, 4, 2), 64, 1), (64, (3, 2, 1), 192, 2), (192, (3, 2, 1), 384, 10)]
         for i, size in enumerate(sizes):
-            setattr(self, f"stage{i}", CvtStage(*size, i == 2, activation))
+            setattr(self, f"stage{i}", CvtStage(*size, i == 2, activation, drops))
         self.norm, self.head = nn.LayerNorm(384), nn.Linear(384, classes)
 
     def values(self, x):

@@ -66,8 +66,7 @@ pub(super) fn cvt13(activation: CvtActivation) -> ImageModel {
             let tokens = net.scope(&format!("stage{index}"), |net| record_stage(net, x, stage, activation, false));
             x = net.grid_of(&format!("stage{index}.grid"), tokens.x, tokens.grid);
         }
-        let tokens =
-            net.scope(&format!("stage{last}"), |net| record_stage(net, x, &STAGES[last], activation, true));
+        let tokens = net.scope(&format!("stage{last}"), |net| record_stage(net, x, &STAGES[last], activation, true));
         let class = net.slice("class", tokens.x, 0..1);
         let class = net.flatten(class);
         net.layer("head", |net| {

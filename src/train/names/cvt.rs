@@ -71,7 +71,10 @@ mod tests {
             ("layernorm.bias".to_owned(), "norm.bias"),
             ("classifier.weight".to_owned(), "head.weight"),
             ("cvt.encoder.stages.2.cls_token".to_owned(), "stage2.cls_token"),
-            ("encoder.stages.0.embedding.convolution_embeddings.projection.bias".into(), "stage0.patch_embed.proj.bias"),
+            (
+                "encoder.stages.0.embedding.convolution_embeddings.projection.bias".into(),
+                "stage0.patch_embed.proj.bias",
+            ),
             (
                 "cvt.encoder.stages.1.embedding.convolution_embeddings.normalization.weight".into(),
                 "stage1.patch_embed.norm.weight",
