@@ -21,10 +21,19 @@ impl Net<'_> {
         conv2d::conv2d(self.tape(), &full, x, w, bias, options)
     }
 
+    /// x, read as `[A,B,C,D]`, with its middle axes exchanged: `[A,C,B,D]`.
+    ///
+    /// # Panics
+    /// If x has another number of elements.
+    pub fn transpose(&mut self, name: &str, x: Var, extent: [usize; 4]) -> Var {
+        let full = self.full_name(name);
+        ops::transpose::transpose(self.tape(), &full, x, extent)
+    }
+
     /// The tokens of a grid: `[N,C,H,W]` becomes `[N,H*W,C]`.
     pub fn tokens_of(&mut self, name: &str, x: Var) -> Var {
-        let ([n, c, h, w], full) = (self.shape(x).nchw(name), self.full_name(name));
-        let y = ops::transpose::transpose(self.tape(), &full, x, [n, c, h * w, 1]);
+        let [n, c, h, w] = self.shape(x).nchw(name);
+        let y = self.transpose(name, x, [n, c, h * w, 1]);
         self.tape().view(y, [n, h * w, c])
     }
 
@@ -33,9 +42,8 @@ impl Net<'_> {
     /// # Panics
     /// If there are not H W tokens.
     pub fn grid_of(&mut self, name: &str, x: Var, [h, w]: [usize; 2]) -> Var {
-        let ([_, c], full) = (self.shape(x).last_axis(), self.full_name(name));
-        let [n, _] = self.shape(x).flat();
-        let y = ops::transpose::transpose(self.tape(), &full, x, [n, h * w, c, 1]);
+        let ([_, c], [n, _]) = (self.shape(x).last_axis(), self.shape(x).flat());
+        let y = self.transpose(name, x, [n, h * w, c, 1]);
         self.tape().view(y, [n, c, h, w])
     }
 

@@ -66,6 +66,14 @@ impl Net<'_> {
         ops::linear::linear(self.tape(), &full, x, weight, bias)
     }
 
+    /// [`Net::dense`] without bias; `init` are the initial values of the weight.
+    pub fn dense_without_bias(&mut self, name: &str, x: Var, outputs: usize, init: Init) -> Var {
+        let [_, c] = self.shape(x).last_axis();
+        let weight = self.parameter(&format!("{name}.weight"), [outputs, c], init, Group::Weight);
+        let full = self.full_name(name);
+        ops::linear::linear(self.tape(), &full, x, weight, None)
+    }
+
     /// The blur of Curriculum by Smoothing along the tokens of x `[N,T,C]`, part of the current
     /// layer; x itself without [`super::NetOptions::blur`].
     pub fn blur_tokens(&mut self, name: &str, x: Var) -> Var {
@@ -115,6 +123,14 @@ impl Net<'_> {
         let [_, width] = self.shape(x).last_axis();
         let init = Init::Normal(deviation);
         let weight = self.parameter(&format!("{name}.weight"), [positions, width], init, Group::Weight);
+        let full = self.full_name(name);
+        ops::position::position(self.tape(), &full, x, weight)
+    }
+
+    /// x `[N,T,D]` plus a learned embedding of each position, part of the current layer. The tensor
+    /// is called `name`; its `shape` is `[T,D]` after axes of extent 1.
+    pub fn position_embedding_of(&mut self, name: &str, x: Var, shape: impl Into<Shape>, init: Init) -> Var {
+        let weight = self.parameter(name, shape, init, Group::Weight);
         let full = self.full_name(name);
         ops::position::position(self.tape(), &full, x, weight)
     }

@@ -108,3 +108,61 @@ class Cvt(nn.Module):
             if i < 2:
                 x = x.transpose(1, 2).reshape(n, c, h, w)
         return found | {"logits": self.head(self.norm(x[:, 0]))}
+
+
+class SeptrLayer(nn.Module):
+    """A transformer layer: x + attention(norm(x)), then x + mlp(norm(x))."""
+
+    def __init__(self, width, heads, head, inner):
+        super().__init__()
+        self.heads, self.head = heads, head
+        attention = nn.ModuleDict({"to_qkv": nn.Linear(width, 3 * heads * head, bias=False), "to_out": nn.Sequential(nn.Linear(heads * head, width))})
+        mlp = nn.Sequential(nn.Linear(width, inner), nn.GELU(), nn.Identity(), nn.Linear(inner, width))
+        halves = [{"norm": nn.LayerNorm(width), "fn": attention}, {"norm": nn.LayerNorm(width), "fn": nn.ModuleDict({"net": mlp})}]
+        self.layers = nn.ModuleList([nn.ModuleList(nn.ModuleDict(half) for half in halves)])
+
+    def forward(self, x):
+        first, second = self.layers[0]
+        made = first["fn"]["to_qkv"](first["norm"](x))
+        m, t, _ = made.shape
+        q, k, v = made.reshape(m, t, 3, self.heads, self.head).permute(2, 0, 3, 1, 4)
+        y = ((q @ k.transpose(2, 3)) / self.head**0.5).softmax(-1) @ v
+        x = x + first["fn"]["to_out"](y.transpose(1, 2).reshape(m, t, -1))
+        return x + second["fn"]["net"](second["norm"](x))
+
+
+class Septr(nn.Module):
+    """SepTr for patches of 1x1 of a spectrogram of one channel."""
+
+    def __init__(self, classes, bands, frames, width=32, heads=2, head=16, inner=64):
+        super().__init__()
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, 1, width))
+
+        def block(index):
+            made = nn.Module()
+            made.pos_embedding_h = nn.Parameter(torch.zeros(1, 1, bands + 1, width))
+            made.pos_embedding_w = nn.Parameter(torch.zeros(1, 1, frames + 1, width))
+            if index == 0:
+                made.projection = nn.Linear(1, width)
+            made.transformer_h, made.transformer_w = (SeptrLayer(width, heads, head, inner) for _ in range(2))
+            return made
+
+        self.transformer = nn.ModuleList(block(i) for i in range(3))
+        self.fc = nn.Linear(width, classes)
+
+    def values(self, x):
+        """Every result that is compared, by name; `logits` last."""
+        found = {}
+        x = x.permute(0, 3, 2, 1)
+        cls = self.cls_token.reshape(1, -1).expand(len(x), -1)
+        for i, block in enumerate(self.transformer):
+            x = block.projection(x) if i == 0 else x
+            for axis, embedding, layer in (("h", block.pos_embedding_h, block.transformer_h), ("w", block.pos_embedding_w, block.transformer_w)):
+                # x: examples, sequences, tokens, elements.
+                n, r, t, d = x.shape
+                made = torch.cat([cls[:, None, None].expand(n, r, 1, d), x], 2) + embedding
+                made = layer(made.reshape(n * r, t + 1, d))
+                found[f"transformer.{i}.transformer_{axis}.layers.0.1.sum"] = made
+                made = made.reshape(n, r, t + 1, d)
+                cls, x = made[:, :, 0].mean(1), made[:, :, 1:].transpose(1, 2)
+        return found | {"logits": self.fc(cls)}

@@ -8,22 +8,24 @@ block, of every gradient, of the running statistics, and of the changes of ten s
 that lerac's hash drops.
 """
 
+import math
 import sys
 
 import torch
-from attention_models import Cvt, QuickGelu
-from make_parity import CLASSES, first_seed, hash32, images_of, labels_of, rate, tensor, write
+from attention_models import Cvt, QuickGelu, Septr
+from make_parity import CLASSES, first_seed, hash32, hashes, labels_of, rate, tensor, write
 
 STEPS = 10
 F32_DRIFT, STEPS_DRIFT = 1e-4, 1e-3
 # Gradients that are only rounding must not become steps of the learning rate.
 EPSILON = 1e-3
-# The model, and the side of its images and their number.
+# The model, and the channels, height, width and number of its images.
 MODELS = {
-    "cvt-13": (lambda: Cvt(CLASSES, torch.nn.GELU(), hash32), 32, 4),
-    "cvt-13.quick-gelu": (lambda: Cvt(CLASSES, QuickGelu(), hash32), 48, 2),
+    "cvt-13": (lambda: Cvt(CLASSES, torch.nn.GELU(), hash32), (3, 32, 32), 4),
+    "cvt-13.quick-gelu": (lambda: Cvt(CLASSES, QuickGelu(), hash32), (3, 48, 48), 2),
+    "septr-tiny": (lambda: Septr(CLASSES, 8, 12), (1, 8, 12), 4),
 }
-TRAINED = ("cvt-13",)
+TRAINED = ("cvt-13", "septr-tiny")
 
 
 
@@ -39,8 +41,10 @@ def build(name, seed, dtype):
 
 
 def batch_of(name, which, seed, dtype):
-    _, side, n = MODELS[name]
-    return images_of(f"images{which}", seed, n, side).to(dtype), labels_of(f"labels{which}", seed, n)
+    _, image, n = MODELS[name]
+    levels = hashes(f"images{which}", seed, n * math.prod(image)) >> 24
+    images = torch.tensor((levels / 255.0 - 0.5) / 0.5).reshape(n, *image)
+    return images.to(dtype), labels_of(f"labels{which}", seed, n)
 
 
 def one_step(name, seed, dtype):
@@ -59,11 +63,16 @@ def one_step(name, seed, dtype):
 
 
 def layer_of(name):
-    """The layer of a parameter: its block. The first block of a stage has the patch embedding and the class token."""
+    """The layer of a parameter: its block, or half of a block. The first ones have the embeddings and class tokens."""
     parts = name.split(".")
     if parts[0].startswith("stage"):
         return f"{parts[0]}.blocks.{parts[2] if parts[1] == 'blocks' else 0}"
-    return "head"
+    if parts[0] == "cls_token":
+        return "transformer.0.transformer_h"
+    if parts[0] == "transformer":
+        half = "transformer_w" if parts[2].endswith("_w") else "transformer_h"
+        return f"transformer.{parts[1]}.{half}"
+    return {"norm": "head"}.get(parts[0], parts[0])
 
 
 def train(name, seed, dtype):

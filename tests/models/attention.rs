@@ -1,21 +1,23 @@
-//! CvT-13, recorded without a device: parameters, sizes, layers, initial values, stochastic depth and
-//! the published start rates.
+//! CvT-13 and SepTr, recorded without a device: parameters, sizes, layers, initial values, stochastic
+//! depth and the published start rates.
 
+use crate::common::errors::{Fault, assert_error};
 use lerac::curriculum::{self, Granularity, Ladder, Reference, ReferenceOptions, Time};
 use lerac::data::{Meaning, plain_form};
+use lerac::gpu::Limits;
 use lerac::nn::objective::{ObjectiveOptions, objective_for};
 use lerac::nn::{self, CvtActivation, Named, NetOptions, Recorded};
 use lerac::tape::{Init, Mode, Tape};
 
-fn record(model: &Named, [h, w]: [usize; 2], classes: usize, mode: Mode, blur: bool) -> Recorded {
-    let form = plain_form([3, h, w], &Meaning::Classes((0..classes).map(|i| format!("class {i}")).collect()));
+fn record(model: &Named, image: [usize; 3], classes: usize, mode: Mode, blur: bool) -> Recorded {
+    let form = plain_form(image, &Meaning::Classes((0..classes).map(|i| format!("class {i}")).collect()));
     let objective = objective_for(&form, ObjectiveOptions::default()).unwrap();
     let options = NetOptions { blur, ..NetOptions::default() };
     nn::record(model, &form, &*objective, 2, Tape::new(mode), options)
 }
 
 fn cvt(side: usize, classes: usize) -> Recorded {
-    record(&nn::named("cvt-13").unwrap(), [side; 2], classes, Mode::Train, false)
+    record(&nn::named("cvt-13").unwrap(), [3, side, side], classes, Mode::Train, false)
 }
 
 fn records_of(recorded: &Recorded, op: &str) -> Vec<String> {
@@ -44,7 +46,7 @@ fn cvt_has_the_published_parameters_at_every_size() {
         let keys = tape.named("stage2.blocks.9.attn.conv_proj_k.with_class").unwrap();
         assert_eq!(tape.shape(keys).dims(), [2, 1 + grid.div_ceil(2) * grid.div_ceil(2), 384]);
     }
-    let rectangular = record(&nn::named("cvt-13").unwrap(), [48, 80], 10, Mode::Eval, false).tape;
+    let rectangular = record(&nn::named("cvt-13").unwrap(), [3, 48, 80], 10, Mode::Eval, false).tape;
     let last = rectangular.named("stage2.blocks.9.mlp.sum").unwrap();
     assert_eq!(rectangular.shape(last).dims(), [2, 1 + 3 * 5, 384]);
 }
@@ -100,7 +102,7 @@ fn stochastic_depth_is_in_training_and_grows_from_the_second_block_of_the_last_s
         .collect();
     assert_eq!(drops, expected);
     let model = nn::cvt13(CvtActivation::QuickGelu);
-    let tested = record(&model, [32; 2], 10, Mode::Eval, false);
+    let tested = record(&model, [3, 32, 32], 10, Mode::Eval, false);
     assert_eq!(records_of(&tested, "stochastic_depth"), [""; 0]);
     let of_activation = |recorded: &Recorded| ["gelu", "quick_gelu"].map(|op| records_of(recorded, op).len());
     assert_eq!((of_activation(&tested), of_activation(&cvt(32, 10))), ([0, 13], [13, 0]));
@@ -108,7 +110,7 @@ fn stochastic_depth_is_in_training_and_grows_from_the_second_block_of_the_last_s
 
 #[test]
 fn tokens_are_blurred_before_each_block() {
-    let blurred = record(&nn::named("cvt-13").unwrap(), [32; 2], 10, Mode::Train, true);
+    let blurred = record(&nn::named("cvt-13").unwrap(), [3, 32, 32], 10, Mode::Train, true);
     let blurs = records_of(&blurred, "blur_tokens");
     assert_eq!(blurs.len(), 13, "{blurs:?}");
     assert!(blurs.iter().all(|name| name.ends_with(".blur")), "{blurs:?}");
@@ -151,4 +153,52 @@ fn start_rates_of_cvt_are_those_of_the_published_code() {
         approx::assert_relative_eq!(rate(13), head, max_relative = 1e-12);
         assert_eq!(curriculum::Curriculum::grows_until(&curriculum), epochs, "{run}");
     }
+}
+
+#[test]
+fn septr_has_the_published_parameters_at_every_size() {
+    for (bands, frames, classes, expected) in
+        [(128, 128, 35, 8_869_411), (128, 1001, 6, 9_532_422), (128, 1723, 50, 10_098_226), (512, 512, 35, 9_459_235)]
+    {
+        let model = nn::named("septr").unwrap();
+        let tape = record(&model, [1, bands, frames], classes, Mode::Train, false).tape;
+        let count: usize = tape.parameters().iter().map(|declared| declared.shape.count()).sum();
+        assert_eq!((count, tape.parameters().len(), tape.states().len()), (expected, 77, 0), "{bands}x{frames}");
+        assert_eq!(count, 8_661_504 + 768 * (bands + frames + 2) + 768 + 257 * classes);
+    }
+}
+
+#[test]
+fn septr_has_a_layer_for_each_half_of_a_block() {
+    let recorded = record(&nn::named("septr").unwrap(), [1, 5, 7], 3, Mode::Train, false);
+    let names: Vec<&str> = recorded.layers.iter().map(|layer| layer.name.as_str()).collect();
+    let halves = (0..3).flat_map(|block| ["h", "w"].map(|axis| format!("transformer.{block}.transformer_{axis}")));
+    assert_eq!(names, halves.chain(["fc".to_owned()]).collect::<Vec<_>>());
+    let of = |name: &str| recorded.tape.parameters().iter().find(|declared| declared.name == name).unwrap();
+    for (name, shape, init, layer) in [
+        ("cls_token", vec![1, 1, 1, 256], Init::Normal(1.0), 0),
+        ("transformer.0.projection.weight", vec![256, 1], Init::Uniform(1.0), 0),
+        ("transformer.0.pos_embedding_h", vec![1, 1, 6, 256], Init::Normal(1.0), 0),
+        ("transformer.2.pos_embedding_w", vec![1, 1, 8, 256], Init::Normal(1.0), 5),
+        ("transformer.2.transformer_w.layers.0.0.fn.to_qkv.weight", vec![3840, 256], Init::Uniform(0.0625), 5),
+        ("transformer.1.transformer_h.layers.0.0.fn.to_out.0.bias", vec![256], Init::Uniform(1.0 / 1280f64.sqrt()), 2),
+        ("transformer.1.transformer_h.layers.0.1.fn.net.3.weight", vec![256, 256], Init::Uniform(0.0625), 2),
+        ("fc.weight", vec![3, 256], Init::Uniform(0.0625), 6),
+    ] {
+        let found = of(name);
+        assert_eq!((found.shape.dims(), found.init, found.layer), (shape.as_slice(), init, layer), "{name}");
+    }
+}
+
+/// Attention over all frames of a band at once: 2.4 GiB of probabilities for an example.
+#[test]
+fn a_spectrogram_of_the_papers_size_is_refused_by_a_small_device() {
+    let model = nn::named("septr").unwrap();
+    let recorded = record(&model, [1, 128, 1001], 6, Mode::Train, false);
+    let limits = Limits { binding_bytes: 2 << 30, buffer_bytes: 8 << 30, grid: 65_535 };
+    assert_error(
+        recorded.tape.check(&limits, 2),
+        Fault::Capacity,
+        &["transformer.0.transformer_w", "probabilities", "GiB"],
+    );
 }

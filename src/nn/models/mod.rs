@@ -6,6 +6,7 @@ mod densenet;
 mod lstm;
 mod mobilenet;
 mod resnet;
+mod septr;
 mod small;
 mod text;
 mod vgg;
@@ -21,6 +22,7 @@ pub use bert::{BertActivation, BertOptions};
 pub use cvt::CvtActivation;
 use lstm::LstmClassifier;
 use resnet::Block;
+use septr::SeptrOptions;
 
 /// A model that maps images `[N,C,H,W]` to outputs `[N,K]`.
 type ImageModel = Box<dyn Fn(&mut Net, Var, usize) -> Var + Send + Sync>;
@@ -71,7 +73,7 @@ const ANY_SIZE: ImageSize = ImageSize::AtLeast(1);
 pub(crate) const CVT_13: &str = "cvt-13";
 
 /// All models that can be selected by name.
-pub static MODELS: [Entry; 26] = [
+pub static MODELS: [Entry; 28] = [
     Entry {
         name: "cnn",
         about: "three convolutions, 24,346 parameters",
@@ -162,6 +164,16 @@ pub static MODELS: [Entry; 26] = [
         about: "CvT-13, attention over images, 20 M parameters",
         // At stride 4, the first grid has an element from 3 pixels on.
         make: Make::Images(ImageSize::AtLeast(3), || cvt::cvt13(CvtActivation::default())),
+    },
+    Entry {
+        name: "septr",
+        about: "SepTr, attention over the bands and frames of a spectrogram",
+        make: Make::Images(ANY_SIZE, || septr::septr(SeptrOptions::PUBLISHED)),
+    },
+    Entry {
+        name: "septr-tiny",
+        about: "SepTr 32 wide with two heads",
+        make: Make::Images(ANY_SIZE, || septr::septr(SeptrOptions::TINY)),
     },
     Entry {
         name: "bert",
