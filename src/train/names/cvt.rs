@@ -60,7 +60,56 @@ pub(super) fn rename(tensors: &mut [Tensor], declared: &BTreeSet<&str>) -> usize
 
 #[cfg(test)]
 mod tests {
-    use super::original;
+    use super::{PARTS, original, rename};
+    use crate::data::{Meaning, plain_form};
+    use crate::nn::objective::{ObjectiveOptions, objective_for};
+    use crate::nn::{self, NetOptions};
+    use crate::tape::{Mode, Tape};
+    use crate::train::Tensor;
+    use std::collections::BTreeSet;
+
+    /// All tensors of CvT-13.
+    fn declared() -> Vec<String> {
+        let form = plain_form([3, 32, 32], &Meaning::Classes(["a", "b"].map(str::to_owned).into()));
+        let objective = objective_for(&form, ObjectiveOptions::default()).unwrap();
+        let model = nn::named("cvt-13").unwrap();
+        let tape = nn::record(&model, &form, &*objective, 1, Tape::new(Mode::Train), NetOptions::default()).tape;
+        tape.parameters().iter().chain(tape.states()).map(|declared| declared.name.clone()).collect()
+    }
+
+    /// The name in Hugging Face's transformers.
+    fn of_hugging_face(name: &str) -> String {
+        let Some(rest) = name.strip_prefix("stage") else {
+            return name.replace("norm.", "layernorm.").replace("head.", "classifier.");
+        };
+        let parts = PARTS.iter().rev();
+        let named =
+            parts.fold(rest.to_owned(), |name, (part, new)| name.replacen(&format!(".{new}"), &format!(".{part}"), 1));
+        let named = named
+            .replace("projection.conv.", "projection.convolution.")
+            .replace("projection.bn.", "projection.normalization.");
+        format!("cvt.encoder.stages.{named}")
+    }
+
+    #[test]
+    fn all_tensors_of_each_program_become_those_of_the_model() {
+        let names = declared();
+        assert_eq!(names.len(), 342 + 78);
+        let known: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+        let of_lerac = |name: &str| match name.strip_prefix("norm.") {
+            Some(rest) => format!("norm_final.{rest}"),
+            None => name.to_owned(),
+        };
+        let ways: [(&dyn Fn(&str) -> String, usize); 3] =
+            [(&str::to_owned, 0), (&of_lerac, 2), (&of_hugging_face, names.len())];
+        for (way, expected) in ways {
+            let tensor = |name: &String| Tensor { name: way(name), shape: vec![1], values: vec![0.0] };
+            let mut tensors: Vec<Tensor> = names.iter().map(tensor).collect();
+            assert_eq!(rename(&mut tensors, &known), expected);
+            let found: Vec<&str> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+            assert_eq!(found, names);
+        }
+    }
 
     #[test]
     fn every_part_of_a_name_is_that_of_the_original() {
