@@ -6,8 +6,8 @@ use crate::ops::{self, conv2d};
 use crate::tape::{Group, Init, Var};
 
 impl Net<'_> {
-    /// A convolution that is part of the current layer, and is not blurred. [`Net::conv2d`] begins a
-    /// layer instead.
+    /// A convolution that is part of the current layer, and is not blurred. [`Net::conv2d`] begins
+    /// a layer instead.
     ///
     /// Initial weights and bias: uniform in ±1 / sqrt(C/GROUPS KH KW), as in PyTorch's `nn.Conv2d`.
     pub fn convolve(&mut self, name: &str, x: Var, conv: Conv) -> Var {

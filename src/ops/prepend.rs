@@ -1,6 +1,6 @@
 //! A token in front of each sequence: `y[n,0] = token[n / R]`, `y[n,1+t] = x[n,t]`, x `[N,T,C]`,
-//! y `[N,T+1,C]`. R sequences in a row have the same token. `dtoken[g]` is the sum of `dy[n,0]` over
-//! the sequences of g.
+//! y `[N,T+1,C]`. R sequences in a row have the same token. `dtoken[g]` is the sum of `dy[n,0]`
+//! over the sequences of g.
 
 use super::{Kernels, LANES, shader};
 use crate::gpu::Shader;

@@ -1,5 +1,5 @@
-//! CvT-13 and SepTr, recorded without a device: parameters, sizes, layers, initial values, stochastic
-//! depth and the published start rates.
+//! CvT-13 and SepTr, recorded without a device: parameters, sizes, layers, initial values,
+//! stochastic depth and the published start rates.
 
 use crate::common::errors::{Fault, assert_error};
 use lerac::curriculum::{self, Granularity, Ladder, Reference, ReferenceOptions, Time};

@@ -274,8 +274,8 @@ fn the_bits_of_every_model_are_kept() {
         let list = script.split_once(&format!("\n{name} = [")).unwrap().1.split_once(']').unwrap().0;
         list.split('"').skip(1).step_by(2).collect()
     };
-    // Excluded: the first linear layer of vgg11_bn-imagenet exceeds the binding size of the driver that
-    // made the bits, and septr is a larger septr-tiny.
+    // Excluded: the first linear layer of vgg11_bn-imagenet exceeds the binding size of the driver
+    // that made the bits, and septr is a larger septr-tiny.
     let images = image_models().filter(|name| !["vgg11_bn-imagenet", "septr"].contains(name));
     assert_eq!(listed("MODELS"), images.collect());
     // The models of texts are these two, and BERTs of other sizes.

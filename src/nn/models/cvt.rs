@@ -1,5 +1,5 @@
-//! CvT-13 (Wu et al. 2021, "CvT: Introducing Convolutions to Vision Transformers") with the names of
-//! the original code (microsoft/CvT).
+//! CvT-13 (Wu et al. 2021, "CvT: Introducing Convolutions to Vision Transformers") with the names
+//! of the original code (microsoft/CvT).
 
 use super::ImageModel;
 use crate::nn::{Attention, Conv, Net};

@@ -10,7 +10,7 @@ use crate::tensor::Shape;
 /// The size of a SepTr.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SeptrOptions {
-    /// Number of blocks. Each attends over the bands of a frame, and then over the frames of a band.
+    /// Number of blocks. Each attends over the bands of a frame, then over the frames of a band.
     pub(super) depth: usize,
     /// Elements of a token.
     pub(super) width: usize,
@@ -33,10 +33,12 @@ impl SeptrOptions {
 /// Epsilon of the layer normalisations.
 const EPSILON: f32 = 1e-5;
 
-/// SepTr. A block attends over the bands of each frame, then over the frames of each band. The class
-/// token of the second half is the mean of the first's over the frames, and that of the next block
-/// the mean of the second's over the bands. Each half of a block is a layer; the first one includes the embedding of the cells. The
-/// paper does not say how it divides the model into layers.
+/// SepTr. A block attends over the bands of each frame, then over the frames of each band. The
+/// class token of the second half is the mean of the first's over the frames, and that of the next
+/// block the mean of the second's over the bands.
+///
+/// Each half of a block is a layer; the first one includes the embedding of the cells. The paper
+/// does not say how it divides the model into layers.
 pub(super) fn septr(options: SeptrOptions) -> ImageModel {
     Box::new(move |net, spectrogram, classes| {
         let [n, _, bands, frames] = net.shape(spectrogram).nchw("SepTr");
