@@ -1,5 +1,6 @@
 //! Every recipe against the table of the published experiments; loading by name.
 
+use crate::common::errors::{Fault, assert_error};
 use crate::common::program::stdout;
 use lerac::curriculum::{self, DuringCurriculum, Ladder, Layer, Range, Time};
 use lerac::nn::CvtActivation;
@@ -269,6 +270,21 @@ fn recipes_of_cvt_are_the_published_settings() {
         });
         assert_eq!(recipe(row.recipe), expected, "{}", row.recipe);
     }
+}
+
+#[test]
+fn an_activation_is_for_cvt() {
+    let of = |model: &str| {
+        Config::default().with(|c| {
+            c.model.name = model.into();
+            c.model.activation = Some(CvtActivation::QuickGelu);
+        })
+    };
+    of("cvt-13").check().unwrap();
+    let text = toml::to_string(&of("cvt-13")).unwrap();
+    assert!(text.contains("activation = \"quick-gelu\""), "{text}");
+    assert_eq!(toml::from_str::<Config>(&text).unwrap(), of("cvt-13"));
+    assert_error(of("resnet8").check(), Fault::Setting("activation"), &["cvt-13", "resnet8"]);
 }
 
 /// Start and growth of BERT's rates in an epoch of 943 steps, as the published code has them on
