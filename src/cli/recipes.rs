@@ -30,7 +30,13 @@ pub(super) const RECIPES: &[Recipe] = recipes![
     "bert-rte",
     "lstm-boolq",
     "lstm-qnli",
-    "lstm-rte"
+    "lstm-rte",
+    "cvt13-cifar10",
+    "cvt13-cifar100",
+    "cvt13-tiny_imagenet",
+    "cvt13-food_101",
+    "cvt13-pretrained-tiny_imagenet",
+    "cvt13-pretrained-food_101"
 ];
 
 /// The names of all recipes, for `--help`.
