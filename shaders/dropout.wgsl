@@ -1,6 +1,7 @@
 // y = x / (1 - p) where the element is kept, else 0. dx is the same function of dy.
 // The random draw is a hash of (seed, step, SALT, index), so no mask is stored. If a step has
-// several passes of N examples, the index counts through all of them.
+// several passes of N examples, the index counts through all of them. PER_DRAW elements in a row
+// share a draw: 1 for dropout, PER_EXAMPLE for stochastic depth.
 // The hash is PCG's output function (Jarzynski & Olano, "Hash Functions for GPU Rendering", JCGT
 // 2020). An invocation computes one element.
 
@@ -18,7 +19,7 @@ fn hash(v: u32) -> u32 {
 
 fn kept(i: u32) -> bool {
     let key = hash(controls.step ^ hash(controls.seed ^ hash(SALT)));
-    return hash((controls.pass_index * N * PER_EXAMPLE + i) ^ key) >= DROP_BELOW;
+    return hash((controls.pass_index * N * PER_EXAMPLE + i) / PER_DRAW ^ key) >= DROP_BELOW;
 }
 
 @compute @workgroup_size(64)

@@ -32,7 +32,13 @@ pub(super) const RECIPES: &[Recipe] = recipes![
     "lstm-qnli",
     "lstm-rte",
     "densenet121-esc50",
-    "densenet121-crema_d"
+    "densenet121-crema_d",
+    "cvt13-cifar10",
+    "cvt13-cifar100",
+    "cvt13-tiny_imagenet",
+    "cvt13-food_101",
+    "cvt13-pretrained-tiny_imagenet",
+    "cvt13-pretrained-food_101"
 ];
 
 /// The names of all recipes, for `--help`.

@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 pub enum Ladder {
     /// ResNet-18: the first block has 0.1 eta. Each next block has a tenth of the rate of the block
-    /// in front of it, while that is above min_lr.
+    /// in front of it, while that is above min_lr. CvT is the same, with its first block in the
+    /// layer of the first patch embedding.
     #[default]
     Resnet,
-    /// Wide ResNet and CvT: the first block has eta. Each next block has a tenth of the rate of the
+    /// Wide ResNet: the first block has eta. Each next block has a tenth of the rate of the
     /// block in front of it, while that is above min_lr.
     WideResnet,
     /// BERT: all layers have eta, except for the last two, pooler and classifier.

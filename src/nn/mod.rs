@@ -3,6 +3,7 @@
 //! A [`Model`] records its forward pass on a [`Net`], which names inputs and parameters and
 //! declares layers with their depth. An [`Objective`] records the losses on the model's outputs.
 
+mod grids;
 mod init;
 mod inputs;
 mod models;
@@ -10,9 +11,13 @@ mod net;
 pub mod objective;
 mod sequences;
 
+pub(crate) use models::CVT_13;
+
 pub use init::initialise;
 pub use inputs::{Columns, Ids};
-pub use models::{BertActivation, BertOptions, Entry, MODELS, Named, bert, bert_options, named, usual_form};
+pub use models::{
+    BertActivation, BertOptions, CvtActivation, Entry, MODELS, Named, bert, bert_options, cvt13, named, usual_form,
+};
 pub use net::{Conv, Net, NetOptions};
 pub use objective::{Objective, Output};
 pub use sequences::{Attention, Lstm};

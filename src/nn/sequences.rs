@@ -54,12 +54,24 @@ impl Net<'_> {
     /// `[...,outputs]`. Weights: normal with mean 0 and this `deviation`, bias 0, as transformers
     /// have it. [`Net::linear`] begins a layer instead.
     pub fn dense(&mut self, name: &str, x: Var, outputs: usize, deviation: f64) -> Var {
+        self.dense_of(name, x, outputs, [Init::Normal(deviation), Init::Zeros])
+    }
+
+    /// [`Net::dense`] with these initial values of weight and bias.
+    pub fn dense_of(&mut self, name: &str, x: Var, outputs: usize, [weight, bias]: [Init; 2]) -> Var {
         let [_, c] = self.shape(x).last_axis();
-        let init = Init::Normal(deviation);
-        let weight = self.parameter(&format!("{name}.weight"), [outputs, c], init, Group::Weight);
-        let bias = self.parameter(&format!("{name}.bias"), [outputs], Init::Zeros, Group::Bias);
+        let weight = self.parameter(&format!("{name}.weight"), [outputs, c], weight, Group::Weight);
+        let bias = self.parameter(&format!("{name}.bias"), [outputs], bias, Group::Bias);
         let full = self.full_name(name);
         ops::linear::linear(self.tape(), &full, x, weight, bias)
+    }
+
+    /// [`Net::dense`] without bias; `init` are the initial values of the weight.
+    pub fn dense_without_bias(&mut self, name: &str, x: Var, outputs: usize, init: Init) -> Var {
+        let [_, c] = self.shape(x).last_axis();
+        let weight = self.parameter(&format!("{name}.weight"), [outputs, c], init, Group::Weight);
+        let full = self.full_name(name);
+        ops::linear::linear(self.tape(), &full, x, weight, None)
     }
 
     /// The blur of Curriculum by Smoothing along the tokens of x `[N,T,C]`, part of the current
@@ -111,6 +123,14 @@ impl Net<'_> {
         let [_, width] = self.shape(x).last_axis();
         let init = Init::Normal(deviation);
         let weight = self.parameter(&format!("{name}.weight"), [positions, width], init, Group::Weight);
+        let full = self.full_name(name);
+        ops::position::position(self.tape(), &full, x, weight)
+    }
+
+    /// x `[N,T,D]` plus a learned embedding of each position, part of the current layer. The tensor
+    /// is called `name`; its `shape` is `[T,D]` after axes of extent 1.
+    pub fn position_embedding_of(&mut self, name: &str, x: Var, shape: impl Into<Shape>, init: Init) -> Var {
+        let weight = self.parameter(name, shape, init, Group::Weight);
         let full = self.full_name(name);
         ops::position::position(self.tape(), &full, x, weight)
     }

@@ -1,6 +1,8 @@
 //! Dropout: in training y = x / (1 - p) with probability 1 - p, else 0; in evaluation y = x.
+//! Stochastic depth (Huang et al. 2016) is the same with one draw for all elements of an example.
 //!
-//! The random draw is a hash of (seed, step, salt, index). So a seed gives the same mask on every
+//! The random draw is a hash of (seed, step, salt, index); the index is that of the element, or of
+//! the example in its step. So a seed gives the same mask on every
 //! device, and no mask is stored for the backward pass. The hash is PCG's output function
 //! (Jarzynski & Olano, "Hash Functions for GPU Rendering", JCGT 2020).
 
@@ -17,7 +19,22 @@ pub static SHADER: Shader = shader!("dropout");
 /// # Panics
 /// If `p` is outside [0, 1).
 pub fn dropout(tape: &mut Tape, name: &str, x: Var, p: f64, salt: u32) -> Var {
-    assert!((0.0..1.0).contains(&p), "{name}: dropout needs 0 <= p < 1, found {p}");
+    record(tape, (name, "dropout"), x, p, salt, 1)
+}
+
+/// Appends stochastic depth: all elements of an example are dropped together, with probability `p`,
+/// 0 <= p < 1. `salt` is that of [`dropout`].
+///
+/// # Panics
+/// If `p` is outside [0, 1).
+pub fn stochastic_depth(tape: &mut Tape, name: &str, x: Var, p: f64, salt: u32) -> Var {
+    let [_, per_example] = tape.shape(x).flat();
+    record(tape, (name, "stochastic_depth"), x, p, salt, per_example)
+}
+
+/// Appends dropout with one draw for `per_draw` elements.
+fn record(tape: &mut Tape, (name, op): (&str, &'static str), x: Var, p: f64, salt: u32, per_draw: usize) -> Var {
+    assert!((0.0..1.0).contains(&p), "{name}: {op} needs 0 <= p < 1, found {p}");
     if tape.mode() == Mode::Eval || p == 0.0 {
         return x;
     }
@@ -26,12 +43,13 @@ pub fn dropout(tape: &mut Tape, name: &str, x: Var, p: f64, salt: u32) -> Var {
         ("SALT", salt.into()),
         ("N", n.into()),
         ("PER_EXAMPLE", per_example.into()),
+        ("PER_DRAW", per_draw.into()),
         ("DROP_BELOW", reference::threshold(p).into()),
         ("SCALE", (1.0 / (1.0 - p) as f32).into()),
     ];
     let kernels = Kernels { shader: &SHADER, constants };
     let grid = linear_grid(n * per_example, LANES);
-    record_under_controls(tape, (name, "dropout"), x, &kernels, ["forward", "backward"], grid)
+    record_under_controls(tape, (name, op), x, &kernels, ["forward", "backward"], grid)
 }
 
 /// Reference implementation: the exact mask, and values in f64.
@@ -56,7 +74,15 @@ pub mod reference {
 
     /// y from x, or dx from dy.
     pub fn forward(x: &[f64], p: f64, seed: u32, step: u32, salt: u32) -> Vec<f64> {
-        let scaled = x.iter().map(|v| v / (1.0 - p));
-        scaled.enumerate().map(|(i, v)| if kept(p, seed, step, salt, i as u32) { v } else { 0.0 }).collect()
+        stochastic_depth(x, 1, p, seed, step, salt)
+    }
+
+    /// y from x, or dx from dy, for examples of `per_example` elements.
+    pub fn stochastic_depth(x: &[f64], per_example: usize, p: f64, seed: u32, step: u32, salt: u32) -> Vec<f64> {
+        let value = |(i, v): (usize, &f64)| match kept(p, seed, step, salt, (i / per_example) as u32) {
+            true => v / (1.0 - p),
+            false => 0.0,
+        };
+        x.iter().enumerate().map(value).collect()
     }
 }

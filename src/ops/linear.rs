@@ -1,4 +1,4 @@
-//! Linear layer along the last axis: y = x w^T + bias.
+//! Linear layer along the last axis: y = x w^T + bias, or without bias.
 //!
 //! x `[...,C]`, w `[O,C]`, bias `[O]`, y `[...,O]`. N is the product of all other axes.
 //! dx = dy w, dw = dy^T x, dbias = sum over n of dy.
@@ -60,26 +60,28 @@ pub(super) fn bias_gradient(
 ///
 /// # Panics
 /// If the shapes do not fit.
-pub fn linear(tape: &mut Tape, name: &str, x: Var, w: ParamId, bias: ParamId) -> Var {
-    let shape = tape.shape(x).clone();
+pub fn linear(tape: &mut Tape, name: &str, x: Var, w: ParamId, bias: impl Into<Option<ParamId>>) -> Var {
+    let (shape, bias) = (tape.shape(x).clone(), bias.into());
     let [n, c] = shape.last_axis();
-    let (weight, biases) = (tape.declared(w).shape.clone(), tape.declared(bias).shape.clone());
+    let weight = tape.declared(w).shape.clone();
     let &[o, wc] = weight.dims() else { panic!("{name}: expected w [O,C], found {weight}") };
     assert!(c == wc, "{name}: C is {c} in x {shape} but {wc} in w {weight}");
-    assert!(biases.dims() == [o], "{name}: O is {o} in w {weight} but bias is {biases}");
+    if let Some(biases) = bias.map(|bias| &tape.declared(bias).shape) {
+        assert!(biases.dims() == [o], "{name}: O is {o} in w {weight} but bias is {biases}");
+    }
     let y = tape.result(name, shape.with_last(o), &[x], true);
 
     let rows = (Operand::from(x), [n, c].into());
     let weights = (Operand::from(w), weight);
     let operands = [rows.clone(), weights.clone()];
-    let forward = vec![product(tape, ("forward", "nc,oc->no"), operands, y.into(), Some(bias.into()))];
+    let forward = vec![product(tape, ("forward", "nc,oc->no"), operands, y.into(), bias.map(Operand::from))];
 
     let mut backward = vec![];
     if tape.mode() == Mode::Train {
         let dy = (Operand::Gradient(y), [n, o].into());
         let operands = [dy.clone(), rows];
         backward.push(product(tape, ("dw", "no,nc->oc"), operands, Operand::ParameterGradient(w), None));
-        backward.extend(bias_gradient(tape, name, [n, o], dy.0, bias));
+        backward.extend(bias.map(|bias| bias_gradient(tape, name, [n, o], dy.0, bias)).unwrap_or_default());
         if tape.needs_gradient(x) {
             backward.push(product(tape, ("dx", "no,oc->nc"), [dy, weights], Operand::Gradient(x), None));
         }

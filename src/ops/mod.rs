@@ -21,12 +21,14 @@ pub mod mean_pool;
 pub mod mixup;
 pub mod pixels;
 pub mod position;
+pub mod prepend;
 pub mod product;
 pub mod regression;
 pub mod relu;
 pub mod slice;
 pub mod softmax;
 pub mod sums;
+pub mod transpose;
 
 use crate::gpu::{Constant, Kernel, Shader};
 use crate::tape::{Binding, Dispatch, Operand, Record, Tape, Var, linear_grid};
@@ -78,6 +80,7 @@ pub const SHADERS: &[&Shader] = &[
     &mixup::SHADER,
     &pixels::SHADER,
     &position::SHADER,
+    &prepend::SHADER,
     &product::SHADER,
     &product::WIDE_SHADER,
     &product::SHARED_SHADER,
@@ -86,6 +89,7 @@ pub const SHADERS: &[&Shader] = &[
     &slice::SHADER,
     &softmax::SHADER,
     &sums::SHADER,
+    &transpose::SHADER,
 ];
 
 /// A shader, and the values of its constants: makes dispatches of its kernels.

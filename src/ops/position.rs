@@ -1,5 +1,5 @@
 //! Learned position embeddings: `y[n,t] = x[n,t] + weight[t]`, x `[N,T,D]`, weight `[P,D]` with
-//! P >= T. dx = dy, `dweight[t]` is the sum of `dy[n,t]` over n.
+//! P >= T; axes of extent 1 may precede them. dx = dy, `dweight[t]` is the sum of `dy[n,t]` over n.
 
 use super::{Kernels, LANES, shader};
 use crate::gpu::Shader;
@@ -15,7 +15,7 @@ pub static SHADER: Shader = shader!("position");
 pub fn position(tape: &mut Tape, name: &str, x: Var, weight: ParamId) -> Var {
     let (shape, table) = (tape.shape(x).clone(), tape.declared(weight).shape.clone());
     let &[n, t, d] = shape.dims() else { panic!("{name}: expected x [N,T,D], found {shape}") };
-    let &[p, wd] = table.dims() else { panic!("{name}: expected weight [P,D], found {table}") };
+    let [p, wd] = table.last_axis();
     assert!(d == wd && t <= p, "{name}: weight {table} needs at least {t} rows of {d} elements for x {shape}");
     let constants = vec![("N", n.into()), ("T", t.into()), ("D", d.into()), ("P", p.into())];
     let kernels = Kernels { shader: &SHADER, constants };

@@ -7,8 +7,8 @@ use super::{Config, Method, Task};
 use crate::data::{DataSet, Examples, Form, ImageInput, Meaning, PictureSplits, Pictures, SoundInput, SplitBy};
 use crate::error::{Error, Result};
 use crate::files::{read_regular, text::alike};
-use crate::nn::BertOptions;
 use crate::nn::objective::{Answer, ClassWeights};
+use crate::nn::{BertOptions, CvtActivation};
 use crate::ops::regression::Loss;
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,9 @@ pub struct ModelCard {
     /// The size of the model `bert`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bert: Option<BertOptions>,
+    /// The activation of the model `cvt-13`; `None` if it is the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<CvtActivation>,
     /// Tokens per example of a model of texts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<usize>,
@@ -130,6 +133,7 @@ impl ModelCard {
             fold: config.data.fold,
             split_by: config.data.split_by,
             bert: config.model.bert.clone(),
+            activation: config.model.activation,
             tokens: form.tokens().map(|tokens| tokens.length),
             text_columns: config.data.text_columns.clone(),
             target: CardTarget::of(form.targets.first().map(|target| &target.meaning)),
@@ -198,6 +202,7 @@ impl ModelCard {
         Config::default().with(|c| {
             (c.model.name, c.data.name) = (self.model.clone(), self.data.clone());
             c.model.bert.clone_from(&self.bert);
+            c.model.activation = self.activation;
             (c.training.label_smoothing, c.training.loss) = (self.label_smoothing, self.loss);
             let weights = &self.class_weights;
             c.training.class_weights = (!weights.is_empty()).then(|| ClassWeights::Given(weights.clone()));

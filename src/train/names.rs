@@ -1,5 +1,7 @@
 //! Names of tensors as other programs write them, changed to those of a model.
 
+mod cvt;
+
 use super::Tensor;
 use std::collections::BTreeSet;
 
@@ -23,6 +25,10 @@ pub(super) fn adopt_names(tensors: &mut Vec<Tensor>, declared: &BTreeSet<&str>) 
     let mut notes = vec![];
     if !removed.is_empty() {
         notes.push(format!("the prefix {removed} was removed from all names"));
+    }
+    let of_cvt = cvt::rename(tensors, declared);
+    if of_cvt > 0 {
+        notes.push(format!("{of_cvt} tensors of a CvT were given the names of the original code"));
     }
     let norms = rename_norms(tensors, declared);
     let added = add_prefix(tensors, declared);

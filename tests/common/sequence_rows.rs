@@ -4,7 +4,7 @@ use lerac::checks::{CONTROLS, Row};
 use lerac::ops;
 use lerac::ops::activation::{self, Nonlinearity, activation};
 use lerac::ops::attention::{self, Extent, reference::Drop};
-use lerac::ops::{embedding, layer_norm, lstm, position, slice, softmax};
+use lerac::ops::{dropout, embedding, layer_norm, lstm, position, prepend, slice, softmax, transpose};
 use lerac::tape::{Operand, ParamId, Tape};
 use lerac::tensor::Shape;
 
@@ -107,6 +107,45 @@ fn slice([n, t, c]: [usize; 3], tokens: std::ops::Range<usize>) -> Row {
             move |v| slice::reference::forward(&v[0], t * c, part.clone()),
             move |_, dy| vec![slice::reference::backward(dy, t * c, again.clone())],
         );
+    Row { linear: true, ..row }
+}
+
+fn transpose(extent: [usize; 4]) -> Row {
+    let [a, b, c, d] = extent;
+    let row = Row::new(format!("transpose {extent:?}"), [extent.into()], [])
+        .record(move |tape, name, x, _| transpose::transpose(tape, name, x[0], extent))
+        .reference(
+            move |v| transpose::reference::forward(&v[0], extent),
+            move |_, dy| vec![transpose::reference::forward(dy, [a, c, b, d])],
+        );
+    Row { linear: true, ..row }
+}
+
+/// x `[n,t,c]`; the tokens are a parameter, or an input of `groups` rows.
+fn prepend([n, t, c]: [usize; 3], groups: Option<usize>) -> Row {
+    let (extent, x, name) = ([n, t, c], [n, t, c].into(), format!("prepend [{n},{t},{c}], tokens {groups:?}"));
+    let row = match groups {
+        Some(groups) => Row::new(name, [x, [groups, c].into()], [])
+            .record(|tape, name, x, _| prepend::prepend(tape, name, x[0], prepend::Token::Computed(x[1]))),
+        None => Row::new(name, [x], [[1, 1, c].into()])
+            .record(|tape, name, x, p| prepend::prepend(tape, name, x[0], prepend::Token::Trained(p[0]))),
+    };
+    row.reference(
+        move |v| prepend::reference::forward(&v[0], &v[1], extent),
+        move |_, dy| {
+            let (dx, dtokens) = prepend::reference::backward(dy, groups.unwrap_or(1), extent);
+            vec![dx, dtokens]
+        },
+    )
+}
+
+fn stochastic_depth(shape: Shape, p: f64) -> Row {
+    const SALT: u32 = 6;
+    let [_, count] = shape.flat();
+    let apply = move |x: &[f64]| dropout::reference::stochastic_depth(x, count, p, CONTROLS.seed, CONTROLS.step, SALT);
+    let row = Row::new(format!("stochastic_depth {shape} {p}"), [shape], [])
+        .record(move |tape, name, x, _| dropout::stochastic_depth(tape, name, x[0], p, SALT))
+        .reference(move |v| apply(&v[0]), move |_, dy| vec![apply(dy)]);
     Row { linear: true, ..row }
 }
 
@@ -254,6 +293,17 @@ pub fn rows() -> Vec<Row> {
         slice([1, 1, 1], 0..1),
         slice([3, 5, 7], 0..1),
         slice([2, 6, 4], 2..6),
+        transpose([1, 1, 1, 1]),
+        transpose([2, 3, 5, 1]),
+        transpose([3, 5, 2, 7]),
+        // More than one row of a linear grid.
+        transpose([3, 701, 1001, 1]),
+        prepend([1, 1, 1], None),
+        prepend([5, 4, 3], None),
+        prepend([6, 5, 7], Some(2)),
+        prepend([3, 2, 4], Some(3)),
+        stochastic_depth([9, 7].into(), 0.4),
+        stochastic_depth([33, 3, 5].into(), 0.1),
         lstm([1, 1, 1, 1], 1, &[], false),
         lstm([2, 4, 3, 5], 1, &[], false),
         lstm([3, 5, 7, 4], 2, &[5, 2, 0], false),
@@ -279,6 +329,9 @@ pub fn large_rows() -> Vec<Row> {
         embedding([32, 512].into(), [30_522, 256], None),
         embedding([32, 128].into(), [2, 256], None),
         position([32, 128, 256], 512),
+        transpose([64, 64, 192, 1]),
+        prepend([64, 64, 384], None),
+        stochastic_depth([64, 65, 384].into(), 0.1),
         lstm([64, 100, 128, 256], 1, &[], false),
         lstm([10, 200, 128, 256], 1, &[], true),
         attention(false, Extent { n: 32, t: 128, s: 128, h: 4, d: 64 }, &[], 0.0),

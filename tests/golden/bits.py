@@ -27,6 +27,7 @@ FIXTURE = pathlib.Path(__file__).with_name("bits.json")
 MODELS = [
     "cnn", "lenet", "resnet8", "resnet20", "resnet18", "resnet18-imagenet", "resnet34", "resnet50", "wide_resnet50_2",
     "wide_resnet52-2", "wide_resnet28-10", "densenet121", "densenet121-imagenet", "vgg11_bn", "mobilenet_v2", "mobilenet_v2-imagenet",
+    "cvt-13", "septr-tiny",
 ]  # vgg11_bn-imagenet is excluded: its first linear layer needs 392 MiB, and llvmpipe binds 128.
 # Other BERTs are of the same code.
 TEXT_MODELS = ["bert-tiny", "lstm"]

@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod attention;
 mod checks_can_fail;
 mod derivatives;
 mod own_models;

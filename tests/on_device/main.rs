@@ -7,6 +7,7 @@ mod common;
 mod adjoint;
 #[cfg(feature = "cli")]
 mod ages;
+mod attention_parity;
 #[cfg(feature = "cli")]
 mod commands;
 mod device;
@@ -55,6 +56,7 @@ fn main() {
         golden::tests(),
         parity::tests(),
         text_parity::tests(),
+        attention_parity::tests(),
         #[cfg(feature = "cli")]
         texts::tests(),
         #[cfg(feature = "cli")]

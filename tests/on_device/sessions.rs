@@ -64,6 +64,8 @@ fn model_with_dropout(net: &mut Net, x: Var, classes: usize) -> Var {
     let x = net.conv2d("conv", x, Conv { bias: true, ..Conv::same3x3(5, 2) });
     let x = net.relu("relu", x);
     let x = net.dropout("dropout", x, 0.4);
+    let y = net.stochastic_depth("depth", x, 0.4);
+    let x = net.add("sum", x, y);
     let x = net.flatten(x);
     net.linear("linear", x, classes)
 }
@@ -134,7 +136,7 @@ fn calm() -> Config {
 }
 
 /// Without batch norm a step does not depend on the number of passes: gradients, their norm and
-/// noise, dropout masks, and evaluation, also of a partial batch.
+/// noise, masks of dropout and stochastic depth, and evaluation, also of a partial batch.
 fn passes_are_a_batch(gpu: &Gpu) {
     let same = |clip_norm: Option<f64>| {
         let config = calm().with(|c| c.optimizer.clip_norm = clip_norm);

@@ -24,7 +24,7 @@ const CLASSES: usize = 3;
 const STEPS: usize = 10;
 
 /// The epsilon of the fixture's optimisers.
-const EPSILON: f64 = 1e-3;
+pub const EPSILON: f64 = 1e-3;
 
 /// Tokens, segments, lengths and labels.
 fn batch(which: &str, seed: u32) -> Batch {
@@ -60,7 +60,7 @@ fn classes(count: usize) -> Meaning {
     Meaning::Classes((0..count).map(|i| format!("class {i}")).collect())
 }
 
-fn record(gpu: &Gpu, model: &Named, form: &Form, examples: usize) -> Recorded {
+pub fn record(gpu: &Gpu, model: &Named, form: &Form, examples: usize) -> Recorded {
     let objective = objective_for(form, ObjectiveOptions::default()).unwrap();
     let tape = Tape::new(Mode::Train).with_target(Target::of(gpu.info()));
     nn::record(model, form, &*objective, examples, tape, NetOptions::default())
@@ -68,6 +68,11 @@ fn record(gpu: &Gpu, model: &Named, form: &Form, examples: usize) -> Recorded {
 
 fn of_hashes(gpu: &Gpu, name: &str, seed: u32) -> (Recorded, Storage) {
     let recorded = record(gpu, &model(name), &token_form(TOKENS, VOCABULARY, &classes(CLASSES)), EXAMPLES);
+    with_hashes(gpu, recorded, seed)
+}
+
+/// Storage of a model with the fixture's weights.
+pub fn with_hashes(gpu: &Gpu, recorded: Recorded, seed: u32) -> (Recorded, Storage) {
     let storage = Storage::new(gpu, &recorded.tape).unwrap();
     for (declared, arena, span) in storage.tensors() {
         arena.write(gpu, span, &values(declared, seed, false));
@@ -80,7 +85,7 @@ fn loss(gpu: &Gpu, program: &Program, sums: usize, examples: usize) -> f64 {
 }
 
 /// Runs forward and backward, and compares everything with the fixture.
-fn compare(gpu: &Gpu, fixture: &Fixture, (recorded, storage): (&Recorded, &Storage), batch: &Batch) {
+pub fn compare(gpu: &Gpu, fixture: &Fixture, (recorded, storage): (&Recorded, &Storage), batch: &Batch) {
     let program = Program::new(gpu, recorded.tape.clone(), storage).unwrap();
     prepare(gpu, &program, recorded, batch, Controls::default());
     gpu.run(program.forward().iter().chain(program.backward())).unwrap();
@@ -110,7 +115,19 @@ fn one_step(gpu: &Gpu, name: &str) {
 
 fn ten_steps(gpu: &Gpu, name: &str, rule: Rule, weight_decay: f64) {
     let fixture = Fixture::read(&format!("{name}.steps"));
-    let (recorded, storage) = of_hashes(gpu, name, fixture.seed);
+    let model = of_hashes(gpu, name, fixture.seed);
+    compare_steps(gpu, &fixture, model, (rule, weight_decay), &batch);
+}
+
+/// Runs ten steps on the batches of the steps' numbers, and compares losses and changes with the
+/// fixture.
+pub fn compare_steps(
+    gpu: &Gpu,
+    fixture: &Fixture,
+    (recorded, storage): (Recorded, Storage),
+    (rule, weight_decay): (Rule, f64),
+    batch: &dyn Fn(&str, u32) -> Batch,
+) {
     let program = Program::new(gpu, recorded.tape.clone(), &storage).unwrap();
     let sums = program.buffer_named(SUMS).unwrap();
     let settings = Settings { rule, weight_decay, spare_norm_and_bias: false, clip_norm: None, layer_norms: false };
@@ -126,7 +143,7 @@ fn ten_steps(gpu: &Gpu, name: &str, rule: Rule, weight_decay: f64) {
         prepare(gpu, &program, &recorded, &batch, Controls::default());
         optimizer.prepare(gpu, |row| rates[row.layer]);
         gpu.run(program.forward().iter().chain(program.backward()).chain(optimizer.calls())).unwrap();
-        losses.push(loss(gpu, &program, recorded.sums, EXAMPLES));
+        losses.push(loss(gpu, &program, recorded.sums, batch.count));
     }
     fixture.compare_whole("losses", &losses, STEPS_TOLERANCE);
     let mut changes = tensors();

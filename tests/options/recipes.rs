@@ -1,7 +1,9 @@
 //! Every recipe against the table of the published experiments; loading by name.
 
+use crate::common::errors::{Fault, assert_error};
 use crate::common::program::stdout;
 use lerac::curriculum::{self, DuringCurriculum, Ladder, Layer, Range, Time};
+use lerac::nn::CvtActivation;
 use lerac::train::{Config, Method, ScheduleKind};
 
 /// Settings of the published code: its optimiser, and the ladder.
@@ -109,6 +111,66 @@ const BERT: [(&str, u64, u64); 3] = [("boolq", 10, 4), ("qnli", 7, 1), ("rte", 2
 /// The paper's recipes for sounds: recipe, data set, and whether all folds are run.
 const SOUNDS: [(&str, &str, bool); 2] =
     [("densenet121-crema_d", "crema-d", false), ("densenet121-esc50", "esc50", true)];
+/// A published experiment with CvT-13.
+struct Cvt {
+    recipe: &'static str,
+    data: &'static str,
+    epochs: u64,
+    min_lr: f64,
+    clf: f64,
+    updates_per_epoch: u64,
+    stop_update_epoch: u64,
+    image_size: Option<usize>,
+}
+
+const CVT_CIFAR10: Cvt = Cvt {
+    recipe: "cvt13-cifar10",
+    data: "cifar10",
+    epochs: 200,
+    min_lr: 2e-6,
+    clf: 1e-3,
+    updates_per_epoch: 2,
+    stop_update_epoch: 5,
+    image_size: None,
+};
+
+/// The experiments with new weights, and with published ones. For the latter the published code
+/// compares with >=, so the bound is just below that of the code.
+const CVT: [Cvt; 6] = [
+    CVT_CIFAR10,
+    Cvt { recipe: "cvt13-cifar100", data: "cifar100", min_lr: 2e-5, clf: 1e-2, ..CVT_CIFAR10 },
+    Cvt {
+        recipe: "cvt13-tiny_imagenet",
+        data: "tiny-imagenet",
+        epochs: 150,
+        min_lr: 2e-7,
+        clf: 1e-4,
+        updates_per_epoch: 4,
+        stop_update_epoch: 6,
+        image_size: None,
+    },
+    Cvt { recipe: "cvt13-food_101", data: "food-101", clf: 1e-2, image_size: Some(128), ..CVT_CIFAR10 },
+    Cvt {
+        recipe: "cvt13-pretrained-tiny_imagenet",
+        data: "tiny-imagenet",
+        epochs: 25,
+        min_lr: 4.9e-9,
+        clf: 1.0,
+        updates_per_epoch: 4,
+        stop_update_epoch: 5,
+        image_size: None,
+    },
+    Cvt {
+        recipe: "cvt13-pretrained-food_101",
+        data: "food-101",
+        epochs: 25,
+        min_lr: 4.9e-5,
+        clf: 1.0,
+        updates_per_epoch: 4,
+        stop_update_epoch: 10,
+        image_size: Some(64),
+    },
+];
 
 /// Recipes that are not part of the published code.
 const OWN: [&str; 4] = ["shapes", "lstm-boolq", "lstm-qnli", "lstm-rte"];
@@ -206,6 +268,56 @@ fn recipes_of_sounds_are_the_settings_of_the_paper() {
     }
 }
 
+#[test]
+fn recipes_of_cvt_are_the_published_settings() {
+    for row in CVT {
+        let pretrained = row.recipe.contains("pretrained");
+        let expected = Config::default().with(|c| {
+            c.data.name = row.data.into();
+            c.data.image_size = row.image_size;
+            c.model.name = "cvt-13".into();
+            c.training.batch_size = 64;
+            c.training.epochs = row.epochs;
+            c.optimizer.name = "adamax".into();
+            c.optimizer.eta = if pretrained { 5e-4 } else { 2e-3 };
+            c.optimizer.weight_decay = 0.0;
+            c.curriculum.method = Method::LeracReference;
+            c.curriculum.ladder = Ladder::Resnet;
+            c.curriculum.min_lr = row.min_lr;
+            c.curriculum.clf = row.clf;
+            c.curriculum.updates_per_epoch = row.updates_per_epoch;
+            c.curriculum.stop_update_epoch = Some(row.stop_update_epoch);
+            if pretrained {
+                c.model.activation = Some(CvtActivation::QuickGelu);
+                c.curriculum.k = Some(3.0);
+                c.curriculum.range = Some(Range { first: 5e-4, last: 5e-10 });
+            } else {
+                c.optimizer.schedule = ScheduleKind::Cosine;
+                c.optimizer.final_rate = 5e-5;
+                c.curriculum.schedule_during_curriculum = Some(DuringCurriculum::Off);
+                c.curriculum.k = Some(2.0);
+                c.curriculum.range = Some(Range { first: 2e-3, last: 2e-8 });
+            }
+        });
+        assert_eq!(recipe(row.recipe), expected, "{}", row.recipe);
+    }
+}
+
+#[test]
+fn an_activation_is_for_cvt() {
+    let of = |model: &str| {
+        Config::default().with(|c| {
+            c.model.name = model.into();
+            c.model.activation = Some(CvtActivation::QuickGelu);
+        })
+    };
+    of("cvt-13").check().unwrap();
+    let text = toml::to_string(&of("cvt-13")).unwrap();
+    assert!(text.contains("activation = \"quick-gelu\""), "{text}");
+    assert_eq!(toml::from_str::<Config>(&text).unwrap(), of("cvt-13"));
+    assert_error(of("resnet8").check(), Fault::Setting("activation"), &["cvt-13", "resnet8"]);
+}
+
 /// Start and growth of BERT's rates in an epoch of 943 steps, as the published code has them on
 /// BoolQ: the last two layers rise after the steps 235, 471 and 707 of the first epoch.
 #[test]
@@ -234,6 +346,7 @@ fn every_recipe_is_loaded_by_its_name_under_every_method() {
     let mut known: Vec<String> = PUBLISHED.iter().map(|row| row.recipe).chain(OWN).map(str::to_owned).collect();
     known.extend(BERT.map(|(data, ..)| format!("bert-{data}")));
     known.extend(SOUNDS.map(|(recipe, ..)| recipe.to_owned()));
+    known.extend(CVT.map(|row| row.recipe.to_owned()));
     files.sort();
     known.sort();
     assert_eq!(files, known, "a recipe without a row here, or a row without its recipe");
@@ -247,6 +360,7 @@ fn every_recipe_is_loaded_by_its_name_under_every_method() {
                 "wide_resnet52-2" => 1 + 48 + 3 + 1,
                 "bert-large" => 1 + 24 + 2,
                 "densenet121" => 1 + 2 * (6 + 12 + 24 + 16) + 3 + 1,
+                "cvt-13" => 13 + 1,
                 _ => 5,
             };
             assert_eq!(table.lines().count(), 2 + layers, "{table}");

@@ -1,10 +1,12 @@
 //! The table of models by name.
 
 mod bert;
+mod cvt;
 mod densenet;
 mod lstm;
 mod mobilenet;
 mod resnet;
+mod septr;
 mod small;
 mod text;
 mod vgg;
@@ -17,8 +19,10 @@ use crate::files::text::nearest;
 use crate::tape::Var;
 use bert::Bert;
 pub use bert::{BertActivation, BertOptions};
+pub use cvt::CvtActivation;
 use lstm::LstmClassifier;
 use resnet::Block;
+use septr::SeptrOptions;
 
 /// A model that maps images `[N,C,H,W]` to outputs `[N,K]`.
 type ImageModel = Box<dyn Fn(&mut Net, Var, usize) -> Var + Send + Sync>;
@@ -65,8 +69,11 @@ const VOCABULARY: usize = 30_522;
 /// Any image size.
 const ANY_SIZE: ImageSize = ImageSize::AtLeast(1);
 
+/// The name of CvT-13, the model that has an option of its own, [`CvtActivation`].
+pub(crate) const CVT_13: &str = "cvt-13";
+
 /// All models that can be selected by name.
-pub static MODELS: [Entry; 25] = [
+pub static MODELS: [Entry; 28] = [
     Entry {
         name: "cnn",
         about: "three convolutions, 24,346 parameters",
@@ -151,6 +158,22 @@ pub static MODELS: [Entry; 25] = [
         name: "mobilenet_v2-imagenet",
         about: "torchvision's MobileNetV2",
         make: Make::Images(ANY_SIZE, || mobilenet::mobilenet_v2(2)),
+    },
+    Entry {
+        name: CVT_13,
+        about: "CvT-13, attention over images, 20 M parameters",
+        // At stride 4, the first grid has an element from 3 pixels on.
+        make: Make::Images(ImageSize::AtLeast(3), || cvt::cvt13(CvtActivation::default())),
+    },
+    Entry {
+        name: "septr",
+        about: "SepTr, attention over the bands and frames of a spectrogram",
+        make: Make::Images(ANY_SIZE, || septr::septr(SeptrOptions::PUBLISHED)),
+    },
+    Entry {
+        name: "septr-tiny",
+        about: "SepTr 32 wide with two heads",
+        make: Make::Images(ANY_SIZE, || septr::septr(SeptrOptions::TINY)),
     },
     Entry {
         name: "bert",
@@ -260,6 +283,11 @@ pub fn bert_options(name: &str) -> Option<BertOptions> {
 pub fn bert(options: &BertOptions) -> Result<Named> {
     options.check().map_err(|message| Error::setting("bert", message))?;
     Ok(Named { entry: entry("bert")?, model: Box::new(Bert(options.clone())) })
+}
+
+/// The model `cvt-13` with this activation.
+pub fn cvt13(activation: CvtActivation) -> Named {
+    Named { entry: entry(CVT_13).expect("the table has it"), model: Box::new(cvt::cvt13(activation)) }
 }
 
 /// The form of a model's input where no data set defines it. Images: three channels, of height and

@@ -3,7 +3,7 @@
 use super::check_paths;
 use crate::error::{Error, Result};
 use crate::files::read_at_most;
-use crate::nn::{self, BertOptions, Named};
+use crate::nn::{self, BertOptions, CVT_13, CvtActivation, Named};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -19,9 +19,9 @@ const MOST_BYTES: u64 = 1 << 20;
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ModelOptions {
     /// Model: cnn, lenet, resnet8, resnet20, resnet18, resnet18-imagenet, resnet34, resnet50,
-    /// wide_resnet50_2, wide_resnet52-2, wide_resnet28-10, densenet121, vgg11_bn or mobilenet_v2;
-    /// the last three with -imagenet after them for large images. For texts: lstm, bert, bert-tiny,
-    /// bert-mini, bert-small, bert-medium, bert-base or bert-large
+    /// wide_resnet50_2, wide_resnet52-2, wide_resnet28-10, cvt-13, septr, septr-tiny, densenet121,
+    /// vgg11_bn or mobilenet_v2; the last three with -imagenet after them for large images. For
+    /// texts: lstm, bert, bert-tiny, bert-mini, bert-small, bert-medium, bert-base or bert-large
     #[cfg_attr(
         feature = "cli",
         arg(id = "model", long = "model", value_name = "MODEL", default_value = "cnn", help_heading = "Training")
@@ -41,6 +41,10 @@ pub struct ModelOptions {
     #[cfg_attr(feature = "cli", arg(long, value_name = "FILE", help_heading = "Training"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_config: Option<PathBuf>,
+    /// cvt-13: the activation [default: gelu]
+    #[cfg_attr(feature = "cli", arg(long, value_enum, help_heading = "Training"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activation: Option<CvtActivation>,
     /// bert: the size of the model, as read from `model_config`.
     #[cfg_attr(feature = "cli", arg(skip))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,7 +53,7 @@ pub struct ModelOptions {
 
 impl Default for ModelOptions {
     fn default() -> Self {
-        Self { name: "cnn".into(), init: None, init_partial: false, model_config: None, bert: None }
+        Self { name: "cnn".into(), init: None, init_partial: false, model_config: None, activation: None, bert: None }
     }
 }
 
@@ -62,6 +66,9 @@ impl ModelOptions {
         self.check_storable()?;
         if self.name != BERT && self.model_config.is_some() {
             return Err(Error::setting("model_config", format!("is for `model` bert, found {}", self.name)));
+        }
+        if self.name != CVT_13 && self.activation.is_some() {
+            return Err(Error::setting("activation", format!("is for `model` {CVT_13}, found {}", self.name)));
         }
         if let Some(bert) = &self.bert {
             bert.check().map_err(|message| Error::setting(BERT, message))?;
@@ -77,6 +84,9 @@ impl ModelOptions {
     /// # Errors
     /// [`Error::Setting`] for an unknown name, or for `bert` of no size.
     pub fn model(&self) -> Result<Named> {
+        if let Some(activation) = self.activation.filter(|_| self.name == CVT_13) {
+            return Ok(nn::cvt13(activation));
+        }
         match (&self.bert, self.name == BERT) {
             (Some(options), true) => nn::bert(options),
             (None, true) => {
