@@ -199,6 +199,10 @@ fn a_spectrogram_of_the_papers_size_is_refused_with_a_batch_that_fits() {
         let limits = Limits { binding_bytes: gib << 30, buffer_bytes: 64 << 30, grid: 65_535 };
         recorded.tape.check(&limits, 2)
     };
-    assert_error(check(4), Fault::Capacity, &["transformer.0.transformer_w", "4902.4 MiB", "`batch_size` 1"]);
+    assert_error(
+        check(4),
+        Fault::Capacity,
+        &["transformer_w.layers.0.0.fn.attention.probabilities", "4902.4 MiB", "`batch_size` 1"],
+    );
     check(5).unwrap();
 }

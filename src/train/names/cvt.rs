@@ -100,11 +100,12 @@ mod tests {
             Some(rest) => format!("norm_final.{rest}"),
             None => name.to_owned(),
         };
-        let ways: [(&dyn Fn(&str) -> String, usize); 3] =
-            [(&str::to_owned, 0), (&of_lerac, 2), (&of_hugging_face, names.len())];
-        for (way, expected) in ways {
-            let tensor = |name: &String| Tensor { name: way(name), shape: vec![1], values: vec![0.0] };
-            let mut tensors: Vec<Tensor> = names.iter().map(tensor).collect();
+        let under = |way: &dyn Fn(&str) -> String| -> Vec<Tensor> {
+            names.iter().map(|name| Tensor { name: way(name), shape: vec![1], values: vec![0.0] }).collect()
+        };
+        for (mut tensors, expected) in
+            [(under(&str::to_owned), 0), (under(&of_lerac), 2), (under(&of_hugging_face), names.len())]
+        {
             assert_eq!(rename(&mut tensors, &known), expected);
             let found: Vec<&str> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
             assert_eq!(found, names);
