@@ -1,6 +1,6 @@
 """Writes the fixtures of tests/data/sounds.rs: spectrograms by librosa, and small sound files.
 
-    pip install librosa==0.11.0 soundfile==0.13.1
+    pip install librosa==0.11.0 soundfile==0.14.0
     python3 tests/golden/make_sounds.py
 """
 import json

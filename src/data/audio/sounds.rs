@@ -101,7 +101,7 @@ impl Sounds {
     /// The spectrogram of the clip `index`, without augmentation: bytes `[mel bands, frames]`.
     ///
     /// # Errors
-    /// [`crate::error::Error::Io`] and [`Error::Format`].
+    /// [`crate::error::Error::Io`] and [`crate::error::Error::Format`].
     pub fn clip(&self, index: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; self.clip_bytes()];
         self.read_clip(index, &mut bytes).map(|()| bytes)
