@@ -33,6 +33,8 @@ pub(super) const RECIPES: &[Recipe] = recipes![
     "lstm-rte",
     "densenet121-esc50",
     "densenet121-crema_d",
+    "septr-esc50",
+    "septr-crema_d",
     "cvt13-cifar10",
     "cvt13-cifar100",
     "cvt13-tiny_imagenet",
