@@ -104,6 +104,7 @@ fn main() -> Result<()> {
         command: "cargo run --release -- OUT".to_owned(),
         adapter: gpu.info(),
         failures: &[],
+        data: &Walks::splits(),
     };
     write_report(&setting, &finished, out)?;
     println!("{}", out.join("report.html").display());

@@ -139,7 +139,8 @@ fn shortened(text: &str) -> String {
 fn disagreements(html: &mut String, names: &[String], test: &dyn Examples, finished: &[Finished]) {
     let firsts: Vec<&Finished> = by_arm(finished).iter().map(|arm| arm[0]).collect();
     // If a run failed, the first runs may have other test examples.
-    if firsts.iter().any(|run| run.fold != finished[0].fold || run.answers.len() != test.len()) {
+    let are_classes = matrices(names.len(), finished).is_some();
+    if !are_classes || firsts.iter().any(|run| run.fold != finished[0].fold || run.answers.len() != test.len()) {
         return;
     }
     let name = |answer: &Answer| match answer {
