@@ -6,6 +6,7 @@ use super::{ConfigArgs, DeviceArgs, OF_TRAINED, note_options_without_use, print,
 use crate::data::{Normalise, Source};
 use crate::error::Result;
 use crate::gpu::block_on;
+use crate::nn::objective::FurtherScore;
 use crate::train::{Task, read_test_set, trained};
 use clap::{ArgMatches, Args};
 use serde::Serialize;
@@ -69,7 +70,7 @@ pub(super) fn run(args: &EvalArgs, matches: &ArgMatches) -> Result<()> {
         true => {
             let mut of_test = scores.named("test");
             of_test.extend(baseline.map(|baseline| (baseline.score_name(measure), baseline.value)));
-            of_test.extend(further.iter().map(|score| (format!("test_{}", score.key), score.value)));
+            of_test.extend(further.iter().map(FurtherScore::named));
             let evaluated = Evaluated { scores: of_test, test_loss: scores.loss, test_examples: examples };
             serde_json::to_string(&evaluated).expect("an evaluation is plain data")
         }

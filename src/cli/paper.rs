@@ -286,7 +286,7 @@ fn list(args: &PaperArgs) -> Result<()> {
     }
     print(&table(&rows, &peaks));
     print(&format!(
-        "Published: mean ± sd of five runs (IJCV 133:291-314); UTKFace's ages and VOC are no accuracies. Least hours: one run at \
+        "Published: mean ± sd of five runs (IJCV 133:291-314); ages of UTKFace are mean absolute errors in years, VOC is mAP. Least hours: one run at \
          the measured peak of {}, {:.1} GFLOP/s; `--measure ROW` takes real steps. `lerac paper run ROW` runs a row",
         gpu.info().name,
         peaks.gflops

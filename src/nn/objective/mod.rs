@@ -101,6 +101,13 @@ pub struct FurtherScore {
     pub value: f64,
 }
 
+impl FurtherScore {
+    /// Its name in files, such as `test_macro_f1`, and its value.
+    pub(crate) fn named(&self) -> (String, f64) {
+        (format!("test_{}", self.key), self.value)
+    }
+}
+
 /// What a model is trained for: its outputs, its losses and its metrics.
 pub trait Objective: Send + Sync {
     /// The outputs that a model must have.

@@ -7,7 +7,7 @@ use crate::curriculum::Time;
 use crate::data::{Batch, Draw, Loader};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, block_on};
-use crate::nn::objective::Scores;
+use crate::nn::objective::{FurtherScore, Scores};
 use crate::ops::batch_norm::check_values_per_channel;
 use crate::ops::sums::Totals;
 use crate::train::evaluation::{TestResults, evaluate, load_weights, read_test_set};
@@ -315,7 +315,7 @@ impl Training<'_> {
             scores.insert(format!("validation_{}", found.measure().key), best.score);
         }
         let further = self.task.objective.further_scores(&test.answers);
-        scores.extend(further.into_iter().map(|score| (format!("test_{}", score.key), score.value)));
+        scores.extend(further.iter().map(FurtherScore::named));
         let baseline = self.task.objective.baseline(&*data.train, &*data.test)?;
         if let Some(baseline) = &baseline {
             scores.insert(baseline.score_name(found.measure()), baseline.value);
