@@ -6,7 +6,8 @@
 //   dbeta = sum(g),  dgamma = sum(g xhat)
 //   dx = gamma / sqrt(var + EPSILON) (g - dbeta/M - xhat dgamma/M)
 // In evaluation, mean and var are the running ones. act is max(0, .) with RELU, and also min(6, .)
-// with RELU6. The residual is added with RESIDUAL, which requires XC = C.
+// with RELU6. With SILU, act(v) = v sigma(v), and the gradient of act is not 1 or 0, but its slope.
+// The residual is added with RESIDUAL, which requires XC = C and excludes SILU.
 // residual, y: [N,C,H,W], padded to a multiple of 4; gamma, beta, running: [C]. x: [N,XC,H,W],
 // padded too, of which the first C channels are normalised. dx of the other channels is 0.
 //
@@ -150,7 +151,14 @@ fn x_of(i: u32) -> vec4<f32> {
     return vec4(x_at(at.x), x_at(at.y), x_at(at.z), x_at(at.w));
 }
 
+// 1 / (1 + exp(-v)), with an exponential that does not overflow.
+fn sigmoid(v: vec4<f32>) -> vec4<f32> {
+    let e = exp(-abs(v));
+    return select(e, vec4(1.0), v >= vec4(0.0)) / (1.0 + e);
+}
+
 fn activation(v: vec4<f32>) -> vec4<f32> {
+    if SILU { return v * sigmoid(v); }
     var y = v;
     if RELU { y = select(y, vec4(0.0), y <= vec4(0.0)); }
     if RELU6 { y = select(y, vec4(6.0), y >= vec4(6.0)); }
@@ -194,6 +202,13 @@ fn dy_of(i: u32) -> vec4<f32> {
 // Without a residual, y is computed from v instead of loaded.
 fn gradient_before_activation(v: vec4<f32>, i: u32) -> vec4<f32> {
     if RESIDUAL { return through_activation(floats(dy[i]), floats(result[i])); }
+    if SILU {
+        // For |u| > 100 the second term of the slope is 0 in f32. Without the clamp it would be
+        // infinity times 0.
+        let u = normalised(v, channels_of(i, XC));
+        let near = clamp(u, vec4(-100.0), vec4(100.0));
+        return dy_of(i) * sigmoid(u) * (1.0 + near * sigmoid(-u));
+    }
     if RELU || RELU6 { return through_activation(dy_of(i), normalised(v, channels_of(i, XC))); }
     return dy_of(i);
 }

@@ -60,10 +60,8 @@ pub(super) fn run(args: &EvalArgs, matches: &ArgMatches) -> Result<()> {
     let session = trained(&gpu, &task, &mut print_note).map_err(|error| args.config.explain(error))?;
     let mut progress = EvaluationProgress::new();
     let test = block_on(read_test_set(&session, splits.test.clone(), config.training.batch_size, &mut progress))?;
-    let totals = test.totals;
     drop(progress);
-    let (scores, examples) = (session.scores(&totals), totals.examples);
-    let further = task.objective.further_scores(&test.answers);
+    let (scores, examples, further) = (&test.scores, test.examples, &test.further);
     let baseline = task.objective.baseline(&*splits.train, &*splits.test)?;
     let measure = scores.measure();
     print(&match args.json {

@@ -3,7 +3,8 @@
 use super::{ConfigArgs, DeviceArgs, OF_TRAINED, in_words, note_options_without_use, print, print_note, print_stderr};
 use crate::data::{Batch, CLASSES_FILE, DataSet, Examples, Source, Splits, TOKENIZER_FILE};
 use crate::error::{Error, Result};
-use crate::nn::objective::Prediction;
+use crate::gpu::block_on;
+use crate::nn::objective::{FoundObject, Prediction};
 use crate::train::{Config, DataOptions, ModelCard, Task, trained, whole_number};
 use clap::{ArgMatches, Args};
 use serde_json::{Value, json};
@@ -77,13 +78,19 @@ pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
     let batches = indices
         .chunks(config.training.batch_size)
         .map(|i| Batch::gather(&*examples, i, config.training.batch_size, None));
-    for (shown, outputs) in shown.iter().zip(session.outputs(batches)?) {
-        if outputs.iter().any(|output| !output.is_finite()) {
+    let (mut predicted, inputs) = (vec![], examples.form().inputs.len());
+    block_on(session.predict_async(batches, |batch, place, outputs| {
+        let is_finite = outputs.iter().all(|output| output.iter().all(|v| v.is_finite()));
+        let targets = batch.example_from(inputs, place);
+        predicted.push(is_finite.then(|| task.objective.predict_example(outputs, &targets)));
+    }))?;
+    for (shown, prediction) in shown.iter().zip(predicted) {
+        let Some(prediction) = prediction else {
             let message =
                 format!("{}: the outputs of the model are not finite; check the weights of --init", shown.name);
             return Err(Error::NonFinite(message));
-        }
-        print(&line(shown, task.objective.predict(&[&outputs]), args));
+        };
+        print(&line(shown, prediction, args));
     }
     faults.iter().for_each(|fault| print_stderr(&format!("error: {}", in_words(fault))));
     match faults.len() {
@@ -172,6 +179,20 @@ fn line(example: &Shown, prediction: Prediction, args: &PredictArgs) -> String {
                     let classes = classes.iter().map(|(class, p)| format!("{class} {:.1} %", 100.0 * p));
                     format!("{shown}: {}", classes.collect::<Vec<_>>().join(", "))
                 }
+            }
+        }
+        (Prediction::Boxes(found), json) => {
+            let rounded = |v: f32| (f64::from(v) * 10.0).round() / 10.0;
+            let in_json = |found: &FoundObject| json!({"class": found.name, "confidence": found.confidence, "box": found.corners.map(rounded)});
+            let in_words = |found: &FoundObject| {
+                let [left, top, right, bottom] = found.corners;
+                let percent = 100.0 * found.confidence;
+                format!("{} {percent:.1} % at {left:.0},{top:.0},{right:.0},{bottom:.0}", found.name)
+            };
+            match json {
+                true => json!({*key: value, "objects": found.iter().map(in_json).collect::<Vec<_>>()}).to_string(),
+                false if found.is_empty() => format!("{shown}: no objects"),
+                false => format!("{shown}: {}", found.iter().map(in_words).collect::<Vec<_>>().join("; ")),
             }
         }
         (Prediction::Number(number, unit), true) => json!({*key: value, unit: number as f32}).to_string(),

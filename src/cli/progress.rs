@@ -153,10 +153,9 @@ impl Observer for Progress {
 
     fn interval(&mut self, record: &IntervalRecord) -> Result<()> {
         let state = format!(
-            "loss {:.3} {} {} {:.0} examples/s{}",
+            "loss {:.3} {} {:.0} examples/s{}",
             record.training.loss,
-            record.training.measure().name,
-            record.training,
+            record.training.in_words(),
             record.examples_per_second,
             self.tokens.map_or(String::new(), |tokens| {
                 format!(" {:.0} tokens/s", tokens as f64 * record.examples_per_second)
@@ -175,14 +174,11 @@ impl Observer for Progress {
     }
 
     fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
+        let known = !record.training.value().is_nan();
+        let training = if known { format!(", training {}", record.training) } else { String::new() };
         let held_out = record.validation.as_ref().map_or(String::new(), |scores| format!(", validation {scores}"));
-        self.print_line(&format!(
-            "{} epoch {}: loss {:.4}, training {}{held_out}",
-            self.bar.prefix(),
-            record.epoch,
-            record.training.loss,
-            record.training
-        ));
+        let (run, epoch, loss) = (self.bar.prefix(), record.epoch, record.training.loss);
+        self.print_line(&format!("{run} epoch {epoch}: loss {loss:.4}{training}{held_out}"));
         self.last_line = Instant::now();
         Ok(())
     }

@@ -106,6 +106,14 @@ impl Batch {
         &self.columns[column][first * words..][..count * words]
     }
 
+    /// The words of the example at `place` in the columns from `first` on.
+    ///
+    /// # Panics
+    /// If there is no such place.
+    pub fn example_from(&self, first: usize, place: usize) -> Vec<&[u32]> {
+        (first..self.columns.len()).map(|column| self.places(column, place, 1)).collect()
+    }
+
     /// The batches of an epoch, in order. Examples that do not fill a last batch are dropped in
     /// this epoch, as with `drop_last` of PyTorch's `DataLoader`.
     pub fn of_epoch<'a>(

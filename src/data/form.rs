@@ -51,6 +51,10 @@ pub enum Meaning {
     },
     /// A class: an index into these names.
     Classes(Arc<[String]>),
+    /// Objects of an image, `[most,6]`: the index of the class in these names, then the centre x and
+    /// y, width and height as fractions of the image, and 1 for a difficult object. Rows after the
+    /// last object have class -1.
+    Boxes(Arc<[String]>),
     /// A number to predict. A model output z predicts mean + std z.
     Number {
         /// Unit, for display.
@@ -139,6 +143,14 @@ impl Form {
             (&Meaning::Tokens { vocabulary }, &[length]) => Some(TokenInput { length, vocabulary }),
             _ => None,
         })
+    }
+
+    /// The class names of the first target, if it has boxes.
+    pub fn boxes(&self) -> Option<&Arc<[String]>> {
+        match &self.targets.first()?.meaning {
+            Meaning::Boxes(names) => Some(names),
+            _ => None,
+        }
     }
 
     /// The class names of the first target; empty if it is not a class.

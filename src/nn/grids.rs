@@ -11,14 +11,38 @@ impl Net<'_> {
     ///
     /// Initial weights and bias: uniform in ±1 / sqrt(C/GROUPS KH KW), as in PyTorch's `nn.Conv2d`.
     pub fn convolve(&mut self, name: &str, x: Var, conv: Conv) -> Var {
+        self.convolve_of(name, x, conv, Init::Uniform)
+    }
+
+    /// [`Net::convolve`], with the initial bias that `bias_of` makes from the bound.
+    pub fn convolve_of(&mut self, name: &str, x: Var, conv: Conv, bias_of: impl FnOnce(f64) -> Init) -> Var {
         let Conv { channels, kernel: [kh, kw], options, bias } = conv;
         let [_, c, _, _] = self.shape(x).nchw(name);
         let shape = [channels, c / options.groups, kh, kw];
-        let init = Init::Uniform(1.0 / (shape[1..].iter().product::<usize>() as f64).sqrt());
-        let w = self.parameter(&format!("{name}.weight"), shape, init, Group::Weight);
-        let bias = bias.then(|| self.parameter(&format!("{name}.bias"), [channels], init, Group::Bias));
+        let bound = 1.0 / (shape[1..].iter().product::<usize>() as f64).sqrt();
+        let w = self.parameter(&format!("{name}.weight"), shape, Init::Uniform(bound), Group::Weight);
+        let bias = bias.then(|| self.parameter(&format!("{name}.bias"), [channels], bias_of(bound), Group::Bias));
         let full = self.full_name(name);
         conv2d::conv2d(self.tape(), &full, x, w, bias, options)
+    }
+
+    /// The blur of Curriculum by Smoothing of x `[N,C,H,W]`; x itself without
+    /// [`super::NetOptions::blur`].
+    pub fn blur(&mut self, name: &str, x: Var) -> Var {
+        match self.options.blur {
+            true => {
+                let full = self.full_name(name);
+                ops::blur::blur(self.tape(), &full, x)
+            }
+            false => x,
+        }
+    }
+
+    /// Copies `part` `[N,K,H,W]`, upsampled to twice the height and width by repetition, to the
+    /// channels of `whole` that start at `first`.
+    pub fn write_upsampled(&mut self, name: &str, whole: Var, first: usize, part: Var) {
+        let full = self.full_name(name);
+        ops::upsample::write_upsampled(self.tape(), &full, whole, first, part);
     }
 
     /// x, read as `[A,B,C,D]`, with its middle axes exchanged: `[A,C,B,D]`.

@@ -19,6 +19,12 @@ pub fn initialise(gpu: &Gpu, storage: &Storage, seed: u64) {
     }
 }
 
+/// `count` uniform values between minus and plus `bound`.
+fn uniform(bound: f64, count: usize, rng: &mut ChaCha8Rng) -> impl Iterator<Item = f64> {
+    let uniform = Uniform::new_inclusive(-bound, bound).expect("a model's bound is finite and not negative");
+    (0..count).map(move |_| uniform.sample(rng))
+}
+
 fn draw(init: Init, count: usize, seed: u64, stream: u64) -> Vec<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(stream);
@@ -29,9 +35,14 @@ fn draw(init: Init, count: usize, seed: u64, stream: u64) -> Vec<f32> {
             let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
             (0..count).map(|_| (normal() * deviation) as f32).collect()
         }
-        Init::Uniform(bound) => {
-            let uniform = Uniform::new_inclusive(-bound, bound).expect("a model's bound is finite and not negative");
-            (0..count).map(|_| uniform.sample(&mut rng) as f32).collect()
+        Init::Uniform(bound) => uniform(bound, count, &mut rng).map(|value| value as f32).collect(),
+        Init::DetectorBias { bound, fields, object, class } => {
+            let shift = |i: usize| match i % fields {
+                0..4 => 0.0,
+                4 => object,
+                _ => class,
+            };
+            uniform(bound, count, &mut rng).enumerate().map(|(i, value)| (value + shift(i)) as f32).collect()
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::inputs::{Columns, Ids};
 use crate::curriculum::Layer;
 use crate::data::Form;
-use crate::ops::batch_norm::{Activation, After, MOMENTUM, Norm};
+use crate::ops::batch_norm::{Activation, After, EPSILON, MOMENTUM, Norm};
 use crate::ops::{self, conv2d, max_pool::Window};
 use crate::tape::{Declared, Group, Init, Mode, ParamId, StateId, Tape, Var};
 use crate::tensor::Shape;
@@ -157,6 +157,17 @@ impl<'t> Net<'t> {
         result
     }
 
+    /// Records the module `index`, from 0, of a model that is a list of modules, in the scope
+    /// `name`. Its layers share one block depth, and one depth, which is that of the module in the
+    /// list.
+    pub fn module<T>(&mut self, name: &str, index: usize, record: impl FnOnce(&mut Self) -> T) -> T {
+        self.depth = index + 1;
+        self.shortcut_depth = Some(self.depth);
+        let result = self.block(name, record);
+        self.shortcut_depth = None;
+        result
+    }
+
     /// Adds the prefix `name.` to every name in `record`.
     pub fn scope<T>(&mut self, name: &str, record: impl FnOnce(&mut Self) -> T) -> T {
         self.scopes.push(name.to_owned());
@@ -261,7 +272,7 @@ impl<'t> Net<'t> {
         let bias = bias.then(|| self.parameter(&format!("{name}.bias"), [channels], Init::Zeros, Group::Bias));
         let full = self.full_name(name);
         let y = conv2d::conv2d(self.tape, &full, x, w, bias, options);
-        if self.options.blur && [kh, kw] != [1, 1] { ops::blur::blur(self.tape, &format!("{full}.blur"), y) } else { y }
+        if [kh, kw] != [1, 1] { self.blur(&format!("{name}.blur"), y) } else { y }
     }
 
     /// Batch normalisation. Its parameters belong to the current layer; initially gamma is 1, beta
@@ -292,6 +303,7 @@ impl<'t> Net<'t> {
             running_mean: self.state(&format!("{name}.running_mean"), [channels], Init::Zeros),
             running_var: self.state(&format!("{name}.running_var"), [channels], Init::Ones),
             momentum: MOMENTUM,
+            epsilon: EPSILON,
         }
     }
 

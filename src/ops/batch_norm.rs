@@ -18,7 +18,7 @@ use crate::tensor::Shape;
 /// `shaders/batch_norm.wgsl`.
 pub static SHADER: Shader = shader!("batch_norm");
 
-/// The constant added to the variance.
+/// The default constant added to the variance.
 pub const EPSILON: f32 = 1e-5;
 
 /// The default weight of a batch in the running statistics.
@@ -47,6 +47,8 @@ pub struct Norm {
     pub running_var: StateId,
     /// Weight of a batch in the running statistics. PyTorch's default is [`MOMENTUM`].
     pub momentum: f32,
+    /// The constant added to the variance. PyTorch's default is [`EPSILON`].
+    pub epsilon: f32,
 }
 
 /// An elementwise activation function.
@@ -59,6 +61,8 @@ pub enum Activation {
     Relu,
     /// f(v) = min(6, max(0, v)) (Howard et al. 2017). Its gradient is 0 at 0 and 6, as in PyTorch.
     Relu6,
+    /// f(v) = v sigma(v), with sigma(v) = 1 / (1 + exp(-v)) (Elfwing, Uchibe & Doya 2018).
+    Silu,
 }
 
 /// What the kernel does after the normalisation: y = activation(normalised x + residual).
@@ -74,8 +78,8 @@ pub struct After {
 /// C <= XC, y is `[N,C,H,W]`.
 ///
 /// # Panics
-/// If gamma and beta differ in shape or have more elements than x has channels, or if the residual
-/// and x differ in shape.
+/// If gamma and beta differ in shape or have more elements than x has channels, if the residual and
+/// x differ in shape, or if there is a residual before [`Activation::Silu`].
 pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm, after: After) -> Var {
     let x_shape = tape.shape(x).clone();
     let [n, x_channels, h, w] = x_shape.nchw(name);
@@ -90,6 +94,9 @@ pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm, after: After)
     let residual = after.residual.unwrap_or(x);
     let fits = after.residual.is_none() || (tape.shape(residual) == &shape && c == x_channels);
     assert!(fits, "{name}: x is {x_shape} but the residual is {}", tape.shape(residual));
+    // Its gradient needs the input of the activation, which cannot be computed from y.
+    let computable = after.residual.is_none() || after.activation != Activation::Silu;
+    assert!(computable, "{name}: silu of a sum with a residual is not supported");
     let plane = h * w;
     let (workgroups, entries) = match tape.target() {
         Target::Gpu => (SUM_WORKGROUPS, ["partial", "backward_partial"]),
@@ -105,11 +112,12 @@ pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm, after: After)
         ("CHUNKS", chunks.into()),
         ("IMAGES_PER_CHUNK", images_per_chunk.into()),
         ("QUADS", QUADS.into()),
-        ("EPSILON", EPSILON.into()),
+        ("EPSILON", norm.epsilon.into()),
         ("MOMENTUM", norm.momentum.into()),
         ("RESIDUAL", after.residual.is_some().into()),
-        ("RELU", (after.activation != Activation::Identity).into()),
+        ("RELU", matches!(after.activation, Activation::Relu | Activation::Relu6).into()),
         ("RELU6", (after.activation == Activation::Relu6).into()),
+        ("SILU", (after.activation == Activation::Silu).into()),
     ];
     let kernels = Kernels { shader: &SHADER, constants };
     let elementwise = |shape: &Shape| linear_grid(shape.count().div_ceil(4).div_ceil(QUADS), LANES);
@@ -186,6 +194,10 @@ pub fn check_values_per_channel(tape: &Tape) -> Result<()> {
 pub mod reference {
     use super::Activation;
 
+    fn sigmoid(v: f64) -> f64 {
+        1.0 / (1.0 + (-v).exp())
+    }
+
     /// Applies `activation` to every element. NaN stays NaN.
     pub fn activate(x: &[f64], activation: Activation) -> Vec<f64> {
         let apply = |v: f64| match activation {
@@ -194,6 +206,7 @@ pub mod reference {
             Activation::Relu6 if v <= 0.0 => 0.0,
             Activation::Relu6 if v >= 6.0 => 6.0,
             Activation::Relu | Activation::Relu6 => v,
+            Activation::Silu => v * sigmoid(v),
         };
         x.iter().map(|&v| apply(v)).collect()
     }
@@ -205,6 +218,7 @@ pub mod reference {
             Activation::Relu if v <= 0.0 => 0.0,
             Activation::Relu6 if v <= 0.0 || v >= 6.0 => 0.0,
             Activation::Relu | Activation::Relu6 => 1.0,
+            Activation::Silu => sigmoid(v) * (1.0 + v * sigmoid(-v)),
         };
         x.iter().zip(dy).map(|(&v, &g)| slope(v) * g).collect()
     }

@@ -10,6 +10,7 @@ pub mod blur;
 pub mod concat;
 pub mod conv2d;
 pub mod cross_entropy;
+pub mod detection;
 pub mod dropout;
 pub mod embedding;
 pub mod gelu;
@@ -29,6 +30,7 @@ pub mod slice;
 pub mod softmax;
 pub mod sums;
 pub mod transpose;
+pub mod upsample;
 
 use crate::gpu::{Constant, Kernel, Shader};
 use crate::tape::{Binding, Dispatch, Operand, Record, Tape, Var, linear_grid};
@@ -69,6 +71,7 @@ pub const SHADERS: &[&Shader] = &[
     &conv2d::SHARED_SHADER,
     &conv2d::DEPTHWISE_SHADER,
     &cross_entropy::SHADER,
+    &detection::SHADER,
     &dropout::SHADER,
     &embedding::SHADER,
     &gelu::SHADER,
@@ -90,6 +93,7 @@ pub const SHADERS: &[&Shader] = &[
     &softmax::SHADER,
     &sums::SHADER,
     &transpose::SHADER,
+    &upsample::SHADER,
 ];
 
 /// A shader, and the values of its constants: makes dispatches of its kernels.

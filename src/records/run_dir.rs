@@ -9,6 +9,7 @@ use crate::curriculum::Layer;
 use crate::data::Examples;
 use crate::error::{Error, Result};
 use crate::files::{DirectoryLock, Overwrite, read_regular, write_whole};
+use crate::nn::objective::DETECTIONS;
 use crate::train::{Checkpoint, Config, ModelCard, Outcome, STEP, STEPS_PER_EPOCH, Summary, write_safetensors};
 use std::collections::BTreeMap;
 use std::fs;
@@ -83,7 +84,7 @@ fn remove_if_exists(path: &Path) -> Result<()> {
 impl RunDir {
     /// The names of the files of a run, with the plots that [`RunDir::finish`] has drawn. The
     /// checkpoints are in a directory of their own.
-    pub const FILES: [&str; 17] = [
+    pub const FILES: [&str; 18] = [
         CONFIG,
         METRICS,
         LAYERS,
@@ -97,6 +98,7 @@ impl RunDir {
         "rates.png",
         "effective.png",
         "noise.png",
+        DETECTIONS,
         Self::COMPANIONS[0],
         Self::COMPANIONS[1],
         Self::COMPANIONS[2],
@@ -359,6 +361,10 @@ impl RunDir {
         };
         let answers = outcome.answers.iter().map(|(label, prediction)| (label, prediction)).enumerate();
         write_whole(&self.dir.join(PREDICTIONS), &to_csv(answers.map(row)))?;
+        remove_if_exists(&self.dir.join(DETECTIONS))?;
+        for (name, bytes) in &outcome.files {
+            write_whole(&self.dir.join(name), bytes)?;
+        }
         pictures(&self.dir)?;
         // The summary marks the run as complete, so the tables must be on disk before it is
         // written.

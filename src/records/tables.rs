@@ -34,7 +34,7 @@ pub(crate) struct MetricsRow {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SplitScores {
     pub(crate) loss: f64,
-    /// One value per measure, in their order.
+    /// One value per measure, in their order; NaN if it is not known, an empty cell in the file.
     pub(crate) values: Vec<f64>,
 }
 
@@ -47,7 +47,10 @@ impl From<&Scores> for SplitScores {
 impl SplitScores {
     fn is_sound(&self, measures: &[Measure]) -> bool {
         is_finite_non_negative(self.loss)
-            && measures.iter().zip(&self.values).all(|(measure, value)| measure.allows(*value))
+            && measures
+                .iter()
+                .zip(&self.values)
+                .all(|(measure, value)| measure.allows(*value) || (measure.of_predictions && value.is_nan()))
     }
 }
 
@@ -118,9 +121,15 @@ impl MetricsColumns {
     fn row(&self, record: &csv::StringRecord) -> Option<MetricsRow> {
         let [kind, step, epoch] = self.fixed.map(|place| record.get(place).unwrap_or_default());
         let part = |places: &[usize]| -> Option<SplitScores> {
-            let mut numbers = places.iter().map(|&place| record.get(place)?.parse().ok());
-            let loss = numbers.next()??;
-            Some(SplitScores { loss, values: numbers.collect::<Option<_>>()? })
+            let (&loss, values) = places.split_first()?;
+            let value = |&place: &usize| match record.get(place)? {
+                "" => Some(f64::NAN),
+                number => number.parse().ok(),
+            };
+            Some(SplitScores {
+                loss: record.get(loss)?.parse().ok()?,
+                values: values.iter().map(value).collect::<Option<_>>()?,
+            })
         };
         let [training, validation] = &self.parts;
         let is_empty = validation.iter().all(|&place| record.get(place).is_some_and(str::is_empty));
@@ -135,7 +144,8 @@ impl Serialize for MetricsRow {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let none = vec![None; 1 + self.training.values.len()];
         let numbers = |part: &SplitScores| -> Vec<Option<f64>> {
-            std::iter::once(part.loss).chain(part.values.iter().copied()).map(Some).collect()
+            let values = part.values.iter().map(|value| Some(*value).filter(|value| !value.is_nan()));
+            std::iter::once(Some(part.loss)).chain(values).collect()
         };
         let validation = self.validation.as_ref().map_or(none, numbers);
         (&self.kind, self.step, self.epoch, numbers(&self.training), validation).serialize(serializer)
@@ -150,7 +160,7 @@ pub(crate) fn offset_of_row(bytes: &[u8], place: usize) -> u64 {
 /// The points (epoch, value) of a curve.
 pub(crate) type Curve = Vec<(f64, f64)>;
 
-/// Training loss and score of the intervals in `rows`. An interval that the end of an epoch cut to
+/// Training loss and score of the intervals in `rows`, without those that are not known. An interval that the end of an epoch cut to
 /// less than half the usual length is merged with the previous one: its mean over few examples is
 /// noisy.
 pub(crate) fn training_curves(rows: &[MetricsRow]) -> (Curve, Curve) {
@@ -178,7 +188,8 @@ pub(crate) fn training_curves(rows: &[MetricsRow]) -> (Curve, Curve) {
             _ => merged.push(point),
         }
     }
-    let curve = |i: usize| merged.iter().map(|point| (point.epoch, point.values[i])).collect();
+    let known = |i: usize| merged.iter().filter(move |point| !point.values[i].is_nan());
+    let curve = |i: usize| known(i).map(|point| (point.epoch, point.values[i])).collect();
     (curve(0), curve(1))
 }
 

@@ -19,10 +19,10 @@ const MAX_LAYERS: usize = 4;
 pub fn pictures(runs: &[Finished], dir: &Path) -> Result<()> {
     let Some(first) = runs.first() else { return Ok(()) };
     let score = first.summary.measure().axis();
-    let mut panels = vec![
-        panel("Training loss", runs, |run| Some(&run.train_loss)),
-        panel(&format!("Training {score}"), runs, |run| Some(&run.train_score)),
-    ];
+    let mut panels = vec![panel("Training loss", runs, |run| Some(&run.train_loss))];
+    if runs.iter().any(|run| !run.train_score.is_empty()) {
+        panels.push(panel(&format!("Training {score}"), runs, |run| Some(&run.train_score)));
+    }
     if runs.iter().any(|run| !run.validation_score.is_empty()) {
         panels.push(panel("Validation loss", runs, |run| Some(&run.validation_loss)));
         panels.push(panel(&format!("Validation {score}"), runs, |run| Some(&run.validation_score)));

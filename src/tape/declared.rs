@@ -13,6 +13,18 @@ pub enum Init {
     Normal(f64),
     /// Uniform distribution between minus and plus this bound.
     Uniform(f64),
+    /// The bias of a detector's last layer: uniform, plus logarithms of the expected frequencies of
+    /// objects and of each class (Lin et al. 2017, section 4.1).
+    DetectorBias {
+        /// Bound of the uniform distribution.
+        bound: f64,
+        /// Values of a prediction: four of the box, objectness, classes.
+        fields: usize,
+        /// Added to the objectness.
+        object: f64,
+        /// Added to each class.
+        class: f64,
+    },
 }
 
 /// The role of a tensor in its layer. Parameters of the same layer and group share a learning rate

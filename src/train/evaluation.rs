@@ -8,7 +8,7 @@ use crate::curriculum::Time;
 use crate::data::{Batch, Examples, Loader};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::nn::objective::{Answer, Objective};
+use crate::nn::objective::{Answer, Evaluator, FurtherScore, Scores};
 use crate::ops::sums::Totals;
 use std::collections::HashMap;
 use std::path::Path;
@@ -115,12 +115,18 @@ pub fn trained(gpu: &Gpu, task: &Task, note: &mut dyn FnMut(&str)) -> Result<Ses
 
 /// The evaluation of a test set.
 pub struct TestResults {
-    /// The sums over its examples.
-    pub(crate) totals: Totals,
+    /// The scores over its examples.
+    pub(crate) scores: Scores,
+    /// Further scores.
+    pub(crate) further: Vec<FurtherScore>,
+    /// Number of examples.
+    pub(crate) examples: u32,
     /// The target and the prediction of each example.
     pub answers: Vec<(Answer, Answer)>,
     /// The probability of each prediction; empty if the objective knows none.
     pub probabilities: Vec<f64>,
+    /// Files about the test set that a run writes: name and content.
+    pub(crate) files: Vec<(&'static str, Vec<u8>)>,
 }
 
 /// Evaluates the test set.
@@ -138,9 +144,12 @@ pub(crate) async fn read_test_set(
     let everything: Arc<[u32]> = (0..expected as u32).collect();
     let (mut answers, mut probabilities) = (Vec::with_capacity(expected), vec![]);
     let objective = session.objective();
+    let mut evaluator = objective.evaluator();
     let on_example = |batch: &Batch, place: usize, outputs: &[&[f32]]| {
-        answers.push((truth(&**objective, batch, inputs, place), objective.answer(outputs)));
+        let targets = batch.example_from(inputs, place);
+        answers.push((objective.truth(&targets), objective.answer(outputs)));
         probabilities.extend(objective.probability(outputs));
+        evaluator.iter_mut().for_each(|evaluator| evaluator.add(outputs, &targets));
     };
     let batches = observed_batches(part, (test, everything), batch_size, observer);
     let totals = session.predict_async(batches, on_example).await?;
@@ -149,11 +158,30 @@ pub(crate) async fn read_test_set(
         true => Err(Error::NonFinite(format!(
             "the errors over the test examples overflow: no epoch has learnt anything. Try {STABILITY_HINT}"
         ))),
-        false => Ok(TestResults { totals, answers, probabilities }),
+        false => {
+            let of_evaluator = evaluator.as_ref().map_or(vec![], |evaluator| evaluator.further_scores());
+            Ok(TestResults {
+                scores: scores_of(session, &totals, evaluator.as_deref()),
+                further: [objective.further_scores(&answers), of_evaluator].concat(),
+                examples: totals.examples,
+                files: evaluator.as_ref().map_or(vec![], |evaluator| evaluator.files()),
+                answers,
+                probabilities,
+            })
+        }
     }
 }
 
-/// The sums over the examples `indices` of the set called `part`. Every example must have been read
+/// The scores of these sums, with the measures that `evaluator` computes.
+fn scores_of(session: &Session, totals: &Totals, evaluator: Option<&(dyn Evaluator + '_)>) -> Scores {
+    let scores = session.scores(totals);
+    match evaluator {
+        Some(evaluator) => Scores { values: evaluator.values(), ..scores },
+        None => scores,
+    }
+}
+
+/// The scores over the examples `indices` of the set called `part`. Every example must have been read
 /// and have a finite loss.
 ///
 /// # Errors
@@ -165,10 +193,21 @@ pub(super) async fn evaluate(
     (data, indices): (Arc<dyn Examples>, Arc<[u32]>),
     batch_size: usize,
     observer: &mut dyn Observer,
-) -> Result<Totals> {
-    let expected = indices.len();
-    let totals = session.evaluate_async(observed_batches(part, (data, indices), batch_size, observer)).await?;
-    check(session, part, &totals, expected).map(|()| totals)
+) -> Result<Scores> {
+    let (expected, inputs) = (indices.len(), data.form().inputs.len());
+    let mut evaluator = session.objective().evaluator();
+    let batches = observed_batches(part, (data, indices), batch_size, observer);
+    let totals = match &mut evaluator {
+        None => session.evaluate_async(batches).await?,
+        Some(evaluator) => {
+            let on_example = |batch: &Batch, place: usize, outputs: &[&[f32]]| {
+                evaluator.add(outputs, &batch.example_from(inputs, place));
+            };
+            session.predict_async(batches, on_example).await?
+        }
+    };
+    check(session, part, &totals, expected)?;
+    Ok(scores_of(session, &totals, evaluator.as_deref()))
 }
 
 /// The batches of the examples `indices`. The observer is notified before each batch and may stop
@@ -203,10 +242,4 @@ fn check(session: &Session, part: &str, totals: &Totals, expected: usize) -> Res
         return Err(Error::Device(format!("the loader's thread ended after {seen} of {expected} {part} examples")));
     }
     Ok(())
-}
-
-/// The target of the example at `place`. The target columns follow the `inputs` input columns.
-fn truth(objective: &dyn Objective, batch: &Batch, inputs: usize, place: usize) -> Answer {
-    let targets: Vec<&[u32]> = (inputs..batch.columns.len()).map(|column| batch.places(column, place, 1)).collect();
-    objective.truth(&targets)
 }

@@ -71,6 +71,8 @@ pub struct ModelCard {
 pub enum CardTarget {
     /// One of these classes.
     Classes(Vec<String>),
+    /// Boxes of objects of these classes.
+    Boxes(Vec<String>),
     /// A number: an output z predicts mean + std z.
     Number {
         /// The number's unit.
@@ -88,6 +90,7 @@ impl CardTarget {
     fn of(meaning: Option<&Meaning>) -> Self {
         match meaning {
             Some(Meaning::Classes(names)) => Self::Classes(names.to_vec()),
+            Some(Meaning::Boxes(names)) => Self::Boxes(names.to_vec()),
             Some(Meaning::Number { unit, mean, std }) => Self::Number { unit: unit.clone(), mean: *mean, std: *std },
             _ => Self::Other,
         }
@@ -96,6 +99,7 @@ impl CardTarget {
     fn meaning(&self) -> Meaning {
         match self {
             Self::Classes(names) => Meaning::Classes(names.clone().into()),
+            Self::Boxes(names) => Meaning::Boxes(names.clone().into()),
             Self::Number { unit, mean, std } => Meaning::Number { unit: unit.clone(), mean: *mean, std: *std },
             Self::Other => Meaning::Plain,
         }

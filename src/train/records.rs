@@ -214,4 +214,6 @@ pub struct Outcome {
     pub answers: Vec<(Answer, Answer)>,
     /// The probability of each prediction; empty if the objective knows none.
     pub probabilities: Vec<f64>,
+    /// Files about the test set that a run writes: name and content.
+    pub files: Vec<(&'static str, Vec<u8>)>,
 }

@@ -2,6 +2,7 @@
 
 use lerac::gpu::{AdapterChoice, Dialect, Gpu, GpuOptions, SubgroupShare, adapters};
 use libtest_mimic::{Arguments, Failed, Trial};
+use std::process::{Command, exit};
 use std::sync::{Arc, LazyLock};
 
 /// WebGPU's default limits, and new buffers filled with NaN.
@@ -57,10 +58,36 @@ pub fn in_every_dialect(name: impl Into<String>, run: impl Fn(&Gpu) + Send + Syn
     })
 }
 
-/// Runs tests that need a device. Without an adapter they are ignored; with `REQUIRE_GPU=1` they
-/// fail.
-pub fn run_on_device(tests: Vec<Test>) -> ! {
+/// Processes that share the tests of a binary. A software adapter keeps every kernel that it has
+/// compiled, so a single process would grow to more memory than many machines have.
+const PROCESSES: usize = 3;
+
+/// The process's part of the tests, from 0.
+const PART: &str = "LERAC_TEST_PART";
+
+/// Runs this program again for each part of the tests, with the same arguments.
+fn run_parts() -> ! {
+    let this = std::env::current_exe().expect("a running program has a path");
+    let part = |part: usize| {
+        let again = Command::new(&this).args(std::env::args_os().skip(1)).env(PART, part.to_string()).status();
+        again.expect("this program can be started again").success()
+    };
+    let failed = (0..PROCESSES).filter(|&i| !part(i)).count();
+    exit(if failed == 0 { 0 } else { 101 })
+}
+
+/// Runs tests that need a device, in several processes one after the other. Without an adapter they
+/// are ignored; with `REQUIRE_GPU=1` they fail.
+pub fn run_on_device(mut tests: Vec<Test>) -> ! {
     let mut arguments = Arguments::from_args();
+    match std::env::var(PART).map(|part| part.parse::<usize>()) {
+        Ok(Ok(part)) => {
+            let count = tests.len().div_ceil(PROCESSES);
+            tests = tests.into_iter().skip(part * count).take(count).collect();
+        }
+        _ if arguments.list => {}
+        _ => run_parts(),
+    }
     // One thread: the software adapter uses all cores.
     arguments.test_threads.get_or_insert(1);
     let absent = adapters().expect("the environment's choices are valid").is_empty();

@@ -5,7 +5,7 @@
 pub mod sequence_rows;
 
 use lerac::checks::{CONTROLS, Row};
-use lerac::ops::batch_norm::{Activation, After, MOMENTUM, Norm};
+use lerac::ops::batch_norm::{Activation, After, EPSILON, MOMENTUM, Norm};
 use lerac::ops::conv2d::Conv2dOptions;
 use lerac::ops::{self, conv2d, max_pool::Window};
 use lerac::tape::{Declared, Group, Init};
@@ -181,7 +181,7 @@ fn batch_norm_of_first(c: usize, shape: [usize; 4], activation: Activation, resi
     let [n, channels, h, w] = shape;
     let extent = [n, c, h * w];
     let rows = [c * h * w, (channels - c) * h * w];
-    let epsilon = f64::from(ops::batch_norm::EPSILON);
+    let epsilon = f64::from(EPSILON);
     // Operands: x, the residual if there is one, gamma, beta.
     let first = usize::from(residual) + 1;
     let read = move |x: &[f64]| ops::concat::reference::backward(x, rows).0;
@@ -206,19 +206,45 @@ fn batch_norm_of_first(c: usize, shape: [usize; 4], activation: Activation, resi
                 tape.state(Declared { name, shape: [c].into(), init, layer: 0, group: Group::Norm })
             };
             let (running_mean, running_var) = (state("mean", Init::Zeros), state("var", Init::Ones));
-            let norm = Norm { gamma: p[0], beta: p[1], running_mean, running_var, momentum: MOMENTUM };
+            let norm =
+                Norm { gamma: p[0], beta: p[1], running_mean, running_var, momentum: MOMENTUM, epsilon: EPSILON };
             let after = After { residual: residual.then(|| x[1]), activation };
             ops::batch_norm::batch_norm(tape, name, x[0], norm, after)
         }),
         forward: Box::new(forward),
         backward: Box::new(backward),
-        activates: activation != Activation::Identity,
+        activates: matches!(activation, Activation::Relu | Activation::Relu6),
         // Large enough to exceed 6, the upper bound of ReLU6.
         gain: if activation == Activation::Relu6 { 6.0 } else { 1.0 },
         ..Row::new(
             format!("batch_norm {shape:?}{of}{after}, {activation:?}"),
             vec![shape.into(); first],
             vec![[c].into(), [c].into()],
+        )
+    }
+}
+
+/// Upsampling into the channels after those of another part.
+fn upsample([n, c, h, w]: [usize; 4], more: usize) -> Row {
+    let extents = [more * 4 * h * w, c * 4 * h * w];
+    Row {
+        record: Box::new(move |tape, name, x, _| {
+            let whole = ops::concat::allocate(tape, name, [n, more + c, 2 * h, 2 * w]);
+            ops::concat::write_channels(tape, &format!("{name}.first"), whole, 0, x[0]);
+            ops::upsample::write_upsampled(tape, &format!("{name}.second"), whole, more, x[1]);
+            whole
+        }),
+        forward: Box::new(move |v| {
+            ops::concat::reference::forward(&v[0], &ops::upsample::reference::forward(&v[1], [h, w]), extents)
+        }),
+        backward: Box::new(move |_, dy| {
+            let (da, db) = ops::concat::reference::backward(dy, extents);
+            vec![da, ops::upsample::reference::backward(&db, [h, w])]
+        }),
+        ..Row::new(
+            format!("upsample {:?} after {more} channels", [n, c, h, w]),
+            vec![[n, more, 2 * h, 2 * w].into(), [n, c, h, w].into()],
+            vec![],
         )
     }
 }
@@ -298,7 +324,7 @@ fn convolution(x: [usize; 4], (o, [kh, kw]): (usize, [usize; 2]), options: Conv2
 
 /// All rows: small and odd shapes.
 pub fn rows() -> Vec<Row> {
-    use Activation::{Identity, Relu, Relu6};
+    use Activation::{Identity, Relu, Relu6, Silu};
     let window = |kernel, stride, padding| Window { kernel, stride, padding };
     let oblong = |stride, padding, groups| Conv2dOptions { stride, padding, groups };
     vec![
@@ -393,6 +419,9 @@ pub fn rows() -> Vec<Row> {
         batch_norm([2, 3, 3, 4], Identity, true),
         batch_norm([2, 5, 4, 2], Relu6, false),
         batch_norm([3, 4, 3, 3], Relu6, true),
+        batch_norm([3, 4, 5, 3], Silu, false),
+        batch_norm([2, 5, 4, 4], Silu, false),
+        batch_norm_of_first(3, [2, 5, 3, 3], Silu, false),
         // 16 elements per channel: their mean is exact.
         batch_norm_far_from_0([2, 3, 4, 2]),
         batch_norm_far_from_0([8, 3, 2, 1]),
@@ -403,6 +432,9 @@ pub fn rows() -> Vec<Row> {
         concat([2, 3, 4, 4], 2),
         concat([3, 4, 3, 5], 3),
         concat([1, 1, 1, 1], 1),
+        upsample([2, 3, 4, 5], 2),
+        upsample([1, 1, 1, 1], 1),
+        upsample([3, 5, 8, 16], 4),
         // Three chunks of four images, the last one partial.
         batch_norm([10, 130, 3, 1], Identity, false),
         conv([1, 1, 1, 1], (1, 1), (1, 0, 1), false),

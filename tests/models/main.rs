@@ -5,8 +5,10 @@
 mod common;
 
 mod attention;
+mod average_precision;
 mod checks_can_fail;
 mod derivatives;
+mod detection;
 mod own_models;
 mod product;
 mod sequences;

@@ -22,9 +22,9 @@ fn usual_form(model: &str) -> Form {
     nn::usual_form(model, None, &form([1; 2], 10).targets[0].meaning)
 }
 
-/// The names of the models of images.
+/// The names of the models of images that predict classes.
 fn image_models() -> impl Iterator<Item = &'static str> {
-    MODELS.iter().filter(|entry| !entry.reads_texts()).map(|entry| entry.name)
+    MODELS.iter().filter(|entry| !entry.reads_texts() && !entry.detects()).map(|entry| entry.name)
 }
 
 /// The names of the convolutional networks. The others blur tokens.

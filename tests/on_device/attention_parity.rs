@@ -6,6 +6,7 @@ use crate::common::{Test, test};
 use crate::parity::{Fixture, TOLERANCE, batch};
 use crate::recorded::ten_classes;
 use crate::text_parity::{EPSILON, compare, compare_steps, record, with_hashes};
+use lerac::data::Batch;
 use lerac::gpu::Gpu;
 use lerac::nn::{self, CvtActivation, Named, Recorded};
 use lerac::optim::Rule;
@@ -26,11 +27,15 @@ fn recorded(gpu: &Gpu, name: &str, seed: u32) -> (Recorded, Storage) {
     with_hashes(gpu, record(gpu, &model, &ten_classes(image), n), seed)
 }
 
-/// Weights, a step's results and gradients, and the running statistics after it.
 fn one_step(gpu: &Gpu, name: &str) {
     let fixture = Fixture::read(name);
-    let ((recorded, storage), (_, images)) = (recorded(gpu, name, fixture.seed), of_fixture(name));
-    compare(gpu, &fixture, (&recorded, &storage), &batch("", fixture.seed, images));
+    let (_, images) = of_fixture(name);
+    compare_with_states(gpu, &fixture, recorded(gpu, name, fixture.seed), &batch("", fixture.seed, images));
+}
+
+/// Compares a step's results and gradients, and the running statistics after it.
+pub fn compare_with_states(gpu: &Gpu, fixture: &Fixture, (recorded, storage): (Recorded, Storage), batch: &Batch) {
+    compare(gpu, fixture, (&recorded, &storage), batch);
     let states: Vec<&str> = storage.states().iter().map(|declared| declared.name.as_str()).collect();
     let states: HashMap<String, Vec<f32>> = storage
         .tensors()

@@ -10,6 +10,8 @@ mod ages;
 mod attention_parity;
 #[cfg(feature = "cli")]
 mod commands;
+mod detection;
+mod detector_parity;
 mod device;
 #[cfg(feature = "cli")]
 mod docs;
@@ -52,11 +54,13 @@ fn main() {
         adjoint::tests(),
         operations::tests(),
         sums::tests(),
+        detection::tests().into(),
         optimisers::tests(),
         golden::tests(),
         parity::tests(),
         text_parity::tests(),
         attention_parity::tests(),
+        detector_parity::tests(),
         #[cfg(feature = "cli")]
         texts::tests(),
         #[cfg(feature = "cli")]

@@ -15,7 +15,7 @@ use lerac::ops::sums::{SUMS, Sums, Totals};
 use lerac::ops::{dropout, max_pool, relu};
 use lerac::tape::{Controls, Declared, Group, Init, Mode, Operand, Program, Storage, Tape, Target, Var};
 
-fn program(gpu: &Gpu, tape: &Tape) -> Program {
+pub fn program(gpu: &Gpu, tape: &Tape) -> Program {
     let storage = Storage::new(gpu, tape).unwrap();
     Program::new(gpu, tape.clone(), &storage).unwrap()
 }
@@ -431,6 +431,7 @@ fn statistics_of(gpu: &Gpu, shape: [usize; 4], target: Target) {
             running_mean: tape.state(declared("mean", Init::Zeros)),
             running_var: tape.state(declared("var", Init::Ones)),
             momentum: batch_norm::MOMENTUM,
+            epsilon: batch_norm::EPSILON,
         };
         let y = batch_norm::batch_norm(&mut tape, "bn", x, norm, After::default());
         tape.seed_gradient(y);

@@ -267,7 +267,7 @@ pub fn tests() -> Vec<Test> {
     let tested = modes.map(|(model, _)| model);
     // The first linear layer of vgg11_bn-imagenet exceeds the binding size; `attention_parity` has
     // the models with attention.
-    let images = nn::MODELS.iter().filter(|entry| !entry.reads_texts()).map(|entry| entry.name);
+    let images = nn::MODELS.iter().filter(|entry| !entry.reads_texts() && !entry.detects()).map(|entry| entry.name);
     let untested: Vec<&str> = images.filter(|name| !tested.contains(name)).collect();
     assert_eq!(untested, ["vgg11_bn-imagenet", "cvt-13", "septr", "septr-tiny"]);
     let modes = modes.map(|(model, size)| test(format!("parity {model}"), move |gpu| both_modes(gpu, model, size)));

@@ -459,6 +459,7 @@ fn initial_values_follow_their_declarations(gpu: &Gpu) {
                 assert!(values.iter().all(|&v| f64::from(v).abs() <= bound * (1.0 + 1e-6)), "{}", declared.name);
                 bound / 3f64.sqrt()
             }
+            Init::DetectorBias { .. } => unreachable!("resnet8 is no detector"),
         };
         // Five standard deviations of the estimate. The smallest tensor has ten values.
         assert!((deviation / expected - 1.0).abs() <= 5.0 / (2.0 * n).sqrt(), "{}: {deviation}", declared.name);

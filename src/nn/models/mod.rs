@@ -11,11 +11,13 @@ mod small;
 mod text;
 mod vgg;
 mod wide_resnet;
+mod yolov5;
 
 use super::{Conv, Model, Net, Output};
-use crate::data::{Form, Meaning, plain_form, token_form};
+use crate::data::{Column, Element, Form, Meaning, plain_form, token_form};
 use crate::error::{Error, Result};
 use crate::files::text::nearest;
+use crate::ops::detection::OBJECT;
 use crate::tape::Var;
 use bert::Bert;
 pub use bert::{BertActivation, BertOptions};
@@ -23,6 +25,7 @@ pub use cvt::CvtActivation;
 use lstm::LstmClassifier;
 use resnet::Block;
 use septr::SeptrOptions;
+use yolov5::Yolov5;
 
 /// A model that maps images `[N,C,H,W]` to outputs `[N,K]`.
 type ImageModel = Box<dyn Fn(&mut Net, Var, usize) -> Var + Send + Sync>;
@@ -42,6 +45,7 @@ enum Make {
     Texts(fn() -> Box<dyn Model>),
     /// BERT of this number of blocks and this width.
     Bert(usize, usize),
+    Detector(Yolov5),
 }
 
 /// A row of the table of models.
@@ -58,6 +62,11 @@ impl Entry {
     pub fn reads_texts(&self) -> bool {
         matches!(self.make, Make::Texts(_) | Make::Bert(..))
     }
+
+    /// Whether the model predicts boxes. The others predict classes or numbers.
+    pub fn detects(&self) -> bool {
+        matches!(self.make, Make::Detector(_))
+    }
 }
 
 /// Tokens of an example, where no data set defines them.
@@ -73,7 +82,7 @@ const ANY_SIZE: ImageSize = ImageSize::AtLeast(1);
 pub(crate) const CVT_13: &str = "cvt-13";
 
 /// All models that can be selected by name.
-pub static MODELS: [Entry; 28] = [
+pub static MODELS: [Entry; 31] = [
     Entry {
         name: "cnn",
         about: "three convolutions, 24,346 parameters",
@@ -215,6 +224,21 @@ pub static MODELS: [Entry; 28] = [
         about: "embedding, two LSTM layers of 256, two linear layers, after the LeRaC paper",
         make: Make::Texts(|| Box::new(LstmClassifier)),
     },
+    Entry {
+        name: "yolov5n",
+        about: "YOLOv5n, a detector of 1.9 M parameters with 80 classes",
+        make: Make::Detector(Yolov5 { depth: 0.33, width: 0.25 }),
+    },
+    Entry {
+        name: "yolov5s",
+        about: "YOLOv5s, a detector of 7.2 M parameters with 80 classes",
+        make: Make::Detector(Yolov5 { depth: 0.33, width: 0.5 }),
+    },
+    Entry {
+        name: "yolov5m",
+        about: "YOLOv5m, a detector of 21 M parameters with 80 classes",
+        make: Make::Detector(Yolov5 { depth: 0.67, width: 0.75 }),
+    },
 ];
 
 /// A model of the table. An image model accepts images of the sizes of its [`Entry`].
@@ -226,7 +250,22 @@ pub struct Named {
 impl Model for Named {
     fn accepts(&self, form: &Form) -> Result<()> {
         let name = self.entry.name;
-        let Make::Images(size, _) = self.entry.make else { return self.model.accepts(form) };
+        match (self.entry.detects(), form.boxes().is_some()) {
+            (false, true) => {
+                let message =
+                    format!("{name} does not predict boxes, which the data have; use yolov5n, yolov5s or yolov5m");
+                return Err(Error::setting("model", message));
+            }
+            (true, false) => {
+                return Err(Error::setting("model", format!("{name} needs data with boxes, such as voc")));
+            }
+            _ => {}
+        }
+        let size = match self.entry.make {
+            Make::Images(size, _) => size,
+            Make::Detector(_) => ImageSize::SquareOf(yolov5::UNIT),
+            _ => return self.model.accepts(form),
+        };
         self.model
             .accepts(form)
             .map_err(|_| Error::setting("model", format!("{name} needs images, and the data have none")))?;
@@ -264,6 +303,7 @@ pub fn named(name: &str) -> Result<Named> {
         Make::Images(_, make) => Box::new(make()) as Box<dyn Model>,
         Make::Texts(make) => make(),
         Make::Bert(blocks, width) => Box::new(Bert(BertOptions::uncased(blocks, width))),
+        Make::Detector(yolov5) => Box::new(yolov5),
     };
     Ok(Named { entry, model })
 }
@@ -290,11 +330,24 @@ pub fn cvt13(activation: CvtActivation) -> Named {
     Named { entry: entry(CVT_13).expect("the table has it"), model: Box::new(cvt::cvt13(activation)) }
 }
 
+/// Image size of a detector where nothing says it: that of YOLOv5.
+const DETECTOR_SIDE: usize = 640;
+
 /// The form of a model's input where no data set defines it. Images: three channels, of height and
-/// width `side`, or else 32 or the least multiple that the model needs. Texts: 128 tokens of BERT's
-/// vocabulary.
+/// width `side`, or else 32 or the least multiple that the model needs; 640 for a detector. Texts:
+/// 128 tokens of BERT's vocabulary. A detector has boxes of the classes of `target`.
 pub fn usual_form(name: &str, side: Option<usize>, target: &Meaning) -> Form {
     match entry(name).map(|entry| &entry.make) {
+        Ok(Make::Detector(_)) => {
+            let classes = match target {
+                Meaning::Classes(names) | Meaning::Boxes(names) => names.clone(),
+                _ => [].into(),
+            };
+            let side = side.unwrap_or(DETECTOR_SIDE);
+            let boxes = Column::plain("boxes", Element::F32, [1, OBJECT]);
+            let targets = vec![Column { meaning: Meaning::Boxes(classes), ..boxes }];
+            Form { targets, ..plain_form([3, side, side], target) }
+        }
         Ok(Make::Texts(_) | Make::Bert(..)) => token_form(TOKENS, VOCABULARY, target),
         Ok(&Make::Images(ImageSize::SquareOf(unit), _)) => {
             plain_form([3, side.unwrap_or(unit), side.unwrap_or(unit)], target)

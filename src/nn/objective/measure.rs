@@ -33,6 +33,10 @@ pub struct Measure {
     pub better: Better,
     /// The largest possible value, if the metric has one; the smallest is 0.
     pub most: Option<f64>,
+    /// Whether it is computed from all predictions, and not from sums. Then it is not known over
+    /// the training examples.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_predictions: bool,
 }
 
 impl Measure {
@@ -46,6 +50,7 @@ impl Measure {
             factor: 100.0,
             better: Better::More,
             most: Some(1.0),
+            of_predictions: false,
         }
     }
 
@@ -63,7 +68,16 @@ impl Measure {
     pub fn error(key: &str, name: &str, unit: &str) -> Self {
         let (key, name, unit) = (key.to_owned(), name.to_owned(), unit.to_owned());
         let unit_of_differences = unit.clone();
-        Self { key, name, unit, unit_of_differences, factor: 1.0, better: Better::Less, most: None }
+        Self {
+            key,
+            name,
+            unit,
+            unit_of_differences,
+            factor: 1.0,
+            better: Better::Less,
+            most: None,
+            of_predictions: false,
+        }
     }
 
     /// Mean of |prediction - target|.
@@ -132,6 +146,14 @@ impl Scores {
     /// The value of the first metric where larger is better, otherwise its negative.
     pub fn to_maximise(&self) -> f64 {
         self.measure().to_maximise(self.value())
+    }
+
+    /// The first metric with its name, such as `accuracy 81.20 %`; empty if it is not known.
+    pub fn in_words(&self) -> String {
+        match self.value().is_nan() {
+            true => String::new(),
+            false => format!("{} {self}", self.measure().name),
+        }
     }
 
     /// The values by their column names: `test_accuracy` where `part` is `test`.

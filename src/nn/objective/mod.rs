@@ -1,11 +1,16 @@
 //! Objectives: the outputs that a model must have, the losses on them, and the metrics.
 
+mod boxes;
 mod class;
 mod class_weights;
 mod confusion;
 mod measure;
 mod number;
 
+pub use boxes::{
+    Boxes, DETECTIONS, Detection, Judged, OVERLAPS, OfClass, Thresholds, Truth, VocArea, coco, confusion, detections,
+    mean, precision_curves, voc, yolov5,
+};
 pub use class::Class;
 pub use class_weights::ClassWeights;
 pub use confusion::ConfusionMatrix;
@@ -16,6 +21,7 @@ use super::inputs::Columns;
 use crate::data::{Examples, Form, Meaning};
 use crate::error::{Error, Result};
 use crate::ops::cross_entropy::{self, cross_entropy};
+use crate::ops::detection::{self, Head, LEVELS};
 use crate::ops::regression::{self, Loss, Regression, regression};
 use crate::ops::sums::Sums;
 use crate::tape::{Operand, Tape, Var};
@@ -50,6 +56,19 @@ pub enum Answer {
     Text(String),
 }
 
+/// A detected object as it is displayed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FoundObject {
+    /// Index of the class.
+    pub class: usize,
+    /// Name of the class.
+    pub name: String,
+    /// From 0 to 1.
+    pub confidence: f32,
+    /// Left, top, right, bottom, in pixels of the image.
+    pub corners: [f32; 4],
+}
+
 /// A prediction as it is displayed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Prediction {
@@ -57,6 +76,8 @@ pub enum Prediction {
     Classes(Vec<(String, f64)>),
     /// A number and its unit.
     Number(f64, String),
+    /// Objects, the most confident first.
+    Boxes(Vec<FoundObject>),
     /// Anything else.
     Text(String),
 }
@@ -108,6 +129,26 @@ impl FurtherScore {
     }
 }
 
+/// Computes measures that need the predictions for all examples of a set at once, such as mean
+/// average precision.
+pub trait Evaluator {
+    /// Adds an example: its outputs, and the words of its target columns.
+    fn add(&mut self, outputs: &[&[f32]], targets: &[&[u32]]);
+
+    /// The value of each measure over the examples added.
+    fn values(&self) -> Vec<f64>;
+
+    /// Further scores of the test set.
+    fn further_scores(&self) -> Vec<FurtherScore> {
+        vec![]
+    }
+
+    /// Files about the test set that a run writes: name and content.
+    fn files(&self) -> Vec<(&'static str, Vec<u8>)> {
+        vec![]
+    }
+}
+
 /// What a model is trained for: its outputs, its losses and its metrics.
 pub trait Objective: Send + Sync {
     /// The outputs that a model must have.
@@ -122,8 +163,14 @@ pub trait Objective: Send + Sync {
     /// The metrics; the first one selects the best epoch.
     fn measures(&self) -> Vec<Measure>;
 
-    /// The mean loss and the value of each metric, from the sums over `examples` examples.
+    /// The mean loss and the value of each metric, from the sums over `examples` examples. The value
+    /// of a metric with [`Measure::of_predictions`] is NaN.
     fn evaluate(&self, examples: f64, sums: &[f64]) -> (f64, Vec<f64>);
+
+    /// Computes the metrics with [`Measure::of_predictions`]; `None` if there are none.
+    fn evaluator(&self) -> Option<Box<dyn Evaluator + '_>> {
+        None
+    }
 
     /// The prediction from the outputs of an example, for `predictions.csv`.
     fn answer(&self, outputs: &[&[f32]]) -> Answer;
@@ -138,6 +185,12 @@ pub trait Objective: Send + Sync {
 
     /// The prediction from the outputs of an example, to display.
     fn predict(&self, outputs: &[&[f32]]) -> Prediction;
+
+    /// [`Objective::predict`], where it also depends on target columns that describe the input, such
+    /// as the size of an image. They are in `targets`, the words of all target columns.
+    fn predict_example(&self, outputs: &[&[f32]], _targets: &[&[u32]]) -> Prediction {
+        self.predict(outputs)
+    }
 
     /// Further scores of the test set, from the (target, prediction) of each example.
     fn further_scores(&self, _answers: &[(Answer, Answer)]) -> Vec<FurtherScore> {
@@ -167,11 +220,14 @@ pub struct ObjectiveOptions {
     pub loss: Option<Loss>,
 }
 
-/// The built-in objective for the first target of `form`: [`Class`] or [`Number`].
+/// The built-in objective for the first target of `form`: [`Class`], [`Number`] or [`Boxes`].
 ///
 /// # Errors
-/// [`Error::Setting`] if the first target is neither a class nor a number.
+/// [`Error::Setting`] if the first target is none of these.
 pub fn objective_for(form: &Form, options: ObjectiveOptions) -> Result<Arc<dyn Objective>> {
+    if let Some(boxes) = Boxes::of(form) {
+        return Ok(Arc::new(boxes));
+    }
     let target = form.targets.first().map(|column| (&column.name, &column.meaning));
     match target {
         Some((name, Meaning::Classes(classes))) => Ok(Arc::new(Class {
@@ -186,7 +242,8 @@ pub fn objective_for(form: &Form, options: ObjectiveOptions) -> Result<Arc<dyn O
             Ok(Arc::new(Number { target: name.clone(), unit: unit.clone(), regression }))
         }
         _ => {
-            let message = "expected a class or a number as the first target; implement `Objective` for other targets";
+            let message =
+                "expected a class, a number or boxes as the first target; implement `Objective` for other targets";
             Err(Error::setting("objective", message))
         }
     }
@@ -260,6 +317,17 @@ impl Losses<'_> {
         assert!(!self.mixed, "{name}: mixup mixes classes, not numbers");
         let targets = self.target(target);
         self::regression(self.tape, name, z, targets, &mut self.sums, regression, (weight, 1));
+    }
+
+    /// The loss of YOLOv5 of the logits of each level and the objects in the column `target`. Adds
+    /// four sums: the whole loss, and its parts for boxes, objectness and classes.
+    ///
+    /// # Panics
+    /// With mixup: this loss does not mix boxes.
+    pub fn detection(&mut self, name: &str, levels: [Var; LEVELS], target: &str, head: &Head) {
+        assert!(!self.mixed, "{name}: mixup mixes classes, not boxes");
+        let objects = self.target(target);
+        detection::detection(self.tape, name, levels, objects, &mut self.sums, head);
     }
 }
 

@@ -4,6 +4,7 @@ mod layers;
 mod loader;
 mod ops;
 mod peaks;
+mod random_boxes;
 mod random_tokens;
 mod report;
 mod steps;

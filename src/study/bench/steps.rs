@@ -1,5 +1,6 @@
 //! Times of whole training steps.
 
+use super::random_boxes::RandomBoxes;
 use super::random_tokens::RandomTokens;
 use super::{Cell, Report, Seconds};
 use crate::clock::Instant;
@@ -23,19 +24,24 @@ const COLUMNS: [&str; 10] = [
     "peak MiB of the process",
 ];
 
-/// Generated data for a model: images of 3x32x32 of ten classes, or texts of 128 random tokens of
-/// two classes.
+/// Height and width of the images for detectors.
+const DETECTOR_SIDE: usize = 320;
+
+/// Generated data for a model: images of 3x32x32 of ten classes, texts of 128 random tokens of two
+/// classes, or images of 3x320x320 with an object of one of two classes.
 fn generated(config: &Config, examples: usize) -> Result<Splits> {
     let classes = Meaning::Classes(["first", "second"].map(str::to_owned).into());
-    let form = nn::usual_form(&config.model.name, None, &classes);
-    if form.tokens().is_none() {
-        return Ok(Splits::from(shapes(examples, 1, 0)));
-    }
-    let texts: Arc<dyn Examples> = Arc::new(RandomTokens { form, examples });
-    Ok(Splits { train: texts.clone(), test: texts })
+    let form = nn::usual_form(&config.model.name, Some(DETECTOR_SIDE), &classes);
+    let random: Arc<dyn Examples> = match (form.tokens(), form.boxes()) {
+        (Some(_), _) => Arc::new(RandomTokens { form, examples }),
+        (_, Some(_)) => Arc::new(RandomBoxes { form, examples }),
+        _ => return Ok(Splits::from(shapes(examples, 1, 0))),
+    };
+    Ok(Splits { train: random.clone(), test: random })
 }
 
-/// The task that models are timed on: generated images of 3x32x32, or texts of 128 random tokens.
+/// The task that models are timed on: generated images of 3x32x32, or of 3x320x320 for detectors,
+/// or texts of 128 random tokens.
 ///
 /// # Errors
 /// The errors of [`Task::of`].

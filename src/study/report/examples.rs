@@ -33,7 +33,7 @@ pub(super) fn sections(html: &mut String, data: &Splits, finished: &[Finished]) 
 }
 
 /// Starts a table with these headings. Those after the first `texts` are right-aligned.
-fn table<'h>(html: &mut String, headings: impl IntoIterator<Item = &'h str>, texts: usize) {
+pub(super) fn table<'h>(html: &mut String, headings: impl IntoIterator<Item = &'h str>, texts: usize) {
     html.push_str("<div class=wide><table><tr>");
     for (i, heading) in headings.into_iter().enumerate() {
         let class = if i < texts { "" } else { " class=n" };
@@ -43,7 +43,7 @@ fn table<'h>(html: &mut String, headings: impl IntoIterator<Item = &'h str>, tex
 }
 
 /// Adds a row to a table. Cells after the first `texts` are right-aligned.
-fn row(html: &mut String, cells: &[String], texts: usize) {
+pub(super) fn row(html: &mut String, cells: &[String], texts: usize) {
     html.push_str("<tr>");
     for (i, cell) in cells.iter().enumerate() {
         let class = if i < texts { "" } else { " class=n" };
@@ -52,7 +52,7 @@ fn row(html: &mut String, cells: &[String], texts: usize) {
     html.push_str("</tr>\n");
 }
 
-fn end_table(html: &mut String) {
+pub(super) fn end_table(html: &mut String) {
     html.push_str("</table></div>\n");
 }
 

@@ -1,5 +1,6 @@
 //! `report.html`: a comparison in one HTML file, without scripts and without external resources.
 
+mod boxes;
 mod examples;
 mod words;
 
@@ -137,7 +138,13 @@ fn pairs_table(html: &mut String, comparison: &Comparison) {
 }
 
 /// Plots of all methods together, with heading and caption.
-const COMPARISON_PLOTS: [(&str, &str, &str); 3] = [
+const COMPARISON_PLOTS: [(&str, &str, &str); 4] = [
+    (
+        boxes::CURVES,
+        "Precision and recall",
+        "The largest precision at each recall or a higher one, at IoU 0.5, as the mean over seeds. The area below a curve is the class's \
+         average precision.",
+    ),
     (
         "compare.png",
         "Training",
@@ -261,6 +268,7 @@ pub fn report(setting: &Setting<'_>, comparison: &Comparison, finished: &[Finish
         );
     }
     examples::sections(&mut html, setting.data, finished)?;
+    boxes::section(&mut html, finished)?;
     comparison_plots(&mut html, out)?;
     run_plots(&mut html, finished)?;
     html.push_str("<h2>Setting</h2>\n<p>Command:</p>\n");
@@ -295,6 +303,7 @@ pub fn write_report(setting: &Setting<'_>, finished: &[Finished], out: &Path) ->
     std::fs::create_dir_all(out).map_err(Error::io(out, "create"))?;
     let comparison = Comparison::of(finished, setting.baseline);
     super::pictures(finished, out)?;
+    boxes::draw(finished, out)?;
     let json = serde_json::to_string_pretty(&comparison).expect("a comparison is plain data");
     write_whole(&out.join("compare.json"), json.as_bytes())?;
     write_whole(&out.join("results.csv"), &super::results_csv(finished))?;

@@ -271,8 +271,7 @@ impl Training<'_> {
             false => {
                 let part = (self.task.data.train.clone(), self.split.validation.clone());
                 let batch_size = self.task.config.training.batch_size;
-                let totals = evaluate(&self.session, "validation", part, batch_size, observer).await?;
-                Some(self.session.scores(&totals))
+                Some(evaluate(&self.session, "validation", part, batch_size, observer).await?)
             }
         };
         let record = EpochRecord { epoch, step, training: self.take_epoch_scores(), validation };
@@ -309,13 +308,12 @@ impl Training<'_> {
     fn outcome(self, test: TestResults) -> Result<Outcome> {
         let (config, steps, seconds) = (&self.task.config, self.steps, self.seconds);
         let best = self.best.as_ref().map(|(best, _)| *best);
-        let (found, data) = (self.session.scores(&test.totals), &self.task.data);
+        let (found, data) = (&test.scores, &self.task.data);
         let mut scores = found.named("test");
         if let Some(best) = best {
             scores.insert(format!("validation_{}", found.measure().key), best.score);
         }
-        let further = self.task.objective.further_scores(&test.answers);
-        scores.extend(further.iter().map(FurtherScore::named));
+        scores.extend(test.further.iter().map(FurtherScore::named));
         let baseline = self.task.objective.baseline(&*data.train, &*data.test)?;
         if let Some(baseline) = &baseline {
             scores.insert(baseline.score_name(found.measure()), baseline.value);
@@ -326,7 +324,7 @@ impl Training<'_> {
             scores,
             baseline,
             test_loss: found.loss,
-            test_examples: test.totals.examples.into(),
+            test_examples: test.examples.into(),
             best_epoch: best.map_or(config.training.epochs, |best| best.epoch),
             earlier_tests: self.earlier_tests,
             steps,
@@ -340,8 +338,8 @@ impl Training<'_> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let card = ModelCard::of(self.task, self.session.sigma_of_weights())?;
-        let TestResults { answers, probabilities, .. } = test;
-        Ok(Outcome { summary, answers, probabilities, session: self.session, card })
+        let TestResults { answers, probabilities, files, .. } = test;
+        Ok(Outcome { summary, answers, probabilities, files, session: self.session, card })
     }
 
     fn batches_of_epoch(&self, epoch: u64) -> impl Iterator<Item = Result<Batch>> + use<'_> {
