@@ -351,11 +351,11 @@ fn controls_have_the_layout_of_rust() {
         let found = fields(text, "Controls");
         // The last fields may be omitted if they are not read.
         assert_eq!(found, controls[..found.len()], "{}.wgsl", shader.name);
-        let losses = ["cross_entropy", "regression", "sums"].contains(&shader.name);
+        let losses = ["cross_entropy", "detection", "regression", "sums"].contains(&shader.name);
         assert!(found.len() >= if losses { 7 } else { 5 }, "{}.wgsl", shader.name);
         checked.push(shader.name);
     }
-    assert_eq!(checked, ["attention", "blur", "cross_entropy", "dropout", "mixup", "regression", "sums"]);
+    assert_eq!(checked, ["attention", "blur", "cross_entropy", "detection", "dropout", "mixup", "regression", "sums"]);
 }
 
 #[test]
