@@ -18,11 +18,14 @@ impl Source<'_> {
         ];
         let idle = options.into_iter().find(|(_, given, applies, _)| *given && !applies);
         let idle = idle.map(|(option, .., kind)| (option, kind));
-        let idle = idle.or_else(|| self.of_pixels().next().filter(|_| is_text || is_sound).map(|option| (option, "images")));
-        let idle = idle.or_else(|| self.of_classes().filter(|_| is_boxes).map(|option| (option, "images of a class each")));
+        let idle =
+            idle.or_else(|| self.of_pixels().next().filter(|_| is_text || is_sound).map(|option| (option, "images")));
+        let idle =
+            idle.or_else(|| self.of_classes().filter(|_| is_boxes).map(|option| (option, "images of a class each")));
         let idle = idle.or_else(|| self.text.given().next().filter(|_| !is_text).map(|option| (option, "texts")));
         let idle = idle.or_else(|| self.sound.given().next().filter(|_| !is_sound).map(|option| (option, "sounds")));
-        let idle = idle.or_else(|| self.boxes.given().next().filter(|_| !is_boxes).map(|option| (option, "sets of boxes")));
+        let idle =
+            idle.or_else(|| self.boxes.given().next().filter(|_| !is_boxes).map(|option| (option, "sets of boxes")));
         let idle = idle.or_else(|| self.of_other_sounds().filter(|_| is_sound));
         let idle = idle.or_else(|| self.of_other_boxes().filter(|_| is_boxes));
         match idle {

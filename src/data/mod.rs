@@ -32,11 +32,11 @@ pub use audio::{MelScale, SoundAugmentation, SoundInput, SoundOptions, SplitBy};
 #[cfg(feature = "audio")]
 pub use audio::{Sound, SoundSplits, Sounds, Spectrogram, decode_sound, read_sound};
 pub use batch::{Batch, MOST_COLUMNS, epoch_order};
-pub use cache::OpenEvent;
 pub use boxes::{
-    BoxAugmentation, BoxOptions, BoxSplits, BoxedPictures, Difficult, Object, Placement, VocAnnotation, VocObject, VocTrain,
-    VocYears, YoloDescription, YoloLabel, voc_annotation_in, yolo_description_in, yolo_labels_in,
+    BOX_SIDE, BoxAugmentation, BoxOptions, BoxSplits, BoxedPictures, Difficult, Object, Placement, VocAnnotation,
+    VocObject, VocTrain, VocYears, YoloDescription, YoloLabel, voc_annotation_in, yolo_description_in, yolo_labels_in,
 };
+pub use cache::OpenEvent;
 pub use examples::{Draw, Examples, Splits, bytes_of, floats_of};
 pub use form::{BOX_VALUES, BoxTarget, Column, Element, Form, Meaning, Pixels, TokenInput};
 pub use listing::Skipped;

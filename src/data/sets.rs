@@ -112,12 +112,30 @@ const FASHION: [&str; 10] =
 
 /// A set that is read into memory.
 const fn in_memory(name: &'static str, about: &'static str, form: KnownForm, open: OpenPictures) -> DataSet {
-    DataSet { name, about, of_files: false, of_text: false, of_sounds: false, of_boxes: false, form, open: Open::Pictures(open) }
+    DataSet {
+        name,
+        about,
+        of_files: false,
+        of_text: false,
+        of_sounds: false,
+        of_boxes: false,
+        form,
+        open: Open::Pictures(open),
+    }
 }
 
 /// A set of image files in folders.
 const fn of_files(name: &'static str, about: &'static str, form: KnownForm, open: OpenPictures) -> DataSet {
-    DataSet { name, about, of_files: true, of_text: false, of_sounds: false, of_boxes: false, form, open: Open::Pictures(open) }
+    DataSet {
+        name,
+        about,
+        of_files: true,
+        of_text: false,
+        of_sounds: false,
+        of_boxes: false,
+        form,
+        open: Open::Pictures(open),
+    }
 }
 
 /// A set of images with boxes.
@@ -283,10 +301,7 @@ impl Source<'_> {
     pub fn open(&self, report: &mut dyn FnMut(OpenEvent<'_>)) -> Result<Splits> {
         match self.set()?.open {
             Open::Pictures(_) => self.open_pictures(report).map(Splits::from),
-            Open::Boxes(open) => {
-                self.boxes.check()?;
-                self.boxed(open(self)?, report).map(Splits::from)
-            }
+            Open::Boxes(_) => self.open_boxes(report).map(Splits::from),
             #[cfg(feature = "audio")]
             Open::Sounds(open) => open(self, report).map(Splits::from),
             #[cfg(feature = "text")]
@@ -303,7 +318,10 @@ impl Source<'_> {
         let mut splits = match set.open {
             Open::Pictures(open) => open(self, report)?,
             Open::Boxes(_) => {
-                return Err(Error::setting("data", format!("expected images of a class each, {} has boxes", self.name)));
+                return Err(Error::setting(
+                    "data",
+                    format!("expected images of a class each, {} has boxes", self.name),
+                ));
             }
             #[cfg(feature = "audio")]
             Open::Sounds(_) => {
@@ -315,6 +333,17 @@ impl Source<'_> {
         splits.normalise(self.normalise)?;
         splits.augment(self.augmentation)?;
         Ok(splits)
+    }
+
+    /// The files and labels of a set of boxes.
+    ///
+    /// # Errors
+    /// Those of [`Source::open_boxes`].
+    pub(super) fn labelled_boxes(&self) -> Result<Labelled> {
+        match self.set()?.open {
+            Open::Boxes(open) => self.boxes.check().and_then(|()| open(self)),
+            _ => Err(Error::setting("data", format!("expected images with boxes, {} has none", self.name))),
+        }
     }
 
     /// The columns of the set. Its files are only read if the columns are not known without them.

@@ -37,11 +37,7 @@ impl Placement {
     /// This placement, then that of `next`.
     pub fn then(self, next: Self) -> Self {
         let Self { scale, left, top } = self;
-        Self {
-            scale: scale * next.scale,
-            left: next.scale * left + next.left,
-            top: next.scale * top + next.top,
-        }
+        Self { scale: scale * next.scale, left: next.scale * left + next.left, top: next.scale * top + next.top }
     }
 
     /// Where a rectangle of the image is.
@@ -77,7 +73,8 @@ pub(super) fn paint(image: &RgbImage, at: Placement, window: Corners, into: &mut
     let stride = 3 * width as usize;
     for (y, pixel) in (rows.first..).zip(&rows.pixels) {
         sums.fill(0.0);
-        for (&weight, from) in rows.weights(pixel).iter().zip(narrow[(pixel.start - first) * line..].chunks_exact(line)) {
+        for (&weight, from) in rows.weights(pixel).iter().zip(narrow[(pixel.start - first) * line..].chunks_exact(line))
+        {
             sums.iter_mut().zip(from).for_each(|(sum, value)| *sum += weight * value);
         }
         let place = &mut into.as_flat_samples_mut().samples[y * stride + 3 * columns.first..][..line];

@@ -16,7 +16,7 @@ pub use annotation::{VocAnnotation, VocObject, voc_annotation_in};
 pub use geometry::Placement;
 pub use objects::Object;
 pub use options::{BoxAugmentation, BoxOptions, Difficult, VocTrain, VocYears};
-pub use set::{BoxSplits, BoxedPictures};
+pub use set::{BOX_SIDE, BoxSplits, BoxedPictures};
 pub use yaml::{YoloDescription, yolo_description_in};
 pub use yolo::{YoloLabel, yolo_labels_in};
 pub(super) use {set::Labelled, voc::voc, yolo::yolo};

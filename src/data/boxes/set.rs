@@ -18,8 +18,8 @@ use image::RgbImage;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-/// Default side of the square, in pixels: that of YOLOv5.
-pub(in crate::data) const SIDE: usize = 640;
+/// Default side of the square that images are letterboxed to, in pixels: that of YOLOv5.
+pub const BOX_SIDE: usize = 640;
 
 /// Images that are checked before progress is reported.
 const CHUNK: usize = 256;
@@ -28,10 +28,10 @@ const CHUNK: usize = 256;
 pub(in crate::data) struct Labelled {
     pub listing: Listing,
     pub classes: Arc<[String]>,
-    pub train: Vec<Image>,
+    pub(super) train: Vec<Image>,
     /// Empty if training examples are to be held out.
-    pub validation: Vec<Image>,
-    pub test: Vec<Image>,
+    pub(super) validation: Vec<Image>,
+    pub(super) test: Vec<Image>,
 }
 
 /// Images with boxes. Clones share them.
@@ -74,8 +74,17 @@ impl Source<'_> {
     /// # Errors
     /// [`Error::Setting`] if `image_size` is out of range.
     pub(in crate::data) fn side_of_boxes(&self) -> Result<usize> {
-        let side = self.image_size.unwrap_or(SIDE);
+        let side = self.image_size.unwrap_or(BOX_SIDE);
         check_side(side).map(|()| side)
+    }
+
+    /// [`Source::open`] with the result as images with boxes.
+    ///
+    /// # Errors
+    /// Those of [`Source::open`], and [`Error::Setting`] for a set without boxes.
+    pub fn open_boxes(&self, report: &mut dyn FnMut(OpenEvent<'_>)) -> Result<BoxSplits> {
+        let labelled = self.labelled_boxes()?;
+        self.boxed(labelled, report)
     }
 
     /// The examples of these images. With `skip_bad` all are decoded.
@@ -95,7 +104,10 @@ impl Source<'_> {
             }
         }
         let parts = [("training", &train), ("validation", &validation), ("test", &test)];
-        let shared = shared_files(&listing, parts.map(|(part, images)| (part, images.iter().map(|image| &image.entry).collect())));
+        let shared = shared_files(
+            &listing,
+            parts.map(|(part, images)| (part, images.iter().map(|image| &image.entry).collect())),
+        );
         let counted = [listing.passed_over(), left_out(&listing.skipped)].into_iter().flatten();
         listing.notes.iter().cloned().chain(counted).chain(shared).for_each(|note| report(OpenEvent::Note(&note)));
         if let Some(part) = [("training", &train), ("test", &test)].iter().find(|(_, part)| part.is_empty()) {
@@ -104,7 +116,8 @@ impl Source<'_> {
         }
         let augmentation = self.boxes.augmentation;
         let most_of = |images: &[Image]| images.iter().map(|image| image.objects.len()).max().unwrap_or(0);
-        let [of_train, of_test] = [most_of(&train) * augmentation.images_per_example(), most_of(&validation).max(most_of(&test))];
+        let [of_train, of_test] =
+            [most_of(&train) * augmentation.images_per_example(), most_of(&validation).max(most_of(&test))];
         let held_out = validation.len();
         let for_training = train.len() as u32;
         train.extend(validation);
@@ -231,10 +244,7 @@ impl Examples for BoxedPictures {
         let pixels = Meaning::Pixels { mean: vec![0.0; 3], std: vec![1.0; 3] };
         let boxes = Meaning::Boxes(self.classes.clone());
         Form {
-            inputs: vec![Column {
-                meaning: pixels,
-                ..Column::plain("image", Element::U8, [3, self.side, self.side])
-            }],
+            inputs: vec![Column { meaning: pixels, ..Column::plain("image", Element::U8, [3, self.side, self.side]) }],
             targets: vec![
                 Column { meaning: boxes, ..Column::plain("boxes", Element::F32, [self.most, BOX_VALUES]) },
                 Column::plain("placement", Element::F32, [PLACEMENT_VALUES]),
@@ -277,7 +287,7 @@ impl Examples for BoxedPictures {
     /// The side, and the names, lengths and objects of all images. A changed image of the same
     /// length is not detected.
     fn fingerprint(&self, add: &mut dyn FnMut(&[u8])) {
-        [self.side, self.most].map(|number| add(&(number as u64).to_le_bytes()));
+        [self.side, self.most].into_iter().for_each(|number| add(&(number as u64).to_le_bytes()));
         for Image { entry: Entry { name, bytes, .. }, objects, .. } in self.images.iter() {
             add(name.as_bytes());
             add(&[0]);
@@ -305,7 +315,8 @@ impl Examples for BoxedPictures {
     fn of_files(&self, files: &[PathBuf]) -> Result<Arc<dyn Examples>> {
         let image = |path: &PathBuf| {
             let found = read_image(path)?;
-            let unreadable = || Error::setting("files", format!("{}: the path is not UTF-8; rename it", path.display()));
+            let unreadable =
+                || Error::setting("files", format!("{}: the path is not UTF-8; rename it", path.display()));
             let name = path.to_str().ok_or_else(unreadable)?.to_owned();
             let (entry, size) = (Entry { name, bytes: 0, modified: 0 }, Some(found.dimensions().into()));
             Ok(Image { entry, size, objects: vec![] })

@@ -16,8 +16,26 @@ use std::path::{Path, PathBuf};
 
 /// The classes of PASCAL VOC.
 const CLASSES: [&str; 20] = [
-    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
-    "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
 ];
 
 /// Where the lists of a year are.
@@ -64,7 +82,8 @@ pub(in crate::data) fn voc(source: &Source<'_>, root: &Path) -> Result<Labelled>
         }
     }
     let classes = classes(&mut listing, source.class_list, &found)?;
-    let mut reading = Reading { difficult: source.boxes.difficult.unwrap_or_default(), classes, counts: Counts::default() };
+    let mut reading =
+        Reading { difficult: source.boxes.difficult.unwrap_or_default(), classes, counts: Counts::default() };
     let mut images = [vec![], vec![], vec![]];
     for (found, images) in found.into_iter().zip(&mut images) {
         for annotated in found {
@@ -76,7 +95,9 @@ pub(in crate::data) fn voc(source: &Source<'_>, root: &Path) -> Result<Labelled>
     }
     let [train, validation, test] = images;
     let folders = years.iter().map(|year| year.shown(&listing)).collect::<Vec<_>>().join(" and ");
-    listing.notes.push(format!("{folders}: trained on {}, tested on {} (`voc_years`, `voc_train`)", parts[0], parts[2]));
+    listing
+        .notes
+        .push(format!("{folders}: trained on {}, tested on {} (`voc_years`, `voc_train`)", parts[0], parts[2]));
     listing.notes.extend(reading.counts.notes());
     Ok(Labelled { listing, classes: reading.classes.into(), train, validation, test })
 }
@@ -165,7 +186,8 @@ impl Year {
                 Some(entry) => listed.push((entry.clone(), path)),
                 None => {
                     let image = inside(&self.folder, &format!("JPEGImages/{name}.jpg"));
-                    let what = if path.is_file() { "has an annotation, but there is no such image" } else { "is absent" };
+                    let what =
+                        if path.is_file() { "has an annotation, but there is no such image" } else { "is absent" };
                     let list = self.list(listing, part);
                     let message = format!("{}, which {} lists, {what}", listing.path(&image).display(), list.display());
                     listing.leave_out(&image, Error::setting("data_dir", message))?;

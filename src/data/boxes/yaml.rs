@@ -68,7 +68,9 @@ pub fn yolo_description_in(path: &Path, bytes: &[u8]) -> Result<YoloDescription>
             "train" => description.train = paths(value)?,
             "val" | "valid" | "validation" => description.val = paths(value)?,
             "test" => description.test = paths(value)?,
-            "names" => description.names = names(value).ok_or_else(|| fault("a list of names, or 0: NAME and so on"))?,
+            "names" => {
+                description.names = names(value).ok_or_else(|| fault("a list of names, or 0: NAME and so on"))?
+            }
             "nc" => match value {
                 Value::Text(count) => classes = Some(count.parse().map_err(|_| fault("the number of classes"))?),
                 _ => return Err(fault("the number of classes")),
@@ -171,7 +173,9 @@ impl<'t> Events<'t> {
                     };
                     match self.next()? {
                         Event::Scalar(text, ..) if !map.contains_key(&key) => map.insert(key, text.into_owned()),
-                        Event::Scalar(..) => return Err(self.fault(self.last, &format!("the key {key:?} occurs twice"))),
+                        Event::Scalar(..) => {
+                            return Err(self.fault(self.last, &format!("the key {key:?} occurs twice")));
+                        }
                         event => return self.skip(&event, 1),
                     };
                 }

@@ -215,7 +215,8 @@ fn label_in(line: &str, classes: usize) -> Result<YoloLabel, String> {
         return Err(format!("expected CLASS X Y WIDTH HEIGHT, found {what}"));
     }
     // Some tools write the class as 0.0.
-    let number = class.parse().ok().filter(|number: &f64| number.fract() == 0.0 && (0.0..classes as f64).contains(number));
+    let number =
+        class.parse().ok().filter(|number: &f64| number.fract() == 0.0 && (0.0..classes as f64).contains(number));
     let class = number.ok_or_else(|| format!("expected a class from 0 to {}, found {class:.40}", classes - 1))? as u16;
     let mut numbers = [0.0; 4];
     for (number, text) in numbers.iter_mut().zip(values) {

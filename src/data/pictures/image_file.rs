@@ -141,7 +141,8 @@ pub(in crate::data) fn image_size(path: &Path) -> Result<[u32; 2]> {
     let bytes = read_at_most(path, MOST_BYTES)?;
     let (decoder, orientation) = decoder_of(path, &bytes)?;
     let (width, height) = decoder.dimensions();
-    let turned = [Orientation::Rotate90, Orientation::Rotate270, Orientation::Rotate90FlipH, Orientation::Rotate270FlipH];
+    let turned =
+        [Orientation::Rotate90, Orientation::Rotate270, Orientation::Rotate90FlipH, Orientation::Rotate270FlipH];
     Ok(if turned.contains(&orientation) { [height, width] } else { [width, height] })
 }
 
