@@ -52,6 +52,9 @@ pub(super) struct InfoArgs {
     /// Sounds: number of mel bands [default: 128]
     #[arg(long, requires = "subject")]
     mel_bands: Option<usize>,
+    /// Check every file first, and leave bad ones out with a warning
+    #[arg(long, requires = "subject")]
+    skip_bad: bool,
     #[command(flatten)]
     boxes: BoxArgs,
     /// Sounds, boxes: draw some training examples into this PNG file instead; needs no adapter
@@ -86,6 +89,7 @@ impl InfoArgs {
                 label_column: self.label_column.as_deref(),
                 ..TextOptions::default()
             },
+            skip_bad: self.skip_bad,
             augmentation: self.boxes.flip(),
             boxes: self.boxes.options(),
             sound: SoundOptions { hop: self.hop, mel_bands: self.mel_bands, ..SoundOptions::default() },

@@ -364,7 +364,9 @@ impl Source<'_> {
                 if let Some(encoder) = self.text_encoder()? {
                     return Ok(encoder.form());
                 }
-                let listed = Source { cache: None, skip_bad: false, ..*self }.open(&mut |_| ())?;
+                // What is left out decides on the number of boxes.
+                let skip_bad = self.skip_bad && self.set()?.of_boxes;
+                let listed = Source { cache: None, skip_bad, ..*self }.open(&mut |_| ())?;
                 listed.train.form()
             }
         })

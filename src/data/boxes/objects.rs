@@ -67,20 +67,18 @@ impl Counts {
 /// clipped is the second result.
 ///
 /// # Errors
-/// What is wrong with a box that is empty, reversed, outside of the image, or not finite.
+/// What was expected instead of a box that is empty, reversed, outside of the image, or not finite.
 pub(super) fn fractions(corners: Corners, [width, height]: [f64; 2]) -> Result<([f32; 4], bool), String> {
-    let [left, top, right, bottom] = corners;
     if corners.iter().any(|value| !value.is_finite()) {
-        return Err(format!("expected finite coordinates, found {left}, {top}, {right}, {bottom}"));
+        return Err("expected finite coordinates".into());
     }
-    if left >= right || top >= bottom {
-        return Err(format!("expected a box with an area, found {left} to {right} in x, {top} to {bottom} in y"));
+    if corners[0] >= corners[2] || corners[1] >= corners[3] {
+        return Err("expected a box with an area".into());
     }
     let inside = clipped(corners, [0.0, 0.0, width, height]);
     let parts: [f32; 4] = std::array::from_fn(|i| (inside[i] / [width, height][i % 2]) as f32);
     if parts[0] >= parts[2] || parts[1] >= parts[3] {
-        let range = format!("{left} to {right} in x, {top} to {bottom} in y");
-        return Err(format!("expected a box inside of its image of {width}x{height}, found {range}"));
+        return Err(format!("expected a box inside of its image of {width}x{height}"));
     }
     let moved = |i: usize| (inside[i] - corners[i]).abs() > LEAST_CLIP * [width, height][i % 2];
     Ok((parts, (0..4).any(moved)))

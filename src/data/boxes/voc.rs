@@ -233,12 +233,16 @@ impl Reading {
         for (number, object) in (1..).zip(&annotation.objects) {
             let Some(class) = self.classes.iter().position(|name| *name == object.name) else {
                 let known = self.classes.join(", ");
-                return Err(object.fault(path, number, &format!("expected one of the classes {known:.200}")));
+                return Err(object.fault(
+                    path,
+                    number,
+                    &format!("expected one of the classes {known:.200}; add it to the list"),
+                ));
             };
             let [left, top, right, bottom] = object.corners;
             let (corners, clipped) = fractions(object.corners.map(|value| value - 1.0), size).map_err(|what| {
-                let there = format!("xmin {left}, ymin {top}, xmax {right}, ymax {bottom}");
-                object.fault(path, number, &format!("{what}, counted from 0; the file has {there}"))
+                let found = format!("found xmin {left}, ymin {top}, xmax {right}, ymax {bottom}");
+                object.fault(path, number, &format!("{what}, {found}; correct it"))
             })?;
             let leave_out = object.difficult && self.difficult == Difficult::Drop;
             counts.clipped += usize::from(clipped && !leave_out);

@@ -224,7 +224,8 @@ fn label_in(line: &str, classes: usize) -> Result<YoloLabel, String> {
         *number = parsed.ok_or_else(|| format!("expected fractions of the image, 0 to 1, found {text:.40}"))?;
     }
     let label = YoloLabel { class, values: numbers };
-    fractions(label.corners(), [1.0; 2]).map(|_| label)
+    let found = || numbers.map(|number| number.to_string()).join(" ");
+    fractions(label.corners(), [1.0; 2]).map_err(|what| format!("{what}, found {}; correct it", found())).map(|_| label)
 }
 
 /// Fields of a label.
