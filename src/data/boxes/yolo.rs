@@ -19,6 +19,9 @@ const DESCRIPTION: &str = "data.yaml";
 /// Most bytes of a description, and of the labels of an image.
 const MOST_BYTES: u64 = 1 << 20;
 
+/// The objects in a file of labels.
+type Labels = (Vec<Object>, Counts);
+
 /// A line of a file of labels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct YoloLabel {
@@ -148,7 +151,7 @@ fn label_path(listing: &Listing, image: &str) -> PathBuf {
 
 /// The images with their labels.
 fn labelled(listing: &mut Listing, entries: Vec<Entry>, classes: usize, counts: &mut Counts) -> Result<Vec<Image>> {
-    let mut read: Vec<Option<Result<(Vec<Object>, Counts)>>> = entries.iter().map(|_| None).collect();
+    let mut read: Vec<Option<Result<Labels>>> = entries.iter().map(|_| None).collect();
     let paths: Vec<PathBuf> = entries.iter().map(|entry| label_path(listing, &entry.name)).collect();
     in_parallel(paths.iter().zip(&mut read), |(path, place)| {
         *place = Some(objects(path, classes));
@@ -168,7 +171,7 @@ fn labelled(listing: &mut Listing, entries: Vec<Entry>, classes: usize, counts: 
 }
 
 /// The objects in a file of labels. Without the file there are none.
-fn objects(path: &Path, classes: usize) -> Result<(Vec<Object>, Counts)> {
+fn objects(path: &Path, classes: usize) -> Result<Labels> {
     let mut counts = Counts::default();
     if !path.exists() {
         counts.unlabelled = 1;
