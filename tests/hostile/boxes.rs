@@ -43,8 +43,8 @@ fn annotations() {
         "</annotation>",
         "\u{feff}",
     ];
-    let deep = format!("<annotation>{}", "<a>".repeat(60));
-    let seeds = vec![whole.into_bytes(), utf8.into_bytes(), deep.into_bytes(), b"<annotation/>".to_vec()];
+    let deep = whole.replace("<size>", &format!("{}{}<size>", "<a>".repeat(60), "</a>".repeat(60)));
+    let seeds = vec![whole.into_bytes(), utf8.into_bytes(), deep.into_bytes()];
     let subject = Subject { name: "annotations", seeds, tokens: tokens(&words), limit: XML, file: <[u8]>::to_vec };
     run(
         subject,

@@ -86,7 +86,8 @@ impl Scene {
 pub(super) fn write_boxes(boxes: &[SceneBox], side: usize, words: &mut [u32]) {
     let side = side as f64;
     let mut rows = floats_of(words).chunks_exact_mut(BOX_VALUES);
-    for (row, SceneBox { class, difficult, corners }) in rows.by_ref().zip(boxes) {
+    // This order of the two takes no row after the last box.
+    for (SceneBox { class, difficult, corners }, row) in boxes.iter().zip(rows.by_ref()) {
         let [left, top, right, bottom] = clipped(*corners, [0.0, 0.0, side, side]);
         let centre = [(left + right) / 2.0, (top + bottom) / 2.0];
         let values = [centre[0], centre[1], right - left, bottom - top].map(|value| (value / side) as f32);
