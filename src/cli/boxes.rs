@@ -118,7 +118,8 @@ fn panel(train: &BoxedPictures, index: usize) -> Result<ImagePanel> {
     let objects = rows.chunks_exact(BOX_VALUES).filter(|row| row[0] >= 0.0);
     let named: Vec<NamedBox> = objects.map(|row| named(row, boxes.classes, [width, height])).collect();
     draw_boxes(&mut image, &named)?;
-    Ok(ImagePanel { title: train.file_of(index).unwrap_or_default(), image })
+    let file = train.file_of(index).unwrap_or_default();
+    Ok(ImagePanel { title: file.rsplit('/').next().unwrap_or_default().to_owned(), image })
 }
 
 /// The box of a row (class, centre x, centre y, width, height, difficult).

@@ -28,7 +28,8 @@ pub(super) struct InfoArgs {
     /// Directory of the data set's files, needed by imagefolder
     #[arg(long, requires = "subject")]
     data_dir: Option<PathBuf>,
-    /// Image folders, boxes: side of the square that images are resized to [default: 64; boxes: 640]
+    /// Image folders, boxes: side of the square that images are resized to [default: 64, for boxes
+    /// 640]
     #[arg(long, requires = "subject")]
     image_size: Option<usize>,
     /// imagefolder, voc, text-pairs: use only the classes listed in this file

@@ -64,7 +64,8 @@ impl Scene {
         }
     }
 
-    /// Mixes the pixels with those of `other`, which have the weight 1 - `part`, and adds its boxes.
+    /// Mixes the pixels with those of `other`, which have the weight 1 - `part`, and adds its
+    /// boxes.
     pub fn mix(&mut self, other: &Self, part: f32) {
         let bytes = self.image.as_flat_samples_mut().samples.iter_mut().zip(other.image.as_raw());
         for (byte, with) in bytes {

@@ -43,33 +43,43 @@ pub fn draw_boxes(image: &mut RgbImage, boxes: &[NamedBox]) -> Result<()> {
     let area = BitMapBackend::with_buffer(image, (width, height)).into_drawing_area();
     let shorter = width.min(height) as i32;
     let (line, size) = ((shorter / 200).clamp(1, 8), (shorter / 26).clamp(11, 64));
-    let drawn = boxes.iter().try_for_each(|of_image| draw_box(&area, of_image, line, size));
+    let outlines = boxes.iter().try_for_each(|of_image| outline(&area, of_image, line));
+    // No line crosses a caption.
+    let drawn = outlines.and_then(|()| boxes.iter().try_for_each(|of_image| caption(&area, of_image, size)));
     drawn.map_err(|fault| Error::Failed(format!("cannot draw boxes: {fault}")))
 }
 
-fn draw_box(area: &Area<'_>, NamedBox { class, caption, corners }: &NamedBox, line: i32, size: i32) -> Drawing {
-    let colour = PALETTE[class % PALETTE.len()];
+fn outline(area: &Area<'_>, NamedBox { class, corners, .. }: &NamedBox, line: i32) -> Drawing {
     let [left, top, right, bottom] = corners.map(|value| value.round() as i32);
     for inset in 0..line {
         let (from, to) = ((left + inset, top + inset), (right - 1 - inset, bottom - 1 - inset));
         if from.0 <= to.0 && from.1 <= to.1 {
-            area.draw(&Rectangle::new([from, to], colour.stroke_width(1)))?;
+            area.draw(&Rectangle::new([from, to], colour(*class).stroke_width(1)))?;
         }
     }
+    Ok(())
+}
+
+/// Draws the caption above the box, or inside of it at the top of the image.
+fn caption(area: &Area<'_>, NamedBox { class, caption, corners }: &NamedBox, size: i32) -> Drawing {
     if caption.is_empty() {
         return Ok(());
     }
+    let [left, top, ..] = corners.map(|value| value.round() as i32);
     let all = area.dim_in_pixel().0 as i32;
     let caption = shortened(caption, size, all - 4)?;
     let (width, height) = (text_width(&caption, size)? + 4, size + 2);
-    // Above the box, or inside of it at the top of the image.
     let x = left.clamp(0, (all - width).max(0));
     let y = if top >= height { top - height } else { top.max(0) };
-    area.draw(&Rectangle::new([(x, y), (x + width, y + height)], colour.filled()))?;
-    let ink = if is_light(colour) { BLACK } else { WHITE };
+    area.draw(&Rectangle::new([(x, y), (x + width, y + height)], colour(*class).filled()))?;
+    let ink = if is_light(colour(*class)) { BLACK } else { WHITE };
     let font = (FONT, size).into_font().color(&ink).pos(Pos::new(HPos::Left, VPos::Center));
     area.draw(&Text::new(caption, (x + 2, y + height / 2), font))?;
     Ok(())
+}
+
+fn colour(class: usize) -> RGBColor {
+    PALETTE[class % PALETTE.len()]
 }
 
 /// Whether black text is easier to read on the colour than white.

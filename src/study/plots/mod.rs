@@ -1,6 +1,6 @@
-//! Plots as PNG files: curves, heat maps, spectrograms and images with boxes. Each is drawn in memory and written
-//! atomically. Values that cannot be drawn (not finite, or not positive on a logarithmic scale) are
-//! left out.
+//! Plots as PNG files: curves, heat maps, spectrograms and images with boxes. Each is drawn in
+//! memory and written atomically. Values that cannot be drawn (not finite, or not positive on a
+//! logarithmic scale) are left out.
 
 mod axis;
 mod boxes;

@@ -25,7 +25,8 @@ pub struct DataOptions {
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
-    /// Image folders, boxes: side of the square that images are resized to [default: 64; boxes: 640]
+    /// Image folders, boxes: side of the square that images are resized to [default: 64, for boxes
+    /// 640]
     #[cfg_attr(feature = "cli", arg(long, value_parser = whole_number::<usize>, help_heading = "Data"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_size: Option<usize>,
