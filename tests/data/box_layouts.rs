@@ -75,7 +75,14 @@ fn years_and_lists_of_voc_are_divided_as_published() {
     let (train, held_out, test, notes) = parts(&voc(dir.path()));
     assert_eq!(train, ["000001.png", "2008_000001.png", "000002.png", "2008_000002.png"]);
     assert_eq!((held_out, test), (2, vec!["000003.png".to_owned()]));
-    assert_contains(&notes, &["VOC2007 and VOC2012", "train", "test", "1 difficult", "`difficult`"]);
+    assert_contains(
+        &notes,
+        &[
+            "VOC2007 and VOC2012: train for training, val for validation, test for the test",
+            "1 difficult",
+            "`difficult`",
+        ],
+    );
     let of_2007 = BoxOptions { voc_years: Some(VocYears::Of2007), ..BoxOptions::default() };
     assert_eq!(parts(&with(of_2007)).0, ["000001.png", "000002.png"]);
     // 2012 has no test list: its validation images are the test part.

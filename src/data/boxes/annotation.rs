@@ -76,7 +76,7 @@ pub fn voc_annotation_in(path: &Path, bytes: &[u8]) -> Result<VocAnnotation> {
             return Err(bad(&node, format!("expected at most {MOST_OBJECTS} objects in an image")));
         }
         let name = text_of(&node, "name").unwrap_or_default();
-        let fault = |message| bad(&node, format!("object {number}, {name:?}: {message}"));
+        let fault = |message| bad(&node, format!("object {number}, {name:?}: {message}; correct it"));
         objects.push(object_in(&node, name, at(node.range().start)).map_err(fault)?);
     }
     Ok(VocAnnotation { size, objects })

@@ -95,9 +95,9 @@ pub(in crate::data) fn voc(source: &Source<'_>, root: &Path) -> Result<Labelled>
     }
     let [train, validation, test] = images;
     let folders = years.iter().map(|year| year.shown(&listing)).collect::<Vec<_>>().join(" and ");
-    listing
-        .notes
-        .push(format!("{folders}: trained on {}, tested on {} (`voc_years`, `voc_train`)", parts[0], parts[2]));
+    let validation = if parts[1].is_empty() { String::new() } else { format!("{} for validation, ", parts[1]) };
+    let note = format!("{folders}: {} for training, {validation}{} for the test", parts[0], parts[2]);
+    listing.notes.push(format!("{note} (`voc_years`, `voc_train`)"));
     listing.notes.extend(reading.counts.notes());
     Ok(Labelled { listing, classes: reading.classes.into(), train, validation, test })
 }
@@ -186,8 +186,11 @@ impl Year {
                 Some(entry) => listed.push((entry.clone(), path)),
                 None => {
                     let image = inside(&self.folder, &format!("JPEGImages/{name}.jpg"));
-                    let what =
-                        if path.is_file() { "has an annotation, but there is no such image" } else { "is absent" };
+                    let what = if path.is_file() {
+                        "has an annotation, but there is no such image; add it"
+                    } else {
+                        "is absent; add it"
+                    };
                     let list = self.list(listing, part);
                     let message = format!("{}, which {} lists, {what}", listing.path(&image).display(), list.display());
                     listing.leave_out(&image, Error::setting("data_dir", message))?;

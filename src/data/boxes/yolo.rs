@@ -205,7 +205,8 @@ pub fn yolo_labels_in(path: &Path, bytes: &[u8], classes: usize) -> Result<Vec<Y
         if labels.len() == MOST_OBJECTS {
             return Err(line.fault(path, &format!("expected at most {MOST_OBJECTS} objects in an image")));
         }
-        labels.push(label_in(line.text, classes).map_err(|message| line.fault(path, &message))?);
+        labels
+            .push(label_in(line.text, classes).map_err(|message| line.fault(path, &format!("{message}; correct it")))?);
     }
     Ok(labels)
 }
@@ -228,7 +229,7 @@ fn label_in(line: &str, classes: usize) -> Result<YoloLabel, String> {
     }
     let label = YoloLabel { class, values: numbers };
     let found = || numbers.map(|number| number.to_string()).join(" ");
-    fractions(label.corners(), [1.0; 2]).map_err(|what| format!("{what}, found {}; correct it", found())).map(|_| label)
+    fractions(label.corners(), [1.0; 2]).map_err(|what| format!("{what}, found {}", found())).map(|_| label)
 }
 
 /// Fields of a label.
