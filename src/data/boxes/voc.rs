@@ -94,12 +94,17 @@ pub(in crate::data) fn voc(source: &Source<'_>, root: &Path) -> Result<Labelled>
         }
     }
     let [train, validation, test] = images;
-    let folders = years.iter().map(|year| year.shown(&listing)).collect::<Vec<_>>().join(" and ");
-    let validation = if parts[1].is_empty() { String::new() } else { format!("{} for validation, ", parts[1]) };
-    let note = format!("{folders}: {} for training, {validation}{} for the test", parts[0], parts[2]);
-    listing.notes.push(format!("{note} (`voc_years`, `voc_train`)"));
+    let note = note(&listing, &years, parts);
+    listing.notes.push(note);
     listing.notes.extend(reading.counts.notes());
     Ok(Labelled { listing, classes: reading.classes.into(), train, validation, test })
+}
+
+/// What is read for which part.
+fn note(listing: &Listing, years: &[Year], [train, validation, test]: [&str; 3]) -> String {
+    let folders = years.iter().map(|year| year.shown(listing)).collect::<Vec<_>>().join(" and ");
+    let validation = if validation.is_empty() { String::new() } else { format!("{validation} for validation, ") };
+    format!("{folders}: {train} for training, {validation}{test} for the test (`voc_years`, `voc_train`)")
 }
 
 /// The years that the options name, or all that are there.
