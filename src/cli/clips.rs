@@ -2,8 +2,8 @@
 
 use super::progress::open_data;
 use super::{OverwriteArgs, check_files, print};
-use crate::data::{Batch, DataSet, Examples, Source};
-use crate::error::{Error, Result};
+use crate::data::{Batch, Examples, Source};
+use crate::error::Result;
 use crate::study::plots::{SpectrogramPanel, spectrograms};
 use std::path::Path;
 
@@ -12,10 +12,6 @@ const CLIPS: usize = 8;
 
 /// Draws the spectrograms of a clip of each of the first classes, and prints the size of the set.
 pub(super) fn plot(source: &Source<'_>, path: &Path, overwrite: &OverwriteArgs) -> Result<()> {
-    if !DataSet::named(source.name)?.of_sounds {
-        let message = format!("draws the spectrograms of sounds; {} has none", source.name);
-        return Err(Error::option("--plot", message));
-    }
     let inputs = source.directories().into_iter().map(|dir| ("data_dir", dir));
     check_files(&overwrite.reading(inputs), &[("plot", &Some(path.to_owned()))])?;
     let splits = open_data(source, false)?;

@@ -40,17 +40,17 @@ pub(super) fn run(args: &EvalArgs, matches: &ArgMatches) -> Result<()> {
     config.check()?;
     note_options_without_use("eval", matches, &OF_TRAINED);
     let splits = match card {
+        Some(card) if card.sound.is_some() || card.has_boxes() => {
+            let splits = open_data(&config.data.source(), false)?;
+            card.check_classes(&splits.train.form())?;
+            splits
+        }
         Some(card) if card.image.is_some() => {
             // The model has its own mean and deviation.
             let source = Source { normalise: Normalise::Half, ..config.data.source() };
             let mut pictures = open_pictures(&source, false)?;
             card.prepare(&mut pictures)?;
             pictures.into()
-        }
-        Some(card) if card.sound.is_some() => {
-            let sounds = open_data(&config.data.source(), false)?;
-            card.check_classes(&sounds.train.form())?;
-            sounds
         }
         Some(card) if card.tokens.is_some() => open_data(&text_options(&config).source(), false)?,
         _ => open_data(&config.data.source(), false)?,

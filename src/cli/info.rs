@@ -1,16 +1,17 @@
 //! `lerac info`.
 
-use super::{DeviceArgs, OverwriteArgs, clips, print};
+use super::boxes::BoxArgs;
+use super::{DeviceArgs, OverwriteArgs, boxes, clips, print};
 use crate::curriculum::Layer;
-use crate::data::{Meaning, SoundOptions, Source, TextOptions, check_side};
-use crate::error::Result;
+use crate::data::{DataSet, Meaning, SoundOptions, Source, TextOptions, check_side};
+use crate::error::{Error, Result};
 use crate::gpu::{Gpu, GpuOptions, adapters, choose};
 use crate::nn::objective::{ObjectiveOptions, objective_for};
 use crate::nn::{self, Model, NetOptions};
 use crate::tape::{Keep, Mode, Operand, Tape, mebibytes};
 use clap::Args;
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Options of `lerac info`.
 #[derive(Debug, Args)]
@@ -27,10 +28,11 @@ pub(super) struct InfoArgs {
     /// Directory of the data set's files, needed by imagefolder
     #[arg(long, requires = "subject")]
     data_dir: Option<PathBuf>,
-    /// Image folders: side of the square that images are resized to [default: 64]
+    /// Image folders, boxes: side of the square that images are resized to [default: 64, for boxes
+    /// 640]
     #[arg(long, requires = "subject")]
     image_size: Option<usize>,
-    /// imagefolder, text-pairs: use only the classes listed in this file
+    /// imagefolder, voc, text-pairs: use only the classes listed in this file
     #[arg(long, requires = "subject")]
     class_list: Option<PathBuf>,
     /// Texts: vocabulary, a vocab.txt or tokenizer.json [default: the words of the training part]
@@ -51,7 +53,12 @@ pub(super) struct InfoArgs {
     /// Sounds: number of mel bands [default: 128]
     #[arg(long, requires = "subject")]
     mel_bands: Option<usize>,
-    /// Sounds: draw the spectrograms of some clips into this PNG file instead; needs no adapter
+    /// Check every file first, and leave bad ones out with a warning
+    #[arg(long, requires = "subject")]
+    skip_bad: bool,
+    #[command(flatten)]
+    boxes: BoxArgs,
+    /// Sounds, boxes: draw some training examples into this PNG file instead; needs no adapter
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
     plot: Option<PathBuf>,
     #[command(flatten)]
@@ -83,6 +90,9 @@ impl InfoArgs {
                 label_column: self.label_column.as_deref(),
                 ..TextOptions::default()
             },
+            skip_bad: self.skip_bad,
+            augmentation: self.boxes.flip(),
+            boxes: self.boxes.options(),
             sound: SoundOptions { hop: self.hop, mel_bands: self.mel_bands, ..SoundOptions::default() },
             ..Source::default()
         }
@@ -175,13 +185,23 @@ struct LayerLine<'l> {
     output: Option<String>,
 }
 
+/// Draws examples of the data set.
+fn plot(args: &InfoArgs, path: &Path) -> Result<()> {
+    let (source, set) = (args.source(), DataSet::named(&args.data)?);
+    match (set.of_sounds, set.of_boxes) {
+        (true, _) => clips::plot(&source, path, &args.overwrite),
+        (_, true) => boxes::plot(&source, path, &args.overwrite),
+        _ => Err(Error::option("--plot", format!("draws sounds or boxes; {} has neither", args.data))),
+    }
+}
+
 /// Prints the adapters and the limits of the chosen one.
 pub(super) fn run(args: &InfoArgs) -> Result<()> {
     if let Some(model) = &args.model {
         return describe(model, args);
     }
     if let Some(path) = &args.plot {
-        return clips::plot(&args.source(), path, &args.overwrite);
+        return plot(args, path);
     }
     let list = adapters()?;
     let chosen = choose(&list, &args.device.choice()).map_err(|error| args.device.with_source(error))?;

@@ -3,6 +3,7 @@
 //! Exit codes: 0; 1 after an error; 2 for an option that cannot be parsed; 130 after an interrupt.
 
 mod bench;
+mod boxes;
 mod clips;
 mod compare;
 mod eval;
@@ -49,6 +50,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// List adapters and their limits, and which one is chosen; or describe a model, or draw sounds
+    /// or boxes
     Info(info::InfoArgs),
     /// Print or plot the learning rate of every layer over time; needs no GPU
     Schedule(Box<schedule::ScheduleArgs>),
@@ -75,7 +77,7 @@ enum Command {
 
 /// The options that change the results of a trained model. A file without the step at which it was
 /// saved counts as saved at the end of the run, whose length depends on epochs and examples.
-const OF_TRAINED: [&str; 33] = [
+const OF_TRAINED: [&str; 36] = [
     "data",
     "data_dir",
     "image_size",
@@ -94,6 +96,9 @@ const OF_TRAINED: [&str; 33] = [
     "centred",
     "fold",
     "split_by",
+    "voc_years",
+    "voc_train",
+    "difficult",
     "train_examples",
     "validation",
     "model",

@@ -73,7 +73,7 @@ impl ConfigArgs {
     pub(super) fn resolve(&self, matches: &ArgMatches) -> Result<Config> {
         let (given, files) = self.sources_of_options(matches)?;
         let config = with_model_config(merged(given, files))?;
-        Ok(config.with(|c| c.data = c.data.clone().with_sound_defaults()))
+        Ok(config.with(|c| c.data = c.data.clone().with_defaults_of_set()))
     }
 
     /// The options of a trained model, and its card: options on the command line and in the file

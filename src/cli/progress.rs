@@ -42,7 +42,8 @@ pub(super) fn open_pictures(source: &Source<'_>, quiet: bool) -> Result<PictureS
     opening(quiet, |report| source.open_pictures(report))
 }
 
-fn opening<T>(quiet: bool, open: impl FnOnce(&mut dyn FnMut(OpenEvent<'_>)) -> Result<T>) -> Result<T> {
+/// Shows the notes and the progress of opening a data set.
+pub(super) fn opening<T>(quiet: bool, open: impl FnOnce(&mut dyn FnMut(OpenEvent<'_>)) -> Result<T>) -> Result<T> {
     let bar = bar(&MultiProgress::new(), quiet, 0, "decoding {bar:30} {pos}/{len} files ETA {eta}");
     let opened = open(&mut |event| match event {
         OpenEvent::Note(note) => bar.suspend(|| print_stderr(&format!("note: {}", with_options(note)))),

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 /// The lines of a text that are not empty.
-fn lines<'b>(path: &Path, bytes: &'b [u8]) -> Result<impl Iterator<Item = Line<'b>>> {
+pub(super) fn lines<'b>(path: &Path, bytes: &'b [u8]) -> Result<impl Iterator<Item = Line<'b>>> {
     let text = text::utf8(path, bytes)?;
     let mut offset = (bytes.len() - text.len()) as u64;
     let lines = text.split_inclusive('\n').enumerate().map(move |(i, whole)| {
@@ -18,16 +18,16 @@ fn lines<'b>(path: &Path, bytes: &'b [u8]) -> Result<impl Iterator<Item = Line<'
 }
 
 /// A line of a file.
-struct Line<'b> {
+pub(super) struct Line<'b> {
     /// From 1.
-    number: usize,
+    pub number: usize,
     /// In bytes.
     offset: u64,
-    text: &'b str,
+    pub text: &'b str,
 }
 
 impl Line<'_> {
-    fn fault(&self, path: &Path, message: &str) -> Error {
+    pub fn fault(&self, path: &Path, message: &str) -> Error {
         Error::format(path, self.offset, format!("line {}: {message}", self.number))
     }
 }
@@ -57,6 +57,26 @@ pub fn names_in(path: &Path, bytes: &[u8]) -> Result<Vec<String>> {
         true => Err(Error::format(path, 0, "expected the name of a class in each line, found none")),
         false => Ok(names),
     }
+}
+
+/// Names of images without their endings, one in each line, in the order of the file.
+///
+/// # Errors
+/// [`Error::Format`] with the line.
+pub fn image_names_in(path: &Path, bytes: &[u8]) -> Result<Vec<String>> {
+    let (mut names, mut seen) = (vec![], HashSet::new());
+    for line in lines(path, bytes)? {
+        let name = line.text.trim();
+        if !is_plain(name) || name.contains(char::is_whitespace) {
+            let message = format!("expected the name of an image without its ending, found {:?}", line.text);
+            return Err(line.fault(path, &message));
+        }
+        if !seen.insert(name) {
+            return Err(line.fault(path, &format!("{name:?} occurs twice; remove one of the lines")));
+        }
+        names.push(name.to_owned());
+    }
+    Ok(names)
 }
 
 /// Image and class of each line of Tiny ImageNet's `val_annotations.txt`. Fields are separated by

@@ -69,6 +69,28 @@ pub(super) const FOOD_101: DataFiles<'_> = DataFiles {
     ..TINY_IMAGENET
 };
 
+pub(super) const VOC: DataFiles<'_> = DataFiles {
+    name: "voc",
+    archive: Some("VOCdevkit"),
+    also: &[],
+    files: &[
+        "VOC2007/ImageSets/Main/train.txt",
+        "VOC2007/ImageSets/Main/trainval.txt",
+        "VOC2007/ImageSets/Main/test.txt",
+        "VOC2012/ImageSets/Main/train.txt",
+        "VOC2012/ImageSets/Main/trainval.txt",
+        "ImageSets/Main/train.txt",
+        "ImageSets/Main/trainval.txt",
+    ],
+    other_forms: &[
+        ("VOCtrainval_06-Nov-2007.tar", "is packed; unpack it"),
+        ("VOCtrainval_11-May-2012.tar", "is packed; unpack it"),
+        ("data.yaml", "is for `data` yolo"),
+    ],
+    how_to_get: "unpack the archives of PASCAL VOC, and give the directory VOCdevkit as `data_dir`; `data` yolo reads other \
+                 files of boxes",
+};
+
 #[cfg(feature = "audio")]
 pub(super) const ESC50: DataFiles<'_> = DataFiles {
     name: "esc50",

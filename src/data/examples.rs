@@ -86,6 +86,12 @@ pub trait Examples: Send + Sync {
         0
     }
 
+    /// The same examples, of which only `indices` are mixed with others in training, so that no
+    /// validation example gets into a mosaic. `None` if examples are not mixed.
+    fn mixed_among(&self, _indices: &[u32]) -> Option<Arc<dyn Examples>> {
+        None
+    }
+
     /// The file of an example, relative to the directory of the set; `None` if it is not a file.
     fn file_of(&self, _index: usize) -> Option<String> {
         None

@@ -51,9 +51,10 @@ pub enum Meaning {
     },
     /// A class: an index into these names.
     Classes(Arc<[String]>),
-    /// Objects of an image, `[most,6]`: the index of the class in these names, then the centre x and
-    /// y, width and height as fractions of the image, and 1 for a difficult object. Rows after the
-    /// last object have class -1.
+    /// The objects in an image, a row (class, centre x, centre y, width, height, difficult) each:
+    /// `[most, 6]`. The class is an index into these names, -1 in the rows after the last object.
+    /// Coordinates are relative to the side of the image that the model reads. `difficult` is 1
+    /// for objects that neither count as found nor as missed.
     Boxes(Arc<[String]>),
     /// A number to predict. A model output z predicts mean + std z.
     Number {
@@ -145,14 +146,6 @@ impl Form {
         })
     }
 
-    /// The class names of the first target, if it has boxes.
-    pub fn boxes(&self) -> Option<&Arc<[String]>> {
-        match &self.targets.first()?.meaning {
-            Meaning::Boxes(names) => Some(names),
-            _ => None,
-        }
-    }
-
     /// The class names of the first target; empty if it is not a class.
     pub fn classes(&self) -> &[String] {
         match self.targets.first().map(|target| &target.meaning) {
@@ -160,6 +153,28 @@ impl Form {
             _ => &[],
         }
     }
+
+    /// The target of boxes, if there is one.
+    pub fn boxes(&self) -> Option<BoxTarget<'_>> {
+        self.targets.iter().enumerate().find_map(|(place, column)| match (&column.meaning, &column.shape[..]) {
+            (Meaning::Boxes(classes), &[most, BOX_VALUES]) => Some(BoxTarget { place, most, classes }),
+            _ => None,
+        })
+    }
+}
+
+/// Values of a row of [`Meaning::Boxes`].
+pub const BOX_VALUES: usize = 6;
+
+/// The column of boxes of a [`Form`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BoxTarget<'f> {
+    /// Index among the targets.
+    pub place: usize,
+    /// Number of rows: the most objects that an example can have.
+    pub most: usize,
+    /// The names of the classes.
+    pub classes: &'f [String],
 }
 
 /// The only column of pixels of a [`Form`].

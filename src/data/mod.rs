@@ -4,10 +4,12 @@
 //! [`Examples`] is the trait of data sets. [`DATA_SETS`] lists the built-in data sets.
 
 mod annotations;
+mod applies;
 mod archives;
 mod audio;
 
 mod batch;
+mod boxes;
 mod cache;
 mod class_folders;
 mod examples;
@@ -25,14 +27,18 @@ mod shared;
 mod split;
 mod text;
 
-pub use annotations::{Face, face_in, image_list_in, names_in, validation_annotations_in, words_in};
+pub use annotations::{Face, face_in, image_list_in, image_names_in, names_in, validation_annotations_in, words_in};
 pub use audio::{MelScale, SoundAugmentation, SoundInput, SoundOptions, SplitBy};
 #[cfg(feature = "audio")]
 pub use audio::{Sound, SoundSplits, Sounds, Spectrogram, decode_sound, read_sound};
 pub use batch::{Batch, MOST_COLUMNS, epoch_order};
+pub use boxes::{
+    BOX_SIDE, BoxAugmentation, BoxOptions, BoxSplits, BoxedPictures, Difficult, Object, Placement, VocAnnotation,
+    VocObject, VocTrain, VocYears, YoloDescription, YoloLabel, voc_annotation_in, yolo_description_in, yolo_labels_in,
+};
 pub use cache::OpenEvent;
 pub use examples::{Draw, Examples, Splits, bytes_of, floats_of};
-pub use form::{Column, Element, Form, Meaning, Pixels, TokenInput};
+pub use form::{BOX_VALUES, BoxTarget, Column, Element, Form, Meaning, Pixels, TokenInput};
 pub use listing::Skipped;
 pub use loader::Loader;
 pub use mixup::mixing_part;

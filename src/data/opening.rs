@@ -82,7 +82,10 @@ impl Source<'_> {
         let counted = [listing.passed_over(), left_out(&listing.skipped)];
         let shared = match self.name {
             "tiny-imagenet" | "food-101" => vec![],
-            _ => shared_files(&listing, [("training", &train), ("validation", &validation), ("test", &test)]),
+            _ => {
+                let parts = [("training", &train), ("validation", &validation), ("test", &test)];
+                shared_files(&listing, parts.map(|(part, files)| (part, files.entries.iter().collect())))
+            }
         };
         let notes = listing.notes.iter().cloned().chain(counted.into_iter().flatten()).chain(shared);
         notes.for_each(|note| report(OpenEvent::Note(&note)));
@@ -154,7 +157,7 @@ fn check_count(meaning: &Meaning) -> Result<()> {
 }
 
 /// A note about the files that were left out, if there are any.
-fn left_out(skipped: &[Skipped]) -> Option<String> {
+pub(super) fn left_out(skipped: &[Skipped]) -> Option<String> {
     let named = skipped.iter().take(MOST_NAMED).map(|Skipped { file, reason }| format!("{file}: {reason}"));
     let more = if skipped.len() > MOST_NAMED { "; ..." } else { "" };
     let named = named.collect::<Vec<_>>().join("; ");

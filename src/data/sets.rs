@@ -2,7 +2,8 @@
 
 #[cfg(feature = "audio")]
 use super::archives::ESC50;
-use super::archives::{CIFAR10, CIFAR100, FASHION_MNIST, FOOD_101, MNIST, TINY_IMAGENET};
+use super::archives::{CIFAR10, CIFAR100, FASHION_MNIST, FOOD_101, MNIST, TINY_IMAGENET, VOC};
+use super::boxes::{self, Labelled};
 use super::class_folders::class_folders;
 use super::listing::Listing;
 use super::pictures::{
@@ -11,7 +12,7 @@ use super::pictures::{
 };
 #[cfg(feature = "text")]
 use super::text::{self, TextSet};
-use super::{Form, Meaning, OpenEvent, SoundOptions, Splits, TextOptions};
+use super::{BoxOptions, Form, Meaning, OpenEvent, SoundOptions, Splits, TextOptions};
 #[cfg(feature = "audio")]
 use super::{SoundSplits, audio};
 use crate::error::{Error, Result};
@@ -28,13 +29,14 @@ pub struct Source<'s> {
     pub dir: Option<&'s Path>,
     /// Mean and standard deviation.
     pub normalise: Normalise,
-    /// Image files: height and width that images are cropped to; by default 64.
+    /// Image files: height and width that images are cropped to; by default 64. Sets of boxes:
+    /// the side of the square that images are letterboxed to; by default 640.
     pub image_size: Option<usize>,
     /// Image files: shorter side that images are resized to before the crop; by default
     /// `image_size`.
     pub resize: Option<usize>,
-    /// `imagefolder`, `audiofolder` and `text-pairs`: a file with the names of the classes to use,
-    /// one per line.
+    /// `imagefolder`, `audiofolder`, `voc` and `text-pairs`: a file with the names of the classes
+    /// to use, one per line.
     pub class_list: Option<&'s Path>,
     /// Image files and sounds: the file that caches decoded images or spectrograms.
     pub cache: Option<&'s Path>,
@@ -47,6 +49,8 @@ pub struct Source<'s> {
     pub text: TextOptions<'s>,
     /// How sounds are read.
     pub sound: SoundOptions,
+    /// How boxes are read.
+    pub boxes: BoxOptions,
 }
 
 /// A built-in data set.
@@ -62,6 +66,9 @@ pub struct DataSet {
     pub of_text: bool,
     /// Whether it is a set of sounds: `sound` only applies to these, `cache` and `skip_bad` apply.
     pub of_sounds: bool,
+    /// Whether it is a set of images with boxes: `boxes` only applies to these, `image_size`,
+    /// `skip_bad` and the flip apply.
+    pub of_boxes: bool,
     /// The columns, as far as they are known without the set's files.
     form: KnownForm,
     open: Open,
@@ -74,9 +81,13 @@ type OpenPictures = fn(&Source<'_>, &mut dyn FnMut(OpenEvent<'_>)) -> Result<Pic
 #[cfg(feature = "audio")]
 type OpenSounds = fn(&Source<'_>, &mut dyn FnMut(OpenEvent<'_>)) -> Result<SoundSplits>;
 
+/// Reads the files of a set of boxes.
+type OpenBoxes = fn(&Source<'_>) -> Result<Labelled>;
+
 /// How a set is read.
 enum Open {
     Pictures(OpenPictures),
+    Boxes(OpenBoxes),
     #[cfg(feature = "audio")]
     Sounds(OpenSounds),
     /// `None` for a set whose columns are options.
@@ -101,12 +112,36 @@ const FASHION: [&str; 10] =
 
 /// A set that is read into memory.
 const fn in_memory(name: &'static str, about: &'static str, form: KnownForm, open: OpenPictures) -> DataSet {
-    DataSet { name, about, of_files: false, of_text: false, of_sounds: false, form, open: Open::Pictures(open) }
+    DataSet {
+        name,
+        about,
+        of_files: false,
+        of_text: false,
+        of_sounds: false,
+        of_boxes: false,
+        form,
+        open: Open::Pictures(open),
+    }
 }
 
 /// A set of image files in folders.
 const fn of_files(name: &'static str, about: &'static str, form: KnownForm, open: OpenPictures) -> DataSet {
-    DataSet { name, about, of_files: true, of_text: false, of_sounds: false, form, open: Open::Pictures(open) }
+    DataSet {
+        name,
+        about,
+        of_files: true,
+        of_text: false,
+        of_sounds: false,
+        of_boxes: false,
+        form,
+        open: Open::Pictures(open),
+    }
+}
+
+/// A set of images with boxes.
+const fn of_boxes(name: &'static str, about: &'static str, open: OpenBoxes) -> DataSet {
+    let (form, open) = (KnownForm::Unknown, Open::Boxes(open));
+    DataSet { name, about, of_files: false, of_text: false, of_sounds: false, of_boxes: true, form, open }
 }
 
 /// A set of texts.
@@ -118,6 +153,7 @@ const fn of_text(name: &'static str, about: &'static str, set: Option<&'static T
         of_files: false,
         of_text: true,
         of_sounds: false,
+        of_boxes: false,
         form: KnownForm::Unknown,
         open: Open::Texts(set),
     }
@@ -127,7 +163,7 @@ const fn of_text(name: &'static str, about: &'static str, set: Option<&'static T
 #[cfg(feature = "audio")]
 const fn of_sounds(name: &'static str, about: &'static str, open: OpenSounds) -> DataSet {
     let (form, open) = (KnownForm::Unknown, Open::Sounds(open));
-    DataSet { name, about, of_files: false, of_text: false, of_sounds: true, form, open }
+    DataSet { name, about, of_files: false, of_text: false, of_sounds: true, of_boxes: false, form, open }
 }
 
 /// All data sets that can be selected by name.
@@ -201,6 +237,10 @@ pub static DATA_SETS: &[DataSet] = &[
         KnownForm::AgesOfFiles,
         |source, report| source.folder(utkface_age(&source.named_dir()?, source.skip_bad)?, report),
     ),
+    of_boxes("voc", "boxes around objects; PASCAL VOC's XML files, as its archives unpack", |source| {
+        boxes::voc(source, &VOC.find(source.dir)?)
+    }),
+    of_boxes("yolo", "boxes around objects; YOLO's text files, with a YAML file", boxes::yolo),
     #[cfg(feature = "audio")]
     of_sounds("esc50", "fifty kinds of sounds, 5 s, in five folds; ESC-50 as its archive unpacks", |source, report| {
         source.sounds(audio::esc50(source, &ESC50.find(source.dir)?)?, report)
@@ -261,6 +301,7 @@ impl Source<'_> {
     pub fn open(&self, report: &mut dyn FnMut(OpenEvent<'_>)) -> Result<Splits> {
         match self.set()?.open {
             Open::Pictures(_) => self.open_pictures(report).map(Splits::from),
+            Open::Boxes(_) => self.open_boxes(report).map(Splits::from),
             #[cfg(feature = "audio")]
             Open::Sounds(open) => open(self, report).map(Splits::from),
             #[cfg(feature = "text")]
@@ -276,6 +317,12 @@ impl Source<'_> {
         let set = self.set()?;
         let mut splits = match set.open {
             Open::Pictures(open) => open(self, report)?,
+            Open::Boxes(_) => {
+                return Err(Error::setting(
+                    "data",
+                    format!("expected images of a class each, {} has boxes", self.name),
+                ));
+            }
             #[cfg(feature = "audio")]
             Open::Sounds(_) => {
                 return Err(Error::setting("data", format!("expected images, {} has sounds", self.name)));
@@ -286,6 +333,17 @@ impl Source<'_> {
         splits.normalise(self.normalise)?;
         splits.augment(self.augmentation)?;
         Ok(splits)
+    }
+
+    /// The files and labels of a set of boxes.
+    ///
+    /// # Errors
+    /// Those of [`Source::open_boxes`].
+    pub(super) fn labelled_boxes(&self) -> Result<Labelled> {
+        match self.set()?.open {
+            Open::Boxes(open) => self.boxes.check().and_then(|()| open(self)),
+            _ => Err(Error::setting("data", format!("expected images with boxes, {} has none", self.name))),
+        }
     }
 
     /// The columns of the set. Its files are only read if the columns are not known without them.
@@ -306,7 +364,9 @@ impl Source<'_> {
                 if let Some(encoder) = self.text_encoder()? {
                     return Ok(encoder.form());
                 }
-                let listed = Source { cache: None, skip_bad: false, ..*self }.open(&mut |_| ())?;
+                // What is left out decides on the number of boxes.
+                let skip_bad = self.skip_bad && self.set()?.of_boxes;
+                let listed = Source { cache: None, skip_bad, ..*self }.open(&mut |_| ())?;
                 listed.train.form()
             }
         })
@@ -323,55 +383,6 @@ impl Source<'_> {
             Open::Texts(set) => text::encoder(self, set),
             _ => Ok(None),
         }
-    }
-
-    /// The set in the table. An option that does not apply to it is an error.
-    fn set(&self) -> Result<&'static DataSet> {
-        let set = DataSet::named(self.name)?;
-        let (is_image, is_sound, is_text) = (set.of_files, set.of_sounds, set.of_text);
-        let options = [
-            ("image_size", self.image_size.is_some(), is_image, "image files"),
-            ("resize", self.resize.is_some(), is_image, "image files"),
-            ("cache", self.cache.is_some(), is_image || is_sound, "image files and sounds"),
-            ("skip_bad", self.skip_bad, is_image || is_sound || is_text, "image files, sounds and texts"),
-            ("class_list", self.class_list.is_some(), is_image || is_sound || is_text, "folders of classes and texts"),
-        ];
-        let idle = options.into_iter().find(|(_, given, applies, _)| *given && !applies);
-        let idle = idle.map(|(option, .., kind)| (option, kind));
-        let idle = idle.or_else(|| self.of_pixels().filter(|_| is_text || is_sound).map(|option| (option, "images")));
-        let idle = idle.or_else(|| self.text.given().next().filter(|_| !is_text).map(|option| (option, "texts")));
-        let idle = idle.or_else(|| self.sound.given().next().filter(|_| !is_sound).map(|option| (option, "sounds")));
-        let idle = idle.or_else(|| self.of_other_sounds().filter(|_| is_sound));
-        match idle {
-            Some((option, kind)) => {
-                Err(Error::setting(option, format!("only applies to {kind}, not to {}; remove it", self.name)))
-            }
-            None => Ok(set),
-        }
-    }
-
-    /// An option of another set of sounds, if one is given, and that set.
-    fn of_other_sounds(&self) -> Option<(&'static str, &'static str)> {
-        let given = [
-            ("fold", "esc50", self.sound.fold.is_some()),
-            ("split_by", "crema-d", self.sound.split_by.is_some()),
-            ("class_list", "audiofolder", self.class_list.is_some()),
-        ];
-        given.into_iter().find(|(_, set, given)| *given && *set != self.name).map(|(option, set, _)| (option, set))
-    }
-
-    /// An option that changes pixels, if one is given.
-    fn of_pixels(&self) -> Option<&'static str> {
-        let Augmentation { flip, shift, random_resized_crop, jitter, cutout } = self.augmentation;
-        let given = [
-            ("normalise", self.normalise != Normalise::default()),
-            ("flip", flip),
-            ("shift", shift != 0),
-            ("random_resized_crop", random_resized_crop.is_some()),
-            ("jitter", jitter != [0.0; 3]),
-            ("cutout", cutout != 0),
-        ];
-        given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
     }
 }
 

@@ -1,6 +1,5 @@
 //! Finds files that are in two parts of a set, by their content.
 
-use super::layout::Part;
 use super::listing::{Entry, Listing};
 use crate::cores::in_parallel;
 use crate::files::open_regular;
@@ -48,12 +47,12 @@ fn checksum(path: &Path, start: u64, most: u64) -> Option<u32> {
 }
 
 /// Sentences about the files that two of the parts share, each with their number and an example.
-pub(super) fn shared_files(listing: &Listing, parts: [(&str, &Part); 3]) -> Vec<String> {
+pub(super) fn shared_files<'e>(listing: &Listing, parts: [(&str, Vec<&'e Entry>); 3]) -> Vec<String> {
     let many = listing.kind.many;
     let mut candidates = vec![];
     for (part, (_, files)) in parts.iter().enumerate() {
-        let candidate = |entry| Candidate { part, entry, digest: Some((entry.bytes, 0)) };
-        candidates.extend(files.entries.iter().map(candidate));
+        let candidate = |&entry: &&'e Entry| Candidate { part, entry, digest: Some((entry.bytes, 0)) };
+        candidates.extend(files.iter().map(candidate));
     }
     candidates = in_two_parts(candidates);
     if candidates.len() > MOST_COMPARED {
@@ -74,7 +73,7 @@ pub(super) fn shared_files(listing: &Listing, parts: [(&str, &Part); 3]) -> Vec<
         let known: HashMap<Digest, &str> = of(from).map(|c| (c.digest, c.entry.name.as_str())).collect();
         let found: Vec<_> = of(to).filter_map(|c| Some((&c.entry.name, known.get(&c.digest)?))).collect();
         let (name, other) = found.first()?;
-        let (count, all) = (found.len(), parts[to].1.entries.len());
+        let (count, all) = (found.len(), parts[to].1.len());
         Some(format!(
             "{count} of {all} {} {many} are also {} {many}, byte for byte, such as {name} and {other}",
             parts[to].0, parts[from].0

@@ -4,7 +4,10 @@
 use super::foreign::format_of;
 use super::task::class_weights;
 use super::{Config, Method, Task};
-use crate::data::{DataSet, Examples, Form, ImageInput, Meaning, PictureSplits, Pictures, SoundInput, SplitBy};
+use crate::data::{
+    BoxedPictures, DataSet, Difficult, Examples, Form, ImageInput, Meaning, PictureSplits, Pictures, SoundInput,
+    SplitBy, VocYears,
+};
 use crate::error::{Error, Result};
 use crate::files::{read_regular, text::alike};
 use crate::nn::objective::{Answer, ClassWeights};
@@ -37,6 +40,12 @@ pub struct ModelCard {
     /// What the parts of `crema-d` do not share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split_by: Option<SplitBy>,
+    /// What becomes of the difficult objects of `voc`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difficult: Option<Difficult>,
+    /// The years of `voc` that it was trained on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voc_years: Option<VocYears>,
     /// The size of the model `bert`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bert: Option<BertOptions>,
@@ -71,7 +80,7 @@ pub struct ModelCard {
 pub enum CardTarget {
     /// One of these classes.
     Classes(Vec<String>),
-    /// Boxes of objects of these classes.
+    /// Boxes around objects of these classes.
     Boxes(Vec<String>),
     /// A number: an output z predicts mean + std z.
     Number {
@@ -136,6 +145,8 @@ impl ModelCard {
             sound,
             fold: config.data.fold,
             split_by: config.data.split_by,
+            difficult: config.data.difficult,
+            voc_years: config.data.voc_years,
             bert: config.model.bert.clone(),
             activation: config.model.activation,
             tokens: form.tokens().map(|tokens| tokens.length),
@@ -182,6 +193,11 @@ impl ModelCard {
         Ok(Some(card))
     }
 
+    /// Whether it predicts boxes.
+    pub fn has_boxes(&self) -> bool {
+        matches!(self.target, CardTarget::Boxes(_))
+    }
+
     /// The name of a class; `None` if the model does not predict classes.
     pub fn class(&self, answer: &Answer) -> Option<&str> {
         match (&self.target, answer) {
@@ -191,7 +207,7 @@ impl ModelCard {
     }
 
     fn check(&self) -> std::result::Result<(), String> {
-        if let CardTarget::Classes(names) = &self.target
+        if let CardTarget::Classes(names) | CardTarget::Boxes(names) = &self.target
             && !(1..=MOST_CLASSES).contains(&names.len())
         {
             return Err(format!("expected 1 to {MOST_CLASSES} classes, found {}", names.len()));
@@ -212,8 +228,13 @@ impl ModelCard {
             c.training.class_weights = (!weights.is_empty()).then(|| ClassWeights::Given(weights.clone()));
             if let Some(image) = &self.image {
                 c.data.normalise = image.normalise;
-                if DataSet::named(&self.data).is_ok_and(|set| set.of_files) {
+                let set = DataSet::named(&self.data).ok();
+                if set.is_some_and(|set| set.of_files) {
                     (c.data.image_size, c.data.resize) = (Some(image.shape[1]), Some(image.resize));
+                }
+                if set.is_some_and(|set| set.of_boxes) {
+                    c.data.image_size = Some(image.shape[1]);
+                    (c.data.difficult, c.data.voc_years) = (self.difficult, self.voc_years);
                 }
             }
             if let Some(sound) = &self.sound {
@@ -319,10 +340,10 @@ impl ModelCard {
     /// [`Error::Setting`] with the first class that differs.
     pub fn check_classes(&self, found: &Form) -> Result<()> {
         let there = match &self.target {
-            CardTarget::Classes(names) => &names[..],
+            CardTarget::Classes(names) | CardTarget::Boxes(names) => &names[..],
             _ => &[],
         };
-        let here = found.classes();
+        let here = found.boxes().map_or_else(|| found.classes(), |boxes| boxes.classes);
         let Some(i) = (0..there.len().max(here.len())).find(|&i| there.get(i) != here.get(i)) else { return Ok(()) };
         let name = |of: &[String]| of.get(i).map_or("absent".to_owned(), |name| format!("{name:?}"));
         let (of_weights, of_data) = (name(there), name(here));
@@ -341,7 +362,13 @@ impl ModelCard {
             Some(input) => Ok(Arc::new(crate::data::Sounds::empty(&self.data, input, self.target.meaning())?)),
             #[cfg(not(feature = "audio"))]
             Some(_) => Err(Error::setting("init", "the weights read sounds, which need the crate's feature `audio`")),
-            None => Ok(Arc::new(self.pictures()?)),
+            None => match &self.target {
+                CardTarget::Boxes(names) => {
+                    let [_, side, _] = self.image_input()?.shape;
+                    Ok(Arc::new(BoxedPictures::empty(&self.data, side, names.clone().into())))
+                }
+                _ => Ok(Arc::new(self.pictures()?)),
+            },
         }
     }
 }

@@ -45,7 +45,7 @@ impl Task {
         let model = Arc::new(config.model.model()?);
         model.accepts(&form)?;
         let objective = objective_of(config, data)?;
-        let config = config.clone().with(|c| c.data = c.data.clone().with_sound_defaults());
+        let config = config.clone().with(|c| c.data = c.data.clone().with_defaults_of_set());
         Ok(Self { config, model, data: data.clone(), objective, curriculum: None })
     }
 

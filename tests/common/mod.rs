@@ -1,6 +1,7 @@
 //! Helpers that several test binaries share.
 #![allow(dead_code, unused_imports)]
 
+pub mod boxes;
 pub mod cifar;
 pub mod device;
 pub mod errors;

@@ -397,9 +397,9 @@ fn the_table_has_every_set_once_and_forms_need_no_files() {
         assert!(!set.name.is_empty() && !set.about.is_empty(), "{:?}", set.name);
         let source = Source { name: set.name, image_size: set.of_files.then_some(48), ..Source::default() };
         // Classes and vocabulary are in the files, or options.
-        if set.of_text || set.of_sounds || set.name == "imagefolder" {
+        if set.of_text || set.of_sounds || set.of_boxes || set.name == "imagefolder" {
             let needed = if set.name == "text-pairs" { "text_columns" } else { "data_dir" };
-            let dir = (set.of_text || set.name == "esc50").then_some(empty.path());
+            let dir = (set.of_text || ["esc50", "voc"].contains(&set.name)).then_some(empty.path());
             setting(Source { dir, ..source }.form(), needed);
             continue;
         }

@@ -4,6 +4,8 @@
 mod common;
 
 mod batches;
+mod box_layouts;
+mod boxes;
 mod caches;
 mod examples;
 mod files;

@@ -6,6 +6,7 @@ mod common;
 #[path = "../common/hostile.rs"]
 mod harness;
 
+mod boxes;
 mod checkpoints;
 mod cifar;
 #[cfg(feature = "cli")]

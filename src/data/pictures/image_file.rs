@@ -6,6 +6,7 @@ use crate::data::listing::FileKind;
 use crate::error::{Error, Result};
 use crate::files::read_at_most;
 use image::imageops::{self, FilterType};
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 use std::io::Cursor;
 use std::path::Path;
@@ -126,12 +127,36 @@ pub fn read_image(path: &Path) -> Result<RgbImage> {
 /// # Errors
 /// [`Error::Format`] for another format, truncated or damaged data, and larger images.
 pub fn decode_image(path: &Path, bytes: &[u8]) -> Result<RgbImage> {
-    let bad = |fault: &dyn std::fmt::Display| {
-        let fault = other_content(bytes).map_or_else(|| fault.to_string(), |found| format!("found {found}"));
-        let message =
-            format!("expected an image in PNG, JPEG, WebP, BMP, GIF or TIFF: {fault}; download or convert it again");
-        Error::format(path, 0, message)
-    };
+    let (decoder, orientation) = decoder_of(path, bytes)?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|fault| unreadable(path, bytes, &fault))?;
+    image.apply_orientation(orientation);
+    Ok(image.into_rgb8())
+}
+
+/// Width and height of [`read_image`], from the header of the file.
+///
+/// # Errors
+/// [`Error::Io`]; those of [`decode_image`] that the header shows.
+pub(in crate::data) fn image_size(path: &Path) -> Result<[u32; 2]> {
+    let bytes = read_at_most(path, MOST_BYTES)?;
+    let (decoder, orientation) = decoder_of(path, &bytes)?;
+    let (width, height) = decoder.dimensions();
+    let turned =
+        [Orientation::Rotate90, Orientation::Rotate270, Orientation::Rotate90FlipH, Orientation::Rotate270FlipH];
+    Ok(if turned.contains(&orientation) { [height, width] } else { [width, height] })
+}
+
+/// The error about an image that cannot be decoded.
+fn unreadable(path: &Path, bytes: &[u8], fault: &dyn std::fmt::Display) -> Error {
+    let fault = other_content(bytes).map_or_else(|| fault.to_string(), |found| format!("found {found}"));
+    let message =
+        format!("expected an image in PNG, JPEG, WebP, BMP, GIF or TIFF: {fault}; download or convert it again");
+    Error::format(path, 0, message)
+}
+
+/// The decoder of an image whose header is valid, and its orientation.
+fn decoder_of<'b>(path: &Path, bytes: &'b [u8]) -> Result<(impl ImageDecoder + 'b, Orientation)> {
+    let bad = |fault: &dyn std::fmt::Display| unreadable(path, bytes, fault);
     if bytes.starts_with(&[0xff, 0xd8]) && !ends_as_jpeg(bytes) {
         let message = "the JPEG file is truncated: its end marker is missing; download it again";
         return Err(Error::format(path, bytes.len() as u64, message));
@@ -152,9 +177,7 @@ pub fn decode_image(path: &Path, bytes: &[u8]) -> Result<RgbImage> {
         return Err(bad(&"found no pixels"));
     }
     let orientation = decoder.orientation().map_err(|fault| bad(&fault))?;
-    let mut image = DynamicImage::from_decoder(decoder).map_err(|fault| bad(&fault))?;
-    image.apply_orientation(orientation);
-    Ok(image.into_rgb8())
+    Ok((decoder, orientation))
 }
 
 /// What is often found in place of an image.

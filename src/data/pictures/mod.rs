@@ -24,7 +24,7 @@ pub use vary::{Crop, Jitter, Variation};
 pub(super) use {
     folders::AGE,
     idx::{FILES as IDX_FILES, read_set as read_idx},
-    image_file::IMAGE_FILES,
+    image_file::{IMAGE_FILES, image_size},
     published::{food101, tiny_imagenet, utkface_age, utkface_gender},
 };
 

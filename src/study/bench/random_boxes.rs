@@ -30,7 +30,7 @@ impl Examples for RandomBoxes {
 
     fn read(&self, index: usize, _draw: Option<Draw>, into: &mut [&mut [u32]]) -> Result<()> {
         let [image, .., boxes] = into else { panic!("places for an image and boxes") };
-        let classes = self.form.boxes().expect("a form with boxes").len();
+        let classes = self.form.boxes().expect("a form with boxes").classes.len();
         let count = image.len();
         for (i, byte) in bytes_of(image).iter_mut().enumerate() {
             *byte = (255.0 * scattered(index * count + i)) as u8;

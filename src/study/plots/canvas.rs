@@ -27,12 +27,17 @@ pub(super) type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 pub(super) type PlotResult<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 pub(super) type Drawing = PlotResult<()>;
 
-pub(super) fn picture(path: &Path, (width, height): (i32, i32), draw: impl FnOnce(&Area<'_>) -> Drawing) -> Result<()> {
+/// Makes the font known, which every text needs.
+pub(super) fn register_font() {
     static FONTS: Once = Once::new();
     FONTS.call_once(|| {
         let registered = plotters::style::register_font(FONT, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT);
         assert!(registered.is_ok(), "the font that comes with the program can be read");
     });
+}
+
+pub(super) fn picture(path: &Path, (width, height): (i32, i32), draw: impl FnOnce(&Area<'_>) -> Drawing) -> Result<()> {
+    register_font();
     let (width, height) = (width as u32, height as u32);
     let mut pixels = vec![255; (width * height * 3) as usize];
     {

@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// Okabe & Ito's palette, which colour-blind readers can distinguish, with black last. Its yellow
 /// is too pale for a line.
-const PALETTE: [RGBColor; 7] = [
+pub(super) const PALETTE: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),

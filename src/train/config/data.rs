@@ -3,10 +3,7 @@
 #[cfg(feature = "cli")]
 use super::whole_number;
 use super::{check_integers, check_paths, require};
-use crate::data::{
-    Augmentation, DataSet, MelScale, Normalise, SoundAugmentation, SoundInput, SoundOptions, Source, SplitBy,
-    TextOptions,
-};
+use crate::data::{Difficult, MelScale, Normalise, SplitBy, VocTrain, VocYears};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -17,8 +14,8 @@ use std::path::PathBuf;
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DataOptions {
     /// Data set: shapes, fashion-mnist, mnist, cifar10, cifar100, cifar100-coarse, imagefolder,
-    /// tiny-imagenet, food-101, utkface-gender, utkface-age, esc50, crema-d, audiofolder, rte,
-    /// qnli, boolq or text-pairs
+    /// tiny-imagenet, food-101, utkface-gender, utkface-age, voc, yolo, esc50, crema-d,
+    /// audiofolder, rte, qnli, boolq or text-pairs
     #[cfg_attr(
         feature = "cli",
         arg(id = "data", long = "data", value_name = "DATA", default_value = "shapes", help_heading = "Data")
@@ -28,7 +25,8 @@ pub struct DataOptions {
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
-    /// Image folders: side of the square that images are resized to [default: 64]
+    /// Image folders, boxes: side of the square that images are resized to [default: 64, for boxes
+    /// 640]
     #[cfg_attr(feature = "cli", arg(long, value_parser = whole_number::<usize>, help_heading = "Data"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_size: Option<usize>,
@@ -37,7 +35,8 @@ pub struct DataOptions {
     #[cfg_attr(feature = "cli", arg(long, value_parser = whole_number::<usize>, help_heading = "Data"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resize: Option<usize>,
-    /// imagefolder, audiofolder, text-pairs: use only the classes listed in this file, one per line
+    /// imagefolder, audiofolder, voc, text-pairs: use only the classes listed in this file, one per
+    /// line
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class_list: Option<PathBuf>,
@@ -46,8 +45,8 @@ pub struct DataOptions {
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<PathBuf>,
-    /// Image folders, sounds, texts: check every file or row first, and leave bad ones out with a
-    /// warning.
+    /// Image folders, boxes, sounds, texts: check every file or row first, and leave bad ones out
+    /// with a warning.
     /// predict: print the others, and exit with 1
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Data"))]
     pub skip_bad: bool,
@@ -175,6 +174,54 @@ pub struct DataOptions {
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, help_heading = "Sounds"))]
     #[serde(skip_serializing_if = "is_zero")]
     pub mask_frames: u16,
+    /// voc: years to read [default: all that are there]
+    #[cfg_attr(feature = "cli", arg(long, value_enum, help_heading = "Boxes"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub voc_years: Option<VocYears>,
+    /// voc: lists of training images; with `trainval` validation images are chosen by the seed
+    /// [default: train]
+    #[cfg_attr(feature = "cli", arg(long, value_enum, help_heading = "Boxes"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub voc_train: Option<VocTrain>,
+    /// voc: leave difficult objects out, as YOLOv5 does, or keep them apart [default: drop]
+    #[cfg_attr(feature = "cli", arg(long, value_enum, help_heading = "Boxes"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub difficult: Option<Difficult>,
+    /// Resize training images by a factor of up to this much more or less than 1
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Boxes")
+    )]
+    #[serde(skip_serializing_if = "is_zero")]
+    pub scale: f64,
+    /// Move training images by up to this fraction of the side each way
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Boxes")
+    )]
+    #[serde(skip_serializing_if = "is_zero")]
+    pub translate: f64,
+    /// Probability of a mosaic of four training images
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Boxes")
+    )]
+    #[serde(skip_serializing_if = "is_zero")]
+    pub mosaic: f64,
+    /// Probability of a mixture of two training images, or of two mosaics
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Boxes")
+    )]
+    #[serde(skip_serializing_if = "is_zero")]
+    pub box_mixup: f64,
+    /// Largest random change of hue, saturation and value of training images: three numbers
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, value_name = "H,S,V", value_delimiter = ',', allow_hyphen_values = true, help_heading = "Boxes")
+    )]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hsv: Vec<f64>,
 }
 
 /// Whether an option has its default 0, which files do not name.
@@ -221,6 +268,14 @@ impl Default for DataOptions {
             speed: 0,
             mask_bands: 0,
             mask_frames: 0,
+            voc_years: None,
+            voc_train: None,
+            difficult: None,
+            scale: 0.0,
+            translate: 0.0,
+            mosaic: 0.0,
+            box_mixup: 0.0,
+            hsv: vec![],
         }
     }
 }
@@ -239,6 +294,13 @@ impl DataOptions {
         require("shift", self.shift, self.shift <= 127, "at most 127 pixels")?;
         let least = self.random_resized_crop.unwrap_or(1.0);
         require("random_resized_crop", least, least > 0.0 && least <= 1.0, "more than 0 and at most 1")?;
+        if !matches!(self.hsv.len(), 0 | 3) {
+            return Err(Error::setting(
+                "hsv",
+                format!("expected HUE,SATURATION,VALUE, found {} numbers", self.hsv.len()),
+            ));
+        }
+        self.boxes().check()?;
         if !matches!(self.jitter.len(), 0 | 3) {
             let message = format!("expected BRIGHTNESS,CONTRAST,SATURATION, found {} numbers", self.jitter.len());
             return Err(Error::setting("jitter", message));
@@ -269,92 +331,5 @@ impl DataOptions {
             ("cache", &self.cache),
             ("vocab", &self.vocab),
         ])
-    }
-
-    /// The data set, and how its files are read.
-    pub fn source(&self) -> Source<'_> {
-        Source {
-            name: &self.name,
-            dir: self.data_dir.as_deref(),
-            normalise: self.normalise,
-            image_size: self.image_size,
-            resize: self.resize,
-            class_list: self.class_list.as_deref(),
-            cache: self.cache.as_deref(),
-            skip_bad: self.skip_bad,
-            augmentation: self.augmentation(),
-            text: self.text(),
-            sound: self.sound(),
-        }
-    }
-
-    /// How sounds are read.
-    fn sound(&self) -> SoundOptions {
-        SoundOptions {
-            sample_rate: self.sample_rate,
-            duration: self.duration,
-            n_fft: self.n_fft,
-            window_length: self.window_length,
-            hop: self.hop,
-            mel_bands: self.mel_bands,
-            mel_scale: self.mel_scale,
-            centred: self.centred,
-            fold: self.fold,
-            split_by: self.split_by,
-            augmentation: SoundAugmentation {
-                noise: self.noise as f32,
-                time_shift: self.time_shift as f32,
-                speed: self.speed,
-                mask_bands: self.mask_bands,
-                mask_frames: self.mask_frames,
-            },
-        }
-    }
-
-    /// Sets the options of a set of sounds that are not given to their defaults, so that files of
-    /// options name them.
-    pub fn with_sound_defaults(mut self) -> Self {
-        if DataSet::named(&self.name).is_ok_and(|set| set.of_sounds) {
-            let input = self.sound().input(&self.name);
-            self.set_sound_input(&input);
-            self.fold = self.fold.or((self.name == "esc50").then_some(1));
-            self.split_by = self.split_by.or((self.name == "crema-d").then_some(SplitBy::Speaker));
-        }
-        self
-    }
-
-    /// Sets the options of spectrograms.
-    pub(crate) fn set_sound_input(&mut self, input: &SoundInput) {
-        self.sample_rate = Some(input.sample_rate);
-        self.duration = Some(input.duration);
-        self.n_fft = Some(input.n_fft);
-        self.window_length = Some(input.window_length);
-        self.hop = Some(input.hop);
-        self.mel_bands = Some(input.mel_bands);
-        self.mel_scale = Some(input.mel_scale);
-        self.centred = Some(input.centred);
-    }
-
-    /// How texts are read.
-    fn text(&self) -> TextOptions<'_> {
-        TextOptions {
-            vocab: self.vocab.as_deref(),
-            max_length: self.max_length,
-            vocab_size: self.vocab_size,
-            min_count: self.min_count,
-            columns: &self.text_columns,
-            label_column: self.label_column.as_deref(),
-        }
-    }
-
-    /// The augmentation of training images.
-    pub fn augmentation(&self) -> Augmentation {
-        Augmentation {
-            flip: self.flip,
-            shift: self.shift,
-            random_resized_crop: self.random_resized_crop,
-            jitter: std::array::from_fn(|i| self.jitter.get(i).map_or(0.0, |&strength| strength as f32)),
-            cutout: self.cutout,
-        }
     }
 }

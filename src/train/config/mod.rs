@@ -2,6 +2,7 @@
 
 mod curriculum;
 mod data;
+mod data_source;
 mod extend;
 #[cfg(feature = "records")]
 mod file;

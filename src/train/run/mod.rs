@@ -88,7 +88,8 @@ pub(crate) fn begin<'t>(gpu: &Gpu, task: &'t Task) -> Result<Training<'t>> {
 
 /// The loader of the training batches after the first `step` steps.
 fn loader(task: &Task, split: &TrainValidation, step: u64) -> Loader {
-    let (data, config) = (task.data.train.clone(), &task.config);
+    let (train, config) = (&task.data.train, &task.config);
+    let data = train.mixed_among(&split.train).unwrap_or_else(|| train.clone());
     Loader::training(data, split.train.clone(), config.training.batch_size, config.training.seed, step)
 }
 

@@ -10,7 +10,7 @@ pub use confusion::confusion;
 pub use detections::{Detection, Thresholds, detections};
 
 use super::{Answer, Evaluator, FoundObject, FurtherScore, Losses, Measure, Objective, Output, Prediction};
-use crate::data::{Form, Meaning};
+use crate::data::Form;
 use crate::ops::detection::{self, Head, LEVELS, OBJECT};
 use crate::tape::Var;
 use serde_json::json;
@@ -38,12 +38,11 @@ pub struct Boxes {
 impl Boxes {
     /// The objective for data with a column of boxes and square images; `None` for others.
     pub fn of(form: &Form) -> Option<Self> {
-        let column = form.targets.first()?;
-        let Meaning::Boxes(classes) = &column.meaning else { return None };
-        let (&[most, OBJECT], [_, side, _]) = (&column.shape[..], form.pixels()?.image) else { return None };
-        let head = Head::yolov5(side, classes.len(), most);
+        let (boxes, [_, side, _]) = (form.boxes()?, form.pixels()?.image);
+        let classes: Arc<[String]> = boxes.classes.to_vec().into();
+        let head = Head::yolov5(side, classes.len(), boxes.most);
         let placement = form.targets.iter().position(|column| column.name == PLACEMENT);
-        Some(Self { classes: classes.clone(), head, placement })
+        Some(Self { classes, head, placement })
     }
 
     /// Where an image lies in the square.
