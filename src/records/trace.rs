@@ -51,7 +51,7 @@ pub fn trace(
     std::fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
     let session = &mut training.session;
     let write = |name: &str, tensors: &[Tensor]| write_safetensors(&dir.join(name), tensors, Default::default());
-    write(INITIAL, &session.named(&session.snapshot()?, ""))?;
+    write(INITIAL, &session.named(&session.trained_snapshot()?, ""))?;
     let mut records = vec![];
     for step in 1..=steps {
         let (rates, sigma, mix) = (session.rates().collect::<Vec<_>>(), session.sigma(), session.mixing_part());
@@ -62,7 +62,7 @@ pub fn trace(
             return Err(session.explain(step - 1, &batch)?);
         }
         let mut found = gradients(gpu, session)?;
-        found.extend(session.named(&session.snapshot()?, "after."));
+        found.extend(session.named(&session.trained_snapshot()?, "after."));
         found.extend(inputs(gpu, session)?);
         found.extend(targets(&form, &batch));
         write(&of_step(step), &found)?;

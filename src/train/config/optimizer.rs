@@ -5,8 +5,11 @@ use super::whole_number;
 use super::{LayerScales, check_integers, require};
 use crate::curriculum::{self, DuringCurriculum, Plateau, Schedule, ScheduleShape};
 use crate::error::{Error, Result};
-use crate::optim::{Rule, Settings};
+use crate::optim::{Averaging, Rule, Settings};
 use serde::{Deserialize, Serialize};
+
+/// Steps over which the decay of the moving average rises, as in YOLOv5.
+const EMA_WARMUP: u64 = 2000;
 
 /// Schedules of the common learning rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +72,16 @@ pub struct OptimizerOptions {
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Optimiser"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
+    /// Evaluate and save the exponential moving average of the weights with this decay, such as
+    /// 0.9999 [default: the weights themselves]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "DECAY", help_heading = "Optimiser"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ema: Option<f64>,
+    /// Steps over which the decay of --ema rises: at step n it is DECAY (1 - exp(-n/STEPS)); 0 for
+    /// a constant decay [default: 2000]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "STEPS", value_parser = whole_number::<u64>, help_heading = "Optimiser"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ema_warmup: Option<u64>,
     /// Schedule of the common rate
     #[cfg_attr(feature = "cli", arg(long, value_enum, default_value = "constant", help_heading = "Optimiser"))]
     pub schedule: ScheduleKind,
@@ -116,6 +129,8 @@ impl Default for OptimizerOptions {
             weight_decay: 1e-4,
             spare_norm_and_bias: false,
             clip_norm: None,
+            ema: None,
+            ema_warmup: None,
             schedule: ScheduleKind::Constant,
             milestones: vec![],
             gamma: 0.1,
@@ -157,6 +172,11 @@ impl OptimizerOptions {
             held,
             "a positive norm in the range of f32 (1.2e-38 to 3.4e38)",
         )?;
+        let average = self.ema.unwrap_or(0.0);
+        require("ema", average, (0.0..1.0).contains(&average), "0 <= decay < 1")?;
+        if self.ema_warmup.is_some() && self.ema.is_none() {
+            return Err(Error::setting("ema_warmup", "needs `ema` DECAY, such as 0.9999"));
+        }
         let last = self.final_rate;
         let within = last == 0.0 || (curriculum::RATES.contains(&last) && last <= self.eta);
         require("final_rate", last, within, "0, or a learning rate up to eta")?;
@@ -188,7 +208,7 @@ impl OptimizerOptions {
     }
 
     pub(super) fn check_storable(&self) -> Result<()> {
-        check_integers(&[("patience", self.patience)])
+        check_integers(&[("patience", self.patience), ("ema_warmup", self.ema_warmup.unwrap_or(0))])
     }
 
     /// Whether the common rate changes over time.
@@ -232,6 +252,11 @@ impl OptimizerOptions {
             clip_norm: self.clip_norm,
             layer_norms: true,
         })
+    }
+
+    /// The moving average of the weights.
+    pub fn averaging(&self) -> Option<Averaging> {
+        self.ema.map(|decay| Averaging { decay, warmup: self.ema_warmup.unwrap_or(EMA_WARMUP) })
     }
 
     /// Factors of the learning rates of layers.
