@@ -4,7 +4,7 @@ use crate::common::errors::{Fault, assert_error};
 use approx::assert_relative_eq;
 use lerac::curriculum::{
     Blurred, Cbs, Control, Conventional, Curriculum, DuringCurriculum, Granularity, Growth, Ladder, Layer, Pace, Paper,
-    Plateau, Range, Reference, ReferenceOptions, Schedule, ScheduleShape, Time, depths, rates,
+    Plateau, Range, Reference, ReferenceOptions, Schedule, ScheduleShape, Time, Warmup, depths, rates,
 };
 use proptest::prelude::*;
 
@@ -270,7 +270,8 @@ fn cbs_fades_every_five_epochs() {
 }
 
 fn schedule(shape: ScheduleShape, warmup_epochs: f64, during_curriculum: DuringCurriculum) -> Schedule {
-    Schedule { eta: 0.1, shape, warmup_epochs, during_curriculum }
+    let warmup = Warmup { epochs: warmup_epochs, ..Warmup::default() };
+    Schedule { eta: 0.1, shape, warmup, during_curriculum }
 }
 
 #[test]

@@ -66,7 +66,12 @@ impl Config {
         let multiply = "`schedule_during_curriculum` multiply lets it act from the first step on";
         let mut idle = vec![];
         if waits && optimizer.warmup_epochs > 0.0 {
-            idle.push(format!("`warmup_epochs` does nothing, since rates grow by the curriculum; {multiply}"));
+            let idle_options = match optimizer.warmup_options()[..] {
+                [] => "`warmup_epochs` does nothing".to_owned(),
+                [field] => format!("`warmup_epochs` and `{field}` do nothing"),
+                _ => "`warmup_epochs`, `bias_warmup` and `warmup_momentum` do nothing".to_owned(),
+            };
+            idle.push(format!("{idle_options}, since rates grow by the curriculum; {multiply}"));
         }
         if waits && optimizer.schedule != ScheduleKind::Constant && self.k() >= self.training.epochs as f64 {
             idle.push(format!("`schedule` does nothing, since rates grow in all epochs; {multiply}"));
@@ -140,8 +145,8 @@ impl Config {
             (
                 "final_rate",
                 options.final_rate != usual.final_rate,
-                plateau || is(&[ScheduleKind::Cosine]),
-                of("cosine and plateau"),
+                plateau || is(&[ScheduleKind::Cosine, ScheduleKind::Linear]),
+                of("cosine, linear and plateau"),
             ),
         ]
     }

@@ -3,7 +3,7 @@
 #[cfg(feature = "cli")]
 use super::whole_number;
 use super::{LayerScales, check_integers, require};
-use crate::curriculum::{self, DuringCurriculum, Plateau, Schedule, ScheduleShape};
+use crate::curriculum::{self, DuringCurriculum, MomentumRise, Plateau, Schedule, ScheduleShape, Warmup};
 use crate::error::{Error, Result};
 use crate::optim::{Averaging, Rule, Settings};
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,8 @@ pub enum ScheduleKind {
     Step,
     /// Half a cosine from eta to the final rate.
     Cosine,
+    /// A straight line from eta to the final rate.
+    Linear,
     /// Multiply by gamma after more than --patience epochs without a better score on the validation
     /// examples.
     Plateau,
@@ -97,7 +99,7 @@ pub struct OptimizerOptions {
     /// Epochs without a better validation score that the plateau schedule waits for
     #[cfg_attr(feature = "cli", arg(long, default_value_t = OptimizerOptions::default().patience, value_parser = whole_number::<u64>, help_heading = "Optimiser"))]
     pub patience: u64,
-    /// Final rate of the cosine schedule, and least rate of the plateau schedule
+    /// Final rate of the cosine and linear schedules, and least rate of the plateau schedule
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, help_heading = "Optimiser"))]
     pub final_rate: f64,
     /// Do not train the layers whose names match a pattern, such as 'bert.encoder.*'
@@ -114,6 +116,14 @@ pub struct OptimizerOptions {
     /// Epochs of linear warm-up of the common rate from 0
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, help_heading = "Optimiser"))]
     pub warmup_epochs: f64,
+    /// In the warm-up, biases fall from this rate to the common rate instead of rising from 0
+    #[cfg_attr(feature = "cli", arg(long, value_name = "RATE", help_heading = "Optimiser"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bias_warmup: Option<f64>,
+    /// In the warm-up, the momentum of sgd rises linearly from this value
+    #[cfg_attr(feature = "cli", arg(long, value_name = "MOMENTUM", help_heading = "Optimiser"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warmup_momentum: Option<f64>,
 }
 
 impl Default for OptimizerOptions {
@@ -139,6 +149,8 @@ impl Default for OptimizerOptions {
             freeze: vec![],
             learning_rate_scale: vec![],
             warmup_epochs: 0.0,
+            bias_warmup: None,
+            warmup_momentum: None,
         }
     }
 }
@@ -183,6 +195,7 @@ impl OptimizerOptions {
         require("gamma", self.gamma, self.gamma > 0.0 && self.gamma.is_finite(), "a positive factor")?;
         let warms = self.warmup_epochs >= 0.0 && self.warmup_epochs.is_finite();
         require("warmup_epochs", self.warmup_epochs, warms, "0 or more epochs")?;
+        self.check_warmup()?;
         let mut before = 0.0;
         for &milestone in &self.milestones {
             let within = milestone > before && milestone.is_finite();
@@ -194,8 +207,31 @@ impl OptimizerOptions {
             ScheduleKind::Plateau => {
                 require("gamma", self.gamma, self.gamma < 1.0, "a factor below 1 with `schedule` plateau")
             }
-            ScheduleKind::Constant | ScheduleKind::Cosine => Ok(()),
+            ScheduleKind::Constant | ScheduleKind::Cosine | ScheduleKind::Linear => Ok(()),
         }
+    }
+
+    /// Checks the options that need a warm-up.
+    fn check_warmup(&self) -> Result<()> {
+        curriculum::check_rate("bias_warmup", "learning rate", self.bias_warmup.unwrap_or(self.eta))?;
+        let momentum = self.warmup_momentum.unwrap_or(0.0);
+        require("warmup_momentum", momentum, (0.0..1.0).contains(&momentum), "0 <= momentum < 1")?;
+        if self.warmup_momentum.is_some() && self.name != "sgd" {
+            let message = format!("is for `optimizer` sgd, and {} has no momentum; leave it out", self.name);
+            return Err(Error::setting("warmup_momentum", message));
+        }
+        match self.warmup_options().first() {
+            Some(field) if self.warmup_epochs == 0.0 => {
+                Err(Error::setting(field, "needs a warm-up: `warmup_epochs` above 0, such as 3"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The options of a warm-up that were given, besides its length.
+    pub(super) fn warmup_options(&self) -> Vec<&'static str> {
+        let given = [("bias_warmup", self.bias_warmup.is_some()), ("warmup_momentum", self.warmup_momentum.is_some())];
+        given.into_iter().filter_map(|(field, given)| given.then_some(field)).collect()
     }
 
     fn check_steps(&self) -> Result<()> {
@@ -209,6 +245,15 @@ impl OptimizerOptions {
 
     pub(super) fn check_storable(&self) -> Result<()> {
         check_integers(&[("patience", self.patience), ("ema_warmup", self.ema_warmup.unwrap_or(0))])
+    }
+
+    /// The schedule, if it falls over all epochs of a run.
+    pub(super) fn falling_schedule(&self) -> Option<&'static str> {
+        match self.schedule {
+            ScheduleKind::Cosine => Some("cosine"),
+            ScheduleKind::Linear => Some("linear"),
+            ScheduleKind::Constant | ScheduleKind::Step | ScheduleKind::Plateau => None,
+        }
     }
 
     /// Whether the common rate changes over time.
@@ -273,12 +318,16 @@ impl OptimizerOptions {
     /// [`Error::Setting`] for invalid milestones, factors or rates.
     pub fn schedule(&self, epochs: u64, during_curriculum: DuringCurriculum) -> Result<Schedule> {
         self.check()?;
+        let floor = self.final_rate / self.eta;
         let shape = match self.schedule {
             ScheduleKind::Constant => ScheduleShape::Constant,
             ScheduleKind::Step => ScheduleShape::Step { milestones: self.milestones.clone(), gamma: self.gamma },
-            ScheduleKind::Cosine => ScheduleShape::Cosine { epochs: epochs as f64, floor: self.final_rate / self.eta },
+            ScheduleKind::Cosine => ScheduleShape::Cosine { epochs: epochs as f64, floor },
+            ScheduleKind::Linear => ScheduleShape::Linear { epochs: epochs as f64, floor },
             ScheduleKind::Plateau => ScheduleShape::Plateau(Plateau::new(self.gamma, self.patience, self.final_rate)),
         };
-        Ok(Schedule { eta: self.eta, shape, warmup_epochs: self.warmup_epochs, during_curriculum })
+        let momentum = self.warmup_momentum.map(|from| MomentumRise { from, to: self.momentum });
+        let warmup = Warmup { epochs: self.warmup_epochs, bias_rate: self.bias_warmup, momentum };
+        Ok(Schedule { eta: self.eta, shape, warmup, during_curriculum })
     }
 }

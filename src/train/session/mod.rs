@@ -227,6 +227,19 @@ impl Session {
         rates.zip(&self.scales).map(|(rate, scale)| rate * scale)
     }
 
+    /// The learning rate of each layer's biases for the next step; `None` if biases have no warm-up
+    /// of their own, so that it is that of the layer.
+    pub fn bias_rates(&self) -> Option<Vec<f64>> {
+        self.schedule.warmup.bias_rate?;
+        let rate = curriculum::bias_rate_of(self.curriculum.as_ref(), &self.schedule, self.time);
+        Some(self.scales.iter().enumerate().map(|(layer, scale)| rate(layer) * scale).collect())
+    }
+
+    /// The momentum of the next step; `None` if the warm-up does not change it.
+    pub fn momentum(&self) -> Option<f64> {
+        self.schedule.momentum(self.time, self.curriculum.grows_until())
+    }
+
     /// Passes a validation score to the plateau schedule at the end of an epoch.
     pub(in crate::train) fn observe_epoch(&mut self, score: f64) {
         self.schedule.observe_epoch(self.time, self.curriculum.grows_until(), score);
@@ -263,8 +276,16 @@ impl Session {
     /// # Errors
     /// [`crate::error::Error::Device`] if the device fails.
     pub fn step(&mut self, batch: &Batch) -> Result<()> {
-        let rate = curriculum::rate_of(self.curriculum.as_ref(), &self.schedule, self.time);
-        self.optimizer.prepare(&self.gpu, |row| rate(row.layer));
+        let (curriculum, schedule) = (self.curriculum.as_ref(), &self.schedule);
+        let rate = curriculum::rate_of(curriculum, schedule, self.time);
+        let bias_rate = curriculum::bias_rate_of(curriculum, schedule, self.time);
+        if let Some(momentum) = schedule.momentum(self.time, curriculum.grows_until()) {
+            self.optimizer.set_momentum(momentum);
+        }
+        self.optimizer.prepare(&self.gpu, |row| match row.group.is_bias() {
+            true => bias_rate(row.layer),
+            false => rate(row.layer),
+        });
         if let Some(averages) = &self.averages {
             averages.prepare(&self.gpu, self.time.step + 1);
         }
