@@ -9,5 +9,5 @@ mod heat_map;
 mod spectrograms;
 
 pub use curves::{Panel, Series, curves};
-pub use heat_map::{HeatMap, heat_map};
+pub use heat_map::{HeatMap, heat_map, heat_map_and_curves};
 pub use spectrograms::{SpectrogramPanel, spectrograms};
