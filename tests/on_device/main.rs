@@ -8,6 +8,7 @@ mod adjoint;
 #[cfg(feature = "cli")]
 mod ages;
 mod attention_parity;
+mod averages;
 #[cfg(feature = "cli")]
 mod commands;
 mod device;
@@ -53,6 +54,7 @@ fn main() {
         operations::tests(),
         sums::tests(),
         optimisers::tests(),
+        averages::tests(),
         golden::tests(),
         parity::tests(),
         text_parity::tests(),
