@@ -49,7 +49,7 @@ struct Row<'a> {
 }
 
 /// The options that change the rates.
-const USED: [&str; 25] = [
+const USED: [&str; 26] = [
     "data",
     "model",
     "epochs",
@@ -60,6 +60,7 @@ const USED: [&str; 25] = [
     "gamma",
     "final_rate",
     "warmup_epochs",
+    "warmup_steps",
     "bias_warmup",
     "warmup_momentum",
     "method",

@@ -48,11 +48,13 @@ pub enum DuringCurriculum {
     Multiply,
 }
 
-/// A linear warm-up. Its progress w is (t + one step) / epochs, at most 1.
+/// A linear warm-up. Its progress w is (t + one step) / length, at most 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Warmup {
-    /// Epochs until the warm-up ends; 0 for none.
+    /// The length in epochs, unless `steps` are more.
     pub epochs: f64,
+    /// The length in steps, unless `epochs` are more. If both are 0, there is no warm-up.
+    pub steps: u64,
     /// The rate that biases fall from; `None` if they rise from 0 as all other parameters.
     pub bias_rate: Option<f64>,
     /// The rise of the momentum; `None` if it is constant.
@@ -121,8 +123,9 @@ impl Schedule {
     /// The progress of the warm-up, from 0 to 1. There is none after a curriculum.
     fn warmed(&self, time: Time, grows_until: f64) -> f64 {
         let next = Time { step: time.step + 1, ..time }.epochs();
-        let warms = self.start(grows_until) == 0.0 && next < self.warmup.epochs;
-        if warms { next / self.warmup.epochs } else { 1.0 }
+        let length = self.warmup.epochs.max(Time { step: self.warmup.steps, ..time }.epochs());
+        let warms = self.start(grows_until) == 0.0 && next < length;
+        if warms { next / length } else { 1.0 }
     }
 
     /// The rate of biases, where [`Schedule::rate`] is that of all other parameters.

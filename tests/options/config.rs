@@ -125,9 +125,11 @@ fn options_without_effect_are_noted() {
     let warms = |c: &mut Config| c.optimizer.warmup_epochs = 1.0;
     one_note(&warms, &["`warmup_epochs` does nothing"]);
     let momentum = |c: &mut Config| (warms(c), c.optimizer.warmup_momentum = Some(0.8)).1;
-    one_note(&momentum, &["`warmup_epochs` and `warmup_momentum` do nothing"]);
+    one_note(&momentum, &["`warmup_epochs`, `warmup_momentum` do nothing"]);
     let both = |c: &mut Config| (momentum(c), c.optimizer.bias_warmup = Some(0.1)).1;
-    one_note(&both, &["`warmup_epochs`, `bias_warmup` and `warmup_momentum` do nothing"]);
+    one_note(&both, &["`warmup_epochs`, `bias_warmup`, `warmup_momentum` do nothing"]);
+    one_note(&|c| c.optimizer.warmup_steps = Some(5), &["`warmup_steps` does nothing"]);
+    assert!(notes(&|c| c.optimizer.warmup_steps = Some(0)).is_empty());
     let multiplies = |c: &mut Config| {
         warms(c);
         c.curriculum.schedule_during_curriculum = multiply;
@@ -261,9 +263,12 @@ fn a_warmup_of_biases_or_momentum_needs_a_warmup() {
     ];
     for (field, set) in rows {
         assert_error(Config::default().with(set).check(), Fault::Setting(field), &["`warmup_epochs`"]);
-        let warm = Config::default().with(set).with(|c| c.optimizer.warmup_epochs = 3.0);
-        warm.check().unwrap();
-        assert_eq!(warm.without_effect(), [""; 0]);
+        let lengths: [Set; 2] = [|c| c.optimizer.warmup_epochs = 3.0, |c| c.optimizer.warmup_steps = Some(100)];
+        for length in lengths {
+            let warm = Config::default().with(set).with(length);
+            warm.check().unwrap();
+            assert_eq!(warm.without_effect(), [""; 0]);
+        }
     }
     let adam = Config::default().with(|c| {
         (c.optimizer.name, c.optimizer.warmup_epochs, c.optimizer.warmup_momentum) = ("adam".into(), 3.0, Some(0.8));
@@ -275,7 +280,7 @@ fn a_warmup_of_biases_or_momentum_needs_a_warmup() {
 #[test]
 fn options_that_are_not_given_are_not_written() {
     let text = toml::to_string(&Config::default()).unwrap();
-    for name in ["ema", "bias-warmup", "warmup-momentum"] {
+    for name in ["ema", "warmup-steps", "bias-warmup", "warmup-momentum"] {
         assert!(!text.contains(name), "{name}: {text}");
     }
 }

@@ -306,7 +306,7 @@ fn schedules_have_their_corner_values() {
 #[test]
 fn a_warmup_has_its_corner_values() {
     let momentum = Some(MomentumRise { from: 0.8, to: 0.937 });
-    let warmup = Warmup { epochs: 2.0, bias_rate: Some(0.5), momentum };
+    let warmup = Warmup { epochs: 2.0, steps: 19, bias_rate: Some(0.5), momentum };
     let of = |during| Schedule { warmup, ..schedule(ScheduleShape::Linear { epochs: 4.0, floor: 0.2 }, 0.0, during) };
     let (off, multiply) = (of(DuringCurriculum::Off), of(DuringCurriculum::Multiply));
     for (at, shape, warmed) in [(0, 1.0, 0.05), (9, 0.82, 0.5), (18, 0.64, 0.95), (19, 0.62, 1.0), (39, 0.22, 1.0)] {
@@ -323,6 +323,9 @@ fn a_warmup_has_its_corner_values() {
         assert_eq!(off.bias_rate(of, 2.0), off.rate(of, 2.0));
         assert_eq!(off.momentum(of, 2.0), Some(0.937));
     }
+    // The longer length counts.
+    let longer = Schedule { warmup: Warmup { steps: 40, ..warmup }, ..multiply.clone() };
+    assert_relative_eq!(longer.rate(time(9, 10), 0.0), 0.1 * 0.82 * 0.25, max_relative = 1e-12);
     // After the warm-up nothing is left of it, to the bit.
     let plain = Schedule { warmup: Warmup::default(), ..multiply.clone() };
     assert_eq!(multiply.bias_rate(time(25, 10), 0.0), plain.rate(time(25, 10), 0.0));

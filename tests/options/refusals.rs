@@ -92,7 +92,16 @@ fn wrong_options_are_refused_with_a_remedy() {
     assert_refused(&["schedule", "--plot", "/nowhere/rates.png"], "/nowhere/rates.png", &[]);
     assert_refused(&["compare", "--seeds", "0"], "--seeds", &[]);
     assert_refused(&["compare", "--seeds", "18446744073709551615"], "--seeds", &[]);
-    for option in ["--batch-size", "--validation", "--train-examples", "--snr-batches", "--seed", "--epochs"] {
+    for option in [
+        "--batch-size",
+        "--validation",
+        "--train-examples",
+        "--snr-batches",
+        "--seed",
+        "--epochs",
+        "--ema-warmup",
+        "--warmup-steps",
+    ] {
         assert_refused(&["schedule", option, "9223372036854775808"], option, &["9223372036854775807"]);
     }
     assert_refused(&["compare", "--method", "lerac"], "--method", &["--methods"]);

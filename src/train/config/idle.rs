@@ -65,13 +65,13 @@ impl Config {
         let waits = self.schedule_waits();
         let multiply = "`schedule_during_curriculum` multiply lets it act from the first step on";
         let mut idle = vec![];
-        if waits && optimizer.warmup_epochs > 0.0 {
-            let idle_options = match optimizer.warmup_options()[..] {
-                [] => "`warmup_epochs` does nothing".to_owned(),
-                [field] => format!("`warmup_epochs` and `{field}` do nothing"),
-                _ => "`warmup_epochs`, `bias_warmup` and `warmup_momentum` do nothing".to_owned(),
-            };
-            idle.push(format!("{idle_options}, since rates grow by the curriculum; {multiply}"));
+        if waits && optimizer.warms() {
+            let fields = optimizer.all_warmup_options();
+            let verb = if fields.len() == 1 { "does" } else { "do" };
+            idle.push(format!(
+                "`{}` {verb} nothing, since rates grow by the curriculum; {multiply}",
+                fields.join("`, `")
+            ));
         }
         if waits && optimizer.schedule != ScheduleKind::Constant && self.k() >= self.training.epochs as f64 {
             idle.push(format!("`schedule` does nothing, since rates grow in all epochs; {multiply}"));

@@ -116,6 +116,10 @@ pub struct OptimizerOptions {
     /// Epochs of linear warm-up of the common rate from 0
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, help_heading = "Optimiser"))]
     pub warmup_epochs: f64,
+    /// The warm-up takes at least this many steps [default: 0]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "STEPS", value_parser = whole_number::<u64>, help_heading = "Optimiser"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warmup_steps: Option<u64>,
     /// In the warm-up, biases fall from this rate to the common rate instead of rising from 0
     #[cfg_attr(feature = "cli", arg(long, value_name = "RATE", help_heading = "Optimiser"))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,6 +153,7 @@ impl Default for OptimizerOptions {
             freeze: vec![],
             learning_rate_scale: vec![],
             warmup_epochs: 0.0,
+            warmup_steps: None,
             bias_warmup: None,
             warmup_momentum: None,
         }
@@ -221,17 +226,25 @@ impl OptimizerOptions {
             return Err(Error::setting("warmup_momentum", message));
         }
         match self.warmup_options().first() {
-            Some(field) if self.warmup_epochs == 0.0 => {
-                Err(Error::setting(field, "needs a warm-up: `warmup_epochs` above 0, such as 3"))
+            Some(field) if !self.warms() => {
+                Err(Error::setting(field, "needs a warm-up: `warmup_epochs` above 0, such as 3, or `warmup_steps`"))
             }
             _ => Ok(()),
         }
     }
 
     /// The options of a warm-up that were given, besides its length.
-    pub(super) fn warmup_options(&self) -> Vec<&'static str> {
+    fn warmup_options(&self) -> Vec<&'static str> {
         let given = [("bias_warmup", self.bias_warmup.is_some()), ("warmup_momentum", self.warmup_momentum.is_some())];
         given.into_iter().filter_map(|(field, given)| given.then_some(field)).collect()
+    }
+
+    /// The options of a warm-up, if there is one.
+    pub(super) fn all_warmup_options(&self) -> Vec<&'static str> {
+        let steps = self.warmup_steps.is_some_and(|steps| steps > 0);
+        let length = [("warmup_epochs", self.warmup_epochs > 0.0), ("warmup_steps", steps)];
+        let length = length.into_iter().filter_map(|(field, given)| given.then_some(field));
+        length.chain(self.warmup_options()).collect()
     }
 
     fn check_steps(&self) -> Result<()> {
@@ -244,7 +257,9 @@ impl OptimizerOptions {
     }
 
     pub(super) fn check_storable(&self) -> Result<()> {
-        check_integers(&[("patience", self.patience), ("ema_warmup", self.ema_warmup.unwrap_or(0))])
+        let steps = [("ema_warmup", self.ema_warmup), ("warmup_steps", self.warmup_steps)];
+        check_integers(&steps.map(|(field, steps)| (field, steps.unwrap_or(0))))?;
+        check_integers(&[("patience", self.patience)])
     }
 
     /// The schedule, if it falls over all epochs of a run.
@@ -258,7 +273,12 @@ impl OptimizerOptions {
 
     /// Whether the common rate changes over time.
     pub(super) fn changes_rate(&self) -> bool {
-        self.schedule != ScheduleKind::Constant || self.warmup_epochs > 0.0
+        self.schedule != ScheduleKind::Constant || self.warms()
+    }
+
+    /// Whether there is a warm-up.
+    pub(super) fn warms(&self) -> bool {
+        self.warmup_epochs > 0.0 || self.warmup_steps.is_some_and(|steps| steps > 0)
     }
 
     /// The update rule.
@@ -327,7 +347,8 @@ impl OptimizerOptions {
             ScheduleKind::Plateau => ScheduleShape::Plateau(Plateau::new(self.gamma, self.patience, self.final_rate)),
         };
         let momentum = self.warmup_momentum.map(|from| MomentumRise { from, to: self.momentum });
-        let warmup = Warmup { epochs: self.warmup_epochs, bias_rate: self.bias_warmup, momentum };
+        let (epochs, steps) = (self.warmup_epochs, self.warmup_steps.unwrap_or(0));
+        let warmup = Warmup { epochs, steps, bias_rate: self.bias_warmup, momentum };
         Ok(Schedule { eta: self.eta, shape, warmup, during_curriculum })
     }
 }
