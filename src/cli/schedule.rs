@@ -118,7 +118,9 @@ impl Rates {
         let (layers, biased) = layers_of(config)?;
         let (curriculum, schedule) = (config.curriculum(&layers)?, config.common_rate()?);
         let scales = config.optimizer.layer_scales()?.of(&layers)?;
-        let of_biases = (0..layers.len()).filter(|&i| biased[i] && schedule.warmup.bias_rate.is_some());
+        let (start, grows_until) = (Time { step: 0, steps_per_epoch }, curriculum.grows_until());
+        let differ = schedule.bias_rate(start, grows_until) != schedule.rate(start, grows_until);
+        let of_biases = (0..layers.len()).filter(|&i| differ && biased[i]);
         let rows = (0..layers.len()).map(|i| (i, Part::Layer)).chain(of_biases.map(|i| (i, Part::Biases))).collect();
         Ok(Self { layers, curriculum, schedule, scales, steps_per_epoch, rows })
     }
@@ -164,7 +166,7 @@ impl Rates {
         }
         if let Some(start) = self.momentum(0) {
             let cells = steps.iter().filter_map(|&step| Some(format!("{:.4}", self.momentum(step)?)));
-            table.add_row([String::new(), "momentum".into(), start.to_string()].into_iter().chain(cells));
+            table.add_row([String::new(), "momentum".into(), format!("{start:.4}")].into_iter().chain(cells));
         }
         table
     }
@@ -203,7 +205,8 @@ impl Rates {
             return plots::heat_map(path, &map);
         }
         let point = |&step: &u64| Some((self.time(step).epochs(), self.momentum(step)?));
-        let series = Series { points: steps.iter().filter_map(point).collect(), ..Series::default() };
+        let points = steps.iter().filter_map(point).collect();
+        let series = Series { label: "momentum".into(), points, ..Series::default() };
         let (x_label, y_label) = ("epoch".to_owned(), "momentum".to_owned());
         let panel = Panel { title: "Momentum".into(), x_label, y_label, series: vec![series], ..Panel::default() };
         plots::heat_map_and_curves(path, &map, &panel)

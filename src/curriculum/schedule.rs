@@ -57,7 +57,7 @@ pub struct Warmup {
     pub steps: u64,
     /// The rate that biases fall from; `None` if they rise from 0 as all other parameters.
     pub bias_rate: Option<f64>,
-    /// The rise of the momentum; `None` if it is constant.
+    /// The rise of the momentum, for SGD only; `None` if it is constant.
     pub momentum: Option<MomentumRise>,
 }
 

@@ -69,7 +69,8 @@ impl Config {
             let fields = optimizer.all_warmup_options();
             let verb = if fields.len() == 1 { "does" } else { "do" };
             idle.push(format!(
-                "`{}` {verb} nothing, since rates grow by the curriculum; {multiply}",
+                "`{}` {verb} nothing, since rates grow by the curriculum; `schedule_during_curriculum` multiply lets the \
+                 warm-up act from the first step on",
                 fields.join("`, `")
             ));
         }
