@@ -83,7 +83,7 @@ fn matches_reference(gpu: &Gpu) {
 
 /// Batch norm, the mean of each channel, and a linear layer.
 fn model(net: &mut Net, x: Var, classes: usize) -> Var {
-    let x = net.batch_norm("bn", x);
+    let x = net.layer("bn", |net| net.batch_norm("bn", x));
     let x = net.global_mean_pool("pool", x);
     net.linear("linear", x, classes)
 }
@@ -205,7 +205,7 @@ fn runs_keep_the_average(gpu: &Gpu) {
         gpu,
         &lerac::nn::named("cnn").unwrap(),
         &data().train.form(),
-        &config.with(|c| c.optimizer.ema = None),
+        &config.with(|c| (c.optimizer.ema, c.optimizer.ema_warmup) = (None, None)),
     );
     plain.restore(&weights);
     let test = data().test;

@@ -58,7 +58,11 @@ fn a_run_is_extended_if_its_rates_stay() {
                     }
                     fault => {
                         assert!([Cosine, Linear].contains(&schedule), "{method} {schedule:?}");
-                        assert_error(fault, Fault::Setting("epochs"), &["cosine", "`init`"]);
+                        assert_error(
+                            fault,
+                            Fault::Setting("epochs"),
+                            &[&format!("{schedule:?}").to_lowercase(), "`init`"],
+                        );
                     }
                 }
             }

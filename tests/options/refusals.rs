@@ -137,7 +137,7 @@ fn numbers_are_checked_whatever_the_method() {
         ["--epsilon", "1e-300", "1e-300"],
         ["--clip-norm", "0", "positive"],
         ["--ema", "1", "0 <= decay < 1"],
-        ["--ema", "nan", "0 <= decay < 1"],
+        ["--ema", "-0.1", "0 <= decay < 1"],
         ["--ema-warmup", "10", "--ema DECAY"],
         ["--bias-warmup", "0", "positive"],
         ["--bias-warmup", "1e300", "1e300"],
