@@ -276,10 +276,10 @@ fn a_warmup_of_biases_or_momentum_needs_a_warmup() {
     assert_error(adam.check(), Fault::Setting("warmup_momentum"), &["sgd", "adam"]);
 }
 
-/// Files of runs without the newer options are those of earlier versions.
+/// Files and checkpoints of runs without the newer options are those of earlier versions.
 #[test]
 fn options_that_are_not_given_are_not_written() {
-    let text = toml::to_string(&Config::default()).unwrap();
+    let text = serde_json::to_string(&Config::default()).unwrap();
     for name in ["ema", "warmup-steps", "bias-warmup", "warmup-momentum"] {
         assert!(!text.contains(name), "{name}: {text}");
     }
