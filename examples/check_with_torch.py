@@ -204,7 +204,8 @@ def optimizer_of(trace, model):
     groups = []
     for entry in trace["parameters"]:
         decay = 0.0 if spared and entry["norm_or_bias"] else config["weight-decay"]
-        groups.append({"params": [model.get_parameter(entry["name"])], "layer": entry["layer"], "weight_decay": decay})
+        of = {"layer": entry["layer"], "bias": entry["bias"], "weight_decay": decay}
+        groups.append({"params": [model.get_parameter(entry["name"])], **of})
     if config["name"] == "sgd":
         return torch.optim.SGD(groups, lr=1.0, momentum=config["momentum"], nesterov=config["nesterov"])
     kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "adamax": torch.optim.Adamax}
@@ -252,7 +253,10 @@ class Replay:
         else:
             made |= {f"gradient of {name}": p.grad.clone() for name, p in model.named_parameters()}
         for group in self.optimizer.param_groups:
-            group["lr"] = record["learning_rates"][group["layer"]]
+            rates = record.get("bias_learning_rates") if group["bias"] else None
+            group["lr"] = (rates or record["learning_rates"])[group["layer"]]
+            if "momentum" in record:
+                group["momentum"] = record["momentum"]
         self.optimizer.step()
         return made | {name: value.clone() for name, value in model.state_dict().items() if name not in counters}
 

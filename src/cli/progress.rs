@@ -137,13 +137,14 @@ impl Observer for Progress {
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         self.print_line(&format!(
             "{}: {steps} steps; {:.1} MiB on the device (parameters and gradients {:.1}, activations, their \
-             gradients and scratch {:.1}, evaluation {:.1}, moments {:.1})",
+             gradients and scratch {:.1}, evaluation {:.1}, moments {:.1}{})",
             self.bar.prefix(),
             mib(plan.total()),
             mib(plan.training.parameters + plan.training.parameter_gradients + plan.training.state),
             mib(plan.training.working),
             mib(plan.evaluation),
             mib(plan.moments),
+            if plan.averages > 0 { format!(", averages {:.1}", mib(plan.averages)) } else { String::new() },
         ));
         Ok(())
     }

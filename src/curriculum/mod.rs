@@ -21,7 +21,7 @@ pub use conventional::Conventional;
 pub use paper::{Pace, Paper, Range};
 pub use plateau::{Plateau, PlateauState};
 pub use reference::{Ladder, Reference, ReferenceOptions};
-pub use schedule::{DuringCurriculum, Schedule, ScheduleShape};
+pub use schedule::{DuringCurriculum, MomentumRise, Schedule, ScheduleShape, Warmup};
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -142,6 +142,17 @@ pub fn depths(layers: &[Layer], granularity: Granularity) -> Vec<usize> {
 /// The learning rate of a layer at `time`, as a function of its index.
 pub fn rate_of<'c>(curriculum: &'c dyn Curriculum, schedule: &Schedule, time: Time) -> impl Fn(usize) -> f64 + use<'c> {
     let common = schedule.rate(time, curriculum.grows_until());
+    move |layer| common * curriculum.factor(time, layer)
+}
+
+/// The learning rate of a layer's biases at `time`, as a function of the layer's index. It differs
+/// from [`rate_of`] in a warm-up of biases only.
+pub fn bias_rate_of<'c>(
+    curriculum: &'c dyn Curriculum,
+    schedule: &Schedule,
+    time: Time,
+) -> impl Fn(usize) -> f64 + use<'c> {
+    let common = schedule.bias_rate(time, curriculum.grows_until());
     move |layer| common * curriculum.factor(time, layer)
 }
 

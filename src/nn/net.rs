@@ -299,7 +299,7 @@ impl<'t> Net<'t> {
     pub fn norm(&mut self, name: &str, channels: usize) -> Norm {
         Norm {
             gamma: self.parameter(&format!("{name}.weight"), [channels], Init::Ones, Group::Norm),
-            beta: self.parameter(&format!("{name}.bias"), [channels], Init::Zeros, Group::Norm),
+            beta: self.parameter(&format!("{name}.bias"), [channels], Init::Zeros, Group::NormBias),
             running_mean: self.state(&format!("{name}.running_mean"), [channels], Init::Zeros),
             running_var: self.state(&format!("{name}.running_var"), [channels], Init::Ones),
             momentum: MOMENTUM,

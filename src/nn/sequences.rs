@@ -45,7 +45,7 @@ impl Net<'_> {
     pub fn layer_norm(&mut self, name: &str, x: Var, epsilon: f32) -> Var {
         let [_, c] = self.shape(x).last_axis();
         let weight = self.parameter(&format!("{name}.weight"), [c], Init::Ones, Group::Norm);
-        let bias = self.parameter(&format!("{name}.bias"), [c], Init::Zeros, Group::Norm);
+        let bias = self.parameter(&format!("{name}.bias"), [c], Init::Zeros, Group::NormBias);
         let full = self.full_name(name);
         ops::layer_norm::layer_norm(self.tape(), &full, x, weight, bias, epsilon)
     }

@@ -150,6 +150,14 @@ impl Optimizer {
         }
     }
 
+    /// Sets the momentum from the next step on.
+    ///
+    /// # Panics
+    /// If the rule is not SGD.
+    pub fn set_momentum(&mut self, momentum: f64) {
+        self.table.set_momentum(momentum);
+    }
+
     /// Writes the table for the next step, with the learning rate that `rate` gives each row.
     pub fn prepare(&mut self, gpu: &Gpu, rate: impl Fn(&RateRow) -> f64) {
         self.step += 1;

@@ -101,6 +101,13 @@ impl RateTable {
         self.scales[row] = scale;
     }
 
+    pub(super) fn set_momentum(&mut self, value: f64) {
+        match &mut self.settings.rule {
+            Rule::Sgd { momentum, .. } => *momentum = value,
+            other => panic!("{} has no momentum to set", other.name()),
+        }
+    }
+
     /// Whether the parameters of a row may change.
     pub(super) fn is_trained(&self, row: usize) -> bool {
         self.scales[row] != 0.0

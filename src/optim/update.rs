@@ -3,6 +3,7 @@
 //! Parameters are updated in runs. A run is up to [`MOST_BLOCKS`] consecutive blocks of a window
 //! that belong to one row of the layer table.
 
+use super::average::AVERAGE;
 use super::table::{Hyper, Step};
 use super::{RateRow, Rule, Settings};
 use crate::gpu::{Access, Constant, Kernel, Shader};
@@ -14,7 +15,7 @@ static UPDATE: Shader = Shader::built_in("update", include_str!("../../shaders/u
 static CLIP: Shader = Shader::built_in("clip", include_str!("../../shaders/clip.wgsl"));
 
 /// Every shader of the optimisers, for checks that need no device.
-pub const SHADERS: &[&Shader] = &[&UPDATE, &CLIP];
+pub const SHADERS: &[&Shader] = &[&UPDATE, &CLIP, &AVERAGE];
 
 /// Invocations in a workgroup of the update. A workgroup processes four runs. Workgroups of 64 are
 /// about 10 % slower on llvmpipe.

@@ -201,6 +201,9 @@ pub(crate) struct LayerRow {
     pub(crate) depth: usize,
     pub(crate) layer: String,
     pub(crate) learning_rate: f64,
+    /// Only in runs whose biases have a warm-up of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bias_learning_rate: Option<f64>,
     pub(crate) gradient_norm: f64,
     pub(crate) update_norm: f64,
     pub(crate) weight_norm: f64,
@@ -213,7 +216,8 @@ impl LayerRow {
     pub(crate) fn is_sound(&self) -> bool {
         let Self { gradient_norm, update_norm, weight_norm, .. } = *self;
         let both_overflow = update_norm.is_infinite() && weight_norm.is_infinite();
-        [self.epoch, self.learning_rate].into_iter().all(is_finite_non_negative)
+        let rates = [self.epoch, self.learning_rate].into_iter().chain(self.bias_learning_rate);
+        rates.into_iter().all(is_finite_non_negative)
             && [gradient_norm, update_norm, weight_norm].iter().all(|norm| *norm >= 0.0)
             && (self.effective_rate >= 0.0 || both_overflow)
     }

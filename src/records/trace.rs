@@ -16,7 +16,7 @@ use std::path::Path;
 /// - `step-0001.safetensors` and so on: each `input.NAME` as the model receives it, each
 ///   `target.NAME`, every `gradient.NAME`, and every tensor after the step as `after.NAME`.
 /// - `trace.json`: the options, the layers, and for each step the loss and each layer's learning
-///   rate.
+///   rate; in a warm-up that changes them, also that of its biases and the momentum.
 ///
 /// `note` receives notes for the user.
 ///
@@ -51,9 +51,10 @@ pub fn trace(
     std::fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
     let session = &mut training.session;
     let write = |name: &str, tensors: &[Tensor]| write_safetensors(&dir.join(name), tensors, Default::default());
-    write(INITIAL, &session.named(&session.snapshot()?, ""))?;
+    write(INITIAL, &session.named(&session.trained_snapshot()?, ""))?;
     let mut records = vec![];
     for step in 1..=steps {
+        let (bias_rates, momentum) = (session.bias_rates(), session.momentum());
         let (rates, sigma, mix) = (session.rates().collect::<Vec<_>>(), session.sigma(), session.mixing_part());
         let batch = training.loader.next_batch()?;
         session.step(&batch)?;
@@ -62,18 +63,27 @@ pub fn trace(
             return Err(session.explain(step - 1, &batch)?);
         }
         let mut found = gradients(gpu, session)?;
-        found.extend(session.named(&session.snapshot()?, "after."));
+        found.extend(session.named(&session.trained_snapshot()?, "after."));
         found.extend(inputs(gpu, session)?);
         found.extend(targets(&form, &batch));
         write(&of_step(step), &found)?;
-        let names = session.layers().iter().map(|layer| layer.name.clone());
-        records.push(json!({
+        let by_layer = |rates: Vec<f64>| -> HashMap<_, _> {
+            session.layers().iter().map(|layer| layer.name.clone()).zip(rates).collect()
+        };
+        let mut record = json!({
             "step": step,
             "loss": session.scores(&totals).loss,
             "sigma": sigma,
             "mix": mix,
-            "learning_rates": names.zip(rates).collect::<HashMap<_, _>>(),
-        }));
+            "learning_rates": by_layer(rates),
+        });
+        if let Some(rates) = bias_rates {
+            record["bias_learning_rates"] = json!(by_layer(rates));
+        }
+        if let Some(momentum) = momentum {
+            record["momentum"] = json!(momentum);
+        }
+        records.push(record);
     }
     let text = serde_json::to_string_pretty(&description(gpu, config, session, records)).expect("plain data");
     write_whole(&dir.join(TRACE), text.as_bytes())
@@ -108,6 +118,7 @@ fn description(gpu: &Gpu, config: &Config, session: &Session, steps: Vec<Value>)
             "name": declared.name,
             "layer": session.layers()[declared.layer].name,
             "norm_or_bias": declared.group != Group::Weight,
+            "bias": declared.group.is_bias(),
         })
     });
     json!({

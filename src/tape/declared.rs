@@ -35,8 +35,17 @@ pub enum Group {
     Weight,
     /// A bias. It can be excluded from weight decay.
     Bias,
-    /// Scale, shift or running statistics of a normalisation. It can be excluded from weight decay.
+    /// Scale or running statistics of a normalisation. It can be excluded from weight decay.
     Norm,
+    /// Shift of a normalisation: a bias that can be excluded from weight decay.
+    NormBias,
+}
+
+impl Group {
+    /// Whether the tensor is added to activations, in a normalisation or elsewhere.
+    pub fn is_bias(self) -> bool {
+        matches!(self, Self::Bias | Self::NormBias)
+    }
 }
 
 /// The declaration of a parameter or state.

@@ -49,6 +49,23 @@ impl Storage {
         })
     }
 
+    /// Arenas of the layout of `like`, for averages of its values. They are all zero, and there are no
+    /// gradients.
+    ///
+    /// # Errors
+    /// See [`Storage::new`].
+    pub fn for_averages(gpu: &Gpu, like: &Self) -> Result<Self> {
+        Ok(Self {
+            params: Arena::new(gpu, "averaged parameters", &like.layout)?,
+            grads: Arena::default(),
+            state: Arena::new(gpu, "averaged state", &like.state_layout)?,
+            layout: like.layout.clone(),
+            state_layout: like.state_layout.clone(),
+            parameters: like.parameters.clone(),
+            states: like.states.clone(),
+        })
+    }
+
     /// The parameters, in the order of the layout.
     pub fn parameters(&self) -> &[Declared] {
         &self.parameters

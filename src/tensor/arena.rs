@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::gpu::{Buffer, BufferRange, Gpu, block_on};
 
 /// The tensors of one role. In arenas of the same layout, a tensor has the same offset.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Arena {
     windows: Vec<Buffer>,
 }

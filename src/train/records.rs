@@ -19,6 +19,8 @@ pub struct IntervalRecord {
     pub examples_per_second: f64,
     /// The learning rate of each layer at the interval's last step.
     pub rates: Vec<f64>,
+    /// The learning rate of each layer's biases at that step; `None` if it is that of the layer.
+    pub bias_rates: Option<Vec<f64>>,
     /// Norms of each layer's gradient, update and weights at that step.
     pub norms: Vec<LayerNorms>,
 }

@@ -165,6 +165,7 @@ pub fn session(
             micro_batch_size: config.training.micro_batch_size(),
             net: config.net_options(),
             settings: config.optimizer.settings()?,
+            averaging: config.optimizer.averaging(),
             scales: config.optimizer.layer_scales()?,
             schedule: config.common_rate()?,
             curriculum,

@@ -53,6 +53,9 @@ def cases(folders):
         "adamax": "--optimizer adamax --eta 0.003 --schedule step --milestones 0.5,1.5 --schedule-during-curriculum multiply",
         "nesterov": "--nesterov --clip-norm 0.5 --label-smoothing 0.1",
         "plateau": "--schedule plateau --patience 0 --gamma 0.5 --schedule-during-curriculum multiply",
+        "average": "--ema 0.95 --ema-warmup 5",
+        "warm-up of biases and momentum": "--schedule linear --final-rate 1e-3 --warmup-epochs 0.5 --warmup-steps 9 --bias-warmup 0.2 "
+        "--warmup-momentum 0.5 --spare-norm-and-bias --schedule-during-curriculum multiply",
         "cosine after the curriculum": "--schedule cosine --final-rate 1e-3",
         "steps after the curriculum": "--schedule step --milestones 0.5,1.5",
         "mixup": "--mixup 0.3",

@@ -136,9 +136,11 @@ def main(directory):
             compare(f"step {record['step']}: gradient of {name}", step[f"gradient.{name}"], gradients[name])
             decay = 0.0 if config["spare-norm-and-bias"] and entry["norm_or_bias"] else config["weight-decay"]
             g = gradients[name] + decay * parameters[name]
-            moments[name] = config["momentum"] * moments[name] + g
-            direction = g + config["momentum"] * moments[name] if config["nesterov"] else moments[name]
-            after = parameters[name] - record["learning_rates"][entry["layer"]] * direction
+            momentum = record.get("momentum", config["momentum"])
+            rates = record.get("bias_learning_rates") if entry["bias"] else None
+            moments[name] = momentum * moments[name] + g
+            direction = g + momentum * moments[name] if config["nesterov"] else moments[name]
+            after = parameters[name] - (rates or record["learning_rates"])[entry["layer"]] * direction
             compare_change(f"step {record['step']}: {name}", parameters[name], step[f"after.{name}"], after)
         for name, tensor in kept.items():
             compare(f"step {record['step']}: {name}", step[f"after.{name}"], tensor)

@@ -13,7 +13,7 @@ use lerac::ops::pixels::{self, pixels};
 use lerac::ops::regression::{self, Loss, Regression, regression};
 use lerac::ops::sums::{Sums, Totals};
 use lerac::ops::{conv2d, cross_entropy};
-use lerac::optim::{Rule, Settings, Update};
+use lerac::optim::{Rule, Settings, Update, average_dispatches};
 use lerac::tape::{Dispatch, Mode, Tape, Target};
 use lerac::tensor::Layout;
 use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
@@ -214,6 +214,7 @@ fn every_kernel_of_every_optimiser_binds_what_its_shader_declares() {
             update.launches().for_each(|launch| checked.add_dispatch(launch));
         }
     }
+    average_dispatches(&layout, &layout).iter().for_each(|launch| checked.add_dispatch(launch));
     for entry in lerac::optim::SHADERS.iter().flat_map(|shader| entries_of(shader)) {
         assert!(checked.entries.contains(&entry), "no optimiser launches {entry:?}");
     }
@@ -367,9 +368,10 @@ fn sums_have_the_layout_of_rust() {
     let totals = Totals { examples: 1, halted: 2, parts: vec![[3, 4], [5, 6]] };
     assert_eq!(totals.words(), [1, 2, 3, 4, 5, 6]);
     assert_eq!((Totals::of_words(&totals.words(), 2), totals.values()[0]), (totals, 4.0 + 3.0 / 4_294_967_296.0));
-    // The update reads the first fields.
-    let update = shaders().find(|shader| shader.name == "update").unwrap();
-    assert_eq!(fields(definition(update, "Losses").unwrap(), "Losses"), words(&["examples", "halted"]));
+    // The update and the average read the first fields.
+    for reader in shaders().filter(|shader| ["update", "average"].contains(&shader.name)) {
+        assert_eq!(fields(definition(reader, "Losses").unwrap(), "Losses"), words(&["examples", "halted"]));
+    }
     // The maximum of a sum.
     let full = |whole: u32| Totals { parts: vec![[0, 0], [0, whole]], ..Totals::default() }.is_full();
     assert!(shader.source.contains("min(v, 4294967040.0)") && full(4_294_967_040) && !full(4_294_967_039));

@@ -140,6 +140,17 @@ fn every_name_of_the_table_is_a_model_of_its_own() {
     assert_error(nn::named("resnet7"), Fault::Setting("model"), &MODELS.each_ref().map(|entry| entry.name));
 }
 
+/// Biases have a warm-up of their own, as in PyTorch by their names.
+#[test]
+fn biases_are_the_tensors_of_that_name() {
+    for entry in &MODELS {
+        for declared in recorded(entry.name, Mode::Eval, false).tape.parameters() {
+            let last = declared.name.rsplit('.').next().unwrap();
+            assert_eq!(declared.group.is_bias(), last.starts_with("bias"), "{}: {}", entry.name, declared.name);
+        }
+    }
+}
+
 #[test]
 fn images_of_a_wrong_size_are_errors() {
     let accepts = |name: &str, extent| nn::named(name).unwrap().accepts(&form(extent, 10));

@@ -46,10 +46,10 @@ fn rows_are_the_layers_and_groups_that_occur() {
 
 #[test]
 fn only_weights_decay_if_norm_and_bias_are_spared() {
-    let groups = [Group::Weight, Group::Bias, Group::Norm];
-    assert_eq!(groups.map(|group| adam().decay_of(group)), [0.1, 0.0, 0.0]);
+    let groups = [Group::Weight, Group::Bias, Group::Norm, Group::NormBias];
+    assert_eq!(groups.map(|group| adam().decay_of(group)), [0.1, 0.0, 0.0, 0.0]);
     let none_is_spared = Settings { spare_norm_and_bias: false, ..adam() };
-    assert_eq!(groups.map(|group| none_is_spared.decay_of(group)), [0.1; 3]);
+    assert_eq!(groups.map(|group| none_is_spared.decay_of(group)), [0.1; 4]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod adjoint;
 #[cfg(feature = "cli")]
 mod ages;
 mod attention_parity;
+mod averages;
 #[cfg(feature = "cli")]
 mod commands;
 mod detection;
@@ -56,6 +57,7 @@ fn main() {
         sums::tests(),
         detection::tests().into(),
         optimisers::tests(),
+        averages::tests(),
         golden::tests(),
         parity::tests(),
         text_parity::tests(),

@@ -43,7 +43,7 @@ fn scale_of_group(group: Group) -> f64 {
     match group {
         Group::Weight => 1.0,
         Group::Bias => 0.3,
-        Group::Norm => 0.1,
+        Group::Norm | Group::NormBias => 0.1,
     }
 }
 

@@ -22,7 +22,7 @@ const REPEATED: [&str; 5] = ["config.toml", "metrics.csv", "layers.csv", "predic
 
 /// A run of a few seconds: two moments, a blur that fades, augmentation, batches in two passes,
 /// noise measurements, intervals that do not divide epochs.
-const SHORT: &[&str] = &[
+pub const SHORT: &[&str] = &[
     "train",
     "--model",
     "cnn",
@@ -76,7 +76,7 @@ fn trains(out: &Path) -> Vec<&str> {
     [SHORT, &["--out", out.to_str().unwrap()]].concat()
 }
 
-fn resumes(out: &Path) -> [&str; 5] {
+pub fn resumes(out: &Path) -> [&str; 5] {
     ["resume", out.to_str().unwrap(), "--quiet", "--checkpoint-every", "3"]
 }
 
@@ -87,7 +87,7 @@ fn whole(dir: &Path) -> PathBuf {
     out
 }
 
-fn assert_same(whole: &Path, resumed: &Path) {
+pub fn assert_same(whole: &Path, resumed: &Path) {
     for name in REPEATED {
         let [expected, found] = [whole, resumed].map(|dir| std::fs::read(dir.join(name)).unwrap());
         assert!(expected == found, "{name} is another after {}", resumed.display());
@@ -129,7 +129,12 @@ fn killed(out: &Path, count: usize) {
 
 /// Kills a run when its checkpoints satisfy `reached`.
 fn killed_once(out: &Path, reached: impl Fn(&[PathBuf]) -> bool) {
-    let mut child = command(&trains(out)).spawn().unwrap();
+    killed_while(&trains(out), out, reached);
+}
+
+/// Runs a command that trains into `out`, and kills it when the checkpoints satisfy `reached`.
+pub fn killed_while(arguments: &[&str], out: &Path, reached: impl Fn(&[PathBuf]) -> bool) {
+    let mut child = command(arguments).spawn().unwrap();
     await_in(&mut child, || reached(&checkpoints(out)));
     child.kill().unwrap();
     child.wait().unwrap();
@@ -422,9 +427,11 @@ fn a_lost_device() {
     assert_same(&whole, &out);
 }
 
-/// An interrupt during validation or test takes effect at once, and no step is lost.
-fn interrupted_while_reading() {
+/// An interrupt during validation or test takes effect at once, and no step is lost. With averages,
+/// the test set is evaluated with those of the best epoch.
+fn interrupted_while_reading(ema: Option<f64>) {
     let (mut task, gpu, dir) = (two_epochs(), open_device(), tempfile::tempdir().unwrap());
+    task.config.optimizer.ema = ema;
     // A model without running statistics, and a rate too low to change a prediction. So the first
     // epoch stays the best, and the test set is evaluated with weights that differ from the last.
     task.config.model.name = "lenet".into();
@@ -557,7 +564,8 @@ pub fn tests() -> Vec<Test> {
         test("resuming: two processes", |_| two_processes()),
         test("resuming: leftovers", |_| leftovers()),
         test("resuming: a lost device", |_| a_lost_device()),
-        test("resuming: interrupted while reading", |_| interrupted_while_reading()),
+        test("resuming: interrupted while reading", |_| interrupted_while_reading(None)),
+        test("resuming: interrupted while reading, with averages", |_| interrupted_while_reading(Some(0.9))),
     ];
     // Windows renames no directory in use, and has no `kill` to send an interrupt:
     // scripts/check-windows.sh interrupts there.

@@ -23,7 +23,7 @@ fn objective_of(form: &Form, config: &Config) -> Arc<dyn Objective> {
 }
 
 /// A session of an unnamed model, with four steps an epoch.
-fn session_with(gpu: &Gpu, model: &dyn Model, form: &Form, config: &Config) -> Session {
+pub fn session_with(gpu: &Gpu, model: &dyn Model, form: &Form, config: &Config) -> Session {
     let objective = objective_of(form, config);
     session(gpu, config, model, (form, objective), &|layers| config.curriculum(layers), 4).unwrap()
 }
@@ -38,7 +38,7 @@ pub fn session_of(gpu: &Gpu, model: &str, batch_size: usize) -> Session {
 }
 
 /// A batch of the examples from `first` on.
-fn batch(data: &Pictures, first: usize, count: usize, capacity: usize) -> Batch {
+pub fn batch(data: &Pictures, first: usize, count: usize, capacity: usize) -> Batch {
     let indices: Vec<u32> = (first as u32..(first + count) as u32).collect();
     Batch::gather(data, &indices, capacity, None).unwrap()
 }
@@ -53,7 +53,7 @@ fn spoilt(mut batch: Batch) -> Batch {
 }
 
 /// A model without batch norm, so that examples are independent.
-fn plain_model(net: &mut Net, x: Var, classes: usize) -> Var {
+pub fn plain_model(net: &mut Net, x: Var, classes: usize) -> Var {
     let x = net.conv2d("conv", x, Conv { bias: true, ..Conv::same3x3(5, 2) });
     let x = net.relu("relu", x);
     let x = net.flatten(x);

@@ -264,6 +264,43 @@ fn a_schedule_is_drawn() {
     assert!(early[2] > early[1] && late[0] > 200 && late[2] < 80, "{early:?} {late:?}");
 }
 
+/// Biases and momentum have rows of their own if they have a warm-up of their own.
+#[test]
+fn a_warmup_is_printed_written_and_drawn() {
+    let dir = tempfile::tempdir().unwrap();
+    let [csv, png] = ["rates.csv", "rates.png"].map(|name| dir.path().join(name).to_str().unwrap().to_owned());
+    let arguments = ["schedule", "--model", "cnn", "--epochs", "4", "--steps-per-epoch", "2", "--eta", "0.01"];
+    let warmup = ["--warmup-epochs", "2", "--bias-warmup", "0.1", "--warmup-momentum", "0.8", "--momentum", "0.937"];
+    let output = lerac(&[&arguments[..], &warmup, &["--csv", &csv, "--plot", &png]].concat());
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", stderr(&output));
+    let table = String::from_utf8(output.stdout).unwrap();
+    let cells = |name: &str| -> Vec<String> {
+        let row = table.lines().find(|row| row.contains(&format!("| {name} "))).unwrap_or_else(|| panic!("{table}"));
+        row.split('|').map(|cell| cell.trim().to_owned()).collect()
+    };
+    assert_eq!(cells("linear biases")[4..9], ["7.75e-2", "5.50e-2", "3.25e-2", "1.00e-2", "1.00e-2"]);
+    assert_eq!(cells("conv1")[4..9], ["2.50e-3", "5.00e-3", "7.50e-3", "1.00e-2", "1.00e-2"]);
+    assert_eq!(cells("momentum")[4..9], ["0.8343", "0.8685", "0.9027", "0.9370", "0.9370"]);
+    let mut reader = csv::Reader::from_path(&csv).unwrap();
+    let header = ["step", "epoch", "depth", "layer", "learning_rate", "bias_learning_rate", "momentum"];
+    assert_eq!(reader.headers().unwrap(), header.to_vec());
+    let rows: Vec<(u64, f64, usize, String, f64, f64, f64)> = reader.deserialize().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 9 * 4);
+    approx::assert_relative_eq!(rows[4].4, 0.005, max_relative = 1e-12);
+    approx::assert_relative_eq!(rows[4].5, 0.055, max_relative = 1e-12);
+    approx::assert_relative_eq!(rows[4].6, 0.8685, max_relative = 1e-12);
+    // Below the heat map, the momentum rises from the left to the right.
+    let (picture, plain) = (image::open(&png).unwrap().to_rgb8(), dir.path().join("plain.png"));
+    stdout(&[&arguments[..], &["--plot", plain.to_str().unwrap()]].concat());
+    assert!(picture.height() > image::open(&plain).unwrap().height() + 500);
+    let blue = |x: u32| {
+        let from = picture.height() - 600;
+        (from..picture.height()).find(|&y| picture.get_pixel(x, y).0 == [0, 114, 178])
+    };
+    let (early, late) = (blue(picture.width() / 4).unwrap(), blue(picture.width() * 3 / 4).unwrap());
+    assert!(early > late, "the momentum is at {early}, then at {late}");
+}
+
 #[test]
 fn the_command_line_overrides_a_file() {
     let text = "model = \"lenet\"\nmethod = \"lerac\"\nepochs = 3\nrange = \"1e-2..1e-3\"\neta = 0.01\nk = 1\n";

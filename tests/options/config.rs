@@ -123,7 +123,13 @@ fn options_without_effect_are_noted() {
     let multiply = Some(DuringCurriculum::Multiply);
     assert!(notes(&|_| ()).is_empty());
     let warms = |c: &mut Config| c.optimizer.warmup_epochs = 1.0;
-    one_note(&warms, &["`warmup_epochs`"]);
+    one_note(&warms, &["`warmup_epochs` does nothing"]);
+    let momentum = |c: &mut Config| (warms(c), c.optimizer.warmup_momentum = Some(0.8)).1;
+    one_note(&momentum, &["`warmup_epochs`, `warmup_momentum` do nothing"]);
+    let both = |c: &mut Config| (momentum(c), c.optimizer.bias_warmup = Some(0.1)).1;
+    one_note(&both, &["`warmup_epochs`, `bias_warmup`, `warmup_momentum` do nothing"]);
+    one_note(&|c| c.optimizer.warmup_steps = Some(5), &["`warmup_steps` does nothing"]);
+    assert!(notes(&|c| c.optimizer.warmup_steps = Some(0)).is_empty());
     let multiplies = |c: &mut Config| {
         warms(c);
         c.curriculum.schedule_during_curriculum = multiply;
@@ -146,7 +152,7 @@ fn options_without_effect_are_noted() {
 /// Each option that not every run uses: its field, a change, and runs that use it.
 type Optional = (&'static str, fn(&mut Config), fn(&mut Config));
 
-const OPTIONAL: [Optional; 27] = [
+const OPTIONAL: [Optional; 28] = [
     ("k", |c| c.curriculum.k = Some(1.0), |c| c.curriculum.method = Method::Uniform),
     ("range", |c| c.curriculum.range = Some(Range { first: 0.1, last: 0.01 }), |c| c.curriculum.method = Method::Lerac),
     ("granularity", |c| c.curriculum.granularity = Granularity::Block, |c| c.curriculum.method = Method::LeracCbs),
@@ -169,6 +175,7 @@ const OPTIONAL: [Optional; 27] = [
     ("gamma", |c| c.optimizer.gamma = 0.5, |c| c.optimizer.schedule = ScheduleKind::Plateau),
     ("patience", |c| c.optimizer.patience = 3, |c| c.optimizer.schedule = ScheduleKind::Plateau),
     ("final_rate", |c| c.optimizer.final_rate = 0.01, |c| c.optimizer.schedule = ScheduleKind::Cosine),
+    ("final_rate", |c| c.optimizer.final_rate = 0.01, |c| c.optimizer.schedule = ScheduleKind::Linear),
     ("final_rate", |c| c.optimizer.final_rate = 0.01, |c| c.optimizer.schedule = ScheduleKind::Plateau),
     ("snr_batches", |c| c.training.snr_batches = 4, |c| c.training.snr_every = 5),
     ("momentum", |c| c.optimizer.momentum = 0.5, sgd),
@@ -245,6 +252,37 @@ fn nesterov_needs_a_momentum() {
     };
     assert_error(still("sgd").check(), Fault::Setting("nesterov"), &["`momentum`"]);
     still("adam").check().unwrap();
+}
+
+#[test]
+fn a_warmup_of_biases_or_momentum_needs_a_warmup() {
+    type Set = fn(&mut Config);
+    let rows: [(&str, Set); 2] = [
+        ("bias_warmup", |c| c.optimizer.bias_warmup = Some(0.1)),
+        ("warmup_momentum", |c| c.optimizer.warmup_momentum = Some(0.8)),
+    ];
+    for (field, set) in rows {
+        assert_error(Config::default().with(set).check(), Fault::Setting(field), &["`warmup_epochs`"]);
+        let lengths: [Set; 2] = [|c| c.optimizer.warmup_epochs = 3.0, |c| c.optimizer.warmup_steps = Some(100)];
+        for length in lengths {
+            let warm = Config::default().with(set).with(length);
+            warm.check().unwrap();
+            assert_eq!(warm.without_effect(), [""; 0]);
+        }
+    }
+    let adam = Config::default().with(|c| {
+        (c.optimizer.name, c.optimizer.warmup_epochs, c.optimizer.warmup_momentum) = ("adam".into(), 3.0, Some(0.8));
+    });
+    assert_error(adam.check(), Fault::Setting("warmup_momentum"), &["sgd", "adam"]);
+}
+
+/// Files and checkpoints of runs without the newer options are those of earlier versions.
+#[test]
+fn options_that_are_not_given_are_not_written() {
+    let text = serde_json::to_string(&Config::default()).unwrap();
+    for name in ["ema", "warmup-steps", "bias-warmup", "warmup-momentum"] {
+        assert!(!text.contains(name), "{name}: {text}");
+    }
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use crate::common::errors::{Fault, assert_error};
 use approx::assert_relative_eq;
 use lerac::curriculum::{
-    Blurred, Cbs, Control, Conventional, Curriculum, DuringCurriculum, Granularity, Growth, Ladder, Layer, Pace, Paper,
-    Plateau, Range, Reference, ReferenceOptions, Schedule, ScheduleShape, Time, depths, rates,
+    Blurred, Cbs, Control, Conventional, Curriculum, DuringCurriculum, Granularity, Growth, Ladder, Layer,
+    MomentumRise, Pace, Paper, Plateau, Range, Reference, ReferenceOptions, Schedule, ScheduleShape, Time, Warmup,
+    depths, rates,
 };
 use proptest::prelude::*;
 
@@ -270,7 +271,8 @@ fn cbs_fades_every_five_epochs() {
 }
 
 fn schedule(shape: ScheduleShape, warmup_epochs: f64, during_curriculum: DuringCurriculum) -> Schedule {
-    Schedule { eta: 0.1, shape, warmup_epochs, during_curriculum }
+    let warmup = Warmup { epochs: warmup_epochs, ..Warmup::default() };
+    Schedule { eta: 0.1, shape, warmup, during_curriculum }
 }
 
 #[test]
@@ -289,10 +291,46 @@ fn schedules_have_their_corner_values() {
         assert_relative_eq!(cosine.rate(time(at, 10), 0.0), expected, max_relative = 1e-12);
     }
 
+    let linear = schedule(ScheduleShape::Linear { epochs: 4.0, floor: 0.01 }, 0.0);
+    for (at, expected) in [(0, 0.1), (10, 0.07525), (20, 0.0505), (40, 0.001), (80, 0.001)] {
+        assert_relative_eq!(linear.rate(time(at, 10), 0.0), expected, max_relative = 1e-12);
+    }
+
     let warm = schedule(ScheduleShape::Constant, 2.0);
     for (at, expected) in [(0, 0.005), (9, 0.05), (19, 0.1), (20, 0.1)] {
         assert_relative_eq!(warm.rate(time(at, 10), 0.0), expected, max_relative = 1e-12);
     }
+}
+
+/// Twenty steps of warm-up. Biases fall from 0.5 while all else rises from 0, and the momentum rises.
+#[test]
+fn a_warmup_has_its_corner_values() {
+    let momentum = Some(MomentumRise { from: 0.8, to: 0.937 });
+    let warmup = Warmup { epochs: 2.0, steps: 19, bias_rate: Some(0.5), momentum };
+    let of = |during| Schedule { warmup, ..schedule(ScheduleShape::Linear { epochs: 4.0, floor: 0.2 }, 0.0, during) };
+    let (off, multiply) = (of(DuringCurriculum::Off), of(DuringCurriculum::Multiply));
+    for (at, shape, warmed) in [(0, 1.0, 0.05), (9, 0.82, 0.5), (18, 0.64, 0.95), (19, 0.62, 1.0), (39, 0.22, 1.0)] {
+        for schedule in [&multiply, &off] {
+            let of = time(at, 10);
+            assert_relative_eq!(schedule.rate(of, 0.0), 0.1 * shape * warmed, max_relative = 1e-12);
+            let bias = 0.1 * shape * warmed + 0.5 * (1.0 - warmed);
+            assert_relative_eq!(schedule.bias_rate(of, 0.0), bias, max_relative = 1e-12);
+            let momentum = 0.8 + 0.137 * warmed;
+            assert_relative_eq!(schedule.momentum(of, 0.0).unwrap(), momentum, max_relative = 1e-12);
+        }
+        // A curriculum of two epochs replaces the warm-up.
+        let of = time(at, 10);
+        assert_eq!(off.bias_rate(of, 2.0), off.rate(of, 2.0));
+        assert_eq!(off.momentum(of, 2.0), Some(0.937));
+    }
+    // The longer length counts.
+    let longer = Schedule { warmup: Warmup { steps: 40, ..warmup }, ..multiply.clone() };
+    assert_relative_eq!(longer.rate(time(9, 10), 0.0), 0.1 * 0.82 * 0.25, max_relative = 1e-12);
+    // After the warm-up nothing is left of it, to the bit.
+    let plain = Schedule { warmup: Warmup::default(), ..multiply.clone() };
+    assert_eq!(multiply.bias_rate(time(25, 10), 0.0), plain.rate(time(25, 10), 0.0));
+    assert_eq!((multiply.momentum(time(25, 10), 0.0), plain.momentum(time(0, 10), 0.0)), (Some(0.937), None));
+    assert_eq!(plain.bias_rate(time(0, 10), 0.0), plain.rate(time(0, 10), 0.0));
 }
 
 /// Epochs of ten steps under a curriculum of two epochs.
@@ -300,10 +338,12 @@ fn schedules_have_their_corner_values() {
 fn a_schedule_waits_for_the_curriculum() {
     let steps = ScheduleShape::Step { milestones: vec![1.0, 3.5], gamma: 0.1 };
     let cosine = ScheduleShape::Cosine { epochs: 4.0, floor: 0.01 };
+    let linear = ScheduleShape::Linear { epochs: 4.0, floor: 0.01 };
     for (shape, warmup, expected) in [
         // The milestone at 1 takes effect at 2.
         (steps, 0.0, &[(0, 0.1), (10, 0.1), (19, 0.1), (20, 0.01), (34, 0.01), (35, 0.001)][..]),
         (cosine, 0.0, &[(0, 0.1), (19, 0.1), (20, 0.1), (30, 0.0505), (40, 0.001), (80, 0.001)]),
+        (linear, 0.0, &[(0, 0.1), (19, 0.1), (20, 0.1), (30, 0.0505), (40, 0.001), (80, 0.001)]),
         // There is no warm-up, even if it would be longer than the curriculum.
         (ScheduleShape::Constant, 3.0, &[(0, 0.1), (19, 0.1), (20, 0.1), (21, 0.1), (80, 0.1)]),
     ] {

@@ -92,7 +92,16 @@ fn wrong_options_are_refused_with_a_remedy() {
     assert_refused(&["schedule", "--plot", "/nowhere/rates.png"], "/nowhere/rates.png", &[]);
     assert_refused(&["compare", "--seeds", "0"], "--seeds", &[]);
     assert_refused(&["compare", "--seeds", "18446744073709551615"], "--seeds", &[]);
-    for option in ["--batch-size", "--validation", "--train-examples", "--snr-batches", "--seed", "--epochs"] {
+    for option in [
+        "--batch-size",
+        "--validation",
+        "--train-examples",
+        "--snr-batches",
+        "--seed",
+        "--epochs",
+        "--ema-warmup",
+        "--warmup-steps",
+    ] {
         assert_refused(&["schedule", option, "9223372036854775808"], option, &["9223372036854775807"]);
     }
     assert_refused(&["compare", "--method", "lerac"], "--method", &["--methods"]);
@@ -127,6 +136,14 @@ fn numbers_are_checked_whatever_the_method() {
         ["--epsilon", "0", "positive"],
         ["--epsilon", "1e-300", "1e-300"],
         ["--clip-norm", "0", "positive"],
+        ["--ema", "1", "0 <= decay < 1"],
+        ["--ema", "-0.1", "0 <= decay < 1"],
+        ["--ema-warmup", "10", "--ema DECAY"],
+        ["--bias-warmup", "0", "positive"],
+        ["--bias-warmup", "1e300", "1e300"],
+        ["--bias-warmup", "0.1", "--warmup-epochs"],
+        ["--warmup-momentum", "1", "0 <= momentum < 1"],
+        ["--warmup-momentum", "0.8", "--warmup-epochs"],
         ["--clip-norm", "1e-300", "1e-300"],
         ["--jitter", "-1,0,0", "-1"],
         ["--milestones", "-1,2", "-1"],

@@ -30,13 +30,14 @@ impl Observer for RunDir {
         // the interval.
         let step = record.step - 1;
         let epoch = record.epoch * step as f64 / record.step as f64;
-        let layers = self.layers.iter().zip(&record.rates).zip(&record.norms);
-        self.layer_rows.append(layers.map(|((layer, &learning_rate), norms)| LayerRow {
+        let layers = self.layers.iter().zip(&record.rates).zip(&record.norms).enumerate();
+        self.layer_rows.append(layers.map(|(i, ((layer, &learning_rate), norms))| LayerRow {
             step,
             epoch,
             depth: layer.depth,
             layer: layer.name.clone(),
             learning_rate,
+            bias_learning_rate: record.bias_rates.as_ref().map(|rates| rates[i]),
             gradient_norm: norms.gradient,
             update_norm: norms.update,
             weight_norm: norms.weight,

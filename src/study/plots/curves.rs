@@ -71,7 +71,7 @@ pub fn curves(path: &Path, panels: &[Panel]) -> Result<()> {
     })
 }
 
-fn draw_panel(panel: &Panel, area: &Area<'_>) -> Drawing {
+pub(super) fn draw_panel(panel: &Panel, area: &Area<'_>) -> Drawing {
     let (width, height) = area.dim_in_pixel();
     let (width, height) = (width as i32, height as i32);
     let visible = |&(x, y): &(f64, f64)| {

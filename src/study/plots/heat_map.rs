@@ -2,6 +2,7 @@
 
 use super::axis::{Axis, is_drawable};
 use super::canvas::*;
+use super::curves::{Panel, draw_panel};
 use crate::error::Result;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
@@ -45,13 +46,34 @@ pub struct HeatMap {
 /// # Errors
 /// [`crate::error::Error::Io`] if the file cannot be written.
 pub fn heat_map(path: &Path, map: &HeatMap) -> Result<()> {
+    picture(path, (WIDTH, height(map)), |area| draw_heat_map(map, area))
+}
+
+/// Draws a heat map into `path`, and below it a chart of the same width and 600 pixels.
+///
+/// # Errors
+/// [`crate::error::Error::Io`] if the file cannot be written.
+pub fn heat_map_and_curves(path: &Path, map: &HeatMap, panel: &Panel) -> Result<()> {
+    let top = height(map);
+    picture(path, (WIDTH, top + 600), |area| {
+        let (above, below) = area.split_vertically(top);
+        draw_heat_map(map, &above)?;
+        draw_panel(panel, &below)
+    })
+}
+
+/// Pixels above the first row.
+const TOP: i32 = 2 * MARGIN + TITLE_SIZE;
+
+/// Few rows are tall, to leave room for the colour bar; many rows are still tall enough for their
+/// names.
+fn row_height(map: &HeatMap) -> i32 {
     let rows = map.rows.len().max(1) as i32;
-    // Few rows are tall, to leave room for the colour bar; many rows are still tall enough for
-    // their names.
-    let row_height = (880 / rows).clamp(26, 80).max(240 / rows);
-    let top = 2 * MARGIN + TITLE_SIZE;
-    let size = (WIDTH, top + rows * row_height + BOTTOM_SPACE);
-    picture(path, size, |area| draw_heat_map(map, area, top, row_height))
+    (880 / rows).clamp(26, 80).max(240 / rows)
+}
+
+fn height(map: &HeatMap) -> i32 {
+    TOP + map.rows.len().max(1) as i32 * row_height(map) + BOTTOM_SPACE
 }
 
 /// The colour of a value between 0 and 1.
@@ -64,7 +86,8 @@ pub(super) fn viridis(place: f64) -> RGBColor {
     RGBColor(mix(r0, r1), mix(g0, g1), mix(b0, b1))
 }
 
-fn draw_heat_map(map: &HeatMap, area: &Area<'_>, top: i32, row_height: i32) -> Drawing {
+fn draw_heat_map(map: &HeatMap, area: &Area<'_>) -> Drawing {
+    let (top, row_height) = (TOP, row_height(map));
     let size = (row_height - 4).min(TEXT_SIZE - 2);
     let names: Vec<_> = map.rows.iter().map(|name| shortened(name, size, 420)).collect::<PlotResult<_>>()?;
     let widths: Vec<_> = names.iter().map(|name| text_width(name, size)).collect::<PlotResult<_>>()?;

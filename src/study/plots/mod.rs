@@ -11,5 +11,5 @@ mod spectrograms;
 
 pub use boxes::{ImagePanel, NamedBox, draw_boxes, images};
 pub use curves::{Panel, Series, curves};
-pub use heat_map::{HeatMap, heat_map};
+pub use heat_map::{HeatMap, heat_map, heat_map_and_curves};
 pub use spectrograms::{SpectrogramPanel, spectrograms};

@@ -1,6 +1,6 @@
 //! Options of a run that is trained longer.
 
-use super::{Config, Preset, ScheduleKind};
+use super::{Config, Preset};
 use crate::error::{Error, Result};
 
 impl Config {
@@ -16,9 +16,9 @@ impl Config {
             let message = format!("expected more than the {had} epochs that the run has, found {epochs}");
             return Err(Error::setting("epochs", message));
         }
-        if self.optimizer.schedule == ScheduleKind::Cosine {
+        if let Some(schedule) = self.optimizer.falling_schedule() {
             let message = format!(
-                "`schedule` cosine falls over all {had} epochs, so earlier steps of a run of {epochs} epochs have other \
+                "`schedule` {schedule} falls over all {had} epochs, so earlier steps of a run of {epochs} epochs have other \
                  rates; {anew}"
             );
             return Err(Error::setting("epochs", message));

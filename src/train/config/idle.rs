@@ -65,8 +65,14 @@ impl Config {
         let waits = self.schedule_waits();
         let multiply = "`schedule_during_curriculum` multiply lets it act from the first step on";
         let mut idle = vec![];
-        if waits && optimizer.warmup_epochs > 0.0 {
-            idle.push(format!("`warmup_epochs` does nothing, since rates grow by the curriculum; {multiply}"));
+        if waits && optimizer.warms() {
+            let fields = optimizer.all_warmup_options();
+            let verb = if fields.len() == 1 { "does" } else { "do" };
+            idle.push(format!(
+                "`{}` {verb} nothing, since rates grow by the curriculum; `schedule_during_curriculum` multiply lets the \
+                 warm-up act from the first step on",
+                fields.join("`, `")
+            ));
         }
         if waits && optimizer.schedule != ScheduleKind::Constant && self.k() >= self.training.epochs as f64 {
             idle.push(format!("`schedule` does nothing, since rates grow in all epochs; {multiply}"));
@@ -140,8 +146,8 @@ impl Config {
             (
                 "final_rate",
                 options.final_rate != usual.final_rate,
-                plateau || is(&[ScheduleKind::Cosine]),
-                of("cosine and plateau"),
+                plateau || is(&[ScheduleKind::Cosine, ScheduleKind::Linear]),
+                of("cosine, linear and plateau"),
             ),
         ]
     }

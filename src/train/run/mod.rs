@@ -207,7 +207,7 @@ impl Training<'_> {
         if config.training.snr_every > 0 && before.step % config.training.snr_every == 0 {
             self.measure_noise(observer).await?;
         }
-        let rates = self.session.rates().collect();
+        let rates = (self.session.rates().collect(), self.session.bias_rates());
         let batch = self.loader.next_batch()?;
         self.session.step(&batch)?;
         self.loader.recycle(batch);
@@ -241,7 +241,11 @@ impl Training<'_> {
         Ok(())
     }
 
-    async fn end_interval(&mut self, rates: Vec<f64>, observer: &mut dyn Observer) -> Result<()> {
+    async fn end_interval(
+        &mut self,
+        (rates, bias_rates): (Vec<f64>, Option<Vec<f64>>),
+        observer: &mut dyn Observer,
+    ) -> Result<()> {
         let totals = self.take_totals().await?;
         let elapsed = self.clock.seconds();
         self.seconds += elapsed;
@@ -252,6 +256,7 @@ impl Training<'_> {
             training: self.session.scores(&totals),
             examples_per_second: f64::from(totals.examples) / elapsed,
             rates,
+            bias_rates,
             norms: self.session.layer_norms_async().await?,
         })?;
         self.clock = Clock::from(0.0);

@@ -69,6 +69,14 @@ impl Session {
         block_on(self.snapshot_async())
     }
 
+    /// Blocking form of [`Session::trained_snapshot_async`].
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device fails.
+    pub fn trained_snapshot(&self) -> Result<Snapshot> {
+        block_on(self.trained_snapshot_async())
+    }
+
     /// Blocking form of [`Session::state_async`].
     ///
     /// # Errors

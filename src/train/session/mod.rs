@@ -4,43 +4,23 @@
 mod blocking;
 mod diagnose;
 mod evaluate;
+mod options;
 mod totals;
 mod weights;
 
+pub use options::{MakeCurriculum, SessionOptions, SessionPlan};
 pub use weights::Snapshot;
 
 use crate::curriculum::{self, Curriculum, Layer, PlateauState, Schedule, Time};
-use crate::data::{Batch, Form, mixing_part};
+use crate::data::{Batch, mixing_part};
 use crate::error::Result;
 use crate::gpu::{BufferRange, Call, Gpu};
 use crate::nn::objective::{Measure, Scores, scores};
-use crate::nn::{self, Model, NetOptions, Objective, Recorded};
+use crate::nn::{self, Objective, Recorded};
 use crate::ops::sums::{SUMS, Totals};
-use crate::optim::{Optimizer, Settings, Update};
-use crate::tape::{
-    CONTROLS, Controls, Dispatch, Keep, KernelChoices, Mode, Operand, Plan, Program, Storage, Tape, Target, Var,
-};
-use crate::train::LayerScales;
+use crate::optim::{Averages, Optimizer, Update, average_dispatches};
+use crate::tape::{CONTROLS, Controls, Dispatch, Keep, Mode, Operand, Program, Storage, Var};
 use std::sync::Arc;
-
-/// The device memory of a session, in bytes. The tables and sums of the optimiser are not included;
-/// they take about a fifteenth of the parameters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct SessionPlan {
-    /// Memory of training, with parameters and gradients.
-    pub training: Plan,
-    /// Additional memory of evaluation.
-    pub evaluation: u64,
-    /// Memory of the optimiser's moments.
-    pub moments: u64,
-}
-
-impl SessionPlan {
-    /// The total, in bytes.
-    pub fn total(&self) -> u64 {
-        self.training.total() + self.evaluation + self.moments
-    }
-}
 
 /// A recorded model bound to the device, with the destination of each column of a batch.
 struct Bound {
@@ -60,6 +40,8 @@ pub struct Session {
     measures: Arc<[Measure]>,
     sums: usize,
     optimizer: Optimizer,
+    /// Averages of the weights, with which the model is evaluated.
+    averages: Option<Averages>,
     layers: Vec<Layer>,
     /// The factor of each layer's learning rate.
     scales: Vec<f64>,
@@ -75,59 +57,6 @@ pub struct Session {
 /// Advice for a run that diverges.
 pub(super) const STABILITY_HINT: &str =
     "a lower `eta`, `range` or `weight_decay`, `clip_norm` 1, or a longer `warmup_epochs`";
-
-/// Makes the curriculum of a model from its layers.
-pub type MakeCurriculum<'a> = dyn Fn(&[Layer]) -> Result<Box<dyn Curriculum>> + 'a;
-
-/// Options of [`Session::new`].
-pub struct SessionOptions<'a> {
-    /// The network.
-    pub model: &'a dyn Model,
-    /// The columns of the data.
-    pub form: &'a Form,
-    /// The objective: loss and measures.
-    pub objective: Arc<dyn Objective>,
-    /// Examples per step.
-    pub batch_size: usize,
-    /// Examples per pass; must divide the batch size. Batch norm normalises over one pass, and
-    /// updates its running statistics once per pass.
-    pub micro_batch_size: usize,
-    /// Changes to the network that the training method requires.
-    pub net: NetOptions,
-    /// The optimiser.
-    pub settings: Settings,
-    /// Factors of the learning rates of layers.
-    pub scales: LayerScales,
-    /// The schedule of the common learning rate.
-    pub schedule: Schedule,
-    /// Makes the curriculum.
-    pub curriculum: &'a MakeCurriculum<'a>,
-    /// Steps per epoch.
-    pub steps_per_epoch: u64,
-    /// Seed of initial weights, dropout and mixup.
-    pub seed: u64,
-    /// alpha of mixup; `None` without mixup.
-    pub mixup: Option<f64>,
-    /// Kernels to use instead of the default ones.
-    pub kernels: &'a KernelChoices,
-}
-
-impl SessionOptions<'_> {
-    fn passes(&self) -> usize {
-        let divides = self.micro_batch_size > 0 && self.batch_size.is_multiple_of(self.micro_batch_size);
-        assert!(divides, "a batch of {} cannot be divided into passes of {}", self.batch_size, self.micro_batch_size);
-        let passes = self.batch_size / self.micro_batch_size;
-        let pairs = self.mixup.is_none() || passes == 1 || self.micro_batch_size.is_multiple_of(2);
-        assert!(pairs, "mixup needs an even number of examples per pass, found {}", self.micro_batch_size);
-        passes
-    }
-
-    fn record(&self, gpu: &Gpu, mode: Mode) -> Recorded {
-        let tape = Tape::new(mode).with_target(Target::of(gpu.info())).with_passes(self.passes());
-        let tape = tape.with_choices(self.kernels.clone());
-        nn::record(self.model, self.form, &*self.objective, self.micro_batch_size, tape, self.net)
-    }
-}
 
 /// The operands whose memory must not be reused within a step: those that the host writes or reads,
 /// and those that last from step to step.
@@ -165,24 +94,30 @@ impl Session {
             training,
             evaluation: eval.tape.plan(eval_keep, &train.tape.shared_sizes(train_keep)).working,
             moments: options.settings.rule.moments() as u64 * training.parameters,
+            averages: options.averaging.map_or(0, |_| training.parameters + training.state),
         };
         let storage = Storage::new(gpu, &train.tape)?;
         let update = Update::new(train.tape.parameters(), &storage.layout, train.layers.len(), options.settings);
         // All kernels are compiled together, so that no core is idle during the last ones of a
         // program.
         let dispatches = [train.tape.dispatches(), eval.tape.dispatches()].concat();
-        gpu.compile(dispatches.iter().map(Dispatch::pipeline).chain(update.launches().map(Dispatch::pipeline)))?;
+        let averaging = options.averaging.map(|_| average_dispatches(&storage.layout, &storage.state_layout));
+        let averaging = averaging.iter().flatten().map(Dispatch::pipeline);
+        let updates = update.launches().map(Dispatch::pipeline).chain(averaging);
+        gpu.compile(dispatches.iter().map(Dispatch::pipeline).chain(updates))?;
         // Training and evaluation never run at the same time, so they share their working memory.
         let mut pool = vec![];
         let (layers, sums, inputs) = (train.layers, train.sums, train.inputs);
         let program = Program::keeping(gpu, train.tape, &storage, train_keep, &mut pool)?;
         let train = Bound { program, columns: train.columns };
-        let program = Program::keeping(gpu, eval.tape, &storage, eval_keep, &mut pool)?;
         let losses = train.program.buffer_named(SUMS).expect("every objective leaves sums");
+        let averages =
+            options.averaging.map(|averaging| Averages::new(gpu, &storage, &losses, averaging)).transpose()?;
+        let evaluated = averages.as_ref().map_or(&storage, Averages::storage);
+        let program = Program::keeping(gpu, eval.tape, evaluated, eval_keep, &mut pool)?;
         let mut optimizer = Optimizer::new(gpu, &storage, &losses, update)?;
         let factors: Vec<f64> = optimizer.rows().iter().map(|row| scales[row.layer]).collect();
         factors.into_iter().enumerate().for_each(|(row, factor)| optimizer.set_scale(gpu, row, factor));
-        nn::initialise(gpu, &storage, options.seed);
         let session = Self {
             gpu: gpu.clone(),
             train,
@@ -193,6 +128,7 @@ impl Session {
             objective: options.objective.clone(),
             sums,
             optimizer,
+            averages,
             layers,
             scales,
             schedule: options.schedule.clone(),
@@ -204,6 +140,7 @@ impl Session {
             plan,
             storage,
         };
+        session.storages().for_each(|storage| nn::initialise(gpu, storage, options.seed));
         session.write_totals(&session.train, &Totals::zero(sums));
         session.write_totals(&session.eval, &Totals::zero(sums));
         Ok(session)
@@ -254,6 +191,21 @@ impl Session {
         &self.storage
     }
 
+    /// The averages of the weights, if they are averaged.
+    pub fn averages(&self) -> Option<&Averages> {
+        self.averages.as_ref()
+    }
+
+    /// The weights and running statistics with which the model is evaluated.
+    fn evaluated(&self) -> &Storage {
+        self.averages.as_ref().map_or(&self.storage, Averages::storage)
+    }
+
+    /// The weights and, if they are averaged, the averages.
+    fn storages(&self) -> impl Iterator<Item = &Storage> {
+        std::iter::once(&self.storage).chain(self.averages.as_ref().map(Averages::storage))
+    }
+
     /// The optimiser.
     pub fn optimizer(&self) -> &Optimizer {
         &self.optimizer
@@ -273,6 +225,19 @@ impl Session {
     pub fn rates(&self) -> impl ExactSizeIterator<Item = f64> {
         let rates = curriculum::rates(self.curriculum.as_ref(), &self.schedule, self.time, self.layers.len());
         rates.zip(&self.scales).map(|(rate, scale)| rate * scale)
+    }
+
+    /// The learning rate of each layer's biases for the next step; `None` if biases have no warm-up
+    /// of their own, so that it is that of the layer.
+    pub fn bias_rates(&self) -> Option<Vec<f64>> {
+        self.schedule.warmup.bias_rate?;
+        let rate = curriculum::bias_rate_of(self.curriculum.as_ref(), &self.schedule, self.time);
+        Some(self.scales.iter().enumerate().map(|(layer, scale)| rate(layer) * scale).collect())
+    }
+
+    /// The momentum of the next step; `None` if the warm-up does not change it.
+    pub fn momentum(&self) -> Option<f64> {
+        self.schedule.momentum(self.time, self.curriculum.grows_until())
     }
 
     /// Passes a validation score to the plateau schedule at the end of an epoch.
@@ -311,9 +276,21 @@ impl Session {
     /// # Errors
     /// [`crate::error::Error::Device`] if the device fails.
     pub fn step(&mut self, batch: &Batch) -> Result<()> {
-        let rate = curriculum::rate_of(self.curriculum.as_ref(), &self.schedule, self.time);
-        self.optimizer.prepare(&self.gpu, |row| rate(row.layer));
-        self.differentiate(batch, self.optimizer.calls())?;
+        let (curriculum, schedule) = (self.curriculum.as_ref(), &self.schedule);
+        let rate = curriculum::rate_of(curriculum, schedule, self.time);
+        let bias_rate = curriculum::bias_rate_of(curriculum, schedule, self.time);
+        if let Some(momentum) = schedule.momentum(self.time, curriculum.grows_until()) {
+            self.optimizer.set_momentum(momentum);
+        }
+        self.optimizer.prepare(&self.gpu, |row| match row.group.is_bias() {
+            true => bias_rate(row.layer),
+            false => rate(row.layer),
+        });
+        if let Some(averages) = &self.averages {
+            averages.prepare(&self.gpu, self.time.step + 1);
+        }
+        let averaging = self.averages.iter().flat_map(Averages::calls);
+        self.differentiate(batch, self.optimizer.calls().iter().chain(averaging))?;
         self.time.step += 1;
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::error::Result;
-use crate::tape::Declared;
+use crate::tape::{Declared, Storage};
 use crate::tensor::{Arena, Span};
 use crate::train::Tensor;
 use crate::train::fit::Fit;
@@ -20,31 +20,50 @@ pub struct Snapshot {
 /// Prefixes of the moments' names in [`Session::state_async`].
 const MOMENTS: [&str; 2] = ["first_moment", "second_moment"];
 
+/// Prefix of the averages' names in [`Session::state_async`].
+const AVERAGE: &str = "average.";
+
 impl Session {
-    /// Reads parameters and running statistics back, with the number of steps done.
+    /// Reads the parameters and running statistics with which the model is evaluated, and the number
+    /// of steps done. They are the averages if the weights are averaged.
     ///
     /// # Errors
     /// [`crate::error::Error::Device`] if the device fails.
     pub async fn snapshot_async(&self) -> Result<Snapshot> {
-        let mut tensors = self.storage.params.read_all_async(&self.gpu, &self.storage.layout).await?;
-        tensors.extend(self.storage.state.read_all_async(&self.gpu, &self.storage.state_layout).await?);
+        self.read_async(self.evaluated()).await
+    }
+
+    /// Like [`Session::snapshot_async`], of the weights that are trained, never of averages.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Device`] if the device fails.
+    pub async fn trained_snapshot_async(&self) -> Result<Snapshot> {
+        self.read_async(&self.storage).await
+    }
+
+    async fn read_async(&self, storage: &Storage) -> Result<Snapshot> {
+        let mut tensors = storage.params.read_all_async(&self.gpu, &storage.layout).await?;
+        tensors.extend(storage.state.read_all_async(&self.gpu, &storage.state_layout).await?);
         Ok(Snapshot { tensors, step: self.time.step })
     }
 
     /// Every tensor that the next step depends on: the tensors of [`crate::tape::Storage::tensors`]
-    /// under their own names, and the optimiser's moments as `first_moment.NAME` and
-    /// `second_moment.NAME`.
+    /// under their own names, the optimiser's moments as `first_moment.NAME` and
+    /// `second_moment.NAME`, and averages as `average.NAME`.
     ///
     /// # Errors
     /// [`crate::error::Error::Device`] if the device fails.
     pub async fn state_async(&self) -> Result<Vec<Tensor>> {
-        let mut tensors = self.named(&self.snapshot_async().await?, "");
+        let mut tensors = self.named(&self.trained_snapshot_async().await?, "");
         for (moment, arena) in MOMENTS.iter().zip(self.optimizer.moments()) {
             let values = arena.read_all_async(&self.gpu, &self.storage.layout).await?;
             for (declared, values) in self.storage.parameters().iter().zip(values) {
                 let name = format!("{moment}.{}", declared.name);
                 tensors.push(Tensor { name, shape: declared.shape.dims().to_vec(), values });
             }
+        }
+        if let Some(averages) = &self.averages {
+            tensors.extend(self.named(&self.read_async(averages.storage()).await?, AVERAGE));
         }
         Ok(tensors)
     }
@@ -73,6 +92,9 @@ impl Session {
                 arena.write(&self.gpu, span, &tensor(&format!("{moment}.{}", declared.name), span.count)?);
             }
         }
+        for (declared, arena, span) in self.averages.iter().flat_map(|averages| averages.storage().tensors()) {
+            arena.write(&self.gpu, span, &tensor(&format!("{AVERAGE}{}", declared.name), span.count)?);
+        }
         self.optimizer.set_steps(step);
         self.time.step = step;
         Ok(())
@@ -89,7 +111,8 @@ impl Session {
         Fit::of(tensors, self.storage.tensors().map(|(declared, ..)| (declared.name.as_str(), &declared.shape)))
     }
 
-    /// Overwrites weights and running statistics with the tensors of the same names and shapes.
+    /// Overwrites weights and running statistics, and their averages, with the tensors of the same
+    /// names and shapes.
     /// Unless `partial` is true, all tensors must be given, and no others.
     ///
     /// # Errors
@@ -100,7 +123,7 @@ impl Session {
         if !fits {
             return Err(Box::new(fit));
         }
-        for (declared, arena, span) in self.storage.tensors() {
+        for (declared, arena, span) in self.storages().flat_map(Storage::tensors) {
             let same = |tensor: &&Tensor| tensor.name == declared.name && tensor.shape == declared.shape.dims();
             if let Some(tensor) = tensors.iter().find(same) {
                 arena.write(&self.gpu, span, &tensor.values);
@@ -123,9 +146,10 @@ impl Session {
         Ok(Snapshot { tensors: tensors.collect::<Result<_>>()?, step })
     }
 
-    /// Restores the weights of a snapshot, for evaluation. The optimiser's moments do not change.
+    /// Restores the weights of a snapshot, for evaluation. The optimiser's moments do not change, and
+    /// neither do the trained weights if the weights are averaged.
     pub fn restore(&mut self, snapshot: &Snapshot) {
-        for ((_, arena, span), values) in self.storage.tensors().zip(&snapshot.tensors) {
+        for ((_, arena, span), values) in self.evaluated().tensors().zip(&snapshot.tensors) {
             arena.write(&self.gpu, span, values);
         }
         self.time.step = snapshot.step;
