@@ -1,13 +1,16 @@
 //! `lerac predict`.
 
 use super::{ConfigArgs, DeviceArgs, OF_TRAINED, in_words, note_options_without_use, print, print_note, print_stderr};
-use crate::data::{Batch, CLASSES_FILE, DataSet, Examples, Source, Splits, TOKENIZER_FILE};
+use crate::data::{Batch, CLASSES_FILE, DataSet, Examples, Source, Splits, TOKENIZER_FILE, read_image};
 use crate::error::{Error, Result};
+use crate::files::write_whole;
 use crate::gpu::block_on;
 use crate::nn::objective::{FoundObject, Prediction};
+use crate::study::plots::{NamedBox, draw_boxes};
 use crate::train::{Config, DataOptions, ModelCard, Task, trained, whole_number};
 use clap::{ArgMatches, Args};
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,6 +30,9 @@ pub(super) struct PredictArgs {
     /// Number of classes to print for each example [default: 5]
     #[arg(long, value_parser = whole_number::<usize>)]
     top: Option<usize>,
+    /// Detectors: write each image with its boxes into this directory, as PNG
+    #[arg(long, value_name = "DIR")]
+    draw: Option<PathBuf>,
     /// Print one line of JSON per file
     #[arg(long)]
     json: bool,
@@ -60,6 +66,14 @@ pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
             format!("is for classes, which {} does not have; leave it out", config.data.name),
         ));
     }
+    if let Some(dir) = &args.draw {
+        if splits.test.form().boxes().is_none() {
+            let message = format!("is for detectors, and {} predicts no boxes; leave it out", config.model.name);
+            return Err(Error::option("--draw", message));
+        }
+        check_names(dir, &args.files)?;
+        std::fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
+    }
     let (paths, faults) = match config.data.skip_bad {
         true => good_files(&*splits.test, &args.files),
         false => (args.files.clone(), vec![]),
@@ -84,12 +98,15 @@ pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
         let targets = batch.example_from(inputs, place);
         predicted.push(is_finite.then(|| task.objective.predict_example(outputs, &targets)));
     }))?;
-    for (shown, prediction) in shown.iter().zip(predicted) {
+    for (i, (shown, prediction)) in shown.iter().zip(predicted).enumerate() {
         let Some(prediction) = prediction else {
             let message =
                 format!("{}: the outputs of the model are not finite; check the weights of --init", shown.name);
             return Err(Error::NonFinite(message));
         };
+        if let (Some(dir), Prediction::Boxes(found)) = (&args.draw, &prediction) {
+            draw(&paths[i], found, &drawn_file(dir, &paths[i]))?;
+        }
         print(&line(shown, prediction, args));
     }
     faults.iter().for_each(|fault| print_stderr(&format!("error: {}", in_words(fault))));
@@ -97,6 +114,45 @@ pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
         0 => Ok(()),
         bad => Err(Error::Failed(format!("{bad} of {} files cannot be read", args.files.len()))),
     }
+}
+
+/// The file in `dir` for the image at `path`, with its boxes.
+fn drawn_file(dir: &Path, path: &Path) -> PathBuf {
+    dir.join(path.file_stem().unwrap_or_default()).with_extension("png")
+}
+
+/// Checks that no drawn image is written over another one, or over an image that is read.
+fn check_names(dir: &Path, paths: &[PathBuf]) -> Result<()> {
+    let mut names = HashSet::new();
+    for path in paths {
+        let drawn = drawn_file(dir, path);
+        if !names.insert(drawn.clone()) {
+            let message = format!("two images would be drawn into {}; draw them one at a time", drawn.display());
+            return Err(Error::option("--draw", message));
+        }
+        if drawn.exists() && same_file::is_same_file(&drawn, path).unwrap_or(false) {
+            let message = format!("{} would be written over; choose another directory", path.display());
+            return Err(Error::option("--draw", message));
+        }
+    }
+    Ok(())
+}
+
+/// Draws the image at `path` with the objects found in it.
+fn draw(path: &Path, found: &[FoundObject], to: &Path) -> Result<()> {
+    let mut image = read_image(path)?;
+    let named = |found: &FoundObject| NamedBox {
+        class: found.class,
+        caption: format!("{} {:.0} %", found.name, 100.0 * found.confidence),
+        corners: found.corners,
+    };
+    // The most confident one is drawn last, above the others.
+    draw_boxes(&mut image, &found.iter().rev().map(named).collect::<Vec<_>>())?;
+    let mut bytes = std::io::Cursor::new(vec![]);
+    image
+        .write_to(&mut bytes, image::ImageFormat::Png)
+        .map_err(|fault| Error::Failed(format!("cannot encode {}: {fault}", to.display())))?;
+    write_whole(to, bytes.get_ref())
 }
 
 /// The files that can be read, and the errors of the others.
