@@ -40,7 +40,8 @@ pub(super) const RECIPES: &[Recipe] = recipes![
     "cvt13-tiny_imagenet",
     "cvt13-food_101",
     "cvt13-pretrained-tiny_imagenet",
-    "cvt13-pretrained-food_101"
+    "cvt13-pretrained-food_101",
+    "yolov5s-voc"
 ];
 
 /// The names of all recipes, for `--help`.

@@ -13,6 +13,8 @@ mod averages;
 mod commands;
 mod detection;
 mod detector_parity;
+#[cfg(feature = "cli")]
+mod detectors;
 mod device;
 #[cfg(feature = "cli")]
 mod docs;
@@ -76,6 +78,8 @@ fn main() {
         long_runs::tests(),
         sequences::tests(),
         views::tests(),
+        #[cfg(feature = "cli")]
+        detectors::tests(),
         #[cfg(feature = "cli")]
         commands::tests(),
         #[cfg(feature = "cli")]

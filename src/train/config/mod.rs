@@ -184,8 +184,8 @@ impl Config {
     /// examples: [`super::Task::of`] adds them.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the first target is neither a class nor a number, or if an option does
-    /// not apply to it.
+    /// [`Error::Setting`] if the first target is neither a class nor a number nor boxes, or if an
+    /// option does not apply to it.
     pub fn objective(&self, form: &Form) -> Result<Arc<dyn Objective>> {
         self.weighted_objective(form, vec![])
     }
@@ -199,24 +199,26 @@ impl Config {
                 format!("only applies to images and numbers, not to the tokens of {}; remove it", self.data.name);
             return Err(Error::setting("mixup", message));
         }
-        self.check_objective_options(matches!(meaning, Some(Meaning::Number { .. }))).map(|()| objective)
+        self.check_objective_options(meaning).map(|()| objective)
     }
 
-    /// Refuses options of classification for a number to predict, and the reverse.
-    fn check_objective_options(&self, of_numbers: bool) -> Result<()> {
+    /// Refuses options of classification for numbers and boxes to predict, and those of numbers for
+    /// classes and boxes.
+    fn check_objective_options(&self, target: Option<&Meaning>) -> Result<()> {
         let (data, training) = (&self.data.name, &self.training);
-        let of_ages = [("loss", training.loss.is_some())];
+        let of_ages = [("loss", training.loss.is_some(), "ages")];
         let of_classes = [
-            ("label_smoothing", training.label_smoothing != 0.0),
-            ("class_weights", training.class_weights.is_some()),
-            ("mixup", training.mixup.is_some()),
+            ("label_smoothing", training.label_smoothing != 0.0, "classes"),
+            ("class_weights", training.class_weights.is_some(), "classes"),
+            ("mixup", training.mixup.is_some(), "classes"),
         ];
-        let (idle, goal) = match of_numbers {
-            true => (&of_classes[..], "classes"),
-            false => (&of_ages[..], "ages"),
+        let idle = match target {
+            Some(Meaning::Number { .. }) => of_classes.to_vec(),
+            Some(Meaning::Boxes(_)) => [&of_classes[..], &of_ages].concat(),
+            _ => of_ages.to_vec(),
         };
-        match idle.iter().find(|(_, given)| *given) {
-            Some((field, _)) => {
+        match idle.iter().find(|(_, given, _)| *given) {
+            Some((field, _, goal)) => {
                 Err(Error::setting(field, format!("is for {goal}, which {data} has not; leave it out")))
             }
             None => Ok(()),
