@@ -15,6 +15,9 @@ use std::path::Path;
 /// Images that are drawn.
 const IMAGES: usize = 6;
 
+/// Smaller images are enlarged to at least this side, pixels.
+const LEAST_SIDE: usize = 320;
+
 /// How boxes are read and drawn.
 #[derive(Debug, Args)]
 pub(super) struct BoxArgs {
@@ -109,14 +112,15 @@ fn panel(train: &BoxedPictures, index: usize) -> Result<ImagePanel> {
     let (pixels, boxes) = (form.pixels().expect("images have pixels"), form.boxes().expect("images have boxes"));
     let batch = Batch::gather(train, &[index as u32], 1, Some(Draw { seed: 0, epoch: 0 }))?;
     let [_, height, width] = pixels.image;
+    let zoom = LEAST_SIDE.div_ceil(width);
     let bytes: &[u8] = bytemuck::cast_slice(&batch.columns[pixels.place]);
-    let mut image = RgbImage::from_fn(width as u32, height as u32, |x, y| {
-        let at = y as usize * width + x as usize;
+    let mut image = RgbImage::from_fn((zoom * width) as u32, (zoom * height) as u32, |x, y| {
+        let at = y as usize / zoom * width + x as usize / zoom;
         Rgb([0, 1, 2].map(|channel| bytes[channel * height * width + at]))
     });
     let rows: &[f32] = bytemuck::cast_slice(&batch.columns[form.inputs.len() + boxes.place]);
     let objects = rows.chunks_exact(BOX_VALUES).filter(|row| row[0] >= 0.0);
-    let named: Vec<NamedBox> = objects.map(|row| named(row, boxes.classes, [width, height])).collect();
+    let named: Vec<NamedBox> = objects.map(|row| named(row, boxes.classes, [zoom * width, zoom * height])).collect();
     draw_boxes(&mut image, &named)?;
     let file = train.file_of(index).unwrap_or_default();
     Ok(ImagePanel { title: file.rsplit('/').next().unwrap_or_default().to_owned(), image })

@@ -76,7 +76,23 @@ fn deep_annotations_and_descriptions_end() {
 fn labels_of_yolo() {
     let seeds =
         vec![b"0 0.5 0.5 0.25 0.25\n1 0.1 0.2 0.05 0.1\n".to_vec(), b"\xef\xbb\xbf2.0 1 1 1 1\r\n".to_vec(), vec![]];
-    let words = ["NaN", "inf", "-1", "1.2 ", "-0.01 ", "1e-40", "1e999", " ", "\t", "\n", "0", "1", "0.5 ", "-0", "+1"];
+    let words = [
+        "NaN",
+        "inf",
+        "-1",
+        "\n3 0.5 0.5 0.1 0.1\n",
+        "\n0 1.1 0.5 0.5 0.5\n",
+        "1e-40",
+        "1e999",
+        " ",
+        "\t",
+        "\n",
+        "0",
+        "1",
+        "0.5 ",
+        "-0",
+        "+1",
+    ];
     let subject =
         Subject { name: "labels of yolo", seeds, tokens: tokens(&words), limit: LABELS, file: <[u8]>::to_vec };
     run(

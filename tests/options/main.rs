@@ -6,6 +6,8 @@ mod common;
 
 mod adapters;
 #[cfg(feature = "cli")]
+mod boxes;
+#[cfg(feature = "cli")]
 mod command_line;
 #[cfg(feature = "cli")]
 mod comparison;
