@@ -2,8 +2,8 @@
 //   average += (1 - d) (value - average),  d = the decay at this step
 // So an average that equals its value does not change.
 //
-// averages, values: one window of an arena, in vec4. An invocation owns one vec4. After a non-finite
-// loss nothing changes.
+// averages, values: one window of an arena, in vec4. An invocation owns one vec4. After a
+// non-finite loss nothing changes.
 
 struct Average { rest: f32 }  // 1 - d, computed in f64
 

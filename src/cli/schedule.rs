@@ -129,7 +129,7 @@ impl Rates {
         Time { step, steps_per_epoch: self.steps_per_epoch }
     }
 
-    /// The rate of each layer, without its biases if they have rates of their own, or of the biases.
+    /// The rate of each layer, or that of its biases.
     fn at(&self, step: u64, part: Part) -> Vec<f64> {
         let (curriculum, schedule, time) = (self.curriculum.as_ref(), &self.schedule, self.time(step));
         let (rate, bias_rate) = (rate_of(curriculum, schedule, time), bias_rate_of(curriculum, schedule, time));

@@ -76,8 +76,8 @@ pub struct MomentumRise {
 ///
 /// With [`DuringCurriculum::Off`] and a curriculum whose rates grow until epoch k, eta(t) is eta
 /// until k, and eta * shape(t) without warm-up from k on. Milestones count from epoch 0: those
-/// earlier than k act at k. A cosine and a linear shape start at k. A plateau observes the epochs that begin at k or
-/// later. k is 0 if no rates grow.
+/// earlier than k act at k. A cosine and a linear shape start at k. A plateau observes the epochs
+/// that begin at k or later. k is 0 if no rates grow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
     /// The base learning rate.

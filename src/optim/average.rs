@@ -1,5 +1,5 @@
-//! The exponential moving average of parameters and states: its decay, its dispatches as plain data,
-//! and both on a device.
+//! The exponential moving average of parameters and states: its decay, its dispatches as plain
+//! data, and both on a device.
 
 use crate::error::Result;
 use crate::gpu::{Access, BufferRange, Call, Gpu, Kernel, Shader};

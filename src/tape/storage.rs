@@ -49,8 +49,8 @@ impl Storage {
         })
     }
 
-    /// Arenas of the layout of `like`, for averages of its values. They are all zero, and there are no
-    /// gradients.
+    /// Arenas of the layout of `like`, for averages of its values. They are all zero, and there are
+    /// no gradients.
     ///
     /// # Errors
     /// See [`Storage::new`].

@@ -302,7 +302,7 @@ fn schedules_have_their_corner_values() {
     }
 }
 
-/// Twenty steps of warm-up. Biases fall from 0.5 while all else rises from 0, and the momentum rises.
+/// Twenty steps of warm-up. Biases fall from 0.5, all else rises from 0, and the momentum rises.
 #[test]
 fn a_warmup_has_its_corner_values() {
     let momentum = Some(MomentumRise { from: 0.8, to: 0.937 });

@@ -34,7 +34,7 @@ impl SessionPlan {
 /// Makes the curriculum of a model from its layers.
 pub type MakeCurriculum<'a> = dyn Fn(&[Layer]) -> Result<Box<dyn Curriculum>> + 'a;
 
-/// Options of [`Session::new`].
+/// Options of [`super::Session::new`].
 pub struct SessionOptions<'a> {
     /// The network.
     pub model: &'a dyn Model,

@@ -24,8 +24,8 @@ const MOMENTS: [&str; 2] = ["first_moment", "second_moment"];
 const AVERAGE: &str = "average.";
 
 impl Session {
-    /// Reads the parameters and running statistics with which the model is evaluated, and the number
-    /// of steps done. They are the averages if the weights are averaged.
+    /// Reads the parameters and running statistics with which the model is evaluated, and the
+    /// number of steps done. They are the averages if the weights are averaged.
     ///
     /// # Errors
     /// [`crate::error::Error::Device`] if the device fails.
@@ -146,8 +146,8 @@ impl Session {
         Ok(Snapshot { tensors: tensors.collect::<Result<_>>()?, step })
     }
 
-    /// Restores the weights of a snapshot, for evaluation. The optimiser's moments do not change, and
-    /// neither do the trained weights if the weights are averaged.
+    /// Restores the weights of a snapshot, for evaluation. The optimiser's moments do not change,
+    /// and neither do the trained weights if the weights are averaged.
     pub fn restore(&mut self, snapshot: &Snapshot) {
         for ((_, arena, span), values) in self.evaluated().tensors().zip(&snapshot.tensors) {
             arena.write(&self.gpu, span, values);
