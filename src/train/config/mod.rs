@@ -126,6 +126,32 @@ fn check_paths(paths: &[(&'static str, &Option<PathBuf>)]) -> Result<()> {
     Ok(())
 }
 
+/// What a data set is for.
+#[derive(Clone, Copy)]
+enum Goal {
+    Class,
+    Number,
+    Boxes,
+}
+
+impl Goal {
+    fn of(target: Option<&Meaning>) -> Self {
+        match target {
+            Some(Meaning::Number { .. }) => Self::Number,
+            Some(Meaning::Boxes(_)) => Self::Boxes,
+            _ => Self::Class,
+        }
+    }
+
+    fn of_set(set: &DataSet) -> Self {
+        match (set.of_numbers(), set.of_boxes) {
+            (true, _) => Self::Number,
+            (_, true) => Self::Boxes,
+            _ => Self::Class,
+        }
+    }
+}
+
 impl Config {
     /// These options after `change`, for use in an expression.
     pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
@@ -156,7 +182,7 @@ impl Config {
         self.optimizer.check()?;
         self.curriculum.check()?;
         if let Ok(set) = DataSet::named(&self.data.name) {
-            self.check_objective_options(set.of_numbers())?;
+            self.check_objective_options(Goal::of_set(set))?;
         }
         // Without layers, the constructors only check the options.
         self.paper(&[])?;
@@ -199,12 +225,12 @@ impl Config {
                 format!("only applies to images and numbers, not to the tokens of {}; remove it", self.data.name);
             return Err(Error::setting("mixup", message));
         }
-        self.check_objective_options(meaning).map(|()| objective)
+        self.check_objective_options(Goal::of(meaning)).map(|()| objective)
     }
 
     /// Refuses options of classification for numbers and boxes to predict, and those of numbers for
     /// classes and boxes.
-    fn check_objective_options(&self, target: Option<&Meaning>) -> Result<()> {
+    fn check_objective_options(&self, goal: Goal) -> Result<()> {
         let (data, training) = (&self.data.name, &self.training);
         let of_ages = [("loss", training.loss.is_some(), "ages")];
         let of_classes = [
@@ -212,14 +238,14 @@ impl Config {
             ("class_weights", training.class_weights.is_some(), "classes"),
             ("mixup", training.mixup.is_some(), "classes"),
         ];
-        let idle = match target {
-            Some(Meaning::Number { .. }) => of_classes.to_vec(),
-            Some(Meaning::Boxes(_)) => [&of_classes[..], &of_ages].concat(),
-            _ => of_ages.to_vec(),
+        let idle = match goal {
+            Goal::Number => of_classes.to_vec(),
+            Goal::Boxes => [&of_classes[..], &of_ages].concat(),
+            Goal::Class => of_ages.to_vec(),
         };
         match idle.iter().find(|(_, given, _)| *given) {
-            Some((field, _, goal)) => {
-                Err(Error::setting(field, format!("is for {goal}, which {data} has not; leave it out")))
+            Some((field, _, other)) => {
+                Err(Error::setting(field, format!("is for {other}, which {data} has not; leave it out")))
             }
             None => Ok(()),
         }
