@@ -1,8 +1,8 @@
 // The loss of YOLOv5 on one level of its head: three anchors at each cell of a grid of H x W.
 // z: [N,3,5+CLASSES,H,W], the logits of x, y, width, height, objectness and classes.
-// boxes: [N,MOST,6], the objects of each image: class, centre x, centre y, width, height, difficult.
-// Coordinates are relative to the image. Rows after the last object have class -1. Objects with
-// difficult = 1 are not used. ANCHORS: width and height of each anchor, in cells.
+// boxes: [N,MOST,6], the objects of each image: class, centre x, centre y, width, height,
+// difficult. Coordinates are relative to the image. Rows after the last object have class -1.
+// Objects with difficult = 1 are not used. ANCHORS: width and height of each anchor, in cells.
 //
 // Prediction, in cells, relative to the corner of its cell, with s = sigmoid(z):
 //   x, y = 2 s - 0.5;  width, height = (2 s)^2 anchor

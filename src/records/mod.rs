@@ -6,6 +6,7 @@
 mod checkpoints;
 mod finished;
 mod run_dir;
+mod table;
 mod tables;
 mod trace;
 

@@ -3,7 +3,8 @@
 
 mod recording;
 
-use super::tables::{Table, WrittenPrediction, to_csv};
+use super::table::Table;
+use super::tables::{WrittenPrediction, to_csv};
 use super::{checkpoints, finished};
 use crate::curriculum::Layer;
 use crate::data::Examples;

@@ -1,6 +1,7 @@
 //! Loading weights from a file, and evaluation over whole data sets.
 
 use super::fit::Fit;
+use super::names::remove_anchors;
 use super::session::STABILITY_HINT;
 use super::weights::{WeightsFile, read_weights};
 use super::{Config, Observer, Session, Task, Tensor};
@@ -21,6 +22,9 @@ pub(crate) const STEPS_PER_EPOCH: &str = "steps_per_epoch";
 /// The head that weights of an encoder lack. Training starts with a new one.
 const HEAD: &str = "classifier";
 
+/// The head of a detector, whose shape depends on the number of classes.
+const DETECTOR_HEAD: &str = "model.24.m.";
+
 /// Tensors with the names that a session uses.
 struct Renamed {
     tensors: Vec<Tensor>,
@@ -33,12 +37,19 @@ pub(crate) fn load_weights(session: &mut Session, config: &Config) -> Result<Vec
     let Some(path) = &config.model.init else { return Ok(vec![]) };
     let Renamed { tensors, mut notes, .. } = read_for(session, path)?;
     let partial = config.model.init_partial;
-    let new_head = !partial && session.fit(&tensors).lacks_only(HEAD);
-    let fit = session.load(&tensors, partial || new_head).map_err(|fit| {
+    let found = session.fit(&tensors);
+    let (new_head, other_head) = (found.lacks_only(HEAD), found.differs_only_in(DETECTOR_HEAD));
+    let fit = session.load(&tensors, partial || new_head || other_head).map_err(|fit| {
         let remedy = if partial { "" } else { "; `init_partial` takes the tensors that fit" };
         misfit(path, config, &fit, remedy)
     })?;
-    if new_head {
+    if !partial && other_head {
+        notes.push(format!(
+            "{} has a head for other classes, so that of the model starts at random values",
+            path.display()
+        ));
+    }
+    if !partial && new_head {
         let (file, new) = (path.display(), fit.absent.join(", "));
         notes.push(format!("{file} has no {HEAD}, so it is new and starts at random values: {new}"));
     }
@@ -56,6 +67,7 @@ fn read_for(session: &Session, path: &Path) -> Result<Renamed> {
         .iter()
         .map(|(dtype, count)| format!("{file}: {count} tensors were converted from {dtype} to F32"))
         .collect();
+    remove_anchors(path, &mut tensors)?;
     notes.extend(session.adopt_names(&mut tensors).into_iter().map(|note| format!("{file}: {note}")));
     Ok(Renamed { tensors, metadata, notes })
 }

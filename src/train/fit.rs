@@ -46,6 +46,14 @@ impl Fit {
             && !self.beyond.iter().any(of_head)
     }
 
+    /// Whether only tensors whose names begin with `head` differ, and they do so in their shape.
+    pub(super) fn differs_only_in(&self, head: &str) -> bool {
+        !self.other_shape.is_empty()
+            && self.absent.is_empty()
+            && self.beyond.is_empty()
+            && self.other_shape.iter().all(|(name, ..)| name.starts_with(head))
+    }
+
     /// The table of word embeddings, if it has another number of rows in the file: its name, the
     /// rows in the file and those in the model.
     pub(super) fn other_vocabulary(&self) -> Option<(&str, usize, usize)> {
@@ -156,6 +164,23 @@ mod tests {
             (&[], &[]),
         ] {
             assert!(!fit(absent, beyond).lacks_only("classifier"), "{absent:?} {beyond:?}");
+        }
+    }
+
+    #[test]
+    fn a_head_for_other_classes_is_told_from_other_differences() {
+        let other = |names: &[&str]| Fit {
+            other_shape: names.iter().map(|name| (name.to_string(), [1].into(), [2].into())).collect(),
+            ..Fit::default()
+        };
+        assert!(other(&["model.24.m.0.weight", "model.24.m.2.bias"]).differs_only_in("model.24.m."));
+        for fit in [
+            other(&["model.24.m.0.weight", "model.0.conv.weight"]),
+            other(&[]),
+            Fit { absent: vec!["model.24.m.0.bias".into()], ..other(&["model.24.m.0.weight"]) },
+            Fit { beyond: vec!["a".into()], ..other(&["model.24.m.0.weight"]) },
+        ] {
+            assert!(!fit.differs_only_in("model.24.m."), "{fit:?}");
         }
     }
 

@@ -1,6 +1,9 @@
 //! Names of tensors as other programs write them, changed to those of a model.
 
 mod cvt;
+mod yolov5;
+
+pub(super) use yolov5::remove_anchors;
 
 use super::Tensor;
 use std::collections::BTreeSet;

@@ -78,7 +78,7 @@ fn initial_values_are_those_of_the_original() {
     let tape = record("yolov5n", 64, 3, Mode::Train).tape;
     let of = |name: &str| tape.parameters().iter().find(|declared| declared.name == name).unwrap();
     assert_eq!(of("model.0.conv.weight").init, Init::Uniform(1.0 / 108f64.sqrt()));
-    assert_eq!((of("model.0.bn.bias").init, of("model.0.bn.bias").group), (Init::Zeros, Group::Norm));
+    assert_eq!((of("model.0.bn.bias").init, of("model.0.bn.bias").group), (Init::Zeros, Group::NormBias));
     let expected = |cells: f64, inputs: f64| Init::DetectorBias {
         bound: 1.0 / inputs.sqrt(),
         fields: 8,

@@ -3,6 +3,7 @@
 use crate::common::errors::{Fault, assert_error};
 use crate::common::program::stdout;
 use lerac::curriculum::{self, DuringCurriculum, Ladder, Layer, Range, Time};
+use lerac::data::{VocTrain, VocYears};
 use lerac::nn::CvtActivation;
 use lerac::train::{Config, Method, ScheduleKind};
 
@@ -274,6 +275,35 @@ fn recipes_of_sounds_are_the_settings_of_the_paper() {
     }
 }
 
+/// The recipe of a detector.
+const DETECTOR: &str = "yolov5s-voc";
+
+/// Table 1 of the paper, and the defaults of YOLOv5 v7.0.
+#[test]
+fn the_recipe_of_a_detector_has_the_settings_of_the_paper() {
+    let expected = Config::default().with(|c| {
+        c.data.name = "voc".into();
+        c.data.image_size = Some(640);
+        c.data.voc_years = Some(VocYears::Both);
+        c.data.voc_train = Some(VocTrain::Trainval);
+        c.data.validation = 1655;
+        c.data.flip = true;
+        (c.data.mosaic, c.data.scale, c.data.translate) = (1.0, 0.5, 0.1);
+        c.data.hsv = vec![0.015, 0.7, 0.4];
+        c.model.name = "yolov5s".into();
+        (c.training.batch_size, c.training.micro_batch, c.training.epochs) = (64, Some(16), 100);
+        (c.optimizer.eta, c.optimizer.momentum, c.optimizer.nesterov) = (0.01, 0.937, true);
+        (c.optimizer.weight_decay, c.optimizer.spare_norm_and_bias) = (5e-4, true);
+        (c.optimizer.clip_norm, c.optimizer.ema) = (Some(10.0), Some(0.9999));
+        (c.optimizer.schedule, c.optimizer.final_rate) = (ScheduleKind::Linear, 1e-4);
+        (c.optimizer.warmup_epochs, c.optimizer.warmup_steps) = (3.0, Some(100));
+        (c.optimizer.bias_warmup, c.optimizer.warmup_momentum) = (Some(0.1), Some(0.8));
+        c.curriculum.method = Method::Lerac;
+        (c.curriculum.k, c.curriculum.range) = (Some(3.0), Some(Range { first: 1e-2, last: 1e-5 }));
+    });
+    assert_eq!(recipe(DETECTOR), expected);
+}
+
 #[test]
 fn recipes_of_cvt_are_the_published_settings() {
     for row in CVT {
@@ -353,6 +383,7 @@ fn every_recipe_is_loaded_by_its_name_under_every_method() {
     known.extend(BERT.map(|(data, ..)| format!("bert-{data}")));
     known.extend(SOUNDS.map(|(recipe, ..)| recipe.to_owned()));
     known.extend(CVT.map(|row| row.recipe.to_owned()));
+    known.push(DETECTOR.to_owned());
     files.sort();
     known.sort();
     assert_eq!(files, known, "a recipe without a row here, or a row without its recipe");

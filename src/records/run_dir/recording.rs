@@ -5,7 +5,8 @@ use crate::curriculum::Layer;
 use crate::error::Result;
 use crate::files::write_whole;
 use crate::records::checkpoints;
-use crate::records::tables::{LayerRow, MetricsRow, NoiseRow, SpeedRow, Table};
+use crate::records::table::Table;
+use crate::records::tables::{LayerRow, MetricsRow, NoiseRow, SpeedRow};
 use crate::train::{Checkpoint, EpochRecord, IntervalRecord, NoiseRecord, Observer, SessionPlan};
 use std::sync::atomic::Ordering;
 

@@ -21,7 +21,8 @@ pub struct ModelOptions {
     /// Model: cnn, lenet, resnet8, resnet20, resnet18, resnet18-imagenet, resnet34, resnet50,
     /// wide_resnet50_2, wide_resnet52-2, wide_resnet28-10, cvt-13, septr, septr-tiny, densenet121,
     /// vgg11_bn or mobilenet_v2; the last three with -imagenet after them for large images. For
-    /// texts: lstm, bert, bert-tiny, bert-mini, bert-small, bert-medium, bert-base or bert-large
+    /// boxes: yolov5n, yolov5s or yolov5m. For texts: lstm, bert, bert-tiny, bert-mini,
+    /// bert-small, bert-medium, bert-base or bert-large
     #[cfg_attr(
         feature = "cli",
         arg(id = "model", long = "model", value_name = "MODEL", default_value = "cnn", help_heading = "Training")
