@@ -193,8 +193,8 @@ fn scores_of(session: &Session, totals: &Totals, evaluator: Option<&(dyn Evaluat
     }
 }
 
-/// The scores over the examples `indices` of the set called `part`. Every example must have been read
-/// and have a finite loss.
+/// The scores over the examples `indices` of the set called `part`. Every example must have been
+/// read and have a finite loss.
 ///
 /// # Errors
 /// [`Error::NonFinite`] and [`Error::Device`]; [`Error::Interrupted`], with the number of examples

@@ -40,6 +40,7 @@ fn help_lists_every_data_set_and_every_model() {
     let mut listed = listed("Model: ", ';');
     let large: Vec<String> = listed[listed.len() - 3..].iter().map(|name| format!("{name}-imagenet")).collect();
     listed.extend(large);
+    listed.extend(self::listed("For boxes: ", '.'));
     listed.extend(self::listed("For texts: ", '['));
     let mut models: Vec<&str> = MODELS.iter().map(|entry| entry.name).collect();
     listed.sort();

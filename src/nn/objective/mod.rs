@@ -163,8 +163,8 @@ pub trait Objective: Send + Sync {
     /// The metrics; the first one selects the best epoch.
     fn measures(&self) -> Vec<Measure>;
 
-    /// The mean loss and the value of each metric, from the sums over `examples` examples. The value
-    /// of a metric with [`Measure::of_predictions`] is NaN.
+    /// The mean loss and the value of each metric, from the sums over `examples` examples. The
+    /// value of a metric with [`Measure::of_predictions`] is NaN.
     fn evaluate(&self, examples: f64, sums: &[f64]) -> (f64, Vec<f64>);
 
     /// Computes the metrics with [`Measure::of_predictions`]; `None` if there are none.
@@ -186,8 +186,8 @@ pub trait Objective: Send + Sync {
     /// The prediction from the outputs of an example, to display.
     fn predict(&self, outputs: &[&[f32]]) -> Prediction;
 
-    /// [`Objective::predict`], where it also depends on target columns that describe the input, such
-    /// as the size of an image. They are in `targets`, the words of all target columns.
+    /// [`Objective::predict`], where it also depends on target columns that describe the input,
+    /// such as the size of an image. `targets` are the words of all target columns.
     fn predict_example(&self, outputs: &[&[f32]], _targets: &[&[u32]]) -> Prediction {
         self.predict(outputs)
     }

@@ -19,9 +19,11 @@ pub(in crate::train) fn remove_anchors(path: &Path, tensors: &mut Vec<Tensor>) -
     let Some(place) = tensors.iter().position(|tensor| tensor.name == ANCHORS) else { return Ok(()) };
     let found = tensors.remove(place).values;
     let head = Head::yolov5(32, 1, 1);
-    let in_cells = head.anchors.iter().zip(head.strides).flat_map(|(level, stride)| {
-        level.iter().flatten().map(move |pixels| pixels / stride as f32)
-    });
+    let in_cells = head
+        .anchors
+        .iter()
+        .zip(head.strides)
+        .flat_map(|(level, stride)| level.iter().flatten().map(move |pixels| pixels / stride as f32));
     let expected: Vec<f32> = in_cells.collect();
     let agrees = |(found, expected): (&f32, &f32)| (found - expected).abs() <= TOLERANCE * expected;
     match found.len() == expected.len() && found.iter().zip(&expected).all(agrees) {

@@ -54,8 +54,8 @@ mod tests {
             truths: vec![truth(0, 0.0), truth(1, 80.0)],
         };
         let counts = confusion(&[image.clone(), image], 2);
-        // Predicted 0: one that belongs to no object. Predicted 1: one of class 0, and one without an
-        // object. The unsure detection is not counted, so the second object is not found.
+        // Predicted 0: one that belongs to no object. Predicted 1: one of class 0, and one without
+        // an object. The unsure detection is not counted, so the second object is not found.
         assert_eq!(counts, [[0, 0, 2], [2, 0, 2], [0, 2, 0]]);
     }
 }
