@@ -159,8 +159,7 @@ pub(crate) type Curve = Vec<(f64, f64)>;
 
 /// Training loss and score of the intervals in `rows`, without those that are not known. An
 /// interval that the end of an epoch cut to less than half the usual length is merged with the
-/// previous one: its mean over few examples is
-/// noisy.
+/// previous one: its mean over few examples is noisy.
 pub(crate) fn training_curves(rows: &[MetricsRow]) -> (Curve, Curve) {
     struct Point {
         steps: f64,
