@@ -31,6 +31,7 @@ pub use audio::{MelScale, SoundAugmentation, SoundInput, SoundOptions, SplitBy};
 pub use audio::{Sound, SoundSplits, Sounds, Spectrogram, decode_sound, read_sound};
 pub use batch::{Batch, MOST_COLUMNS, epoch_order};
 pub use cache::OpenEvent;
+pub use crate::files::add_file;
 pub use examples::{Draw, Examples, Splits, bytes_of, floats_of};
 pub use form::{Column, Element, Form, Meaning, Pixels, TokenInput};
 pub use listing::Skipped;
