@@ -1,6 +1,6 @@
 //! What the page's worker calls.
 
-use crate::{Ended, GIVEN, Report, Stop, options, train};
+use crate::{Ended, GIVEN, Report, Stop, cropped, options, train};
 use js_sys::{Array, Function, Uint8Array};
 use lerac::error::Error;
 use lerac::gpu::{Gpu, GpuOptions};
@@ -26,6 +26,18 @@ fn js_error(fault: &Error) -> JsError {
 #[wasm_bindgen(js_name = addFile)]
 pub fn add_file(name: &str, bytes: Vec<u8>) {
     lerac::data::add_file(Path::new(GIVEN).join(name), bytes);
+}
+
+/// Adds an image that the visitor gives and the browser has decoded: four bytes per pixel, and the
+/// side to crop it to.
+///
+/// # Errors
+/// If the number of bytes does not match the size, or the side is out of range.
+#[wasm_bindgen(js_name = addImage)]
+pub fn add_image(name: &str, width: u32, height: u32, rgba: &[u8], side: usize) -> Result<(), JsError> {
+    let file = cropped(width, height, rgba, side).map_err(|fault| js_error(&fault))?;
+    add_file(name, file);
+    Ok(())
 }
 
 /// An open device.

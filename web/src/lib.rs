@@ -6,7 +6,9 @@
 #[cfg(target_family = "wasm")]
 mod browser;
 mod event;
+mod images;
 mod run;
 
 pub use event::Report;
+pub use images::cropped;
 pub use run::{Ended, Files, GIVEN, Stop, options, train};
