@@ -24,7 +24,7 @@ async function give({ path, file }, side) {
 }
 
 async function train({ options, files, side }) {
-  await init();
+  await init({ module_or_path: new URL('lerac_bg.wasm', import.meta.url) });
   let done = 0;
   for (const file of files) {
     await give(file, side);
