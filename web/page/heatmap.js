@@ -5,6 +5,9 @@ const VIRIDIS = [[68, 1, 84], [65, 68, 135], [42, 120, 142], [34, 168, 132], [12
 /// Most columns of a map. Beyond, every second one is left out.
 const MOST_COLUMNS = 400;
 
+/// Height of a row; that of a name in style.css.
+const ROW_PIXELS = 16;
+
 /// The colour of a value between 0 and 1.
 function viridis(place) {
   const scaled = Math.min(Math.max(place, 0), 1) * (VIRIDIS.length - 1);
@@ -35,6 +38,7 @@ export class HeatMap {
     });
     this.canvas = document.createElement('canvas');
     this.canvas.tabIndex = 0;
+    this.canvas.style.height = `${ROW_PIXELS * layers.length}px`;
     this.canvas.setAttribute('role', 'img');
     this.canvas.addEventListener('keydown', (event) => this.onKey(event));
     this.canvas.addEventListener('pointermove', (event) => this.onPointer(event));

@@ -21,7 +21,9 @@ const TOLERANCE = 1e-3;
 await mkdir(OUT, { recursive: true });
 const { server, address } = await serve('web/dist');
 const browser = await chromium.launch({
-  executablePath, args: ['--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
+  executablePath, args: ['--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader',
+    // SwiftShader may compile a kernel for longer than the browser waits for a GPU.
+    '--disable-gpu-watchdog'],
 });
 
 /// A page on the given screen. Anything that it prints or asks from elsewhere is kept.

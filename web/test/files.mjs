@@ -11,14 +11,14 @@ const words = (...values) => {
 /// A byte of example `i` of class `label`: bright rows that depend on the class, on noise.
 const pixel = (i, label, at, width) => (Math.floor(at / width) % 10 === label ? 200 : 40) + ((i * 31 + at * 17) % 29);
 
-/// The four files of a set of N and M images of 28x28 in IDX, compressed.
+/// The four files of a set of N and M images of 32x32 in IDX, compressed.
 export function idx(train, test) {
   const part = (prefix, count) => {
     const labels = Buffer.from(Array.from({ length: count }, (_, i) => i % 10));
-    const images = Buffer.alloc(count * 784);
-    labels.forEach((label, i) => { for (let at = 0; at < 784; at++) images[i * 784 + at] = pixel(i, label, at, 28); });
+    const images = Buffer.alloc(count * 1024);
+    labels.forEach((label, i) => { for (let at = 0; at < 1024; at++) images[i * 1024 + at] = pixel(i, label, at, 32); });
     return [
-      { name: `${prefix}-images-idx3-ubyte.gz`, bytes: gzipSync(Buffer.concat([words(0x803, count, 28, 28), images])) },
+      { name: `${prefix}-images-idx3-ubyte.gz`, bytes: gzipSync(Buffer.concat([words(0x803, count, 32, 32), images])) },
       { name: `${prefix}-labels-idx1-ubyte.gz`, bytes: gzipSync(Buffer.concat([words(0x801, count), labels])) },
     ];
   };
