@@ -9,6 +9,7 @@ mod examples;
 mod files;
 mod folders;
 mod image_files;
+mod in_memory;
 mod layouts;
 #[cfg(feature = "audio")]
 mod sounds;

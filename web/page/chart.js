@@ -1,6 +1,6 @@
 // Line charts as inline SVG.
 
-const WIDTH = 620, HEIGHT = 300, LEFT = 52, RIGHT = 12, TOP = 10, BOTTOM = 40;
+const LEAST_WIDTH = 240, HEIGHT = 260, LEFT = 52, RIGHT = 12, TOP = 10, BOTTOM = 40;
 const MOST_POINTS = 600;
 
 /// Numbers from `low` to `high` at round steps.
@@ -37,20 +37,24 @@ export function draw(place, curves, { title, xLabel, percent = false }) {
   }
   const highX = Math.max(...points.map(([x]) => x), 1e-9);
   const highY = percent ? 1 : Math.max(...points.map(([, y]) => y)) * 1.05 || 1;
-  const x = (value) => LEFT + (value / highX) * (WIDTH - LEFT - RIGHT);
+  const width = Math.max(LEAST_WIDTH, place.clientWidth);
+  const x = (value) => LEFT + (value / highX) * (width - LEFT - RIGHT);
   const y = (value) => HEIGHT - BOTTOM - (value / highY) * (HEIGHT - TOP - BOTTOM);
   const last = curves.map(({ name, line }) => `${name}: ${line.length ? shown(line.at(-1)[1], percent) : 'no value'}`);
   const svg = element('svg', {
-    viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', 'aria-label': `${title}. Latest values: ${last.join(', ')}.`,
+    viewBox: `0 0 ${width} ${HEIGHT}`, role: 'img', 'aria-label': `${title}. Latest values: ${last.join(', ')}.`,
   });
   for (const value of ticks(0, highY, 5)) {
-    svg.append(element('line', { class: 'grid', x1: LEFT, x2: WIDTH - RIGHT, y1: y(value), y2: y(value) }));
+    svg.append(element('line', { class: 'grid', x1: LEFT, x2: width - RIGHT, y1: y(value), y2: y(value) }));
     svg.append(element('text', { x: LEFT - 8, y: y(value) + 4, 'text-anchor': 'end' }, shown(value, percent, 0)));
   }
-  for (const value of ticks(0, highX, 6)) {
+  for (const value of ticks(0, highX, width / 90)) {
     svg.append(element('text', { x: x(value), y: HEIGHT - BOTTOM + 18, 'text-anchor': 'middle' }, String(value)));
   }
-  svg.append(element('text', { x: (LEFT + WIDTH) / 2, y: HEIGHT - 4, 'text-anchor': 'middle' }, xLabel));
+  svg.append(element('text', { x: (LEFT + width) / 2, y: HEIGHT - 4, 'text-anchor': 'middle' }, xLabel));
+  curves.forEach(({ name, style }, i) => {
+    svg.append(element('text', { class: `key ${style}`, x: width - RIGHT - 18 * (curves.length - i), y: TOP + 12 }, name));
+  });
   for (const { style, line, dots } of curves) {
     const path = thinned(line.filter(([, value]) => Number.isFinite(value)));
     svg.append(element('polyline', {

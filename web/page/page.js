@@ -65,14 +65,18 @@ function start(place) {
   onChange(run);
 }
 
-let isDrawn = true;
-
-/// Draws once per frame, however much was reported.
 function onChange(run) {
   if (run.isOver && !run.isAnnounced) {
     run.isAnnounced = true;
     status.textContent = `Run ${run.name}: ${run.place}`;
   }
+  drawSoon();
+}
+
+let isDrawn = true;
+
+/// Draws once per frame, however much was reported.
+function drawSoon() {
   if (isDrawn) {
     isDrawn = false;
     requestAnimationFrame(() => {
@@ -125,6 +129,7 @@ form.addEventListener('submit', (event) => {
   start(0);
 });
 document.getElementById('beside').addEventListener('click', () => start(1));
+window.addEventListener('resize', drawSoon);
 greet().catch((fault) => refuse(fault.message));
 // Tests lose the device of a run on purpose.
 window.lerac = { runs };
