@@ -17,8 +17,9 @@ mkdir -p "$tools"
     skip check-web "playwright-core and binaryen could not be installed"
 
 WASM_OPT=$tools/node_modules/.bin/wasm-opt sh scripts/build-web.sh
+cargo build --release
 (cd web && cargo test --release --locked && cargo build --release --locked --bin native)
 mkdir -p out/web/kernels
 rm -f out/web/kernels/*
 LERAC_WGSL=$PWD/out/web/kernels cargo test --release --test models -- shader_contract::
-NODE_PATH=$tools/node_modules node web/test/browser.mjs "$chromium" "$build/release/native" "$@"
+NODE_PATH=$tools/node_modules node web/test/browser.mjs "$chromium" "$build/release" "$@"

@@ -25,8 +25,10 @@ function recognised(files, chosen) {
 
 /// The files in what was dropped, folders included, with their paths.
 async function dropped(items) {
-  const entries = [...items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  const found = [];
+  // Items are gone after the first wait.
+  const given = [...items].filter(({ kind }) => kind === 'file')
+    .map((item) => ({ entry: item.webkitGetAsEntry?.(), file: item.getAsFile() }));
+  const found = given.filter(({ entry }) => !entry).map(({ file }) => ({ path: file.name, file }));
   const add = async (entry) => {
     if (entry.isFile) {
       const file = await new Promise((resolve, reject) => { entry.file(resolve, reject); });
@@ -43,7 +45,7 @@ async function dropped(items) {
       await Promise.all(some.map(add));
     }
   };
-  await Promise.all(entries.map(add));
+  await Promise.all(given.map(({ entry }) => entry).filter(Boolean).map(add));
   return found;
 }
 

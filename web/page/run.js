@@ -54,9 +54,8 @@ export class Run {
     this.part('.notes').hidden = false;
   }
 
-  compiling({ software }) {
-    const slow = software ? ' The adapter computes on the processor, so this and the training are slow.' : '';
-    this.say(`Compiling the kernels…${slow}`);
+  opened() {
+    this.say('Reading the data and making the model…');
   }
 
   begin({ steps, bytes, layers }) {
@@ -64,7 +63,7 @@ export class Run {
     this.facts = { 'device memory': `${(bytes / 2 ** 20).toFixed(1)} MiB` };
     const map = (part, name) => new HeatMap(this.part(part), name, layers);
     this.maps = { rates: map('.rates', 'Learning rate'), changes: map('.changes', '|update| / |weight|') };
-    this.say(`Step 0 of ${steps}`);
+    this.say(`Step 0 of ${steps}. The first one takes longest: the browser compiles the kernels`);
   }
 
   interval({ step, epoch, loss, score, examplesPerSecond, rates, changes }) {

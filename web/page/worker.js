@@ -34,7 +34,7 @@ async function train({ options, files, side }) {
     }
   }
   engine = await Engine.open();
-  postMessage({ event: { kind: 'compiling', software: engine.isSoftware } });
+  postMessage({ event: { kind: 'opened' } });
   const [text, fault, contents] = await engine.train(JSON.stringify(options), (event) => {
     postMessage({ event: JSON.parse(event) });
   });

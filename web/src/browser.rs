@@ -58,12 +58,6 @@ impl Engine {
         Ok(Self { gpu, stop: Stop::default() })
     }
 
-    /// Whether the adapter computes on the processor.
-    #[wasm_bindgen(getter, js_name = isSoftware)]
-    pub fn is_software(&self) -> bool {
-        self.gpu.info().kind == lerac::gpu::AdapterKind::Software
-    }
-
     /// Trains with the options in `json`. Calls `on_event` with each event, as JSON. Returns the
     /// outcome in words, the error if the run ended early, and the names and contents of its files.
     ///

@@ -1,9 +1,10 @@
-// node browser.mjs CHROMIUM NATIVE [FILTER]: the page of web/dist in headless Chromium on SwiftShader.
-// NATIVE is the program that trains natively as the page does. Run by scripts/check-web.sh, from the
-// root of the repository.
+// node browser.mjs CHROMIUM PROGRAMS [FILTER]: the page of web/dist in headless Chromium on SwiftShader.
+// PROGRAMS is the directory of `lerac`, and of `native`, which trains natively as the page does. Run by
+// scripts/check-web.sh, from the root of the repository.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { existsSync, realpathSync } from 'node:fs';
 import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -13,7 +14,7 @@ import { compileAll } from './kernels.mjs';
 import { serve } from './server.mjs';
 
 const { chromium } = createRequire(join(process.env.NODE_PATH, 'here.js'))('playwright-core');
-const [executablePath, native, filter = ''] = process.argv.slice(2);
+const [executablePath, programs, filter = ''] = process.argv.slice(2);
 const OUT = 'out/web';
 const MOST_KB = 700;
 const TOLERANCE = 1e-3;
@@ -78,13 +79,31 @@ async function download(page, name) {
   return readFile(await file.path());
 }
 
-/// The events of a native run of these options, and milliseconds per step.
-function trainNatively(options, environment = {}) {
-  const printed = execFileSync(native, [JSON.stringify(options)], {
-    encoding: 'utf8', env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'ignore'], maxBuffer: 1 << 28,
-  });
-  const intervals = printed.trim().split('\n').map((line) => JSON.parse(line)).filter(({ kind }) => kind === 'interval');
-  return intervals;
+/// What a native program prints.
+const print = (program, options, environment = {}) => execFileSync(join(programs, program), options, {
+  encoding: 'utf8', env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'ignore'], maxBuffer: 1 << 28,
+});
+
+/// The intervals of a native run of these options.
+function trainNatively(options) {
+  const events = print('native', [JSON.stringify(options)]).trim().split('\n').map((line) => JSON.parse(line));
+  return events.filter(({ kind }) => kind === 'interval');
+}
+
+const summaryOf = async (dir) => JSON.parse(await readFile(join(dir, 'summary.json'), 'utf8'));
+
+/// The median time of a step, in words.
+async function stepTime(run) {
+  const rows = (await readFile(join(OUT, run, 'speed.csv'), 'utf8')).trim().split('\n').slice(1);
+  const speeds = rows.map((row) => Number(row.split(',')[1])).sort((a, b) => a - b);
+  return `${(1e3 * SMALL['batch-size'] / speeds[Math.floor(speeds.length / 2)]).toFixed(0)} ms`;
+}
+
+/// The native program repeats the run in `dir` from its config.toml. Its summary.
+async function repeated(dir, out, environment) {
+  await rm(out, { recursive: true, force: true });
+  print('lerac', ['train', '--config', join(dir, 'config.toml'), '--quiet', '--out', out], environment);
+  return summaryOf(out);
 }
 
 function assertClose(found, expected, what) {
@@ -162,8 +181,21 @@ const tests = {
       await writeFile(join(OUT, 'run', name), await download(page, name));
     }
     assert.deepEqual(page.complaints, []);
-    await page.screenshot({ path: join(OUT, 'wide.png'), fullPage: true });
     await page.context().close();
+    const summary = await summaryOf(join(OUT, 'run'));
+    const accuracy = `test accuracy ${(100 * summary.test_accuracy).toFixed(2)} %`;
+    const evaluated = print('lerac', ['eval', '--config', join(OUT, 'run/config.toml'), '--init', join(OUT, 'run/model.safetensors')]);
+    assert.ok(evaluated.startsWith(accuracy), `${accuracy} in the page, natively ${evaluated}`);
+    const again = await repeated(join(OUT, 'run'), join(OUT, 'repeated'));
+    assert.equal(again.steps, summary.steps);
+    assert.ok(Math.abs(again.test_loss - summary.test_loss) < 1e-2, `${again.test_loss}, ${summary.test_loss}`);
+    const driver = join(dirname(realpathSync(executablePath)), '../lib/chromium/vk_swiftshader_icd.json');
+    if (existsSync(driver)) {
+      const environment = { VK_ICD_FILENAMES: driver };
+      await repeated(join(OUT, 'run'), join(OUT, 'on-swiftshader'), environment);
+      const [here, there] = await Promise.all(['run', 'on-swiftshader'].map(stepTime));
+      console.log(`    a step takes ${here} in the page, ${there} natively on SwiftShader`);
+    }
   },
 
   async 'two runs train side by side, and the page shows both'() {
@@ -231,8 +263,12 @@ const tests = {
     assert.match(await fault(), /given\/train-images-idx3-ubyte\.gz, byte \d+: .*(damaged|ends here)/);
     await give(files.slice(0, 3));
     assert.match(await fault(), /t10k-labels-idx1-ubyte/);
-    const text = [{ name: 'data_batch_1.bin', bytes: Buffer.from('<html>') }];
-    await give(text);
+    await page.evaluate(() => {
+      const dataTransfer = new DataTransfer();
+      dataTransfer.items.add(new File(['<html>'], 'data_batch_1.bin'));
+      document.body.dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }));
+    });
+    await page.waitForFunction(() => document.getElementById('given').textContent === '1 file: data_batch_1.bin');
     assert.equal(await page.inputValue('[name=data]'), 'cifar10');
     assert.match(await fault(), /data_batch_1\.bin.*expected records of 3073 bytes/);
     await fill(page, { data: 'shapes', 'batch-size': 5000 });
