@@ -25,13 +25,13 @@ mod shared;
 mod split;
 mod text;
 
+pub use crate::files::add_file;
 pub use annotations::{Face, face_in, image_list_in, names_in, validation_annotations_in, words_in};
 pub use audio::{MelScale, SoundAugmentation, SoundInput, SoundOptions, SplitBy};
 #[cfg(feature = "audio")]
 pub use audio::{Sound, SoundSplits, Sounds, Spectrogram, decode_sound, read_sound};
 pub use batch::{Batch, MOST_COLUMNS, epoch_order};
 pub use cache::OpenEvent;
-pub use crate::files::add_file;
 pub use examples::{Draw, Examples, Splits, bytes_of, floats_of};
 pub use form::{Column, Element, Form, Meaning, Pixels, TokenInput};
 pub use listing::Skipped;

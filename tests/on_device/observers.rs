@@ -223,8 +223,7 @@ fn files_in_memory_are_those_on_disk(gpu: &Gpu) {
     let results = pollster::block_on(RunFiles::results_async(&outcome, &*task.data.test)).unwrap();
     let files: Vec<_> = in_memory.tables().into_iter().chain(results).collect();
     let names: Vec<_> = files.iter().map(|(name, _)| *name).collect();
-    let expected =
-        ["metrics.csv", "layers.csv", "speed.csv", "model.safetensors", "predictions.csv", "summary.json"];
+    let expected = ["metrics.csv", "layers.csv", "speed.csv", "model.safetensors", "predictions.csv", "summary.json"];
     assert_eq!(names, expected);
     for (name, content) in files {
         assert!(content == std::fs::read(out.join(name)).unwrap(), "{name} differs");

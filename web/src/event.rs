@@ -93,7 +93,12 @@ impl<F: FnMut(String)> Observer for Report<F> {
 
     fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
         let validation = record.validation.as_ref().map(Part::from);
-        self.send(&Event::Epoch { epoch: record.epoch, step: record.step, training: (&record.training).into(), validation });
+        self.send(&Event::Epoch {
+            epoch: record.epoch,
+            step: record.step,
+            training: (&record.training).into(),
+            validation,
+        });
         Ok(())
     }
 }

@@ -1,8 +1,8 @@
 //! Images that the browser has decoded.
 
+use image::{ImageFormat, RgbImage};
 use lerac::data::{ResizeCrop, check_side};
 use lerac::error::{Error, Result};
-use image::{ImageFormat, RgbImage};
 use std::io::Cursor;
 
 /// The BMP file of an image of `width` x `height` pixels, resized and cropped to a square as the
@@ -14,7 +14,8 @@ pub fn cropped(width: u32, height: u32, rgba: &[u8], side: usize) -> Result<Vec<
     check_side(side)?;
     let rgb = rgba.chunks_exact(4).flat_map(|pixel| pixel[..3].to_vec()).collect();
     let image = RgbImage::from_raw(width, height, rgb).filter(|image| !image.is_empty() && rgba.len() % 4 == 0);
-    let image = image.ok_or_else(|| Error::Failed(format!("expected {width}x{height} pixels, found {} bytes", rgba.len())))?;
+    let image =
+        image.ok_or_else(|| Error::Failed(format!("expected {width}x{height} pixels, found {} bytes", rgba.len())))?;
     let planes = ResizeCrop { image: [3, side, side], shorter: side }.fit(&image);
     let pixels = (0..side * side).flat_map(|i| [0, 1, 2].map(|c| planes[c * side * side + i])).collect();
     let square = RgbImage::from_raw(side as u32, side as u32, pixels).expect("three bytes per pixel");
@@ -26,8 +27,8 @@ pub fn cropped(width: u32, height: u32, rgba: &[u8], side: usize) -> Result<Vec<
 #[cfg(test)]
 mod tests {
     use super::cropped;
-    use lerac::data::{ResizeCrop, decode_image};
     use image::RgbImage;
+    use lerac::data::{ResizeCrop, decode_image};
     use std::path::Path;
 
     #[test]

@@ -89,3 +89,42 @@ async fn trained(gpu: &Gpu, config: &Config, observer: &mut dyn Observer) -> Res
     let results = RunFiles::results_async(&outcome, &*task.data.test).await?;
     Ok((outcome.summary.in_words(), results))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{config_file, options};
+    use lerac::train::{Config, Method};
+    use std::path::Path;
+
+    #[test]
+    fn options_are_those_of_config_toml() {
+        let config =
+            options(r#"{"training": {"batch-size": 7}, "curriculum": {"method": "lerac", "range": "0.1..0.001"}}"#);
+        let expected = Config::default().with(|config| {
+            config.training.batch_size = 7;
+            config.curriculum.method = Method::Lerac;
+            config.curriculum.range = "0.1..0.001".parse().ok();
+        });
+        assert_eq!(config.unwrap(), expected);
+        for (json, culprit) in [
+            (r#"{"training": {"batch": 7}}"#, "unknown field `batch`"),
+            (r#"{"training": {"batch-size": 0}}"#, "batch_size: expected 1 to"),
+            (r#"{"model": {"name": "cn"}}"#, "cn"),
+            ("{", "the options of the run"),
+        ] {
+            let fault = options(json).unwrap_err().to_string();
+            assert!(fault.contains(culprit), "{json}: {fault}");
+        }
+    }
+
+    #[test]
+    fn the_file_of_options_repeats_the_run_without_the_given_directory() {
+        let given = options(r#"{"data": {"name": "mnist", "data-dir": "given"}, "optimizer": {"eta": 0.01}}"#).unwrap();
+        let text = config_file(&given);
+        assert!(text.starts_with(b"# lerac train --config config.toml --data-dir DIRECTORY --out"));
+        let read = Config::from_toml(Path::new("config.toml"), &text).unwrap();
+        assert_eq!(read, given.with(|config| config.data.data_dir = None));
+        let shapes = options("{}").unwrap();
+        assert!(config_file(&shapes).starts_with(b"# lerac train --config config.toml --out"));
+    }
+}

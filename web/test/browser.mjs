@@ -217,6 +217,7 @@ const tests = {
     await page.screenshot({ path: join(OUT, 'two-runs-1600.png'), fullPage: true });
     await page.emulateMedia({ colorScheme: 'dark' });
     await page.setViewportSize({ width: 360, height: 800 });
+    await page.locator('summary').first().click();
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth));
     await page.screenshot({ path: join(OUT, 'two-runs-360-dark.png'), fullPage: true });
     assert.deepEqual(page.complaints, []);
