@@ -46,7 +46,8 @@ export async function compileAll(page, dir) {
     (await compiled(page, texts)).forEach((messages, i) => faults.push(...messages.map((text) => `${batch[i]}: ${text}`)));
   }
   if (faults.length > 0) {
-    throw new Error(`${faults.length} messages about kernels:\n${faults.slice(0, 20).join('\n')}`);
+    const kinds = new Set(faults.map((text) => text.replace(/^[^:]*: /, '')));
+    throw new Error(`${faults.length} messages about kernels, ${[...kinds].slice(0, 10).join('; ')}:\n${faults.slice(0, 20).join('\n')}`);
   }
   return names.length;
 }
