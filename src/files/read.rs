@@ -62,8 +62,8 @@ impl Seek for OpenFile {
     }
 }
 
-/// Opens a regular file on disk. Other files are refused: opening a pipe may wait forever, and a device may
-/// never end.
+/// Opens a regular file on disk. Other files are refused: opening a pipe may wait forever, and a
+/// device may never end.
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::Format`] if it is not a regular file.

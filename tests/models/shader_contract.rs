@@ -44,8 +44,8 @@ struct Launch<'k> {
     grid: [u32; 3],
 }
 
-/// Writes the text of a kernel of browsers into the directory that `LERAC_WGSL` names, if it is set.
-/// web/test/kernels.mjs passes these texts to a browser's compiler.
+/// Writes the text of a kernel of browsers into the directory that `LERAC_WGSL` names, if it is
+/// set. web/test/kernels.mjs passes these texts to a browser's compiler.
 fn write_wgsl(kernel: &Kernel) {
     let Some(dir) = std::env::var_os("LERAC_WGSL") else { return };
     let text = kernel.wgsl(Dialect::PLAIN);
