@@ -11,7 +11,7 @@ OUTSIDE = cd examples/outside && $(CARGO)
 export NODEVICE_SELECT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-library examples bits windows dx12 check check-all bench clean
+.PHONY: help demo web test test-library test-web examples bits windows dx12 check check-all bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,11 @@ demo: ## Train a small CNN on Fashion-MNIST three ways (conventional, LeRaC, CBS
 	$(LERAC) compare --data fashion-mnist --model lenet --methods conventional,lerac,cbs --epochs 3 --train-examples 28000 \
 		--eta 0.05 --nesterov --schedule cosine --range 5e-2..5e-4 --sigma-every 1 --out $(OUT)
 
+web: ## Build the page that trains in a browser into web/dist, and serve it on localhost:8000
+	@sh scripts/build-web.sh
+	@echo "http://localhost:8000/ (Ctrl-C ends the server)"
+	@python3 -m http.server 8000 --bind 127.0.0.1 --directory web/dist
+
 test: ## Run every test; a missing adapter is a failure, missing data sets are reported
 	@sh scripts/ensure-adapter.sh
 	@sh scripts/ensure-data.sh || true
@@ -33,6 +38,9 @@ test: ## Run every test; a missing adapter is a failure, missing data sets are r
 test-library: ## Run the tests of the library without the command line; op table and adjoints do not depend on features and are skipped
 	@sh scripts/ensure-adapter.sh
 	REQUIRE_GPU=1 $(CARGO) test --release --no-default-features --features report --tests -- --skip op_table --skip adjoint
+
+test-web: ## Build the page and test it in headless Chromium; screenshots in out/web
+	@sh scripts/check-web.sh
 
 examples: ## Run every example; build, train, kill and continue the crate in examples/outside
 	@sh scripts/ensure-adapter.sh
@@ -65,6 +73,8 @@ check: ## Check formatting, lints and documentation, with warnings denied
 	$(CARGO) clippy --all-targets --no-default-features --features records -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --all-features
 	cd examples/outside && $(CARGO) fmt --check && $(CARGO) clippy --all-targets -- -D warnings
+	cd web && $(CARGO) fmt --check && $(CARGO) clippy --all-targets -- -D warnings
+	cd web/bindgen && $(CARGO) fmt --check
 
 bench: ## Time the op table, whole steps and the fused update
 	@sh scripts/ensure-adapter.sh
@@ -74,4 +84,4 @@ bench: ## Time the op table, whole steps and the fused update
 
 clean: ## Remove the build and the results of the demo
 	$(CARGO) clean
-	rm -rf out/demo out/outside
+	rm -rf out/demo out/outside out/web web/dist

@@ -11,18 +11,7 @@ cd "$(dirname "$report")"
 report=$PWD/$(basename "$report")
 cd - >/dev/null
 
-browser() {
-    for name in chromium chromium-browser google-chrome; do
-        if command -v "$name"; then
-            return 0
-        fi
-    done
-    return 1
-}
-chromium=$(browser) || { sh "$(dirname "$0")/apt-install.sh" chromium && chromium=$(browser); } || {
-    echo "check-report: no Chromium found, and it could not be installed" >&2
-    exit 1
-}
+chromium=$(sh "$(dirname "$0")/ensure-chromium.sh")
 
 profile=$(mktemp -d)
 trap 'rm -rf "$profile"' EXIT

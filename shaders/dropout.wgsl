@@ -19,7 +19,7 @@ fn hash(v: u32) -> u32 {
 
 fn kept(i: u32) -> bool {
     let key = hash(controls.step ^ hash(controls.seed ^ hash(SALT)));
-    return hash((controls.pass_index * N * PER_EXAMPLE + i) / PER_DRAW ^ key) >= DROP_BELOW;
+    return hash(((controls.pass_index * N * PER_EXAMPLE + i) / PER_DRAW) ^ key) >= DROP_BELOW;
 }
 
 @compute @workgroup_size(64)

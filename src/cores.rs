@@ -9,6 +9,9 @@ use std::num::NonZero;
 use std::sync::{LazyLock, Mutex};
 use std::thread::{self, Builder, JoinHandle, ScopedJoinHandle};
 
+/// Whether there can be more threads than one. In a browser there cannot.
+pub const SEVERAL: bool = !cfg!(target_family = "wasm");
+
 /// Runs `work` on a new thread with the name `name`.
 ///
 /// # Errors

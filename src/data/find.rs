@@ -6,6 +6,7 @@ use super::audio::SOUND_FILES;
 #[cfg(feature = "records")]
 use super::{class_folders::folders_read, pictures::IMAGE_FILES};
 use crate::error::{Error, Result};
+use crate::files::{exists, is_file};
 use std::env;
 use std::path::{Path, PathBuf};
 
@@ -74,12 +75,12 @@ impl DataFiles<'_> {
     /// [`Error::Setting`] with all directories searched, and how to get the set.
     pub fn find(&self, dir: Option<&Path>) -> Result<PathBuf> {
         let candidates = self.candidates(dir);
-        let holds = |dir: &&PathBuf| self.files.iter().any(|file| dir.join(file).is_file());
+        let holds = |dir: &&PathBuf| self.files.iter().any(|file| is_file(&dir.join(file)));
         candidates.iter().find(holds).cloned().ok_or_else(|| {
             let searched: Vec<_> = candidates.iter().map(|dir| dir.display().to_string()).collect();
             let (field, name) = (if dir.is_some() { "data_dir" } else { "data" }, self.name);
             let other = self.other_forms.iter().find_map(|(file, advice)| {
-                let path = candidates.iter().map(|dir| dir.join(file)).find(|path| path.exists())?;
+                let path = candidates.iter().map(|dir| dir.join(file)).find(|path| exists(path))?;
                 Some(format!("{name}: {} {advice}", path.display()))
             });
             let (files, searched) = (self.files.join(" or "), searched.join(", "));

@@ -3,7 +3,7 @@
 use super::Meaning;
 use super::listing::{Entry, FileKind, Listing};
 use crate::error::{Error, Result};
-use crate::files::text::alike;
+use crate::files::{is_dir, text::alike};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -144,7 +144,7 @@ pub(super) fn by_class(
     for (label, class) in classes.iter().enumerate() {
         let folder = folder(listing, class);
         let path = listing.path(&folder);
-        if !path.is_dir() {
+        if !is_dir(&path) {
             let parent = folder.rsplit_once('/').map_or("", |(parent, _)| parent);
             let hint = alike(class, &listing.folders(parent).unwrap_or_default());
             let message = format!("expected a directory {} for the class {class:?}; create it{hint}", path.display());

@@ -3,12 +3,11 @@
 
 use super::layout::advise;
 use crate::error::{Error, Result};
-use crate::files::{read_at_most, text::from_utf16};
+use crate::files::{self, Info, read_at_most, text::from_utf16};
 use std::collections::BTreeMap;
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 /// The files that a data set consists of.
 #[derive(Debug, PartialEq, Eq)]
@@ -117,15 +116,14 @@ impl Listing {
     }
 
     /// The entries of a folder, sorted by name, without those that begin with a dot.
-    fn entries(&mut self, folder: &str) -> Result<Vec<(String, Metadata)>> {
+    fn entries(&mut self, folder: &str) -> Result<Vec<(String, Info)>> {
         let dir = self.path(folder);
-        let entries = match fs::read_dir(&dir) {
-            Ok(entries) => entries,
+        let names = match files::names_in(&dir) {
+            Ok(names) => names,
             Err(fault) => return self.leave_out(folder, Error::io(&dir, "list")(fault)).map(|()| vec![]),
         };
         let mut found = vec![];
-        for entry in entries {
-            let name = entry.map_err(Error::io(&dir, "list"))?.file_name();
+        for name in names {
             let Some(name) = name.to_str() else {
                 let message = format!("{} has a name that is not UTF-8; rename it", dir.join(&name).display());
                 self.leave_out(&inside(folder, &name.to_string_lossy()), Error::setting("data_dir", message))?;
@@ -135,8 +133,8 @@ impl Listing {
                 continue;
             }
             let path = dir.join(name);
-            match fs::metadata(&path) {
-                Ok(metadata) => found.push((name.to_owned(), metadata)),
+            match files::info(&path) {
+                Ok(info) => found.push((name.to_owned(), info)),
                 // It was removed in the meantime, as the temporary file of a cache is.
                 Err(_) if fs::symlink_metadata(&path).is_err_and(|fault| fault.kind() == ErrorKind::NotFound) => {}
                 Err(fault) => self.leave_out(&inside(folder, name), Error::io(&path, "read")(fault))?,
@@ -150,28 +148,28 @@ impl Listing {
     /// `ImageFolder`.
     pub fn folders(&mut self, folder: &str) -> Result<Vec<String>> {
         let entries = self.entries(folder)?.into_iter();
-        Ok(entries.filter(|(_, metadata)| metadata.is_dir()).map(|(name, _)| name).collect())
+        Ok(entries.filter(|(_, info)| info.is_dir).map(|(name, _)| name).collect())
     }
 
     /// Whether `folder` has files of the kind that are not in a subfolder.
     pub fn has_files(&mut self, folder: &str) -> Result<bool> {
-        Ok(self.entries(folder)?.iter().any(|(name, data)| !data.is_dir() && self.entry(name, data).is_some()))
+        Ok(self.entries(folder)?.iter().any(|(name, info)| !info.is_dir && self.entry(name, info).is_some()))
     }
 
     /// Whether `folder` exists and has folders.
     pub fn has_folders(&mut self, folder: &str) -> bool {
-        self.path(folder).is_dir() && self.folders(folder).is_ok_and(|folders| !folders.is_empty())
+        files::is_dir(&self.path(folder)) && self.folders(folder).is_ok_and(|folders| !folders.is_empty())
     }
 
     /// The files of the kind in `folder` and its subfolders, sorted by name. Other files are
     /// counted.
     pub fn files_below(&mut self, folder: &str) -> Result<Vec<Entry>> {
         let mut found = vec![];
-        for (name, metadata) in self.entries(folder)? {
+        for (name, info) in self.entries(folder)? {
             let name = inside(folder, &name);
-            if metadata.is_dir() {
+            if info.is_dir {
                 found.extend(self.files_below(&name)?);
-            } else if let Some(entry) = self.entry(&name, &metadata) {
+            } else if let Some(entry) = self.entry(&name, &info) {
                 found.push(entry);
             } else {
                 *self.passed_over.entry(ending(&name)).or_default() += 1;
@@ -183,8 +181,8 @@ impl Listing {
     /// The file `name`, which is listed in the file `list`; `None` if it is left out.
     pub fn named_file(&mut self, name: &str, list: &Path) -> Result<Option<Entry>> {
         let path = self.path(name);
-        match fs::metadata(&path) {
-            Ok(metadata) => match self.entry(name, &metadata) {
+        match files::info(&path) {
+            Ok(info) => match self.entry(name, &info) {
                 Some(entry) => Ok(Some(entry)),
                 None => {
                     Err(Error::format(list, 0, format!("expected names of files of {}, found {name}", self.kind.many)))
@@ -198,11 +196,9 @@ impl Listing {
     }
 
     /// The entry of a file; `None` if its ending is not one of the kind.
-    fn entry(&self, name: &str, metadata: &Metadata) -> Option<Entry> {
-        let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        let modified = since.map_or(0, |since| since.as_nanos() as u64);
+    fn entry(&self, name: &str, &Info { bytes, modified, .. }: &Info) -> Option<Entry> {
         let is_of_kind = self.kind.endings.contains(&ending(name).as_str());
-        is_of_kind.then(|| Entry { name: name.to_owned(), bytes: metadata.len(), modified })
+        is_of_kind.then(|| Entry { name: name.to_owned(), bytes, modified })
     }
 
     /// A note about the files of other kinds, if there are any.

@@ -1,4 +1,5 @@
-//! Prepares the next batches on a thread.
+//! Prepares the next batches: on a thread, or in a browser, which has only one, when they are asked
+//! for.
 
 use super::{Batch, Draw, Examples, epoch_order};
 use crate::cores;
@@ -10,46 +11,81 @@ use std::thread::JoinHandle;
 /// Batches that are prepared in advance, at most.
 const PREFETCHED: usize = 4;
 
-/// An iterator over batches that a thread prepares in advance.
+/// Fills the next batch; `None` after the last one.
+type Fill = Box<dyn FnMut(&mut Batch) -> Option<Result<()>> + Send>;
+
+/// An iterator over batches. A thread prepares them in advance; in a browser, which has one thread,
+/// each is prepared when it is asked for.
 ///
 /// It ends after an error: an example cannot be read, or the thread cannot be started. Dropping the
 /// loader ends the thread.
-#[derive(Debug)]
-pub struct Loader {
+pub struct Loader(Source);
+
+/// Where the batches are filled.
+enum Source {
+    Elsewhere(Thread),
+    Here(Inline),
+}
+
+/// A thread that prepares batches.
+struct Thread {
     batches: Option<Receiver<Result<Batch>>>,
     recycled: Sender<Batch>,
-    thread: Option<JoinHandle<()>>,
+    handle: Option<JoinHandle<()>>,
 }
 
-/// The thread's ends of both channels.
-struct Worker {
-    batches: SyncSender<Result<Batch>>,
-    recycled: Receiver<Batch>,
+/// Prepares a batch when it is asked for.
+struct Inline {
+    /// `None` after an error.
+    fill: Option<Fill>,
+    recycled: Vec<Batch>,
 }
 
-impl Worker {
-    /// Sends the batch that `fill` fills, or the error. The memory of a recycled batch is reused.
-    ///
-    /// Returns whether the worker continues: not after an error, and not after the loader was
-    /// dropped.
-    fn send(&self, fill: impl FnOnce(&mut Batch) -> Result<()>) -> bool {
-        let mut batch = self.recycled.try_recv().unwrap_or_default();
-        let filled = fill(&mut batch);
-        let is_ok = filled.is_ok();
-        self.batches.send(filled.map(|()| batch)).is_ok() && is_ok
+impl Thread {
+    fn start(mut fill: Fill) -> Self {
+        let (batches, receiver) = sync_channel(PREFETCHED);
+        let (sender, recycled) = channel();
+        let first = batches.clone();
+        let work = move || while send_next(&mut fill, &batches, &recycled) {};
+        let handle = cores::spawn("loader", work).map_err(|error| {
+            first.send(Err(error)).expect("the receiver exists, and the channel is empty");
+        });
+        Self { batches: Some(receiver), recycled: sender, handle: handle.ok() }
+    }
+}
+
+/// Sends the next batch, or the error. The memory of a recycled batch is reused.
+///
+/// Returns whether the thread continues: not after the last batch or an error, and not after the
+/// loader was dropped.
+fn send_next(fill: &mut Fill, batches: &SyncSender<Result<Batch>>, recycled: &Receiver<Batch>) -> bool {
+    let mut batch = recycled.try_recv().unwrap_or_default();
+    let Some(filled) = fill(&mut batch) else { return false };
+    let is_ok = filled.is_ok();
+    batches.send(filled.map(|()| batch)).is_ok() && is_ok
+}
+
+impl Inline {
+    fn next(&mut self) -> Option<Result<Batch>> {
+        let mut batch = self.recycled.pop().unwrap_or_default();
+        let filled = self.fill.as_mut()?(&mut batch)?;
+        if filled.is_err() {
+            self.fill = None;
+        }
+        Some(filled.map(|()| batch))
     }
 }
 
 impl Loader {
-    fn start(work: impl FnOnce(&Worker) + Send + 'static) -> Self {
-        let (batches, receiver) = sync_channel(PREFETCHED);
-        let (sender, recycled) = channel();
-        let first = batches.clone();
-        let started = cores::spawn("loader", move || work(&Worker { batches, recycled }));
-        let thread = started.map_err(|error| {
-            first.send(Err(error)).expect("the receiver exists, and the channel is empty");
-        });
-        Self { batches: Some(receiver), recycled: sender, thread: thread.ok() }
+    fn start(fill: impl FnMut(&mut Batch) -> Option<Result<()>> + Send + 'static) -> Self {
+        Self::on_a_thread(cores::SEVERAL, Box::new(fill))
+    }
+
+    fn on_a_thread(thread: bool, fill: Fill) -> Self {
+        Self(match thread {
+            true => Source::Elsewhere(Thread::start(fill)),
+            false => Source::Here(Inline { fill: Some(fill), recycled: vec![] }),
+        })
     }
 
     /// The next batch of an endless loader.
@@ -68,18 +104,15 @@ impl Loader {
     pub fn training(data: Arc<dyn Examples>, indices: Arc<[u32]>, batch_size: usize, seed: u64, step: u64) -> Self {
         assert!(indices.len() >= batch_size && batch_size > 0, "an epoch holds at least one batch");
         let steps_per_epoch = (indices.len() / batch_size) as u64;
-        Self::start(move |worker| {
-            let form = data.form();
-            let mut done = (step % steps_per_epoch) as usize;
-            for epoch in step / steps_per_epoch.. {
-                let order = epoch_order(&indices, seed, epoch);
-                let draw = Some(Draw { seed, epoch });
-                for chunk in order.chunks_exact(batch_size).skip(std::mem::take(&mut done)) {
-                    if !worker.send(|batch| batch.fill(&*data, &form, chunk, batch_size, draw)) {
-                        return;
-                    }
-                }
+        let (form, mut order, mut steps) = (data.form(), vec![], step..);
+        Self::start(move |batch| {
+            let step = steps.next()?;
+            let (epoch, place) = (step / steps_per_epoch, (step % steps_per_epoch) as usize);
+            if place == 0 || order.is_empty() {
+                order = epoch_order(&indices, seed, epoch);
             }
+            let chunk = &order[place * batch_size..][..batch_size];
+            Some(batch.fill(&*data, &form, chunk, batch_size, Some(Draw { seed, epoch })))
         })
     }
 
@@ -90,21 +123,22 @@ impl Loader {
     /// If `batch_size` is 0.
     pub fn evaluation(data: Arc<dyn Examples>, indices: Arc<[u32]>, batch_size: usize) -> Self {
         assert!(batch_size > 0, "a batch holds at least one example");
-        Self::start(move |worker| {
-            let form = data.form();
-            for chunk in indices.chunks(batch_size) {
-                if !worker.send(|batch| batch.fill(&*data, &form, chunk, batch_size, None)) {
-                    return;
-                }
-            }
+        let (form, mut starts) = (data.form(), (0..indices.len()).step_by(batch_size));
+        Self::start(move |batch| {
+            let rest = &indices[starts.next()?..];
+            let chunk = &rest[..rest.len().min(batch_size)];
+            Some(batch.fill(&*data, &form, chunk, batch_size, None))
         })
     }
 
     /// Returns a batch after use, so that a later batch reuses its memory. If all batches are
     /// returned, the loader does not allocate.
-    pub fn recycle(&self, batch: Batch) {
-        // If the thread has ended, the memory is freed here.
-        let _ = self.recycled.send(batch);
+    pub fn recycle(&mut self, batch: Batch) {
+        match &mut self.0 {
+            // If the thread has ended, the memory is freed here.
+            Source::Elsewhere(thread) => drop(thread.recycled.send(batch)),
+            Source::Here(inline) => inline.recycled.push(batch),
+        }
     }
 }
 
@@ -112,16 +146,53 @@ impl Iterator for Loader {
     type Item = Result<Batch>;
 
     fn next(&mut self) -> Option<Result<Batch>> {
-        self.batches.as_ref()?.recv().ok()
+        match &mut self.0 {
+            Source::Elsewhere(thread) => thread.batches.as_ref()?.recv().ok(),
+            Source::Here(inline) => inline.next(),
+        }
     }
 }
 
-impl Drop for Loader {
+impl Drop for Thread {
     fn drop(&mut self) {
         self.batches = None;
-        if let Some(thread) = self.thread.take() {
+        if let Some(handle) = self.handle.take() {
             // If the thread panicked, the message was printed, and the iteration has ended early.
-            let _ = thread.join();
+            let _ = handle.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fill, Loader};
+    use crate::data::Batch;
+    use crate::error::Error;
+
+    /// Fills `good` batches, then fails once, then fills more.
+    fn counting(good: usize) -> Fill {
+        let mut count = 0;
+        Box::new(move |batch: &mut Batch| {
+            count += 1;
+            batch.count = count;
+            (count < 9).then(|| if count == good + 1 { Err(Error::Failed("bad".into())) } else { Ok(()) })
+        })
+    }
+
+    #[test]
+    fn both_kinds_of_loader_return_the_same_batches() {
+        for good in [0, 3, 20] {
+            let [here, elsewhere] = [false, true].map(|thread| {
+                let mut loader = Loader::on_a_thread(thread, counting(good));
+                let mut found = vec![];
+                while let Some(batch) = loader.next() {
+                    found.push(batch.as_ref().map(|batch| batch.count).map_err(Error::to_string));
+                    batch.into_iter().for_each(|batch| loader.recycle(batch));
+                }
+                found
+            });
+            assert_eq!(here, elsewhere);
+            assert_eq!(here.len(), if good < 9 { good + 1 } else { 8 });
         }
     }
 }

@@ -27,6 +27,7 @@ mod shared;
 mod split;
 mod text;
 
+pub use crate::files::add_file;
 pub use annotations::{Face, face_in, image_list_in, image_names_in, names_in, validation_annotations_in, words_in};
 pub use audio::{MelScale, SoundAugmentation, SoundInput, SoundOptions, SplitBy};
 #[cfg(feature = "audio")]

@@ -2,7 +2,7 @@
 
 use super::listing::{Entry, Listing};
 use crate::cores::in_parallel;
-use crate::files::open_regular;
+use crate::files::OpenFile;
 use std::collections::{HashMap, HashSet};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -35,7 +35,7 @@ fn in_two_parts(candidates: Vec<Candidate<'_>>) -> Vec<Candidate<'_>> {
 
 /// CRC-32 of `most` bytes from the byte `start` on.
 fn checksum(path: &Path, start: u64, most: u64) -> Option<u32> {
-    let mut file = open_regular(path).ok()?;
+    let mut file = OpenFile::open(path).ok()?;
     file.seek(SeekFrom::Start(start)).ok()?;
     let (mut hasher, mut buffer, mut left) = (crc32fast::Hasher::new(), [0; 4096], file.take(most));
     loop {

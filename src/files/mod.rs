@@ -1,7 +1,9 @@
-//! Floor 1: files. Reads regular files, writes files whole or not at all, locks files between
-//! processes, and reports the position of faults in text.
+//! Floor 1: files. Reads regular files, in memory or on disk, writes files whole or not at all,
+//! locks files between processes, and reports the position of faults in text.
 
 mod lock;
+mod lookup;
+mod memory;
 #[cfg(feature = "records")]
 mod overwrite;
 mod read;
@@ -9,9 +11,11 @@ pub(crate) mod text;
 mod write;
 
 pub(crate) use lock::FileLock;
+pub(crate) use lookup::{Info, exists, info, is_dir, is_file, names_in};
+pub use memory::add_file;
 #[cfg(feature = "records")]
 pub use overwrite::{Input, Overwrite};
-pub(crate) use read::{gunzipped, open_regular, read_at_most, read_if_exists, read_regular};
+pub(crate) use read::{OpenFile, gunzipped, open_regular, read_at_most, read_if_exists, read_regular};
 #[cfg(feature = "cli")]
 pub(crate) use write::write_shared_by;
 pub(crate) use write::{write_shared, write_whole, write_whole_by};

@@ -1,19 +1,75 @@
-//! Opens and reads regular files.
+//! Opens and reads regular files, in memory and on disk.
 
+use super::memory::{self, Bytes};
+use super::{Info, info};
 use crate::error::{Error, Result};
 use flate2::bufread::MultiGzDecoder;
-use std::fs::{self, File};
-use std::io::{BufReader, ErrorKind, Read};
+use std::fs::File;
+use std::io::{self, BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// Opens a regular file. Other files are refused: opening a pipe may wait forever, and a device may
-/// never end.
+/// An open file.
+#[derive(Debug)]
+pub(crate) enum OpenFile {
+    Memory(Cursor<Bytes>),
+    Disk(File),
+}
+
+impl OpenFile {
+    /// Opens a regular file; see [`open_regular`].
+    ///
+    /// # Errors
+    /// Those of [`open_regular`].
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        match memory::file(path) {
+            Some(bytes) => Ok(Self::Memory(Cursor::new(bytes))),
+            None => open_regular(path).map(Self::Disk),
+        }
+    }
+
+    /// Length of the file.
+    pub(crate) fn length(&self) -> io::Result<u64> {
+        match self {
+            Self::Memory(bytes) => Ok(bytes.get_ref().as_ref().len() as u64),
+            Self::Disk(file) => file.metadata().map(|data| data.len()),
+        }
+    }
+}
+
+impl Read for OpenFile {
+    fn read(&mut self, place: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Memory(bytes) => bytes.read(place),
+            Self::Disk(file) => file.read(place),
+        }
+    }
+
+    fn read_to_end(&mut self, bytes: &mut Vec<u8>) -> io::Result<usize> {
+        match self {
+            Self::Memory(content) => content.read_to_end(bytes),
+            // Reserves the length of the file at once.
+            Self::Disk(file) => file.read_to_end(bytes),
+        }
+    }
+}
+
+impl Seek for OpenFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        match self {
+            Self::Memory(bytes) => bytes.seek(to),
+            Self::Disk(file) => file.seek(to),
+        }
+    }
+}
+
+/// Opens a regular file on disk. Other files are refused: opening a pipe may wait forever, and a
+/// device may never end.
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::Format`] if it is not a regular file.
 pub(crate) fn open_regular(path: &Path) -> Result<File> {
-    let metadata = fs::metadata(path).map_err(Error::io(path, "open"))?;
-    if !metadata.is_file() {
+    let Info { is_file, .. } = info(path).map_err(Error::io(path, "open"))?;
+    if !is_file {
         let message = "expected a file, found a directory, a pipe or a device; move it or choose another name";
         return Err(Error::format(path, 0, message));
     }
@@ -26,7 +82,7 @@ pub(crate) fn open_regular(path: &Path) -> Result<File> {
 /// Those of [`open_regular`].
 pub(crate) fn read_regular(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = vec![];
-    open_regular(path)?.read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
+    OpenFile::open(path)?.read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
     Ok(bytes)
 }
 
@@ -35,8 +91,8 @@ pub(crate) fn read_regular(path: &Path) -> Result<Vec<u8>> {
 /// # Errors
 /// Those of [`open_regular`]; [`Error::Format`] if the file is longer.
 pub(crate) fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
-    let file = open_regular(path)?;
-    let length = file.metadata().map_err(Error::io(path, "read"))?.len();
+    let file = OpenFile::open(path)?;
+    let length = file.length().map_err(Error::io(path, "read"))?;
     let check = |length: u64| match length > most {
         true => {
             let message = format!("expected at most {most} bytes, found {length}; is it the right file?");
@@ -57,7 +113,7 @@ pub(crate) fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
 /// # Errors
 /// Those of [`open_regular`]; [`Error::Format`] if the data are damaged or longer.
 pub(crate) fn gunzipped(path: &Path, most: u64) -> Result<Vec<u8>> {
-    let (mut bytes, file) = (vec![], BufReader::new(open_regular(path)?));
+    let (mut bytes, file) = (vec![], BufReader::new(OpenFile::open(path)?));
     let read = MultiGzDecoder::new(file).take(most + 1).read_to_end(&mut bytes);
     let bad = |message: String| Error::format(path, bytes.len() as u64, message);
     match read {

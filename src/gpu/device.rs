@@ -46,9 +46,10 @@ const POISON: u32 = 0x7fc0_dead;
 
 type PipelineKey = (String, &'static str, Vec<Access>);
 
-/// The dialect that suits an adapter.
+/// The dialect that suits an adapter. Browsers know no 64-bit integers, and need directives for
+/// subgroups.
 fn default_dialect(info: &AdapterInfo, adapter: &wgpu::Adapter) -> Dialect {
-    let software = info.kind == AdapterKind::Software;
+    let software = info.kind == AdapterKind::Software && !cfg!(target_family = "wasm");
     let has = |feature| software && adapter.features().contains(feature);
     let lanes = match adapter.get_info().subgroup_min_size {
         8.. => SubgroupShare::Of8,

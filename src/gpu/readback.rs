@@ -40,7 +40,11 @@ impl Gpu {
         });
         let gpu = self.clone();
         async move {
-            gpu.await_callback(mapped).await?.map_err(reading_failed)?.map_err(reading_failed)?;
+            if let Err(fault) = gpu.await_callback(mapped).await?.map_err(reading_failed)? {
+                // In a browser, a lost device reports the loss after the errors that it causes.
+                gpu.wait_async().await?;
+                return Err(reading_failed(fault));
+            }
             let view = staging.slice(..).get_mapped_range().map_err(reading_failed)?;
             Ok(bytemuck::pod_collect_to_vec(&view))
         }

@@ -4,15 +4,13 @@
 mod recording;
 
 use super::table::Table;
-use super::tables::{WrittenPrediction, to_csv};
-use super::{checkpoints, finished};
+use super::{checkpoints, contents, finished};
 use crate::curriculum::Layer;
 use crate::data::Examples;
 use crate::error::{Error, Result};
 use crate::files::{DirectoryLock, Overwrite, read_regular, write_whole};
 use crate::nn::objective::DETECTIONS;
-use crate::train::{Checkpoint, Config, ModelCard, Outcome, STEP, STEPS_PER_EPOCH, Summary, write_safetensors};
-use std::collections::BTreeMap;
+use crate::train::{Checkpoint, Config, Outcome, Summary};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -60,13 +58,13 @@ pub struct RunDir {
 }
 
 const CONFIG: &str = "config.toml";
-const METRICS: &str = "metrics.csv";
-const LAYERS: &str = "layers.csv";
-const SPEED: &str = "speed.csv";
+pub(super) const METRICS: &str = "metrics.csv";
+pub(super) const LAYERS: &str = "layers.csv";
+pub(super) const SPEED: &str = "speed.csv";
 const NOISE: &str = "noise.csv";
-const MODEL: &str = "model.safetensors";
-const PREDICTIONS: &str = "predictions.csv";
-const SUMMARY: &str = "summary.json";
+pub(super) const MODEL: &str = "model.safetensors";
+pub(super) const PREDICTIONS: &str = "predictions.csv";
+pub(super) const SUMMARY: &str = "summary.json";
 const LAST: &str = "last.safetensors";
 
 /// Advice for a directory that contains an unfinished run with other options.
@@ -340,28 +338,9 @@ impl RunDir {
         pictures: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<()> {
         self.lock.check()?;
-        let session = &outcome.session;
-        let snapshot = session.snapshot()?;
-        let steps_per_epoch = session.time().steps_per_epoch.to_string();
-        let metadata = [
-            ("format", "pt".to_owned()),
-            (ModelCard::KEY, outcome.card.to_json()),
-            (STEP, snapshot.step.to_string()),
-            (STEPS_PER_EPOCH, steps_per_epoch),
-        ];
-        let tensors = session.named(&snapshot, "");
-        write_safetensors(&self.dir.join(MODEL), &tensors, BTreeMap::from(metadata))?;
-        let row = |(example, (label, prediction))| WrittenPrediction {
-            example,
-            file: test.file_of(example),
-            label_name: outcome.card.class(label),
-            prediction_name: outcome.card.class(prediction),
-            probability: outcome.probabilities.get(example).map(|&probability| probability as f32),
-            label,
-            prediction,
-        };
-        let answers = outcome.answers.iter().map(|(label, prediction)| (label, prediction)).enumerate();
-        write_whole(&self.dir.join(PREDICTIONS), &to_csv(answers.map(row)))?;
+        let weights = contents::weights(outcome, &outcome.session.snapshot()?);
+        write_whole(&self.dir.join(MODEL), &weights)?;
+        write_whole(&self.dir.join(PREDICTIONS), &contents::predictions(outcome, test))?;
         remove_if_exists(&self.dir.join(DETECTIONS))?;
         for (name, bytes) in &outcome.files {
             write_whole(&self.dir.join(name), bytes)?;
@@ -372,8 +351,7 @@ impl RunDir {
         for (_, table) in self.tables() {
             table.sync()?;
         }
-        let json = serde_json::to_string_pretty(&outcome.summary).expect("a summary is plain data");
-        write_whole(&self.dir.join(SUMMARY), json.as_bytes())?;
+        write_whole(&self.dir.join(SUMMARY), &contents::summary(&outcome.summary))?;
         self.lock.check()?;
         Self::tidy(&self.dir, self.saving.keep_last)
     }

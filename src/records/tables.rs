@@ -284,8 +284,7 @@ pub(crate) fn to_csv<T: Serialize>(rows: impl IntoIterator<Item = T>) -> Vec<u8>
 }
 
 /// The bytes of a CSV file with a header and rows without column names.
-#[cfg(feature = "report")]
-pub(crate) fn csv_with_header<T: Serialize>(header: &[&str], rows: impl IntoIterator<Item = T>) -> Vec<u8> {
+pub(crate) fn csv_with_header<T: Serialize>(header: &[impl AsRef<[u8]>], rows: impl IntoIterator<Item = T>) -> Vec<u8> {
     let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(vec![]);
     writer.write_record(header).expect("writing to a vector does not fail");
     for row in rows {

@@ -38,6 +38,7 @@ pub(crate) use {
     config::option_name,
     evaluation::{STEP, STEPS_PER_EPOCH, load_weights},
     run::begin,
+    weights::safetensors,
 };
 #[cfg(feature = "cli")]
 pub(crate) use {

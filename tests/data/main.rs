@@ -11,6 +11,7 @@ mod examples;
 mod files;
 mod folders;
 mod image_files;
+mod in_memory;
 mod layouts;
 #[cfg(feature = "audio")]
 mod sounds;

@@ -19,6 +19,8 @@ use lerac::tensor::Layout;
 use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, StorageAccess};
 use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
 
 fn parse(kernel: &Kernel, dialect: Dialect) -> (naga::Module, naga::valid::ModuleInfo) {
     let name = format!("{}, {dialect:?}", kernel.shader.name);
@@ -40,6 +42,17 @@ struct Launch<'k> {
     kernel: &'k Kernel,
     access: Vec<Access>,
     grid: [u32; 3],
+}
+
+/// Writes the text of a kernel of browsers into the directory that `LERAC_WGSL` names, if it is
+/// set. web/test/kernels.mjs passes these texts to a browser's compiler.
+fn write_wgsl(kernel: &Kernel) {
+    let Some(dir) = std::env::var_os("LERAC_WGSL") else { return };
+    let text = kernel.wgsl(Dialect::PLAIN);
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    let name = format!("{}-{:016x}.wgsl", kernel.shader.name, hasher.finish());
+    std::fs::write(Path::new(&dir).join(name), text).unwrap();
 }
 
 /// Checks a kernel, the `number`th of its test.
@@ -80,6 +93,9 @@ fn check(launch: &Launch<'_>, dialect: Dialect, number: usize) {
     }
     assert!(shared <= 16 << 10, "{what}: {shared} bytes of workgroup memory");
     let (entry, access) = (launch.kernel.entry, &launch.access[..]);
+    if dialect == Dialect::PLAIN {
+        write_wgsl(launch.kernel);
+    }
     let translation = Translation { what: &what, module: &module, info: &info, entry, access };
     translation.check(dialect, &format!("{}-{number}", launch.kernel.shader.name));
 }

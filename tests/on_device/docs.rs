@@ -6,7 +6,7 @@ use std::process::Command;
 use std::{env, fs};
 
 /// Pages whose examples need the repository, or have none: installing it and changing it.
-const OF_REPOSITORY: [&str; 4] = ["adding.md", "checks.md", "install.md", "old_files.md"];
+const OF_REPOSITORY: [&str; 5] = ["adding.md", "browser.md", "checks.md", "install.md", "old_files.md"];
 
 fn pages() -> Vec<PathBuf> {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");

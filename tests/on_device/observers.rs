@@ -8,6 +8,8 @@ use lerac::gpu::Gpu;
 use lerac::train::{
     Checkpoint, EpochRecord, IntervalRecord, NoiseRecord, Observer, Outcome, SessionPlan, TableChecksum,
 };
+#[cfg(feature = "records")]
+use lerac::{Trainer, records::RunFiles};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -209,8 +211,30 @@ fn either_of_a_pair_fails(gpu: &Gpu) {
     }
 }
 
+/// Files in memory have the bytes of the files in the directory of the run.
+#[cfg(feature = "records")]
+fn files_in_memory_are_those_on_disk(gpu: &Gpu) {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let task = crate::training::task(&config(), data());
+    let mut in_memory = RunFiles::default();
+    assert!(in_memory.tables().iter().all(|(_, content)| content.is_empty()));
+    let outcome = Trainer::of(gpu, task.clone()).observer(&mut in_memory).out(&out).run().unwrap();
+    let results = pollster::block_on(RunFiles::results_async(&outcome, &*task.data.test)).unwrap();
+    let files: Vec<_> = in_memory.tables().into_iter().chain(results).collect();
+    let names: Vec<_> = files.iter().map(|(name, _)| *name).collect();
+    let expected = ["metrics.csv", "layers.csv", "speed.csv", "model.safetensors", "predictions.csv", "summary.json"];
+    assert_eq!(names, expected);
+    for (name, content) in files {
+        assert!(content == std::fs::read(out.join(name)).unwrap(), "{name} differs");
+    }
+    assert_eq!(std::fs::read_to_string(out.join("config.toml")).unwrap(), config().to_toml());
+}
+
 pub fn tests() -> Vec<Test> {
     vec![
+        #[cfg(feature = "records")]
+        test("observers: files in memory are those on disk", files_in_memory_are_those_on_disk),
         test("observers: pairs get every event", pairs_get_every_event),
         test("observers: either of a pair stops", either_of_a_pair_stops),
         test("observers: either of a pair fails", either_of_a_pair_fails),

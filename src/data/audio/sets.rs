@@ -7,6 +7,7 @@ use crate::data::listing::{FileKind, Listing};
 use crate::data::random::{Stream, generator};
 use crate::data::{Meaning, Source};
 use crate::error::{Error, Result};
+use crate::files::is_dir;
 use csv::StringRecord;
 use rand::seq::SliceRandom;
 use std::collections::{BTreeMap, BTreeSet};
@@ -153,7 +154,7 @@ fn speech_in(name: &str) -> Option<(String, u16)> {
 pub(in crate::data) fn crema_d(source: &Source<'_>) -> Result<Layout> {
     let root = source.named_dir()?;
     let inner = ["AudioWAV", "CREMA-D/AudioWAV"].map(|folder| root.join(folder));
-    let root = inner.into_iter().find(|dir| dir.is_dir()).unwrap_or(root);
+    let root = inner.into_iter().find(|dir| is_dir(dir)).unwrap_or(root);
     let mut listing = Listing::new(&root, &SOUND_FILES, source.skip_bad);
     let mut found = vec![];
     for entry in listing.files_below("")? {

@@ -3,7 +3,7 @@
 
 use super::{PictureSplits, Pictures};
 use crate::error::{Error, Result};
-use crate::files::{gunzipped, read_at_most, text};
+use crate::files::{exists, gunzipped, read_at_most, text};
 use std::path::{Path, PathBuf};
 
 const IMAGE: [usize; 3] = [3, 32, 32];
@@ -50,7 +50,7 @@ pub fn read_cifar100_coarse(dir: &Path) -> Result<PictureSplits> {
 
 /// The class names in a file. If it is absent, classes are named by their index.
 fn class_names(path: &Path, count: usize) -> Result<Vec<String>> {
-    match path.exists() {
+    match exists(path) {
         true => class_names_in(path, &read_at_most(path, MOST_NAME_BYTES)?, count),
         false => Ok((0..count).map(|i| format!("class {i}")).collect()),
     }
@@ -85,7 +85,7 @@ fn read_files(name: &str, dir: &Path, files: &[&str], labels: Labels, classes: &
     let most = (MOST_RECORDS * (labels.bytes + PIXELS)) as u64;
     let contents = files.iter().map(|file| dir.join(file)).map(|path| {
         let compressed = path.with_extension("bin.gz");
-        match !path.exists() && compressed.exists() {
+        match !exists(&path) && exists(&compressed) {
             true => gunzipped(&compressed, most).map(|bytes| (compressed, bytes)),
             false => read_at_most(&path, most).map(|bytes| (path, bytes)),
         }

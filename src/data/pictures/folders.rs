@@ -6,6 +6,7 @@ use crate::data::layout::Layout;
 use crate::data::opening::{Opened, OpenedPart};
 use crate::data::{OpenEvent, Source};
 use crate::error::{Error, Result};
+use crate::files::is_dir;
 use std::path::PathBuf;
 
 /// Default image size, in pixels: that of Tiny ImageNet, and of Food-101 in the published code.
@@ -53,7 +54,7 @@ impl Source<'_> {
         let Some(dir) = self.dir else {
             return Err(Error::setting("data_dir", format!("expected the directory of {}", self.name)));
         };
-        match dir.is_dir() {
+        match is_dir(dir) {
             true => Ok(dir.to_owned()),
             false => {
                 let here = std::env::current_dir().unwrap_or_default();

@@ -3,7 +3,7 @@
 
 use super::{PictureSplits, Pictures};
 use crate::error::{Error, Result};
-use crate::files::open_regular;
+use crate::files::{OpenFile, is_file};
 use flate2::bufread::MultiGzDecoder;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -130,8 +130,8 @@ fn read<const D: usize>(mut content: Content<'_>, magic: u32, what: &str) -> Res
 
 /// Opens the content of a file.
 fn open(path: &Path) -> Result<Content<'_>> {
-    let file = open_regular(path)?;
-    let length = file.metadata().map_err(Error::io(path, "read"))?.len();
+    let file = OpenFile::open(path)?;
+    let length = file.length().map_err(Error::io(path, "read"))?;
     Content::new(path, BufReader::new(file), length)
 }
 
@@ -222,7 +222,7 @@ fn dataset_of(name: &str, images: Content<'_>, labels: Content<'_>, classes: &[S
 
 /// The first of the [`names`] of a file that exists, otherwise the compressed file.
 fn file(dir: &Path, stem: &str) -> PathBuf {
-    let existing = names(stem).map(|name| dir.join(name)).into_iter().find(|path| path.is_file());
+    let existing = names(stem).map(|name| dir.join(name)).into_iter().find(|path| is_file(path));
     existing.unwrap_or_else(|| dir.join(format!("{stem}.gz")))
 }
 

@@ -8,6 +8,7 @@ use crate::data::layout::{Layout, Part, by_class};
 use crate::data::listing::{Listing, inside};
 use crate::data::random::{Stream, generator};
 use crate::error::{Error, Result};
+use crate::files::{exists, is_dir};
 use rand::seq::SliceRandom;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -35,12 +36,12 @@ pub(in crate::data) fn tiny_imagenet(root: &Path, skip_bad: bool) -> Result<Layo
     let folder_in = |part: &'static str| {
         move |listing: &Listing, class: &str| {
             let images = format!("{part}/{class}/images");
-            if listing.path(&images).is_dir() { images } else { inside(part, class) }
+            if is_dir(&listing.path(&images)) { images } else { inside(part, class) }
         }
     };
     let train = by_class(&mut listing, &classes, folder_in("train"))?;
     let annotations = root.join("val/val_annotations.txt");
-    let test = match annotations.exists() || root.join("val/images").is_dir() {
+    let test = match exists(&annotations) || is_dir(&root.join("val/images")) {
         true => annotated(&mut listing, &annotations, &classes)?,
         false => by_class(&mut listing, &classes, folder_in("val"))?,
     };
@@ -72,7 +73,7 @@ fn annotated(listing: &mut Listing, list: &Path, classes: &[String]) -> Result<P
 /// Class identifiers, each followed by its description in `words.txt`, if it has one.
 fn with_descriptions(listing: &mut Listing, classes: &[String]) -> Result<Vec<String>> {
     let path = listing.path("words.txt");
-    if !path.exists() {
+    if !exists(&path) {
         return Ok(classes.to_vec());
     }
     let bytes = listing.text(&path)?;

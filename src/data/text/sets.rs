@@ -7,7 +7,7 @@ use crate::cores::in_parallel;
 use crate::data::find::DataFiles;
 use crate::data::{OpenEvent, Source, Splits};
 use crate::error::{Error, Result};
-use crate::files::{read_at_most, text};
+use crate::files::{exists, read_at_most, text};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -171,7 +171,7 @@ impl File {
     /// The file of a part in `dir`, if there is one.
     fn find(dir: &Path, part: &str) -> Result<Option<Self>> {
         let files = TextFormat::ENDINGS.iter().map(|(ending, format)| (dir.join(format!("{part}.{ending}")), *format));
-        let Some((path, format)) = files.into_iter().find(|(path, _)| path.exists()) else { return Ok(None) };
+        let Some((path, format)) = files.into_iter().find(|(path, _)| exists(path)) else { return Ok(None) };
         let bytes = read_at_most(&path, MOST_BYTES)?;
         Ok(Some(Self { path, format, bytes }))
     }

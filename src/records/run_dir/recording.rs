@@ -4,9 +4,9 @@ use super::{CONFIG, LAST, NOISE, RunDir, SUMMARY, remove_if_exists};
 use crate::curriculum::Layer;
 use crate::error::Result;
 use crate::files::write_whole;
-use crate::records::checkpoints;
 use crate::records::table::Table;
-use crate::records::tables::{LayerRow, MetricsRow, NoiseRow, SpeedRow};
+use crate::records::tables::{MetricsRow, NoiseRow};
+use crate::records::{checkpoints, contents};
 use crate::train::{Checkpoint, EpochRecord, IntervalRecord, NoiseRecord, Observer, SessionPlan};
 use std::sync::atomic::Ordering;
 
@@ -21,38 +21,15 @@ impl Observer for RunDir {
             remove_if_exists(&self.dir.join(SUMMARY))?;
             remove_if_exists(&self.dir.join(LAST))?;
         }
-        let text = toml::to_string(&self.config).expect("every option has a TOML form");
-        write_whole(&self.dir.join(CONFIG), text.as_bytes())
+        write_whole(&self.dir.join(CONFIG), self.config.to_toml().as_bytes())
     }
 
     fn interval(&mut self, record: &IntervalRecord) -> Result<()> {
         self.lock.check()?;
-        // The rates are those of the interval's last step, which began one step before the end of
-        // the interval.
-        let step = record.step - 1;
-        let epoch = record.epoch * step as f64 / record.step as f64;
-        let layers = self.layers.iter().zip(&record.rates).zip(&record.norms).enumerate();
-        self.layer_rows.append(layers.map(|(i, ((layer, &learning_rate), norms))| LayerRow {
-            step,
-            epoch,
-            depth: layer.depth,
-            layer: layer.name.clone(),
-            learning_rate,
-            bias_learning_rate: record.bias_rates.as_ref().map(|rates| rates[i]),
-            gradient_norm: norms.gradient,
-            update_norm: norms.update,
-            weight_norm: norms.weight,
-            effective_rate: norms.effective_rate(),
-        }))?;
-        self.speed.append([SpeedRow { step: record.step, examples_per_second: record.examples_per_second }])?;
-        let row = MetricsRow {
-            kind: "interval".into(),
-            step: record.step,
-            epoch: record.epoch,
-            training: (&record.training).into(),
-            validation: None,
-        };
-        self.metrics.append_with_header(&MetricsRow::header(&record.training.measures), [row])
+        self.layer_rows.append(contents::layer_rows(&self.layers, record))?;
+        self.speed.append([contents::speed_row(record)])?;
+        let header = MetricsRow::header(&record.training.measures);
+        self.metrics.append_with_header(&header, [contents::interval_row(record)])
     }
 
     fn noise(&mut self, record: &NoiseRecord) -> Result<()> {
@@ -71,14 +48,8 @@ impl Observer for RunDir {
     }
 
     fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
-        let row = MetricsRow {
-            kind: "epoch".into(),
-            step: record.step,
-            epoch: record.epoch as f64,
-            training: (&record.training).into(),
-            validation: record.validation.as_ref().map(Into::into),
-        };
-        self.metrics.append_with_header(&MetricsRow::header(&record.training.measures), [row])
+        let header = MetricsRow::header(&record.training.measures);
+        self.metrics.append_with_header(&header, [contents::epoch_row(record)])
     }
 
     fn wants_checkpoint(&self, step: u64) -> bool {

@@ -331,6 +331,14 @@ impl Config {
         Self::from_toml(path, &text::from_utf16(fs::read(path).map_err(Error::io(path, "read"))?).0)
     }
 
+    /// The options as a TOML file.
+    ///
+    /// # Panics
+    /// If [`Config::check_storable`] fails.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("every option has a TOML form")
+    }
+
     /// Reads the options in the bytes of a TOML file; `path` is for error messages.
     /// Files above 128 KiB take up to 256 times their size in memory.
     ///

@@ -1,6 +1,5 @@
 //! A model on a device, ready for training and evaluation.
 
-#[cfg(not(target_arch = "wasm32"))]
 mod blocking;
 mod diagnose;
 mod evaluate;
