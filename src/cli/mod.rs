@@ -33,6 +33,7 @@ use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use options::ConfigArgs;
 use std::any::TypeId;
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use wording::{in_words, with_options};
@@ -235,10 +236,11 @@ fn command() -> clap::Command {
 
 /// Runs `lerac compare` with these arguments.
 fn compare(arguments: Vec<String>) -> Result<()> {
+    let line: Vec<_> = arguments.iter().map(OsString::from).collect();
     let matches = command().get_matches_from(["lerac", "compare"].map(str::to_owned).into_iter().chain(arguments));
     let (_, of_compare) = matches.subcommand().expect("clap requires a command");
     let args = compare::CompareArgs::from_arg_matches(of_compare).unwrap_or_else(|error| error.exit());
-    compare::run(&args, of_compare)
+    compare::run(&args, of_compare, &line)
 }
 
 /// Parses the arguments, runs the command, and reports an error if there is one.
@@ -257,7 +259,7 @@ pub fn main() -> ExitCode {
         Command::Schedule(args) => schedule::run(args, command_matches),
         Command::Train(args) => train::run(args, command_matches),
         Command::Resume(args) => resume::run(args),
-        Command::Compare(args) => compare::run(args, command_matches),
+        Command::Compare(args) => compare::run(args, command_matches, &std::env::args_os().skip(2).collect::<Vec<_>>()),
         Command::Paper(args) => paper::run(args),
         Command::Eval(args) => eval::run(args, command_matches),
         Command::Predict(args) => predict::run(args, command_matches),
@@ -277,11 +279,17 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// A report as a Markdown table.
-fn markdown_table(report: &Report) -> String {
+/// An empty table in Markdown.
+fn table<'c>(columns: impl IntoIterator<Item = &'c str>) -> Table {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);
-    table.set_header(report.columns.iter().copied());
+    table.set_header(columns);
+    table
+}
+
+/// A report as a Markdown table.
+fn markdown_table(report: &Report) -> String {
+    let mut table = table(report.columns.iter().copied());
     for row in &report.rows {
         table.add_row(row.iter().map(ToString::to_string));
     }

@@ -1,6 +1,8 @@
 //! Floor 1: files. Reads regular files, writes files whole or not at all, locks files between
 //! processes, and reports the position of faults in text.
 
+#[cfg(feature = "cli")]
+mod claim;
 mod lock;
 #[cfg(feature = "records")]
 mod overwrite;
@@ -8,6 +10,8 @@ mod read;
 pub(crate) mod text;
 mod write;
 
+#[cfg(feature = "cli")]
+pub(crate) use claim::{Claim, Held, Life, Replace};
 pub(crate) use lock::FileLock;
 #[cfg(feature = "records")]
 pub use overwrite::{Input, Overwrite};

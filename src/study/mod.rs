@@ -14,5 +14,5 @@ pub mod statistics;
 pub use compare::{ArmResult, Comparison, EpochsToBaseline, PairResult, results_csv};
 pub use kernel_cache::KernelCache;
 pub use pictures::pictures;
-pub use report::{Setting, report, write_report};
+pub use report::{Setting, adapters, report, write_report};
 pub use run_pictures::run_pictures;

@@ -36,6 +36,8 @@ mod sessions;
 #[cfg(feature = "cli")]
 mod sounds;
 mod sums;
+#[cfg(feature = "cli")]
+mod tasks;
 mod text_parity;
 #[cfg(feature = "cli")]
 mod texts;
@@ -84,6 +86,8 @@ fn main() {
         ages::tests(),
         #[cfg(feature = "cli")]
         resuming::tests(),
+        #[cfg(feature = "cli")]
+        tasks::tests(),
         #[cfg(feature = "cli")]
         tuning::tests(),
     ];
