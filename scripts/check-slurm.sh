@@ -101,7 +101,7 @@ CONF
 
 # A task takes some seconds on two cores.
 grid=(compare --data shapes --model cnn --methods conventional,lerac,uniform --train-examples 1280 --validation 80
-    --batch-size 8 --epochs 2 --log-every 7 --checkpoint-every 5)
+    --batch-size 8 --log-every 7 --checkpoint-every 5 --epochs)
 tasks=(conventional-seed0 lerac-seed0 uniform-seed0)
 out=$work/cluster
 
@@ -129,7 +129,7 @@ same_results() {
 
 cancelled_and_saved() {
     rm -rf "$out"
-    "$program" "${grid[@]}" --out "$out" --slurm "$work/submit.sh" --slurm-time 30:00 --slurm-partition all --overwrite
+    "$program" "${grid[@]}" 2 --out "$out" --slurm "$work/submit.sh" --slurm-time 30:00 --slurm-partition all --overwrite
     submit
     # What Slurm sends before the time limit.
     until_true 60 "a checkpoint of task 0" has_checkpoint conventional-seed0
@@ -139,7 +139,7 @@ cancelled_and_saved() {
     scancel "${job}_1"
     until_true 60 "the cancelled task" state_is "${job}_1" CANCELLED
     has_checkpoint lerac-seed0 >/dev/null || fail "the cancelled task has no checkpoint"
-    "$program" "${grid[@]}" --out "$out" --list | tee "$work/list.log" | grep "lerac seed 0 .* ended early" ||
+    "$program" "${grid[@]}" 2 --out "$out" --list | tee "$work/list.log" | grep "lerac seed 0 .* ended early" ||
         fail "the cancelled task has not released its claim: $(cat "$work/list.log")"
     until_true 150 "task 0, which was requeued" is_finished conventional-seed0
     grep "continues after step" "$out/slurm/task-0.log" || fail "task 0 did not continue"
@@ -164,7 +164,7 @@ node_is_down() { sinfo --noheader --format=%T | grep -q '^down'; }
 dead_node_and_limit() {
     rm -rf "$out"
     # Signals may come a minute early, so at any time from the start on.
-    "$program" "${grid[@]}" --epochs 6 --out "$out" --slurm "$work/submit.sh" --slurm-time 1:00 --slurm-grace 30 --overwrite
+    "$program" "${grid[@]}" 6 --out "$out" --slurm "$work/submit.sh" --slurm-time 1:00 --slurm-grace 30 --overwrite
     submit
     until_true 60 "a checkpoint of task 0" has_checkpoint conventional-seed0
     kill_node
@@ -178,11 +178,11 @@ dead_node_and_limit() {
 }
 
 start_cluster
-"$program" "${grid[@]}" --out "$work/whole" --quiet
+"$program" "${grid[@]}" 2 --out "$work/whole" --quiet
 cancelled_and_saved
 if [ "$long" = --long ]; then
     rm -rf "$work/whole"
-    "$program" "${grid[@]}" --epochs 6 --out "$work/whole" --quiet
+    "$program" "${grid[@]}" 6 --out "$work/whole" --quiet
     dead_node_and_limit
 fi
 echo "check-slurm: passed"

@@ -2,7 +2,7 @@
 //! one process.
 
 use crate::common::errors::assert_contains;
-use crate::common::program::{assert_refused, command, lerac, stderr, stdout};
+use crate::common::program::{assert_refused, command, lerac, refusal, stderr, stdout};
 use crate::common::{Test, test};
 use lerac::records::RunDir;
 use std::path::{Path, PathBuf};
@@ -243,7 +243,7 @@ fn slurm_script() {
     };
     bad("--slurm-time", "1:00\nrm -r x");
     bad("--slurm-option", "mem=8G");
-    assert_refused(&with(&out, &["--slurm-time", "1"]), "--slurm", &[]);
+    assert_contains(&refusal(&with(&out, &["--slurm-time", "1"])), &["--slurm <FILE>"]);
     for pair in [["--list", "--collect"], ["--collect", "--jobs=2"], ["--list", "--task=1"], ["--list", "--slurm=x"]] {
         assert_refused(&with(&out, &pair), pair[0].split('=').next().unwrap(), &["cannot be used with"]);
     }
