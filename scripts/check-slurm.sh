@@ -172,7 +172,8 @@ dead_node_and_limit() {
     start_node
     until_true 120 "the node" is_idle
     until_true 900 "the report" state_is "$report" COMPLETED
-    grep -l "continues after step" "$out"/slurm/task-*.log || fail "no task continued"
+    grep -l "interrupted" "$out"/slurm/task-*.log || fail "the time limit ended no task"
+    grep -q "which has ended\|ended without finishing" "$out"/slurm/task-*.log || fail "no task of the dead node was continued"
     same_results
     echo "check-slurm: a node that failed, and Slurm's time limit: the bytes of one process"
 }

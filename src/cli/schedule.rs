@@ -78,6 +78,7 @@ fn layers_of(config: &Config) -> Result<Vec<Layer>> {
     let names = Meaning::Classes((0..10).map(|i| format!("class {i}")).collect());
     let form = nn::usual_form(&config.model.name, None, &names);
     let (model, objective) = (config.model.model()?, objective_for(&form, ObjectiveOptions::default())?);
+    nn::Model::accepts(&model, &form)?;
     let tape = Tape::new(Mode::Eval);
     Ok(nn::record(&model, &form, &*objective, 1, tape, config.net_options()).layers)
 }

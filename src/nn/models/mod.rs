@@ -3,6 +3,8 @@
 mod bert;
 mod cvt;
 mod densenet;
+#[cfg(feature = "records")]
+mod file;
 mod lstm;
 mod mobilenet;
 mod resnet;
@@ -217,16 +219,18 @@ pub static MODELS: [Entry; 28] = [
     },
 ];
 
-/// A model of the table. An image model accepts images of the sizes of its [`Entry`].
+/// A model of the table, or of a file. An image model of the table accepts images of the sizes of
+/// its [`Entry`].
 pub struct Named {
-    entry: &'static Entry,
+    entry: Option<&'static Entry>,
     model: Box<dyn Model>,
 }
 
 impl Model for Named {
     fn accepts(&self, form: &Form) -> Result<()> {
-        let name = self.entry.name;
-        let Make::Images(size, _) = self.entry.make else { return self.model.accepts(form) };
+        let Some(&Entry { name, make: Make::Images(size, _), .. }) = self.entry else {
+            return self.model.accepts(form);
+        };
         self.model
             .accepts(form)
             .map_err(|_| Error::setting("model", format!("{name} needs images, and the data have none")))?;
@@ -265,7 +269,16 @@ pub fn named(name: &str) -> Result<Named> {
         Make::Texts(make) => make(),
         Make::Bert(blocks, width) => Box::new(Bert(BertOptions::uncased(blocks, width))),
     };
-    Ok(Named { entry, model })
+    Ok(Named { entry: Some(entry), model })
+}
+
+/// The image model that the text of a TOML file describes; `path` is for error messages.
+///
+/// # Errors
+/// [`Error::Format`] with the line and the layer at fault.
+#[cfg(feature = "records")]
+pub fn from_file(path: &std::path::Path, text: &str) -> Result<Named> {
+    Ok(Named { entry: None, model: Box::new(file::FileModel::parse(path, text)?) })
 }
 
 /// The size of a BERT of the table; `None` for another model.
@@ -282,12 +295,12 @@ pub fn bert_options(name: &str) -> Option<BertOptions> {
 /// [`Error::Setting`] if the options describe no model.
 pub fn bert(options: &BertOptions) -> Result<Named> {
     options.check().map_err(|message| Error::setting("bert", message))?;
-    Ok(Named { entry: entry("bert")?, model: Box::new(Bert(options.clone())) })
+    Ok(Named { entry: Some(entry("bert")?), model: Box::new(Bert(options.clone())) })
 }
 
 /// The model `cvt-13` with this activation.
 pub fn cvt13(activation: CvtActivation) -> Named {
-    Named { entry: entry(CVT_13).expect("the table has it"), model: Box::new(cvt::cvt13(activation)) }
+    Named { entry: Some(entry(CVT_13).expect("the table has it")), model: Box::new(cvt::cvt13(activation)) }
 }
 
 /// The form of a model's input where no data set defines it. Images: three channels, of height and
