@@ -6,8 +6,10 @@ mod bench;
 mod clips;
 mod compare;
 mod eval;
+mod export;
 mod grid;
 mod info;
+mod manual;
 mod options;
 mod paper;
 mod predict;
@@ -66,12 +68,18 @@ enum Command {
     Eval(Box<eval::EvalArgs>),
     /// Classify images, sounds or texts with weights from a file
     Predict(Box<predict::PredictArgs>),
+    /// Write a model with its weights as an ONNX file
+    Export(Box<export::ExportArgs>),
     /// Write training steps with all their tensors, for another program to check
     Trace(Box<trace::TraceArgs>),
     /// Time kernels, the update, whole steps or the loader on this device
     Bench(bench::BenchArgs),
     /// Find the fastest kernels for a model on this device, for `lerac train --tuned`
     Tune(Box<tune::TuneArgs>),
+    /// Write the manual pages of all commands
+    Man(manual::ManArgs),
+    /// Print the completions of a shell
+    Completions(manual::CompletionsArgs),
 }
 
 /// The options that change the results of a trained model. A file without the step at which it was
@@ -263,9 +271,12 @@ pub fn main() -> ExitCode {
         Command::Paper(args) => paper::run(args),
         Command::Eval(args) => eval::run(args, command_matches),
         Command::Predict(args) => predict::run(args, command_matches),
+        Command::Export(args) => export::run(args, command_matches),
         Command::Trace(args) => trace::run(args, command_matches),
         Command::Bench(args) => bench::run(args),
         Command::Tune(args) => tune::run(args, command_matches),
+        Command::Man(args) => manual::pages(args),
+        Command::Completions(args) => manual::completions(args),
     };
     match check_tildes(of_command, command_matches).and_then(|()| run()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -130,6 +130,7 @@ fn record_elementwise(
         backward.push(kernels.dispatch("backward", bindings, grid));
     }
     tape.record(Record { name: name.into(), op, result: Some(y), forward, backward });
+    tape.node(&[x.into()], &[]);
     y
 }
 
@@ -153,6 +154,7 @@ fn record_under_controls(
         backward.push(kernels.dispatch(entries[1], bindings, grid));
     }
     tape.record(Record { name: name.into(), op, result: Some(y), forward, backward });
+    tape.node(&[x.into()], &[]);
     y
 }
 

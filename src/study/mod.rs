@@ -4,6 +4,7 @@ pub mod bench;
 mod compare;
 mod folds;
 mod kernel_cache;
+mod onnx;
 pub mod paper;
 mod pictures;
 pub mod plots;
@@ -13,6 +14,7 @@ pub mod statistics;
 
 pub use compare::{ArmResult, Comparison, EpochsToBaseline, PairResult, results_csv};
 pub use kernel_cache::KernelCache;
+pub use onnx::{Exported, onnx};
 pub use pictures::pictures;
 pub use report::{Setting, adapters, report, write_report};
 pub use run_pictures::run_pictures;

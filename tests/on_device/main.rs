@@ -20,6 +20,8 @@ mod extending;
 mod golden;
 mod limits;
 mod long_runs;
+#[cfg(feature = "cli")]
+mod model_files;
 mod objectives;
 mod observers;
 mod op_table;
@@ -88,6 +90,8 @@ fn main() {
         resuming::tests(),
         #[cfg(feature = "cli")]
         tasks::tests(),
+        #[cfg(feature = "cli")]
+        model_files::tests(),
         #[cfg(feature = "cli")]
         tuning::tests(),
     ];
