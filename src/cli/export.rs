@@ -65,7 +65,7 @@ pub(super) fn run(args: &ExportArgs, matches: &ArgMatches) -> Result<()> {
         metadata: vec![("classes", classes)],
     })?;
     if let Some(path) = &args.sample {
-        write_safetensors(path, &sample(&session, &form)?, BTreeMap::new())?;
+        write_safetensors(path, &sample(&session, &form, config.training.batch_size)?, BTreeMap::new())?;
     }
     write_whole(&args.file, &bytes)?;
     print(&format!("{}: {} with {:.1} MiB", args.file.display(), config.model.name, bytes.len() as f64 / f64::from(1 << 20)));
@@ -80,32 +80,34 @@ fn class_names(card: &ModelCard) -> String {
     }
 }
 
-/// Random examples, and the first output of the model for each.
-fn sample(session: &Session, form: &Form) -> Result<Vec<Tensor>> {
+/// Random examples, and the first output of the model for each. A batch has `capacity` places.
+fn sample(session: &Session, form: &Form, capacity: usize) -> Result<Vec<Tensor>> {
+    let count = SAMPLES.min(capacity);
     let mut random = ChaCha8Rng::seed_from_u64(0);
     let mut tensors = vec![];
     let mut columns = vec![];
     for column in &form.inputs {
-        let (words, values) = random_column(column, &mut random);
+        let (mut words, values) = random_column(column, count, &mut random);
+        words.resize(capacity * column.words(), 0);
         columns.push(words);
         if !values.is_empty() {
-            let shape = [&[SAMPLES], &column.shape[..]].concat();
+            let shape = [&[count], &column.shape[..]].concat();
             tensors.push(Tensor { name: column.name.clone(), shape, values });
         }
     }
-    columns.extend(form.targets.iter().map(|column| vec![0; SAMPLES * column.words()]));
-    let batch = Batch { columns, count: SAMPLES, capacity: SAMPLES };
+    columns.extend(form.targets.iter().map(|column| vec![0; capacity * column.words()]));
+    let batch = Batch { columns, count, capacity };
     let outputs = session.outputs(std::iter::once(Ok(batch)))?;
     let width = outputs[0].len();
-    tensors.push(Tensor { name: "output".to_owned(), shape: vec![SAMPLES, width], values: outputs.concat() });
+    tensors.push(Tensor { name: "output".to_owned(), shape: vec![count, width], values: outputs.concat() });
     Ok(tensors)
 }
 
 /// The words of a random column, and its values: bytes for images, numbers around 0 for
 /// spectrograms, 0 and no values for anything else.
-fn random_column(column: &Column, random: &mut impl Rng) -> (Vec<u32>, Vec<f32>) {
+fn random_column(column: &Column, count: usize, random: &mut impl Rng) -> (Vec<u32>, Vec<f32>) {
     let (words, elements) = (column.words(), column.shape.iter().product::<usize>());
-    let mut all = vec![0; SAMPLES * words];
+    let mut all = vec![0; count * words];
     let mut values = vec![];
     for example in all.chunks_mut(words) {
         match column.element {

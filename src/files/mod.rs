@@ -6,6 +6,8 @@ mod claim;
 mod lock;
 #[cfg(feature = "records")]
 mod overwrite;
+#[cfg(feature = "report")]
+mod protobuf;
 mod read;
 pub(crate) mod text;
 mod write;
@@ -15,6 +17,8 @@ pub(crate) use claim::{Claim, Held, Life, Replace};
 pub(crate) use lock::FileLock;
 #[cfg(feature = "records")]
 pub use overwrite::{Input, Overwrite};
+#[cfg(feature = "report")]
+pub(crate) use protobuf::Message;
 pub(crate) use read::{gunzipped, open_regular, read_at_most, read_if_exists, read_regular};
 #[cfg(feature = "cli")]
 pub(crate) use write::write_shared_by;

@@ -11,6 +11,7 @@ pub mod plots;
 mod report;
 mod run_pictures;
 pub mod statistics;
+mod tensorboard;
 
 pub use compare::{ArmResult, Comparison, EpochsToBaseline, PairResult, results_csv};
 pub use kernel_cache::KernelCache;
@@ -18,3 +19,4 @@ pub use onnx::{Exported, onnx};
 pub use pictures::pictures;
 pub use report::{Setting, adapters, report, write_report};
 pub use run_pictures::run_pictures;
+pub use tensorboard::TensorBoard;

@@ -45,6 +45,9 @@ pub(super) struct CompareArgs {
     out: PathBuf,
     #[command(flatten)]
     overwrite: OverwriteArgs,
+    /// Also write event files for TensorBoard, into the directory tensorboard of each run
+    #[arg(long)]
+    tensorboard: bool,
     /// Show no progress, only the result and notes
     #[arg(long)]
     quiet: bool,
@@ -97,6 +100,7 @@ struct Plan {
     out: PathBuf,
     claims: PathBuf,
     overwrite: Overwrite,
+    tensorboard: bool,
     quiet: bool,
 }
 
@@ -158,7 +162,8 @@ impl Plan {
         runs.iter().try_for_each(|run| RunDir::check(&run.dir, &run.config, &overwrite))?;
         let file = grid.file(&config);
         let (out, claims) = (args.out.clone(), args.out.join(CLAIMS));
-        Ok(Self { config, file, runs, out, claims, overwrite, quiet: args.quiet })
+        let (tensorboard, quiet) = (args.tensorboard, args.quiet);
+        Ok(Self { config, file, runs, out, claims, overwrite, tensorboard, quiet })
     }
 
     /// Creates the output directory with the options. Several processes may share it.

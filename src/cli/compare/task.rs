@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::files::{Claim, Held, Replace};
 use crate::gpu::Gpu;
 use crate::records::{Finished, RunDir, Saving};
+use crate::study::TensorBoard;
 use crate::train::{Checkpoint, EpochRecord, IntervalRecord, Observer, SessionPlan, Task};
 use crate::trainer::{Start, Trainer};
 use indicatif::MultiProgress;
@@ -57,7 +58,11 @@ pub(super) fn train<'o>(
         return Ok(Ok(finished));
     }
     let trainer = Trainer::of(gpu, Task::of(&run.config, &folds[&run.config.data.fold].0)?).title(&run.arm);
-    trainer.kept(&run.dir, saving, Start::Continue).observer(Watch(&claim)).observer(progress).run()?;
+    let mut trainer = trainer.kept(&run.dir, saving, Start::Continue).observer(Watch(&claim)).observer(progress);
+    if plan.tensorboard {
+        trainer = trainer.observer(TensorBoard::new(&run.dir));
+    }
+    trainer.run()?;
     let finished = Finished::load(&run.dir, &run.arm, &run.config, None)?;
     finished.map(Ok).ok_or_else(|| Error::option("--out", format!("{} no longer exists", run.dir.display())))
 }

@@ -1,6 +1,7 @@
 //! A graph of ONNX that is being built.
 
-use super::proto::{Message, Value, attribute, floats, integers, value_info};
+use super::proto::{Value, attribute, floats, integers, value_info};
+use crate::files::Message;
 use std::collections::HashSet;
 
 /// The version of the format, and that of the operators.

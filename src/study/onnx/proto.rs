@@ -1,52 +1,7 @@
-//! The messages of ONNX as bytes in the format of protocol buffers. The numbers of the fields are
-//! those of `onnx.proto`.
+//! The messages of ONNX. The numbers of the fields are those of `onnx.proto`.
 
+use crate::files::Message;
 use bytemuck::cast_slice;
-
-/// A message that is being written.
-#[derive(Default)]
-pub(super) struct Message(Vec<u8>);
-
-impl Message {
-    fn varint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.0.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        self.0.push(value as u8);
-    }
-
-    pub(super) fn int(mut self, field: u64, value: i64) -> Self {
-        self.varint(field << 3);
-        self.varint(value as u64);
-        self
-    }
-
-    pub(super) fn bytes(mut self, field: u64, value: &[u8]) -> Self {
-        self.varint(field << 3 | 2);
-        self.varint(value.len() as u64);
-        self.0.extend(value);
-        self
-    }
-
-    pub(super) fn text(self, field: u64, value: &str) -> Self {
-        self.bytes(field, value.as_bytes())
-    }
-
-    pub(super) fn message(self, field: u64, value: Self) -> Self {
-        self.bytes(field, &value.0)
-    }
-
-    pub(super) fn float(mut self, field: u64, value: f32) -> Self {
-        self.varint(field << 3 | 5);
-        self.0.extend(value.to_le_bytes());
-        self
-    }
-
-    pub(super) fn into_bytes(self) -> Vec<u8> {
-        self.0
-    }
-}
 
 /// Types of elements: `TensorProto.DataType`.
 const FLOAT: i64 = 1;
