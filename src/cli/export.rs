@@ -4,7 +4,7 @@ use super::predict::file_splits;
 use super::{
     ConfigArgs, DeviceArgs, OF_TRAINED, OverwriteArgs, check_files, note_options_without_use, print, print_note,
 };
-use crate::data::{Batch, Column, Element, Form};
+use crate::data::{Augmentation, Batch, Column, Element, Form};
 use crate::error::{Error, Result};
 use crate::files::write_whole;
 use crate::nn::Model;
@@ -104,7 +104,7 @@ fn sample(session: &Session, form: &Form, capacity: usize) -> Result<Vec<Tensor>
 }
 
 /// The words of a random column, and its values: bytes for images, numbers around 0 for
-/// spectrograms, 0 and no values for anything else.
+/// spectrograms. The only other column of these data is the movement of images, which stay.
 fn random_column(column: &Column, count: usize, random: &mut impl Rng) -> (Vec<u32>, Vec<f32>) {
     let (words, elements) = (column.words(), column.shape.iter().product::<usize>());
     let mut all = vec![0; count * words];
@@ -121,7 +121,7 @@ fn random_column(column: &Column, count: usize, random: &mut impl Rng) -> (Vec<u
                 example.copy_from_slice(bytemuck::cast_slice(&numbers));
                 values.extend(numbers);
             }
-            _ => {}
+            _ => example.fill(Augmentation::IDENTITY),
         }
     }
     (all, values)
