@@ -46,7 +46,8 @@ pub(super) fn run(args: &ExportArgs, matches: &ArgMatches) -> Result<()> {
     let overwrite = args.overwrite.reading(inputs.chain(config.model.init.clone().map(|path| ("init", path))));
     check_files(&overwrite, &[("file", &Some(args.file.clone())), ("sample", &args.sample)])?;
     if card.as_ref().is_some_and(|card| card.tokens.is_some()) {
-        let message = format!("{} reads tokens; only models of images and spectrograms can be exported", config.model.name);
+        let message =
+            format!("{} reads tokens; only models of images and spectrograms can be exported", config.model.name);
         return Err(Error::setting("model", message));
     }
     let classes = card.as_ref().map(class_names).unwrap_or_default();
@@ -68,7 +69,12 @@ pub(super) fn run(args: &ExportArgs, matches: &ArgMatches) -> Result<()> {
         write_safetensors(path, &sample(&session, &form, config.training.batch_size)?, BTreeMap::new())?;
     }
     write_whole(&args.file, &bytes)?;
-    print(&format!("{}: {} with {:.1} MiB", args.file.display(), config.model.name, bytes.len() as f64 / f64::from(1 << 20)));
+    print(&format!(
+        "{}: {} with {:.1} MiB",
+        args.file.display(),
+        config.model.name,
+        bytes.len() as f64 / f64::from(1 << 20)
+    ));
     Ok(())
 }
 

@@ -127,7 +127,8 @@ fn numbers(dir: &Path, name: &str) -> Result<Vec<u64>> {
     let mut found = vec![];
     for entry in entries {
         let file = entry.map_err(Error::io(dir, "read"))?.file_name();
-        let number: Option<u64> = file.to_str().and_then(|file| file.strip_prefix(name)?.strip_prefix('.')?.parse().ok());
+        let number: Option<u64> =
+            file.to_str().and_then(|file| file.strip_prefix(name)?.strip_prefix('.')?.parse().ok());
         found.extend(number);
     }
     found.sort_unstable();

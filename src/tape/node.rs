@@ -36,7 +36,8 @@ impl Tape {
     pub fn node_with(&mut self, inputs: &[Operand], options: Vec<(&'static str, Vec<f64>)>, equation: String) {
         let record = self.records.last().expect("a record was appended");
         let output = record.result.expect("the record has a result");
-        let node = Node { op: record.op, name: record.name.clone(), inputs: inputs.to_vec(), output, options, equation };
+        let node =
+            Node { op: record.op, name: record.name.clone(), inputs: inputs.to_vec(), output, options, equation };
         self.nodes.insert(self.records.len() - 1, node);
     }
 

@@ -62,7 +62,8 @@ fn a_run_keeps_its_model(_: &Gpu) {
     std::fs::remove_file(&file).unwrap();
     let weights = format!("{out}/model.safetensors");
     let evaluated = json(&["eval", "--json", "--init", &weights]);
-    let summary: serde_json::Value = serde_json::from_slice(&std::fs::read(format!("{out}/summary.json")).unwrap()).unwrap();
+    let summary: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(format!("{out}/summary.json")).unwrap()).unwrap();
     assert_eq!(evaluated["test_accuracy"], summary["test_accuracy"]);
     let again = text("again");
     stdout(&["train", "--quiet", "--config", &format!("{out}/config.toml"), "--out", &again]);
@@ -79,7 +80,10 @@ fn a_run_keeps_its_model(_: &Gpu) {
     let table = command(&grid).output().unwrap();
     assert!(table.status.success(), "{}", String::from_utf8_lossy(&table.stderr));
     assert_contains(&String::from_utf8(table.stdout).unwrap(), &["of mine.toml on shapes"]);
-    assert_contains(&stdout(&["bench", "step", "--models", &examples("cnn"), "--runs", "1", "--batch-size", "4"]), &["cnn.toml"]);
+    assert_contains(
+        &stdout(&["bench", "step", "--models", &examples("cnn"), "--runs", "1", "--batch-size", "4"]),
+        &["cnn.toml"],
+    );
     stdout(&["trace", "--model", &examples("cnn"), "--steps", "1", "--batch-size", "8", "--out", &text("trace")]);
     assert_refused(&["train", "--model", "net.toml", "--out", &text("none")], "net.toml", &["cannot open"]);
 }

@@ -175,7 +175,8 @@ fn taken_over(dir: &Path) {
     let out = dir.join("taken-over");
     let mut child = start(&out, &["--task", "0", "--quiet"]);
     await_in(&mut child, || has_checkpoint(&out, "conventional-seed0"));
-    std::fs::write(out.join("claims/conventional-seed0.2"), r#"{"host":"node7","boot":"another","process":1}"#).unwrap();
+    std::fs::write(out.join("claims/conventional-seed0.2"), r#"{"host":"node7","boot":"another","process":1}"#)
+        .unwrap();
     let end = child.wait_with_output().unwrap();
     assert_eq!(end.status.code(), Some(1), "{}", stderr(&end));
     assert_contains(&stderr(&end), &["conventional-seed0: was taken over by process 1 on node7"]);
@@ -230,7 +231,14 @@ fn slurm_script() {
     let text = std::fs::read_to_string(&file).unwrap();
     assert_contains(
         &text,
-        &["--array=0-3\n", "#SBATCH --time=1:00:00\n", "--gpus=1\n", "--mem=8G\n", "--task=\"$SLURM_ARRAY_TASK_ID\"", "of mine'"],
+        &[
+            "--array=0-3\n",
+            "#SBATCH --time=1:00:00\n",
+            "--gpus=1\n",
+            "--mem=8G\n",
+            "--task=\"$SLURM_ARRAY_TASK_ID\"",
+            "of mine'",
+        ],
     );
     assert!(!text.contains("--slurm"), "the tasks have no options of Slurm: {text}");
     if cfg!(unix) {

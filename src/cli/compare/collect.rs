@@ -7,10 +7,10 @@ use crate::files::{Claim, Replace};
 use crate::gpu::AdapterInfo;
 use crate::records::{Finished, RunDir};
 use crate::study::{Comparison, Setting, adapters, write_report};
-use std::thread;
-use std::time::Duration;
 use std::ffi::OsString;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 /// The claim of the process that writes the report.
 const REPORT: &str = "report";
@@ -24,12 +24,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// [`Error::Failed`] if there are failures; [`Error::Option`] if no task is finished.
-pub(super) fn collect(
-    plan: &Plan,
-    folds: &Folds,
-    adapter: Option<&AdapterInfo>,
-    failures: &[String],
-) -> Result<()> {
+pub(super) fn collect(plan: &Plan, folds: &Folds, adapter: Option<&AdapterInfo>, failures: &[String]) -> Result<()> {
     let loaded = plan.load_all(folds)?;
     let mut missing = vec![];
     for (run, finished) in plan.runs.iter().zip(&loaded) {
@@ -69,7 +64,8 @@ pub(super) fn collect(
         }
         return Ok(());
     }
-    let others = if left > 0 { format!("; {left} more are not finished: {}", missing.join(", ")) } else { String::new() };
+    let others =
+        if left > 0 { format!("; {left} more are not finished: {}", missing.join(", ")) } else { String::new() };
     Err(Error::Failed(format!("{} of {all} runs failed: {}{others}", failures.len(), failures.join(", "))))
 }
 

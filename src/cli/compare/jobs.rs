@@ -155,7 +155,12 @@ pub(super) fn without(line: &[OsString], options: &[(&str, bool)]) -> Vec<OsStri
 }
 
 /// Sends the lines of a stream of a process.
-fn read_lines(stream: impl Read + Send + 'static, task: usize, events: Sender<Event>, event: fn(usize, String) -> Event) -> Result<()> {
+fn read_lines(
+    stream: impl Read + Send + 'static,
+    task: usize,
+    events: Sender<Event>,
+    event: fn(usize, String) -> Event,
+) -> Result<()> {
     spawn("output of a task", move || {
         // A line that is not text ends the stream; the process itself is not harmed.
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
@@ -192,7 +197,8 @@ impl Jobs<'_> {
     }
 
     fn spawn(&self, task: usize, adapter: Option<&str>, takes_over: bool) -> Result<Child> {
-        let program = std::env::current_exe().map_err(|fault| Error::Failed(format!("cannot find this program: {fault}")))?;
+        let program =
+            std::env::current_exe().map_err(|fault| Error::Failed(format!("cannot find this program: {fault}")))?;
         let mut command = Command::new(&program);
         command.arg("compare").args(&self.line).arg("--worker").arg(format!("--task={task}"));
         command.args(adapter.map(|adapter| format!("--adapter={adapter}")));
@@ -242,7 +248,8 @@ impl Jobs<'_> {
     fn end(&mut self, place: usize) -> Result<()> {
         let mut job = self.running.remove(place);
         let title = self.plan.runs[job.task].title();
-        let status = job.child.wait().map_err(|fault| Error::Failed(format!("{title}: cannot wait for it: {fault}")))?;
+        let status =
+            job.child.wait().map_err(|fault| Error::Failed(format!("{title}: cannot wait for it: {fault}")))?;
         job.bar.finish_and_clear();
         self.overall.inc(1);
         self.free.push(job.adapter);

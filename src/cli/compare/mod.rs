@@ -247,7 +247,8 @@ fn in_this_process(args: &CompareArgs, plan: &Plan, folds: &Folds) -> Result<()>
     let saving = Saving { keep_last: false, ..args.saving.start(plan.overwrite.clone())? };
     let replace = if args.tasks.take_over { Replace::Unknown } else { Replace::Ended };
     let bars = MultiProgress::new();
-    let left: Vec<&Run> = plan.runs.iter().zip(&finished).filter(|(_, done)| done.is_none()).map(|(run, _)| run).collect();
+    let left: Vec<&Run> =
+        plan.runs.iter().zip(&finished).filter(|(_, done)| done.is_none()).map(|(run, _)| run).collect();
     let overall = Progress::overall(&bars, args.quiet, left.len() as u64);
     note_finished(plan, left.len());
     let mut failures = vec![];

@@ -53,8 +53,10 @@ pub(super) fn write(args: &CompareArgs, plan: &Plan, line: &[OsString]) -> Resul
     slurm.check()?;
     let overwrite = Overwrite { allowed: args.overwrite.overwrite, inputs: vec![] }.reading(args.config.file());
     check_files(&overwrite, &[("slurm", &slurm.slurm)])?;
-    let here = std::env::current_dir().map_err(|fault| Error::Failed(format!("cannot find this directory: {fault}")))?;
-    let program = std::env::current_exe().map_err(|fault| Error::Failed(format!("cannot find this program: {fault}")))?;
+    let here =
+        std::env::current_dir().map_err(|fault| Error::Failed(format!("cannot find this directory: {fault}")))?;
+    let program =
+        std::env::current_exe().map_err(|fault| Error::Failed(format!("cannot find this program: {fault}")))?;
     let logs = here.join(&plan.out).join("slurm");
     create_dir(&logs)?;
     let arguments: Vec<_> = without(line, &OWN_OPTIONS).iter().map(quoted).collect();
@@ -88,7 +90,10 @@ impl SlurmArgs {
             }
         }
         match self.slurm_option.iter().find(|option| !option.starts_with('-')) {
-            Some(other) => Err(Error::option("--slurm-option", format!("expected an option of sbatch, such as --mem=8G, found {other}"))),
+            Some(other) => Err(Error::option(
+                "--slurm-option",
+                format!("expected an option of sbatch, such as --mem=8G, found {other}"),
+            )),
             None => Ok(()),
         }
     }
@@ -107,7 +112,8 @@ impl Script {
     fn text(&self, slurm: &SlurmArgs) -> String {
         let Self { here, command, logs, last } = self;
         let (options, grace) = (slurm.of_tasks(), slurm.slurm_grace);
-        let partition = slurm.slurm_partition.as_ref().map_or(String::new(), |name| format!("#SBATCH --partition={name}\n"));
+        let partition =
+            slurm.slurm_partition.as_ref().map_or(String::new(), |name| format!("#SBATCH --partition={name}\n"));
         format!(
             r#"#!/bin/sh
 # Submits the tasks of a comparison to Slurm, and a job that makes the report after them. It can be

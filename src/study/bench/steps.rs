@@ -7,7 +7,7 @@ use crate::data::{Batch, Examples, Meaning, Splits, shapes};
 use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::nn;
-use crate::train::{Config, ModelOptions, Method, Session, Task};
+use crate::train::{Config, Method, ModelOptions, Session, Task};
 use std::sync::Arc;
 
 const COLUMNS: [&str; 10] = [

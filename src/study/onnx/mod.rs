@@ -57,7 +57,8 @@ struct Exporter<'a> {
 /// [`Error::Capacity`] if the file would be larger than 2 GiB.
 pub fn onnx(exported: &Exported<'_>) -> Result<Vec<u8>> {
     let Exported { model, form, objective, .. } = exported;
-    if let Some(column) = form.inputs.iter().find(|column| column.element == Element::U32 && column.name != "movement") {
+    if let Some(column) = form.inputs.iter().find(|column| column.element == Element::U32 && column.name != "movement")
+    {
         let message = format!("only models of images and spectrograms can be exported, this one reads {}", column.name);
         return Err(Error::setting("model", message));
     }
@@ -96,7 +97,9 @@ pub fn onnx(exported: &Exported<'_>) -> Result<Vec<u8>> {
     let bytes = exporter.graph.into_bytes(exported.name, &exported.metadata);
     match bytes.len() <= MOST_BYTES {
         true => Ok(bytes),
-        false => Err(Error::Capacity(format!("{} has {} bytes, more than the 2 GiB of ONNX", exported.name, bytes.len()))),
+        false => {
+            Err(Error::Capacity(format!("{} has {} bytes, more than the 2 GiB of ONNX", exported.name, bytes.len())))
+        }
     }
 }
 

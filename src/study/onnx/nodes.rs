@@ -103,7 +103,8 @@ impl Exporter<'_> {
                 let channels = self.shape_of(node.inputs[0])[1];
                 let g = gaussian(self.sigma);
                 let kernel: Vec<f32> = g.iter().flat_map(|a| g.map(|b| (a * b) as f32)).collect();
-                let kernel = self.graph.floats(&format!("{name}.kernel"), &[channels, 1, 3, 3], &kernel.repeat(channels));
+                let kernel =
+                    self.graph.floats(&format!("{name}.kernel"), &[channels, 1, 3, 3], &kernel.repeat(channels));
                 let attributes = [("pads", Ints(vec![1; 4])), ("group", Int(channels as i64))];
                 self.graph.node("Conv", name, &[x.clone(), kernel], &attributes)
             }

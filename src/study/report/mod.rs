@@ -277,7 +277,11 @@ pub fn report(setting: &Setting<'_>, comparison: &Comparison, finished: &[Finish
         let _ = writeln!(html, "<p><strong>Failed: {}.</strong></p>", escaped(&setting.failures.join(", ")));
     }
     if !setting.missing.is_empty() {
-        let _ = writeln!(html, "<p><strong>Not finished, and no part of this: {}.</strong></p>", escaped(&setting.missing.join(", ")));
+        let _ = writeln!(
+            html,
+            "<p><strong>Not finished, and no part of this: {}.</strong></p>",
+            escaped(&setting.missing.join(", "))
+        );
     }
     if !comparison.pairs.is_empty() {
         html.push_str("<details><summary>Test predictions, pair by pair</summary>\n");

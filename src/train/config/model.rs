@@ -20,9 +20,9 @@ const MOST_BYTES: u64 = 1 << 20;
 pub struct ModelOptions {
     /// Model: cnn, lenet, resnet8, resnet20, resnet18, resnet18-imagenet, resnet34, resnet50,
     /// wide_resnet50_2, wide_resnet52-2, wide_resnet28-10, cvt-13, septr, septr-tiny, densenet121,
-    /// vgg11_bn or mobilenet_v2; the last three with -imagenet after them for large images. For
-    /// texts: lstm, bert, bert-tiny, bert-mini, bert-small, bert-medium, bert-base or bert-large. Or
-    /// a TOML file that describes an image model, such as net.toml
+    /// vgg11_bn or mobilenet_v2; the last three with -imagenet after them for large images. Or a
+    /// file such as net.toml that describes an image model. For texts: lstm, bert, bert-tiny,
+    /// bert-mini, bert-small, bert-medium, bert-base or bert-large
     #[cfg_attr(
         feature = "cli",
         arg(id = "model", long = "model", value_name = "MODEL", default_value = "cnn", help_heading = "Training")
@@ -58,7 +58,15 @@ pub struct ModelOptions {
 
 impl Default for ModelOptions {
     fn default() -> Self {
-        Self { name: "cnn".into(), init: None, init_partial: false, model_config: None, activation: None, bert: None, net: None }
+        Self {
+            name: "cnn".into(),
+            init: None,
+            init_partial: false,
+            model_config: None,
+            activation: None,
+            bert: None,
+            net: None,
+        }
     }
 }
 

@@ -41,13 +41,22 @@ pub(super) enum Outputs {
 #[derive(Debug)]
 pub(super) enum Op {
     /// With `norm`, conv(relu(batch_norm(x))).
-    Conv { conv: Conv, norm: Option<String> },
+    Conv {
+        conv: Conv,
+        norm: Option<String>,
+    },
     /// With `add`, the result of that layer is added before the activation.
-    BatchNorm { activation: Activation, add: Option<String> },
+    BatchNorm {
+        activation: Activation,
+        add: Option<String>,
+    },
     Relu,
     Gelu,
     MaxPool(Window),
-    MeanPool { kernel: usize, stride: usize },
+    MeanPool {
+        kernel: usize,
+        stride: usize,
+    },
     GlobalMeanPool,
     Flatten,
     Linear(Outputs),

@@ -71,9 +71,7 @@ impl Model for FileModel {
     }
 
     fn record(&self, net: &mut Net, wanted: &[Output]) -> Vec<Var> {
-        let [output] = wanted else {
-            panic!("a model of a file has one output, the objective needs {}", wanted.len())
-        };
+        let [output] = wanted else { panic!("a model of a file has one output, the objective needs {}", wanted.len()) };
         let x = net.pixels();
         match record(net, (&self.layers, output.width), x, None) {
             Ok(y) => vec![y],

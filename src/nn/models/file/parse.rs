@@ -199,7 +199,8 @@ impl Layer<'_> {
     fn dropout(&self) -> Result<Op, Fault> {
         let value = self.value("p").ok_or_else(|| self.fault("p is missing"))?;
         let p = value.as_float().or(value.as_integer().map(|p| p as f64)).filter(|p| (0.0..1.0).contains(p));
-        p.map(Op::Dropout).ok_or_else(|| self.fault(format!("p: expected a number from 0 to less than 1, found {value}")))
+        p.map(Op::Dropout)
+            .ok_or_else(|| self.fault(format!("p: expected a number from 0 to less than 1, found {value}")))
     }
 
     /// The names that `with` lists.
@@ -235,7 +236,8 @@ impl<'f> Reader<'f> {
         *self.left = self.left.checked_sub(1).ok_or_else(|| at(format!("more than {MOST_LAYERS} layers")))?;
         let mut found = OPERATIONS.iter().filter(|(operation, keys)| {
             // `add` is also a key of a batch norm.
-            table.contains_key(*operation) && !(*operation == "add" && table.contains_key("batch-norm") && keys.len() == 1)
+            table.contains_key(*operation)
+                && !(*operation == "add" && table.contains_key("batch-norm") && keys.len() == 1)
         });
         let Some((operation, keys)) = found.next() else {
             let known = || OPERATIONS.iter().map(|(operation, _)| *operation);
@@ -244,7 +246,10 @@ impl<'f> Reader<'f> {
             return Err(at(format!("a layer needs one of the keys {known}{hint}")));
         };
         let name = table[*operation].as_str().filter(|name| is_name(name)).ok_or_else(|| {
-            at(format!("{operation}: expected a name of letters, digits, . and _ in quotes, found {}", table[*operation]))
+            at(format!(
+                "{operation}: expected a name of letters, digits, . and _ in quotes, found {}",
+                table[*operation]
+            ))
         })?;
         let layer = Layer { offset, name: name.to_owned(), table, arguments: self.arguments };
         if let Some((second, _)) = found.next() {

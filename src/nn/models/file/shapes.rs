@@ -76,7 +76,9 @@ impl Backend for Shapes {
                 _ => return Err(format!("it needs a flat input, found {x:?}; put {{ flatten = \"flat\" }} before it")),
             },
             Op::Relu | Op::Gelu | Op::Dropout(_) => x,
-            Op::Add(_) if others[0] != x => return Err(format!("it adds {:?} to {x:?}; they must be equal", others[0])),
+            Op::Add(_) if others[0] != x => {
+                return Err(format!("it adds {:?} to {x:?}; they must be equal", others[0]));
+            }
             Op::Add(_) => x,
             Op::Concat(_) => {
                 let [mut channels, h, w] = image(&x)?;
