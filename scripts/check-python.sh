@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds a wheel, installs it into a fresh virtual environment outside the repository, and uses the program
-# and the Python module in it. TensorBoard's own package reads the event files.
+# and the Python module in it. TensorBoard's own package reads the event files. Arguments are given to maturin.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/skip.sh
@@ -11,7 +11,7 @@ trap 'rm -rf "$work"' EXIT
 repository=$PWD
 python3 -m venv "$work/build" && "$work/build/bin/python" -m pip install --quiet --disable-pip-version-check maturin ||
     skip "the Python package" "a virtual environment with maturin cannot be made"
-CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target} "$work/build/bin/maturin" build --release --quiet --locked --out "$work/wheels"
+CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target} "$work/build/bin/maturin" build --release --quiet --locked --out "$work/wheels" "$@"
 wheel=$(ls "$work"/wheels/lerac-*.whl)
 
 python3 -m venv "$work/fresh"

@@ -13,6 +13,7 @@ use crate::train::{CardTarget, ModelCard, Session, Task, Tensor, trained, write_
 use clap::{ArgMatches, Args};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -25,8 +26,8 @@ const SAMPLES: usize = 4;
 pub(super) struct ExportArgs {
     /// The ONNX file to write
     file: PathBuf,
-    /// Also write random examples with the outputs of this device to a safetensors file, for another
-    /// program to compare
+    /// Also write random examples with the outputs of this device to a safetensors file, for
+    /// another program to compare
     #[arg(long, value_name = "FILE")]
     sample: Option<PathBuf>,
     #[command(flatten)]
@@ -40,6 +41,8 @@ pub(super) struct ExportArgs {
 /// Writes the model with its weights as a file of ONNX.
 pub(super) fn run(args: &ExportArgs, matches: &ArgMatches) -> Result<()> {
     let (config, card) = args.config.resolve_trained(matches)?;
+    // No more than the samples are computed.
+    let config = config.with(|c| (c.training.batch_size, c.training.micro_batch) = (SAMPLES, None));
     config.check()?;
     note_options_without_use("export", matches, &OF_TRAINED);
     let inputs = args.config.file().map(|(field, path)| (field, path.to_owned()));
@@ -50,7 +53,7 @@ pub(super) fn run(args: &ExportArgs, matches: &ArgMatches) -> Result<()> {
             format!("{} reads tokens; only models of images and spectrograms can be exported", config.model.name);
         return Err(Error::setting("model", message));
     }
-    let classes = card.as_ref().map(class_names).unwrap_or_default();
+    let metadata = card.as_ref().map(meaning).unwrap_or_default();
     let splits = file_splits(&config, card)?;
     let task = Task::of(&config, &splits)?;
     let gpu = args.device.open()?;
@@ -63,10 +66,10 @@ pub(super) fn run(args: &ExportArgs, matches: &ArgMatches) -> Result<()> {
         objective: &*task.objective,
         tensors: &session.named(&session.snapshot()?, ""),
         sigma: session.sigma_of_weights(),
-        metadata: vec![("classes", classes)],
+        metadata,
     })?;
     if let Some(path) = &args.sample {
-        write_safetensors(path, &sample(&session, &form, config.training.batch_size)?, BTreeMap::new())?;
+        write_safetensors(path, &sample(&session, &form)?, BTreeMap::new())?;
     }
     write_whole(&args.file, &bytes)?;
     print(&format!(
@@ -78,42 +81,44 @@ pub(super) fn run(args: &ExportArgs, matches: &ArgMatches) -> Result<()> {
     Ok(())
 }
 
-/// The names of the classes as a list in JSON; empty without classes.
-fn class_names(card: &ModelCard) -> String {
+/// What the outputs mean: the names of the classes as a list in JSON, or mean, deviation and unit of
+/// a number.
+fn meaning(card: &ModelCard) -> Vec<(&'static str, String)> {
     match &card.target {
-        CardTarget::Classes(names) => serde_json::to_string(names).expect("names are plain data"),
-        _ => String::new(),
+        CardTarget::Classes(names) => vec![("classes", json!(names).to_string())],
+        CardTarget::Number { unit, mean, std } => {
+            vec![("unit", unit.clone()), ("mean", mean.to_string()), ("std", std.to_string())]
+        }
+        CardTarget::Other => vec![],
     }
 }
 
-/// Random examples, and the first output of the model for each. A batch has `capacity` places.
-fn sample(session: &Session, form: &Form, capacity: usize) -> Result<Vec<Tensor>> {
-    let count = SAMPLES.min(capacity);
+/// Random examples, and the first output of the model for each.
+fn sample(session: &Session, form: &Form) -> Result<Vec<Tensor>> {
     let mut random = ChaCha8Rng::seed_from_u64(0);
     let mut tensors = vec![];
     let mut columns = vec![];
     for column in &form.inputs {
-        let (mut words, values) = random_column(column, count, &mut random);
-        words.resize(capacity * column.words(), 0);
+        let (words, values) = random_column(column, &mut random);
         columns.push(words);
         if !values.is_empty() {
-            let shape = [&[count], &column.shape[..]].concat();
+            let shape = [&[SAMPLES], &column.shape[..]].concat();
             tensors.push(Tensor { name: column.name.clone(), shape, values });
         }
     }
-    columns.extend(form.targets.iter().map(|column| vec![0; capacity * column.words()]));
-    let batch = Batch { columns, count, capacity };
+    columns.extend(form.targets.iter().map(|column| vec![0; SAMPLES * column.words()]));
+    let batch = Batch { columns, count: SAMPLES, capacity: SAMPLES };
     let outputs = session.outputs(std::iter::once(Ok(batch)))?;
     let width = outputs[0].len();
-    tensors.push(Tensor { name: "output".to_owned(), shape: vec![count, width], values: outputs.concat() });
+    tensors.push(Tensor { name: "output".to_owned(), shape: vec![SAMPLES, width], values: outputs.concat() });
     Ok(tensors)
 }
 
 /// The words of a random column, and its values: bytes for images, numbers around 0 for
 /// spectrograms. The only other column of these data is the movement of images, which stay.
-fn random_column(column: &Column, count: usize, random: &mut impl Rng) -> (Vec<u32>, Vec<f32>) {
+fn random_column(column: &Column, random: &mut impl Rng) -> (Vec<u32>, Vec<f32>) {
     let (words, elements) = (column.words(), column.shape.iter().product::<usize>());
-    let mut all = vec![0; count * words];
+    let mut all = vec![0; SAMPLES * words];
     let mut values = vec![];
     for example in all.chunks_mut(words) {
         match column.element {

@@ -13,6 +13,12 @@ use std::fmt::{self, Display};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+/// How often, and after how long, a lock is tried that another process looks at.
+const LOCK_TRIES: usize = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// A process on a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -209,9 +215,14 @@ impl Claim {
     }
 
     fn sign(&mut self) -> io::Result<()> {
-        // Waits only for a process that looks at the lock at this moment. Without locks, other
-        // processes cannot tell whether this one is running.
-        let _ = self.file.lock();
+        // Another process may look at the lock at this moment. Without a lock, other processes
+        // cannot tell whether this one is running.
+        for _ in 0..LOCK_TRIES {
+            match self.file.try_lock() {
+                Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+                _ => break,
+            }
+        }
         let owner = serde_json::to_string(&Some(Owner::this_process())).expect("an owner is plain data");
         self.file.write_all(owner.as_bytes())?;
         self.file.sync_all()

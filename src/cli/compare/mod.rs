@@ -1,5 +1,5 @@
-//! `lerac compare`: a list of tasks, each a run of the grid. Tasks are run one after the other, side
-//! by side, or by processes on several hosts that share the output directory.
+//! `lerac compare`: a list of tasks, each a run of the grid. Tasks are run one after the other,
+//! side by side, or by processes on several hosts that share the output directory.
 
 mod collect;
 mod jobs;

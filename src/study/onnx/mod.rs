@@ -49,8 +49,8 @@ struct Exporter<'a> {
 }
 
 /// The model as a file of ONNX. Its input are the columns of an example: bytes of images as numbers
-/// from 0 to 255, which the model normalises itself, or the values of a spectrogram. Its outputs are
-/// those of the model, before a softmax.
+/// from 0 to 255, which the model normalises itself, or the values of a spectrogram. Its outputs
+/// are those of the model, before a softmax.
 ///
 /// # Errors
 /// [`Error::Setting`] for a model that ONNX cannot express here, such as one that reads tokens;

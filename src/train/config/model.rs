@@ -142,8 +142,9 @@ impl ModelOptions {
         Err(Error::setting("model", format!("{}: this build reads no models from files", self.name)))
     }
 
-    /// Sets [`ModelOptions::net`] to the text of the file that [`ModelOptions::name`] names, and the
-    /// name to that of the file without its directory. Does nothing if the text is there already.
+    /// Sets [`ModelOptions::net`] to the text of the file that [`ModelOptions::name`] names, and
+    /// the name to that of the file without its directory. Does nothing if the text is there
+    /// already.
     ///
     /// # Errors
     /// [`Error::Io`], and [`Error::Format`] for bytes that are no text.

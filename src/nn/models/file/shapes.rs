@@ -1,5 +1,5 @@
-//! The shapes of a file's layers, without a tape. Everything that an operation would refuse is found
-//! here first.
+//! The shapes of a file's layers, without a tape. Everything that an operation would refuse is
+//! found here first.
 
 use super::layers::{Backend, Item, Op};
 use crate::ops::batch_norm::{Activation, Norm};
