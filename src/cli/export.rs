@@ -81,8 +81,8 @@ pub(super) fn run(args: &ExportArgs, matches: &ArgMatches) -> Result<()> {
     Ok(())
 }
 
-/// What the outputs mean: the names of the classes as a list in JSON, or mean, deviation and unit of
-/// a number.
+/// What the outputs mean: the names of the classes as a list in JSON, or mean, deviation and unit
+/// of a number.
 fn meaning(card: &ModelCard) -> Vec<(&'static str, String)> {
     match &card.target {
         CardTarget::Classes(names) => vec![("classes", json!(names).to_string())],
