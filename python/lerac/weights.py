@@ -140,7 +140,7 @@ def write_safetensors(path, tensors):
     """Writes arrays by name as a safetensors file: whole, or not at all."""
     header, parts, end = {"__metadata__": {"format": "pt"}}, [], 0
     for name, values in tensors.items():
-        values = numpy.ascontiguousarray(values)
+        values = numpy.asarray(values, order="C")
         kind = values.dtype.newbyteorder("<").str[1:]
         if kind not in _NAMES:
             raise ValueError(f"{name} has elements {values.dtype}, which safetensors does not know")
