@@ -47,7 +47,11 @@ pub(super) fn run(args: &ExportArgs, matches: &ArgMatches) -> Result<()> {
     note_options_without_use("export", matches, &OF_TRAINED);
     let inputs = args.config.file().map(|(field, path)| (field, path.to_owned()));
     let overwrite = args.overwrite.reading(inputs.chain(config.model.init.clone().map(|path| ("init", path))));
-    check_files(&overwrite, &[("file", &Some(args.file.clone())), ("sample", &args.sample)])?;
+    let files = check_files(&overwrite, &[("file", &Some(args.file.clone())), ("sample", &args.sample)]);
+    files.map_err(|error| match error {
+        Error::Setting { field: "file", message } => Error::option("FILE", message),
+        other => other,
+    })?;
     if card.as_ref().is_some_and(|card| card.tokens.is_some()) {
         let message =
             format!("{} reads tokens; only models of images and spectrograms can be exported", config.model.name);

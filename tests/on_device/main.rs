@@ -16,6 +16,8 @@ mod docs;
 #[cfg(feature = "cli")]
 mod elsewhere;
 #[cfg(feature = "cli")]
+mod export;
+#[cfg(feature = "cli")]
 mod extending;
 mod golden;
 mod limits;
@@ -92,6 +94,8 @@ fn main() {
         tasks::tests(),
         #[cfg(feature = "cli")]
         model_files::tests(),
+        #[cfg(feature = "cli")]
+        export::tests(),
         #[cfg(feature = "cli")]
         tuning::tests(),
     ];
