@@ -11,7 +11,7 @@ OUTSIDE = cd examples/outside && $(CARGO)
 export NODEVICE_SELECT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo web test test-library test-web examples bits windows dx12 check check-all bench clean
+.PHONY: help demo web test test-library test-web examples bits windows slurm onnx dx12 check check-all bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,13 +57,21 @@ bits: ## Train every method and nearly every model for a few steps and compare t
 windows: ## Build for Windows; run, interrupt, kill, continue, compare and test under Wine, against the Linux build
 	bash scripts/check-windows.sh --long
 
+slurm: ## Run a comparison on a real Slurm: cancel, requeue, let the node fail; compare with one process
+	bash scripts/check-slurm.sh --long
+
+onnx: ## Export image models as ONNX and compare them with onnxruntime
+	bash scripts/check-onnx.sh
+
 dx12: ## Compile every kernel, translated to HLSL, by DirectX's compiler DXC
 	sh scripts/check-dxc.sh
 
-check-all: ## Run everything: .ci/run, make bits, make windows and make dx12
+check-all: ## Run everything: .ci/run, make bits, make windows, make slurm, make onnx and make dx12
 	.ci/run
 	$(MAKE) bits
 	$(MAKE) windows
+	$(MAKE) slurm
+	$(MAKE) onnx
 	$(MAKE) dx12
 
 check: ## Check formatting, lints and documentation, with warnings denied

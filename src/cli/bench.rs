@@ -6,11 +6,10 @@ use crate::data::Source;
 use crate::error::{Error, Result};
 use crate::files::write_shared;
 use crate::gpu::Gpu;
-use crate::nn;
 use crate::records::csv_with_header;
 use crate::study::bench::{self, Cell, Peaks, Report, TuningModel, TuningOptions};
 use crate::study::plots::{self, Panel, Series};
-use crate::train::{Config, whole_number};
+use crate::train::{Config, ModelOptions, whole_number};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -84,7 +83,7 @@ pub(super) struct BenchArgs {
 pub(super) fn run(args: &BenchArgs) -> Result<()> {
     let config = Config::default().with(|c| c.training.batch_size = args.batch_size);
     config.check()?;
-    args.models.iter().try_for_each(|model| nn::named(model).map(drop)).map_err(|error| match error {
+    args.models.iter().try_for_each(|model| ModelOptions::named(model).map(drop)).map_err(|error| match error {
         Error::Setting { message, .. } => Error::setting("models", message),
         other => other,
     })?;
@@ -112,13 +111,14 @@ pub(super) fn run(args: &BenchArgs) -> Result<()> {
     let report = match args.what {
         Benchmark::Ops => {
             let model = args.models.first().map_or("resnet20", String::as_str);
+            let options = ModelOptions::named(model)?;
+            let config = config.with(|c| c.model = options);
             if args.variants {
-                let config = config.with(|c| c.model.name = model.to_owned());
                 let subject = TuningModel::of(&config, bench::task(&config)?.data.train.form())?;
                 let measured = subject.measure(&gpu, TuningOptions { all: true, time: Duration::MAX }, |_, _, _| ())?;
                 return show(args, Some((&gpu, &peaks)), &bench::variants(&measured, &peaks));
             }
-            let (session, _) = bench::session(&gpu, &config.with(|c| c.model.name = model.to_owned()))?;
+            let (session, _) = bench::session(&gpu, &config)?;
             let report = bench::ops(&gpu, session.program(), args.runs, &peaks)?;
             if let Some(path) = &args.plot {
                 roofline(path, &format!("{model} on {}", gpu.info().name), &report, &peaks)?;

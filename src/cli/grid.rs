@@ -54,6 +54,11 @@ pub(super) struct Run {
 }
 
 impl Run {
+    /// The name of its directory, which no other run of the grid has.
+    pub(super) fn name(&self) -> String {
+        self.dir.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned())
+    }
+
     pub(super) fn title(&self) -> String {
         let fold = self.config.data.fold.map_or(String::new(), |fold| format!(" fold {fold}"));
         format!("{} seed {}{fold}", self.arm, self.config.training.seed)

@@ -9,6 +9,7 @@ use crate::gpu::{Gpu, GpuOptions, adapters, choose};
 use crate::nn::objective::{ObjectiveOptions, objective_for};
 use crate::nn::{self, Model, NetOptions};
 use crate::tape::{Keep, Mode, Operand, Tape, mebibytes};
+use crate::train::ModelOptions;
 use clap::Args;
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use std::path::{Path, PathBuf};
@@ -114,7 +115,10 @@ fn describe(model: &str, args: &InfoArgs) -> Result<()> {
         }
         None => (source.form()?, args.data.clone()),
     };
-    let network = nn::named(model)?;
+    let network = match nn::bert_options(model) {
+        Some(_) => nn::named(model)?,
+        None => ModelOptions::named(model)?.model()?,
+    };
     network.accepts(&form)?;
     let objective = objective_for(&form, ObjectiveOptions::default())?;
     let tape = Tape::new(Mode::Train);

@@ -7,8 +7,10 @@ mod boxes;
 mod clips;
 mod compare;
 mod eval;
+mod export;
 mod grid;
 mod info;
+mod manual;
 mod options;
 mod paper;
 mod predict;
@@ -34,6 +36,7 @@ use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use options::ConfigArgs;
 use std::any::TypeId;
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use wording::{in_words, with_options};
@@ -67,12 +70,18 @@ enum Command {
     Eval(Box<eval::EvalArgs>),
     /// Classify images, sounds or texts with weights from a file
     Predict(Box<predict::PredictArgs>),
+    /// Write a model with its weights as an ONNX file
+    Export(Box<export::ExportArgs>),
     /// Write training steps with all their tensors, for another program to check
     Trace(Box<trace::TraceArgs>),
     /// Time kernels, the update, whole steps or the loader on this device
     Bench(bench::BenchArgs),
     /// Find the fastest kernels for a model on this device, for `lerac train --tuned`
     Tune(Box<tune::TuneArgs>),
+    /// Write the manual pages of all commands
+    Man(manual::ManArgs),
+    /// Print the completions of a shell
+    Completions(manual::CompletionsArgs),
 }
 
 /// The options that change the results of a trained model. A file without the step at which it was
@@ -240,10 +249,11 @@ fn command() -> clap::Command {
 
 /// Runs `lerac compare` with these arguments.
 fn compare(arguments: Vec<String>) -> Result<()> {
+    let line: Vec<_> = arguments.iter().map(OsString::from).collect();
     let matches = command().get_matches_from(["lerac", "compare"].map(str::to_owned).into_iter().chain(arguments));
     let (_, of_compare) = matches.subcommand().expect("clap requires a command");
     let args = compare::CompareArgs::from_arg_matches(of_compare).unwrap_or_else(|error| error.exit());
-    compare::run(&args, of_compare)
+    compare::run(&args, of_compare, &line)
 }
 
 /// Parses the arguments, runs the command, and reports an error if there is one.
@@ -262,13 +272,16 @@ pub fn main() -> ExitCode {
         Command::Schedule(args) => schedule::run(args, command_matches),
         Command::Train(args) => train::run(args, command_matches),
         Command::Resume(args) => resume::run(args),
-        Command::Compare(args) => compare::run(args, command_matches),
+        Command::Compare(args) => compare::run(args, command_matches, &std::env::args_os().skip(2).collect::<Vec<_>>()),
         Command::Paper(args) => paper::run(args),
         Command::Eval(args) => eval::run(args, command_matches),
         Command::Predict(args) => predict::run(args, command_matches),
+        Command::Export(args) => export::run(args, command_matches),
         Command::Trace(args) => trace::run(args, command_matches),
         Command::Bench(args) => bench::run(args),
         Command::Tune(args) => tune::run(args, command_matches),
+        Command::Man(args) => manual::pages(args),
+        Command::Completions(args) => manual::completions(args),
     };
     match check_tildes(of_command, command_matches).and_then(|()| run()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -282,11 +295,17 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// A report as a Markdown table.
-fn markdown_table(report: &Report) -> String {
+/// An empty table in Markdown.
+fn table<'c>(columns: impl IntoIterator<Item = &'c str>) -> Table {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);
-    table.set_header(report.columns.iter().copied());
+    table.set_header(columns);
+    table
+}
+
+/// A report as a Markdown table.
+fn markdown_table(report: &Report) -> String {
+    let mut table = table(report.columns.iter().copied());
     for row in &report.rows {
         table.add_row(row.iter().map(ToString::to_string));
     }

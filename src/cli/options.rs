@@ -101,7 +101,8 @@ impl ConfigArgs {
             return Ok((with_model_config(config)?, None));
         };
         let lowest = table_of(&card.options());
-        let config = merged(given, [lowest].into_iter().chain(files).collect());
+        let config: Config = merged(given, [lowest].into_iter().chain(files).collect());
+        let config = with_net(config)?;
         card.check_options(&config).map(|()| (config, Some(card)))
     }
 
@@ -151,8 +152,14 @@ impl ConfigArgs {
 }
 
 /// Paths in a file of options, by section and key.
-const PATHS: [(&str, &str); 5] =
-    [("data", "data-dir"), ("data", "class-list"), ("data", "vocab"), ("model", "init"), ("model", "model-config")];
+const PATHS: [(&str, &str); 6] = [
+    ("data", "data-dir"),
+    ("data", "class-list"),
+    ("data", "vocab"),
+    ("model", "init"),
+    ("model", "model-config"),
+    ("model", "name"),
+];
 
 /// The options of the file at `path`. A relative path that does not exist here, but in the
 /// directory of the file, is changed to that one, with a note.
@@ -160,6 +167,10 @@ fn relative_to_file(path: &Path, mut options: toml::Table) -> toml::Table {
     for (section, key) in PATHS {
         let value = options.get_mut(section).and_then(|section| section.get_mut(key));
         let Some(toml::Value::String(given)) = value else { continue };
+        // The name of a model is a path only if it is that of a file.
+        if key == "name" && !given.ends_with(".toml") {
+            continue;
+        }
         let other = path.parent().unwrap_or(Path::new("")).join(&*given);
         if Path::new(given).exists() || !other.exists() {
             continue;
@@ -172,8 +183,14 @@ fn relative_to_file(path: &Path, mut options: toml::Table) -> toml::Table {
     options
 }
 
-/// The options with the size of a model that is in a file of its own.
-fn with_model_config(mut config: Config) -> Result<Config> {
+/// The options with the text of the file that describes the model, if one does.
+fn with_net(mut config: Config) -> Result<Config> {
+    config.model.read_net().map(|()| config)
+}
+
+/// The options with the model, or its size, that is in a file of its own.
+fn with_model_config(config: Config) -> Result<Config> {
+    let mut config = with_net(config)?;
     if let Some(path) = config.model.read_model_config()? {
         print_note(&format!("the size of the model is that in {}", path.display()));
     }
@@ -211,9 +228,23 @@ fn is_finite(value: &toml::Value) -> bool {
 }
 
 /// Merges options: `given` overrides the files, and later files override earlier ones.
-fn merged<T: DeserializeOwned>(mut given: toml::Table, files: Vec<toml::Table>) -> T {
+fn merged<T: DeserializeOwned>(mut given: toml::Table, mut files: Vec<toml::Table>) -> T {
+    drop_replaced_nets(&given, &mut files);
     files.into_iter().rev().for_each(|file| add_missing(&mut given, file));
     given.try_into().expect("options that are valid separately are valid together")
+}
+
+/// Removes the text of a model's file where later options name another model.
+fn drop_replaced_nets(given: &toml::Table, files: &mut [toml::Table]) {
+    let names_model = |table: &toml::Table| table.get("model").is_some_and(|model| model.get("name").is_some());
+    let mut replaced = names_model(given);
+    for file in files.iter_mut().rev() {
+        let names = names_model(file);
+        if let Some(toml::Value::Table(model)) = file.get_mut("model").filter(|_| replaced) {
+            model.remove("net");
+        }
+        replaced |= names;
+    }
 }
 
 /// Adds the entries of `lower` that `upper` does not have, recursively for tables.

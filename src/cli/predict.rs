@@ -169,7 +169,7 @@ fn good_files(data: &dyn Examples, paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<Erro
 
 /// The images or sounds that the model reads, without examples. Only PyTorch's weights need the
 /// data set: it provides classes and normalisation.
-fn file_splits(config: &Config, card: Option<ModelCard>) -> Result<Splits> {
+pub(super) fn file_splits(config: &Config, card: Option<ModelCard>) -> Result<Splits> {
     match card {
         Some(card) => {
             let examples = card.empty_set()?;

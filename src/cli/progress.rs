@@ -32,6 +32,19 @@ fn bar(bars: &MultiProgress, quiet: bool, length: u64, template: &str) -> Progre
     bar
 }
 
+/// A progress bar of the steps of a run.
+pub(super) fn bar_of_run(title: &str, quiet: bool, bars: &MultiProgress) -> ProgressBar {
+    let bar = bar(bars, quiet, 0, "{prefix} {bar:30} {pos}/{len} {msg} ETA {eta}");
+    bar.set_prefix(title.to_owned());
+    bar
+}
+
+/// Loss, score and speed of an interval.
+pub(super) fn state_of(record: &IntervalRecord) -> String {
+    let (training, speed) = (&record.training, record.examples_per_second);
+    format!("loss {:.3} {} {speed:.0} examples/s", training.loss, training.in_words())
+}
+
 /// Opens a data set. Prints notes, and shows a progress bar while images are decoded.
 pub(super) fn open_data(source: &Source<'_>, quiet: bool) -> Result<Splits> {
     opening(quiet, |report| source.open(report))
@@ -91,8 +104,7 @@ impl Progress {
     /// A progress bar with the title `title` for training on `data`. With `quiet` nothing is shown;
     /// without a terminal, a line per epoch.
     pub(super) fn new(title: &str, data: &Splits, quiet: bool, bars: &MultiProgress) -> Self {
-        let bar = bar(bars, quiet, 0, "{prefix} {bar:30} {pos}/{len} {msg} ETA {eta}");
-        bar.set_prefix(title.to_owned());
+        let bar = bar_of_run(title, quiet, bars);
         let tokens = data.train.form().tokens().map(|tokens| tokens.length);
         Self { bar, quiet, tokens, last_line: Instant::now() }
     }
@@ -154,15 +166,8 @@ impl Observer for Progress {
     }
 
     fn interval(&mut self, record: &IntervalRecord) -> Result<()> {
-        let state = format!(
-            "loss {:.3} {} {:.0} examples/s{}",
-            record.training.loss,
-            record.training.in_words(),
-            record.examples_per_second,
-            self.tokens.map_or(String::new(), |tokens| {
-                format!(" {:.0} tokens/s", tokens as f64 * record.examples_per_second)
-            })
-        );
+        let speed = |tokens: usize| format!(" {:.0} tokens/s", tokens as f64 * record.examples_per_second);
+        let state = state_of(record) + &self.tokens.map_or(String::new(), speed);
         let steps = self.bar.length().unwrap_or_default();
         self.log_periodically(&format!("step {} of {steps}: {state}", record.step));
         self.bar.set_message(state);

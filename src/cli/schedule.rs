@@ -87,6 +87,7 @@ fn layers_of(config: &Config) -> Result<(Vec<Layer>, Vec<bool>)> {
     let names = Meaning::Classes((0..10).map(|i| format!("class {i}")).collect());
     let form = nn::usual_form(&config.model.name, None, &names);
     let (model, objective) = (config.model.model()?, objective_for(&form, ObjectiveOptions::default())?);
+    nn::Model::accepts(&model, &form)?;
     let recorded = nn::record(&model, &form, &*objective, 1, Tape::new(Mode::Eval), config.net_options());
     let mut biased = vec![false; recorded.layers.len()];
     recorded.tape.parameters().iter().for_each(|declared| biased[declared.layer] |= declared.group.is_bias());

@@ -6,7 +6,7 @@ use super::{ConfigArgs, DeviceArgs, OverwriteArgs, markdown_table, note_unused_o
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::records::{RunDir, Saving};
-use crate::study::bench;
+use crate::study::{TensorBoard, bench};
 use crate::train::{Config, Summary, Task};
 use crate::trainer::{Start, Trainer};
 use clap::{ArgMatches, Args};
@@ -50,6 +50,9 @@ pub(super) struct ShownArgs {
     /// Print the result as JSON
     #[arg(long)]
     pub(super) json: bool,
+    /// Also write event files for TensorBoard, into the directory tensorboard of the run
+    #[arg(long)]
+    tensorboard: bool,
     /// After training, print the time of each operation of a step
     #[arg(long)]
     profile: bool,
@@ -89,7 +92,10 @@ pub(super) fn train_and_print(
     let Config { data, model, curriculum, .. } = &task.config;
     let title = format!("{} {} on {}", model.name, curriculum.method, data.name);
     let progress = Progress::new(&title, &task.data, shown.quiet, &MultiProgress::new());
-    let trainer = Trainer::of(gpu, task.clone()).kept(out, saving, start).observer(progress);
+    let mut trainer = Trainer::of(gpu, task.clone()).kept(out, saving, start).observer(progress);
+    if shown.tensorboard {
+        trainer = trainer.observer(TensorBoard::new(out));
+    }
     let outcome = trainer.run().map_err(|error| match error {
         Error::Interrupted(place) if RunDir::can_be_resumed(out) => {
             Error::Interrupted(format!("{place}; `lerac resume {}` continues it", out.display()))

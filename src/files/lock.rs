@@ -111,6 +111,22 @@ mod directory {
             Ok(Self { dir: dir.to_owned(), file, abandoned_by: owner })
         }
 
+        /// Locks the existing directory `dir` for processes that share it.
+        ///
+        /// # Errors
+        /// Those of [`DirectoryLock::take`].
+        #[cfg(feature = "cli")]
+        pub(crate) fn share(dir: &Path) -> Result<Self> {
+            let path = dir.join(NAME);
+            let file = open(&path)?;
+            if !is_acquired(&path, file.try_lock_shared())? {
+                let message = "in use by a process that does not share it; wait for it, or choose another directory";
+                return Err(Error::option(dir.display().to_string(), message));
+            }
+            let file = Handle::from_file(file).map_err(Error::io(&path, "read"))?;
+            Ok(Self { dir: dir.to_owned(), file, abandoned_by: None })
+        }
+
         /// Whether `dir` was ever locked: the lock file stays.
         pub(crate) fn was_taken(dir: &Path) -> bool {
             dir.join(NAME).exists()

@@ -15,6 +15,8 @@ pub(crate) use models::CVT_13;
 
 pub use init::initialise;
 pub use inputs::{Columns, Ids};
+#[cfg(feature = "records")]
+pub use models::from_file;
 pub use models::{
     BertActivation, BertOptions, CvtActivation, Entry, MODELS, Named, bert, bert_options, cvt13, named, usual_form,
 };

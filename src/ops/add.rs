@@ -23,6 +23,7 @@ pub fn add(tape: &mut Tape, name: &str, a: Var, b: Var) -> Var {
     let bindings = |input| vec![Operand::Gradient(y).read(), Operand::Gradient(input).write()];
     let backward = inputs.map(|input| kernels.dispatch("backward", bindings(input), grid)).collect();
     tape.record(Record { name: name.into(), op: "add", result: Some(y), forward, backward });
+    tape.node(&[a.into(), b.into()], &[]);
     y
 }
 

@@ -139,6 +139,9 @@ pub fn batch_norm(tape: &mut Tape, name: &str, x: Var, norm: Norm, after: After)
         let bindings = vec![x_in, x_in, gamma, beta, mean, var, channels.write()];
         let forward = vec![kernels.dispatch("prepare", bindings, per_channel), apply];
         tape.record(Record { name: name.into(), op: "batch_norm", result: Some(y), forward, backward: vec![] });
+        let read = [x.into(), norm.gamma.into(), norm.beta.into(), norm.running_mean.into(), norm.running_var.into()];
+        let inputs: Vec<Operand> = read.into_iter().chain(after.residual.map(Operand::from)).collect();
+        tape.node(&inputs, &[("channels", &[c]), ("activation", &[after.activation as usize])]);
         return y;
     }
 

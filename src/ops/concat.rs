@@ -43,6 +43,7 @@ pub fn write_channels(tape: &mut Tape, name: &str, whole: Var, first: usize, par
         backward.push(kernels.dispatch(entries[1], bindings, grid));
     }
     tape.record(Record { name: name.into(), op: "concat", result: Some(whole), forward, backward });
+    tape.node(&[part.into()], &[("first", &[first]), ("channels", &[k])]);
 }
 
 /// Reference implementation in f64.

@@ -62,6 +62,8 @@ pub fn layer_norm(tape: &mut Tape, name: &str, x: Var, weight: ParamId, bias: Pa
         }
     }
     tape.record(Record { name: name.into(), op: "layer_norm", result: Some(y), forward, backward });
+    let inputs = [x.into(), weight.into(), bias.into()];
+    tape.node_with(&inputs, vec![("epsilon", vec![epsilon.into()])], String::new());
     y
 }
 

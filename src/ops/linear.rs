@@ -87,6 +87,8 @@ pub fn linear(tape: &mut Tape, name: &str, x: Var, w: ParamId, bias: impl Into<O
         }
     }
     tape.record(Record { name: name.into(), op: "linear", result: Some(y), forward, backward });
+    let inputs: Vec<Operand> = [x.into(), w.into()].into_iter().chain(bias.map(Operand::from)).collect();
+    tape.node(&inputs, &[]);
     y
 }
 

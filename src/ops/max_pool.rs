@@ -73,6 +73,8 @@ pub fn max_pool(tape: &mut Tape, name: &str, x: Var, window: Window) -> Var {
         backward.push(kernels.dispatch(entry, bindings, grid));
     }
     tape.record(Record { name: name.into(), op: "max_pool", result: Some(y), forward, backward });
+    let Window { kernel, stride, padding } = window;
+    tape.node(&[x.into()], &[("kernel", &[kernel]), ("stride", &[stride]), ("padding", &[padding])]);
     y
 }
 

@@ -52,6 +52,7 @@ fn pool(tape: &mut Tape, name: &str, x: Var, [kh, kw]: [usize; 2], stride: usize
         backward.push(kernels.dispatch(entry, bindings, linear_grid(count, LANES)));
     }
     tape.record(Record { name: name.into(), op: "mean_pool", result: Some(y), forward, backward });
+    tape.node(&[x.into()], &[("kernel", &[kh, kw]), ("stride", &[stride])]);
     y
 }
 

@@ -134,6 +134,7 @@ fn record_elementwise(
         backward.push(kernels.dispatch("backward", bindings, grid));
     }
     tape.record(Record { name: name.into(), op, result: Some(y), forward, backward });
+    tape.node(&[x.into()], &[]);
     y
 }
 
@@ -157,6 +158,7 @@ fn record_under_controls(
         backward.push(kernels.dispatch(entries[1], bindings, grid));
     }
     tape.record(Record { name: name.into(), op, result: Some(y), forward, backward });
+    tape.node(&[x.into()], &[]);
     y
 }
 

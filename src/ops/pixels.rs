@@ -52,6 +52,8 @@ pub fn pixels(tape: &mut Tape, name: &str, source: PixelSource<'_>, images: [usi
     };
     let forward = vec![kernels.dispatch(entry, bindings, linear_grid(count, LANES))];
     tape.record(Record { name: name.into(), op: "pixels", result: Some(x), forward, backward: vec![] });
+    let numbers = |of: &[f32]| of.iter().map(|&value| value.into()).collect();
+    tape.node_with(&[], vec![("mean", numbers(mean)), ("std", numbers(std))], String::new());
     x
 }
 

@@ -32,6 +32,7 @@ pub fn position(tape: &mut Tape, name: &str, x: Var, weight: ParamId) -> Var {
         backward.push(launch("backward", vec![dy, Operand::Gradient(x).write()], n * t * d));
     }
     tape.record(Record { name: name.into(), op: "position", result: Some(y), forward, backward });
+    tape.node(&[x.into(), weight.into()], &[("tokens", &[t])]);
     y
 }
 

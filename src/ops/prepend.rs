@@ -55,6 +55,11 @@ pub fn prepend(tape: &mut Tape, name: &str, x: Var, token: Token) -> Var {
         backward.push(launch("backward", vec![dy, Operand::Gradient(x).write()], n * t * c));
     }
     tape.record(Record { name: name.into(), op: "prepend", result: Some(y), forward, backward });
+    let token = match token {
+        Token::Trained(param) => param.into(),
+        Token::Computed(var) => var.into(),
+    };
+    tape.node(&[x.into(), token], &[("repeat", &[n / rows])]);
     y
 }
 

@@ -31,6 +31,7 @@ pub fn slice(tape: &mut Tape, name: &str, x: Var, tokens: Range<usize>) -> Var {
         false => vec![],
     };
     tape.record(Record { name: name.into(), op: "slice", result: Some(y), forward, backward });
+    tape.node(&[x.into()], &[("range", &[tokens.start, tokens.end])]);
     y
 }
 

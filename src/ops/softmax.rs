@@ -44,6 +44,9 @@ pub fn softmax(tape: &mut Tape, name: &str, x: Var, scale: f64, lengths: Option<
         backward.push(kernels.dispatch(entries[1], bindings, grid));
     }
     tape.record(Record { name: name.into(), op: "softmax", result: Some(y), forward, backward });
+    if lengths.is_none() {
+        tape.node_with(&[x.into()], vec![("scale", vec![scale])], String::new());
+    }
     y
 }
 

@@ -27,6 +27,7 @@ pub fn transpose(tape: &mut Tape, name: &str, x: Var, extent: [usize; 4]) -> Var
         false => vec![],
     };
     tape.record(Record { name: name.into(), op: "transpose", result: Some(y), forward, backward });
+    tape.node(&[x.into()], &[("extent", &extent)]);
     y
 }
 

@@ -6,6 +6,7 @@
 
 mod choices;
 mod declared;
+mod node;
 mod passes;
 mod placement;
 mod plan;
@@ -16,6 +17,7 @@ mod view;
 
 pub use choices::{KernelChoices, TunableOp, TunableOpId, Variant};
 pub use declared::{Declared, Group, Init};
+pub use node::Node;
 pub use placement::Keep;
 pub use plan::Plan;
 pub(crate) use plan::mebibytes;
@@ -46,6 +48,13 @@ pub struct BufferId(usize);
 
 impl ParamId {
     /// Index in [`Tape::parameters`].
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+impl StateId {
+    /// Index in [`Tape::states`].
     pub fn index(self) -> usize {
         self.0
     }
@@ -137,6 +146,7 @@ pub struct Tape {
     parameters: Vec<Declared>,
     states: Vec<Declared>,
     records: Vec<Record>,
+    nodes: HashMap<usize, Node>,
     seeded: Vec<Var>,
     parameter_names: HashSet<String>,
     state_names: HashSet<String>,
@@ -157,6 +167,7 @@ impl Tape {
             parameters: vec![],
             states: vec![],
             records: vec![],
+            nodes: HashMap::new(),
             seeded: vec![],
             parameter_names: HashSet::new(),
             state_names: HashSet::new(),

@@ -26,7 +26,7 @@ impl Tape {
     }
 
     /// The activation that owns the memory of `var`: `var` itself, or the base of a view.
-    pub(super) fn base(&self, var: Var) -> Var {
+    pub fn base(&self, var: Var) -> Var {
         self.activations[var.0].base
     }
 

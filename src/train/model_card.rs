@@ -52,6 +52,9 @@ pub struct ModelCard {
     /// The activation of the model `cvt-13`; `None` if it is the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<CvtActivation>,
+    /// The text of the file that describes the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net: Option<String>,
     /// Tokens per example of a model of texts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<usize>,
@@ -149,6 +152,7 @@ impl ModelCard {
             voc_years: config.data.voc_years,
             bert: config.model.bert.clone(),
             activation: config.model.activation,
+            net: config.model.net.clone(),
             tokens: form.tokens().map(|tokens| tokens.length),
             text_columns: config.data.text_columns.clone(),
             target: CardTarget::of(form.targets.first().map(|target| &target.meaning)),
@@ -223,6 +227,7 @@ impl ModelCard {
             (c.model.name, c.data.name) = (self.model.clone(), self.data.clone());
             c.model.bert.clone_from(&self.bert);
             c.model.activation = self.activation;
+            c.model.net.clone_from(&self.net);
             (c.training.label_smoothing, c.training.loss) = (self.label_smoothing, self.loss);
             let weights = &self.class_weights;
             c.training.class_weights = (!weights.is_empty()).then(|| ClassWeights::Given(weights.clone()));

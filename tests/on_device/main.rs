@@ -21,10 +21,14 @@ mod docs;
 #[cfg(feature = "cli")]
 mod elsewhere;
 #[cfg(feature = "cli")]
+mod export;
+#[cfg(feature = "cli")]
 mod extending;
 mod golden;
 mod limits;
 mod long_runs;
+#[cfg(feature = "cli")]
+mod model_files;
 mod objectives;
 mod observers;
 mod op_table;
@@ -41,6 +45,8 @@ mod sessions;
 #[cfg(feature = "cli")]
 mod sounds;
 mod sums;
+#[cfg(feature = "cli")]
+mod tasks;
 mod text_parity;
 #[cfg(feature = "cli")]
 mod texts;
@@ -94,6 +100,12 @@ fn main() {
         ages::tests(),
         #[cfg(feature = "cli")]
         resuming::tests(),
+        #[cfg(feature = "cli")]
+        tasks::tests(),
+        #[cfg(feature = "cli")]
+        model_files::tests(),
+        #[cfg(feature = "cli")]
+        export::tests(),
         #[cfg(feature = "cli")]
         tuning::tests(),
     ];

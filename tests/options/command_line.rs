@@ -14,9 +14,22 @@ use lerac::train::{Config, Method, Preset, ScheduleKind};
 #[test]
 fn help_names_every_command() {
     let help = stdout(&["--help"]);
-    for command in
-        ["info", "schedule", "train", "resume", "compare", "paper", "eval", "predict", "trace", "bench", "tune"]
-    {
+    for command in [
+        "info",
+        "schedule",
+        "train",
+        "resume",
+        "compare",
+        "paper",
+        "eval",
+        "predict",
+        "export",
+        "trace",
+        "bench",
+        "tune",
+        "man",
+        "completions",
+    ] {
         assert!(help.contains(command), "{help}");
     }
     for command in ["schedule", "train", "compare"] {
@@ -61,6 +74,26 @@ fn a_model_is_described() {
     let table =
         stdout(&["info", "--model", "resnet50", "--classes", "1000", "--image-size", "224", "--batch-size", "1"]);
     assert_contains(&table, &["resnet50", "1000 classes", "224x224", "25557032", "4089.2 M"]);
+}
+
+#[test]
+fn every_command_has_a_page_and_completions() {
+    let dir = tempfile::tempdir().unwrap();
+    let pages = dir.path().join("man1");
+    let pages = pages.to_str().unwrap();
+    stdout(&["man", pages]);
+    for (page, option) in
+        [("lerac.1", "compare"), ("lerac-train.1", "epochs"), ("lerac-compare.1", "take"), ("lerac-export.1", "sample")]
+    {
+        let text = std::fs::read_to_string(format!("{pages}/{page}")).unwrap();
+        assert!(text.starts_with(".") || text.contains(".TH"), "{page} is no page of man");
+        assert!(text.contains(option), "{page} lacks {option}");
+    }
+    assert_refused(&["man", pages], "DIR", &["lerac.1", "exists", "--overwrite"]);
+    stdout(&["man", pages, "--overwrite"]);
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        assert_contains(&stdout(&["completions", shell]), &["compare", "take-over"]);
+    }
 }
 
 /// Every option at a non-default value.

@@ -18,6 +18,8 @@ mod curriculum;
 #[cfg(feature = "cli")]
 mod extending;
 #[cfg(feature = "cli")]
+mod model_files;
+#[cfg(feature = "cli")]
 mod overwriting;
 #[cfg(feature = "cli")]
 mod recipes;

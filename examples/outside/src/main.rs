@@ -102,8 +102,9 @@ fn main() -> Result<()> {
         baseline: "plain",
         file: String::new(),
         command: "cargo run --release -- OUT".to_owned(),
-        adapter: gpu.info(),
+        adapter: Some(gpu.info()),
         failures: &[],
+        missing: &[],
         data: &Walks::splits(),
     };
     write_report(&setting, &finished, out)?;

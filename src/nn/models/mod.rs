@@ -3,6 +3,8 @@
 mod bert;
 mod cvt;
 mod densenet;
+#[cfg(feature = "records")]
+mod file;
 mod lstm;
 mod mobilenet;
 mod resnet;
@@ -241,16 +243,17 @@ pub static MODELS: [Entry; 31] = [
     },
 ];
 
-/// A model of the table. An image model accepts images of the sizes of its [`Entry`].
+/// A model of the table, or of a file. An image model of the table accepts images of the sizes of
+/// its [`Entry`].
 pub struct Named {
-    entry: &'static Entry,
+    entry: Option<&'static Entry>,
     model: Box<dyn Model>,
 }
 
 impl Model for Named {
     fn accepts(&self, form: &Form) -> Result<()> {
-        let name = self.entry.name;
-        match (self.entry.detects(), form.boxes().is_some()) {
+        let name = self.entry.map_or("the model of this file", |entry| entry.name);
+        match (self.entry.is_some_and(Entry::detects), form.boxes().is_some()) {
             (false, true) => {
                 let message =
                     format!("{name} does not predict boxes, which the data have; use yolov5n, yolov5s or yolov5m");
@@ -261,9 +264,9 @@ impl Model for Named {
             }
             _ => {}
         }
-        let size = match self.entry.make {
-            Make::Images(size, _) => size,
-            Make::Detector(_) => ImageSize::SquareOf(yolov5::UNIT),
+        let size = match self.entry.map(|entry| &entry.make) {
+            Some(&Make::Images(size, _)) => size,
+            Some(Make::Detector(_)) => ImageSize::SquareOf(yolov5::UNIT),
             _ => return self.model.accepts(form),
         };
         self.model
@@ -305,7 +308,16 @@ pub fn named(name: &str) -> Result<Named> {
         Make::Bert(blocks, width) => Box::new(Bert(BertOptions::uncased(blocks, width))),
         Make::Detector(yolov5) => Box::new(yolov5),
     };
-    Ok(Named { entry, model })
+    Ok(Named { entry: Some(entry), model })
+}
+
+/// The image model that the text of a TOML file describes; `path` is for error messages.
+///
+/// # Errors
+/// [`Error::Format`] with the line and the layer at fault.
+#[cfg(feature = "records")]
+pub fn from_file(path: &std::path::Path, text: &str) -> Result<Named> {
+    Ok(Named { entry: None, model: Box::new(file::FileModel::parse(path, text)?) })
 }
 
 /// The size of a BERT of the table; `None` for another model.
@@ -322,12 +334,12 @@ pub fn bert_options(name: &str) -> Option<BertOptions> {
 /// [`Error::Setting`] if the options describe no model.
 pub fn bert(options: &BertOptions) -> Result<Named> {
     options.check().map_err(|message| Error::setting("bert", message))?;
-    Ok(Named { entry: entry("bert")?, model: Box::new(Bert(options.clone())) })
+    Ok(Named { entry: Some(entry("bert")?), model: Box::new(Bert(options.clone())) })
 }
 
 /// The model `cvt-13` with this activation.
 pub fn cvt13(activation: CvtActivation) -> Named {
-    Named { entry: entry(CVT_13).expect("the table has it"), model: Box::new(cvt::cvt13(activation)) }
+    Named { entry: Some(entry(CVT_13).expect("the table has it")), model: Box::new(cvt::cvt13(activation)) }
 }
 
 /// Image size of a detector where nothing says it: that of YOLOv5.

@@ -84,5 +84,12 @@ pub fn fused(tape: &mut Tape, name: &str, qkv: [Var; 3], options: AttentionOptio
         }
     }
     tape.record(Record { name: name.into(), op: "attention", result: Some(y), forward, backward });
+    if options.lengths.is_none() {
+        let numbers = vec![
+            ("extent", [of.t, of.s, of.h, of.d].map(|extent| extent as f64).to_vec()),
+            ("scale", vec![options.scale]),
+        ];
+        tape.node_with(&[q, k, v], numbers, String::new());
+    }
     y
 }

@@ -154,5 +154,8 @@ pub fn conv2d(tape: &mut Tape, name: &str, x: Var, w: ParamId, bias: Option<Para
         }
     }
     tape.record(Record { name: name.into(), op: "conv2d", result: Some(y), forward, backward });
+    let inputs: Vec<Operand> = [x.into(), w.into()].into_iter().chain(bias.map(Operand::from)).collect();
+    let Conv2dOptions { stride, padding, groups } = options;
+    tape.node(&inputs, &[("stride", &stride), ("padding", &padding), ("groups", &[groups])]);
     y
 }

@@ -220,5 +220,6 @@ pub fn product(tape: &mut Tape, name: &str, equation: &str, a: Var, b: Var) -> V
         backward.push(part(tape, &equation.db(), [dc, a.into()], [&c_shape, &shapes[0]], Operand::Gradient(b)));
     }
     tape.record(Record { name: name.into(), op: "product", result: Some(c), forward, backward });
+    tape.node_with(&[a.into(), b.into()], vec![], equation.to_string());
     c
 }

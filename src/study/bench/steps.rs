@@ -8,7 +8,7 @@ use crate::data::{Batch, Examples, Meaning, Splits, shapes};
 use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::nn;
-use crate::train::{Config, Method, Session, Task};
+use crate::train::{Config, Method, ModelOptions, Session, Task};
 use std::sync::Arc;
 
 const COLUMNS: [&str; 10] = [
@@ -84,8 +84,9 @@ pub fn steps(gpu: &Gpu, models: &[String], config: &Config, runs: usize) -> Resu
     let mut report = Report::new(&COLUMNS);
     for model in models {
         for method in [Method::Conventional, Method::Lerac, Method::Cbs] {
+            let options = ModelOptions::named(model)?;
             let config = config.clone().with(|c| {
-                c.model.name = model.clone();
+                c.model = options;
                 c.curriculum.method = method;
             });
             reset_peak_memory();

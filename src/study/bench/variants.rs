@@ -78,7 +78,7 @@ impl TuningModel {
     /// # Errors
     /// [`crate::error::Error::Setting`] for an unknown model, or one that does not accept the data.
     pub fn of(config: &Config, form: Form) -> Result<Self> {
-        let model = Arc::new(nn::named(&config.model.name)?);
+        let model = Arc::new(config.model.model()?);
         model.accepts(&form)?;
         let objective = config.objective(&form)?;
         Ok(Self { model, form, objective, batch_size: config.training.micro_batch_size() })

@@ -30,10 +30,12 @@ pub struct Setting<'a> {
     pub file: String,
     /// The command line of the comparison.
     pub command: String,
-    /// The device.
-    pub adapter: &'a AdapterInfo,
+    /// The device of this process, if it trained. The runs name their adapters.
+    pub adapter: Option<&'a AdapterInfo>,
     /// Titles of the runs that failed.
     pub failures: &'a [String],
+    /// Titles of the runs that are not finished, with their states.
+    pub missing: &'a [String],
     /// The examples; with folds, those of the first run.
     pub data: &'a Splits,
 }
@@ -210,6 +212,28 @@ fn tested_before(finished: &[Finished]) -> String {
     }
 }
 
+/// The names of the adapters on which the runs were trained, in the order of the runs.
+pub fn adapters(finished: &[Finished]) -> Vec<&str> {
+    let mut names: Vec<&str> = vec![];
+    for run in finished {
+        let name = run.summary.adapter.as_str();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// The adapters of the runs; with backend and driver if all were trained on that of this process.
+fn devices(setting: &Setting<'_>, finished: &[Finished]) -> String {
+    let names = adapters(finished);
+    match (setting.adapter, names.as_slice()) {
+        (Some(adapter), [name]) if adapter.name == *name => format!("{name} ({}, {})", adapter.backend, adapter.driver),
+        (_, [_]) => names.join(", "),
+        _ => format!("{}; results of different adapters agree up to rounding only", names.join(", ")),
+    }
+}
+
 /// The report as HTML; `out` is the comparison's directory, which contains its plots.
 ///
 /// # Errors
@@ -259,6 +283,13 @@ pub fn report(setting: &Setting<'_>, comparison: &Comparison, finished: &[Finish
     if !setting.failures.is_empty() {
         let _ = writeln!(html, "<p><strong>Failed: {}.</strong></p>", escaped(&setting.failures.join(", ")));
     }
+    if !setting.missing.is_empty() {
+        let _ = writeln!(
+            html,
+            "<p><strong>Not finished, and no part of this: {}.</strong></p>",
+            escaped(&setting.missing.join(", "))
+        );
+    }
     if !comparison.pairs.is_empty() {
         html.push_str("<details><summary>Test predictions, pair by pair</summary>\n");
         pairs_table(&mut html, comparison);
@@ -273,15 +304,12 @@ pub fn report(setting: &Setting<'_>, comparison: &Comparison, finished: &[Finish
     run_plots(&mut html, finished)?;
     html.push_str("<h2>Setting</h2>\n<p>Command:</p>\n");
     let _ = writeln!(html, "<pre>{}</pre>", escaped(&setting.command));
-    let adapter = setting.adapter;
     let _ = writeln!(
         html,
-        "<p>lerac {} on {} ({}, {}). {} training examples an epoch, {} test examples, {} steps.</p>\n<details><summary>All \
+        "<p>lerac {} on {}. {} training examples an epoch, {} test examples, {} steps.</p>\n<details><summary>All \
          options, as a file for lerac compare --config</summary><pre>{}</pre></details>",
         env!("CARGO_PKG_VERSION"),
-        escaped(&adapter.name),
-        escaped(&adapter.backend),
-        escaped(&adapter.driver),
+        escaped(&devices(setting, finished)),
         summary.map_or(0, |s| s.examples_per_epoch),
         summary.map_or(0, |s| s.test_examples),
         summary.map_or(0, |s| s.steps),

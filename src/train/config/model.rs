@@ -2,7 +2,7 @@
 
 use super::check_paths;
 use crate::error::{Error, Result};
-use crate::files::read_at_most;
+use crate::files::{read_at_most, text};
 use crate::nn::{self, BertOptions, CVT_13, CvtActivation, Named};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -20,9 +20,10 @@ const MOST_BYTES: u64 = 1 << 20;
 pub struct ModelOptions {
     /// Model: cnn, lenet, resnet8, resnet20, resnet18, resnet18-imagenet, resnet34, resnet50,
     /// wide_resnet50_2, wide_resnet52-2, wide_resnet28-10, cvt-13, septr, septr-tiny, densenet121,
-    /// vgg11_bn or mobilenet_v2; the last three with -imagenet after them for large images. For
-    /// boxes: yolov5n, yolov5s or yolov5m. For texts: lstm, bert, bert-tiny, bert-mini,
-    /// bert-small, bert-medium, bert-base or bert-large
+    /// vgg11_bn or mobilenet_v2; the last three with -imagenet after them for large images. Or a
+    /// file such as net.toml that describes an image model. For boxes: yolov5n, yolov5s or
+    /// yolov5m. For texts: lstm, bert, bert-tiny, bert-mini, bert-small, bert-medium, bert-base or
+    /// bert-large
     #[cfg_attr(
         feature = "cli",
         arg(id = "model", long = "model", value_name = "MODEL", default_value = "cnn", help_heading = "Training")
@@ -50,15 +51,37 @@ pub struct ModelOptions {
     #[cfg_attr(feature = "cli", arg(skip))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bert: Option<BertOptions>,
+    /// The text of the file that describes the model, if `name` is that of a file.
+    #[cfg_attr(feature = "cli", arg(skip))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub net: Option<String>,
 }
 
 impl Default for ModelOptions {
     fn default() -> Self {
-        Self { name: "cnn".into(), init: None, init_partial: false, model_config: None, activation: None, bert: None }
+        Self {
+            name: "cnn".into(),
+            init: None,
+            init_partial: false,
+            model_config: None,
+            activation: None,
+            bert: None,
+            net: None,
+        }
     }
 }
 
 impl ModelOptions {
+    /// The model of this name, or of the file of this name, with default options.
+    ///
+    /// # Errors
+    /// Those of [`ModelOptions::read_net`] and [`ModelOptions::model`].
+    pub fn named(name: &str) -> Result<Self> {
+        let mut options = Self { name: name.to_owned(), ..Self::default() };
+        options.read_net()?;
+        options.model().map(|_| options)
+    }
+
     /// Checks that the options fit together.
     ///
     /// # Errors
@@ -85,6 +108,9 @@ impl ModelOptions {
     /// # Errors
     /// [`Error::Setting`] for an unknown name, or for `bert` of no size.
     pub fn model(&self) -> Result<Named> {
+        if self.is_file() {
+            return self.file_model();
+        }
         if let Some(activation) = self.activation.filter(|_| self.name == CVT_13) {
             return Ok(nn::cvt13(activation));
         }
@@ -97,6 +123,44 @@ impl ModelOptions {
             }
             (_, false) => nn::named(&self.name),
         }
+    }
+
+    /// Whether the model is described by a file.
+    fn is_file(&self) -> bool {
+        Path::new(&self.name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
+    }
+
+    #[cfg(feature = "records")]
+    fn file_model(&self) -> Result<Named> {
+        match &self.net {
+            Some(net) => nn::from_file(Path::new(&self.name), net),
+            None => Err(Error::setting("model", format!("the text of {} is missing: `net`", self.name))),
+        }
+    }
+
+    #[cfg(not(feature = "records"))]
+    fn file_model(&self) -> Result<Named> {
+        Err(Error::setting("model", format!("{}: this build reads no models from files", self.name)))
+    }
+
+    /// Sets [`ModelOptions::net`] to the text of the file that [`ModelOptions::name`] names, and
+    /// the name to that of the file without its directory. Does nothing if the text is there
+    /// already.
+    ///
+    /// # Errors
+    /// [`Error::Io`], and [`Error::Format`] for bytes that are no text.
+    pub fn read_net(&mut self) -> Result<()> {
+        if !self.is_file() {
+            self.net = None;
+            return Ok(());
+        }
+        if self.net.is_none() {
+            let path = PathBuf::from(&self.name);
+            let bytes = read_at_most(&path, MOST_BYTES)?;
+            self.net = Some(text::utf8(&path, &bytes)?.replace("\r\n", "\n"));
+            self.name = path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
+        }
+        Ok(())
     }
 
     /// Sets [`ModelOptions::bert`] from the file [`ModelOptions::model_config`], or from

@@ -61,6 +61,15 @@ impl Session {
         Ok((totals, answers))
     }
 
+    /// The values of the first output, for each example.
+    ///
+    /// # Errors
+    /// The errors of [`Session::predict_async`].
+    pub fn outputs(&self, batches: impl Iterator<Item = Result<Batch>>) -> Result<Vec<Vec<f32>>> {
+        let mut all = vec![];
+        block_on(self.predict_async(batches, |_, _, outputs| all.push(outputs[0].to_vec()))).map(|_| all)
+    }
+
     /// Blocking form of [`Session::snapshot_async`].
     ///
     /// # Errors

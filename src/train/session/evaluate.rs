@@ -70,7 +70,7 @@ impl Session {
 
     /// Standard deviation of the blur with which the current weights are evaluated, in pixels;
     /// `None` if the method does not blur.
-    pub(in crate::train) fn sigma_of_weights(&self) -> Option<f64> {
+    pub fn sigma_of_weights(&self) -> Option<f64> {
         self.curriculum.sigma(self.time_of_weights())
     }
 
