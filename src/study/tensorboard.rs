@@ -54,7 +54,7 @@ fn scalars(step: u64, values: &[(String, f64)]) -> Vec<u8> {
     event(step).message(5, summary).into_bytes()
 }
 
-/// Loss and measures of a split, such as `accuracy/validation`, without measures that are not known.
+/// Loss and measures of a split, such as `accuracy/validation`, without those that are not known.
 fn of_scores(split: &str, scores: &Scores) -> Vec<(String, f64)> {
     let measures = scores.measures.iter().zip(&scores.values).filter(|(_, value)| !value.is_nan());
     let measures = measures.map(|(measure, value)| (format!("{}/{split}", measure.key), *value));

@@ -1,6 +1,7 @@
 //! A detector against PyTorch with the same weights, images and objects: results of modules,
-//! logits, loss, every gradient, running statistics, and ten steps. `tests/golden/make_detector_parity.py`
-//! describes the comparison. The other sizes are of the same code.
+//! logits, loss, every gradient, running statistics, and ten steps.
+//! `tests/golden/make_detector_parity.py` describes the comparison. The other sizes are of the same
+//! code.
 
 use crate::attention_parity::compare_with_states;
 use crate::common::{Test, test};

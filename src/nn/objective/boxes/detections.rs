@@ -59,8 +59,7 @@ fn candidates(head: &Head, outputs: &[&[f32]], thresholds: Thresholds) -> Vec<De
         for (i, anchor) in (0..ANCHORS).flat_map(|anchor| (0..plane).map(move |i| (i, anchor))) {
             let at = |field: usize| z[(anchor * head.fields() + field) * plane + i];
             let object = sigmoid(at(4));
-            // Not `<=`, which would keep NaN.
-            if !(object > thresholds.confidence) {
+            if object.is_nan() || object <= thresholds.confidence {
                 continue;
             }
             let classes = (0..head.classes).map(|class| (class, object * sigmoid(at(BOX + class))));
