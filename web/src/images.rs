@@ -13,7 +13,8 @@ use std::io::Cursor;
 pub fn cropped(width: u32, height: u32, rgba: &[u8], side: usize) -> Result<Vec<u8>> {
     check_side(side)?;
     let rgb = rgba.chunks_exact(4).flat_map(|pixel| pixel[..3].to_vec()).collect();
-    let image = RgbImage::from_raw(width, height, rgb).filter(|image| !image.is_empty() && rgba.len() % 4 == 0);
+    let image =
+        RgbImage::from_raw(width, height, rgb).filter(|image| !image.is_empty() && rgba.len().is_multiple_of(4));
     let image =
         image.ok_or_else(|| Error::Failed(format!("expected {width}x{height} pixels, found {} bytes", rgba.len())))?;
     let planes = ResizeCrop { image: [3, side, side], shorter: side }.fit(&image);
