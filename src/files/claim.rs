@@ -294,7 +294,8 @@ mod tests {
     #[test]
     fn of_many_threads_one_gets_the_claim() {
         const THREADS: usize = 8;
-        for replace in [Replace::None, Replace::Ended, Replace::Unknown] {
+        const ROUNDS: usize = 50;
+        for (round, replace) in (0..ROUNDS).zip([Replace::None, Replace::Ended, Replace::Unknown].into_iter().cycle()) {
             let dir = tempfile::tempdir().unwrap();
             if replace == Replace::Unknown {
                 leave(dir.path(), 7, &elsewhere());
@@ -309,7 +310,7 @@ mod tests {
                 threads.into_iter().map(|thread| thread.join().unwrap()).collect()
             });
             // All stay alive until here, so that none is released in between.
-            assert_eq!(got.iter().filter(|got| got.is_ok()).count(), 1, "{replace:?}");
+            assert_eq!(got.iter().filter(|got| got.is_ok()).count(), 1, "round {round}: {replace:?}");
         }
     }
 

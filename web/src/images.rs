@@ -12,10 +12,11 @@ use std::io::Cursor;
 /// [`Error::Setting`] for a side out of range; [`Error::Failed`] for another number of bytes.
 pub fn cropped(width: u32, height: u32, rgba: &[u8], side: usize) -> Result<Vec<u8>> {
     check_side(side)?;
-    let rgb = rgba.chunks_exact(4).flat_map(|pixel| pixel[..3].to_vec()).collect();
-    let image = RgbImage::from_raw(width, height, rgb).filter(|image| !image.is_empty() && rgba.len() % 4 == 0);
-    let image =
-        image.ok_or_else(|| Error::Failed(format!("expected {width}x{height} pixels, found {} bytes", rgba.len())))?;
+    let is_whole = !rgba.is_empty() && rgba.len() as u64 == 4 * u64::from(width) * u64::from(height);
+    let rgb = rgba.chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
+    let image = RgbImage::from_raw(width, height, rgb).filter(|_| is_whole).ok_or_else(|| {
+        Error::Failed(format!("expected four bytes for each of {width}x{height} pixels, found {} bytes", rgba.len()))
+    })?;
     let planes = ResizeCrop { image: [3, side, side], shorter: side }.fit(&image);
     let pixels = (0..side * side).flat_map(|i| [0, 1, 2].map(|c| planes[c * side * side + i])).collect();
     let square = RgbImage::from_raw(side as u32, side as u32, pixels).expect("three bytes per pixel");
