@@ -1,5 +1,8 @@
 """The rows of benches/README.md in PyTorch on the processor: python3 benches/peers/with_pytorch.py [PART OF A ROW'S NAME]"""
 
+import pathlib
+import sys
+
 import torch
 from table import milliseconds, show
 from torch import nn
@@ -92,6 +95,24 @@ def text_step(size=16, length=128):
     return milliseconds(work)
 
 
+def detector_step(size=16, side=320):
+    """yolov5n with two classes and an object in each image."""
+    sys.path.insert(0, str(pathlib.Path(__file__).parent.parent.parent / "tests" / "golden"))
+    from detector_models import Yolov5, loss
+
+    model = Yolov5(2, 0.33, 0.25)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    x = torch.rand(size, 3, side, side)
+    objects = [(i, i % 2, *torch.rand(2).tolist(), *(0.05 + 0.5 * torch.rand(2)).tolist()) for i in range(size)]
+
+    def work():
+        optimizer.zero_grad()
+        loss(model(x), objects, side, 2).backward()
+        optimizer.step()
+
+    return milliseconds(work)
+
+
 def matmul():
     a, b = torch.randn(512, 512), torch.randn(512, 512)
     return milliseconds(lambda: a @ b)
@@ -126,6 +147,7 @@ ROWS = [
     ("step of cnn", lambda: step(cnn)),
     ("step of resnet20", lambda: step(resnet20)),
     ("step of bert-mini, 16 texts of 128 tokens", text_step),
+    ("step of yolov5n, 16 images of 320x320", detector_step),
     ("Adam, 65 tensors of 4,096, a group each, fused", lambda: adam(65, 4096, fused=True)),
     ("Adam, 65 tensors of 4,096, a group each, foreach", lambda: adam(65, 4096, foreach=True)),
     ("Adam, 62 tensors of 180,224, a group each, fused", lambda: adam(62, 180_224, fused=True)),
