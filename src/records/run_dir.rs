@@ -97,15 +97,15 @@ impl RunDir {
         "rates.png",
         "effective.png",
         "noise.png",
-        DETECTIONS,
         Self::COMPANIONS[0],
         Self::COMPANIONS[1],
         Self::COMPANIONS[2],
         Self::COMPANIONS[3],
+        Self::COMPANIONS[4],
     ];
 
     /// Those of the files that only some data and models have.
-    pub const COMPANIONS: [&str; 4] = ["skipped.csv", "tokenizer.json", "classes.txt", "config.json"];
+    pub const COMPANIONS: [&str; 5] = ["skipped.csv", "tokenizer.json", "classes.txt", "config.json", DETECTIONS];
 
     /// Checks that the run of `config` may write into `dir`: that `dir` holds a run or no files, or
     /// that `overwrite` allows it, and that no file is written over that the run reads.
@@ -341,7 +341,6 @@ impl RunDir {
         let weights = contents::weights(outcome, &outcome.session.snapshot()?);
         write_whole(&self.dir.join(MODEL), &weights)?;
         write_whole(&self.dir.join(PREDICTIONS), &contents::predictions(outcome, test))?;
-        remove_if_exists(&self.dir.join(DETECTIONS))?;
         for (name, bytes) in &outcome.files {
             write_whole(&self.dir.join(name), bytes)?;
         }
