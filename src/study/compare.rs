@@ -113,8 +113,17 @@ fn epochs_to_baseline(pairs: &[(&Finished, &Finished)], measure: &Measure) -> Op
 
 impl Comparison {
     /// The files of a comparison, next to the directories of its runs. The first one marks it.
-    pub const FILES: [&str; 7] =
-        ["compare.toml", "compare.json", "results.csv", "report.html", "compare.png", "layers.png", "noise.png"];
+    /// `precision.png` is drawn for detectors.
+    pub const FILES: [&str; 8] = [
+        "compare.toml",
+        "compare.json",
+        "results.csv",
+        "report.html",
+        "compare.png",
+        "layers.png",
+        "noise.png",
+        "precision.png",
+    ];
 
     /// Compares finished runs with those of the method `baseline`. A seed that failed under one
     /// method is left out of its pairs.
