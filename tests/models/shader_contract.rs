@@ -295,8 +295,9 @@ fn indices_continue_in_the_next_row_of_a_grid() {
     let of_channels = ["partial", "partial_serial", "finish", "prepare"].map(|entry| ("batch_norm", entry));
     let backward =
         ["backward_partial", "backward_partial_serial", "backward_finish"].map(|entry| ("batch_norm", entry));
+    let of_detection = [("detection", "add_up"), ("detection", "count")];
     let of_sums = [("clip", "finish"), ("conv2d", "backward_bias"), ("sums", "add")];
-    let mut expected = [&of_channels[..], &backward, &of_sums].concat();
+    let mut expected = [&of_channels[..], &backward, &of_detection, &of_sums].concat();
     [&mut others, &mut expected].into_iter().for_each(|entries| entries.sort_unstable());
     assert_eq!(others, expected, "entries that do not ask for the number of workgroups");
 }
