@@ -140,7 +140,8 @@ fn models() -> Checked {
         for (mode, blur) in [(Mode::Train, false), (Mode::Train, true), (Mode::Eval, true)] {
             for target in Target::ALL {
                 let tape = Tape::new(mode).with_target(target);
-                let options = NetOptions { blur, mixup: blur };
+                // Boxes are not mixed.
+                let options = NetOptions { blur, mixup: blur && form.boxes().is_none() };
                 checked.add_tape(&nn::record(&model, &form, &*objective, 8, tape, options).tape);
             }
         }
