@@ -85,8 +85,11 @@ impl Measure {
         Self::error("mae", "mean absolute error", unit)
     }
 
-    /// The name with a capital letter, for headings.
+    /// The name with a capital letter, for headings. A name such as mAP stays as it is.
     pub fn title(&self) -> String {
+        if self.name.chars().nth(1).is_some_and(char::is_uppercase) {
+            return self.name.clone();
+        }
         let mut letters = self.name.chars();
         letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
     }
