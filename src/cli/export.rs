@@ -127,7 +127,7 @@ fn random_column(column: &Column, random: &mut impl Rng) -> (Vec<u32>, Vec<f32>)
     for example in all.chunks_mut(words) {
         match column.element {
             Element::U8 => {
-                let bytes: Vec<u8> = (0..elements).map(|_| random.random()).collect();
+                let bytes: Vec<u8> = (0..elements).map(|_| random.random::<u8>()).collect();
                 bytemuck::cast_slice_mut::<u32, u8>(example)[..elements].copy_from_slice(&bytes);
                 values.extend(bytes.iter().map(|&byte| f32::from(byte)));
             }
