@@ -1,12 +1,14 @@
 //! `lerac predict`.
 
-use super::{ConfigArgs, DeviceArgs, OF_TRAINED, in_words, note_options_without_use, print, print_note, print_stderr};
+use super::{
+    ConfigArgs, DeviceArgs, OF_TRAINED, OverwriteArgs, create_dir, in_words, note_options_without_use, print,
+    print_note, print_stderr,
+};
 use crate::data::{Batch, CLASSES_FILE, DataSet, Examples, Source, Splits, TOKENIZER_FILE, read_image};
 use crate::error::{Error, Result};
-use crate::files::write_whole;
 use crate::gpu::block_on;
 use crate::nn::objective::{FoundObject, Prediction};
-use crate::study::plots::{NamedBox, draw_boxes};
+use crate::study::plots::{NamedBox, draw_boxes, write_png};
 use crate::train::{Config, DataOptions, ModelCard, Task, trained, whole_number};
 use clap::{ArgMatches, Args};
 use serde_json::{Value, json};
@@ -40,6 +42,8 @@ pub(super) struct PredictArgs {
     config: ConfigArgs,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
 }
 
 /// Prints the prediction for each file.
@@ -71,8 +75,7 @@ pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
             let message = format!("is for detectors, and {} predicts no boxes; leave it out", config.model.name);
             return Err(Error::option("--draw", message));
         }
-        check_names(dir, &args.files)?;
-        std::fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
+        check_drawn(dir, args)?;
     }
     let (paths, faults) = match config.data.skip_bad {
         true => good_files(&*splits.test, &args.files),
@@ -118,24 +121,23 @@ pub(super) fn run(args: &PredictArgs, matches: &ArgMatches) -> Result<()> {
 
 /// The file in `dir` for the image at `path`, with its boxes.
 fn drawn_file(dir: &Path, path: &Path) -> PathBuf {
-    dir.join(path.file_stem().unwrap_or_default()).with_extension("png")
+    let mut name = path.file_stem().unwrap_or_default().to_owned();
+    name.push(".png");
+    dir.join(name)
 }
 
-/// Checks that no drawn image is written over another one, or over an image that is read.
-fn check_names(dir: &Path, paths: &[PathBuf]) -> Result<()> {
+/// Checks that each drawn image may be written, and that no two are the same file.
+fn check_drawn(dir: &Path, args: &PredictArgs) -> Result<()> {
+    let overwrite = args.overwrite.reading(args.files.iter().map(|path| ("files", path)));
     let mut names = HashSet::new();
-    for path in paths {
-        let drawn = drawn_file(dir, path);
+    for drawn in args.files.iter().map(|path| drawn_file(dir, path)) {
+        overwrite.check_file("draw", &drawn)?;
         if !names.insert(drawn.clone()) {
             let message = format!("two images would be drawn into {}; draw them one at a time", drawn.display());
-            return Err(Error::option("--draw", message));
-        }
-        if drawn.exists() && same_file::is_same_file(&drawn, path).unwrap_or(false) {
-            let message = format!("{} would be written over; choose another directory", path.display());
-            return Err(Error::option("--draw", message));
+            return Err(Error::setting("draw", message));
         }
     }
-    Ok(())
+    create_dir(dir)
 }
 
 /// Draws the image at `path` with the objects found in it.
@@ -148,11 +150,7 @@ fn draw(path: &Path, found: &[FoundObject], to: &Path) -> Result<()> {
     };
     // The most confident one is drawn last, above the others.
     draw_boxes(&mut image, &found.iter().rev().map(named).collect::<Vec<_>>())?;
-    let mut bytes = std::io::Cursor::new(vec![]);
-    image
-        .write_to(&mut bytes, image::ImageFormat::Png)
-        .map_err(|fault| Error::Failed(format!("cannot encode {}: {fault}", to.display())))?;
-    write_whole(to, bytes.get_ref())
+    write_png(to, &image, image.dimensions())
 }
 
 /// The files that can be read, and the errors of the others.

@@ -1,13 +1,35 @@
 //! The command line program, run as a user runs it.
 
 use super::errors::assert_contains;
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 /// A command with captured output.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lerac"));
     command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
+}
+
+/// Kills a training run in the directory `out` after its first checkpoint, if it has not ended.
+pub fn kill_after_a_checkpoint(mut run: Child, out: &str) {
+    let checkpoints = Path::new(out).join("checkpoints");
+    let any = || std::fs::read_dir(&checkpoints).is_ok_and(|entries| entries.count() > 0);
+    while run.try_wait().unwrap().is_none() && !any() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let _ = run.kill();
+    run.wait().unwrap();
+}
+
+/// Asserts that the files `names` have the same bytes in two directories.
+#[track_caller]
+pub fn assert_same_files(one: &str, other: &str, names: &[&str]) {
+    for name in names {
+        let [left, right] = [one, other].map(|dir| std::fs::read(Path::new(dir).join(name)).unwrap());
+        assert!(left == right, "{name} differs");
+    }
 }
 
 /// Runs the program to its end.

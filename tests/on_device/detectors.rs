@@ -3,7 +3,7 @@
 
 use crate::common::boxes::{Listed, annotation, devkit, rectangle};
 use crate::common::pictures::png;
-use crate::common::program::{assert_refused, command, json, stdout};
+use crate::common::program::{assert_refused, assert_same_files, command, json, kill_after_a_checkpoint, stdout};
 use crate::common::{Test, test};
 use lerac::gpu::Gpu;
 use serde_json::Value;
@@ -99,7 +99,18 @@ fn learns_and_predicts(_: &Gpu) {
     }
     let picture = image::open(Path::new(&drawn).join("000020.png")).unwrap();
     assert_eq!((picture.width(), picture.height()), (64, 64));
-    assert_refused(&["predict", "--init", &init, "--draw", &drawn, &image, &image], "--draw", &["000020.png"]);
+    let again = ["predict", "--init", &init, "--draw", &drawn, &image];
+    assert_refused(&again, "--draw", &["000020.png", "--overwrite"]);
+    stdout(&[&again[..], &["--overwrite"]].concat());
+    let others = text(&away.path().join("others"));
+    assert_refused(&["predict", "--init", &init, "--draw", &others, &image, &image], "--draw", &["000020.png"]);
+    // An image that is read is never replaced, and dots in names are kept.
+    let folder = text(&dir.path().join("VOC2007/JPEGImages"));
+    assert_refused(&["predict", "--init", &init, "--draw", &folder, &image, "--overwrite"], "--draw", &["000020.png"]);
+    let dotted = text(&away.path().join("a.1.png"));
+    fs::copy(&image, &dotted).unwrap();
+    stdout(&["predict", "--init", &init, "--draw", &others, &dotted]);
+    assert!(Path::new(&others).join("a.1.png").exists());
     assert_refused(
         &["train", "--data", "voc", "--data-dir", &data, "--model", "cnn"],
         "--model",
@@ -137,18 +148,13 @@ fn continues_to_the_same_bytes(_: &Gpu) {
     let more = ["--epochs", "4", "--log-every", "3", "--checkpoint-every", "2", "--out"];
     let run = |out| command(&options("train", &data, &[&changes[..], &more, &[out]].concat())).spawn().unwrap();
     assert!(run(&whole).wait().unwrap().success());
-    let mut child = run(&cut);
-    let checkpoints = Path::new(&cut).join("checkpoints");
-    while child.try_wait().unwrap().is_none() && !fs::read_dir(&checkpoints).is_ok_and(|entries| entries.count() > 0) {
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    }
-    let _ = child.kill();
-    child.wait().unwrap();
+    kill_after_a_checkpoint(run(&cut), &cut);
     stdout(&["resume", &cut, "--quiet"]);
-    for name in ["metrics.csv", "layers.csv", "predictions.csv", "detections.json", "model.safetensors"] {
-        let [left, right] = [&whole, &cut].map(|run| fs::read(Path::new(run).join(name)).unwrap());
-        assert!(left == right, "{name} differs");
-    }
+    assert_same_files(
+        &whole,
+        &cut,
+        &["metrics.csv", "layers.csv", "predictions.csv", "detections.json", "model.safetensors"],
+    );
 }
 
 /// A comparison has a section about objects, with curves.

@@ -1,7 +1,7 @@
 //! Sounds on the command line: training, predictions, evaluation, a run that continues, folds,
 //! traces and pictures.
 
-use crate::common::program::{assert_refused, command, json, stdout};
+use crate::common::program::{assert_refused, assert_same_files, command, json, kill_after_a_checkpoint, stdout};
 use crate::common::sounds::esc50;
 use crate::common::{Test, test};
 use lerac::gpu::Gpu;
@@ -69,18 +69,9 @@ fn continues_to_the_same_bytes(_: &Gpu) {
     let more = ["--mixup", "0.2", "--epochs", "4", "--log-every", "3", "--checkpoint-every", "2", "--out"];
     let run = |out| command(&options("train", &data, &[&changes[..], &more, &[out]].concat())).spawn().unwrap();
     assert!(run(&whole).wait().unwrap().success());
-    let mut child = run(&cut);
-    let checkpoints = Path::new(&cut).join("checkpoints");
-    while child.try_wait().unwrap().is_none() && !fs::read_dir(&checkpoints).is_ok_and(|entries| entries.count() > 0) {
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    }
-    let _ = child.kill();
-    child.wait().unwrap();
+    kill_after_a_checkpoint(run(&cut), &cut);
     stdout(&["resume", &cut, "--quiet"]);
-    for name in ["metrics.csv", "layers.csv", "predictions.csv", "model.safetensors"] {
-        let read = |dir: &str| fs::read(Path::new(dir).join(name)).unwrap();
-        assert!(read(&whole) == read(&cut), "{name} differs");
-    }
+    assert_same_files(&whole, &cut, &["metrics.csv", "layers.csv", "predictions.csv", "model.safetensors"]);
 }
 
 /// All five folds are run, and the score of a method is the mean over them.

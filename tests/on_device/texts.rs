@@ -2,13 +2,14 @@
 //! and a run that continues.
 
 use crate::common::errors::assert_contains;
-use crate::common::program::{assert_refused, command, json, stderr, stdout};
+use crate::common::program::{
+    assert_refused, assert_same_files, command, json, kill_after_a_checkpoint, stderr, stdout,
+};
 use crate::common::{Test, test};
 use lerac::train::{read_safetensors, write_safetensors};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 use tempfile::TempDir;
 
 /// A BERT of two narrow blocks, as Hugging Face writes it.
@@ -163,18 +164,13 @@ fn scaled_rates_and_resuming(_: &lerac::gpu::Gpu) {
         };
         approx::assert_relative_eq!(row[rate].parse::<f64>().unwrap(), expected, max_relative = 1e-6);
     }
-    let mut child = started(run(&cut));
-    let checkpoints = Path::new(&cut).join("checkpoints");
-    while child.try_wait().unwrap().is_none() && !fs::read_dir(&checkpoints).is_ok_and(|entries| entries.count() > 0) {
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    let _ = child.kill();
-    child.wait().unwrap();
+    kill_after_a_checkpoint(started(run(&cut)), &cut);
     stdout(&["resume", &cut, "--quiet"]);
-    for name in ["metrics.csv", "layers.csv", "predictions.csv", "model.safetensors", "tokenizer.json"] {
-        let read = |dir: &str| fs::read(Path::new(dir).join(name)).unwrap();
-        assert!(read(&whole) == read(&cut), "{name} differs");
-    }
+    assert_same_files(
+        &whole,
+        &cut,
+        &["metrics.csv", "layers.csv", "predictions.csv", "model.safetensors", "tokenizer.json"],
+    );
 }
 
 /// The weights of the classes in the card of a model.

@@ -45,9 +45,17 @@ pub(super) fn picture(path: &Path, (width, height): (i32, i32), draw: impl FnOnc
         let drawn = draw(&area);
         drawn.map_err(|error| Error::option(path.display().to_string(), format!("cannot be drawn: {error}")))?;
     }
+    write_png(path, &pixels, (width, height))
+}
+
+/// Writes pixels, three bytes each, as a PNG file.
+///
+/// # Errors
+/// [`Error::Option`] if they cannot be encoded; [`Error::Io`] if the file cannot be written.
+pub fn write_png(path: &Path, pixels: &[u8], (width, height): (u32, u32)) -> Result<()> {
     let mut png = vec![];
     PngEncoder::new(&mut png)
-        .write_image(&pixels, width, height, image::ExtendedColorType::Rgb8)
+        .write_image(pixels, width, height, image::ExtendedColorType::Rgb8)
         .map_err(|error| Error::option(path.display().to_string(), format!("cannot be encoded: {error}")))?;
     write_whole(path, &png)
 }

@@ -10,6 +10,7 @@ mod heat_map;
 mod spectrograms;
 
 pub use boxes::{ImagePanel, NamedBox, draw_boxes, images};
+pub use canvas::write_png;
 pub use curves::{Panel, Series, curves};
 pub use heat_map::{HeatMap, heat_map, heat_map_and_curves};
 pub use spectrograms::{SpectrogramPanel, spectrograms};
