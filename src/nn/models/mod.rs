@@ -269,10 +269,10 @@ impl Model for Named {
             Some(Make::Detector(_)) => ImageSize::SquareOf(yolov5::UNIT),
             _ => return self.model.accepts(form),
         };
-        self.model
-            .accepts(form)
-            .map_err(|_| Error::setting("model", format!("{name} needs images, and the data have none")))?;
-        let [_, height, width] = form.pixels().expect("the closure accepts images only").image;
+        let Some(pixels) = form.pixels() else {
+            return Err(Error::setting("model", format!("{name} needs images, and the data have none")));
+        };
+        let [_, height, width] = pixels.image;
         let needed = match size {
             ImageSize::AtLeast(least) if height.min(width) < least => format!("images of at least {least}x{least}"),
             ImageSize::SquareOf(unit) if height != width || !height.is_multiple_of(unit) => {

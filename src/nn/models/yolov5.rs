@@ -1,7 +1,5 @@
 //! YOLOv5 v7.0 (Jocher et al. 2022) with the names of its public state dict.
 
-use crate::data::Form;
-use crate::error::{Error, Result};
 use crate::nn::{Conv, Model, Net, Output};
 use crate::ops::batch_norm::{Activation, After, Norm};
 use crate::ops::conv2d::Conv2dOptions;
@@ -26,13 +24,6 @@ pub(super) struct Yolov5 {
 }
 
 impl Model for Yolov5 {
-    fn accepts(&self, form: &Form) -> Result<()> {
-        match form.pixels() {
-            Some(_) => Ok(()),
-            None => Err(Error::setting("model", "YOLOv5 needs images, and the data have none")),
-        }
-    }
-
     /// The 25 modules. A module is a block and a level of depth; the paper does not say how it
     /// divides the model into layers.
     fn record(&self, net: &mut Net, wanted: &[Output]) -> Vec<Var> {

@@ -1,6 +1,6 @@
 //! Images with random objects for benchmarks.
 
-use crate::data::{Draw, Examples, Form, bytes_of, floats_of};
+use crate::data::{BOX_VALUES, Draw, Examples, Form, bytes_of, floats_of};
 use crate::error::Result;
 
 /// Images of bytes that no pattern repeats in, each with as many objects as its column holds.
@@ -35,7 +35,7 @@ impl Examples for RandomBoxes {
         for (i, byte) in bytes_of(image).iter_mut().enumerate() {
             *byte = (255.0 * scattered(index * count + i)) as u8;
         }
-        for (i, row) in floats_of(boxes).chunks_exact_mut(6).enumerate() {
+        for (i, row) in floats_of(boxes).chunks_exact_mut(BOX_VALUES).enumerate() {
             let [x, y, w, h] = std::array::from_fn(|part| scattered(7 * (index * count + i) + part));
             let [w, h] = [w, h].map(|side: f32| 0.05 + 0.5 * side);
             row.copy_from_slice(&[(i % classes) as f32, x, y, w, h, 0.0]);

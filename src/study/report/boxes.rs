@@ -41,18 +41,18 @@ type Arm<'r> = (&'r str, Vec<Detections>);
 
 /// The detections of all runs by method; `None` if the runs do not detect objects.
 fn by_method(finished: &[Finished]) -> Result<Option<Vec<Arm<'_>>>> {
+    if finished.iter().any(|run| !run.dir.join(DETECTIONS).exists()) {
+        return Ok(None);
+    }
     let read = |run: &&Finished| -> Result<Detections> {
         let path = run.dir.join(DETECTIONS);
         let bytes = read_regular(&path)?;
         serde_json::from_slice(&bytes).map_err(|fault| Error::format(&path, 0, fault.to_string()))
     };
-    if finished.iter().any(|run| !run.dir.join(DETECTIONS).exists()) {
-        return Ok(None);
-    }
-    let of_arm = |arm: Vec<&'_ Finished>| Ok((arm[0].arm.clone(), arm.iter().map(read).collect::<Result<Vec<_>>>()?));
-    let arms = by_arm(finished).into_iter().map(of_arm).collect::<Result<Vec<_>>>()?;
-    let names = by_arm(finished).into_iter().map(|arm| arm[0].arm.as_str());
-    Ok(Some(names.zip(arms.into_iter().map(|(_, runs)| runs)).collect()))
+    let arms = by_arm(finished).into_iter();
+    arms.map(|runs| Ok((runs[0].arm.as_str(), runs.iter().map(read).collect::<Result<_>>()?)))
+        .collect::<Result<_>>()
+        .map(Some)
 }
 
 /// Draws the precision over the recall of each class, by method.

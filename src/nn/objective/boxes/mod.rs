@@ -10,18 +10,20 @@ pub use confusion::confusion;
 pub use detections::{Detection, Thresholds, detections};
 
 use super::{Answer, Evaluator, FoundObject, FurtherScore, Losses, Measure, Objective, Output, Prediction};
-use crate::data::Form;
+use crate::data::{BOX_VALUES, Form};
 use crate::ops::detection::{self, Head, LEVELS, OBJECT};
 use crate::tape::Var;
 use serde_json::json;
 use std::sync::Arc;
 
-/// The target columns: the objects `[most,6]`, and where the image lies in the square.
-const OBJECTS: &str = "boxes";
+/// The target column that says where the image lies in the square.
 const PLACEMENT: &str = "placement";
 
 /// The names of the losses in `describe`.
 const GAINS: [&str; 3] = ["box", "object", "class"];
+
+/// A row of the objects in the data is one of the loss.
+const _: () = assert!(OBJECT == BOX_VALUES);
 
 /// Detection of objects of K classes: logits of three levels, `[N,3(5+K),H,W]` each, and YOLOv5's
 /// loss.
@@ -31,6 +33,8 @@ pub struct Boxes {
     pub classes: Arc<[String]>,
     /// The head of the model, and the weights of its losses.
     pub head: Head,
+    /// Name of the target column of objects, and its index among the targets.
+    objects: (String, usize),
     /// Index of the column of placements among the targets, if the data have it.
     placement: Option<usize>,
 }
@@ -42,37 +46,38 @@ impl Boxes {
         let classes: Arc<[String]> = boxes.classes.to_vec().into();
         let head = Head::yolov5(side, classes.len(), boxes.most);
         let placement = form.targets.iter().position(|column| column.name == PLACEMENT);
-        Some(Self { classes, head, placement })
+        let objects = (form.targets[boxes.place].name.clone(), boxes.place);
+        Some(Self { classes, head, objects, placement })
     }
 
     /// Where an image lies in the square.
-    fn placement(&self, targets: &[&[u32]]) -> Placement {
+    fn letterbox(&self, targets: &[&[u32]]) -> Letterbox {
         match self.placement.map(|column| targets[column]) {
-            Some(words) => Placement::of_words(words),
+            Some(words) => Letterbox::of_words(words),
             None => {
                 let side = self.head.side as f32;
-                Placement { width: side, height: side, scale: 1.0, left: 0.0, top: 0.0 }
+                Letterbox { width: side, height: side, scale: 1.0, left: 0.0, top: 0.0 }
             }
         }
     }
 
     /// The objects of an example, in pixels of the image.
     fn truths(&self, targets: &[&[u32]]) -> Vec<Truth> {
-        let placement = self.placement(targets);
+        let letterbox = self.letterbox(targets);
         let truth = |row: &[u32]| {
             let [class, x, y, w, h, difficult] = std::array::from_fn(|i| f32::from_bits(row[i]));
             let [x, y, w, h] = [x, y, w, h].map(|v: f32| v * self.head.side as f32);
-            let corners = placement.native([x - w / 2.0, y - h / 2.0, x + w / 2.0, y + h / 2.0]);
+            let corners = letterbox.native([x - w / 2.0, y - h / 2.0, x + w / 2.0, y + h / 2.0]);
             (class >= 0.0).then_some(Truth { class: class as usize, corners, difficult: difficult != 0.0 })
         };
-        targets[0].chunks(OBJECT).filter_map(truth).collect()
+        targets[self.objects.1].chunks(OBJECT).filter_map(truth).collect()
     }
 
     /// The detections of an example, in pixels of the image, within its borders.
     pub fn found(&self, outputs: &[&[f32]], targets: &[&[u32]], thresholds: Thresholds) -> Vec<Detection> {
-        let placement = self.placement(targets);
+        let letterbox = self.letterbox(targets);
         let mut found = detections(&self.head, outputs, thresholds);
-        found.iter_mut().for_each(|found| found.corners = placement.within(placement.native(found.corners)));
+        found.iter_mut().for_each(|found| found.corners = letterbox.within(letterbox.native(found.corners)));
         found
     }
 
@@ -90,7 +95,7 @@ impl Boxes {
 /// An image in the square that a model reads: its size, and the factor and the padding in pixels
 /// with which it was placed there.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Placement {
+struct Letterbox {
     width: f32,
     height: f32,
     scale: f32,
@@ -98,7 +103,7 @@ struct Placement {
     top: f32,
 }
 
-impl Placement {
+impl Letterbox {
     fn of_words(words: &[u32]) -> Self {
         let [width, height, scale, left, top] = std::array::from_fn(|i| f32::from_bits(words[i]));
         Self { width, height, scale, left, top }
@@ -127,7 +132,7 @@ impl Objective for Boxes {
     }
 
     fn record(&self, losses: &mut Losses<'_>, outputs: &[Var]) {
-        losses.detection("loss", std::array::from_fn(|level| outputs[level]), OBJECTS, &self.head);
+        losses.detection("loss", std::array::from_fn(|level| outputs[level]), &self.objects.0, &self.head);
     }
 
     fn measures(&self) -> Vec<Measure> {
